@@ -1,0 +1,46 @@
+"""The one place that makes PEFT know our methods.
+
+``peft.utils.register_peft_method`` accepts only names in the closed enum ``PeftType``. The enum is
+extended here, and nowhere else is anything of PEFT changed.
+"""
+
+from __future__ import annotations
+
+__all__ = ["register"]
+
+
+def register() -> None:
+    """Makes ``get_peft_model`` and ``PeftModel.from_pretrained`` know MASA and MoSA.
+
+    Safe to call more than once.
+    """
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+    from peft.utils import register_peft_method
+
+    for name in ("MASA", "MOSA"):
+        _extend_peft_type(name)
+
+    from sweeper_adapters.masa import MasaConfig, MasaModel
+    from sweeper_adapters.mosa import MosaConfig, MosaModel
+
+    for name, config_cls, model_cls in (
+        ("masa", MasaConfig, MasaModel),
+        ("mosa", MosaConfig, MosaModel),
+    ):
+        if name.upper() not in PEFT_TYPE_TO_CONFIG_MAPPING:
+            register_peft_method(name=name, config_cls=config_cls, model_cls=model_cls)
+
+
+def _extend_peft_type(name: str) -> None:
+    """Adds the member ``name`` to ``peft.PeftType``, an enum of strings, if it is not there."""
+    from peft import PeftType
+
+    if name in PeftType.__members__:
+        return
+    member = str.__new__(PeftType, name)
+    member._name_ = name
+    member._value_ = name
+    # Python 3.11's Enum keeps its members in these three; there is no public way to add one.
+    PeftType._member_map_[name] = member
+    PeftType._value2member_map_[name] = member
+    PeftType._member_names_.append(name)
