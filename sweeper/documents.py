@@ -1,0 +1,147 @@
+"""Documents as plain trees: reading YAML, merging, ``--set a.b=c``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+import yaml
+
+from sweeper.errors import Problem, SpecError
+from sweeper.space import Json, set_path
+
+__all__ = ["Document", "apply_override", "merge", "nearest", "parse_yaml", "read_yaml"]
+
+Document = dict[str, Json]
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML with the numbers of YAML 1.2 (``1e-4`` is one) and without repeated keys."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regex) for tag, regex in resolvers if tag != "tag:yaml.org,2002:float"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(?:(?:[0-9][0-9_]*)?\.[0-9_]+(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*\.?(?:[eE][-+]?[0-9]+)|[0-9][0-9_]*\.|\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
+
+
+def _mapping_without_repeats(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
+    seen: set[object] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key!r} is given twice; keep one", key_node.start_mark
+            )
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping_without_repeats)
+
+
+def parse_yaml(text: str, *, source: str) -> Json:
+    """Returns the tree that YAML ``text`` describes.
+
+    Raises:
+        SpecError: the text is not YAML; the message has line and column.
+    """
+    try:
+        # A SafeLoader with other numbers: it constructs nothing but plain values.
+        tree: Json = yaml.load(text, Loader=_Loader)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        message = f"not valid YAML: {error.problem or error.context}; correct that line"
+        raise SpecError(source, [Problem(where, message)]) from error
+    except yaml.YAMLError as error:
+        raise SpecError(source, [Problem("", f"not valid YAML: {error}")]) from error
+    return tree
+
+
+def read_yaml(path: Path) -> Document:
+    """Returns the mapping in the YAML file at ``path``.
+
+    Raises:
+        SpecError: no such file, not YAML, or not a mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        near = nearest(path.name, [p.name for p in path.parent.glob("*.yaml")])
+        message = f"cannot be read: {error}{near}"
+        raise SpecError(str(path), [Problem("", message)]) from error
+    tree = parse_yaml(text, source=str(path))
+    if not isinstance(tree, dict):
+        message = f"holds {type(tree).__name__}, not a mapping of fields; write 'name: …' and so on"
+        raise SpecError(str(path), [Problem("", message)])
+    return tree
+
+
+def merge(base: Document, over: Mapping[str, Json]) -> Document:
+    """Returns ``base`` with the leaves of ``over`` put over it; lists are replaced whole.
+
+    A branch that names another ``kind`` than the base's replaces it: the old kind's fields would not fit.
+    """
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        same_kind = (
+            isinstance(old, dict)
+            and isinstance(value, dict)
+            and value.get("kind", old.get("kind")) == old.get("kind")
+        )
+        if same_kind and isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def apply_override(document: Document, override: str) -> Document:
+    """Returns ``document`` with one ``--set path=value`` applied; the value is read as YAML.
+
+    ``methods`` is addressed by the method's name (``methods.masa.rank=4``) or position (``methods.0.rank=4``).
+
+    Raises:
+        SpecError: there is no ``=``, or the path is empty.
+    """
+    path_text, equals, value_text = override.partition("=")
+    keys = tuple(path_text.strip().split("."))
+    if not equals or not all(keys):
+        message = f"got {override!r}; write path=value, for example --set search.trials=4"
+        raise SpecError("--set", [Problem("", message)])
+    value = parse_yaml(value_text, source=f"--set {path_text.strip()}")
+    methods = document.get("methods")
+    if keys[0] == "methods" and len(keys) > 1 and isinstance(methods, list):
+        keys = ("methods", _method_position(methods, keys[1]), *keys[2:])
+    changed = set_path(document, keys, value)
+    assert isinstance(changed, dict)
+    return changed
+
+
+def _method_position(methods: list[Json], key: str) -> str:
+    names = [method.get("name") if isinstance(method, dict) else None for method in methods]
+    if key in names:
+        return str(names.index(key))
+    if key.isdigit() and int(key) < len(methods):
+        return key
+    known = [name for name in names if isinstance(name, str)]
+    message = f"no method {key!r} in this space; it has {', '.join(known)}{nearest(key, known)}"
+    raise SpecError("--set", [Problem(f"methods.{key}", message)])
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Returns ``; did you mean 'x'?`` for the known name nearest to ``name``, or an empty string."""
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

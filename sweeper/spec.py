@@ -1,0 +1,186 @@
+"""What is run and on what: trials, profiles, sweeps.
+
+A search-space file says *what* is searched, a profile says *on what* it runs. Both are read by
+:mod:`sweeper.loading`; this module only holds their checked, frozen form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+from sweeper_adapters.methods import Method
+
+from sweeper._base import Spec
+from sweeper.data import DataSpec
+from sweeper.models import ModelSpec
+
+__all__ = [
+    "IDENTITY_VERSION",
+    "AshaSpec",
+    "EngineSpec",
+    "ObjectiveSpec",
+    "Profile",
+    "ResourcesSpec",
+    "SearchSpec",
+    "TrainSpec",
+    "TrialSpec",
+]
+
+IDENTITY_VERSION = 1
+"""Part of every trial's identity. Raise it with any change of code that changes a trial's losses."""
+
+
+class TrainSpec(Spec):
+    """How one trial is trained: the optimiser is AdamW on the adapter's parameters."""
+
+    steps: int = Field(ge=1)
+    """Optimiser steps."""
+    learning_rate: float = Field(gt=0, le=10)
+    """Peak learning rate."""
+    weight_decay: float = Field(default=0.0, ge=0, le=10)
+    """Decoupled weight decay of AdamW."""
+    warmup_ratio: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises linearly from zero."""
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    """How the learning rate falls after the warm-up; linear and cosine end at zero."""
+    max_grad_norm: float = Field(default=1.0, ge=0)
+    """Gradient-norm clip over all trained parameters; 0 turns it off."""
+    batch_size: int = Field(default=8, ge=1)
+    """Sequences in one micro-batch of one worker."""
+    max_length: int = Field(default=256, ge=8)
+    """Tokens after which a prompt is cut from the left; an answer is never cut."""
+    evaluations: int = Field(default=4, ge=1)
+    """Evaluations on the validation split, evenly spaced; the last one is at the end. ASHA decides at these."""
+    eval_examples: int = Field(default=64, ge=1)
+    """Validation examples of one evaluation: the same seeded subset for every trial."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Seed of the adapter's initial values, the order of the data, and dropout."""
+
+    @model_validator(mode="after")
+    def _evaluations_fit(self) -> TrainSpec:
+        if self.evaluations > self.steps:
+            raise ValueError(
+                f"evaluations is {self.evaluations} but steps is {self.steps}; "
+                "give at most one evaluation a step"
+            )
+        return self
+
+
+class EngineSpec(Spec):
+    """How DeepSpeed runs a trial."""
+
+    zero_stage: Literal[0, 1, 2, 3] = 0
+    """ZeRO stage: 0 replicates, 1 shards the optimiser state, 2 also gradients, 3 also weights."""
+    offload: Literal["none", "cpu"] = "none"
+    """Where the optimiser state lives (and, with ZeRO 3, the weights)."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Dtype of the frozen base and of the arithmetic; with bf16 and fp16 the optimiser keeps fp32 copies."""
+    gradient_accumulation: int = Field(default=1, ge=1)
+    """Micro-batches in one optimiser step."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass (always non-reentrant)."""
+
+    @model_validator(mode="after")
+    def _offload_needs_zero(self) -> EngineSpec:
+        if self.offload != "none" and self.zero_stage == 0:
+            raise ValueError(
+                "offload is 'cpu' but zero_stage is 0; offload needs zero_stage 1, 2 or 3"
+            )
+        return self
+
+
+class ResourcesSpec(Spec):
+    """What one replica (one Ray Train worker group) takes from the cluster."""
+
+    workers: int = Field(default=1, ge=1)
+    """Worker processes of a replica; the trial is sharded over them by DeepSpeed."""
+    cpus_per_worker: float = Field(default=1, gt=0)
+    """CPUs of one worker."""
+    gpus_per_worker: float = Field(default=0, ge=0)
+    """GPUs of one worker; 0 runs on the CPU with gloo."""
+    max_replicas: int = Field(default=64, ge=1)
+    """Replicas started at most; fewer where the cluster has not the room."""
+
+
+class TrialSpec(Spec):
+    """One training run, complete: whoever has this and the data can repeat it."""
+
+    method: Method
+    """The adapter and its parameters."""
+    train: TrainSpec
+    """Optimisation."""
+    model: ModelSpec
+    """The frozen base model."""
+    data: DataSpec
+    """What it is trained and evaluated on."""
+    engine: EngineSpec = EngineSpec()
+    """DeepSpeed."""
+    workers: int = Field(default=1, ge=1)
+    """Data-parallel workers; part of the identity, because the batch grows with them."""
+
+    def identity(self, *, data_fingerprint: str = "") -> str:
+        """Returns 12 hex digits that name this trial by its content.
+
+        Args:
+            data_fingerprint: hash of the data's content, so that changed files make a new trial.
+        """
+        content = self.model_dump(mode="json")
+        content["identity_version"] = IDENTITY_VERSION
+        content["data_fingerprint"] = data_fingerprint
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+class Profile(Spec):
+    """On what a sweep runs: model, data, DeepSpeed, resources, and defaults for training."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name, also the MLflow tag ``profile``."""
+    description: str = ""
+    """One line for ``plan``."""
+    model: ModelSpec
+    """The frozen base model."""
+    data: DataSpec
+    """Training and evaluation data."""
+    engine: EngineSpec = EngineSpec()
+    """DeepSpeed."""
+    resources: ResourcesSpec = ResourcesSpec()
+    """What a replica takes."""
+
+
+class ObjectiveSpec(Spec):
+    """What the search optimises."""
+
+    metric: str = "eval_loss"
+    """Name of a metric that every evaluation reports."""
+    mode: Literal["min", "max"] = "min"
+    """Whether less or more of it is better."""
+
+
+class AshaSpec(Spec):
+    """Asynchronous successive halving: stops trials that are behind at a rung (arXiv:1810.05934)."""
+
+    grace: int = Field(default=1, ge=1)
+    """Evaluations before a trial can be stopped."""
+    reduction: float = Field(default=3, gt=1, le=16)
+    """About one trial in this many goes on past a rung."""
+
+
+class SearchSpec(Spec):
+    """How the space is searched."""
+
+    trials: int = Field(default=8, ge=1)
+    """Trials in all, the baselines among them."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Seed of the sampler."""
+    startup_trials: int = Field(default=4, ge=1)
+    """Trials drawn at random before TPE's model is used."""
+    asha: Annotated[AshaSpec | None, Field()] = AshaSpec()
+    """Early stopping; ``null`` trains every trial to its end."""
+    prefetch: int = Field(default=1, ge=0)
+    """Trials suggested ahead of the replicas, so that none of them waits for the next suggestion."""
+    max_failures: int = Field(default=2, ge=0)
+    """Times a trial is given to another replica after its replica died under it."""
