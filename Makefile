@@ -1,0 +1,74 @@
+# Everything is installed into one virtual environment and nothing outside of it.
+#
+# Variables, set on the command line (make sweep VENV=/tmp/venv):
+#   VENV         the environment                                       .venv
+#   PYTHON       the Python 3.11+ that makes it                        python3
+#   TORCH        what pip is asked for first, see below                torch
+#   SPACE        the search space of `make sweep`                      search_spaces/masa.yaml
+#   ARGS         more arguments for `sweeper run` and for the bench
+#   PYTEST_ARGS  more arguments for pytest
+#
+# TORCH: which build of torch comes (CPU or CUDA) is decided by where your pip looks for packages.
+# Left alone, pip takes the build of the pinned version that it ranks first; a CPU build that is
+# within its reach (--find-links or an index in pip's own configuration) ranks before the plain one.
+# Where only a CUDA build is within reach it is taken: it runs without a GPU, too, but is large. To
+# choose, name a requirement, a wheel file, or pip options before the first install:
+#   make install TORCH=wheels/torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl
+#   make install TORCH="torch==2.13.0+cpu --find-links=wheels"
+VENV ?= .venv
+PYTHON ?= python3
+TORCH ?= torch
+SPACE ?= search_spaces/masa.yaml
+ARGS ?=
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# One stamp a checkout: an environment that another clone installed into last is not ours.
+STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
+
+.DEFAULT_GOAL := help
+.PHONY: help install sweep test check lint types imports bench-sweep clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+install: $(STAMP) ## make the environment and install the project with its development tools
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is too old or missing; Python 3.11 or newer is needed: make install PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch comes first, by itself, so that the choice of its build is not the resolver's.
+# DS_BUILD_OPS=0: no DeepSpeed op is compiled at install; on a GPU they are built when first used.
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@rm -f $(VENV)/.installed-*
+	$(PIP) install -c constraints.txt $(TORCH)
+	DS_BUILD_OPS=0 $(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+sweep: install ## sweep MASA on the embedded model and data (under 5 minutes on 2 cores)
+	$(BIN)/python -m sweeper run $(SPACE) $(ARGS)
+
+test: install ## run the test suite
+	$(BIN)/python -m pytest -q --durations=15 $(PYTEST_ARGS)
+
+check: lint types imports ## run every check that a commit must pass
+
+lint: install ## ruff: rules and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install ## mypy, strict on the packages
+	$(BIN)/mypy
+
+imports: install ## import-linter: who may import whom
+	$(BIN)/lint-imports
+
+bench-sweep: install ## warm pool against one fresh TorchTrainer a trial
+	$(BIN)/python benchmarks/sweep.py $(ARGS)
+
+clean: ## remove the environment, caches and builds; sweeps stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
