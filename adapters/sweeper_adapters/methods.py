@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import ceil
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -259,7 +259,7 @@ class MosaSpec(MethodSpec):
 
     @model_validator(mode="before")
     @classmethod
-    def _groups_replace_the_default_rank(cls, data: Any) -> Any:
+    def _groups_replace_the_default_rank(cls, data: object) -> object:
         if isinstance(data, dict) and data.get("groups") is not None and "rank" not in data:
             return {**data, "rank": None}
         return data

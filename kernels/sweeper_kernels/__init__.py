@@ -1,0 +1,32 @@
+"""Operations of the adapters: each with a readable reference and the function that is used.
+
+Letters of tensor shapes, here and wherever tensors are documented:
+
+====== ==========================
+letter meaning
+====== ==========================
+B      batch
+T      tokens
+I      in-features
+O      out-features
+R      rank
+K      groups of a tessellation
+N      weights of a matrix, O * I
+====== ==========================
+"""
+
+from __future__ import annotations
+
+from sweeper_kernels.mosa_linear import mosa_linear, mosa_linear_reference
+from sweeper_kernels.segment_sum import segment_sum, segment_sum_reference
+from sweeper_kernels.tessellation import Strategy, Tessellation, group_index
+
+__all__ = [
+    "Strategy",
+    "Tessellation",
+    "group_index",
+    "mosa_linear",
+    "mosa_linear_reference",
+    "segment_sum",
+    "segment_sum_reference",
+]
