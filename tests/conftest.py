@@ -1,0 +1,55 @@
+"""What every test relies on: no network, one thread, no settings of the user, seeded."""
+
+import os
+import random
+import sys
+
+# Before the first import of the libraries that read these at import.
+os.environ.update(
+    {
+        # A test that would download fails at once instead of hanging.
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # The models are tiny: a second thread costs more than it brings, and sums depend on it.
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+)
+# Whoever runs the tests may have these set; a test must not write to their server or cluster.
+for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "RAY_ADDRESS", "HF_TOKEN"):
+    os.environ.pop(name, None)
+for name in [name for name in os.environ if name.startswith("SWEEPER_")]:
+    del os.environ[name]
+
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+# The same examples on every machine, and no clock: this one may be busy.
+settings.register_profile("same", derandomize=True, deadline=None, database=None)
+settings.load_profile("same")
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Every test starts from the same random state, whichever ran before it."""
+    random.seed(0)
+    # Not imported for tests that do without.
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips, visibly, what needs a GPU where there is none."""
+    if item.get_closest_marker("gpu") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
