@@ -1,0 +1,296 @@
+"""MASA: an ensemble of down-projections shared by adjacent layers, an up-projection for each layer.
+
+Eq. 4 of the paper, with s = alpha / r, for the layer of index l in group k = ⌊l / S⌋:
+
+    y = W0 x + s B_l (A_k1 + ... + A_kN) x
+
+The sum of the A is formed once in a forward pass, so a layer costs what LoRA's costs. With
+``router="softmax"`` the experts are weighed token by token: y = W0 x + s Σ_ij p_ij(x) B_j A_i x.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from peft import PeftConfig, PeftType
+from torch import Tensor, nn
+
+from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
+
+__all__ = ["MasaConfig", "MasaLinear", "MasaModel"]
+
+_SHARED = {"a": ("masa_A",), "b": ("masa_B",), "both": ("masa_A", "masa_B"), "none": ()}
+_ROUTERS = ("none", "softmax")
+
+
+@dataclass
+class MasaConfig(AdapterConfig):
+    """Config of a MASA adapter."""
+
+    r: int = 8
+    """Rank: rows of each A and columns of each B."""
+    alpha: float = 16
+    """Scale of the update, divided by the rank."""
+    num_experts: int = 5
+    """Down-projections A in a group: N in the paper."""
+    group_size: int = 2
+    """Adjacent layers that share: S in the paper. Layer l is in group ⌊l / S⌋, where l is the first
+    number in the layer's module name; layers without a number share with none."""
+    sharing: Literal["a", "b", "both", "none"] = "a"
+    """Which side is shared inside a group (Table 5); ``none`` is the paper's MAE (Table 3)."""
+    router: Literal["none", "softmax"] = "none"
+    """``none`` sums the experts (Eq. 4); ``softmax`` weighs the pairs (A_i, B_j) token by token, by
+    a bias-free linear layer on the input. Routers are never shared, and cannot be merged."""
+    num_up_projections: int = 1
+    """Up-projections B of one layer: M in the paper (Table 4)."""
+    dropout: float = 0.0
+    """Share of the adapter's inputs set to zero in training; the router sees all of them."""
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ValueError: when a value is out of its range.
+        """
+        super().__post_init__()
+        self.peft_type = PeftType("MASA")
+        for name in ("r", "num_experts", "group_size", "num_up_projections"):
+            if getattr(self, name) < 1:
+                raise number_error("masa", name, getattr(self, name), allowed="1 or more")
+        if not 0 <= self.dropout < 1:
+            raise number_error("masa", "dropout", self.dropout, allowed="0 to below 1")
+        for name, known in (("sharing", tuple(_SHARED)), ("router", _ROUTERS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"masa: {name} is {getattr(self, name)!r}; allowed is one of "
+                    f"{', '.join(known)}; change {name}"
+                )
+
+
+class _DownProjections(nn.Module):
+    """The matrices A_1 … A_N of one group, in one parameter [N, R, I]."""
+
+    def __init__(self, experts: int, *, rank: int, in_features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(experts, rank, in_features))
+        for matrix in self.weight:
+            nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
+
+    def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
+        """Returns (Σ_i A_i) x, [..., R]; with gates, Σ_i p_ij A_i x for each j, [..., M * R].
+
+        Args:
+            x: activations, [..., I].
+            gates: p, [..., N, M], or None for the sum.
+        """
+        if gates is None:
+            return F.linear(x, self.weight.sum(0))
+        experts, rank, _ = self.weight.shape
+        features = F.linear(x, self.weight.flatten(0, 1))
+        features = features.view(*features.shape[:-1], experts, rank)
+        return (gates.mT @ features).flatten(-2)
+
+
+class _UpProjections(nn.Module):
+    """The matrices B_1 … B_M of one layer, in one parameter [M, O, R]."""
+
+    def __init__(self, count: int, *, out_features: int, rank: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(count, out_features, rank))
+
+    def forward(self, features: Tensor, *, is_gated: bool) -> Tensor:
+        """Returns (Σ_j B_j) u, [..., O], for u [..., R]; gated, Σ_j B_j u_j for u [..., M * R]."""
+        if not is_gated:
+            return F.linear(features, self.weight.sum(0))
+        return F.linear(features, self.weight.transpose(0, 1).flatten(1))
+
+
+class MasaLinear(AdapterLinear):
+    """A linear layer with MASA adapters; :class:`MasaModel` makes layers of a group share."""
+
+    adapter_layer_names = ("masa_A", "masa_B", "masa_router")
+    other_param_names = ("scaling", "masa_dropout")
+
+    def __init__(self, base_layer: nn.Module) -> None:
+        super().__init__(base_layer)
+        self.scaling: dict[str, float] = {}
+        self.masa_dropout = nn.ModuleDict()
+        self.masa_A = nn.ModuleDict()
+        self.masa_B = nn.ModuleDict()
+        self.masa_router = nn.ModuleDict()
+
+    def update_layer(self, adapter_name: str, config: AdapterConfig) -> None:
+        """Adds an adapter to this layer, not shared yet."""
+        assert isinstance(config, MasaConfig)
+        self.scaling[adapter_name] = config.alpha / config.r
+        self.masa_dropout[adapter_name] = nn.Dropout(config.dropout)
+        self.masa_A[adapter_name] = _DownProjections(
+            config.num_experts, rank=config.r, in_features=self.in_features
+        )
+        up = _UpProjections(
+            config.num_up_projections, out_features=self.out_features, rank=config.r
+        )
+        if not config.init_weights:
+            nn.init.kaiming_uniform_(up.weight, a=math.sqrt(5))
+        self.masa_B[adapter_name] = up
+        if config.router == "softmax":
+            # nn.Linear starts with kaiming_uniform_(a=√5), as A does.
+            self.masa_router[adapter_name] = nn.Linear(
+                self.in_features, config.num_experts * config.num_up_projections, bias=False
+            )
+        self._move_adapter_to_device_of_base_layer(adapter_name)
+        self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+
+    def holds(self, adapter_name: str) -> bool:
+        """Whether this layer has an adapter of this name."""
+        return adapter_name in self.masa_A
+
+    def update(self, adapter_name: str, x: Tensor) -> Tensor:
+        """Returns s B (Σ A) x, or its gated form, [..., O], in the dtype of the adapter."""
+        down, up = self._projections(adapter_name)
+        x = self._cast_input_dtype(x, up.weight.dtype)
+        gates = self._gates(adapter_name, x)
+        features = down(self.masa_dropout[adapter_name](x), gates)
+        result: Tensor = up(features, is_gated=gates is not None) * self.scaling[adapter_name]
+        return result
+
+    def delta(self, adapter_name: str) -> Tensor:
+        """Returns s (Σ B) (Σ A), [O, I].
+
+        Raises:
+            ValueError: when the adapter has a router, whose weights depend on the input.
+        """
+        if adapter_name in self.masa_router:
+            raise ValueError(
+                f"masa: adapter {adapter_name!r} has router 'softmax', which depends on the input "
+                "and cannot be merged; allowed is router 'none'; run the model unmerged"
+            )
+        down, up = self._projections(adapter_name)
+        # In 16 bit the sums would round, and products are slow on a CPU.
+        dtype = torch.promote_types(up.weight.dtype, torch.float32)
+        delta = up.weight.to(dtype).sum(0) @ down.weight.to(dtype).sum(0)
+        return (delta * self.scaling[adapter_name]).to(up.weight.dtype)
+
+    def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
+        """Whether the update is one low-rank matrix: without a router it is."""
+        return adapter_name not in self.masa_router
+
+    def _projections(self, adapter_name: str) -> tuple[_DownProjections, _UpProjections]:
+        down, up = self.masa_A[adapter_name], self.masa_B[adapter_name]
+        assert isinstance(down, _DownProjections)
+        assert isinstance(up, _UpProjections)
+        return down, up
+
+    def _gates(self, adapter_name: str, x: Tensor) -> Tensor | None:
+        """Returns p, [..., N, M], or None without a router."""
+        if adapter_name not in self.masa_router:
+            return None
+        scores: Tensor = self.masa_router[adapter_name](x)
+        up_projections = self._projections(adapter_name)[1].weight.shape[0]
+        gates = F.softmax(scores, dim=-1, dtype=torch.float32).to(scores.dtype)
+        return gates.view(*gates.shape[:-1], -1, up_projections)
+
+
+class MasaModel(AdapterModel):
+    """A model with MASA adapters.
+
+    Shared matrices are one module under several names, so the optimizer sees them once. They are
+    saved once, under the name of the first layer of their group.
+    """
+
+    prefix = "masa_"
+    tuner_layer_cls = MasaLinear
+
+    def inject_adapter(
+        self,
+        model: nn.Module,
+        adapter_name: str,
+        autocast_adapter_dtype: bool = True,
+        low_cpu_mem_usage: bool = False,
+        state_dict: dict[str, Tensor] | None = None,
+    ) -> None:
+        """Adds an adapter to all targets, and makes the layers of each group share.
+
+        Sharing is done here and not in PEFT's hook after injection, because ``add_adapter`` calls
+        this method alone.
+        """
+        super().inject_adapter(
+            model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict
+        )
+        config = self.peft_config[adapter_name]
+        assert isinstance(config, MasaConfig)
+        leaders: dict[tuple[object, ...], MasaLinear] = {}
+        for name, layer in model.named_modules():
+            if not (isinstance(layer, MasaLinear) and layer.holds(adapter_name)):
+                continue
+            group = _group(name, config.group_size)
+            leader = leaders.setdefault((*group, layer.in_features, layer.out_features), layer)
+            for side in _SHARED[config.sharing]:
+                getattr(layer, side)[adapter_name] = getattr(leader, side)[adapter_name]
+
+    def _new_layer(self, target: nn.Module) -> AdapterLinear:
+        return MasaLinear(target)
+
+    @classmethod
+    def _get_adapter_state_dict(
+        cls,
+        model: nn.Module,
+        config: PeftConfig,
+        adapter_name: str,
+        state_dict: dict[str, Tensor],
+        unwanted_adapter_names: list[str],
+    ) -> dict[str, Tensor]:
+        """Returns what is saved: each shared matrix under its first name only."""
+        selected = super()._get_adapter_state_dict(
+            model, config, adapter_name, state_dict, unwanted_adapter_names
+        )
+        followers = _followers(model, adapter_name)
+        return {key: value for key, value in selected.items() if key not in followers}
+
+    @classmethod
+    def _remap_adapter_state_dict_for_load(
+        cls,
+        model: nn.Module,
+        config: PeftConfig,
+        adapter_name: str,
+        state_dict: dict[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """Returns what is loaded: each shared matrix under all its names."""
+        loaded = super()._remap_adapter_state_dict_for_load(model, config, adapter_name, state_dict)
+        for follower, leader in _followers(model, adapter_name).items():
+            if leader in loaded:
+                loaded[follower] = loaded[leader]
+        return loaded
+
+
+def _group(name: str, group_size: int) -> tuple[str, int]:
+    """Returns the kind of a layer and the group it is in.
+
+    The layer's index is the first number in its name: ``model.layers.12.self_attn.q_proj`` is layer
+    12, of a kind that is called ``model.layers.*.self_attn.q_proj``.
+    """
+    number = re.search(r"(?:^|(?<=\.))\d+(?=\.|$)", name)
+    if number is None:
+        return name, 0
+    kind = f"{name[: number.start()]}*{name[number.end() :]}"
+    return kind, int(number.group()) // group_size
+
+
+def _followers(model: nn.Module, adapter_name: str) -> dict[str, str]:
+    """Returns, for each key of a shared matrix but the first, that first key."""
+    first: dict[int, str] = {}
+    followers = {}
+    for name, layer in model.named_modules():
+        if not (isinstance(layer, MasaLinear) and layer.holds(adapter_name)):
+            continue
+        for side in ("masa_A", "masa_B"):
+            key = f"{name}.{side}.{adapter_name}.weight"
+            leader = first.setdefault(id(getattr(layer, side)[adapter_name]), key)
+            if leader != key:
+                followers[key] = leader
+    return followers

@@ -1,0 +1,237 @@
+"""MoSA: every weight is moved by the trained value of its group, ``y = (W0 + λ[Γ]) x``.
+
+λ starts at zero. Γ, which group each weight belongs to, follows from the shape and a seed and is
+the same for all layers of one shape: it is computed when it is first needed, and never saved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from peft import PeftConfig, PeftType
+from torch import Tensor, nn
+
+from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
+from sweeper_kernels import Tessellation, group_index, mosa_linear
+
+__all__ = ["MosaConfig", "MosaLinear", "MosaModel"]
+
+_GROUPINGS = ("brt", "row", "col", "skewed")
+
+
+@dataclass
+class MosaConfig(AdapterConfig):
+    """Config of a MoSA adapter."""
+
+    r: int | None = None
+    """LoRA rank with the same number of parameters, K = r * (in + out); 32 when neither this nor
+    num_groups is given, as in the paper."""
+    num_groups: int | None = None
+    """K, trained values of each layer, instead of r."""
+    grouping: Literal["brt", "row", "col", "skewed"] = "brt"
+    """How weights are put in groups (appendix B.8); ``brt`` is the balanced random tessellation."""
+    skew: float = 0.85
+    """With ``skewed``: the ratio of one group's size to the one before."""
+    tessellation_seed: int = 0
+    """Seed of the tessellation."""
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+            ValueError: when a value is out of its range, or both r and num_groups are given.
+        """
+        super().__post_init__()
+        self.peft_type = PeftType("MOSA")
+        if self.r is not None and self.num_groups is not None:
+            raise ValueError(
+                f"mosa: r is {self.r} and num_groups is {self.num_groups}; one of the two sets the "
+                "size; leave the other out"
+            )
+        if self.r is None and self.num_groups is None:
+            self.r = 32
+        for name in ("r", "num_groups"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise number_error("mosa", name, value, allowed="1 or more")
+        if not 0 < self.skew < 1:
+            raise number_error("mosa", "skew", self.skew, allowed="above 0 and below 1")
+        if not 0 <= self.tessellation_seed < 2**63:
+            raise number_error(
+                "mosa", "tessellation_seed", self.tessellation_seed, allowed="0 to 2**63 - 1"
+            )
+        if self.grouping not in _GROUPINGS:
+            raise ValueError(
+                f"mosa: grouping is {self.grouping!r}; allowed is one of "
+                f"{', '.join(_GROUPINGS)}; change grouping"
+            )
+
+    def tessellation(self, *, out_features: int, in_features: int) -> Tessellation:
+        """Returns the tessellation of a weight matrix [out_features, in_features].
+
+        Raises:
+            ValueError: when it has more groups than the matrix has weights.
+        """
+        groups = self.num_groups
+        if groups is None:
+            assert self.r is not None
+            groups = self.r * (in_features + out_features)
+        return Tessellation(
+            out_features,
+            in_features,
+            groups,
+            strategy=self.grouping,
+            seed=self.tessellation_seed,
+            skew=self.skew,
+        )
+
+
+class _GroupIndices:
+    """Γ of each tessellation and device, computed at its first use; one for each model."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Tessellation, torch.device], Tensor] = {}
+
+    def get(self, tessellation: Tessellation, device: torch.device) -> Tensor:
+        """Returns Γ, [O, I], int32."""
+        key = (tessellation, device)
+        if key not in self._known:
+            self._known[key] = group_index(tessellation, device=device)
+        return self._known[key]
+
+
+class _Values(nn.Module):
+    """λ of one layer, [K].
+
+    A module and not a bare parameter: ZeRO-3 gathers a parameter when its module is called.
+    """
+
+    def __init__(self, tessellation: Tessellation, indices: _GroupIndices) -> None:
+        super().__init__()
+        self.tessellation = tessellation
+        self.weight = nn.Parameter(torch.zeros(tessellation.groups))
+        self._indices = indices
+
+    def index(self) -> Tensor:
+        """Returns Γ, [O, I], on the device of λ."""
+        return self._indices.get(self.tessellation, self.weight.device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns λ[Γ] x, [..., O], in the dtype of x."""
+        return mosa_linear(x, self.weight, self.index())
+
+    def extra_repr(self) -> str:
+        """Returns the tessellation, for printing."""
+        return str(self.tessellation)
+
+
+class MosaLinear(AdapterLinear):
+    """A linear layer with MoSA adapters."""
+
+    adapter_layer_names = ("mosa_values",)
+    other_param_names = ()
+
+    def __init__(self, base_layer: nn.Module, indices: _GroupIndices) -> None:
+        super().__init__(base_layer)
+        self.mosa_values = nn.ModuleDict()
+        self._indices = indices
+
+    def update_layer(self, adapter_name: str, config: AdapterConfig) -> None:
+        """Adds an adapter to this layer."""
+        assert isinstance(config, MosaConfig)
+        tessellation = config.tessellation(
+            out_features=self.out_features, in_features=self.in_features
+        )
+        values = _Values(tessellation, self._indices)
+        if not config.init_weights:
+            nn.init.normal_(values.weight, std=0.1)
+        self.mosa_values[adapter_name] = values
+        self._move_adapter_to_device_of_base_layer(adapter_name)
+        self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+
+    def holds(self, adapter_name: str) -> bool:
+        """Whether this layer has an adapter of this name."""
+        return adapter_name in self.mosa_values
+
+    def update(self, adapter_name: str, x: Tensor) -> Tensor:
+        """Returns λ[Γ] x, [..., O], in the dtype of x."""
+        result: Tensor = self.mosa_values[adapter_name](x)
+        return result
+
+    def delta(self, adapter_name: str) -> Tensor:
+        """Returns λ[Γ], [O, I]."""
+        values = self._values(adapter_name)
+        return values.weight[values.index().long()]
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Returns (W0 + λ[Γ]) x + bias.
+
+        Two ways to the same value. One product with W0 + λ[Γ] is the cheaper (three products of
+        full size in a training step instead of five), but reads the frozen weight without calling
+        the layer that owns it, and adds λ to it. So it is taken only where nothing depends on that
+        call (see :meth:`_can_fuse`). In all other cases the frozen layer is called and λ[Γ] x is
+        added: under ZeRO-3, which gathers the weight in the hooks of that call; under offloading;
+        for quantised weights; and in 16 bit, where W0 + λ[Γ] would round a small λ away.
+
+        Args:
+            x: activations, [..., I], any floating-point dtype.
+            *args: passed to the frozen layer.
+            **kwargs: passed to the frozen layer.
+        """
+        names = [name for name in self.active_adapters if self.holds(name)]
+        if len(names) != 1 or args or kwargs or not self._can_fuse(x):
+            return super().forward(x, *args, **kwargs)
+        values, frozen = self._values(names[0]), self.base_layer
+        assert isinstance(frozen, nn.Linear)
+        return mosa_linear(x, values.weight, values.index(), weight=frozen.weight, bias=frozen.bias)
+
+    def supports_lora_conversion(
+        self,
+        adapter_name: str = "default",  # noqa: ARG002 - true for all
+    ) -> bool:
+        """Whether the update is a matrix: it always is."""
+        return True
+
+    def _values(self, adapter_name: str) -> _Values:
+        values = self.mosa_values[adapter_name]
+        assert isinstance(values, _Values)
+        return values
+
+    def _can_fuse(self, x: Tensor) -> bool:
+        """Whether reading the frozen weight is the same as calling the frozen layer."""
+        frozen = self.base_layer
+        return (
+            not self.disable_adapters
+            and not self.merged
+            and type(frozen) is nn.Linear
+            and "forward" not in vars(frozen)
+            and not (frozen._forward_hooks or frozen._forward_pre_hooks)
+            and not (frozen._backward_hooks or frozen._backward_pre_hooks)
+            # The mark of a weight that ZeRO-3 has partitioned.
+            and not hasattr(frozen.weight, "ds_id")
+            and frozen.weight.device == x.device
+            and frozen.weight.dtype == x.dtype
+            and x.dtype in (torch.float32, torch.float64)
+            and not torch.is_autocast_enabled(x.device.type)
+        )
+
+
+class MosaModel(AdapterModel):
+    """A model with MoSA adapters; all layers of one shape use the same Γ."""
+
+    prefix = "mosa_"
+    tuner_layer_cls = MosaLinear
+
+    def _pre_injection_hook(
+        self,
+        model: nn.Module,  # noqa: ARG002 - PEFT's signature, here and below
+        config: PeftConfig,  # noqa: ARG002
+        adapter_name: str,  # noqa: ARG002
+    ) -> None:
+        # Called once for a model, not for its later adapters: they use the same Γ, too.
+        self._indices = _GroupIndices()
+
+    def _new_layer(self, target: nn.Module) -> AdapterLinear:
+        return MosaLinear(target, self._indices)
