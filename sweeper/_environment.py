@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cache_root", "data_root", "is_hub_offline"]
+__all__ = ["cache_root", "data_root", "is_hub_offline", "ray_address", "sweeps_home"]
 
 
 def data_root() -> Path | None:
@@ -26,3 +26,13 @@ def cache_root() -> Path:
 def is_hub_offline() -> bool:
     """Whether the Hub must not be asked (``HF_HUB_OFFLINE``, by its own rule for what is true)."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def sweeps_home() -> Path:
+    """Returns the folder of all sweeps: ``SWEEPER_HOME``, else ``sweeps`` in the working folder."""
+    return Path(os.environ.get("SWEEPER_HOME", "") or "sweeps").expanduser()
+
+
+def ray_address() -> str | None:
+    """Returns the address of the Ray cluster to use (``RAY_ADDRESS``), if one is set."""
+    return os.environ.get("RAY_ADDRESS") or None

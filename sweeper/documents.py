@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from sweeper.errors import Problem, SpecError
-from sweeper.space import Json, set_path
+from sweeper.space import Json, get_path, set_path
 
 __all__ = ["Document", "apply_override", "merge", "nearest", "parse_yaml", "read_yaml"]
 
@@ -112,6 +112,7 @@ def apply_override(document: Document, override: str) -> Document:
     """Returns ``document`` with one ``--set path=value`` applied; the value is read as YAML.
 
     ``methods`` is addressed by the method's name (``methods.masa.rank=4``) or position (``methods.0.rank=4``).
+    An override wins over the baselines too: they lose their own value of that field.
 
     Raises:
         SpecError: there is no ``=``, or the path is empty.
@@ -125,9 +126,29 @@ def apply_override(document: Document, override: str) -> Document:
     methods = document.get("methods")
     if keys[0] == "methods" and len(keys) > 1 and isinstance(methods, list):
         keys = ("methods", _method_position(methods, keys[1]), *keys[2:])
-    changed = set_path(document, keys, value)
+    changed = set_path(_without_baseline_value(document, keys), keys, value)
     assert isinstance(changed, dict)
     return changed
+
+
+def _without_baseline_value(document: Document, keys: tuple[str, ...]) -> Document:
+    baselines = document.get("baselines")
+    methods = document.get("methods")
+    if not isinstance(baselines, list) or keys[0] not in {"methods", "train"}:
+        return document
+    section, field = ("train", keys[-1])
+    name: Json = None
+    if keys[0] == "methods" and len(keys) == 3 and isinstance(methods, list):
+        section, name = "method", get_path(methods, (keys[1], "name"))
+    kept: list[Json] = []
+    for entry in baselines:
+        branch = entry.get(section) if isinstance(entry, dict) else None
+        if isinstance(branch, dict) and (name is None or branch.get("name") == name):
+            branch = {key: value for key, value in branch.items() if key != field}
+            kept.append(set_path(entry, (section,), branch))
+        else:
+            kept.append(entry)
+    return {**document, "baselines": kept}
 
 
 def _method_position(methods: list[Json], key: str) -> str:

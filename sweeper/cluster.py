@@ -1,0 +1,131 @@
+"""The Ray cluster that a sweep runs on: this machine, or one that is already up."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from dataclasses import dataclass
+
+import ray
+
+from sweeper._environment import ray_address
+from sweeper.errors import BadInputError
+from sweeper.spec import ResourcesSpec
+
+__all__ = ["Cluster", "connect", "disconnect"]
+
+# Custom resource that thin trials ask for, because Tune refuses a trial that asks for nothing. The head
+# of a cluster declares it (see cluster.yaml); where it does not, a trial asks for a thousandth of a CPU.
+TRIAL_RESOURCE = "trial"
+TRIAL_SLOTS = 10_000
+
+# Environment of all Ray processes that a sweep starts.
+RAY_ENVIRONMENT = {
+    # One run of Ray Train lives as long as the sweep; its working directory stays the user's.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Records are written by us; Tune's CSV, JSON and TensorBoard files would be a second truth.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a sweep knows of the cluster it runs on."""
+
+    is_local: bool
+    """Started by this process, on this machine."""
+    cpus: float
+    gpus: float
+    has_trial_resource: bool
+
+    @property
+    def trial_resources(self) -> dict[str, float]:
+        """What a thin trial asks for."""
+        if self.has_trial_resource:
+            return {"CPU": 0, TRIAL_RESOURCE: 1}
+        return {"CPU": 0.001}
+
+    def replicas(self, resources: ResourcesSpec, *, trials: int) -> int:
+        """Returns how many replicas to start.
+
+        On this machine as many as it has room for; on a cluster up to the cap, because the autoscaler adds
+        machines for those that wait.
+
+        Raises:
+            BadInputError: this machine has no room for a single one.
+        """
+        wanted = min(resources.max_replicas, trials)
+        if not self.is_local:
+            return wanted
+        fitting = math.floor(self.cpus / (resources.workers * resources.cpus_per_worker))
+        if resources.gpus_per_worker:
+            gpus = math.floor(self.gpus / (resources.workers * resources.gpus_per_worker))
+            fitting = min(fitting, gpus)
+        if fitting < 1:
+            raise BadInputError(_no_room(self, resources))
+        return min(wanted, fitting)
+
+
+def _no_room(cluster: Cluster, resources: ResourcesSpec) -> str:
+    need = f"{resources.workers} worker(s) of {resources.cpus_per_worker:g} CPU"
+    if resources.gpus_per_worker:
+        need += f" and {resources.gpus_per_worker:g} GPU"
+    return (
+        f"one replica needs {need} each, but this machine has {cluster.cpus:g} CPUs and "
+        f"{cluster.gpus:g} GPUs; run on a cluster ('ray up cluster.yaml', then --address auto), take a "
+        "smaller profile, or set resources.workers, resources.cpus_per_worker, resources.gpus_per_worker"
+    )
+
+
+def connect(address: str | None) -> Cluster:
+    """Connects to the cluster at ``address``, or starts Ray on this machine.
+
+    Args:
+        address: ``auto``, ``host:port``, ``ray://…``; where None, ``RAY_ADDRESS``, else a local Ray.
+
+    Raises:
+        BadInputError: no cluster answers there.
+    """
+    os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
+    address = address or ray_address() or "local"
+    is_local = address == "local"
+    options: dict[str, object] = {}
+    if is_local:
+        options = {"include_dashboard": False, "resources": {TRIAL_RESOURCE: TRIAL_SLOTS}}
+    else:
+        options = {"runtime_env": {"env_vars": dict(RAY_ENVIRONMENT)}}
+    try:
+        ray.init(
+            address=address,
+            namespace="sweeper",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+            **options,
+        )
+    except (ConnectionError, ValueError) as error:
+        raise BadInputError(
+            f"no Ray cluster at {address!r}: {error}; start one with 'ray up cluster.yaml' or 'ray start "
+            "--head', or leave out --address and RAY_ADDRESS to use this machine"
+        ) from error
+    found = ray.cluster_resources()
+    return Cluster(
+        is_local=is_local,
+        cpus=found.get("CPU", 0),
+        gpus=found.get("GPU", 0),
+        has_trial_resource=TRIAL_RESOURCE in found,
+    )
+
+
+def disconnect() -> None:
+    """Leaves the cluster; a Ray that :func:`connect` started ends."""
+    ray.shutdown()

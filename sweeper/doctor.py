@@ -1,0 +1,142 @@
+"""What is installed, which backend runs, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from sweeper._environment import data_root, sweeps_home
+from sweeper.errors import SweeperError
+from sweeper.models import EmbeddedModelSpec, GgufModelSpec, ModelSpec
+
+__all__ = ["Finding", "examine"]
+
+REQUIRED = (
+    "ray",
+    "torch",
+    "transformers",
+    "peft",
+    "deepspeed",
+    "datasets",
+    "optuna",
+    "mlflow",
+    "pydantic",
+)
+FREE_BYTES_WANTED = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    status: Literal["ok", "optional", "missing"]
+    """``optional``: not there, and only some profiles want it."""
+    detail: str
+    fix: str = ""
+    """The command that gets it."""
+
+    def document(self) -> dict[str, str]:
+        """Returns the finding as plain JSON."""
+        return asdict(self)
+
+
+def examine() -> list[Finding]:
+    """Returns all findings; nothing is started or changed."""
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python,
+        _packages,
+        _devices,
+        _kernels,
+        _models,
+        _storage,
+    ]
+    return [finding for check in checks for finding in check()]
+
+
+def _python() -> Iterator[Finding]:
+    version = platform.python_version()
+    if sys.version_info >= (3, 11):
+        yield Finding("python", "ok", version)
+    else:
+        yield Finding("python", "missing", version, "install Python 3.11 or newer")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in REQUIRED:
+        try:
+            yield Finding(name, "ok", importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, "missing", "not installed", "make install")
+
+
+def _devices() -> Iterator[Finding]:
+    yield Finding("cpu", "ok", f"{os.cpu_count()} cores")
+    try:
+        import torch
+    except ImportError:
+        return
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            size = f"{properties.total_memory / 1e9:.0f} GB"
+            yield Finding(f"gpu {index}", "ok", f"{properties.name}, {size}")
+        yield Finding("deepspeed backend", "ok", "cuda, NCCL")
+        compiler = shutil.which("nvcc")
+        if compiler is None:
+            fix = "install the CUDA toolkit of your torch build"
+            yield Finding("nvcc", "optional", "offload to the CPU compiles an operator", fix)
+    else:
+        build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build of torch"
+        fix = "run on a GPU cluster: ray up cluster.yaml"
+        yield Finding("gpu", "optional", f"none is visible ({build})", fix)
+        yield Finding("deepspeed backend", "ok", "cpu, gloo")
+
+
+def _kernels() -> Iterator[Finding]:
+    yield Finding("kernels", "ok", "MoSA and MASA run on torch operations")
+
+
+def _models() -> Iterator[Finding]:
+    models: list[tuple[str, ModelSpec]] = [("embedded model", EmbeddedModelSpec())]
+    models.append(("SmolLM2-135M (profile smollm2)", GgufModelSpec()))
+    for name, model in models:
+        try:
+            model.check()
+        except SweeperError as error:
+            yield Finding(name, "optional", "not there", str(error))
+        else:
+            yield Finding(name, "ok", "there")
+    root = data_root()
+    if root is None:
+        fix = "export SWEEPER_DATA=<folder>, or --set data.root=<folder>"
+        yield Finding("data folder", "optional", "SWEEPER_DATA is not set", fix)
+    elif root.is_dir():
+        yield Finding("data folder", "ok", str(root))
+    else:
+        yield Finding("data folder", "missing", f"{root} is not a folder", "correct SWEEPER_DATA")
+
+
+def _storage() -> Iterator[Finding]:
+    home = sweeps_home()
+    existing = next(path for path in [home.absolute(), *home.absolute().parents] if path.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{home} ({free / 1e9:.0f} GB free)"
+    if not os.access(existing, os.W_OK):
+        yield Finding("sweeps", "missing", f"{home} cannot be written", "set SWEEPER_HOME")
+    elif free < FREE_BYTES_WANTED:
+        yield Finding("sweeps", "missing", detail, "free some space, or set SWEEPER_HOME")
+    else:
+        yield Finding("sweeps", "ok", detail)
+    shared = Path("/dev/shm")
+    if shared.exists() and shutil.disk_usage(shared).free < FREE_BYTES_WANTED // 8:
+        yield Finding(
+            "/dev/shm", "missing", "under 250 MB free: Ray's object store goes to disk", "enlarge it"
+        )

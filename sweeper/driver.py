@@ -1,0 +1,193 @@
+"""One sweep from its folder to its end: Ray, the study, the pool, the replicas, MLflow.
+
+A new sweep and a resumed one go the same way. What has ended is read from the records, what was left
+running is taken up from Optuna's study, what was never drawn is drawn.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import ray
+from optuna.trial import TrialState
+
+from sweeper.cluster import Cluster, connect, disconnect
+from sweeper.loading import Sweep, build_sweep
+from sweeper.mlflow_view import MlflowView
+from sweeper.plan import params_of
+from sweeper.pool import Pool, Replicas
+from sweeper.replica import Job, ReplicaConfig
+from sweeper.search import TRIAL_ID, StudySearch, run_tune, scheduler_for
+from sweeper.space import Point
+from sweeper.study import open_study
+from sweeper.tracking import SweepFolder
+
+__all__ = ["Driver", "check_runnable", "new_sweep_name"]
+
+logger = logging.getLogger(__name__)
+
+# Seconds that replicas get to return from their loop before Ray ends them.
+CLOSING_S = 20.0
+
+
+def check_runnable(sweep: Sweep) -> str:
+    """Returns the data's fingerprint.
+
+    Raises:
+        BadInputError: model or data is not there or cannot be used.
+    """
+    sweep.spec.model.check()
+    sweep.spec.data.check()
+    return sweep.spec.data.fingerprint()
+
+
+def new_sweep_name(home: Path, sweep: Sweep) -> str:
+    """Returns the first of ``<space>-<profile>-1``, ``-2``, … that is free."""
+    stem = f"{sweep.spec.name}-{sweep.spec.profile}"
+    number = 1
+    while (home / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"
+
+
+@dataclass
+class Driver:
+    """Runs the sweep in a folder to its end; what a dead driver has done is not done again."""
+
+    folder: SweepFolder
+    sweep: Sweep
+    data_fingerprint: str
+    address: str | None = None
+    """Ray cluster; None for this machine."""
+    tracking_uri: str | None = None
+    """MLflow's store; None for the one in the sweeps' folder."""
+    on_start: Callable[[Any], None] = lambda pool: None
+    """Called with the pool's actor once it is up."""
+
+    @classmethod
+    def open(cls, folder: SweepFolder, **options: Any) -> Driver:
+        """Returns the driver of a sweep on disk; ``options`` as the class's fields."""
+        sweep = build_sweep(folder.document, source=str(folder.path))
+        return cls(folder, sweep, check_runnable(sweep), **options)
+
+    def run(self) -> None:
+        """Runs what is left of the sweep.
+
+        Raises:
+            BadInputError: there is no room for a replica, no cluster, or another driver runs this sweep.
+            KeyboardInterrupt: it can be resumed.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(self.folder.lock())
+            cluster = connect(self.address)
+            stack.callback(disconnect)
+            replicas = cluster.replicas(self.sweep.spec.resources, trials=self.sweep.spec.search.trials)
+            view = MlflowView(self.folder, tracking_uri=self.tracking_uri)
+            view.start()
+            stack.callback(view.stop)
+            self.folder.mark("running")
+            try:
+                self._search(cluster, replicas)
+            except BaseException:
+                self.folder.mark("stopped")
+                raise
+            self.folder.mark("complete")
+
+    def _search(self, cluster: Cluster, replicas: int) -> None:
+        spec = self.sweep.spec
+        study = open_study(
+            f"sqlite:///{self.folder.path / 'optuna.db'}",
+            name=self.folder.name,
+            objective=spec.objective,
+            space=self.sweep.space,
+            search=spec.search,
+        )
+        self._settle(study)
+        ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
+        left = spec.search.trials - len(ended)
+        if left <= 0:
+            return
+        pool_name = f"pool-{self.folder.name}"
+        pool = Pool.options(name=pool_name).remote(
+            replicas=replicas, max_deaths=spec.search.max_failures
+        )
+        self.on_start(pool)
+        config = self._replica_config()
+        servers = Replicas(pool, config, count=replicas, storage=str(self.folder.path / "ray"))
+        servers.start()
+        search = StudySearch(
+            study,
+            space=self.sweep.space,
+            search=spec.search,
+            objective=spec.objective,
+            make_job=self._job,
+            pool_name=pool_name,
+        )
+        scheduler = scheduler_for(
+            spec.search.asha,
+            objective=spec.objective,
+            evaluations=config.train.evaluations,
+            past=[list(dict(sorted(t.intermediate_values.items())).values()) for t in ended],
+        )
+        run_tune(
+            search,
+            scheduler,
+            trials=left,
+            concurrent=replicas + spec.search.prefetch,
+            resources=cluster.trial_resources,
+            folder=self.folder.path,
+        )
+        ray.get(pool.close.remote())
+        servers.join(CLOSING_S)
+        self._settle(study)
+
+    def _job(self, point: Point, number: int) -> Job:
+        trial = self.sweep.space.trial(point)
+        trial_id = trial.identity(data_fingerprint=self.data_fingerprint)
+        space = self.sweep.space.method(trial.method.name)
+        fixed = len(self.sweep.space.fixed_points(self.sweep.spec.search.trials))
+        folder = self.folder.add_trial(
+            trial_id,
+            spec=trial.model_dump(mode="json"),
+            number=number,
+            method=trial.method.name,
+            origin="baseline" if number < fixed else "search",
+            params=params_of(trial, space),
+            steps_total=trial.train.steps,
+        )
+        return Job(trial_id, number, folder.path, trial.model_dump_json())
+
+    def _replica_config(self) -> ReplicaConfig:
+        spec = self.sweep.spec
+        _, point = next(iter(self.sweep.space.corners()))
+        return ReplicaConfig(
+            sweep_folder=self.folder.path,
+            model=spec.model,
+            data=spec.data,
+            train=self.sweep.space.trial(point).train,
+            precision=spec.engine.precision,
+            resources=spec.resources,
+        )
+
+    def _settle(self, study: optuna.Study) -> None:
+        """Brings records to the end that the study knows, where a replica died before writing it."""
+        states = {
+            trial.user_attrs[TRIAL_ID]: trial.state
+            for trial in study.get_trials(deepcopy=False)
+            if TRIAL_ID in trial.user_attrs
+        }
+        for record in self.folder.trials():
+            if record.is_final:
+                continue
+            folder, state = self.folder.trial(record.id), states.get(record.id)
+            if state == TrialState.PRUNED:
+                folder.prune()
+            elif state == TrialState.FAIL:
+                folder.fail("ReplicaLost", "its replica died and its end was not written")
+        self.folder.requeue_interrupted()

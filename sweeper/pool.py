@@ -1,0 +1,320 @@
+"""The pool: replicas on one side, Tune's thin trials on the other, and what goes between them.
+
+A replica is one Ray Train worker group. It loads the frozen base once and then takes one trial after
+another. The pool is an actor that holds the queue of trials and one inbox of reports for each; it never
+looks into a spec. A replica that dies is restarted by Ray Train, says so by registering again, and the
+trial that it had goes back to the front of the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import ray
+
+from sweeper.replica import Job, ReplicaConfig, serve
+from sweeper.spec import ResourcesSpec
+
+__all__ = ["Message", "Pool", "Replicas"]
+
+logger = logging.getLogger(__name__)
+
+# Times in a row that a replica may die before it is ready; then it is given up.
+MAX_FALSE_STARTS = 3
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a thin trial hears of its trial."""
+
+    kind: Literal["report", "end"]
+    """A report of an evaluation, or the end of the trial."""
+    step: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    status: str = ""
+    """With ``end``: complete, pruned or failed."""
+    error: str = ""
+    """With ``end``: why the trial failed."""
+    is_recorded: bool = True
+    """With ``end``: whether the replica has written the trial's record itself."""
+
+
+@dataclass
+class _Entry:
+    job: Job
+    inbox: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
+    verdict: asyncio.Future[bool] | None = None
+    replica: int | None = None
+    deaths: int = 0
+    last_step: int = 0
+    is_stopped: bool = False
+    has_ended: bool = False
+
+    def decide(self, *, stop: bool) -> None:
+        if self.verdict is not None and not self.verdict.done():
+            self.verdict.set_result(stop)
+        self.verdict = None
+
+
+@dataclass
+class _ReplicaState:
+    starts: int = 0
+    false_starts: int = 0
+    ready_after_s: float | None = None
+    is_lost: bool = False
+    error: str = ""
+
+
+class PoolState:
+    """The pool's logic, without Ray: an asyncio object that tests drive directly."""
+
+    def __init__(self, *, replicas: int, max_deaths: int) -> None:
+        """Makes an empty pool.
+
+        Args:
+            replicas: replicas that will register, at least 1.
+            max_deaths: times a trial is taken up again after its replica died under it.
+        """
+        self._entries: dict[str, _Entry] = {}
+        self._queue: deque[str] = deque()
+        self._replicas = {index: _ReplicaState() for index in range(replicas)}
+        self._max_deaths = max_deaths
+        self._changed = asyncio.Condition()
+        self._is_closing = False
+
+    # What thin trials call.
+
+    async def submit(self, job: Job) -> None:
+        """Queues a trial; one that is already here and has not ended stays as it is."""
+        entry = self._entries.get(job.trial_id)
+        if entry is not None and not entry.has_ended:
+            return
+        self._entries[job.trial_id] = entry = _Entry(job)
+        if self._none_left():
+            self._fail(entry, self._loss())
+            return
+        self._queue.append(job.trial_id)
+        await self._wake()
+
+    async def next_message(self, trial_id: str) -> Message:
+        """Returns the trial's next message; asking for it lets the trial train on after its last report."""
+        entry = self._entries[trial_id]
+        entry.decide(stop=False)
+        return await entry.inbox.get()
+
+    async def stop(self, trial_id: str) -> None:
+        """Stops a trial at its next report; one that waits in the queue never starts."""
+        entry = self._entries.get(trial_id)
+        if entry is None or entry.has_ended:
+            return
+        entry.is_stopped = True
+        entry.decide(stop=True)
+        if trial_id in self._queue:
+            self._queue.remove(trial_id)
+            self._end(entry, Message("end", status="pruned", is_recorded=False))
+
+    # What replicas call.
+
+    async def register(self, replica: int) -> bool:
+        """Notes that a replica's processes are up, again or for the first time.
+
+        Returns:
+            Whether it shall serve; False once it has died too often before being ready.
+        """
+        state = self._replicas[replica]
+        state.starts += 1
+        state.false_starts += 1
+        self._requeue_trials_of(replica)
+        await self._wake()
+        return not self._is_closing and state.false_starts <= MAX_FALSE_STARTS
+
+    async def ready(self, replica: int, ready_after_s: float) -> None:
+        """Notes that a replica has its base model and takes trials."""
+        state = self._replicas[replica]
+        state.false_starts = 0
+        state.ready_after_s = ready_after_s
+
+    async def broken(self, replica: int, error: str) -> None:
+        """Notes why a replica could not get ready."""
+        self._replicas[replica].error = error
+
+    async def take(self, replica: int, *, timeout_s: float) -> Job | Literal["idle"] | None:
+        """Returns the next trial, ``"idle"`` after ``timeout_s`` without one, None when the pool closes."""
+        async with self._changed:
+            try:
+                await asyncio.wait_for(
+                    self._changed.wait_for(lambda: bool(self._queue) or self._is_closing), timeout_s
+                )
+            except TimeoutError:
+                return "idle"
+            if self._is_closing:
+                return None
+            entry = self._entries[self._queue.popleft()]
+            entry.replica = replica
+            return entry.job
+
+    async def report(self, trial_id: str, step: int, metrics: Mapping[str, float]) -> bool:
+        """Hands an evaluation to the trial's thin half and waits for its word.
+
+        A trial that was resumed may report a step again: the second time it is not passed on.
+
+        Returns:
+            Whether the trial shall stop.
+        """
+        entry = self._entries[trial_id]
+        if entry.is_stopped or step <= entry.last_step:
+            return entry.is_stopped
+        entry.last_step = step
+        entry.verdict = asyncio.get_running_loop().create_future()
+        verdict = entry.verdict
+        await entry.inbox.put(Message("report", step=step, metrics=metrics))
+        return await verdict
+
+    async def done(
+        self, trial_id: str, status: str, *, metrics: Mapping[str, float], error: str = ""
+    ) -> None:
+        """Notes the end of a trial whose record the replica has written, with its last evaluation."""
+        message = Message("end", status=status, metrics=metrics, error=error)
+        self._end(self._entries[trial_id], message)
+
+    # What the driver calls.
+
+    async def lost(self, replica: int, error: str) -> None:
+        """Notes that Ray Train has given up a replica; without any left, all trials fail."""
+        state = self._replicas[replica]
+        state.is_lost = True
+        state.error = state.error or error
+        self._requeue_trials_of(replica)
+        if self._none_left():
+            for trial_id in self._queue:
+                self._fail(self._entries[trial_id], self._loss())
+            self._queue.clear()
+        await self._wake()
+
+    async def close(self) -> None:
+        """Lets every replica return from its loop."""
+        self._is_closing = True
+        await self._wake()
+
+    async def status(self) -> dict[str, Any]:
+        """Returns counts for the live table: replicas, ready ones, seconds each took, queued trials."""
+        states = list(self._replicas.values())
+        return {
+            "replicas": len(states),
+            "ready": sum(s.ready_after_s is not None and not s.is_lost for s in states),
+            "ready_after_s": [s.ready_after_s for s in states if s.ready_after_s is not None],
+            "restarts": sum(max(0, s.starts - 1) for s in states),
+            "lost": sum(s.is_lost for s in states),
+            "errors": [s.error for s in states if s.error],
+            "queued": len(self._queue),
+        }
+
+    def _requeue_trials_of(self, replica: int) -> None:
+        for trial_id, entry in self._entries.items():
+            if entry.replica != replica or entry.has_ended:
+                continue
+            entry.replica = None
+            entry.verdict = None
+            entry.deaths += 1
+            if entry.is_stopped:
+                self._end(entry, Message("end", status="pruned", is_recorded=False))
+            elif entry.deaths > self._max_deaths:
+                self._fail(
+                    entry,
+                    f"its replica died {entry.deaths} times while training it (out of memory, or a lost "
+                    "machine); see the replica's log, then 'resume --retry-failed'",
+                )
+            else:
+                self._queue.appendleft(trial_id)
+
+    def _none_left(self) -> bool:
+        return all(state.is_lost for state in self._replicas.values())
+
+    def _loss(self) -> str:
+        errors = [state.error for state in self._replicas.values() if state.error]
+        return f"no replica is left: {errors[0] if errors else 'all of them ended'}"
+
+    def _fail(self, entry: _Entry, error: str) -> None:
+        self._end(entry, Message("end", status="failed", error=error, is_recorded=False))
+
+    def _end(self, entry: _Entry, message: Message) -> None:
+        if entry.has_ended:
+            return
+        entry.has_ended = True
+        entry.replica = None
+        entry.decide(stop=True)
+        entry.inbox.put_nowait(message)
+
+    async def _wake(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+# One slot for each waiting call: every thin trial and every replica waits in one.
+Pool = ray.remote(num_cpus=0, max_concurrency=1000)(PoolState)
+
+
+class Replicas:
+    """The replicas of one sweep, each a Ray Train run that a thread of the driver waits for."""
+
+    def __init__(self, pool: Any, config: ReplicaConfig, *, count: int, storage: str) -> None:
+        """Prepares ``count`` replicas that serve ``pool``; ``storage`` is Ray Train's own folder."""
+        self._pool = pool
+        self._config = config
+        self._storage = storage
+        self._threads = [
+            threading.Thread(target=self._fit, args=(index,), daemon=True) for index in range(count)
+        ]
+
+    def start(self) -> None:
+        """Starts all replicas and returns at once; they register with the pool when they are up."""
+        for thread in self._threads:
+            thread.start()
+
+    def join(self, timeout_s: float) -> None:
+        """Waits until every replica has returned, at most ``timeout_s`` seconds for each."""
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    def _fit(self, index: int) -> None:
+        try:
+            _trainer(self._pool, self._config, index=index, storage=self._storage).fit()
+            error = "it ended"
+        except Exception as failure:  # noqa: BLE001 - whatever Ray Train raises, the trials must hear of it
+            logger.warning("replica %d is lost: %s", index, failure)
+            error = f"{type(failure).__name__}: {failure}"
+        try:
+            ray.get(self._pool.lost.remote(index, error))
+        except ray.exceptions.RayError:
+            logger.debug("the pool is gone; replica %d has nobody to tell", index)
+
+
+def _trainer(pool: Any, config: ReplicaConfig, *, index: int, storage: str) -> Any:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    resources: ResourcesSpec = config.resources
+    has_gpu = resources.gpus_per_worker > 0
+    per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}
+    if has_gpu:
+        per_worker["GPU"] = resources.gpus_per_worker
+    return TorchTrainer(
+        serve,
+        train_loop_config={"pool": pool, "replica": index, "config": config},
+        torch_config=TorchConfig(backend="nccl" if has_gpu else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=resources.workers, use_gpu=has_gpu, resources_per_worker=per_worker
+        ),
+        run_config=RunConfig(
+            name=f"replica-{index}",
+            storage_path=storage,
+            # Ray Train restarts for ever; the pool gives up a replica that never gets ready.
+            failure_config=FailureConfig(max_failures=-1),
+        ),
+    )

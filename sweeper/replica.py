@@ -1,0 +1,236 @@
+"""A replica: loads the frozen base once, then trains one trial after another.
+
+:func:`serve` is the training function that Ray Train runs in each worker process of the group. All workers
+walk through the same trials in step; rank 0 talks to the pool and writes the records.
+"""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from sweeper.data import DataSpec
+from sweeper.errors import BadInputError
+from sweeper.models import ModelSpec
+from sweeper.spec import ResourcesSpec, TrainSpec, TrialSpec
+from sweeper.tracking import SweepFolder, TrialFolder
+
+if TYPE_CHECKING:
+    from sweeper.train import Base, Outcome
+
+__all__ = ["Job", "ReplicaConfig", "serve"]
+
+logger = logging.getLogger(__name__)
+
+# Seconds that a replica waits for a trial before it asks again. All ranks but the first sit in a
+# collective meanwhile, which must not run into the process group's timeout.
+IDLE_S = 60.0
+# Seconds in which all workers must come out of a failed trial; otherwise the group is restarted.
+REGROUP_S = 30.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial on its way to a replica."""
+
+    trial_id: str
+    number: int
+    """Optuna's number of the trial."""
+    folder: Path
+    """The trial's folder on storage that driver and replicas share."""
+    spec_json: str
+    """The :class:`~sweeper.spec.TrialSpec`."""
+
+
+@dataclass(frozen=True)
+class ReplicaConfig:
+    """What all replicas of a sweep are made of."""
+
+    sweep_folder: Path
+    model: ModelSpec
+    data: DataSpec
+    train: TrainSpec
+    """Of any trial: what all trials have in common, such as the length of sequences."""
+    precision: str
+    resources: ResourcesSpec
+
+
+def serve(config: dict[str, Any]) -> None:
+    """Serves trials until the pool closes.
+
+    Args:
+        config: ``pool`` (the actor), ``replica`` (its index), ``config`` (:class:`ReplicaConfig`).
+    """
+    started_s = time.monotonic()
+    worker = _Worker(config["pool"], config["replica"], config["config"])
+    if not worker.register():
+        return
+    try:
+        base = worker.load()
+    except BadInputError as error:
+        # A restart would find the same; the pool tells the trials, and the driver the user.
+        worker.tell_broken(error)
+        return
+    except Exception as error:
+        worker.tell_broken(error)
+        raise
+    worker.tell_ready(time.monotonic() - started_s)
+    while (job := worker.next_job()) is not None:
+        worker.run(job, base)
+
+
+class _Worker:
+    """One process of a replica."""
+
+    def __init__(self, pool: Any, replica: int, config: ReplicaConfig) -> None:
+        import torch
+        import torch.distributed as dist
+
+        # Ray sets OMP_NUM_THREADS by the worker's CPUs; torch must not take more than that.
+        torch.set_num_threads(max(1, int(config.resources.cpus_per_worker)))
+        self._pool = pool
+        self._replica = replica
+        self._config = config
+        self._dist = dist
+        self._rank = dist.get_rank()
+        # Separate from the group that trains, whose collectives may hang after a failure.
+        timeout = datetime.timedelta(seconds=10 * IDLE_S)
+        self._control = dist.new_group(backend="gloo", timeout=timeout)
+
+    def register(self) -> bool:
+        """Returns whether the pool wants this replica to serve."""
+        wanted = self._rank == 0 and ray.get(self._pool.register.remote(self._replica))
+        return bool(self._share(wanted))
+
+    def load(self) -> Base:
+        """Returns the frozen base and its data, and scores the base if nobody has yet."""
+        import torch
+
+        from sweeper.train import load_base
+
+        cuda = self._config.resources.gpus_per_worker > 0
+        device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+        return load_base(
+            self._config.model,
+            self._config.data,
+            precision=self._config.precision,
+            max_length=self._config.train.max_length,
+            device=device,
+        )
+
+    def tell_broken(self, error: Exception) -> None:
+        if self._rank == 0:
+            reason = f"{type(error).__name__}: {error}"
+            ray.get(self._pool.broken.remote(self._replica, reason))
+
+    def tell_ready(self, ready_after_s: float) -> None:
+        if self._rank == 0:
+            ray.get(self._pool.ready.remote(self._replica, ready_after_s))
+
+    def next_job(self) -> Job | None:
+        """Returns the next trial, the same on all ranks; None when the pool closes."""
+        while True:
+            taken = self._share(self._rank == 0 and self._take())
+            if taken != "idle":
+                return taken if isinstance(taken, Job) else None
+
+    def _take(self) -> Any:
+        return ray.get(self._pool.take.remote(self._replica, timeout_s=IDLE_S))
+
+    def _share(self, value: Any) -> Any:
+        """Returns rank 0's value on all ranks."""
+        box = [value]
+        self._dist.broadcast_object_list(box, src=0, group=self._control)
+        return box[0]
+
+    def run(self, job: Job, base: Base) -> None:
+        """Trains one trial; whatever it raises ends that trial alone."""
+        from sweeper.train import train
+
+        folder = TrialFolder(job.folder)
+        progress = _Progress(self._pool, job, folder)
+        if self._rank == 0:
+            folder.begin()
+        try:
+            trial = TrialSpec.model_validate_json(job.spec_json)
+            outcome = train(trial, base, folder=job.folder, progress=progress)
+        except Exception as error:  # noqa: BLE001 - the boundary of a trial
+            self._fail(job, folder, error)
+            return
+        if self._rank == 0:
+            self._finish(job, folder, outcome)
+
+    def _finish(self, job: Job, folder: TrialFolder, outcome: Outcome) -> None:
+        is_complete = outcome.status == "complete"
+        end = folder.complete if is_complete else folder.prune
+        end(train_time_s=outcome.train_time_s)
+        status = "complete" if is_complete else "pruned"
+        ray.get(self._pool.done.remote(job.trial_id, status, metrics=dict(outcome.metrics)))
+
+    def _fail(self, job: Job, folder: TrialFolder, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        logger.warning("trial %s failed: %s", job.trial_id, reason)
+        is_together = self._regroup()
+        # Where one rank alone failed, it is the one that knows why; rank 0 may hang in a collective.
+        if self._rank == 0 or not is_together:
+            folder.fail(type(error).__name__, str(error), traceback=traceback.format_exc())
+            ray.get(self._pool.done.remote(job.trial_id, "failed", metrics={}, error=reason))
+        if not is_together:
+            raise RuntimeError("one worker of the replica failed alone; restarting all") from error
+
+    def _regroup(self) -> bool:
+        """Returns whether all ranks came out of the trial; those that did not hang in a collective."""
+        timeout = datetime.timedelta(seconds=REGROUP_S)
+        try:
+            self._dist.monitored_barrier(group=self._control, timeout=timeout)
+        except RuntimeError:
+            return False
+        return True
+
+
+class _Progress:
+    """Where a trial in training writes to: its record, and the pool."""
+
+    def __init__(self, pool: Any, job: Job, folder: TrialFolder) -> None:
+        self._pool = pool
+        self._job = job
+        self._folder = folder
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        self._folder.report(step, metrics)
+
+    def report(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+        self._folder.report(step, {**metrics, **_system_metrics()})
+        if final:
+            # The end of the trial carries these metrics to the pool.
+            return False
+        return bool(ray.get(self._pool.report.remote(self._job.trial_id, step, dict(metrics))))
+
+
+def _system_metrics() -> dict[str, float]:
+    """Returns what MLflow shows as system metrics, under its names; megabytes and percent."""
+    import psutil
+    import torch
+
+    memory = psutil.virtual_memory()
+    found = {
+        "system/cpu_utilization_percentage": psutil.cpu_percent(),
+        "system/system_memory_usage_megabytes": memory.used / 1e6,
+        "system/system_memory_usage_percentage": memory.percent,
+        "system/process_memory_usage_megabytes": psutil.Process(os.getpid()).memory_info().rss / 1e6,
+    }
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        found["system/gpu_memory_usage_megabytes"] = (total - free) / 1e6
+        found["system/gpu_memory_usage_percentage"] = 100 * (total - free) / total
+    return found
+

@@ -1,0 +1,84 @@
+"""The sweep's Optuna study: what was suggested and how it ended, in SQLite."""
+
+from __future__ import annotations
+
+import warnings
+
+import optuna
+
+from sweeper.space import Point, Space
+from sweeper.spec import ObjectiveSpec, SearchSpec
+
+__all__ = ["draw", "open_study", "preview", "redraw", "sampler_for"]
+
+
+def open_study(
+    storage_url: str, *, name: str, objective: ObjectiveSpec, space: Space, search: SearchSpec
+) -> optuna.Study:
+    """Returns the sweep's Optuna study; a new one has the baselines and the grid enqueued."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=optuna.storages.RDBStorage(storage_url),
+        study_name=name,
+        direction="minimize" if objective.mode == "min" else "maximize",
+        sampler=sampler_for(search, trial_number=0),
+        load_if_exists=True,
+    )
+    enqueued = sum("fixed_params" in trial.system_attrs for trial in study.get_trials())
+    for point in space.fixed_points(search.trials)[enqueued:]:
+        study.enqueue_trial(dict(point), skip_if_exists=False)
+    return study
+
+
+def sampler_for(search: SearchSpec, *, trial_number: int) -> optuna.samplers.TPESampler:
+    """Returns the sampler of one trial.
+
+    It is seeded by the sweep's seed and the trial's number: a resumed sweep draws what an uninterrupted one
+    would have drawn, not its first numbers again.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_startup_trials=search.startup_trials,
+            seed=(search.seed * 1_000_003 + trial_number) % 2**32,
+        )
+
+
+def draw(study: optuna.Study, space: Space, search: SearchSpec) -> tuple[optuna.Trial, Point]:
+    """Returns the study's next trial and its point: an enqueued one, or one that the sampler draws."""
+    study.sampler = sampler_for(search, trial_number=len(_begun(study)))
+    trial = study.ask()
+    return trial, space.suggest(trial)
+
+
+def redraw(
+    study: optuna.Study, frozen: optuna.trial.FrozenTrial, space: Space, search: SearchSpec
+) -> tuple[optuna.Trial, Point]:
+    """Returns a trial that a dead driver left running, and its point: what was drawn stays as it was."""
+    study.sampler = sampler_for(search, trial_number=frozen.number)
+    # Optuna has no public way to take up a running trial of a storage again.
+    trial = optuna.Trial(study, frozen._trial_id)  # noqa: SLF001
+    return trial, space.suggest(trial)
+
+
+def _begun(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    waiting = optuna.trial.TrialState.WAITING
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state != waiting]
+
+
+def preview(space: Space, search: SearchSpec) -> list[tuple[Point, bool]]:
+    """Returns the points that a sweep begins with, and for each whether it is certain.
+
+    Enqueued points and the random start are certain; what TPE draws after them depends on results, and a
+    random draw stands in its place.
+    """
+    study = optuna.create_study(sampler=sampler_for(search, trial_number=0))
+    fixed = space.fixed_points(search.trials)
+    for point in fixed:
+        study.enqueue_trial(dict(point), skip_if_exists=False)
+    points = [draw(study, space, search)[1] for _ in range(search.trials)]
+    certain = max(len(fixed), search.startup_trials)
+    return [(point, number < certain) for number, point in enumerate(points)]
