@@ -134,7 +134,7 @@ def apply_override(document: Document, override: str) -> Document:
 def _without_baseline_value(document: Document, keys: tuple[str, ...]) -> Document:
     baselines = document.get("baselines")
     methods = document.get("methods")
-    if not isinstance(baselines, list) or keys[0] not in {"methods", "train"}:
+    if not isinstance(baselines, list) or keys[0] not in {"methods", "train"} or keys[-1] == "name":
         return document
     section, field = ("train", keys[-1])
     name: Json = None
