@@ -9,8 +9,6 @@ import pytest
 import typer
 import yaml
 
-from sweeper.cli import app
-
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 SHELL = {"", "sh", "bash", "shell", "console"}
@@ -22,10 +20,9 @@ def read(name: str) -> str:
 
 def code_blocks(text: str) -> list[tuple[str, str]]:
     """The fenced and indented blocks of a document as (language, content)."""
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    rest = re.sub(r"^```\w*\n.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
-    indented = re.findall(r"(?:^ {4}\S.*\n?)+", rest, re.MULTILINE)
-    return fenced + [("", block) for block in indented]
+    either = r"^```(\w*)\n(.*?)^```|((?:^ {4}\S[^\n]*\n?)+)"
+    found = re.findall(either, text, re.MULTILINE | re.DOTALL)
+    return [(language, fenced or indented) for language, fenced, indented in found]
 
 
 def commands(name: str) -> list[list[str]]:
@@ -68,6 +65,8 @@ def options(command: object) -> set[str]:
 
 @pytest.fixture(scope="module")
 def cli():
+    from sweeper.cli import app
+
     return typer.main.get_command(app)
 
 
