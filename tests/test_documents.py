@@ -4,6 +4,7 @@ import re
 import shlex
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -59,7 +60,7 @@ def sweeper_calls(name: str) -> list[list[str]]:
     return calls
 
 
-def options(command: object) -> set[str]:
+def options(command: Any) -> set[str]:
     return {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
 
 

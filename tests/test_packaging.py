@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from zipfile import ZipFile
@@ -42,7 +43,7 @@ def requirements() -> list[Requirement]:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> ZipFile:
+def wheel(tmp_path_factory) -> Iterator[ZipFile]:
     folder = tmp_path_factory.mktemp("wheel")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
