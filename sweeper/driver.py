@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 from sweeper.cluster import Cluster, connect, disconnect
 from sweeper.loading import Sweep, build_sweep
 from sweeper.mlflow_view import MlflowView
+from sweeper.order import evaluation_steps
 from sweeper.plan import params_of
 from sweeper.pool import Pool, Replicas
 from sweeper.replica import Job, ReplicaConfig
@@ -161,7 +162,13 @@ class Driver:
             params=params_of(trial, space),
             steps_total=trial.train.steps,
         )
-        return Job(trial_id, number, folder.path, trial.model_dump_json())
+        return Job(
+            trial_id=trial_id,
+            number=number,
+            folder=folder.path,
+            evaluation_steps=evaluation_steps(trial.train),
+            spec_json=trial.model_dump_json(),
+        )
 
     def _replica_config(self) -> ReplicaConfig:
         spec = self.sweep.spec

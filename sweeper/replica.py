@@ -47,6 +47,8 @@ class Job:
     """Optuna's number of the trial."""
     folder: Path
     """The trial's folder on storage that driver and replicas share."""
+    evaluation_steps: tuple[int, ...]
+    """Steps after which the trial is evaluated; the last one is its end."""
     spec_json: str
     """The :class:`~sweeper.spec.TrialSpec`."""
 
@@ -204,16 +206,29 @@ class _Progress:
         self._pool = pool
         self._job = job
         self._folder = folder
+        points = folder.points()
+        self._recorded_step = max((point.step for point in points), default=0)
+        self._evaluated = {p.step for p in points if any(map(_is_evaluation, p.metrics))}
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        if step <= self._recorded_step:
+            # The trial goes on from a checkpoint: what was recorded after it comes again.
+            self._folder.rewind(step - 1)
+            self._evaluated = {done for done in self._evaluated if done < step}
+            self._recorded_step = 0
         self._folder.report(step, metrics)
 
     def report(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
-        self._folder.report(step, {**metrics, **_system_metrics()})
+        if step not in self._evaluated:
+            self._folder.report(step, {**metrics, **_system_metrics()})
         if final:
             # The end of the trial carries these metrics to the pool.
             return False
         return bool(ray.get(self._pool.report.remote(self._job.trial_id, step, dict(metrics))))
+
+
+def _is_evaluation(metric: str) -> bool:
+    return metric.startswith("eval_")
 
 
 def _system_metrics() -> dict[str, float]:

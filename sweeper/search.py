@@ -8,6 +8,7 @@ sweep goes on from there after anything; Tune's own experiment state is not used
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,56 +130,64 @@ class ThinTrial(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Submits the job of ``config``."""
+        """Submits the job of ``config``; what its record already has is told to Tune first."""
         self._pool = ray.get_actor(config["pool"])
         self._job: Job = config["job"]
-        self._metric = config["metric"]
-        self._evaluations = 0
-        self._has_ended = False
         folder = TrialFolder(self._job.folder)
         record = folder.read()
-        self._replay = folder.evaluations(self._metric) if record.is_final else None
-        self._final_status = record.status
-        if self._replay is None:
+        self._recorded = deque(
+            (step, metrics)
+            for step, metrics in folder.evaluations(config["metric"])
+            if step in self._job.evaluation_steps
+        )
+        self._final_status = record.status if record.is_final else ""
+        self._last_step = 0
+        self._is_over = record.is_final
+        if not record.is_final:
             ray.get(self._pool.submit.remote(self._job))
 
     def step(self) -> dict[str, Any]:
-        """Returns the next evaluation.
+        """Returns the next evaluation: from the record as long as it has one, then from the pool.
 
         Raises:
             TrialError: the trial failed.
         """
-        if self._replay is not None:
-            return self._next_of_replay(self._replay)
-        message: Message = ray.get(self._pool.next_message.remote(self._job.trial_id))
-        if message.kind == "report":
-            return self._result(message.metrics, is_final=False)
-        self._has_ended = True
-        if message.status == "failed":
-            if not message.is_recorded:
-                TrialFolder(self._job.folder).fail("ReplicaLost", message.error)
-            raise TrialError(message.error)
-        return self._result(message.metrics, is_final=True)
-
-    def _next_of_replay(self, replay: list[Mapping[str, float]]) -> dict[str, Any]:
-        if self._final_status == "failed" or not replay:
+        if self._recorded:
+            step, metrics = self._recorded.popleft()
+            is_last = bool(self._final_status) and not self._recorded
+            if self._final_status != "failed" or not is_last:
+                return self._result(step, metrics, is_last=is_last)
+        if self._final_status:
             raise TrialError("it failed before; see its record, or 'resume --retry-failed'")
-        self._has_ended = len(replay) == 1
-        is_final = self._has_ended and self._final_status == "complete"
-        return {**self._result(replay.pop(0), is_final=is_final), "done": self._has_ended}
+        return self._live()
 
-    def _result(self, metrics: Mapping[str, float], *, is_final: bool) -> dict[str, Any]:
-        self._evaluations += 1
+    def _live(self) -> dict[str, Any]:
+        while True:
+            message: Message = ray.get(self._pool.next_message.remote(self._job.trial_id))
+            if message.kind == "end":
+                self._is_over = True
+                if message.status == "failed":
+                    if not message.is_recorded:
+                        TrialFolder(self._job.folder).fail("ReplicaLost", message.error)
+                    raise TrialError(message.error)
+                self._final_status = message.status
+                return self._result(self._job.evaluation_steps[-1], message.metrics, is_last=True)
+            # A trial that goes on from a checkpoint repeats reports that Tune has had.
+            if message.step > self._last_step:
+                return self._result(message.step, message.metrics, is_last=False)
+
+    def _result(self, step: int, metrics: Mapping[str, float], *, is_last: bool) -> dict[str, Any]:
+        self._last_step = step
         return {
             **metrics,
-            EVALUATION: self._evaluations,
-            IS_FINAL: is_final,
-            "done": is_final,
+            EVALUATION: self._job.evaluation_steps.index(step) + 1,
+            IS_FINAL: is_last and self._final_status == "complete",
+            "done": is_last,
         }
 
     def cleanup(self) -> None:
         """Stops the trial in the pool if it still runs there."""
-        if self._replay is None and not self._has_ended:
+        if not self._is_over:
             ray.get(self._pool.stop.remote(self._job.trial_id))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

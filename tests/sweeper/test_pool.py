@@ -11,7 +11,13 @@ from sweeper.replica import Job
 
 
 def job(trial_id: str) -> Job:
-    return Job(trial_id=trial_id, number=0, folder=Path("unused"), spec_json="{}")
+    return Job(
+        trial_id=trial_id,
+        number=0,
+        folder=Path("unused"),
+        evaluation_steps=(10, 20),
+        spec_json="{}",
+    )
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:

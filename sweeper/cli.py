@@ -1,0 +1,198 @@
+"""The command line: parse, call, print. Exit codes: 0 ok, 1 some trials failed, 2 bad input."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from sweeper._environment import sweeps_home
+from sweeper.errors import BadInputError, SweeperError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Finds the best configuration of MASA, MoSA and their rivals for a model and a task.",
+)
+
+OK, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+SpaceFile = Annotated[Path, typer.Argument(help="A search-space file, search_spaces/masa.yaml.")]
+SweepName = Annotated[str, typer.Argument(help="Name of a sweep, or its folder.")]
+ProfileName = Annotated[
+    str | None, typer.Option("--profile", help="On what to run: a profile's name or file.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Set a field: --set train.steps=20 (may be repeated)."),
+]
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Folder of all sweeps [$SWEEPER_HOME, ./sweeps].")
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="Ray cluster: auto, host:port [$RAY_ADDRESS, this machine]."),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option("--tracking-uri", help="MLflow's store [$MLFLOW_TRACKING_URI, SQLite in --home]."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
+
+
+@app.command()
+def run(
+    space: SpaceFile,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the sweep.")] = None,
+    home: Home = None,
+    address: Address = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a sweep."""
+    with _output(as_json) as out:
+        from sweeper.driver import Driver, check_runnable, new_sweep_name
+        from sweeper.loading import load_sweep
+        from sweeper.tracking import SweepFolder
+
+        sweep = load_sweep(space, profile=profile, overrides=overrides or ())
+        fingerprint = check_runnable(sweep, address=address)
+        root = home or sweeps_home()
+        name = name or new_sweep_name(root, sweep)
+        folder = SweepFolder.create(root, name, document=sweep.document)
+        driver = Driver(
+            folder, sweep, fingerprint, address=address, tracking_uri=tracking_uri
+        )
+        _drive(driver, out)
+
+
+@app.command()
+def resume(
+    sweep: SweepName,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed trials again.")
+    ] = False,
+    home: Home = None,
+    address: Address = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a sweep after Ctrl-C, a crash or a reboot; what has ended is not run again."""
+    with _output(as_json) as out:
+        from sweeper.driver import Driver
+        from sweeper.tracking import SweepFolder
+
+        folder = SweepFolder.open(sweep, home=home or sweeps_home())
+        driver = Driver.open(
+            folder, address=address, tracking_uri=tracking_uri, retry_failed=retry_failed
+        )
+        _drive(driver, out)
+
+
+@app.command()
+def plan(
+    space: SpaceFile,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what would run: trials, parameters, memory, resources. Nothing is started."""
+    with _output(as_json) as out:
+        from sweeper.loading import load_sweep
+        from sweeper.plan import plan_of
+        from sweeper.report import plan_view
+
+        made = plan_of(load_sweep(space, profile=profile, overrides=overrides or ()))
+        out.show(made.document(), plan_view(made))
+
+
+@app.command()
+def report(sweep: SweepName, home: Home = None, as_json: AsJson = False) -> None:
+    """Show a sweep's leaderboard and best configuration."""
+    with _output(as_json) as out:
+        from sweeper.tracking import SweepFolder
+
+        _conclude(SweepFolder.open(sweep, home=home or sweeps_home()), out, tracking_uri=None)
+
+
+@app.command()
+def ui(
+    sweep: Annotated[str | None, typer.Argument(help="Open this sweep's comparison.")] = None,
+    home: Home = None,
+    tracking_uri: TrackingUri = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
+) -> None:
+    """Serve MLflow's own UI on this store, opened on this experiment, until Ctrl-C."""
+    with _output(as_json=False) as out:
+        raise NotImplementedError(sweep, home, tracking_uri, port, out)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Tell what is installed, which backend runs, what is missing and how to get it."""
+    with _output(as_json) as out:
+        from sweeper.doctor import examine
+        from sweeper.report import doctor_view
+
+        findings = examine()
+        out.show([finding.document() for finding in findings], doctor_view(findings))
+        if any(finding.status == "missing" for finding in findings):
+            raise typer.Exit(BAD_INPUT)
+
+
+class _Output:
+    """Where a command's result goes: a document on standard output, or a view of it."""
+
+    def __init__(self, as_json: bool, stdout: Any) -> None:
+        self.as_json = as_json
+        self.console = Console(file=None, stderr=as_json)
+        self._stdout = stdout
+
+    def show(self, document: Any, view: Any) -> None:
+        if self.as_json:
+            self._stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+            self._stdout.flush()
+        else:
+            self.console.print(view)
+
+
+@contextmanager
+def _output(as_json: bool) -> Iterator[_Output]:
+    """Yields where to print; turns bad input into its message and exit code 2.
+
+    With ``--json`` all that libraries write on standard output, native ones included, goes to standard
+    error: nothing but the document may stand there.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    stdout = sys.stdout
+    if as_json:
+        sys.stdout.flush()
+        stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+    try:
+        yield _Output(as_json, stdout)
+    except BadInputError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(BAD_INPUT) from error
+    except SweeperError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(SOME_FAILED) from error
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()
