@@ -158,3 +158,9 @@ def test_a_commit_runs_what_check_runs():
     checked = re.search(r"^check: ([a-z ]+)", read("Makefile"), re.MULTILINE)
     assert checked is not None
     assert hooks == set(checked[1].split())
+
+
+def test_benches_of_the_makefile_exist():
+    scripts = re.findall(r"benchmarks/\w+\.py", read("Makefile"))
+    assert scripts
+    assert [name for name in scripts if not (ROOT / name).is_file()] == []
