@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cache_root", "data_root", "is_hub_offline", "ray_address", "sweeps_home"]
+__all__ = [
+    "cache_root",
+    "data_root",
+    "is_hub_offline",
+    "quieten_mlflow",
+    "ray_address",
+    "sweeps_home",
+    "tracking_uri",
+]
 
 
 def data_root() -> Path | None:
@@ -36,3 +44,21 @@ def sweeps_home() -> Path:
 def ray_address() -> str | None:
     """Returns the address of the Ray cluster to use (``RAY_ADDRESS``), if one is set."""
     return os.environ.get("RAY_ADDRESS") or None
+
+
+def tracking_uri() -> str | None:
+    """Returns MLflow's own setting of where to log (``MLFLOW_TRACKING_URI``), if there is one."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
+def quieten_mlflow() -> None:
+    """Keeps MLflow off standard output and off the network, where the user has set nothing else.
+
+    MLflow reads these variables when it is imported, so this comes first.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    # A server that does not answer is asked again by the next sync, which waits longer each time.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

@@ -6,6 +6,7 @@ This is the truth; MLflow is a view of it.
 
     sweeps/<sweep>/sweep.json             what was asked for, by which code; written once
                    state.json             how the sweep stands
+                   base.json             metrics of the frozen base
                    driver.lock            held by the driver that runs it
                    trials/<id>/spec.json  what the trial is; written once
                                record.json    how it stands; replaced whole
@@ -162,16 +163,37 @@ class SweepFolder:
         return document
 
     @property
+    def created_at(self) -> datetime:
+        """When the sweep was made, UTC."""
+        return datetime.fromisoformat(self.about()["created_at"])
+
+    @property
     def status(self) -> SweepStatus:
         """How the sweep stands; ``running`` also where its driver was killed."""
-        state = read_json(self.path / "state.json") or {}
-        status: SweepStatus = state.get("status", "running")
+        status: SweepStatus = self._state().get("status", "running")
         return status
+
+    @property
+    def status_since(self) -> datetime:
+        """Since when the sweep stands so, UTC."""
+        since = self._state().get("since")
+        return datetime.fromisoformat(since) if since else self.created_at
+
+    def _state(self) -> dict[str, Any]:
+        return read_json(self.path / "state.json") or {}
 
     def mark(self, status: SweepStatus) -> None:
         """Notes how the sweep stands."""
         now = datetime.fromtimestamp(self._clock(), UTC).isoformat()
         write_json(self.path / "state.json", {"status": status, "since": now})
+
+    def note_base(self, scores: Mapping[str, float]) -> None:
+        """Notes the metrics of the frozen base on what the trials are evaluated on."""
+        write_json(self.path / "base.json", dict(scores))
+
+    def base_scores(self) -> dict[str, float]:
+        """Returns the metrics of the frozen base; empty until a replica has scored it."""
+        return read_json(self.path / "base.json") or {}
 
     def add_trial(
         self,

@@ -118,7 +118,7 @@ def test_open_takes_a_name_or_a_folder(sweep):
 
 
 def test_open_names_the_nearest_sweeps(sweep):
-    SweepFolder.create(sweep.home, "mosa-long-run", document={})
+    SweepFolder.create(sweep.home, "ablation", document={})
     with pytest.raises(BadInputError, match=r"got 'masa-2'; .* did you mean 'masa-1'\?"):
         SweepFolder.open("masa-2", home=sweep.home)
     with pytest.raises(BadInputError, match="give one of them"):

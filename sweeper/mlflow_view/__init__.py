@@ -1,0 +1,24 @@
+"""MLflow as a view of the records, which can be caught up or built again at any time."""
+
+from __future__ import annotations
+
+from sweeper.mlflow_view.links import (
+    comparison_url,
+    experiment_url,
+    is_server,
+    public_uri,
+    resolve_tracking_uri,
+    ui_command,
+)
+from sweeper.mlflow_view.view import MlflowView, SyncResult
+
+__all__ = [
+    "MlflowView",
+    "SyncResult",
+    "comparison_url",
+    "experiment_url",
+    "is_server",
+    "public_uri",
+    "resolve_tracking_uri",
+    "ui_command",
+]
