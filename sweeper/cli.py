@@ -74,9 +74,7 @@ def run(
         root = home or sweeps_home()
         name = name or new_sweep_name(root, sweep)
         folder = SweepFolder.create(root, name, document=sweep.document)
-        driver = Driver(
-            folder, sweep, fingerprint, address=address, tracking_uri=tracking_uri
-        )
+        driver = Driver(folder, sweep, fingerprint, address=address, tracking_uri=tracking_uri)
         _drive(driver, out)
 
 

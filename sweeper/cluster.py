@@ -13,7 +13,7 @@ from sweeper._environment import ray_address
 from sweeper.errors import BadInputError
 from sweeper.spec import ResourcesSpec
 
-__all__ = ["Cluster", "connect", "disconnect"]
+__all__ = ["Cluster", "connect", "demand_room", "disconnect"]
 
 # Custom resource that thin trials ask for, because Tune refuses a trial that asks for nothing. The head
 # of a cluster declares it (see cluster.yaml); where it does not, a trial asks for a thousandth of a CPU.
@@ -29,6 +29,8 @@ RAY_ENVIRONMENT = {
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Tune's tables on standard output would stand between ours.
+    "RAY_AIR_NEW_OUTPUT": "0",
     # Records are written by us; Tune's CSV, JSON and TensorBoard files would be a second truth.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -84,6 +86,23 @@ def _no_room(cluster: Cluster, resources: ResourcesSpec) -> str:
         f"{cluster.gpus:g} GPUs; run on a cluster ('ray up cluster.yaml', then --address auto), take a "
         "smaller profile, or set resources.workers, resources.cpus_per_worker, resources.gpus_per_worker"
     )
+
+
+def demand_room(resources: ResourcesSpec, address: str | None) -> None:
+    """Looks, without starting Ray, whether this machine has room for a replica; a cluster is not asked.
+
+    Raises:
+        BadInputError: it has not.
+    """
+    if address or ray_address():
+        return
+    gpus = 0
+    if resources.gpus_per_worker:
+        import torch
+
+        gpus = torch.cuda.device_count()
+    machine = Cluster(is_local=True, cpus=os.cpu_count() or 1, gpus=gpus, has_trial_resource=False)
+    machine.replicas(resources, trials=1)
 
 
 def connect(address: str | None) -> Cluster:

@@ -138,5 +138,8 @@ def _storage() -> Iterator[Finding]:
     shared = Path("/dev/shm")
     if shared.exists() and shutil.disk_usage(shared).free < FREE_BYTES_WANTED // 8:
         yield Finding(
-            "/dev/shm", "missing", "under 250 MB free: Ray's object store goes to disk", "enlarge it"
+            "/dev/shm",
+            "missing",
+            "under 250 MB free: Ray's object store goes to disk",
+            "enlarge it",
         )

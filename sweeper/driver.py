@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-import ray
 from optuna.trial import TrialState
 
-from sweeper.cluster import Cluster, connect, disconnect
+from sweeper.cluster import Cluster, connect, demand_room, disconnect
 from sweeper.loading import Sweep, build_sweep
 from sweeper.mlflow_view import MlflowView
 from sweeper.order import evaluation_steps
 from sweeper.plan import params_of
-from sweeper.pool import Pool, Replicas
+from sweeper.pool import Pool, Replicas, close
 from sweeper.replica import Job, ReplicaConfig
-from sweeper.search import TRIAL_ID, StudySearch, run_tune, scheduler_for
+from sweeper.search import StudySearch, run_tune, scheduler_for
 from sweeper.space import Point
-from sweeper.study import open_study
+from sweeper.study import TRIAL_ID, enqueue_failed, is_retried, open_study
 from sweeper.tracking import SweepFolder
 
 __all__ = ["Driver", "check_runnable", "new_sweep_name"]
@@ -37,12 +35,17 @@ logger = logging.getLogger(__name__)
 CLOSING_S = 20.0
 
 
-def check_runnable(sweep: Sweep) -> str:
+def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
     """Returns the data's fingerprint.
 
+    Args:
+        sweep: checked in itself.
+        address: the cluster it shall run on; None for this machine, whose room is checked too.
+
     Raises:
-        BadInputError: model or data is not there or cannot be used.
+        BadInputError: model or data is not there or cannot be used, or there is no room for a replica.
     """
+    demand_room(sweep.spec.resources, address)
     sweep.spec.model.check()
     sweep.spec.data.check()
     return sweep.spec.data.fingerprint()
@@ -70,6 +73,8 @@ class Driver:
     """MLflow's store; None for the one in the sweeps' folder."""
     on_start: Callable[[Any], None] = lambda pool: None
     """Called with the pool's actor once it is up."""
+    retry_failed: bool = False
+    """Run failed trials again."""
 
     @classmethod
     def open(cls, folder: SweepFolder, **options: Any) -> Driver:
@@ -78,77 +83,105 @@ class Driver:
         return cls(folder, sweep, check_runnable(sweep), **options)
 
     def run(self) -> None:
-        """Runs what is left of the sweep.
+        """Connects to the cluster and runs what is left of the sweep.
 
         Raises:
             BadInputError: there is no room for a replica, no cluster, or another driver runs this sweep.
             KeyboardInterrupt: it can be resumed.
         """
-        with ExitStack() as stack:
-            stack.enter_context(self.folder.lock())
+        with self.folder.lock():
             cluster = connect(self.address)
-            stack.callback(disconnect)
-            replicas = cluster.replicas(self.sweep.spec.resources, trials=self.sweep.spec.search.trials)
-            view = MlflowView(self.folder, tracking_uri=self.tracking_uri)
-            view.start()
-            stack.callback(view.stop)
-            self.folder.mark("running")
             try:
-                self._search(cluster, replicas)
-            except BaseException:
-                self.folder.mark("stopped")
-                raise
-            self.folder.mark("complete")
+                self.run_on(cluster)
+            finally:
+                disconnect()
 
-    def _search(self, cluster: Cluster, replicas: int) -> None:
+    def run_on(self, cluster: Cluster) -> dict[str, Any]:
+        """Runs what is left of the sweep on a cluster; returns the pool's last status."""
+        replicas = cluster.replicas(self.sweep.spec.resources, trials=self.sweep.spec.search.trials)
+        view = MlflowView(self.folder, tracking_uri=self.tracking_uri)
+        view.start()
+        self.folder.mark("running")
+        try:
+            status = self._search(cluster, replicas)
+        except BaseException:
+            self.folder.mark("stopped")
+            raise
+        else:
+            self.folder.mark("complete")
+            return status
+        finally:
+            view.stop()
+
+    def _search(self, cluster: Cluster, replicas: int) -> dict[str, Any]:
         spec = self.sweep.spec
-        study = open_study(
-            f"sqlite:///{self.folder.path / 'optuna.db'}",
-            name=self.folder.name,
-            objective=spec.objective,
-            space=self.sweep.space,
-            search=spec.search,
-        )
+        study = self._study()
         self._settle(study)
-        ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
+        if self.retry_failed:
+            self._retry(study)
+        ended = [
+            t for t in study.get_trials() if t.state.is_finished() and not is_retried(study, t)
+        ]
         left = spec.search.trials - len(ended)
         if left <= 0:
-            return
+            return {}
         pool_name = f"pool-{self.folder.name}"
         pool = Pool.options(name=pool_name).remote(
-            replicas=replicas, max_deaths=spec.search.max_failures
+            replicas=replicas,
+            max_deaths=spec.search.max_failures,
+            is_base_scored=bool(self.folder.base_scores()),
         )
         self.on_start(pool)
-        config = self._replica_config()
+        config = self.replica_config()
         servers = Replicas(pool, config, count=replicas, storage=str(self.folder.path / "ray"))
         servers.start()
-        search = StudySearch(
-            study,
-            space=self.sweep.space,
-            search=spec.search,
-            objective=spec.objective,
-            make_job=self._job,
-            pool_name=pool_name,
-        )
         scheduler = scheduler_for(
             spec.search.asha,
             objective=spec.objective,
             evaluations=config.train.evaluations,
-            past=[list(dict(sorted(t.intermediate_values.items())).values()) for t in ended],
+            past=[[value for _, value in sorted(t.intermediate_values.items())] for t in ended],
         )
         run_tune(
-            search,
+            StudySearch(
+                study,
+                space=self.sweep.space,
+                search=spec.search,
+                objective=spec.objective,
+                make_job=self.job,
+                pool_name=pool_name,
+            ),
             scheduler,
             trials=left,
             concurrent=replicas + spec.search.prefetch,
             resources=cluster.trial_resources,
             folder=self.folder.path,
         )
-        ray.get(pool.close.remote())
+        ray_status: dict[str, Any] = close(pool)
         servers.join(CLOSING_S)
         self._settle(study)
+        return ray_status
 
-    def _job(self, point: Point, number: int) -> Job:
+    def _study(self) -> optuna.Study:
+        return open_study(
+            f"sqlite:///{self.folder.path / 'optuna.db'}",
+            name=self.folder.name,
+            objective=self.sweep.spec.objective,
+            space=self.sweep.space,
+            search=self.sweep.spec.search,
+        )
+
+    def _retry(self, study: optuna.Study) -> None:
+        """Enqueues the failed trials again; their identity, record and MLflow run stay theirs."""
+        for trial_id in enqueue_failed(study):
+            self.folder.trial(trial_id).requeue()
+
+    def job(self, point: Point, number: int) -> Job:
+        """Returns the job of a point, and makes its folder.
+
+        Args:
+            point: complete.
+            number: Optuna's number of the trial.
+        """
         trial = self.sweep.space.trial(point)
         trial_id = trial.identity(data_fingerprint=self.data_fingerprint)
         space = self.sweep.space.method(trial.method.name)
@@ -170,7 +203,8 @@ class Driver:
             spec_json=trial.model_dump_json(),
         )
 
-    def _replica_config(self) -> ReplicaConfig:
+    def replica_config(self) -> ReplicaConfig:
+        """Returns what the sweep's replicas are made of."""
         spec = self.sweep.spec
         _, point = next(iter(self.sweep.space.corners()))
         return ReplicaConfig(

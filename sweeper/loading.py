@@ -158,7 +158,9 @@ def _method_spaces(document: Document) -> tuple[list[MethodSpace], list[Problem]
     for position, entry in enumerate(entries):
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str):
-            problems.append(Problem(f"methods.{position}.name", "is missing; give the method's name"))
+            problems.append(
+                Problem(f"methods.{position}.name", "is missing; give the method's name")
+            )
         elif any(space.name == name for space in spaces):
             message = f"{name!r} stands twice; give its alternatives as choices of one entry"
             problems.append(Problem(f"methods.{position}.name", message))
@@ -169,9 +171,7 @@ def _method_spaces(document: Document) -> tuple[list[MethodSpace], list[Problem]
     return spaces, problems
 
 
-def _method_space(
-    document: Document, entry: Json, name: str
-) -> tuple[MethodSpace, list[Problem]]:
+def _method_space(document: Document, entry: Json, name: str) -> tuple[MethodSpace, list[Problem]]:
     resources = document.get("resources")
     workers = resources.get("workers", 1) if isinstance(resources, dict) else 1
     tree: Document = {"method": entry, "train": document.get("train", {}), "workers": workers}
@@ -286,7 +286,9 @@ def _baseline(entry: Json, space: Space, *, under: str) -> tuple[Point, list[Pro
             message = f"is not searched for {name}; searched: {', '.join(known)}"
             problems.append(Problem(where, message + nearest(".".join(path), known)))
         elif not isinstance(value, Scalar) or not axis.distribution.contains(value):
-            message = f"got {value!r}, which {axis.distribution.model_dump(mode='json')} does not hold"
+            message = (
+                f"got {value!r}, which {axis.distribution.model_dump(mode='json')} does not hold"
+            )
             problems.append(Problem(where, message + "; widen the space or change the baseline"))
         else:
             point[axis.name] = value

@@ -143,7 +143,11 @@ def params_of(trial: TrialSpec, space: MethodSpace) -> dict[str, Any]:
     params = trial.method.model_dump(mode="json", exclude={"name"})
     train = trial.train.model_dump(mode="json")
     searched = [axis.path[-1] for axis in space.axes if axis.path[0] == "train"]
-    return {**params, "learning_rate": train["learning_rate"], **{key: train[key] for key in searched}}
+    return {
+        **params,
+        "learning_rate": train["learning_rate"],
+        **{key: train[key] for key in searched},
+    }
 
 
 def _memory(trial: TrialSpec, trainable: int) -> Memory:

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ import ray
 from sweeper.replica import Job, ReplicaConfig, serve
 from sweeper.spec import ResourcesSpec
 
-__all__ = ["Message", "Pool", "Replicas"]
+__all__ = ["Message", "Pool", "PoolState", "Replicas", "close", "trainer_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +74,13 @@ class _ReplicaState:
 class PoolState:
     """The pool's logic, without Ray: an asyncio object that tests drive directly."""
 
-    def __init__(self, *, replicas: int, max_deaths: int) -> None:
+    def __init__(self, *, replicas: int, max_deaths: int, is_base_scored: bool = False) -> None:
         """Makes an empty pool.
 
         Args:
             replicas: replicas that will register, at least 1.
             max_deaths: times a trial is taken up again after its replica died under it.
+            is_base_scored: whether the frozen base's score is known, from before a resume.
         """
         self._entries: dict[str, _Entry] = {}
         self._queue: deque[str] = deque()
@@ -87,6 +88,8 @@ class PoolState:
         self._max_deaths = max_deaths
         self._changed = asyncio.Condition()
         self._is_closing = False
+        self._is_base_scored = is_base_scored
+        self._base_claimed_by: int | None = None
 
     # What thin trials call.
 
@@ -138,11 +141,18 @@ class PoolState:
         """Notes that a replica has its base model and takes trials."""
         state = self._replicas[replica]
         state.false_starts = 0
+        self._is_base_scored = self._is_base_scored or self._base_claimed_by == replica
         state.ready_after_s = ready_after_s
 
     async def broken(self, replica: int, error: str) -> None:
         """Notes why a replica could not get ready."""
         self._replicas[replica].error = error
+
+    async def claim_base(self, replica: int) -> bool:
+        """Returns whether this replica shall score the frozen base: one of them does."""
+        if self._base_claimed_by is None or self._replicas[self._base_claimed_by].is_lost:
+            self._base_claimed_by = replica
+        return self._base_claimed_by == replica and not self._is_base_scored
 
     async def take(self, replica: int, *, timeout_s: float) -> Job | Literal["idle"] | None:
         """Returns the next trial, ``"idle"`` after ``timeout_s`` without one, None when the pool closes."""
@@ -284,7 +294,13 @@ class Replicas:
 
     def _fit(self, index: int) -> None:
         try:
-            _trainer(self._pool, self._config, index=index, storage=self._storage).fit()
+            trainer_of(
+                serve,
+                {"pool": self._pool, "replica": index, "config": self._config},
+                self._config.resources,
+                name=f"replica-{index}",
+                storage=self._storage,
+            ).fit()
             error = "it ended"
         except Exception as failure:  # noqa: BLE001 - whatever Ray Train raises, the trials must hear of it
             logger.warning("replica %d is lost: %s", index, failure)
@@ -295,24 +311,46 @@ class Replicas:
             logger.debug("the pool is gone; replica %d has nobody to tell", index)
 
 
-def _trainer(pool: Any, config: ReplicaConfig, *, index: int, storage: str) -> Any:
+def close(pool: Any) -> dict[str, Any]:
+    """Closes a pool's actor and returns its last status."""
+    status: dict[str, Any] = ray.get(pool.status.remote())
+    ray.get(pool.close.remote())
+    return status
+
+
+def trainer_of(
+    loop: Callable[[dict[str, Any]], None],
+    loop_config: dict[str, Any],
+    resources: ResourcesSpec,
+    *,
+    name: str,
+    storage: str,
+) -> Any:
+    """Returns a TorchTrainer that runs ``loop`` on one worker group.
+
+    Args:
+        loop: run by each worker.
+        loop_config: what it is called with.
+        resources: size of the group.
+        name: of the run, unique within ``storage``.
+        storage: folder for Ray Train's own files.
+    """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    resources: ResourcesSpec = config.resources
     has_gpu = resources.gpus_per_worker > 0
     per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}
     if has_gpu:
         per_worker["GPU"] = resources.gpus_per_worker
     return TorchTrainer(
-        serve,
-        train_loop_config={"pool": pool, "replica": index, "config": config},
+        loop,
+        train_loop_config=loop_config,
         torch_config=TorchConfig(backend="nccl" if has_gpu else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=resources.workers, use_gpu=has_gpu, resources_per_worker=per_worker
         ),
         run_config=RunConfig(
-            name=f"replica-{index}",
+            name=name,
             storage_path=storage,
             # Ray Train restarts for ever; the pool gives up a replica that never gets ready.
             failure_config=FailureConfig(max_failures=-1),

@@ -18,7 +18,9 @@ __all__ = ["problems_of"]
 Location = tuple[int | str, ...]
 
 
-def problems_of(error: ValidationError, model: type[BaseModel], *, under: str = "") -> list[Problem]:
+def problems_of(
+    error: ValidationError, model: type[BaseModel], *, under: str = ""
+) -> list[Problem]:
     """Returns one problem for each error of a validation of ``model``.
 
     Args:
@@ -48,16 +50,16 @@ def _message(details: ErrorDetails, location: Location, model: type[BaseModel]) 
         expected = context.get("expected_tags") or context.get("expected") or ""
         allowed = [part.strip(" '") for part in str(expected).replace(" or ", ", ").split(",")]
         value = context.get("tag", got)
-        return f"unknown value {value!r}; allowed: {', '.join(allowed)}{nearest(str(value), allowed)}"
+        return (
+            f"unknown value {value!r}; allowed: {', '.join(allowed)}{nearest(str(value), allowed)}"
+        )
     if kind == "union_tag_not_found":
         tag = str(context.get("discriminator", "'name'")).strip("'")
         return f"does not say which one is meant; give its {tag!r}"
     if isinstance(got, dict) and "type" in kind:
         known = list(DISTRIBUTIONS)
         key = next(iter(got), "")
-        return (
-            f"got {got!r}; give a value or a distribution ({', '.join(known)}){nearest(str(key), known)}"
-        )
+        return f"got {got!r}; give a value or a distribution ({', '.join(known)}){nearest(str(key), known)}"
     reason = str(context["error"]) if "error" in context else details["msg"]
     return f"got {got!r}: {reason}" if not isinstance(got, dict) else reason
 

@@ -6,7 +6,6 @@ walk through the same trials in step; rank 0 talks to the pool and writes the re
 
 from __future__ import annotations
 
-import datetime
 import logging
 import os
 import time
@@ -21,6 +20,7 @@ import ray
 from sweeper.data import DataSpec
 from sweeper.errors import BadInputError
 from sweeper.models import ModelSpec
+from sweeper.ranks import broadcast, control_group, is_meeting, rank
 from sweeper.spec import ResourcesSpec, TrainSpec, TrialSpec
 from sweeper.tracking import SweepFolder, TrialFolder
 
@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 # Seconds that a replica waits for a trial before it asks again. All ranks but the first sit in a
 # collective meanwhile, which must not run into the process group's timeout.
 IDLE_S = 60.0
-# Seconds in which all workers must come out of a failed trial; otherwise the group is restarted.
-REGROUP_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -95,18 +93,15 @@ class _Worker:
 
     def __init__(self, pool: Any, replica: int, config: ReplicaConfig) -> None:
         import torch
-        import torch.distributed as dist
 
         # Ray sets OMP_NUM_THREADS by the worker's CPUs; torch must not take more than that.
         torch.set_num_threads(max(1, int(config.resources.cpus_per_worker)))
         self._pool = pool
         self._replica = replica
         self._config = config
-        self._dist = dist
-        self._rank = dist.get_rank()
-        # Separate from the group that trains, whose collectives may hang after a failure.
-        timeout = datetime.timedelta(seconds=10 * IDLE_S)
-        self._control = dist.new_group(backend="gloo", timeout=timeout)
+        self._rank = rank()
+        # Waiting workers sit in this group, not in the one that trains: with NCCL they would spin on the GPU.
+        self._control = control_group()
 
     def register(self) -> bool:
         """Returns whether the pool wants this replica to serve."""
@@ -114,20 +109,28 @@ class _Worker:
         return bool(self._share(wanted))
 
     def load(self) -> Base:
-        """Returns the frozen base and its data, and scores the base if nobody has yet."""
+        """Returns the frozen base and its data; the first replica of a sweep scores it, too."""
         import torch
 
+        from sweeper.evaluate import evaluate_base
         from sweeper.train import load_base
 
-        cuda = self._config.resources.gpus_per_worker > 0
+        config = self._config
+        cuda = config.resources.gpus_per_worker > 0
         device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
-        return load_base(
-            self._config.model,
-            self._config.data,
-            precision=self._config.precision,
-            max_length=self._config.train.max_length,
+        base = load_base(
+            config.model,
+            config.data,
+            precision=config.precision,
+            max_length=config.train.max_length,
             device=device,
         )
+        if self._share(self._rank == 0 and ray.get(self._pool.claim_base.remote(self._replica))):
+            train = config.train
+            scores = evaluate_base(base, max_length=train.max_length, count=train.eval_examples)
+            if self._rank == 0:
+                SweepFolder(config.sweep_folder).note_base(scores)
+        return base
 
     def tell_broken(self, error: Exception) -> None:
         if self._rank == 0:
@@ -150,9 +153,7 @@ class _Worker:
 
     def _share(self, value: Any) -> Any:
         """Returns rank 0's value on all ranks."""
-        box = [value]
-        self._dist.broadcast_object_list(box, src=0, group=self._control)
-        return box[0]
+        return broadcast(value, group=self._control)
 
     def run(self, job: Job, base: Base) -> None:
         """Trains one trial; whatever it raises ends that trial alone."""
@@ -160,10 +161,12 @@ class _Worker:
 
         folder = TrialFolder(job.folder)
         progress = _Progress(self._pool, job, folder)
+        trial = TrialSpec.model_validate_json(job.spec_json)
         if self._rank == 0:
-            folder.begin()
+            shape = trial.model.shape()
+            trainable = trial.method.count(shape)
+            folder.begin(trainable=trainable, total=shape.total_parameters + trainable)
         try:
-            trial = TrialSpec.model_validate_json(job.spec_json)
             outcome = train(trial, base, folder=job.folder, progress=progress)
         except Exception as error:  # noqa: BLE001 - the boundary of a trial
             self._fail(job, folder, error)
@@ -181,22 +184,13 @@ class _Worker:
     def _fail(self, job: Job, folder: TrialFolder, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
         logger.warning("trial %s failed: %s", job.trial_id, reason)
-        is_together = self._regroup()
+        is_together = is_meeting(self._control)
         # Where one rank alone failed, it is the one that knows why; rank 0 may hang in a collective.
         if self._rank == 0 or not is_together:
             folder.fail(type(error).__name__, str(error), traceback=traceback.format_exc())
             ray.get(self._pool.done.remote(job.trial_id, "failed", metrics={}, error=reason))
         if not is_together:
             raise RuntimeError("one worker of the replica failed alone; restarting all") from error
-
-    def _regroup(self) -> bool:
-        """Returns whether all ranks came out of the trial; those that did not hang in a collective."""
-        timeout = datetime.timedelta(seconds=REGROUP_S)
-        try:
-            self._dist.monitored_barrier(group=self._control, timeout=timeout)
-        except RuntimeError:
-            return False
-        return True
 
 
 class _Progress:
@@ -241,11 +235,11 @@ def _system_metrics() -> dict[str, float]:
         "system/cpu_utilization_percentage": psutil.cpu_percent(),
         "system/system_memory_usage_megabytes": memory.used / 1e6,
         "system/system_memory_usage_percentage": memory.percent,
-        "system/process_memory_usage_megabytes": psutil.Process(os.getpid()).memory_info().rss / 1e6,
+        "system/process_memory_usage_megabytes": psutil.Process(os.getpid()).memory_info().rss
+        / 1e6,
     }
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
         found["system/gpu_memory_usage_megabytes"] = (total - free) / 1e6
         found["system/gpu_memory_usage_percentage"] = 100 * (total - free) / total
     return found
-

@@ -26,15 +26,13 @@ from sweeper.pool import Message
 from sweeper.replica import Job
 from sweeper.space import Point, Space
 from sweeper.spec import AshaSpec, ObjectiveSpec, SearchSpec
-from sweeper.study import draw, redraw
+from sweeper.study import TRIAL_ID, draw, redraw
 from sweeper.tracking import TrialFolder
 
 __all__ = ["EVALUATION", "IS_FINAL", "StudySearch", "ThinTrial", "run_tune", "scheduler_for"]
 
 logger = logging.getLogger(__name__)
 
-# Attribute of an Optuna trial: the identity of the trial that it became.
-TRIAL_ID = "trial_id"
 # Key of Tune results: which evaluation of the trial this is. ASHA's unit of time.
 EVALUATION = "evaluation"
 IS_FINAL = "is_final"

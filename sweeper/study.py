@@ -9,7 +9,19 @@ import optuna
 from sweeper.space import Point, Space
 from sweeper.spec import ObjectiveSpec, SearchSpec
 
-__all__ = ["draw", "open_study", "preview", "redraw", "sampler_for"]
+__all__ = [
+    "TRIAL_ID",
+    "draw",
+    "enqueue_failed",
+    "is_retried",
+    "open_study",
+    "preview",
+    "redraw",
+    "sampler_for",
+]
+
+# Attribute of an Optuna trial: the identity of the trial that it became.
+TRIAL_ID = "trial_id"
 
 
 def open_study(
@@ -62,6 +74,27 @@ def redraw(
     # Optuna has no public way to take up a running trial of a storage again.
     trial = optuna.Trial(study, frozen._trial_id)  # noqa: SLF001
     return trial, space.suggest(trial)
+
+
+def enqueue_failed(study: optuna.Study) -> list[str]:
+    """Enqueues the points of failed trials again and returns the trials' identities."""
+    found: list[str] = []
+    for trial in study.get_trials(states=[optuna.trial.TrialState.FAIL]):
+        if not is_retried(study, trial) and TRIAL_ID in trial.user_attrs:
+            study.enqueue_trial(trial.params, skip_if_exists=False)
+            # A trial of Optuna's cannot be changed after its end; the study can.
+            study.set_user_attr(_retry_mark(trial), True)
+            found.append(str(trial.user_attrs[TRIAL_ID]))
+    return found
+
+
+def is_retried(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+    """Returns whether a failed trial was enqueued again; it no longer counts as one that was run."""
+    return _retry_mark(trial) in study.user_attrs
+
+
+def _retry_mark(trial: optuna.trial.FrozenTrial) -> str:
+    return f"retried-{trial.number}"
 
 
 def _begun(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
