@@ -1,0 +1,164 @@
+from typing import Any
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from sweeper_kernels import Tessellation, group_index, mosa_linear, mosa_linear_reference
+
+# The same products in float32, summed in another order.
+FLOAT32_TOLERANCE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-4}
+# Inputs and outputs are rounded to 8 bits; the sums of products are not.
+BFLOAT16_TOLERANCE: dict[str, Any] = {"rtol": 2e-2, "atol": 5e-2}
+
+
+def tensors(x_shape, out_features, groups, *, dtype=torch.float32, strategy="brt"):
+    in_features = x_shape[-1]
+    index = group_index(Tessellation(out_features, in_features, groups, strategy, seed=1))
+    given = {
+        "x": torch.randn(x_shape, dtype=dtype),
+        "values": torch.randn(groups, dtype=torch.promote_types(dtype, torch.float32)),
+        "weight": torch.randn(out_features, in_features, dtype=dtype),
+        "bias": torch.randn(out_features, dtype=dtype),
+    }
+    return {name: tensor.requires_grad_() for name, tensor in given.items()}, index
+
+
+def results(function, given, index):
+    """The output and the gradient of every input, for a gradient of the output that varies."""
+    x, values = given["x"], given["values"]
+    y = function(x, values, index, weight=given.get("weight"), bias=given.get("bias"))
+    grad_y = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view(y.shape)
+    gradients = torch.autograd.grad(y, list(given.values()), grad_y)
+    return {"y": y, **{f"grad_{name}": g for name, g in zip(given, gradients, strict=True)}}
+
+
+def assert_all_close(found, expected, **tolerance):
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        # Compared as one mapping, so that the message has the name and the worst index.
+        assert_close({name: tensor}, {name: expected[name]}, **tolerance)
+
+
+@pytest.mark.parametrize("x_shape", [(1, 1), (63,), (100, 63), (2, 7, 100), (3, 1, 64)])
+@pytest.mark.parametrize("out_features", [1, 63, 100])
+@pytest.mark.parametrize("parts", [("weight", "bias"), ("weight",), ("bias",), ()])
+def test_matches_the_reference(x_shape, out_features, parts):
+    groups = max(1, out_features * x_shape[-1] // 5)
+    given, index = tensors(x_shape, out_features, groups)
+    given = {name: given[name] for name in ("x", "values", *parts)}
+    found = results(mosa_linear, given, index)
+    assert_all_close(found, results(mosa_linear_reference, given, index), **FLOAT32_TOLERANCE)
+
+
+@pytest.mark.parametrize("strategy", ["row", "col", "skewed"])
+@pytest.mark.parametrize("groups", [1, 50, 63 * 20])
+def test_matches_the_reference_for_all_groupings(strategy, groups):
+    given, index = tensors((4, 63), 20, groups, strategy=strategy)
+    found = results(mosa_linear, given, index)
+    assert_all_close(found, results(mosa_linear_reference, given, index), **FLOAT32_TOLERANCE)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_activations_in_16_bit_with_values_in_float32(dtype):
+    given, index = tensors((9, 64), 48, 200, dtype=dtype)
+    assert given["values"].dtype == torch.float32
+    found = results(mosa_linear, given, index)
+    assert [tensor.dtype for tensor in found.values()] == [
+        dtype,
+        dtype,
+        torch.float32,
+        dtype,
+        dtype,
+    ]
+    assert_all_close(found, results(mosa_linear_reference, given, index), **BFLOAT16_TOLERANCE)
+
+
+def test_an_update_below_the_precision_of_16_bit_shows_without_the_weight():
+    index = group_index(Tessellation(8, 8, 4))
+    x, values = torch.ones(1, 8, dtype=torch.bfloat16), torch.full((4,), 1e-5)
+    weight = torch.full((8, 8), 0.02, dtype=torch.bfloat16)
+    assert_close(mosa_linear(x, values, index).float(), torch.full((1, 8), 8e-5), rtol=1e-2, atol=0)
+    lost = mosa_linear(x, values, index, weight=weight) - x @ weight.T
+    assert (lost == 0).all()
+
+
+def test_float32_activations_with_values_in_16_bit_keep_the_weight_precise():
+    given, index = tensors((4, 30), 20, 10)
+    given["values"] = given["values"].detach().bfloat16().requires_grad_()
+    found = results(mosa_linear, given, index)
+    assert found["grad_values"].dtype == torch.bfloat16
+    expected = results(mosa_linear_reference, given, index)
+    assert_close(found["y"], expected["y"], **FLOAT32_TOLERANCE)
+
+
+@pytest.mark.parametrize("function", [mosa_linear, mosa_linear_reference])
+def test_gradients_are_those_of_finite_differences(function):
+    given, index = tensors((2, 3, 5), 4, 6, dtype=torch.float64)
+
+    def of_tensors(x, values, weight, bias):
+        return function(x, values, index, weight=weight, bias=bias)
+
+    assert torch.autograd.gradcheck(of_tensors, tuple(given.values()))
+
+
+def test_nothing_of_the_size_of_the_weight_is_kept_for_the_backward_pass():
+    given, index = tensors((2, 30), 20, 10)
+    given["weight"].requires_grad_(False)
+    kept = []
+
+    def keep(tensor):
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        mosa_linear(given["x"], given["values"], index, weight=given["weight"], bias=given["bias"])
+    large = {t.data_ptr() for t in kept if t.shape == index.shape}
+    assert large == {index.data_ptr(), given["weight"].data_ptr()}
+
+
+def test_only_the_gradients_that_are_needed():
+    given, index = tensors((2, 30), 20, 10)
+    for name in ("x", "weight", "bias"):
+        given[name].requires_grad_(False)
+    y = mosa_linear(given["x"], given["values"], index, weight=given["weight"], bias=given["bias"])
+    y.sum().backward()
+    assert given["values"].grad.abs().sum() > 0
+    assert all(given[name].grad is None for name in ("x", "weight", "bias"))
+
+
+def test_runs_under_autocast():
+    given, index = tensors((6, 64), 48, 200)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = mosa_linear(given["x"], given["values"], index, weight=given["weight"])
+    assert y.dtype == torch.bfloat16
+    y.sum().backward()
+    assert given["x"].grad.dtype == torch.float32
+    expected = given["x"] @ (given["weight"] + given["values"][index.long()]).T
+    assert_close(y.float(), expected, rtol=2e-2, atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": torch.ones(2, 5)}, "x has 5 features but index is .3, 4."),
+        ({"weight": torch.ones(4, 3)}, "weight is .4, 3. but index is .3, 4."),
+        ({"values": torch.ones(2, 2)}, "values have 2 dimensions and index has 2"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_named(change, message):
+    given = {"x": torch.ones(2, 4), "values": torch.ones(2), "weight": torch.ones(3, 4), **change}
+    index = group_index(Tessellation(3, 4, 2))
+    with pytest.raises(ValueError, match=message):
+        mosa_linear(given["x"], given["values"], index, weight=given["weight"])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gpu_gives_the_same(dtype):
+    given, index = tensors((9, 100), 63, 200, dtype=dtype)
+    on_gpu = {name: t.detach().cuda().requires_grad_() for name, t in given.items()}
+    found = results(mosa_linear, on_gpu, index.cuda())
+    expected = results(mosa_linear_reference, given, index)
+    tolerance = FLOAT32_TOLERANCE if dtype == torch.float32 else BFLOAT16_TOLERANCE
+    assert_all_close({name: t.cpu() for name, t in found.items()}, expected, **tolerance)
