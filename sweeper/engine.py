@@ -1,0 +1,264 @@
+"""DeepSpeed on CPU and GPU: the only module that imports it.
+
+An :class:`Engine` lives for one trial. It wraps the model with its adapter by
+``deepspeed.initialize``, with plain ``torch.optim.AdamW`` over the adapter's parameters, which
+needs no compiled operator anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from sweeper.ranks import rank, workers
+from sweeper.spec import EngineSpec, TrainSpec
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+
+__all__ = ["Engine", "EngineState", "ds_config", "ignore_known_warnings", "load_deepspeed"]
+
+# DeepSpeed's own default, beyond which a bucket brings nothing.
+MAX_BUCKET_ELEMENTS = 500_000_000
+
+
+def load_deepspeed() -> ModuleType:
+    """Returns the module ``deepspeed``, imported for this machine and quiet on standard output.
+
+    The one place for what its import needs (each measured with DeepSpeed 0.19.8):
+
+    * ``DS_ACCELERATOR=cpu`` where there is no CUDA; it would find that out by itself, with noise.
+    * MLflow is out of its sight while it is imported: DeepSpeed's autotuner, which nothing here
+      uses, takes it if it can, and that costs 2.4 of the import's 3.3 seconds.
+    * On the CPU, its table of compatible operators is set to "none" before it is first asked for.
+      Filling it starts compilers, and with gloo the answer would be to compile a shared-memory
+      collective at the first trial. We use none of these operators.
+    * Its logger writes to standard output, which belongs to the user; it goes to standard error.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    with _hidden("mlflow"):
+        deepspeed = importlib.import_module("deepspeed")
+    if not torch.cuda.is_available():
+        deepspeed.ops.__compatible_ops__ = {}
+    log = logging.getLogger("DeepSpeed")
+    log.setLevel(logging.ERROR)
+    for handler in log.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
+    return deepspeed
+
+
+@contextlib.contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Makes a package that nobody has imported yet look as if it were not installed."""
+    if name in sys.modules:
+        yield
+        return
+    # What Python itself documents for "this import must fail" (reference, section 5.3.1).
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def ignore_known_warnings() -> None:
+    """Silences what DeepSpeed and PEFT provoke in every trial and no user can act on."""
+    for message in (
+        # DeepSpeed 0.19 names collectives as before torch 2.13.
+        r"`torch\.distributed\.(all_gather_into|reduce_scatter)_tensor` is deprecated",
+        # PEFT 0.21 asks transformers 5.23 for a property by its old name.
+        "`is_gradient_checkpointing` is deprecated",
+    ):
+        warnings.filterwarnings("ignore", message=message, category=FutureWarning)
+
+
+def ds_config(
+    train: TrainSpec, engine: EngineSpec, *, trainable: int, is_cuda: bool
+) -> dict[str, Any]:
+    """Returns DeepSpeed's configuration of a trial.
+
+    Args:
+        train: optimisation; AdamW itself is not DeepSpeed's business.
+        engine: ZeRO stage, offload, precision, accumulation.
+        trainable: elements in all trained parameters; buckets need not be larger.
+        is_cuda: whether the model lives on a GPU; only then offload pins memory.
+    """
+    zero: dict[str, Any] = {
+        "stage": engine.zero_stage,
+        # The default buckets of 5e8 elements are allocated whole, for adapters of a few million.
+        "reduce_bucket_size": min(trainable, MAX_BUCKET_ELEMENTS),
+        "allgather_bucket_size": min(trainable, MAX_BUCKET_ELEMENTS),
+    }
+    if engine.offload == "cpu":
+        place = {"device": "cpu", "pin_memory": is_cuda}
+        zero["offload_optimizer"] = place
+        if engine.zero_stage == 3:
+            zero["offload_param"] = place
+    return {
+        "train_micro_batch_size_per_gpu": train.batch_size,
+        "gradient_accumulation_steps": engine.gradient_accumulation,
+        "gradient_clipping": train.max_grad_norm,
+        "zero_optimization": zero,
+        "bf16": {"enabled": engine.precision == "bf16"},
+        "fp16": {"enabled": engine.precision == "fp16"},
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+        "wall_clock_breakdown": False,
+        # Its timer would synchronise the GPU at each step.
+        "timers": {"throughput": {"enabled": False}},
+    }
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """What a checkpoint holds of an engine; never the frozen base."""
+
+    shared: Mapping[str, Any]
+    """The same on all ranks: saved once."""
+    shard: Mapping[str, Any]
+    """What this rank alone has."""
+
+
+class Engine:
+    """DeepSpeed around a model with an adapter, for one trial."""
+
+    def __init__(self, model: PeftModel, train: TrainSpec, spec: EngineSpec) -> None:
+        """Starts DeepSpeed on the model; all workers must do so together.
+
+        Args:
+            model: frozen but for its adapter, on the device of this worker.
+            train: learning rate (the first; :meth:`step` sets it), weight decay, clip, batch size.
+            spec: ZeRO stage, offload, precision, accumulation, gradient checkpointing.
+        """
+        import torch
+
+        self._deepspeed = load_deepspeed()
+        self._stage = spec.zero_stage
+        self._is_plain = spec.zero_stage == 0 and spec.precision == "fp32"
+        self._model = model
+        self._trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.trainable = sum(parameter.numel() for parameter in self._trained.values())
+        """Elements in all trained parameters, shared ones counted once."""
+        if spec.gradient_checkpointing:
+            # Reentrant checkpointing breaks ZeRO-2 and 3 on parameters that layers share.
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        optimizer = torch.optim.AdamW(
+            self._trained.values(), lr=train.learning_rate, weight_decay=train.weight_decay
+        )
+        device = next(model.parameters()).device
+        # DeepSpeed insists on it, as the number of the GPU. Launchers and Ray Train set it.
+        os.environ.setdefault("LOCAL_RANK", str(device.index or 0))
+        config = ds_config(train, spec, trainable=self.trainable, is_cuda=device.type == "cuda")
+        self._engine: Any = self._deepspeed.initialize(
+            model=model, optimizer=optimizer, config=config
+        )[0]
+        self._engine.train()
+
+    def __call__(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Returns the model's logits. Under ZeRO-3 all workers must call it equally often."""
+        logits: torch.Tensor = self._engine(**inputs).logits
+        return logits
+
+    def backward(self, loss: torch.Tensor, *, is_last: bool) -> None:
+        """Adds the gradients of one micro-batch.
+
+        Args:
+            loss: this worker's part of the micro-batch's part of the global loss; the parts are
+                summed, over micro-batches and over workers.
+            is_last: whether :meth:`step` follows.
+        """
+        # DeepSpeed averages over the workers; the sum over micro-batches it leaves alone if asked.
+        self._engine.backward(loss * workers(), scale_wrt_gas=False)
+        if not is_last:
+            self._engine.step()
+
+    def step(self, *, learning_rate: float) -> float:
+        """Updates the adapter and returns the global gradient norm before clipping.
+
+        With fp16 a step whose gradients overflow updates nothing, and its norm may be infinite.
+        """
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = learning_rate
+        norm = self._plain_norm() if self._is_plain else None
+        self._engine.step()
+        return float(self._engine.get_global_grad_norm() if norm is None else norm)
+
+    def _plain_norm(self) -> float:
+        """Returns the norm where DeepSpeed leaves all to torch's optimizer, and keeps none."""
+        import torch
+
+        gradients = [p.grad for p in self._trained.values() if p.grad is not None]
+        return float(torch.nn.utils.get_total_norm(gradients))
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Switches dropout and gradients off while it is open."""
+        import torch
+
+        self._engine.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self._engine.train()
+
+    @contextlib.contextmanager
+    def whole_adapter(self) -> Iterator[None]:
+        """Makes the adapter's parameters whole while it is open; all workers must enter."""
+        if self._stage < 3:
+            yield
+            return
+        parameters = list(self._trained.values())
+        with self._deepspeed.zero.GatheredParameters(parameters):
+            yield
+
+    def state(self) -> EngineState:
+        """Returns the adapter and the optimizer as they are now."""
+        optimizer = self._engine.optimizer.state_dict()
+        if self._stage == 3:
+            return EngineState(shared={}, shard={"optimizer": optimizer})
+        adapter = {name: p.detach() for name, p in self._trained.items()}
+        if self._stage == 0:
+            return EngineState(shared={"adapter": adapter, "optimizer": optimizer}, shard={})
+        return EngineState(shared={"adapter": adapter}, shard={"optimizer": optimizer})
+
+    def restore(self, state: EngineState) -> None:
+        """Sets adapter and optimizer to a state that :meth:`state` returned."""
+        import torch
+
+        with torch.no_grad():
+            for name, value in state.shared.get("adapter", {}).items():
+                self._trained[name].copy_(value)
+        optimizer = self._engine.optimizer
+        if self._stage == 0:
+            optimizer.load_state_dict(state.shared["optimizer"])
+            return
+        # DeepSpeed wants a list of all ranks' states and takes its own out of it.
+        states: list[Any] = [None] * workers()
+        states[rank()] = state.shard["optimizer"]
+        optimizer.load_state_dict(states, load_from_fp32_weights=True)
+        if self._stage == 3:
+            # Small parameters stay gathered in training; loading has sharded them all.
+            optimizer.checkpoint_event_epilogue()
+
+    def close(self) -> None:
+        """Takes DeepSpeed off the model."""
+        from deepspeed.runtime.zero import parameter_offload
+
+        self._engine.destroy()
+        # A global of DeepSpeed's that keeps each model ever wrapped with ZeRO-3.
+        parameter_offload.FWD_MODULE_STACK.clear()
+        del self._engine, self._model, self._trained

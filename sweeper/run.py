@@ -1,0 +1,222 @@
+"""A trial in training on one worker: steps, evaluations, checkpoints, reports."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sweeper.adapter_files import save_adapter
+from sweeper.checkpoint import load_checkpoint, save_checkpoint
+from sweeper.data.tokens import Tokens, collate
+from sweeper.engine import Engine, ignore_known_warnings
+from sweeper.errors import DivergedError, TrialError
+from sweeper.evaluate import answer_logits, evaluate
+from sweeper.frozen import Base
+from sweeper.order import DataOrder, evaluation_steps, learning_rate
+from sweeper.ranks import broadcast, rank, sum_over_ranks, workers
+from sweeper.spec import TrialSpec
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Progress", "Run", "RunState"]
+
+
+class Progress(Protocol):
+    """Where a trial in training reports to; called on worker 0 alone."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Takes what a step has measured. Must not raise.
+
+        Steps after a checkpoint come again when a trial resumes, with the same values.
+
+        Args:
+            step: optimiser steps done, from 1.
+            metrics: ``train_loss`` (mean over all answer tokens of the global batch, before the
+                step), ``learning_rate``, ``grad_norm`` (before clipping), ``train_tokens`` (of the
+                trial so far, padding not counted), ``step_time_s``.
+        """
+
+    def report(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+        """Takes an evaluation and returns whether the trial shall stop there.
+
+        A trial that resumes repeats the report of its checkpoint first, since whoever died may
+        have died before answering it.
+
+        Args:
+            step: optimiser steps done.
+            metrics: of :func:`sweeper.evaluate.evaluate`.
+            final: whether it is the last one; the answer then changes nothing.
+        """
+
+
+@dataclass
+class RunState:
+    """How far a trial is; part of its checkpoint."""
+
+    step: int = 0
+    train_tokens: int = 0
+    train_time_s: float = 0.0
+    evaluation_time_s: float = 0.0
+    checkpoint_time_s: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def time_s(self) -> float:
+        """Spent on steps, evaluations and checkpoints."""
+        return self.train_time_s + self.evaluation_time_s + self.checkpoint_time_s
+
+
+class Run:
+    """A trial in training on this worker, between its adapter put in and taken out."""
+
+    def __init__(self, trial: TrialSpec, base: Base, folder: Path, progress: Progress) -> None:
+        import torch
+
+        self._trial = trial
+        self._base = base
+        self._folder = folder
+        self._progress = progress
+        self._identity = trial.identity(data_fingerprint=base.data_fingerprint)
+        self._order = DataOrder(base.train_tokens(trial.train.max_length), seed=trial.train.seed)
+        self._evaluations = frozenset(evaluation_steps(trial.train))
+        self.state = RunState()
+        self.resumed_at = 0
+        """Step of the checkpoint that it went on from; 0 where it started anew."""
+        self.time_before_s = 0.0
+        """Spent on it before that."""
+        ignore_known_warnings()
+        self._model = trial.method.inject(base.model, seed=trial.train.seed)
+        self._engine = Engine(self._model, trial.train, trial.engine)
+        self.trainable = self._engine.trainable
+        """Trained parameters."""
+        # Dropout: another stream on each worker, whatever the adapter has drawn before.
+        torch.manual_seed(trial.train.seed + (rank() + 1 << 31))
+
+    def train(self) -> None:
+        """Trains until the trial is complete or told to stop."""
+        self._resume()
+        is_stopped = self.state.step > 0 and self._report()
+        while not is_stopped and self.state.step < self._trial.train.steps:
+            self._step()
+            if self.state.step in self._evaluations:
+                self._evaluate()
+                self._save_checkpoint()
+                is_stopped = self._report()
+
+    def save_adapter(self) -> None:
+        """Writes the adapter in PEFT's format."""
+        with self._engine.whole_adapter():
+            save_adapter(self._model, self._folder / "adapter", trainable=self.trainable)
+
+    def close(self) -> None:
+        """Takes the engine off the model; the base is still to be put back."""
+        self._engine.close()
+        del self._engine, self._model
+
+    def _resume(self) -> None:
+        found = load_checkpoint(
+            self._folder / "checkpoint",
+            identity=self._identity,
+            workers=workers(),
+            device=self._base.device,
+        )
+        if found is None:
+            return
+        engine_state, progress = found
+        self._engine.restore(engine_state)
+        self.state = RunState(**progress)
+        self.resumed_at = self.state.step
+        self.time_before_s = self.state.time_s
+
+    def _step(self) -> None:
+        """Takes one optimiser step on one global batch."""
+        train, state = self._trial.train, self.state
+        started_s = time.perf_counter()
+        micro_batches = self._trial.engine.gradient_accumulation
+        across = train.batch_size * workers()
+        examples = self._order.batch(state.step, across * micro_batches)
+        # Each worker knows the whole global batch, so none has to ask for its answer tokens.
+        answer_tokens = sum(len(tokens.ids) - max(1, tokens.answer_start) for tokens in examples)
+        loss = 0.0
+        for number in range(micro_batches):
+            start = number * across + rank() * train.batch_size
+            part = self._loss(examples[start : start + train.batch_size]) / answer_tokens
+            self._engine.backward(part, is_last=number == micro_batches - 1)
+            loss += float(part.detach())
+        (loss,) = sum_over_ranks([loss], device=self._base.device)
+        self._demand_finite("training", loss, step=state.step + 1)
+        rate = learning_rate(train, state.step)
+        norm = self._engine.step(learning_rate=rate)
+        elapsed_s = time.perf_counter() - started_s
+        state.step += 1
+        state.train_tokens += sum(len(tokens.ids) for tokens in examples)
+        state.train_time_s += elapsed_s
+        if rank() == 0:
+            metrics = {
+                "train_loss": loss,
+                "learning_rate": rate,
+                "grad_norm": norm,
+                "train_tokens": float(state.train_tokens),
+                "step_time_s": elapsed_s,
+            }
+            self._progress.log(state.step, metrics)
+
+    def _loss(self, examples: list[Tokens]) -> torch.Tensor:
+        """Returns the loss of some examples, summed over their answers' tokens."""
+        import torch
+
+        batch = collate(examples, self._base.pad_id)
+        batch = {name: value.to(self._base.device) for name, value in batch.items()}
+        logits, labels = answer_logits(self._engine, batch)
+        return torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+
+    def _evaluate(self) -> None:
+        started_s = time.perf_counter()
+        train = self._trial.train
+        questions = self._base.questions(max_length=train.max_length, count=train.eval_examples)
+        with self._engine.evaluating():
+            metrics = evaluate(
+                self._engine, questions, pad_id=self._base.pad_id, device=self._base.device
+            )
+        self._demand_finite("evaluation", metrics["eval_loss"], step=self.state.step)
+        self.state.metrics = metrics
+        self.state.evaluation_time_s += time.perf_counter() - started_s
+
+    def _demand_finite(self, kind: str, loss: float, *, step: int) -> None:
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the {kind} loss is {loss} at step {step} with learning rate "
+                f"{self._trial.train.learning_rate:g}; it must be a finite number; "
+                "lower the learning rate"
+            )
+
+    def _save_checkpoint(self) -> None:
+        started_s = time.perf_counter()
+        save_checkpoint(
+            self._folder / "checkpoint",
+            self._engine.state(),
+            identity=self._identity,
+            step=self.state.step,
+            progress=asdict(self.state),
+        )
+        self.state.checkpoint_time_s += time.perf_counter() - started_s
+
+    def _report(self) -> bool:
+        """Returns, on all workers, whether worker 0 was told to stop."""
+        answer: bool | str = False
+        if rank() == 0:
+            try:
+                final = self.state.step == self._trial.train.steps
+                answer = self._progress.report(self.state.step, self.state.metrics, final=final)
+            except BaseException as error:
+                broadcast(f"{type(error).__name__}: {error}")
+                raise
+        answer = broadcast(answer)
+        if isinstance(answer, str):
+            raise TrialError(f"worker 0 could not report an evaluation: {answer}")
+        return answer

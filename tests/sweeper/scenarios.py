@@ -1,0 +1,88 @@
+"""What tests let several workers do: each function runs in every process of a group.
+
+The processes are forked from a server that has imported all of this and done nothing else, so each
+of them is fresh, and a group costs no import.
+"""
+
+import importlib
+import logging
+import multiprocessing
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import peft  # noqa: F401 - for the fork server
+import torch
+import torch.distributed as dist
+
+import sweeper_adapters
+from sweeper import engine, train
+from tests.sweeper import tiny
+
+engine.load_deepspeed()
+importlib.import_module("deepspeed.runtime.zero.muon.muon_optimizer")
+sweeper_adapters.register()
+
+TIMEOUT_S = 120
+
+
+def server() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def run(scenario: Callable[..., Any], workers: int, *args: object) -> list[Any]:
+    """Returns what the scenario returns on each worker."""
+    context = server()
+    with tempfile.TemporaryDirectory() as folder:
+        started = []
+        for rank in range(workers):
+            there, here = context.Pipe(duplex=False)
+            place = (rank, workers, f"{folder}/store")
+            process = context.Process(target=_enter, args=(scenario, place, here, args))
+            process.start()
+            here.close()
+            started.append((process, there))
+        results = [_result(there) for _, there in started]
+        for process, _ in started:
+            process.kill()
+            process.join()
+    problems = [str(found) for is_good, found in results if not is_good]
+    assert not problems, "\n".join(problems)
+    return [found for _, found in results]
+
+
+def _result(there) -> tuple[bool, Any]:
+    try:
+        return there.recv() if there.poll(TIMEOUT_S) else (False, "it hangs")
+    except EOFError:
+        return False, "it died"
+
+
+def _enter(scenario, place, pipe, args):
+    rank, workers, store = place
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.WARNING)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=workers)
+    try:
+        pipe.send((True, scenario(*args)))
+    except Exception:  # noqa: BLE001 - to be raised by whoever has started this process
+        pipe.send((False, f"worker {rank}: {traceback.format_exc()}"))
+    # Until it is killed, when all are done: the others may still need its end of a connection.
+    time.sleep(TIMEOUT_S)
+
+
+def trials(specs, folder):
+    """Trains trials one after another; returns the losses and reports of each, on rank 0."""
+    base = tiny.base(specs[0].engine.precision)
+    found = []
+    for number, spec in enumerate(specs):
+        progress = tiny.Recorded()
+        train.train(spec, base, folder=Path(folder) / str(number), progress=progress)
+        found.append((progress.losses, progress.reports))
+    return found
