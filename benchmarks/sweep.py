@@ -1,11 +1,12 @@
-"""What a sweep costs besides its training steps: warm replicas against a fresh TorchTrainer a trial.
+"""What a sweep costs besides its steps: warm replicas against a fresh TorchTrainer a trial.
+trial.
 
-The same trials run twice in one process on the same machine, as many at once: first through the pool, then
-each in a TorchTrainer of its own, which is what nesting Ray Train in Ray Tune comes to (without Tune's own
-time, which makes it look better than it is). Ray is up before both.
+The same trials run twice in one process on the same machine, as many at once: first through the
+pool, then each in a TorchTrainer of its own, which is what nesting Ray Train in Ray Tune comes to
+(without Tune's own time, which makes it look better than it is). Ray is up before both.
 
-Prediction, written before the first run: warm at least 4 times faster on the embedded model; a trial costs
-under 1.5 s besides its steps; a replica is ready to serve within 20 s of its start.
+Prediction, written before the first run: warm at least 4 times faster on the embedded model; a
+trial costs under 1.5 s besides its steps; a replica is ready to serve within 20 s of its start.
 """
 
 from __future__ import annotations

@@ -172,8 +172,8 @@ class _Output:
 def _output(as_json: bool) -> Iterator[_Output]:
     """Yields where to print; turns bad input into its message and exit code 2.
 
-    With ``--json`` all that libraries write on standard output, native ones included, goes to standard
-    error: nothing but the document may stand there.
+    With ``--json`` all that libraries write on standard output, native ones included, goes to
+    standard error: nothing but the document may stand there.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     stdout = sys.stdout

@@ -15,8 +15,9 @@ from sweeper.spec import ResourcesSpec
 
 __all__ = ["Cluster", "connect", "demand_room", "disconnect"]
 
-# Custom resource that thin trials ask for, because Tune refuses a trial that asks for nothing. The head
-# of a cluster declares it (see cluster.yaml); where it does not, a trial asks for a thousandth of a CPU.
+# Custom resource that thin trials ask for, because Tune refuses a trial that asks for nothing. The
+# head of a cluster declares it (see cluster.yaml); where it does not, a trial asks for a thousandth
+# of a CPU.
 TRIAL_RESOURCE = "trial"
 TRIAL_SLOTS = 10_000
 
@@ -59,8 +60,8 @@ class Cluster:
     def replicas(self, resources: ResourcesSpec, *, trials: int) -> int:
         """Returns how many replicas to start.
 
-        On this machine as many as it has room for; on a cluster up to the cap, because the autoscaler adds
-        machines for those that wait.
+        On this machine as many as it has room for; on a cluster up to the cap, because the
+        autoscaler adds machines for those that wait.
 
         Raises:
             BadInputError: this machine has no room for a single one.
@@ -83,13 +84,14 @@ def _no_room(cluster: Cluster, resources: ResourcesSpec) -> str:
         need += f" and {resources.gpus_per_worker:g} GPU"
     return (
         f"one replica needs {need} each, but this machine has {cluster.cpus:g} CPUs and "
-        f"{cluster.gpus:g} GPUs; run on a cluster ('ray up cluster.yaml', then --address auto), take a "
-        "smaller profile, or set resources.workers, resources.cpus_per_worker, resources.gpus_per_worker"
+        f"{cluster.gpus:g} GPUs; run on a cluster ('ray up cluster.yaml', then --address auto), "
+        "take a smaller profile, or set resources.workers, resources.cpus_per_worker, "
+        "resources.gpus_per_worker"
     )
 
 
 def demand_room(resources: ResourcesSpec, address: str | None) -> None:
-    """Looks, without starting Ray, whether this machine has room for a replica; a cluster is not asked.
+    """Looks, without starting Ray, whether this machine has room; a cluster is not asked.
 
     Raises:
         BadInputError: it has not.
@@ -109,7 +111,8 @@ def connect(address: str | None) -> Cluster:
     """Connects to the cluster at ``address``, or starts Ray on this machine.
 
     Args:
-        address: ``auto``, ``host:port``, ``ray://…``; where None, ``RAY_ADDRESS``, else a local Ray.
+        address: ``auto``, ``host:port``, ``ray://…``; where None, ``RAY_ADDRESS``, else a local
+        Ray.
 
     Raises:
         BadInputError: no cluster answers there.
@@ -133,8 +136,8 @@ def connect(address: str | None) -> Cluster:
         )
     except (ConnectionError, ValueError) as error:
         raise BadInputError(
-            f"no Ray cluster at {address!r}: {error}; start one with 'ray up cluster.yaml' or 'ray start "
-            "--head', or leave out --address and RAY_ADDRESS to use this machine"
+            f"no Ray cluster at {address!r}: {error}; start one with 'ray up cluster.yaml' or "
+            "'ray start --head', or leave out --address and RAY_ADDRESS to use this machine"
         ) from error
     found = ray.cluster_resources()
     return Cluster(

@@ -128,7 +128,7 @@ class Uniform(_Range):
 
 
 class LogUniform(_Range):
-    """A positive number between two, all orders of magnitude equally likely: ``{loguniform: [1e-5, 1e-2]}``."""
+    """A number above 0, equally likely in its logarithm: ``{loguniform: [1e-5, 1e-2]}``."""
 
     loguniform: tuple[float, float]
     """Lowest and highest value, both included and positive."""
@@ -149,7 +149,7 @@ class LogUniform(_Range):
 
 
 class IntRange(Spec):
-    """A whole number between two: ``{int: [2, 6]}``, or every second one: ``{int: [2, 6], step: 2}``."""
+    """A whole number between two: ``{int: [2, 6]}`` or ``{int: [2, 6], step: 2}``."""
 
     int: tuple[int, int]
     """Lowest and highest value, both included."""

@@ -58,7 +58,7 @@ def parse_yaml(text: str, *, source: str) -> Json:
     """
     try:
         # A SafeLoader with other numbers: it constructs nothing but plain values.
-        tree: Json = yaml.load(text, Loader=_Loader)  # noqa: S506
+        tree: Json = yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -91,7 +91,8 @@ def read_yaml(path: Path) -> Document:
 def merge(base: Document, over: Mapping[str, Json]) -> Document:
     """Returns ``base`` with the leaves of ``over`` put over it; lists are replaced whole.
 
-    A branch that names another ``kind`` than the base's replaces it: the old kind's fields would not fit.
+    A branch that names another ``kind`` than the base's replaces it: the old kind's fields would
+    not fit.
     """
     merged = dict(base)
     for key, value in over.items():
@@ -111,8 +112,9 @@ def merge(base: Document, over: Mapping[str, Json]) -> Document:
 def apply_override(document: Document, override: str) -> Document:
     """Returns ``document`` with one ``--set path=value`` applied; the value is read as YAML.
 
-    ``methods`` is addressed by the method's name (``methods.masa.rank=4``) or position (``methods.0.rank=4``).
-    An override wins over the baselines too: they lose their own value of that field.
+    ``methods`` is addressed by the method's name (``methods.masa.rank=4``) or position
+    (``methods.0.rank=4``). An override wins over the baselines too: they lose their own value of
+    that field.
 
     Raises:
         SpecError: there is no ``=``, or the path is empty.
@@ -163,6 +165,6 @@ def _method_position(methods: list[Json], key: str) -> str:
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """Returns ``; did you mean 'x'?`` for the known name nearest to ``name``, or an empty string."""
+    """Returns ``; did you mean 'x'?`` for the known name nearest to ``name``, or nothing."""
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,13 +1,12 @@
 """One sweep from its folder to its end: Ray, the study, the pool, the replicas, MLflow.
 
-A new sweep and a resumed one go the same way. What has ended is read from the records, what was left
-running is taken up from Optuna's study, what was never drawn is drawn.
+A new sweep and a resumed one go the same way. What has ended is read from the records, what was
+left running is taken up from Optuna's study, what was never drawn is drawn.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from sweeper.loading import Sweep, build_sweep
 from sweeper.mlflow_view import MlflowView
 from sweeper.order import evaluation_steps
 from sweeper.plan import params_of
-from sweeper.pool import Pool, Replicas, close
+from sweeper.pool import Replicas, close, start_pool
 from sweeper.replica import Job, ReplicaConfig
 from sweeper.search import StudySearch, run_tune, scheduler_for
 from sweeper.space import Point
@@ -43,7 +42,8 @@ def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
         address: the cluster it shall run on; None for this machine, whose room is checked too.
 
     Raises:
-        BadInputError: model or data is not there or cannot be used, or there is no room for a replica.
+        BadInputError: model or data is not there or cannot be used, or there is no room for a
+        replica.
     """
     demand_room(sweep.spec.resources, address)
     sweep.spec.model.check()
@@ -71,8 +71,6 @@ class Driver:
     """Ray cluster; None for this machine."""
     tracking_uri: str | None = None
     """MLflow's store; None for the one in the sweeps' folder."""
-    on_start: Callable[[Any], None] = lambda pool: None
-    """Called with the pool's actor once it is up."""
     retry_failed: bool = False
     """Run failed trials again."""
 
@@ -86,7 +84,8 @@ class Driver:
         """Connects to the cluster and runs what is left of the sweep.
 
         Raises:
-            BadInputError: there is no room for a replica, no cluster, or another driver runs this sweep.
+            BadInputError: there is no room for a replica, no cluster, or another driver runs this
+            sweep.
             KeyboardInterrupt: it can be resumed.
         """
         with self.folder.lock():
@@ -126,12 +125,12 @@ class Driver:
         if left <= 0:
             return {}
         pool_name = f"pool-{self.folder.name}"
-        pool = Pool.options(name=pool_name).remote(
+        pool = start_pool(
+            pool_name,
             replicas=replicas,
             max_deaths=spec.search.max_failures,
             is_base_scored=bool(self.folder.base_scores()),
         )
-        self.on_start(pool)
         config = self.replica_config()
         servers = Replicas(pool, config, count=replicas, storage=str(self.folder.path / "ray"))
         servers.start()
@@ -217,7 +216,7 @@ class Driver:
         )
 
     def _settle(self, study: optuna.Study) -> None:
-        """Brings records to the end that the study knows, where a replica died before writing it."""
+        """Ends records as the study has it, where a replica died before it wrote the end."""
         states = {
             trial.user_attrs[TRIAL_ID]: trial.state
             for trial in study.get_trials(deepcopy=False)

@@ -125,8 +125,7 @@ def build_sweep(document: Document, *, source: str) -> Sweep:
     try:
         spec = SweepSpec.model_validate(header)
     except ValidationError as error:
-        for problem in problems_of(error, SweepSpec):
-            problems.append(_with_space_keys(problem, header))
+        problems += [_with_space_keys(problem, header) for problem in problems_of(error, SweepSpec)]
     methods, found = _method_spaces(document)
     problems += found
     space = Space(tuple(methods))
@@ -246,7 +245,8 @@ def _check_corners(space: Space, *, known_bad: set[str]) -> list[Problem]:
             for problem in problems_of(error, TrialSpec):
                 path = _file_path(tuple(problem.path.split(".")), method)
                 section = path.split(".")[0]
-                # The header has already reported these, and an axis that could not be read is missing.
+                # The header has already reported these, and an axis that could not be read is
+                # missing.
                 if section in {"model", "data", "engine", "workers"} or path in known_bad:
                     continue
                 problems.append(Problem(path, problem.message))
@@ -304,7 +304,7 @@ def _leaves(tree: Json, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str,
 
 
 def _against_model(space: Space, spec: SweepSpec) -> list[Problem]:
-    """Returns what does not fit the model: sharing over more layers than there are, and the like."""
+    """Returns what does not fit the model, like sharing over more layers than it has."""
     shape = spec.model.shape()
     problems: list[Problem] = []
     for _, point in space.corners():

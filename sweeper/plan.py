@@ -22,7 +22,8 @@ class PlannedTrial:
     id: str
     number: int
     origin: str
-    """``baseline``, ``grid``, ``random``, or ``search``: stands in for a point that depends on results."""
+    """``baseline``, ``grid``, ``random``, or ``search``: stands in for a point that depends on
+    results."""
     method: str
     params: dict[str, Any]
     """The method's fields, and the searched fields of training."""
@@ -34,7 +35,7 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that one worker needs, by formula; activations are an estimate within a factor of two."""
+    """Bytes that one worker needs, by formula; the activations are an estimate."""
 
     weights_bytes: int
     trained_state_bytes: int
@@ -158,8 +159,8 @@ def _memory(trial: TrialSpec, trainable: int) -> Memory:
         weights //= workers
     tokens = trial.train.batch_size * trial.train.max_length
     width = int(config["hidden_size"])
-    # Per layer and token: with checkpointing its input; without, what autograd keeps of attention and
-    # the feed-forward block, about 16 widths and 4 inner widths.
+    # Per layer and token: with checkpointing its input; without, what autograd keeps of attention
+    # and the feed-forward block, about 16 widths and 4 inner widths.
     inner = int(config.get("intermediate_size", 4 * width))
     per_layer = width if engine.gradient_checkpointing else 16 * width + 4 * inner
     # Logits, their gradient and the log-softmax are kept in fp32.
@@ -169,7 +170,8 @@ def _memory(trial: TrialSpec, trainable: int) -> Memory:
 
 
 def _trained_state(engine: EngineSpec, trainable: int, workers: int) -> int:
-    """Returns bytes of parameters, gradients and AdamW's state: fp32, two moments, a master copy in 16 bit."""
+    """Returns bytes of parameters, gradients and AdamW's state, all of them fp32."""
+    # On a 16-bit base DeepSpeed trains 16-bit parameters and keeps a master copy of them.
     master = 0 if engine.precision == "fp32" else 4
     # From this ZeRO stage on, each part is sharded over the workers.
     parts = {1: 8 + master, 2: 4, 3: 4}

@@ -1,9 +1,9 @@
 """The pool: replicas on one side, Tune's thin trials on the other, and what goes between them.
 
-A replica is one Ray Train worker group. It loads the frozen base once and then takes one trial after
-another. The pool is an actor that holds the queue of trials and one inbox of reports for each; it never
-looks into a spec. A replica that dies is restarted by Ray Train, says so by registering again, and the
-trial that it had goes back to the front of the queue.
+A replica is one Ray Train worker group. It loads the frozen base once and then takes one trial
+after another. The pool is an actor that holds the queue of trials and one inbox of reports for
+each; it never looks into a spec. A replica that dies is restarted by Ray Train, says so by
+registering again, and the trial that it had goes back to the front of the queue.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import ray
 
 from sweeper.replica import Job, ReplicaConfig, serve
 from sweeper.spec import ResourcesSpec
 
-__all__ = ["Message", "Pool", "PoolState", "Replicas", "close", "trainer_of"]
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+    from ray.train.torch import TorchTrainer
+
+__all__ = ["Message", "PoolState", "Replicas", "close", "start_pool", "trainer_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +110,7 @@ class PoolState:
         await self._wake()
 
     async def next_message(self, trial_id: str) -> Message:
-        """Returns the trial's next message; asking for it lets the trial train on after its last report."""
+        """Returns the trial's next message; to ask for it lets the trial train on."""
         entry = self._entries[trial_id]
         entry.decide(stop=False)
         return await entry.inbox.get()
@@ -155,7 +159,7 @@ class PoolState:
         return self._base_claimed_by == replica and not self._is_base_scored
 
     async def take(self, replica: int, *, timeout_s: float) -> Job | Literal["idle"] | None:
-        """Returns the next trial, ``"idle"`` after ``timeout_s`` without one, None when the pool closes."""
+        """Returns the next trial, ``"idle"`` where none came in time, None at the close."""
         async with self._changed:
             try:
                 await asyncio.wait_for(
@@ -189,7 +193,7 @@ class PoolState:
     async def done(
         self, trial_id: str, status: str, *, metrics: Mapping[str, float], error: str = ""
     ) -> None:
-        """Notes the end of a trial whose record the replica has written, with its last evaluation."""
+        """Notes the end of a trial and its last evaluation; its record is written already."""
         message = Message("end", status=status, metrics=metrics, error=error)
         self._end(self._entries[trial_id], message)
 
@@ -213,7 +217,7 @@ class PoolState:
         await self._wake()
 
     async def status(self) -> dict[str, Any]:
-        """Returns counts for the live table: replicas, ready ones, seconds each took, queued trials."""
+        """Returns what there is of replicas and queued trials, for the live table."""
         states = list(self._replicas.values())
         return {
             "replicas": len(states),
@@ -237,8 +241,8 @@ class PoolState:
             elif entry.deaths > self._max_deaths:
                 self._fail(
                     entry,
-                    f"its replica died {entry.deaths} times while training it (out of memory, or a lost "
-                    "machine); see the replica's log, then 'resume --retry-failed'",
+                    f"its replica died {entry.deaths} times while training it (out of memory, or a "
+                    "lost machine); see the replica's log, then 'resume --retry-failed'",
                 )
             else:
                 self._queue.appendleft(trial_id)
@@ -266,15 +270,25 @@ class PoolState:
             self._changed.notify_all()
 
 
-# One slot for each waiting call: every thin trial and every replica waits in one.
-Pool = ray.remote(num_cpus=0, max_concurrency=1000)(PoolState)
+def start_pool(name: str, **settings: Any) -> ActorHandle[Any]:
+    """Returns a new pool's actor.
+
+    Args:
+        name: under which thin trials find it.
+        settings: of :class:`PoolState`.
+    """
+    # One slot for each waiting call: every thin trial and every replica waits in one.
+    options = ray.remote(PoolState).options(name=name, num_cpus=0, max_concurrency=1000)
+    return cast("ActorHandle[Any]", options.remote(**settings))
 
 
 class Replicas:
     """The replicas of one sweep, each a Ray Train run that a thread of the driver waits for."""
 
-    def __init__(self, pool: Any, config: ReplicaConfig, *, count: int, storage: str) -> None:
-        """Prepares ``count`` replicas that serve ``pool``; ``storage`` is Ray Train's own folder."""
+    def __init__(
+        self, pool: ActorHandle[Any], config: ReplicaConfig, *, count: int, storage: str
+    ) -> None:
+        """Prepares ``count`` replicas; ``storage`` is Ray Train's own folder."""
         self._pool = pool
         self._config = config
         self._storage = storage
@@ -311,11 +325,11 @@ class Replicas:
             logger.debug("the pool is gone; replica %d has nobody to tell", index)
 
 
-def close(pool: Any) -> dict[str, Any]:
+def close(pool: ActorHandle[Any]) -> dict[str, Any]:
     """Closes a pool's actor and returns its last status."""
-    status: dict[str, Any] = ray.get(pool.status.remote())
+    status: object = ray.get(pool.status.remote())
     ray.get(pool.close.remote())
-    return status
+    return cast("dict[str, Any]", status)
 
 
 def trainer_of(
@@ -325,7 +339,7 @@ def trainer_of(
     *,
     name: str,
     storage: str,
-) -> Any:
+) -> TorchTrainer:
     """Returns a TorchTrainer that runs ``loop`` on one worker group.
 
     Args:

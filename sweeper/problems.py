@@ -66,7 +66,7 @@ def _message(details: ErrorDetails, location: Location, model: type[BaseModel]) 
 
 def _file_keys(location: Location, model: type[BaseModel]) -> Iterator[str]:
     """Yields the keys of ``location`` as they stand in the file: without the tags of unions."""
-    annotation: Any = model
+    annotation: object = model
     for key in location:
         members = _members(annotation)
         tagged = _tagged(members, str(key))
@@ -78,7 +78,7 @@ def _file_keys(location: Location, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _fields_at(model: type[BaseModel], location: Location) -> set[str]:
-    annotation: Any = model
+    annotation: object = model
     for key in location:
         members = _members(annotation)
         tagged = _tagged(members, str(key))
@@ -89,7 +89,7 @@ def _fields_at(model: type[BaseModel], location: Location) -> set[str]:
     return {name for member in _members(annotation) for name in member.model_fields}
 
 
-def _members(annotation: Any) -> list[type[BaseModel]]:
+def _members(annotation: object) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) in {Annotated, Union, UnionType, tuple, list}:
@@ -97,7 +97,7 @@ def _members(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
-def _child(members: list[type[BaseModel]], key: int | str) -> Any:
+def _child(members: list[type[BaseModel]], key: int | str) -> object:
     for member in members:
         if key in member.model_fields:
             return member.model_fields[str(key)].annotation
@@ -108,7 +108,7 @@ def _tagged(members: list[type[BaseModel]], tag: str) -> type[BaseModel] | None:
     for member in members:
         for name in ("name", "kind"):
             field = member.model_fields.get(name)
-            if field is not None and get_origin(field.annotation) is Literal:
-                if tag in get_args(field.annotation):
-                    return member
+            is_tag = field is not None and get_origin(field.annotation) is Literal
+            if field is not None and is_tag and tag in get_args(field.annotation):
+                return member
     return None

@@ -193,10 +193,10 @@ class TrialFolder:
             summary.add(entry)
         return summary.points
 
-    def evaluations(self, metric: str) -> list[Mapping[str, float]]:
-        """Returns the metrics of each step that reported ``metric``, by step, one of each step."""
+    def evaluations(self, metric: str) -> list[tuple[int, Mapping[str, float]]]:
+        """Returns step and metrics of each step that reported ``metric``, one of each step."""
         by_step = {point.step: point.metrics for point in self.points() if metric in point.metrics}
-        return [by_step[step] for step in sorted(by_step)]
+        return sorted(by_step.items())
 
     def begin(self, *, trainable: int = 0, total: int = 0) -> TrialRecord:
         """Notes that an attempt starts now; one that was left open ended with its last report.

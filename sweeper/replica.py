@@ -1,7 +1,7 @@
 """A replica: loads the frozen base once, then trains one trial after another.
 
-:func:`serve` is the training function that Ray Train runs in each worker process of the group. All workers
-walk through the same trials in step; rank 0 talks to the pool and writes the records.
+:func:`serve` is the training function that Ray Train runs in each worker process of the group. All
+workers walk through the same trials in step; rank 0 talks to the pool and writes the records.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 
@@ -25,9 +25,13 @@ from sweeper.spec import ResourcesSpec, TrainSpec, TrialSpec
 from sweeper.tracking import SweepFolder, TrialFolder
 
 if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
     from sweeper.train import Base, Outcome
 
 __all__ = ["Job", "ReplicaConfig", "serve"]
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +95,7 @@ def serve(config: dict[str, Any]) -> None:
 class _Worker:
     """One process of a replica."""
 
-    def __init__(self, pool: Any, replica: int, config: ReplicaConfig) -> None:
+    def __init__(self, pool: ActorHandle[Any], replica: int, config: ReplicaConfig) -> None:
         import torch
 
         # Ray sets OMP_NUM_THREADS by the worker's CPUs; torch must not take more than that.
@@ -100,7 +104,8 @@ class _Worker:
         self._replica = replica
         self._config = config
         self._rank = rank()
-        # Waiting workers sit in this group, not in the one that trains: with NCCL they would spin on the GPU.
+        # Waiting workers sit in this group, not in the one that trains: with NCCL they would spin
+        # on the GPU.
         self._control = control_group()
 
     def register(self) -> bool:
@@ -144,14 +149,15 @@ class _Worker:
     def next_job(self) -> Job | None:
         """Returns the next trial, the same on all ranks; None when the pool closes."""
         while True:
-            taken = self._share(self._rank == 0 and self._take())
-            if taken != "idle":
-                return taken if isinstance(taken, Job) else None
+            taken = self._share(self._take() if self._rank == 0 else None)
+            if not isinstance(taken, str):
+                return taken
 
-    def _take(self) -> Any:
-        return ray.get(self._pool.take.remote(self._replica, timeout_s=IDLE_S))
+    def _take(self) -> Job | str | None:
+        job: Job | str | None = ray.get(self._pool.take.remote(self._replica, timeout_s=IDLE_S))
+        return job
 
-    def _share(self, value: Any) -> Any:
+    def _share(self, value: T) -> T:
         """Returns rank 0's value on all ranks."""
         return broadcast(value, group=self._control)
 
@@ -185,7 +191,8 @@ class _Worker:
         reason = f"{type(error).__name__}: {error}"
         logger.warning("trial %s failed: %s", job.trial_id, reason)
         is_together = is_meeting(self._control)
-        # Where one rank alone failed, it is the one that knows why; rank 0 may hang in a collective.
+        # Where one rank alone failed, it is the one that knows why; rank 0 may hang in a
+        # collective.
         if self._rank == 0 or not is_together:
             folder.fail(type(error).__name__, str(error), traceback=traceback.format_exc())
             ray.get(self._pool.done.remote(job.trial_id, "failed", metrics={}, error=reason))
@@ -196,7 +203,7 @@ class _Worker:
 class _Progress:
     """Where a trial in training writes to: its record, and the pool."""
 
-    def __init__(self, pool: Any, job: Job, folder: TrialFolder) -> None:
+    def __init__(self, pool: ActorHandle[Any], job: Job, folder: TrialFolder) -> None:
         self._pool = pool
         self._job = job
         self._folder = folder

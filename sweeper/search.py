@@ -1,8 +1,8 @@
 """The search: Ray Tune, Optuna and ASHA over trials that are only messengers.
 
-A Tune trial owns no model and no CPU: it hands its job to the pool and relays what comes back. What is
-suggested, what has ended and how is kept in Optuna's SQLite study and in the records on disk, so that a
-sweep goes on from there after anything; Tune's own experiment state is not used.
+A Tune trial owns no model and no CPU: it hands its job to the pool and relays what comes back. What
+is suggested, what has ended and how is kept in Optuna's SQLite study and in the records on disk, so
+that a sweep goes on from there after anything; Tune's own experiment state is not used.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class StudySearch(OptunaSearch):
     """OptunaSearch on a study that outlives the driver.
 
     It differs from its base in what it tells Optuna: a trial that ASHA stopped is pruned, with its
-    intermediate values, where the base calls it complete and TPE takes an early value for the last one.
-    Trials that a dead driver left behind are suggested again before new ones are drawn.
+    intermediate values, where the base calls it complete and TPE takes an early value for the last
+    one. Trials that a dead driver left behind are suggested again before new ones are drawn.
     """
 
     def __init__(
@@ -66,52 +66,54 @@ class StudySearch(OptunaSearch):
             make_job: makes the job of a point and an Optuna trial number, and its folder on disk.
             pool_name: name of the pool's actor.
         """
-        # The base class's study is made in its constructor when it gets a space; ours exists already.
+        # The base class's study is made in its constructor when it gets a space; ours exists
+        # already.
         super().__init__(space=None, metric=objective.metric, mode=objective.mode)
-        self._space = space
-        self._ot_study = study
+        self._points = space
+        self._study = study
         self._search = search
         self._make_job = make_job
         self._pool_name = pool_name
+        self._told: dict[str, optuna.Trial] = {}
         self._left_behind = study.get_trials(states=[TrialState.RUNNING])
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Returns the configuration of Tune's next trial: one left behind, or a new point."""
         if self._left_behind:
             frozen = self._left_behind.pop(0)
-            trial, point = redraw(self._ot_study, frozen, self._space, self._search)
+            trial, point = redraw(self._study, frozen, self._points, self._search)
         else:
-            trial, point = draw(self._ot_study, self._space, self._search)
+            trial, point = draw(self._study, self._points, self._search)
         job = self._make_job(point, trial.number)
         trial.set_user_attr(TRIAL_ID, job.trial_id)
-        self._ot_trials[trial_id] = trial
+        self._told[trial_id] = trial
         return {"job": job, "pool": self._pool_name, "metric": self.metric}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tells Optuna an intermediate value; its step is the number of the evaluation."""
-        self._report(self._ot_trials[trial_id], result)
+        self._report(self._told[trial_id], result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tells Optuna how the trial ended: complete, pruned or failed."""
-        trial = self._ot_trials.pop(trial_id, None)
+        trial = self._told.pop(trial_id, None)
         if trial is None:
             return
         if error or not result or self.metric not in result:
-            self._ot_study.tell(trial, state=TrialState.FAIL)
+            self._study.tell(trial, state=TrialState.FAIL)
             return
         # Tune does not call on_trial_result for the result at which a trial was stopped.
         self._report(trial, result)
         if result.get(IS_FINAL):
-            self._ot_study.tell(trial, float(result[self.metric]))
+            self._study.tell(trial, float(result[self.metric]))
         else:
-            self._ot_study.tell(trial, state=TrialState.PRUNED)
+            self._study.tell(trial, state=TrialState.PRUNED)
 
     def _report(self, trial: optuna.Trial, result: Mapping[str, Any]) -> None:
         step = int(result[EVALUATION])
         # After a resume the first evaluations of a trial are told a second time.
-        if step not in self._ot_study.get_trials(deepcopy=False)[trial.number].intermediate_values:
+        if step not in self._study.get_trials(deepcopy=False)[trial.number].intermediate_values:
             trial.report(float(result[self.metric]), step)
 
     def save(self, checkpoint_path: str) -> None:
@@ -133,11 +135,7 @@ class ThinTrial(tune.Trainable):
         self._job: Job = config["job"]
         folder = TrialFolder(self._job.folder)
         record = folder.read()
-        self._recorded = deque(
-            (step, metrics)
-            for step, metrics in folder.evaluations(config["metric"])
-            if step in self._job.evaluation_steps
-        )
+        self._recorded = deque(folder.evaluations(config["metric"]))
         self._final_status = record.status if record.is_final else ""
         self._last_step = 0
         self._is_over = record.is_final
@@ -161,7 +159,8 @@ class ThinTrial(tune.Trainable):
 
     def _live(self) -> dict[str, Any]:
         while True:
-            message: Message = ray.get(self._pool.next_message.remote(self._job.trial_id))
+            asked: Any = self._pool.next_message.remote(self._job.trial_id)
+            message: Message = ray.get(asked)
             if message.kind == "end":
                 self._is_over = True
                 if message.status == "failed":
@@ -197,7 +196,7 @@ class ThinTrial(tune.Trainable):
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Writes nothing: the replica writes the trial's checkpoints."""
 
-    def load_checkpoint(self, checkpoint: Any) -> None:
+    def load_checkpoint(self, checkpoint: object) -> None:
         """Reads nothing: the replica finds the trial's checkpoint itself."""
 
 
@@ -214,11 +213,11 @@ def scheduler_for(
         asha: None lets every trial run to its end.
         objective: the metric that trials are compared by.
         evaluations: evaluations of a full trial.
-        past: for each trial that ended before a resume, the objective at its evaluations: ASHA's rungs are
-            filled with them, so that later trials are judged as if nothing had happened.
+        past: for each trial that ended before a resume, the objective at its evaluations: ASHA's
+            rungs are filled with them, so that later trials are judged as if nothing had happened.
     """
     if asha is None or asha.grace >= evaluations:
-        return FIFOScheduler()
+        return cast("TrialScheduler", FIFOScheduler())  # type: ignore[no-untyped-call]
     scheduler = AsyncHyperBandScheduler(
         time_attr=EVALUATION,
         metric=objective.metric,

@@ -1,7 +1,7 @@
 """The space of trials: where a field of a trial would stand, a distribution may stand.
 
-A space is one tree per method, in the form of a :class:`~sweeper.spec.TrialSpec`, in which some leaves
-are distributions. Its *points* are flat: ``{"method": "masa", "masa.experts": 5,
+A space is one tree per method, in the form of a :class:`~sweeper.spec.TrialSpec`, in which some
+leaves are distributions. Its *points* are flat: ``{"method": "masa", "masa.experts": 5,
 "train.learning_rate": 1e-3}``. Parameters of a method carry the method's name, so that they exist
 only where the method was chosen: that makes the space conditional, and define-by-run for Optuna.
 """
@@ -115,7 +115,7 @@ class Space:
         return tuple(points)
 
     def corners(self) -> Iterator[tuple[Axis | None, Point]]:
-        """Yields points that show every value of every axis at least once, with the axis that varies."""
+        """Yields points that show every value of each axis, with the axis that varies."""
         for method in self.methods:
             first: Point = {"method": method.name}
             first.update({axis.name: axis.distribution.candidates()[0] for axis in method.axes})

@@ -11,11 +11,11 @@ import json
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from sweeper_adapters.methods import Method
 
 from sweeper._base import Spec
 from sweeper.data import DataSpec
 from sweeper.models import ModelSpec
+from sweeper_adapters.methods import Method
 
 __all__ = [
     "IDENTITY_VERSION",
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 IDENTITY_VERSION = 1
-"""Part of every trial's identity. Raise it with any change of code that changes a trial's losses."""
+"""Part of every trial's identity; raised by any change of code that changes losses."""
 
 
 class TrainSpec(Spec):
@@ -53,7 +53,8 @@ class TrainSpec(Spec):
     max_length: int = Field(default=256, ge=8)
     """Tokens after which a prompt is cut from the left; an answer is never cut."""
     evaluations: int = Field(default=4, ge=1)
-    """Evaluations on the validation split, evenly spaced; the last one is at the end. ASHA decides at these."""
+    """Evaluations on the validation split, evenly spaced; the last one is at the end. ASHA decides
+    at these."""
     eval_examples: int = Field(default=64, ge=1)
     """Validation examples of one evaluation: the same seeded subset for every trial."""
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -77,7 +78,8 @@ class EngineSpec(Spec):
     offload: Literal["none", "cpu"] = "none"
     """Where the optimiser state lives (and, with ZeRO 3, the weights)."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Dtype of the frozen base and of the arithmetic; with bf16 and fp16 the optimiser keeps fp32 copies."""
+    """Dtype of the frozen base and of the arithmetic; with bf16 and fp16 the optimiser keeps fp32
+    copies."""
     gradient_accumulation: int = Field(default=1, ge=1)
     """Micro-batches in one optimiser step."""
     gradient_checkpointing: bool = False
@@ -161,7 +163,7 @@ class ObjectiveSpec(Spec):
 
 
 class AshaSpec(Spec):
-    """Asynchronous successive halving: stops trials that are behind at a rung (arXiv:1810.05934)."""
+    """Asynchronous successive halving (arXiv:1810.05934): stops trials that are behind."""
 
     grace: int = Field(default=1, ge=1)
     """Evaluations before a trial can be stopped."""
@@ -181,6 +183,6 @@ class SearchSpec(Spec):
     asha: Annotated[AshaSpec | None, Field()] = AshaSpec()
     """Early stopping; ``null`` trains every trial to its end."""
     prefetch: int = Field(default=1, ge=0)
-    """Trials suggested ahead of the replicas, so that none of them waits for the next suggestion."""
+    """Trials suggested ahead of the replicas, so that none waits for the next one."""
     max_failures: int = Field(default=2, ge=0)
     """Times a trial is given to another replica after its replica died under it."""

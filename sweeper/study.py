@@ -45,8 +45,8 @@ def open_study(
 def sampler_for(search: SearchSpec, *, trial_number: int) -> optuna.samplers.TPESampler:
     """Returns the sampler of one trial.
 
-    It is seeded by the sweep's seed and the trial's number: a resumed sweep draws what an uninterrupted one
-    would have drawn, not its first numbers again.
+    It is seeded by the sweep's seed and the trial's number: a resumed sweep draws what an
+    uninterrupted one would have drawn, not its first numbers again.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -60,7 +60,7 @@ def sampler_for(search: SearchSpec, *, trial_number: int) -> optuna.samplers.TPE
 
 
 def draw(study: optuna.Study, space: Space, search: SearchSpec) -> tuple[optuna.Trial, Point]:
-    """Returns the study's next trial and its point: an enqueued one, or one that the sampler draws."""
+    """Returns the study's next trial and its point: enqueued, or drawn by the sampler."""
     study.sampler = sampler_for(search, trial_number=len(_begun(study)))
     trial = study.ask()
     return trial, space.suggest(trial)
@@ -69,10 +69,10 @@ def draw(study: optuna.Study, space: Space, search: SearchSpec) -> tuple[optuna.
 def redraw(
     study: optuna.Study, frozen: optuna.trial.FrozenTrial, space: Space, search: SearchSpec
 ) -> tuple[optuna.Trial, Point]:
-    """Returns a trial that a dead driver left running, and its point: what was drawn stays as it was."""
+    """Returns a trial that a dead driver left running, and its point, which is the old one."""
     study.sampler = sampler_for(search, trial_number=frozen.number)
     # Optuna has no public way to take up a running trial of a storage again.
-    trial = optuna.Trial(study, frozen._trial_id)  # noqa: SLF001
+    trial = optuna.Trial(study, frozen._trial_id)
     return trial, space.suggest(trial)
 
 
@@ -89,7 +89,7 @@ def enqueue_failed(study: optuna.Study) -> list[str]:
 
 
 def is_retried(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
-    """Returns whether a failed trial was enqueued again; it no longer counts as one that was run."""
+    """Returns whether a failed trial was enqueued again and so counts no longer."""
     return _retry_mark(trial) in study.user_attrs
 
 
@@ -105,8 +105,8 @@ def _begun(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 def preview(space: Space, search: SearchSpec) -> list[tuple[Point, bool]]:
     """Returns the points that a sweep begins with, and for each whether it is certain.
 
-    Enqueued points and the random start are certain; what TPE draws after them depends on results, and a
-    random draw stands in its place.
+    Enqueued points and the random start are certain; what TPE draws after them depends on results,
+    and a random draw stands in its place.
     """
     study = optuna.create_study(sampler=sampler_for(search, trial_number=0))
     fixed = space.fixed_points(search.trials)
