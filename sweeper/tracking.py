@@ -6,7 +6,7 @@ This is the truth; MLflow is a view of it.
 
     sweeps/<sweep>/sweep.json             what was asked for, by which code; written once
                    state.json             how the sweep stands
-                   base.json             metrics of the frozen base
+                   base.json              metrics of the frozen base
                    driver.lock            held by the driver that runs it
                    trials/<id>/spec.json  what the trial is; written once
                                record.json    how it stands; replaced whole
@@ -193,7 +193,9 @@ class SweepFolder:
 
     def base_scores(self) -> dict[str, float]:
         """Returns the metrics of the frozen base; empty until a replica has scored it."""
-        return read_json(self.path / "base.json") or {}
+        scores = read_json(self.path / "base.json") or {}
+        # NaN is kept as a string, for JSON has none.
+        return {name: float(value) for name, value in scores.items()}
 
     def add_trial(
         self,

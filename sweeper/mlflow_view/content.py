@@ -69,8 +69,14 @@ def trial_name(record: TrialRecord) -> str:
 
 
 def trial_params(trial: TrialFolder, record: TrialRecord) -> dict[str, str]:
-    """Returns the parameters of a trial's run: its whole spec, flat, and what was searched."""
-    return {**dict(flatten(record.params)), **dict(flatten(trial.spec()))}
+    """Returns the parameters of a trial's run: its record's, and by path the rest of its spec."""
+    params = dict(flatten(record.params))
+    for path, value in flatten(trial.spec()):
+        branch, _, name = path.rpartition(".")
+        # `rank` and `method.rank` side by side would only fill MLflow's table.
+        if branch not in {"method", "train"} or params.get(name) != value:
+            params[path] = value
+    return params
 
 
 def trial_tags(

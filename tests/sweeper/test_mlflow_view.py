@@ -102,7 +102,7 @@ def add(sweep, number=0):
         spec={"method": {"name": "masa", "rank": 8, "targets": ["q", "v"]}, "train": {"lr": 0.001}},
         number=number,
         method="masa",
-        params={"method.rank": 8, "searched": 1e-3},
+        params={"rank": 8, "searched": 1e-3},
         steps_total=STEPS,
     )
 
@@ -165,7 +165,7 @@ def test_a_complete_trial(sweep, client):
     assert run.info.end_time == record.ended_at.timestamp() * 1000
     assert run.data.params == {
         "method.name": "masa",
-        "method.rank": "8",
+        "rank": "8",
         "method.targets": '["q", "v"]',
         "train.lr": "0.001",
         "searched": "0.001",

@@ -144,6 +144,14 @@ def test_the_status_of_a_sweep_is_running_until_it_is_marked(sweep):
     assert SweepFolder(sweep.path).status == "stopped"
 
 
+def test_the_scores_of_the_frozen_base_are_kept(sweep):
+    assert sweep.base_scores() == {}
+    sweep.note_base({"eval_loss": 2.5, "accuracy": math.nan})
+    metrics = SweepFolder(sweep.path).base_scores()
+    assert metrics["eval_loss"] == 2.5
+    assert math.isnan(metrics["accuracy"])
+
+
 def test_folders_travel_by_their_path(sweep):
     trial = add(sweep)
     assert pickle.loads(pickle.dumps(sweep)).path == sweep.path
