@@ -453,7 +453,7 @@ def test_evaluations_are_the_steps_with_that_metric_once_each(sweep):
             trial.report(step, {"eval_loss": float(step)})
     # A replica that was thought dead reports the last step a second time.
     trial.report(4, {"eval_loss": 4.5})
-    assert trial.evaluations("eval_loss") == [{"eval_loss": 2.0}, {"eval_loss": 4.5}]
+    assert trial.evaluations("eval_loss") == [(2, {"eval_loss": 2.0}), (4, {"eval_loss": 4.5})]
     assert trial.evaluations("accuracy") == []
 
 
