@@ -1,5 +1,4 @@
 """What a sweep costs besides its steps: warm replicas against a fresh TorchTrainer a trial.
-trial.
 
 The same trials run twice in one process on the same machine, as many at once: first through the
 pool, then each in a TorchTrainer of its own, which is what nesting Ray Train in Ray Tune comes to

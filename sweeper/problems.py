@@ -59,7 +59,8 @@ def _message(details: ErrorDetails, location: Location, model: type[BaseModel]) 
     if isinstance(got, dict) and "type" in kind:
         known = list(DISTRIBUTIONS)
         key = next(iter(got), "")
-        return f"got {got!r}; give a value or a distribution ({', '.join(known)}){nearest(str(key), known)}"
+        hint = nearest(str(key), known)
+        return f"got {got!r}; give a value or a distribution ({', '.join(known)}){hint}"
     reason = str(context["error"]) if "error" in context else details["msg"]
     return f"got {got!r}: {reason}" if not isinstance(got, dict) else reason
 

@@ -1,0 +1,210 @@
+"""Whole sweeps through the command line: Ray, Optuna, ASHA, DeepSpeed, records, MLflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from sweeper.tracking import SweepFolder, TrialRecord
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(280)]
+
+SPACE = """
+name: tiny
+profile: tiny
+methods:
+  - {name: masa, rank: 4, experts: 2, group_size: {grid: [1, 2]}}
+  - {name: lora, rank: {grid: [4, 8]}}
+train: {learning_rate: {loguniform: [1e-3, 1e-2]}}
+search: {trials: 4, asha: null, prefetch: 0}
+"""
+
+PROFILE = """
+name: tiny
+model: {kind: embedded}
+data: {kind: embedded}
+resources: {max_replicas: 1}
+train: {steps: %d, batch_size: 4, evaluations: %d, eval_examples: 8}
+"""
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Callable[..., Path]:
+    def write(*, steps: int, evaluations: int) -> Path:
+        (tmp_path / "profiles").mkdir()
+        profile = PROFILE % (steps, evaluations)
+        (tmp_path / "profiles" / "tiny.yaml").write_text(profile)
+        path = tmp_path / "tiny.yaml"
+        path.write_text(SPACE)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def sweeper(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "sweeper", *map(str, arguments), "--home", str(tmp_path / "home")]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=(tmp_path / f"stderr-{len(started)}").open("w"),
+            text=True,
+            env=environment,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def finish(process: subprocess.Popen[str], tmp_path: Path) -> tuple[int, Any]:
+    out, _ = process.communicate(timeout=250)
+    errors = "\n".join(path.read_text()[-3000:] for path in sorted(tmp_path.glob("stderr-*")))
+    assert out, errors
+    return process.returncode, json.loads(out)
+
+
+def wait_for(condition: Callable[[], bool], *, timeout_s: float = 120) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "the sweep did not get there in time"
+        time.sleep(0.05)
+
+
+def records(home: Path) -> list[TrialRecord]:
+    return SweepFolder(home).trials() if home.exists() else []
+
+
+def mlflow_runs(home: Path) -> list[Any]:
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    return list(client.search_runs(experiments, max_results=1000))
+
+
+def assert_logged_once(home: Path, sweep: str) -> None:
+    """One parent and one child a trial; no metric has a step twice; all that was recorded is there."""
+    client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    runs = mlflow_runs(home)
+    trials = records(home / sweep)
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1
+    children = Counter(run.data.tags["trial"] for run in runs if run not in parents)
+    assert children == {trial.id: 1 for trial in trials}
+    folder = SweepFolder(home / sweep)
+    for run in runs:
+        if run in parents:
+            continue
+        points = folder.trial(run.data.tags["trial"]).points()
+        recorded = sorted(point.step for point in points if "train_loss" in point.metrics)
+        history = client.get_metric_history(run.info.run_id, "train_loss")
+        assert sorted(metric.step for metric in history) == recorded
+        assert len(set(recorded)) == len(recorded)
+
+
+def test_a_sweep_with_a_trial_that_diverges(space: Callable[..., Path], sweeper: Any, tmp_path: Path) -> None:
+    path = space(steps=24, evaluations=2)
+    # Weight decay times learning rate is 100: the weights grow a hundredfold a step.
+    baselines = "[{method: {name: lora, rank: 4}, train: {learning_rate: 10.0}}]"
+    overrides = (
+        "train.learning_rate={choice: [10.0, 3e-3]}",
+        f"baselines={baselines}",
+        "train.weight_decay=10",
+        "search.trials=3",
+    )
+    arguments = [argument for override in overrides for argument in ("--set", override)]
+    code, result = finish(sweeper("run", path, "--json", *arguments), tmp_path)
+    home = tmp_path / "home"
+    assert code == 1
+    by_status = Counter(trial["status"] for trial in result["trials"])
+    assert by_status["failed"] >= 1
+    assert sum(by_status.values()) == len(records(home / "tiny-tiny-1"))
+    failed = next(record for record in records(home / "tiny-tiny-1") if record.status == "failed")
+    assert failed.error is not None
+    assert failed.error.type == "DivergedError"
+    assert "lower the learning rate" in failed.error.message
+    assert_logged_once(home, "tiny-tiny-1")
+    # The report says the same again, and the UI's store is where the run says.
+    code, report = finish(sweeper("report", "tiny-tiny-1", "--json"), tmp_path)
+    assert code == 0
+    assert report == result
+
+
+def test_kill_9_of_the_driver_then_resume(space: Callable[..., Path], sweeper: Any, tmp_path: Path) -> None:
+    path = space(steps=60, evaluations=6)
+    home = tmp_path / "home"
+    folder = home / "tiny-tiny-1"
+    driver = sweeper("run", path, "--json")
+
+    def is_in_the_second_trial() -> bool:
+        assert driver.poll() is None, (tmp_path / "stderr-0").read_text()[-3000:]
+        done = [record for record in records(folder) if record.status == "complete"]
+        running = [record for record in records(folder) if record.status == "running"]
+        return len(done) == 1 and any(record.steps >= 25 for record in running)
+
+    wait_for(is_in_the_second_trial)
+    processes = psutil.Process(driver.pid).children(recursive=True)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    complete, interrupted = records(folder)[:2]
+    # Ray's own processes see that their driver is gone; nobody writes the records any more.
+    psutil.wait_procs(processes, timeout=60)
+
+    code, result = finish(sweeper("resume", "tiny-tiny-1", "--json"), tmp_path)
+    assert code == 0
+    assert [trial["status"] for trial in result["trials"]] == ["complete"] * 4
+    assert len({trial["id"] for trial in result["trials"]}) == 4
+    after = {record.id: record for record in records(folder)}
+    assert after[complete.id] == complete
+    assert after[interrupted.id].attempts == 2
+    log = (folder / "trials" / interrupted.id / "metrics.jsonl").read_text().splitlines()
+    firsts = [line for line in log if json.loads(line).get("step") == 1]
+    assert len(firsts) == 1, "the interrupted trial began again from zero"
+    assert_logged_once(home, "tiny-tiny-1")
+
+
+def test_a_replica_that_dies_is_restarted_and_its_trial_goes_on(
+    space: Callable[..., Path], sweeper: Any, tmp_path: Path
+) -> None:
+    path = space(steps=60, evaluations=6)
+    folder = tmp_path / "home" / "tiny-tiny-1"
+    driver = sweeper("run", path, "--json", "--set", "search.trials=2")
+
+    def is_past_a_checkpoint() -> bool:
+        assert driver.poll() is None, (tmp_path / "stderr-0").read_text()[-3000:]
+        return any(record.status == "running" and record.steps >= 25 for record in records(folder))
+
+    wait_for(is_past_a_checkpoint)
+    workers = [
+        process
+        for process in psutil.Process(driver.pid).children(recursive=True)
+        if "RayTrainWorker" in " ".join(process.cmdline())
+    ]
+    assert len(workers) == 1
+    workers[0].kill()
+    code, result = finish(driver, tmp_path)
+    assert code == 0
+    assert [trial["status"] for trial in result["trials"]] == ["complete", "complete"]
+    first = records(folder)[0]
+    assert first.attempts == 2
+    log = (folder / "trials" / first.id / "metrics.jsonl").read_text().splitlines()
+    assert sum(json.loads(line).get("step") == 1 for line in log) == 1
