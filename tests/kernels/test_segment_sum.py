@@ -15,7 +15,7 @@ SUM_TOLERANCE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-4}
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 def test_matches_the_reference(shape, strategy, dtype):
     for groups in sorted({1, min(7, shape[0] * shape[1]), shape[0] * shape[1] // 20 or 1}):
-        index = group_index(Tessellation(*shape, groups, strategy, seed=1))
+        index = group_index(Tessellation(shape[0], shape[1], groups, strategy, seed=1))
         values = torch.randn(shape, dtype=dtype)
         found = segment_sum(values, index, groups=groups)
         expected = segment_sum_reference(values, index, groups=groups)

@@ -1,0 +1,52 @@
+"""A LLaMA of 50,000 parameters, built from its config."""
+
+import pytest
+import torch
+
+from sweeper_adapters.methods import Linear, ModelShape
+
+LAYERS = 5
+HIDDEN, KEY_VALUE, FEED_FORWARD, VOCABULARY = 32, 16, 48, 64
+
+
+def build_llama(dtype=torch.float32):
+    # Imported here: it takes seconds, and the tests of the specs do without.
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=HIDDEN,
+        intermediate_size=FEED_FORWARD,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        use_cache=False,
+    )
+    torch.manual_seed(11)
+    return LlamaForCausalLM(config).to(dtype).eval()
+
+
+@pytest.fixture
+def llama():
+    """Returns the function that builds the model: always the same weights."""
+    return build_llama
+
+
+@pytest.fixture(scope="session")
+def shape():
+    linears = (
+        Linear("q_proj", HIDDEN, HIDDEN),
+        Linear("k_proj", HIDDEN, KEY_VALUE),
+        Linear("v_proj", HIDDEN, KEY_VALUE),
+        Linear("o_proj", HIDDEN, HIDDEN),
+        Linear("gate_proj", HIDDEN, FEED_FORWARD),
+        Linear("up_proj", HIDDEN, FEED_FORWARD),
+        Linear("down_proj", FEED_FORWARD, HIDDEN),
+    )
+    total = sum(parameter.numel() for parameter in build_llama().parameters())
+    return ModelShape(LAYERS, linears, total)
+
+
+@pytest.fixture(scope="session")
+def ids():
+    return torch.randint(VOCABULARY, (2, 9), generator=torch.Generator().manual_seed(5))
