@@ -1,0 +1,88 @@
+"""The plan of a sweep and the doctor's findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sweeper.report.words import count, params_text, value_text, varying
+
+__all__ = ["doctor_view", "plan_view"]
+
+# Marks that say the same without colour.
+MARKS = {"ok": "ok", "optional": "-", "missing": "MISSING"}
+
+
+def plan_view(plan: Mapping[str, Any]) -> RenderableType:
+    """Returns what a plan's document (``plan --json``) says, for people."""
+    trials, memory, resources = plan["trials"], plan["memory"], plan["resources"]
+    objective = plan["objective"]
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column("origin", no_wrap=True)
+    table.add_column("method", no_wrap=True)
+    table.add_column("trainable", justify="right", no_wrap=True)
+    table.add_column("percent", justify="right", no_wrap=True)
+    table.add_column("parameters", overflow="fold", ratio=1)
+    names = varying(trial["params"] for trial in trials)
+    for trial in trials:
+        table.add_row(
+            str(trial["number"]),
+            trial["origin"],
+            trial["method"],
+            f"{trial['trainable']:,}",
+            f"{trial['percent']:.3g}",
+            Text(params_text(trial["params"], names)),
+        )
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (f"Plan of {plan['space']} on {plan['profile']}", "bold"),
+            f"  {count(len(trials), 'trial')}, "
+            f"{'lowest' if objective['mode'] == 'min' else 'highest'} {objective['metric']}",
+        ),
+        "",
+        table,
+        "",
+        _pairs("Memory of one worker, by formula", {k: _bytes(v) for k, v in memory.items()}),
+        _pairs("Resources of one replica", resources),
+    ]
+    if plan["missing"]:
+        parts += ["", Text(f"Missing: {plan['missing']}", style="bold")]
+    parts += ["", Text("Nothing was started.")]
+    return Group(*parts)
+
+
+def _bytes(number: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:,.3g} TB"
+
+
+def _pairs(title: str, values: Mapping[str, object]) -> RenderableType:
+    text = ", ".join(
+        f"{name.removesuffix('_bytes').replace('_', ' ')} {value_text(value)}"
+        for name, value in values.items()
+    )
+    return Text.assemble((f"{title}: ", "bold"), text)
+
+
+def doctor_view(findings: Sequence[Mapping[str, str]]) -> RenderableType:
+    """Returns the doctor's findings (``doctor --json``) for people."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    table.add_column("found, and what to do", overflow="fold", ratio=1)
+    for finding in findings:
+        text = Text(finding["detail"])
+        if finding["fix"]:
+            text.append(f"\nto get it: {finding['fix']}", style="bold")
+        status = finding["status"]
+        style = "bold" if status == "missing" else ""
+        table.add_row(MARKS.get(status, status), finding["name"], text, style=style)
+    return table

@@ -1,0 +1,51 @@
+"""Numbers, durations and parameters as the terminal shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["count", "duration", "params_text", "value_text", "varying"]
+
+
+def duration(seconds: float) -> str:
+    """Returns ``4.2 s``, ``3 min 05 s`` or ``2 h 07 min``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def count(number: int, noun: str) -> str:
+    """Returns ``1 trial`` or ``2 trials``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def value_text(value: object) -> str:
+    """Returns a parameter's value, numbers to three digits and integers whole."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, list | tuple):
+        return ",".join(value_text(item) for item in value)
+    return "none" if value is None else str(value)
+
+
+def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
+    """Returns the parameters in which trials differ, all where they do not.
+
+    Lists are left out: they would fill a line each.
+    """
+    values: dict[str, set[str]] = {}
+    for params in trials:
+        for name, value in params.items():
+            if not isinstance(value, list | tuple | dict):
+                values.setdefault(name, set()).add(str(value))
+    differing = [name for name, found in values.items() if len(found) > 1]
+    return differing or list(values)
+
+
+def params_text(params: Mapping[str, object], names: Sequence[str]) -> str:
+    """Returns ``rank=8 experts=5`` for those of the names that there are."""
+    return " ".join(f"{name}={value_text(params[name])}" for name in names if name in params)
