@@ -192,7 +192,8 @@ class MasaLinear(AdapterLinear):
             return None
         scores: Tensor = self.masa_router[adapter_name](x)
         up_projections = self._projections(adapter_name)[1].weight.shape[0]
-        gates = F.softmax(scores, dim=-1, dtype=torch.float32).to(scores.dtype)
+        at_least_32_bit = torch.promote_types(scores.dtype, torch.float32)
+        gates = F.softmax(scores, dim=-1, dtype=at_least_32_bit).to(scores.dtype)
         return gates.view(*gates.shape[:-1], -1, up_projections)
 
 
