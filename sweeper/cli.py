@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 import logging
 import os
-import subprocess
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from sweeper._environment import sweeps_home
 from sweeper.errors import BadInputError, SweeperError
+
+if TYPE_CHECKING:
+    from sweeper.driver import Driver
+    from sweeper.tracking import SweepFolder
 
 __all__ = ["app", "main"]
 
@@ -27,7 +32,9 @@ app = typer.Typer(
     help="Finds the best configuration of MASA, MoSA and their rivals for a model and a task.",
 )
 
-OK, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+# Seconds between two looks at the records for the live table.
+REFRESH_S = 0.5
 
 SpaceFile = Annotated[Path, typer.Argument(help="A search-space file, search_spaces/masa.yaml.")]
 SweepName = Annotated[str, typer.Argument(help="Name of a sweep, or its folder.")]
@@ -114,8 +121,8 @@ def plan(
         from sweeper.plan import plan_of
         from sweeper.report import plan_view
 
-        made = plan_of(load_sweep(space, profile=profile, overrides=overrides or ()))
-        out.show(made.document(), plan_view(made))
+        document = plan_of(load_sweep(space, profile=profile, overrides=overrides or ())).document()
+        out.show(document, plan_view(document))
 
 
 @app.command()
@@ -124,19 +131,29 @@ def report(sweep: SweepName, home: Home = None, as_json: AsJson = False) -> None
     with _output(as_json) as out:
         from sweeper.tracking import SweepFolder
 
-        _conclude(SweepFolder.open(sweep, home=home or sweeps_home()), out, tracking_uri=None)
+        _show_result(SweepFolder.open(sweep, home=home or sweeps_home()), out, tracking_uri=None)
 
 
 @app.command()
 def ui(
-    sweep: Annotated[str | None, typer.Argument(help="Open this sweep's comparison.")] = None,
+    sweep: Annotated[str | None, typer.Argument(help="Open the comparison of its trials.")] = None,
     home: Home = None,
     tracking_uri: TrackingUri = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
 ) -> None:
     """Serve MLflow's own UI on this store, opened on this experiment, until Ctrl-C."""
     with _output(as_json=False) as out:
-        raise NotImplementedError(sweep, home, tracking_uri, port, out)
+        from sweeper.ui import serve_ui
+
+        serve_ui(
+            home or sweeps_home(),
+            sweep=sweep,
+            tracking_uri=tracking_uri,
+            host=host,
+            port=port,
+            tell=out.console.print,
+        )
 
 
 @app.command()
@@ -146,26 +163,87 @@ def doctor(as_json: AsJson = False) -> None:
         from sweeper.doctor import examine
         from sweeper.report import doctor_view
 
-        findings = examine()
-        out.show([finding.document() for finding in findings], doctor_view(findings))
-        if any(finding.status == "missing" for finding in findings):
+        findings = [finding.document() for finding in examine()]
+        out.show(findings, doctor_view(findings))
+        if any(finding["status"] == "missing" for finding in findings):
             raise typer.Exit(BAD_INPUT)
+
+
+def _drive(driver: Driver, out: _Output) -> None:
+    """Runs a sweep with the live table, then shows its result."""
+    # A cluster manager's SIGTERM is a Ctrl-C: checkpoints and records are there already.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with _followed(driver, out.console):
+            driver.run()
+    except KeyboardInterrupt as interrupt:
+        name = driver.folder.name
+        out.console.print(f"Interrupted. Go on with: python -m sweeper resume {name}")
+        raise typer.Exit(INTERRUPTED) from interrupt
+    failed = _show_result(driver.folder, out, tracking_uri=driver.tracking_uri)
+    if failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+@contextmanager
+def _followed(driver: Driver, console: Console) -> Iterator[None]:
+    """Shows how the sweep stands while the body runs, from a thread of its own."""
+    from sweeper.report import LiveTable
+    from sweeper.tracking import SweepFolder
+
+    spec = driver.sweep.spec
+    # Its own reader: the driver's remembers what the driver has read.
+    folder = SweepFolder(driver.folder.path)
+    over = threading.Event()
+    with LiveTable(
+        console, sweep=folder.name, objective=spec.objective, trials_total=spec.search.trials
+    ) as table:
+
+        def follow() -> None:
+            while not over.wait(REFRESH_S):
+                table.update(folder.trials(), note=driver.note())
+
+        thread = threading.Thread(target=follow, name="live-table", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            table.update(folder.trials())
+
+
+def _show_result(folder: SweepFolder, out: _Output, *, tracking_uri: str | None) -> bool:
+    """Shows a sweep's result; returns whether a trial failed."""
+    from sweeper.mlflow_view import public_uri, resolve_tracking_uri
+    from sweeper.ranking import rank_sweep, sweep_result
+    from sweeper.report import sweep_view
+
+    uri = public_uri(resolve_tracking_uri(folder.home, tracking_uri))
+    ranking = rank_sweep(folder)
+    out.show(
+        sweep_result(folder, ranking, tracking_uri=uri),
+        sweep_view(folder, ranking, tracking_uri=uri),
+    )
+    return "failed" in ranking.counts()
 
 
 class _Output:
     """Where a command's result goes: a document on standard output, or a view of it."""
 
-    def __init__(self, as_json: bool, stdout: Any) -> None:
-        self.as_json = as_json
-        self.console = Console(file=None, stderr=as_json)
+    def __init__(self, *, as_json: bool, stdout: TextIO) -> None:
+        self._as_json = as_json
         self._stdout = stdout
+        self.console = Console(stderr=as_json)
 
-    def show(self, document: Any, view: Any) -> None:
-        if self.as_json:
+    def show(self, document: object, view: RenderableType) -> None:
+        """Prints the document or its view."""
+        if self._as_json:
             self._stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
             self._stdout.flush()
         else:
-            self.console.print(view)
+            # Commands and paths are printed whole, however narrow the terminal is.
+            self.console.print(view, crop=False)
 
 
 @contextmanager
@@ -182,7 +260,7 @@ def _output(as_json: bool) -> Iterator[_Output]:
         stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
     try:
-        yield _Output(as_json, stdout)
+        yield _Output(as_json=as_json, stdout=stdout)
     except BadInputError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         raise typer.Exit(BAD_INPUT) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import TrialState
@@ -19,12 +19,15 @@ from sweeper.loading import Sweep, build_sweep
 from sweeper.mlflow_view import MlflowView
 from sweeper.order import evaluation_steps
 from sweeper.plan import params_of
-from sweeper.pool import Replicas, close, start_pool
+from sweeper.pool import Replicas, close, start_pool, status_of
 from sweeper.replica import Job, ReplicaConfig
 from sweeper.search import StudySearch, run_tune, scheduler_for
 from sweeper.space import Point
 from sweeper.study import TRIAL_ID, enqueue_failed, is_retried, open_study
 from sweeper.tracking import SweepFolder
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
 
 __all__ = ["Driver", "check_runnable", "new_sweep_name"]
 
@@ -32,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 # Seconds that replicas get to return from their loop before Ray ends them.
 CLOSING_S = 20.0
+# Seconds that the live table waits for the pool's word.
+NOTE_S = 5.0
 
 
 def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
@@ -73,6 +78,7 @@ class Driver:
     """MLflow's store; None for the one in the sweeps' folder."""
     retry_failed: bool = False
     """Run failed trials again."""
+    _pool: ActorHandle[Any] | None = None
 
     @classmethod
     def open(cls, folder: SweepFolder, **options: Any) -> Driver:
@@ -94,6 +100,20 @@ class Driver:
                 self.run_on(cluster)
             finally:
                 disconnect()
+
+    def note(self) -> str:
+        """Returns one line on what is going on besides the trials; callable from any thread."""
+        if self._pool is None:
+            return "Ray starts"
+        try:
+            status = status_of(self._pool, timeout_s=NOTE_S)
+        except TimeoutError:
+            return ""
+        starting = status["replicas"] - status["lost"] - status["ready"]
+        parts = [f"{starting} of {status['replicas']} replicas start"] if starting else []
+        parts += [f"{status['restarts']} replica restarts"] if status["restarts"] else []
+        parts += [f"{status['lost']} replicas lost"] if status["lost"] else []
+        return "; ".join([*parts, *status["errors"][:1]])
 
     def run_on(self, cluster: Cluster) -> dict[str, Any]:
         """Runs what is left of the sweep on a cluster; returns the pool's last status."""
@@ -131,6 +151,7 @@ class Driver:
             max_deaths=spec.search.max_failures,
             is_base_scored=bool(self.folder.base_scores()),
         )
+        self._pool = pool
         config = self.replica_config()
         servers = Replicas(pool, config, count=replicas, storage=str(self.folder.path / "ray"))
         servers.start()
@@ -155,10 +176,11 @@ class Driver:
             resources=cluster.trial_resources,
             folder=self.folder.path,
         )
-        ray_status: dict[str, Any] = close(pool)
+        status = status_of(pool, timeout_s=CLOSING_S)
+        close(pool)
         servers.join(CLOSING_S)
         self._settle(study)
-        return ray_status
+        return status
 
     def _study(self) -> optuna.Study:
         return open_study(

@@ -104,7 +104,9 @@ def resolve_document(
 def _find_profile(space: Path, profile: str) -> Path:
     if Path(profile).suffix in {".yaml", ".yml"}:
         return Path(profile)
-    folders = [space.parent / PROFILES, space.parent.parent / PROFILES]
+    # The last one is in an installed wheel; in a checkout it is not there.
+    packaged = Path(__file__).parent / "search_spaces"
+    folders = [parent / PROFILES for parent in (space.parent, space.parent.parent, packaged)]
     for folder in folders:
         if (folder / f"{profile}.yaml").is_file():
             return folder / f"{profile}.yaml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sweeper.errors import BadInputError
 from sweeper.loading import Sweep
 from sweeper.space import MethodSpace, Point
 from sweeper.spec import EngineSpec, TrialSpec
@@ -55,7 +56,7 @@ class Plan:
     sweep: Sweep
     trials: tuple[PlannedTrial, ...]
     memory: Memory
-    data_problem: str
+    missing: str
     """What is missing of the model or the data; empty where all is there."""
 
     def document(self) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class Plan:
                 "trained_state_bytes": self.memory.trained_state_bytes,
                 "activations_bytes": self.memory.activations_bytes,
             },
-            "missing": self.data_problem or None,
+            "missing": self.missing or None,
             "trials": [
                 {
                     "id": trial.id,
@@ -88,23 +89,24 @@ class Plan:
         }
 
 
-def plan_of(sweep: Sweep, *, data_fingerprint: str, data_problem: str = "") -> Plan:
-    """Returns the plan of a sweep.
-
-    Args:
-        sweep: from :func:`~sweeper.loading.load_sweep`.
-        data_fingerprint: of its data; part of the trials' identities.
-        data_problem: what is missing to run it, to be shown.
-    """
+def plan_of(sweep: Sweep) -> Plan:
+    """Returns the plan of a sweep; that model or data is missing is part of it, not an error."""
+    fingerprint = missing = ""
+    try:
+        sweep.spec.model.check()
+        sweep.spec.data.check()
+        fingerprint = sweep.spec.data.fingerprint()
+    except BadInputError as error:
+        missing = str(error)
     points = preview(sweep.space, sweep.spec.search)
     origins = _origins(sweep, [certain for _, certain in points])
     trials = tuple(
-        _planned(sweep, point, number=number, origin=origin, data_fingerprint=data_fingerprint)
+        _planned(sweep, point, number=number, origin=origin, data_fingerprint=fingerprint)
         for number, ((point, _), origin) in enumerate(zip(points, origins, strict=True))
     )
     largest = max((trial.trainable for trial in trials), default=0)
     specs = [sweep.space.trial(point) for point, _ in points]
-    return Plan(sweep, trials, _memory(specs[0], largest), data_problem)
+    return Plan(sweep, trials, _memory(specs[0], largest), missing)
 
 
 def _origins(sweep: Sweep, certain: list[bool]) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.train.torch import TorchTrainer
 
-__all__ = ["Message", "PoolState", "Replicas", "close", "start_pool", "trainer_of"]
+__all__ = ["Message", "PoolState", "Replicas", "close", "start_pool", "status_of", "trainer_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +93,7 @@ class PoolState:
         self._max_deaths = max_deaths
         self._changed = asyncio.Condition()
         self._is_closing = False
+        self._started_s = time.monotonic()
         self._is_base_scored = is_base_scored
         self._base_claimed_by: int | None = None
 
@@ -141,12 +143,13 @@ class PoolState:
         await self._wake()
         return not self._is_closing and state.false_starts <= MAX_FALSE_STARTS
 
-    async def ready(self, replica: int, ready_after_s: float) -> None:
+    async def ready(self, replica: int) -> None:
         """Notes that a replica has its base model and takes trials."""
         state = self._replicas[replica]
         state.false_starts = 0
         self._is_base_scored = self._is_base_scored or self._base_claimed_by == replica
-        state.ready_after_s = ready_after_s
+        if state.ready_after_s is None:
+            state.ready_after_s = time.monotonic() - self._started_s
 
     async def broken(self, replica: int, error: str) -> None:
         """Notes why a replica could not get ready."""
@@ -325,11 +328,22 @@ class Replicas:
             logger.debug("the pool is gone; replica %d has nobody to tell", index)
 
 
-def close(pool: ActorHandle[Any]) -> dict[str, Any]:
-    """Closes a pool's actor and returns its last status."""
-    status: object = ray.get(pool.status.remote())
-    ray.get(pool.close.remote())
+def status_of(pool: ActorHandle[Any], *, timeout_s: float) -> dict[str, Any]:
+    """Returns :meth:`PoolState.status` of a pool's actor.
+
+    Raises:
+        TimeoutError: the pool did not answer in time, or is gone.
+    """
+    try:
+        status: object = ray.get(pool.status.remote(), timeout=timeout_s)
+    except (ray.exceptions.GetTimeoutError, ray.exceptions.RayError) as error:
+        raise TimeoutError("the pool does not answer") from error
     return cast("dict[str, Any]", status)
+
+
+def close(pool: ActorHandle[Any]) -> None:
+    """Lets every replica of a pool's actor return from its loop."""
+    ray.get(pool.close.remote())
 
 
 def trainer_of(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,7 +73,6 @@ def serve(config: dict[str, Any]) -> None:
     Args:
         config: ``pool`` (the actor), ``replica`` (its index), ``config`` (:class:`ReplicaConfig`).
     """
-    started_s = time.monotonic()
     worker = _Worker(config["pool"], config["replica"], config["config"])
     if not worker.register():
         return
@@ -87,7 +85,7 @@ def serve(config: dict[str, Any]) -> None:
     except Exception as error:
         worker.tell_broken(error)
         raise
-    worker.tell_ready(time.monotonic() - started_s)
+    worker.tell_ready()
     while (job := worker.next_job()) is not None:
         worker.run(job, base)
 
@@ -142,9 +140,9 @@ class _Worker:
             reason = f"{type(error).__name__}: {error}"
             ray.get(self._pool.broken.remote(self._replica, reason))
 
-    def tell_ready(self, ready_after_s: float) -> None:
+    def tell_ready(self) -> None:
         if self._rank == 0:
-            ray.get(self._pool.ready.remote(self._replica, ready_after_s))
+            ray.get(self._pool.ready.remote(self._replica))
 
     def next_job(self) -> Job | None:
         """Returns the next trial, the same on all ranks; None when the pool closes."""

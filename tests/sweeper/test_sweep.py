@@ -58,7 +58,14 @@ def sweeper(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "sweeper", *map(str, arguments), "--home", str(tmp_path / "home")]
+        command = [
+            sys.executable,
+            "-m",
+            "sweeper",
+            *map(str, arguments),
+            "--home",
+            str(tmp_path / "home"),
+        ]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
         process = subprocess.Popen(
             command,
@@ -102,7 +109,7 @@ def mlflow_runs(home: Path) -> list[Any]:
 
 
 def assert_logged_once(home: Path, sweep: str) -> None:
-    """One parent and one child a trial; no metric has a step twice; all that was recorded is there."""
+    """One parent, one child a trial, no step of a metric twice, all that was recorded."""
     client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     runs = mlflow_runs(home)
     trials = records(home / sweep)
@@ -121,7 +128,9 @@ def assert_logged_once(home: Path, sweep: str) -> None:
         assert len(set(recorded)) == len(recorded)
 
 
-def test_a_sweep_with_a_trial_that_diverges(space: Callable[..., Path], sweeper: Any, tmp_path: Path) -> None:
+def test_a_sweep_with_a_trial_that_diverges(
+    space: Callable[..., Path], sweeper: Any, tmp_path: Path
+) -> None:
     path = space(steps=24, evaluations=2)
     # Weight decay times learning rate is 100: the weights grow a hundredfold a step.
     baselines = "[{method: {name: lora, rank: 4}, train: {learning_rate: 10.0}}]"
@@ -149,7 +158,9 @@ def test_a_sweep_with_a_trial_that_diverges(space: Callable[..., Path], sweeper:
     assert report == result
 
 
-def test_kill_9_of_the_driver_then_resume(space: Callable[..., Path], sweeper: Any, tmp_path: Path) -> None:
+def test_kill_9_of_the_driver_then_resume(
+    space: Callable[..., Path], sweeper: Any, tmp_path: Path
+) -> None:
     path = space(steps=60, evaluations=6)
     home = tmp_path / "home"
     folder = home / "tiny-tiny-1"
