@@ -30,7 +30,7 @@ class Score:
 
     def __str__(self) -> str:
         """Returns ``1.234 ± 0.021``, as exact as the error allows."""
-        if self.error is None or self.error <= 0:
+        if self.error is None:
             return f"{self.value:.4g}"
         # Two digits of the error; more of the value would say nothing.
         digits = min(max(0, 1 - math.floor(math.log10(self.error))), 8)
@@ -53,7 +53,8 @@ def score_of(metrics: Mapping[str, float], metric: str) -> Score | None:
     if not math.isfinite(value):
         return None
     error = metrics.get(f"{metric}_se", math.nan)
-    return Score(value, error if math.isfinite(error) else None)
+    # No spread at all among the examples says that there are too few, not that there is no error.
+    return Score(value, error if math.isfinite(error) and error > 0 else None)
 
 
 @dataclass(frozen=True)
@@ -108,31 +109,31 @@ class Ranking:
     def _on_others(self, best: TrialRecord) -> list[str]:
         if len(self.ranked) == 1:
             return ["It is the only complete trial: there is nothing to compare it with."]
+        return [self._verdict(best), self._caveat()]
+
+    def _verdict(self, best: TrialRecord) -> str:
         distances = [(other, self._distance(best, other)) for other in self.ranked[1:]]
-        runner_up, distance = distances[0]
-        gap = _amount(self._gap(best, runner_up))
-        if distance is None:
-            return [
-                f"It is ahead of {_name(runner_up)} by {gap}. Whether that is more than chance is "
-                f"not known: {self.objective.metric} comes without a standard error."
-            ]
         near = [other for other, errors in distances if errors is not None and errors <= 1]
         if near:
-            verdict = (
-                f"It is not distinguishable from {_names(near)}: the difference is within one "
-                "standard error of the difference."
+            is_equal = all(self._gap(best, other) == 0 for other in near)
+            difference = "the difference is within one standard error of the difference"
+            reason = "the scores are equal" if is_equal else difference
+            return f"It is not distinguishable from {_names(near)}: {reason}."
+        runner_up, distance = distances[0]
+        ahead = f"It is ahead of {_name(runner_up)} by {_amount(self._gap(best, runner_up))}"
+        if distance is None:
+            return (
+                f"{ahead}. Whether that is more than chance is not known: "
+                f"{self.objective.metric} comes without a standard error."
             )
-        else:
-            weight = "" if distance >= STRONG else ", which is weak evidence"
-            verdict = (
-                f"It is ahead of {_name(runner_up)} by {gap}, {distance:.1f} standard errors of "
-                f"the difference{weight}."
-            )
-        caveat = (
+        weight = "" if distance >= STRONG else ", which is weak evidence"
+        return f"{ahead}, {distance:.1f} standard errors of the difference{weight}."
+
+    def _caveat(self) -> str:
+        return (
             "Standard errors cover the evaluation examples, not the seed; and the best of "
             f"{len(self.ranked)}, chosen on these examples, scores better on them than on new ones."
         )
-        return [verdict, caveat]
 
     def _on_base(self) -> list[str]:
         base = self.base
@@ -166,9 +167,9 @@ class Ranking:
         assert first is not None
         assert second is not None
         error, gap = first.error_of_difference(second), self._gap(best, other)
-        if error is None:
-            return None
-        return gap / error if error else (math.inf if gap else 0.0)
+        if gap == 0:
+            return 0.0
+        return gap / error if error is not None else None
 
 
 def _name(trial: TrialRecord) -> str:

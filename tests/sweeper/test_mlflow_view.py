@@ -65,6 +65,11 @@ class Faulty:
         return call
 
 
+def through(wrap):
+    """A `connect` whose client is wrapped."""
+    return lambda uri: wrap(connect(uri))
+
+
 class Crash(BaseException):
     """The end of the process: nothing catches it."""
 
@@ -364,7 +369,7 @@ def test_a_crash_between_sending_and_remembering(sweep, client, where):
         MlflowView(sweep).sync()
         sweep.mark("running")
         trial.requeue()
-    view = MlflowView(sweep, connect=lambda uri: Dying(connect(uri)))
+    view = MlflowView(sweep, connect=through(Dying))
     with pytest.raises(Crash):
         view.sync()
     if where == "update_run":
@@ -391,7 +396,7 @@ def test_a_crash_between_two_batches(sweep, client, monkeypatch):
                 raise Crash
 
     with pytest.raises(Crash):
-        MlflowView(sweep, connect=lambda uri: Dying(connect(uri))).sync()
+        MlflowView(sweep, connect=through(Dying)).sync()
     sent = len(history(client, runs_of(client, sweep)[trial.id], "loss"))
     assert 0 < sent < STEPS
     assert MlflowView(sweep).sync().is_complete
@@ -483,7 +488,7 @@ def test_many_runs_are_found_page_by_page(sweep, client):
     for path in sweep.path.rglob("mlflow.json"):
         path.unlink()
     small = Small(connect(resolve_tracking_uri(sweep.home)))
-    assert MlflowView(sweep, connect=lambda uri: small).sync().is_complete
+    assert MlflowView(sweep, connect=through(lambda client: small)).sync().is_complete
     assert small.calls["search_runs"] == 3
     assert len(runs_of(client, sweep)) == 5
 
@@ -532,7 +537,7 @@ def test_a_fault_stops_nothing_and_is_made_good(sweep, client, caplog, method, w
     sweep.mark("complete")
     faulty = Faulty(client)
     faulty.faults = {method: when}
-    view = MlflowView(sweep, connect=lambda uri: faulty)
+    view = MlflowView(sweep, connect=through(lambda client: faulty))
     with caplog.at_level(logging.INFO, logger="sweeper.mlflow_view"):
         results = [view.sync() for _ in range(3)]
         assert method in results[0].errors[0]
@@ -592,7 +597,7 @@ def test_an_experiment_that_another_sweep_makes_at_the_same_moment(sweep, client
 
     trial = add(sweep)
     trial.begin()
-    assert MlflowView(sweep, connect=lambda uri: Racing(connect(uri))).sync().is_complete
+    assert MlflowView(sweep, connect=through(Racing)).sync().is_complete
     assert len(runs_of(client, sweep)) == 2
 
 

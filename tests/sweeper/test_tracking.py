@@ -250,7 +250,7 @@ def test_the_life_of_a_trial(sweep, clock):
     assert record == trial.read() == TrialFolder(trial.path).read()
     assert (record.status, record.attempts, record.percent) == ("complete", 1, 1.0)
     assert record.wall_time_s == pytest.approx(4)
-    assert (record.train_time_s, record.overhead_s) == (pytest.approx(3), pytest.approx(1))
+    assert (record.train_time_s, record.overhead_s) == pytest.approx((3, 1))
     assert record.started_at is not None
     assert record.ended_at is not None
     assert (record.ended_at - record.started_at).total_seconds() == pytest.approx(4)
@@ -284,7 +284,7 @@ def test_a_retry_counts_both_attempts_and_forgets_the_failure_when_it_ends_well(
     record = trial.complete(train_time_s=3)
     assert (record.attempts, record.error, record.trainable) == (2, None, 7)
     assert record.wall_time_s == pytest.approx(5)
-    assert (record.train_time_s, record.overhead_s) == (pytest.approx(4), pytest.approx(1))
+    assert (record.train_time_s, record.overhead_s) == pytest.approx((4, 1))
 
 
 def test_an_attempt_that_was_killed_counts_up_to_its_last_report(sweep, clock):
@@ -325,7 +325,7 @@ def test_a_trial_that_begins_without_an_end_of_the_last_attempt_counts_it(sweep,
     trial.begin()
     clock.now_s += 1
     record = trial.complete()
-    assert (record.attempts, record.wall_time_s) == (2, pytest.approx(3))
+    assert (record.attempts, record.wall_time_s) == pytest.approx((2, 3))
 
 
 def test_the_size_can_be_noted_while_it_runs(sweep, clock):
@@ -412,7 +412,9 @@ def test_a_line_that_a_crash_cut_short_is_skipped(tmp_path):
     assert len(MetricsLog(path).read_new()) == 2
 
 
-@pytest.mark.parametrize("line", ["[]", "7", '{"step": 1}', '{"step":1,"unix_time_s":1,"metrics":[]}'])
+@pytest.mark.parametrize(
+    "line", ["[]", "7", '{"step": 1}', '{"step":1,"unix_time_s":1,"metrics":[]}']
+)
 def test_a_line_that_is_something_else_is_skipped(tmp_path, line):
     path = tmp_path / "metrics.jsonl"
     path.write_text(line + "\n\n")
