@@ -108,6 +108,7 @@ def preview(space: Space, search: SearchSpec) -> list[tuple[Point, bool]]:
     Enqueued points and the random start are certain; what TPE draws after them depends on results,
     and a random draw stands in its place.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=sampler_for(search, trial_number=0))
     fixed = space.fixed_points(search.trials)
     for point in fixed:
