@@ -109,9 +109,14 @@ class MlflowView:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self.sync()
+            if self._has_begun():
+                self.sync()
             self._stopping.wait(self._pause_s())
         self.sync()
+
+    def _has_begun(self) -> bool:
+        # Importing MLflow takes seconds of a processor that the replicas want for their own start.
+        return any(self._folder.path.glob("trials/*/record.json"))
 
     def _pause_s(self) -> float:
         if not self._failed_passes:

@@ -654,6 +654,22 @@ def test_the_thread_sends_while_a_trial_trains_and_the_rest_at_its_end(sweep, cl
     assert view.stop().is_complete
 
 
+def test_the_thread_leaves_the_start_to_the_replicas(sweep):
+    connected = threading.Event()
+
+    def connecting(uri):
+        connected.set()
+        return connect(uri)
+
+    trial = add(sweep)
+    view = MlflowView(sweep, interval_s=0.01, connect=connecting)
+    view.start()
+    assert not connected.wait(0.2)
+    trial.begin()
+    assert connected.wait(30)
+    assert view.stop().is_complete
+
+
 def test_a_store_that_hangs_does_not_hold_up_the_end(sweep, caplog):
     is_over = threading.Event()
 
@@ -661,6 +677,7 @@ def test_a_store_that_hangs_does_not_hold_up_the_end(sweep, caplog):
         is_over.wait(30)
         raise ConnectionError("too late")
 
+    add(sweep).begin()
     view = MlflowView(sweep, interval_s=0.01, connect=hanging)
     view.start()
     thread = view._thread
