@@ -7,7 +7,8 @@ left running is taken up from Optuna's study, what was never drawn is drawn.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from sweeper.tracking import SweepFolder
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
+    from ray.tune.schedulers import TrialScheduler
 
 __all__ = ["Driver", "check_runnable", "new_sweep_name"]
 
@@ -79,6 +81,9 @@ class Driver:
     retry_failed: bool = False
     """Run failed trials again."""
     _pool: ActorHandle[Any] | None = None
+    _stage: str = "Ray starts"
+    # Held while the pool is asked: to ask it after Ray has gone would start another Ray.
+    _asking: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def open(cls, folder: SweepFolder, **options: Any) -> Driver:
@@ -99,21 +104,27 @@ class Driver:
             try:
                 self.run_on(cluster)
             finally:
+                self._forget_pool("Ray ends")
                 disconnect()
 
     def note(self) -> str:
         """Returns one line on what is going on besides the trials; callable from any thread."""
-        if self._pool is None:
-            return "Ray starts"
-        try:
-            status = status_of(self._pool, timeout_s=NOTE_S)
-        except TimeoutError:
-            return ""
+        with self._asking:
+            if self._pool is None:
+                return self._stage
+            try:
+                status = status_of(self._pool, timeout_s=NOTE_S)
+            except TimeoutError:
+                return ""
         starting = status["replicas"] - status["lost"] - status["ready"]
         parts = [f"{starting} of {status['replicas']} replicas start"] if starting else []
         parts += [f"{status['restarts']} replica restarts"] if status["restarts"] else []
         parts += [f"{status['lost']} replicas lost"] if status["lost"] else []
         return "; ".join([*parts, *status["errors"][:1]])
+
+    def _forget_pool(self, stage: str) -> None:
+        with self._asking:
+            self._pool, self._stage = None, stage
 
     def run_on(self, cluster: Cluster) -> dict[str, Any]:
         """Runs what is left of the sweep on a cluster; returns the pool's last status."""
@@ -130,10 +141,10 @@ class Driver:
             self.folder.mark("complete")
             return status
         finally:
+            self._forget_pool("MLflow gets the rest")
             view.stop()
 
     def _search(self, cluster: Cluster, replicas: int) -> dict[str, Any]:
-        spec = self.sweep.spec
         study = self._study()
         self._settle(study)
         if self.retry_failed:
@@ -141,46 +152,54 @@ class Driver:
         ended = [
             t for t in study.get_trials() if t.state.is_finished() and not is_retried(study, t)
         ]
-        left = spec.search.trials - len(ended)
+        left = self.sweep.spec.search.trials - len(ended)
         if left <= 0:
             return {}
         pool_name = f"pool-{self.folder.name}"
-        pool = start_pool(
+        self._pool = pool = start_pool(
             pool_name,
             replicas=replicas,
-            max_deaths=spec.search.max_failures,
+            max_deaths=self.sweep.spec.search.max_failures,
             is_base_scored=bool(self.folder.base_scores()),
         )
-        self._pool = pool
-        config = self.replica_config()
-        servers = Replicas(pool, config, count=replicas, storage=str(self.folder.path / "ray"))
+        storage = str(self.folder.path / "ray")
+        servers = Replicas(pool, self.replica_config(), count=replicas, storage=storage)
         servers.start()
-        scheduler = scheduler_for(
-            spec.search.asha,
-            objective=spec.objective,
-            evaluations=config.train.evaluations,
-            past=[[value for _, value in sorted(t.intermediate_values.items())] for t in ended],
-        )
-        run_tune(
-            StudySearch(
-                study,
-                space=self.sweep.space,
-                search=spec.search,
-                objective=spec.objective,
-                make_job=self.job,
-                pool_name=pool_name,
-            ),
-            scheduler,
-            trials=left,
-            concurrent=replicas + spec.search.prefetch,
-            resources=cluster.trial_resources,
-            folder=self.folder.path,
-        )
-        status = status_of(pool, timeout_s=CLOSING_S)
+        try:
+            run_tune(
+                self._suggestions(study, pool_name),
+                self._scheduler(ended),
+                trials=left,
+                concurrent=replicas + self.sweep.spec.search.prefetch,
+                resources=cluster.trial_resources,
+                folder=self.folder.path,
+            )
+            status = status_of(pool, timeout_s=CLOSING_S)
+        finally:
+            self._forget_pool("replicas end")
+            servers.abandon()
         close(pool)
         servers.join(CLOSING_S)
         self._settle(study)
         return status
+
+    def _suggestions(self, study: optuna.Study, pool_name: str) -> StudySearch:
+        return StudySearch(
+            study,
+            space=self.sweep.space,
+            search=self.sweep.spec.search,
+            objective=self.sweep.spec.objective,
+            make_job=self.job,
+            pool_name=pool_name,
+        )
+
+    def _scheduler(self, ended: list[optuna.trial.FrozenTrial]) -> TrialScheduler:
+        return scheduler_for(
+            self.sweep.spec.search.asha,
+            objective=self.sweep.spec.objective,
+            evaluations=self.replica_config().train.evaluations,
+            past=[[value for _, value in sorted(t.intermediate_values.items())] for t in ended],
+        )
 
     def _study(self) -> optuna.Study:
         return open_study(

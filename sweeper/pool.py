@@ -295,6 +295,7 @@ class Replicas:
         self._pool = pool
         self._config = config
         self._storage = storage
+        self._is_over = False
         self._threads = [
             threading.Thread(target=self._fit, args=(index,), daemon=True) for index in range(count)
         ]
@@ -304,10 +305,15 @@ class Replicas:
         for thread in self._threads:
             thread.start()
 
+    def abandon(self) -> None:
+        """Notes that the sweep is over: nobody is left to be told of a replica's end."""
+        self._is_over = True
+
     def join(self, timeout_s: float) -> None:
-        """Waits until every replica has returned, at most ``timeout_s`` seconds for each."""
+        """Waits until every replica has returned, at most ``timeout_s`` seconds in all."""
+        deadline = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _fit(self, index: int) -> None:
         try:
@@ -319,13 +325,13 @@ class Replicas:
                 storage=self._storage,
             ).fit()
             error = "it ended"
-        except Exception as failure:  # noqa: BLE001 - whatever Ray Train raises, the trials must hear of it
-            logger.warning("replica %d is lost: %s", index, failure)
+        # Whatever Ray Train raises, the trials must hear of it.
+        except Exception as failure:  # noqa: BLE001
+            if not self._is_over:
+                logger.warning("replica %d is lost: %s", index, failure)
             error = f"{type(failure).__name__}: {failure}"
-        try:
+        if not self._is_over:
             ray.get(self._pool.lost.remote(index, error))
-        except ray.exceptions.RayError:
-            logger.debug("the pool is gone; replica %d has nobody to tell", index)
 
 
 def status_of(pool: ActorHandle[Any], *, timeout_s: float) -> dict[str, Any]:
