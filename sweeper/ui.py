@@ -24,7 +24,7 @@ from sweeper.tracking import SweepFolder, sweeps_in
 __all__ = ["serve_ui"]
 
 # Seconds in which MLflow's server comes up; the first start makes its database.
-START_S = 60.0
+START_S = 120.0
 
 
 def serve_ui(
