@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from sweeper._base import Spec
-from sweeper.data.examples import Example, Splits
+from sweeper.data.examples import Splits
 
 __all__ = ["EmbeddedDataSpec"]
 
@@ -40,14 +40,8 @@ class EmbeddedDataSpec(Spec):
         """Returns the generated examples."""
         from sweeper.embedded.instructions import generate
 
-        def split(name: Literal["train", "validation", "test"], rows: int) -> tuple[Example, ...]:
-            return tuple(
-                Example(prompt=row.prompt, answer=row.answer, domain=row.skill, choices=row.choices)
-                for row in generate(name, rows=rows, seed=self.seed)
-            )
-
         return Splits(
-            train=split("train", self.train_rows),
-            validation=split("validation", self.eval_rows),
-            test=split("test", self.eval_rows),
+            train=generate("train", rows=self.train_rows, seed=self.seed),
+            validation=generate("validation", rows=self.eval_rows, seed=self.seed),
+            test=generate("test", rows=self.eval_rows, seed=self.seed),
         )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Encoded", "Tokens", "collate", "encode"]
+__all__ = ["IGNORED_LABEL", "Encoded", "Tokens", "collate", "encode"]
 
 IGNORED_LABEL = -100
 """Label of a position without loss: torch's and transformers' ``ignore_index``."""

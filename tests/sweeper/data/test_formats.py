@@ -1,0 +1,100 @@
+"""Rows become the examples that one would write by hand."""
+
+import pytest
+from pydantic import ValidationError
+
+from sweeper.data import Example, FieldsFormat, LlmAdaptersFormat
+from sweeper.errors import DataError
+
+ROW = {
+    "instruction": (
+        "Please choose the correct answer to the question: What is ice: water or sand?\n\n"
+        "Answer1: water Answer2: sand Answer3: it depends\n\n"
+        "Answer format: answer1/answer2/answer3"
+    ),
+    "input": "",
+    "output": "the correct answer is answer1",
+    "answer": "answer1",
+}
+
+
+def test_cloze_reading():
+    example = LlmAdaptersFormat(reading="cloze").read(ROW, where="here")
+    assert example == Example(
+        prompt="Question: What is ice: water or sand?\nAnswer:",
+        answer=" water",
+        choices=(" water", " sand", " it depends"),
+    )
+
+
+def test_generate_reading():
+    example = LlmAdaptersFormat(reading="generate").read(ROW, where="here")
+    assert example.prompt == ROW["instruction"] + "\n\n"
+    assert example.answer == "the correct answer is answer1"
+    assert example.choices == tuple(f"the correct answer is answer{i}" for i in (1, 2, 3))
+
+
+def test_options_without_labels_are_the_choices():
+    row = {
+        "instruction": "Please answer with true or false, question: is ice cold?\n\n"
+        "Answer format: true/false",
+        "input": "",
+        "output": "the correct answer is true",
+        "answer": "true",
+    }
+    example = LlmAdaptersFormat(reading="cloze").read(row, where="here")
+    assert example.prompt == "Question: is ice cold?\nAnswer:"
+    assert (example.answer, example.choices) == (" true", (" true", " false"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"answer": "answer4"}, "offers answer1, answer2, answer3"),
+        ({"instruction": "What is ice?"}, "offers nothing"),
+        ({"output": "sand"}, "does not end in the answer"),
+    ],
+)
+def test_malformed_llm_adapters_rows(changed, message):
+    with pytest.raises(DataError, match=message):
+        LlmAdaptersFormat(reading="generate").read({**ROW, **changed}, where="here")
+
+
+def test_missing_option_text():
+    row = {**ROW, "instruction": ROW["instruction"].replace("Answer2:", "Answer 2:")}
+    with pytest.raises(DataError, match=r"option 'Answer2:' is not in the instruction"):
+        LlmAdaptersFormat(reading="cloze").read(row, where="here")
+
+
+def test_templates():
+    chosen = FieldsFormat(
+        prompt="{instruction}\n{context}\n\nAnswer:", answer=" {response}", domain="{category}"
+    )
+    row = {"instruction": "Add {these}.", "context": "1, 2", "response": 3, "category": "math"}
+    assert chosen.read(row, where="here") == Example(
+        prompt="Add {these}.\n1, 2\n\nAnswer:", answer=" 3", domain="math"
+    )
+
+
+def test_a_line_of_empty_fields_is_left_out():
+    chosen = FieldsFormat(prompt="{instruction}\n{context}\nAnswer:", answer="{response}")
+    row = {"instruction": "Add.", "context": None, "response": "3"}
+    assert chosen.read(row, where="here").prompt == "Add.\nAnswer:"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"question": "?", "reply": "!"}, r"no field 'answer'; its fields are question, reply"),
+        ({"prompt": "?", "answer": " "}, "the answer is empty"),
+        ({"prompt": ["?"], "answer": "!"}, "field 'prompt' is a list"),
+    ],
+)
+def test_malformed_rows(row, message):
+    with pytest.raises(DataError, match=message):
+        FieldsFormat().read(row, where="here")
+
+
+def test_a_template_must_name_a_field():
+    with pytest.raises(ValidationError, match="names no field"):
+        FieldsFormat(prompt="Say something")

@@ -1,0 +1,94 @@
+"""Token ids, masks and batches, against what one writes by hand."""
+
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+from sweeper.data import Example
+from sweeper.data.tokens import Tokens, collate, encode
+from sweeper.errors import DataError
+
+PAD, BOS, EOS, A, B, C, D = range(7)
+
+
+@pytest.fixture
+def tokenizer():
+    """One token a letter; begin-of-text before every text."""
+    backend = Tokenizer(
+        models.WordLevel(
+            {"<pad>": PAD, "<s>": BOS, "</s>": EOS, "a": A, "b": B, "c": C, "d": D},
+            unk_token="<pad>",
+        )
+    )
+    backend.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", BOS)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
+
+
+def test_prompt_answer_end(tokenizer):
+    found = encode([Example("ab", "cd"), Example("", "d")], tokenizer, 8)
+    assert found.truncated == 0
+    assert found.tokens == (
+        Tokens(ids=(BOS, A, B, C, D, EOS), answer_start=3, example=0),
+        Tokens(ids=(BOS, D, EOS), answer_start=1, example=1),
+    )
+
+
+def test_nothing_to_encode(tokenizer):
+    assert encode([], tokenizer, 8).tokens == ()
+
+
+def test_a_long_prompt_loses_its_left_end(tokenizer):
+    found = encode([Example("abcd", "a"), Example("abc", "a")], tokenizer, 6)
+    assert found.truncated == 1
+    assert found.tokens[0].ids == (BOS, B, C, D, A, EOS)
+    assert found.tokens[1].ids == (BOS, A, B, C, A, EOS)
+
+
+def test_a_long_answer_is_an_error(tokenizer):
+    assert encode([Example("a", "bcd")], tokenizer, 5).tokens[0].ids == (BOS, B, C, D, EOS)
+    with pytest.raises(DataError, match=r"example 1: its answer has 4 tokens.*at most 3"):
+        encode([Example("a", "b"), Example("a", "bcda")], tokenizer, 5)
+
+
+def test_no_begin_of_text_where_the_tokenizer_has_none(tokenizer):
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A", special_tokens=[]
+    )
+    found = encode([Example("ab", "c")], tokenizer, 8)
+    assert found.tokens[0] == Tokens(ids=(A, B, C, EOS), answer_start=2, example=0)
+
+
+def test_no_token_spans_prompt_and_answer():
+    merging = Tokenizer(models.BPE({"<s>": 0, "</s>": 1, "a": 2, "b": 3, "ab": 4}, [("a", "b")]))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=merging, bos_token="<s>", eos_token="</s>")
+    assert tokenizer("ab")["input_ids"] == [4]
+    assert encode([Example("a", "b")], tokenizer, 8).tokens[0].ids == (2, 3, 1)
+
+
+def test_a_space_that_the_tokenizer_adds_is_not_doubled():
+    backend = Tokenizer(models.WordLevel({"</s>": 0, "▁x": 1, "▁": 2, "▁a": 3}, unk_token="</s>"))
+    backend.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>")
+    assert encode([Example("x", " x")], tokenizer, 8).tokens[0].ids == (1, 1, 0)
+
+
+def test_a_tokenizer_without_end_of_text():
+    backend = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    with pytest.raises(DataError, match="no end-of-text token"):
+        encode([Example("a", "a")], PreTrainedTokenizerFast(tokenizer_object=backend), 8)
+
+
+def test_batch():
+    first = Tokens(ids=(BOS, A, B, EOS), answer_start=2)
+    second = Tokens(ids=(BOS, C, EOS), answer_start=1)
+    # Padded with the end-of-text token, which must still be learnt where it ends an answer.
+    batch = collate([first, second], EOS)
+    assert batch["input_ids"].tolist() == [[BOS, A, B, EOS], [BOS, C, EOS, EOS]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
+    assert batch["labels"].tolist() == [[-100, -100, B, EOS], [-100, C, EOS, -100]]
+    assert {str(tensor.dtype) for tensor in batch.values()} == {"torch.int64"}
