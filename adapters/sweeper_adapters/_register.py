@@ -40,7 +40,9 @@ def _extend_peft_type(name: str) -> None:
     member = str.__new__(PeftType, name)
     member._name_ = name
     member._value_ = name
-    # Python 3.11's Enum keeps its members in these three; there is no public way to add one.
+    # Enum has no public way to add a member; it keeps them in these. From Python 3.12 on a member is
+    # also an attribute of its class, which cannot be set any more once it is in the map.
+    setattr(PeftType, name, member)
     PeftType._member_map_[name] = member
     PeftType._value2member_map_[name] = member
     PeftType._member_names_.append(name)

@@ -156,7 +156,9 @@ class MasaLinear(AdapterLinear):
         x = self._cast_input_dtype(x, up.weight.dtype)
         gates = self._gates(adapter_name, x)
         features = down(self.masa_dropout[adapter_name](x), gates)
-        result: Tensor = up(features, is_gated=gates is not None) * self.scaling[adapter_name]
+        # Scaled where it is small.
+        features = features * self.scaling[adapter_name]
+        result: Tensor = up(features, is_gated=gates is not None)
         return result
 
     def delta(self, adapter_name: str) -> Tensor:

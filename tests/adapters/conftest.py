@@ -9,7 +9,7 @@ LAYERS = 5
 HIDDEN, KEY_VALUE, FEED_FORWARD, VOCABULARY = 32, 16, 48, 64
 
 
-def build_llama(dtype=torch.float32):
+def build_llama(dtype=torch.float32, *, layers=LAYERS):
     # Imported here: it takes seconds, and the tests of the specs do without.
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -17,7 +17,7 @@ def build_llama(dtype=torch.float32):
         vocab_size=VOCABULARY,
         hidden_size=HIDDEN,
         intermediate_size=FEED_FORWARD,
-        num_hidden_layers=LAYERS,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
         use_cache=False,
