@@ -40,8 +40,8 @@ def _extend_peft_type(name: str) -> None:
     member = str.__new__(PeftType, name)
     member._name_ = name
     member._value_ = name
-    # Enum has no public way to add a member; it keeps them in these. From Python 3.12 on a member is
-    # also an attribute of its class, which cannot be set any more once it is in the map.
+    # Enum has no public way to add a member; it keeps them in these. From Python 3.12 on a member
+    # is also an attribute of its class, which cannot be set any more once it is in the map.
     setattr(PeftType, name, member)
     PeftType._member_map_[name] = member
     PeftType._value2member_map_[name] = member
