@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 from rich.console import Console, RenderableType
@@ -31,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Finds the best configuration of MASA, MoSA and their rivals for a model and a task.",
 )
+
+logger = logging.getLogger(__name__)
 
 SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 # Seconds between two looks at the records for the live table.
@@ -171,18 +172,28 @@ def doctor(as_json: AsJson = False) -> None:
 
 def _drive(driver: Driver, out: _Output) -> None:
     """Runs a sweep with the live table, then shows its result."""
-    # A cluster manager's SIGTERM is a Ctrl-C: checkpoints and records are there already.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _followed(driver, out.console):
             driver.run()
-    except KeyboardInterrupt as interrupt:
-        name = driver.folder.name
-        out.console.print(f"Interrupted. Go on with: python -m sweeper resume {name}")
-        raise typer.Exit(INTERRUPTED) from interrupt
+    except KeyboardInterrupt:
+        _leave(driver, out, INTERRUPTED, "Interrupted.")
+    except BadInputError:
+        raise
+    except Exception:
+        logger.exception("the sweep ended by an error of its own")
+        _leave(driver, out, SOME_FAILED, "Stopped.")
     failed = _show_result(driver.folder, out, tracking_uri=driver.tracking_uri)
     if failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _leave(driver: Driver, out: _Output, code: int, why: str) -> NoReturn:
+    """Ends the process at once: an orderly exit would wait for, or abort in, Ray's own threads."""
+    folder = driver.folder
+    out.console.print(f"{why} Go on with: python -m sweeper resume {folder.path}", soft_wrap=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextmanager

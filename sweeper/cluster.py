@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
+import threading
 from dataclasses import dataclass
 
 import ray
@@ -139,6 +141,10 @@ def connect(address: str | None) -> Cluster:
             f"no Ray cluster at {address!r}: {error}; start one with 'ray up cluster.yaml' or "
             "'ray start --head', or leave out --address and RAY_ADDRESS to use this machine"
         ) from error
+    if threading.current_thread() is threading.main_thread():
+        # Ray has put its own handler there, which ends the process without a word. A cluster
+        # manager's SIGTERM is a Ctrl-C: what is needed to go on is on disk.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     found = ray.cluster_resources()
     return Cluster(
         is_local=is_local,

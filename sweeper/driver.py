@@ -16,6 +16,7 @@ import optuna
 from optuna.trial import TrialState
 
 from sweeper.cluster import Cluster, connect, demand_room, disconnect
+from sweeper.errors import BadInputError
 from sweeper.loading import Sweep, build_sweep
 from sweeper.mlflow_view import MlflowView
 from sweeper.order import evaluation_steps
@@ -103,9 +104,12 @@ class Driver:
             cluster = connect(self.address)
             try:
                 self.run_on(cluster)
-            finally:
-                self._forget_pool("Ray ends")
+            except BadInputError:
                 disconnect()
+                raise
+            # After any other error threads still wait inside Ray for their replicas, and to shut
+            # Ray down under them aborts the process. Ray ends by itself when the process does.
+            disconnect()
 
     def note(self) -> str:
         """Returns one line on what is going on besides the trials; callable from any thread."""

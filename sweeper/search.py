@@ -116,6 +116,10 @@ class StudySearch(OptunaSearch):
         if step not in self._study.get_trials(deepcopy=False)[trial.number].intermediate_values:
             trial.report(float(result[self.metric]), step)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles the searcher into files that a resume of ours does not read.
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Writes nothing: the study is the state."""
 
