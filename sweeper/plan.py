@@ -71,7 +71,7 @@ class Plan:
             "memory": {
                 "weights_bytes": self.memory.weights_bytes,
                 "trained_state_bytes": self.memory.trained_state_bytes,
-                "activations_bytes": self.memory.activations_bytes,
+                "activations_estimate_bytes": self.memory.activations_bytes,
             },
             "missing": self.missing or None,
             "trials": [

@@ -35,7 +35,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
             trial["origin"],
             trial["method"],
             f"{trial['trainable']:,}",
-            f"{trial['percent']:.3g}",
+            f"{trial['percent']:.4f}",
             Text(params_text(trial["params"], names)),
         )
     parts: list[RenderableType] = [
@@ -50,6 +50,9 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         _pairs("Memory of one worker, by formula", {k: _bytes(v) for k, v in memory.items()}),
         _pairs("Resources of one replica", resources),
     ]
+    if any(trial["origin"] == "search" for trial in trials):
+        text = "What origin 'search' draws depends on results; its rows are examples."
+        parts += ["", Text(text)]
     if plan["missing"]:
         parts += ["", Text(f"Missing: {plan['missing']}", style="bold")]
     parts += ["", Text("Nothing was started.")]

@@ -1,0 +1,137 @@
+"""The command line: bad input ends in exit code 2 and starts nothing; plan and doctor print."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import ray
+from typer.testing import CliRunner, Result
+
+from sweeper.cli import app
+
+SPACE = """
+name: tiny
+profile: tiny
+methods:
+  - {name: masa, experts: 2, group_size: 2}
+train: {learning_rate: {loguniform: [1e-4, 1e-2]}}
+search: {trials: 3}
+"""
+
+PROFILE = """
+name: tiny
+model: {kind: embedded}
+data: {kind: embedded}
+train: {steps: 8}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "tiny.yaml").write_text(PROFILE)
+    (tmp_path / "tiny.yaml").write_text(SPACE)
+    return tmp_path
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def assert_refused(folder: Path, message: str, *arguments: object) -> None:
+    home = folder / "home"
+    result = call("run", folder / "tiny.yaml", "--home", home, *arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert not home.exists()
+    assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("methods.0.name=msa", "did you mean 'masa'"),
+        ("methods.masa.experts=0", "got 0"),
+        ("methods.masa.group_size=99", "99"),
+        ("methods=[{name: mosa, rank: null, groups: 99999999}]", "99999999"),
+        ("methods.masa.targets=[q_prj]", "q_proj"),
+        ("train.stepz=3", "did you mean 'steps'"),
+        ("train.steps", "path=value"),
+        ("resources.workers=1000", "one replica needs 1000 worker"),
+        ("data={kind: jsonl, path: nowhere}", "SWEEPER_DATA"),
+        ("model={kind: folder, path: nowhere}", "model.path"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_starts(
+    folder: Path, override: str, message: str
+) -> None:
+    assert_refused(folder, message, "--set", override)
+
+
+def test_yaml_syntax_is_refused_with_its_place(folder: Path) -> None:
+    (folder / "tiny.yaml").write_text("name: tiny\nmethods: [")
+    assert_refused(folder, "line")
+
+
+def test_empty_data_is_refused(folder: Path) -> None:
+    (folder / "data").mkdir()
+    for split in ("train", "test"):
+        (folder / "data" / f"{split}.jsonl").write_text("")
+    assert_refused(folder, "empty", "--set", f"data={{kind: jsonl, path: {folder / 'data'}}}")
+
+
+def test_an_unknown_sweep_is_refused_with_the_nearest(folder: Path) -> None:
+    result = call("report", "masa-1", "--home", folder)
+    assert result.exit_code == 2
+    assert "holds no sweep" in result.output
+
+
+def test_a_cluster_that_is_not_there_is_refused(folder: Path) -> None:
+    home = folder / "home"
+    arguments = ("run", folder / "tiny.yaml", "--home", home, "--address", "localhost:1")
+    process = subprocess.run(
+        [sys.executable, "-m", "sweeper", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert process.returncode == 2, process.stderr
+    assert "no Ray cluster at 'localhost:1'" in process.stderr
+
+
+def test_plan_lists_every_trial_with_its_size(folder: Path) -> None:
+    result = call("plan", folder / "tiny.yaml", "--set", "methods.masa.experts={grid: [2, 3]}")
+    assert result.exit_code == 0, result.output
+    assert "Nothing was started" in result.output
+
+
+def test_plan_json_is_one_document(folder: Path) -> None:
+    command = [sys.executable, "-m", "sweeper", "plan", str(folder / "tiny.yaml"), "--json"]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    plan = json.loads(process.stdout)
+    assert len(plan["trials"]) == 3
+    assert len({trial["id"] for trial in plan["trials"]}) == 3
+    for trial in plan["trials"]:
+        assert trial["method"] == "masa"
+        assert trial["trainable"] > 0
+        assert 0 < trial["percent"] < 100
+        assert trial["params"]["experts"] == 2
+    assert plan["missing"] is None
+
+
+def test_doctor_names_what_is_there(folder: Path) -> None:
+    result = call("doctor")
+    assert "torch" in result.output
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("command", ["run", "resume", "plan", "report", "ui", "doctor"])
+def test_help_is_there_for_every_command(command: str) -> None:
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output
