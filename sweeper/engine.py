@@ -154,7 +154,7 @@ class Engine:
         """Elements in all trained parameters, shared ones counted once."""
         if spec.gradient_checkpointing:
             # Reentrant checkpointing breaks ZeRO-2 and 3 on parameters that layers share.
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
         optimizer = torch.optim.AdamW(
             self._trained.values(), lr=train.learning_rate, weight_decay=train.weight_decay
         )

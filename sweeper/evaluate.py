@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from sweeper.data.tokens import IGNORED_LABEL, Tokens, collate
@@ -122,9 +121,13 @@ def evaluate_base(
 
 
 def _add_mean(metrics: dict[str, float], name: str, values: Sequence[float]) -> None:
-    metrics[name] = fmean(values)
-    if len(values) > 1:
-        metrics[f"{name}_se"] = stdev(values) / math.sqrt(len(values))
+    import numpy as np
+
+    # A diverged model's losses may be infinite, or overflow when squared; the caller will see.
+    with np.errstate(all="ignore"):
+        metrics[name] = float(np.mean(values))
+        if len(values) > 1:
+            metrics[f"{name}_se"] = float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def _answer(question: Question, scores: Sequence[_Score]) -> dict[str, float]:

@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 import sweeper_adapters
-from sweeper import engine, train
+from sweeper import engine, ranks, train
 from tests.sweeper import tiny
 
 engine.load_deepspeed()
@@ -86,3 +86,42 @@ def trials(specs, folder):
         train.train(spec, base, folder=Path(folder) / str(number), progress=progress)
         found.append((progress.losses, progress.reports))
     return found
+
+
+def train_one(spec):
+    """Trains one trial; returns its last metrics."""
+    with tempfile.TemporaryDirectory() as folder:
+        shared = Path(ranks.broadcast(folder))
+        outcome = train.train(
+            spec, tiny.base(spec.engine.precision), folder=shared, progress=tiny.Recorded()
+        )
+        ranks.gather(None)
+    return outcome.metrics
+
+
+def logged(spec):
+    """Trains one trial; returns what it logs at each step."""
+    progress = tiny.Recorded()
+    with tempfile.TemporaryDirectory() as folder:
+        shared = Path(ranks.broadcast(folder))
+        base = tiny.base(spec.engine.precision)
+        train.train(spec, base, folder=shared, progress=progress)
+        ranks.gather(None)
+    return progress.logged
+
+
+def attempt(spec, folder, *, base=None, **fate):
+    """Trains one trial in a folder; returns its outcome or its error, and what was reported."""
+    progress = tiny.Recorded(**fate)
+    try:
+        found = train.train(
+            spec, base or tiny.base(spec.engine.precision), folder=folder, progress=progress
+        )
+    except Exception as error:  # noqa: BLE001 - an error is what some tests are after
+        found = f"{type(error).__name__}: {error}"
+    return found, progress.steps, progress.losses, progress.reports
+
+
+def attempts(cases):
+    """Makes several attempts one after another, each on a new base."""
+    return [attempt(spec, Path(folder), **fate) for spec, folder, fate in cases]

@@ -1,4 +1,4 @@
-"""A base model of 60 thousand parameters with arithmetic to learn, for tests that train."""
+"""A base model of 30 thousand parameters with arithmetic to learn, for tests that train."""
 
 from pathlib import Path
 
@@ -11,15 +11,18 @@ from sweeper.frozen import Base
 from sweeper.models import EmbeddedModelSpec
 from sweeper.ranks import control_group
 from sweeper.spec import EngineSpec, TrainSpec, TrialSpec
-from sweeper_adapters.methods import LoraSpec, MasaSpec, Method, MosaSpec
+from sweeper_adapters.methods import Linear, LoraSpec, MasaSpec, Method, ModelShape, MosaSpec
 
 CHARACTERS = "0123456789+-= abc"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
+# Few, since with ZeRO-3 each module that has parameters costs its hooks in every pass.
+TARGETS = ("q_proj", "v_proj", "down_proj")
+
 METHODS: dict[str, Method] = {
-    "lora": LoraSpec(rank=4),
-    "masa": MasaSpec(rank=4, experts=2, group_size=2),
-    "mosa": MosaSpec(groups=100),
+    "lora": LoraSpec(rank=4, targets=TARGETS),
+    "masa": MasaSpec(rank=4, experts=2, group_size=2, targets=TARGETS),
+    "mosa": MosaSpec(groups=100, targets=TARGETS),
 }
 
 
@@ -38,7 +41,7 @@ def model(precision: str = "fp32") -> LlamaForCausalLM:
         vocab_size=3 + len(CHARACTERS),
         hidden_size=32,
         intermediate_size=64,
-        num_hidden_layers=4,
+        num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=64,
@@ -49,7 +52,7 @@ def model(precision: str = "fp32") -> LlamaForCausalLM:
         use_cache=False,
     )
     torch.manual_seed(7)
-    made = LlamaForCausalLM(config).to(DTYPES[precision])
+    made = LlamaForCausalLM._from_config(config, dtype=DTYPES[precision])
     made.eval()
     made.requires_grad_(False)
     return made
@@ -87,7 +90,7 @@ def trial(method: str = "lora", *, workers: int = 1, **settings) -> TrialSpec:
     engine = {k: v for k, v in settings.items() if k in EngineSpec.model_fields}
     train = {k: v for k, v in settings.items() if k not in engine}
     standard = {
-        "steps": 4,
+        "steps": 3,
         "learning_rate": 1e-2,
         "batch_size": 2,
         "evaluations": 2,
@@ -105,10 +108,32 @@ def trial(method: str = "lora", *, workers: int = 1, **settings) -> TrialSpec:
     )
 
 
+def shape() -> ModelShape:
+    wide, narrow, inner = 32, 16, 64
+    sizes = {
+        "q_proj": (wide, wide),
+        "k_proj": (wide, narrow),
+        "v_proj": (wide, narrow),
+        "o_proj": (wide, wide),
+        "gate_proj": (wide, inner),
+        "up_proj": (wide, inner),
+        "down_proj": (inner, wide),
+    }
+    linears = tuple(Linear(name, *size) for name, size in sizes.items())
+    return ModelShape(layers=3, linears=linears, total_parameters=0)
+
+
 class Recorded:
     """A progress that keeps what it is told, and can be told to stop or to fail at a report."""
 
-    def __init__(self, *, stop_at: int = -1, fail_at: int = -1, die_at: int = -1) -> None:
+    def __init__(
+        self,
+        *,
+        stop_at: int = -1,
+        fail_at: int = -1,
+        die_at: int = -1,
+        is_out_of_memory: bool = False,
+    ) -> None:
         self.losses: list[float] = []
         self.steps: list[int] = []
         self.logged: list[dict[str, float]] = []
@@ -116,10 +141,13 @@ class Recorded:
         self._stop_at = stop_at
         self._fail_at = fail_at
         self._die_at = die_at
+        self._is_out_of_memory = is_out_of_memory
 
     def log(self, step, metrics):
         if step == self._die_at:
             raise InterruptedError(f"died at step {step}")
+        if self._is_out_of_memory:
+            raise torch.OutOfMemoryError("no more")
         self.steps.append(step)
         self.losses.append(metrics["train_loss"])
         self.logged.append(dict(metrics))

@@ -1,0 +1,88 @@
+"""Which examples a step sees, with which learning rate, and when a trial is evaluated."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeper.data.tokens import Tokens
+from sweeper.order import DataOrder, evaluation_steps, learning_rate
+from sweeper.spec import TrainSpec
+
+
+def order(count: int, seed: int = 0) -> DataOrder:
+    return DataOrder([Tokens((1, n), 1, example=n) for n in range(count)], seed=seed)
+
+
+def drawn(data: DataOrder, steps: int, size: int) -> list[int]:
+    return [tokens.example for step in range(steps) for tokens in data.batch(step, size)]
+
+
+def test_each_epoch_is_another_permutation():
+    found = drawn(order(10), steps=6, size=5)
+    epochs = [found[start : start + 10] for start in (0, 10, 20)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_the_order_does_not_depend_on_the_size_of_a_batch():
+    assert drawn(order(7), steps=12, size=2) == drawn(order(7), steps=3, size=8)
+
+
+def test_the_order_does_not_depend_on_what_was_drawn_before():
+    assert order(7).batch(5, 4) == [order(7).batch(position, 1)[0] for position in range(20, 24)]
+
+
+def test_a_batch_may_be_larger_than_the_data():
+    found = drawn(order(3), steps=1, size=8)
+    assert sorted(found[:3]) == sorted(found[3:6]) == [0, 1, 2]
+
+
+def test_the_seed_decides():
+    assert drawn(order(30), 3, 10) == drawn(order(30), 3, 10)
+    assert drawn(order(30), 3, 10) != drawn(order(30, seed=1), 3, 10)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("constant", [1.0, 1.0, 1.0, 1.0]),
+        ("linear", [1.0, 0.75, 0.5, 0.25]),
+        ("cosine", [1.0, 0.853553, 0.5, 0.146447]),
+    ],
+)
+def test_the_learning_rate_falls_towards_zero(schedule, rates):
+    train = TrainSpec(steps=4, learning_rate=1, schedule=schedule, evaluations=1)
+    found = [learning_rate(train, step) for step in range(4)]
+    assert found == pytest.approx(rates, abs=1e-6)
+
+
+def test_the_learning_rate_rises_over_the_warm_up():
+    train = TrainSpec(
+        steps=6, learning_rate=1, warmup_ratio=0.5, schedule="linear", evaluations=1
+    )
+    found = [learning_rate(train, step) for step in range(6)]
+    assert found == pytest.approx([0.25, 0.5, 0.75, 1, 2 / 3, 1 / 3])
+
+
+@given(
+    steps=st.integers(1, 500),
+    warmup=st.floats(0, 0.99),
+    schedule=st.sampled_from(["constant", "linear", "cosine"]),
+)
+def test_no_step_is_wasted_and_none_is_above_the_peak(steps, warmup, schedule):
+    train = TrainSpec(
+        steps=steps, learning_rate=0.5, warmup_ratio=warmup, schedule=schedule, evaluations=1
+    )
+    rates = [learning_rate(train, step) for step in range(steps)]
+    assert all(0 < rate <= 0.5 for rate in rates)
+
+
+@given(st.integers(1, 300), st.data())
+def test_evaluations_are_evenly_spaced_and_end_at_the_end(steps, data):
+    evaluations = data.draw(st.integers(1, steps))
+    found = evaluation_steps(TrainSpec(steps=steps, learning_rate=1, evaluations=evaluations))
+    assert len(set(found)) == evaluations
+    assert found[-1] == steps
+    gaps = [after - before for before, after in zip((0, *found), found, strict=False)]
+    assert min(gaps) >= 1
+    assert max(gaps) - min(gaps) <= 1
