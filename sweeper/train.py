@@ -102,9 +102,11 @@ def _check(trial: TrialSpec, base: Base) -> None:
 def _put_back(run: Run | None, base: Base, kept: Kept) -> None:
     import torch
 
-    if run is not None:
-        run.close()
-    kept.restore()
+    try:
+        if run is not None:
+            run.close()
+    finally:
+        kept.restore()
     gc.collect()
     if base.device.type == "cuda":
         torch.cuda.empty_cache()

@@ -4,6 +4,7 @@ The processes are forked from a server that has imported all of this and done no
 of them is fresh, and a group costs no import.
 """
 
+import gc
 import importlib
 import logging
 import multiprocessing
@@ -67,6 +68,8 @@ def _result(there) -> tuple[bool, Any]:
 def _enter(scenario, place, pipe, args):
     rank, workers, store = place
     torch.set_num_threads(1)
+    # As `load_base` does: each trial ends with a collection.
+    gc.freeze()
     logging.basicConfig(level=logging.WARNING)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=workers)
     try:
