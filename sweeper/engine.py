@@ -256,9 +256,22 @@ class Engine:
 
     def close(self) -> None:
         """Takes DeepSpeed off the model."""
-        from deepspeed.runtime.zero import parameter_offload
-
         self._engine.destroy()
-        # A global of DeepSpeed's that keeps each model ever wrapped with ZeRO-3.
-        parameter_offload.FWD_MODULE_STACK.clear()
+        _forget_models()
         del self._engine, self._model, self._trained
+
+
+def _forget_models() -> None:
+    """Empties what keeps each model that ever ran with ZeRO-3 alive, shards and all.
+
+    In DeepSpeed 0.19.8 that is a list in a module, and the ``lru_cache`` of a method, under a
+    decorator that hides it.
+    """
+    from deepspeed.runtime.zero import parameter_offload, partitioned_param_coordinator
+
+    parameter_offload.FWD_MODULE_STACK.clear()
+    coordinator = partitioned_param_coordinator.PartitionedParameterCoordinator
+    for method in vars(coordinator).values():
+        for cell in getattr(method, "__closure__", None) or ():
+            if hasattr(cell.cell_contents, "cache_clear"):
+                cell.cell_contents.cache_clear()
