@@ -93,5 +93,5 @@ def load_pretrained(source: str | Path, *, dtype: str, revision: str = "main") -
         tokenizer.pad_token = tokenizer.eos_token
     model.config.use_cache = False
     model.requires_grad_(False)
-    model.eval()
+    model.train(mode=False)
     return LoadedModel(model=model, tokenizer=tokenizer)

@@ -25,7 +25,7 @@ class HubModelSpec(BaseModelSpec):
     name: str = Field(pattern=r"^[^/\s]+(/[^/\s]+)?$")
     """``owner/name`` on the Hub."""
     revision: str = "main"
-    """Branch, tag or commit. Only a commit makes sure that a repeated trial has the same weights."""
+    """Branch, tag or commit. Only a commit makes sure that all trials have the same weights."""
     architecture: str | None = None
     """Packaged configuration that has this model's shape, so that planning needs no network; null
     reads the model's own ``config.json``."""

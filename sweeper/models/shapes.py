@@ -106,7 +106,7 @@ def _by_construction(config: Mapping[str, Any]) -> ModelShape:
     try:
         built = AutoConfig.for_model(family, **settings)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(built)
+            model = AutoModelForCausalLM.from_config(built)  # type: ignore[no-untyped-call]
     except (ValueError, KeyError) as error:
         raise BadInputError(
             f"transformers cannot build a causal language model of model_type {family!r}: {error}; "
