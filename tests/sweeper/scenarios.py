@@ -116,6 +116,7 @@ def logged(spec):
 def attempt(spec, folder, *, base=None, **fate):
     """Trains one trial in a folder; returns its outcome or its error, and what was reported."""
     progress = tiny.Recorded(**fate)
+    found: train.Outcome | str
     try:
         found = train.train(
             spec, base or tiny.base(spec.engine.precision), folder=folder, progress=progress

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -51,7 +52,8 @@ def test_offload_pins_memory_only_on_a_gpu(stage, offloaded, is_cuda):
 
 def look_around():
     handlers = logging.getLogger("DeepSpeed").handlers
-    return "mlflow" in sys.modules, [handler.stream is sys.stderr for handler in handlers]
+    streams = [h.stream for h in handlers if isinstance(h, logging.StreamHandler)]
+    return "mlflow" in sys.modules, [stream is sys.stderr for stream in streams]
 
 
 def test_deepspeed_is_quiet_on_standard_output_and_leaves_mlflow_alone():
@@ -97,7 +99,7 @@ def series(logged, name):
     return [metrics[name] for metrics in logged]
 
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "steps": 4,
     "evaluations": 1,
     "eval_examples": 2,
@@ -110,7 +112,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_stage_gives_what_plain_pytorch_gives(workers):
-    engines = [{"zero_stage": stage} for stage in range(4)]
+    engines: list[dict[str, Any]] = [{"zero_stage": stage} for stage in range(4)]
     engines += [{"zero_stage": stage, "offload": "cpu"} for stage in (2, 3)]
     specs = [tiny.trial("masa", workers=workers, **SETTINGS, **engine) for engine in engines]
     expected = plainly_logged(specs[0], workers=workers)

@@ -4,7 +4,9 @@ import json
 import logging
 import math
 import shutil
+from logging.handlers import BufferingHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from sweeper.checkpoint import load_checkpoint
 from sweeper.errors import TrialError
 from sweeper.frozen import Kept
 from sweeper.train import train
+from sweeper_adapters.methods import LoraSpec
 from tests.sweeper import scenarios, tiny
 from tests.sweeper.test_frozen import snapshot
 
@@ -80,7 +83,7 @@ def test_a_trial_leaves_the_base_as_it_was(tmp_path):
 
 
 def test_two_workers_give_the_losses_of_one_with_twice_the_batch(tmp_path):
-    settings = {"steps": 4, "evaluations": 1, "learning_rate": 1e-3}
+    settings: dict[str, Any] = {"steps": 4, "evaluations": 1, "learning_rate": 1e-3}
     alone = tiny.trial("masa", batch_size=4, **settings)
     together = [
         tiny.trial("masa", workers=2, batch_size=2, zero_stage=stage, **settings)
@@ -165,7 +168,7 @@ def test_dropout_was_in_play(interrupted, tmp_path):
 
 def test_a_folder_that_cannot_be_written_fails_the_trial_on_all_workers(tmp_path):
     (tmp_path / "file").touch()
-    cases = [(tiny.trial(workers=2), tmp_path / "file", {})]
+    cases: list[Any] = [(tiny.trial(workers=2), tmp_path / "file", {})]
     for ((error, *_),) in scenarios.run(scenarios.attempts, 2, cases):
         assert error.startswith("TrialError: the checkpoint in ")
         assert "could not be written: NotADirectoryError" in error
@@ -217,9 +220,9 @@ def spoil(path: Path, how: str) -> None:
         content = (path / "rank-0.pt").read_bytes()
         (path / "rank-0.pt").write_bytes(content[: len(content) // 2])
     elif how == "flipped":
-        content = bytearray((path / "shared.pt").read_bytes())
-        content[len(content) // 2] ^= 1
-        (path / "shared.pt").write_bytes(content)
+        flipped = bytearray((path / "shared.pt").read_bytes())
+        flipped[len(flipped) // 2] ^= 1
+        (path / "shared.pt").write_bytes(flipped)
     elif how == "incomplete":
         (path / "rank-1.pt").unlink()
     elif how == "without manifest":
@@ -234,15 +237,14 @@ SPOILT = ["torn", "flipped", "incomplete", "without manifest", "of another trial
 
 
 def resume_spoilt(cases):
-    records = []
-    handler = logging.Handler()
-    handler.emit = records.append
+    handler = BufferingHandler(1000)
     logging.getLogger("sweeper.checkpoint").addHandler(handler)
     found = []
     for spec, folder in cases:
-        records.clear()
+        handler.buffer.clear()
         outcome, steps, *_ = scenarios.attempt(spec, folder)
-        found.append((outcome.resumed_at, steps, [record.getMessage() for record in records]))
+        messages = [record.getMessage() for record in handler.buffer]
+        found.append((outcome.resumed_at, steps, messages))
     return found
 
 
@@ -265,7 +267,7 @@ def test_a_trial_that_is_done_returns_at_once(interrupted, tmp_path):
     done = folder.with_name(folder.name.replace("copy", "interrupted0"))
     shutil.copytree(done / "1-fp32" / "through", tmp_path / "done")
     shutil.rmtree(tmp_path / "done" / "adapter")
-    cases = [(dropping(1), tmp_path / "done", {})]
+    cases: list[Any] = [(dropping(1), tmp_path / "done", {})]
     outcome, steps, _, reports = scenarios.run(scenarios.attempts, 2, cases)[0][0]
     before = runs["1-fp32"]["through"][0]
     assert steps == []
@@ -298,7 +300,7 @@ def fail_on_one_base(cases):
     return [(outcome, losses) for outcome, _, losses, _ in found]
 
 
-class HalfInjected(type(tiny.METHODS["lora"])):
+class HalfInjected(LoraSpec):
     """A method that fails with the adapter in place."""
 
     def inject(self, model, *, seed):
