@@ -17,6 +17,7 @@ __all__ = [
     "is_server",
     "public_uri",
     "resolve_tracking_uri",
+    "sqlite_file",
     "ui_command",
 ]
 
@@ -39,6 +40,13 @@ def _is_database(tracking_uri: str) -> bool:
     # "postgresql+psycopg2" is PostgreSQL, too.
     scheme = urlsplit(tracking_uri).scheme.partition("+")[0]
     return scheme in {"sqlite", "postgresql", "mysql", "mssql"}
+
+
+def sqlite_file(tracking_uri: str) -> Path | None:
+    """Returns the file of an SQLite store, None for any other store."""
+    parts = urlsplit(tracking_uri)
+    # sqlite:///relative/path and sqlite:////absolute/path.
+    return Path(parts.path[1:]) if parts.scheme == "sqlite" and parts.path[1:] else None
 
 
 def artifact_root(home: Path | str, tracking_uri: str) -> Path | None:

@@ -13,8 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from sweeper._durable import FileLock
 from sweeper._environment import quieten_mlflow
 from sweeper.metrics_log import MetricPoint
+from sweeper.mlflow_view.links import sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,12 +38,36 @@ PARENT = ""
 """Key of the sweep's own run among those of its trials."""
 
 
+# Another process makes the tables of a new store well within this.
+STORE_WAIT_S = 60.0
+
+
 def connect(tracking_uri: str) -> MlflowClient:
     """Returns a client; a new SQLite store gets its tables, which takes seconds."""
     quieten_mlflow()
     from mlflow import MlflowClient
 
+    path = sqlite_file(tracking_uri)
+    if path is not None and not path.exists():
+        _make_store(path)
     return MlflowClient(tracking_uri=tracking_uri)
+
+
+def _make_store(path: Path) -> None:
+    """Makes MLflow's tables beside ``path`` and moves them there whole.
+
+    MLflow makes them in many steps and never gets over a process that dies between two of them.
+    """
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f"{path.name}.lock")) as lock:
+        if not lock.acquire(wait_s=STORE_WAIT_S) or path.exists():
+            return
+        unfinished = path.with_name(f"{path.name}.new")
+        unfinished.unlink(missing_ok=True)
+        MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
+        unfinished.replace(path)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -775,3 +777,23 @@ def test_flatten_keeps_lists_in_one_piece():
         "e": "text",
         "f": "true",
     }
+
+
+def test_a_process_killed_while_it_makes_the_store_leaves_none_behind(tmp_path):
+    store = tmp_path / "mlflow.db"
+    code = f"from sweeper.mlflow_view.runs import connect; connect('sqlite:///{store}')"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    try:
+        unfinished = tmp_path / "mlflow.db.new"
+        deadline = time.monotonic() + 60
+        while not unfinished.exists() or not unfinished.stat().st_size:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.wait()
+    assert not store.exists()
+    assert connect(f"sqlite:///{store}").search_experiments() is not None
+    assert store.exists()
+    assert not unfinished.exists()
