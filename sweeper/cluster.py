@@ -25,6 +25,8 @@ TRIAL_SLOTS = 10_000
 
 # Environment of all Ray processes that a sweep starts.
 RAY_ENVIRONMENT = {
+    # Ray makes its workers polite to the rest of the machine; these do the work.
+    "RAY_worker_niceness": "0",
     # One run of Ray Train lives as long as the sweep; its working directory stays the user's.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",

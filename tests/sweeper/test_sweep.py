@@ -66,14 +66,8 @@ def sweeper(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             "--home",
             str(tmp_path / "home"),
         ]
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=(tmp_path / f"stderr-{len(started)}").open("w"),
-            text=True,
-            env=environment,
-        )
+        with (tmp_path / f"stderr-{len(started)}").open("w") as errors:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         started.append(process)
         return process
 
@@ -82,6 +76,8 @@ def sweeper(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         if process.poll() is None:
             process.kill()
             process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def finish(process: subprocess.Popen[str], tmp_path: Path) -> tuple[int, Any]:
@@ -100,6 +96,14 @@ def wait_for(condition: Callable[[], bool], *, timeout_s: float = 120) -> None:
 
 def records(home: Path) -> list[TrialRecord]:
     return SweepFolder(home).trials() if home.exists() else []
+
+
+def train_workers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.Process(driver.pid).children(recursive=True)
+        if "RayTrainWorker" in " ".join(process.cmdline())
+    ]
 
 
 def mlflow_runs(home: Path) -> list[Any]:
@@ -173,12 +177,13 @@ def test_kill_9_of_the_driver_then_resume(
         return len(done) == 1 and any(record.steps >= 25 for record in running)
 
     wait_for(is_in_the_second_trial)
-    processes = psutil.Process(driver.pid).children(recursive=True)
+    workers = train_workers(driver)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
+    # Ray ends them because their driver is gone; nobody writes the records any more.
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
     complete, interrupted = records(folder)[:2]
-    # Ray's own processes see that their driver is gone; nobody writes the records any more.
-    psutil.wait_procs(processes, timeout=60)
 
     code, result = finish(sweeper("resume", "tiny-tiny-1", "--json"), tmp_path)
     assert code == 0
@@ -205,11 +210,7 @@ def test_a_replica_that_dies_is_restarted_and_its_trial_goes_on(
         return any(record.status == "running" and record.steps >= 25 for record in records(folder))
 
     wait_for(is_past_a_checkpoint)
-    workers = [
-        process
-        for process in psutil.Process(driver.pid).children(recursive=True)
-        if "RayTrainWorker" in " ".join(process.cmdline())
-    ]
+    workers = train_workers(driver)
     assert len(workers) == 1
     workers[0].kill()
     code, result = finish(driver, tmp_path)
