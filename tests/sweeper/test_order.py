@@ -57,9 +57,7 @@ def test_the_learning_rate_falls_towards_zero(schedule, rates):
 
 
 def test_the_learning_rate_rises_over_the_warm_up():
-    train = TrainSpec(
-        steps=6, learning_rate=1, warmup_ratio=0.5, schedule="linear", evaluations=1
-    )
+    train = TrainSpec(steps=6, learning_rate=1, warmup_ratio=0.5, schedule="linear", evaluations=1)
     found = [learning_rate(train, step) for step in range(6)]
     assert found == pytest.approx([0.25, 0.5, 0.75, 1, 2 / 3, 1 / 3])
 

@@ -26,9 +26,7 @@ def test_without_choices_the_answer_is_the_only_candidate():
 
 
 def test_a_choice_that_is_there_twice_counts_once():
-    (question,) = questions_of(
-        [Example("1", "b", choices=("a", "a", "b"))], tiny.tokenizer(), 16
-    )
+    (question,) = questions_of([Example("1", "b", choices=("a", "a", "b"))], tiny.tokenizer(), 16)
     assert len(question.candidates) == 2
     assert question.gold == 1
 
