@@ -120,8 +120,8 @@ class Driver:
                 status = status_of(self._pool, timeout_s=NOTE_S)
             except TimeoutError:
                 return ""
-        starting = status["replicas"] - status["lost"] - status["ready"]
-        parts = [f"{starting} of {status['replicas']} replicas start"] if starting else []
+        waiting = status["replicas"] - status["lost"] - status["ready"]
+        parts = [f"{status['ready']} of {status['replicas']} replicas ready"] if waiting else []
         parts += [f"{status['restarts']} replica restarts"] if status["restarts"] else []
         parts += [f"{status['lost']} replicas lost"] if status["lost"] else []
         return "; ".join([*parts, *status["errors"][:1]])
@@ -168,7 +168,7 @@ class Driver:
         )
         storage = str(self.folder.path / "ray")
         servers = Replicas(pool, self.replica_config(), count=replicas, storage=storage)
-        servers.start()
+        servers.start(one_by_one=cluster.is_local)
         try:
             run_tune(
                 self._suggestions(study, pool_name),

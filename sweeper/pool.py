@@ -71,6 +71,7 @@ class _Entry:
 class _ReplicaState:
     starts: int = 0
     false_starts: int = 0
+    launched_s: float = 0.0
     ready_after_s: float | None = None
     is_lost: bool = False
     error: str = ""
@@ -93,7 +94,6 @@ class PoolState:
         self._max_deaths = max_deaths
         self._changed = asyncio.Condition()
         self._is_closing = False
-        self._started_s = time.monotonic()
         self._is_base_scored = is_base_scored
         self._base_claimed_by: int | None = None
 
@@ -130,6 +130,10 @@ class PoolState:
 
     # What replicas call.
 
+    async def launched(self, replica: int) -> None:
+        """Notes that Ray Train is asked for a replica now: its time to get ready starts."""
+        self._replicas[replica].launched_s = time.monotonic()
+
     async def register(self, replica: int) -> bool:
         """Notes that a replica's processes are up, again or for the first time.
 
@@ -149,7 +153,8 @@ class PoolState:
         state.false_starts = 0
         self._is_base_scored = self._is_base_scored or self._base_claimed_by == replica
         if state.ready_after_s is None:
-            state.ready_after_s = time.monotonic() - self._started_s
+            state.ready_after_s = time.monotonic() - state.launched_s
+        await self._wake()
 
     async def broken(self, replica: int, error: str) -> None:
         """Notes why a replica could not get ready."""
@@ -201,6 +206,14 @@ class PoolState:
         self._end(self._entries[trial_id], message)
 
     # What the driver calls.
+
+    async def wait_settled(self, replica: int) -> None:
+        """Returns when a replica is ready for the first time, or lost."""
+        state = self._replicas[replica]
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: state.ready_after_s is not None or state.is_lost or self._is_closing
+            )
 
     async def lost(self, replica: int, error: str) -> None:
         """Notes that Ray Train has given up a replica; without any left, all trials fail."""
@@ -300,10 +313,31 @@ class Replicas:
             threading.Thread(target=self._fit, args=(index,), daemon=True) for index in range(count)
         ]
 
-    def start(self) -> None:
-        """Starts all replicas and returns at once; they register with the pool when they are up."""
-        for thread in self._threads:
+    def start(self, *, one_by_one: bool) -> None:
+        """Starts the replicas and returns at once; they register with the pool when they are up.
+
+        Args:
+            one_by_one: on one machine each replica's start keeps several processors busy with
+                imports; in turn the first one serves sooner, and none later.
+        """
+        launch = threading.Thread(target=self._launch, args=(one_by_one,), daemon=True)
+        launch.start()
+
+    def _launch(self, one_by_one: bool) -> None:
+        for index, thread in enumerate(self._threads):
+            if self._is_over:
+                return
             thread.start()
+            if one_by_one:
+                self._wait_settled(index)
+
+    def _wait_settled(self, index: int) -> None:
+        try:
+            ray.get(self._pool.wait_settled.remote(index))
+        # The sweep ended meanwhile, and Ray with it.
+        except Exception:
+            if not self._is_over:
+                raise
 
     def abandon(self) -> None:
         """Notes that the sweep is over: nobody is left to be told of a replica's end."""
@@ -313,10 +347,13 @@ class Replicas:
         """Waits until every replica has returned, at most ``timeout_s`` seconds in all."""
         deadline = time.monotonic() + timeout_s
         for thread in self._threads:
+            if thread.ident is None:
+                continue
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _fit(self, index: int) -> None:
         try:
+            ray.get(self._pool.launched.remote(index))
             trainer_of(
                 serve,
                 {"pool": self._pool, "replica": index, "config": self._config},

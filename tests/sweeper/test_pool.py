@@ -167,3 +167,19 @@ def test_status_counts_replicas_and_queue() -> None:
         assert len(status["ready_after_s"]) == 1
 
     run(scenario)
+
+
+def test_a_replica_is_settled_when_it_is_ready_or_lost() -> None:
+    async def scenario() -> None:
+        pool = PoolState(replicas=2, max_deaths=2)
+        waiting = [asyncio.create_task(pool.wait_settled(index)) for index in range(2)]
+        await pool.launched(0)
+        await pool.register(0)
+        await settle()
+        assert not waiting[0].done()
+        await pool.ready(0)
+        await pool.lost(1, "no room")
+        await asyncio.gather(*waiting)
+        assert (await pool.status())["errors"] == ["no room"]
+
+    run(scenario)
