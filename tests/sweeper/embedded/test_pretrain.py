@@ -69,14 +69,18 @@ def test_it_beats_a_uniform_guess_on_all_tokens(loaded):
     assert sum(losses) / len(losses) < uniform / 2
 
 
-def test_pretraining_depends_on_the_seed_alone():
+@pytest.fixture(scope="module")
+def rebuilt_tokenizer():
+    return build_tokenizer(Recipe.seed)
+
+
+def test_pretraining_depends_on_the_seed_alone(rebuilt_tokenizer):
     import torch
 
     def weights(seed):
         torch.rand(1)
-        tokenizer = build_tokenizer(0)
-        model = build_model(tokenizer, seed=seed)
-        losses = pretrain(model, tokenizer, Recipe(steps=3, batch_size=4, seed=seed))
+        model = build_model(rebuilt_tokenizer, seed=seed)
+        losses = pretrain(model, rebuilt_tokenizer, Recipe(steps=3, batch_size=4, seed=seed))
         return losses, model.state_dict()
 
     first, again, other = weights(0), weights(0), weights(1)
@@ -84,8 +88,8 @@ def test_pretraining_depends_on_the_seed_alone():
     assert all(torch.equal(first[1][name], again[1][name]) for name in first[1])
 
 
-def test_the_shipped_tokenizer_is_the_one_of_the_script(loaded):
-    assert build_tokenizer(Recipe.seed).get_vocab() == loaded.tokenizer.get_vocab()
+def test_the_shipped_tokenizer_is_the_one_of_the_script(loaded, rebuilt_tokenizer):
+    assert rebuilt_tokenizer.get_vocab() == loaded.tokenizer.get_vocab()
 
 
 def test_build_writes_a_model_folder(tmp_path):
