@@ -1,4 +1,4 @@
-"""Hyperparameter and ablation sweeps of MASA, MoSA and their rivals on Ray, DeepSpeed and MLflow."""
+"""Sweeps of MASA, MoSA and their rivals on Ray, DeepSpeed and MLflow."""
 
 __all__ = ["__version__"]
 

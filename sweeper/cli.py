@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sweeper.driver import Driver
     from sweeper.tracking import SweepFolder
 
-__all__ = ["app", "main"]
+__all__ = ["app", "doctor", "main", "plan", "report", "resume", "run", "ui"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,39 +37,39 @@ SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 # Seconds between two looks at the records for the live table.
 REFRESH_S = 0.5
 
-SpaceFile = Annotated[Path, typer.Argument(help="A search-space file, search_spaces/masa.yaml.")]
-SweepName = Annotated[str, typer.Argument(help="Name of a sweep, or its folder.")]
-ProfileName = Annotated[
+_SpaceFile = Annotated[Path, typer.Argument(help="A search-space file, search_spaces/masa.yaml.")]
+_SweepName = Annotated[str, typer.Argument(help="Name of a sweep, or its folder.")]
+_ProfileName = Annotated[
     str | None, typer.Option("--profile", help="On what to run: a profile's name or file.")
 ]
-Overrides = Annotated[
+_Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="Set a field: --set train.steps=20 (may be repeated)."),
 ]
-Home = Annotated[
+_Home = Annotated[
     Path | None, typer.Option("--home", help="Folder of all sweeps [$SWEEPER_HOME, ./sweeps].")
 ]
-Address = Annotated[
+_Address = Annotated[
     str | None,
     typer.Option("--address", help="Ray cluster: auto, host:port [$RAY_ADDRESS, this machine]."),
 ]
-TrackingUri = Annotated[
+_TrackingUri = Annotated[
     str | None,
     typer.Option("--tracking-uri", help="MLflow's store [$MLFLOW_TRACKING_URI, SQLite in --home]."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
 
 
 @app.command()
 def run(
-    space: SpaceFile,
-    profile: ProfileName = None,
-    overrides: Overrides = None,
+    space: _SpaceFile,
+    profile: _ProfileName = None,
+    overrides: _Overrides = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the sweep.")] = None,
-    home: Home = None,
-    address: Address = None,
-    tracking_uri: TrackingUri = None,
-    as_json: AsJson = False,
+    home: _Home = None,
+    address: _Address = None,
+    tracking_uri: _TrackingUri = None,
+    as_json: _AsJson = False,
 ) -> None:
     """Run a sweep."""
     with _output(as_json) as out:
@@ -88,14 +88,14 @@ def run(
 
 @app.command()
 def resume(
-    sweep: SweepName,
+    sweep: _SweepName,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run failed trials again.")
     ] = False,
-    home: Home = None,
-    address: Address = None,
-    tracking_uri: TrackingUri = None,
-    as_json: AsJson = False,
+    home: _Home = None,
+    address: _Address = None,
+    tracking_uri: _TrackingUri = None,
+    as_json: _AsJson = False,
 ) -> None:
     """Go on with a sweep after Ctrl-C, a crash or a reboot; what has ended is not run again."""
     with _output(as_json) as out:
@@ -111,10 +111,10 @@ def resume(
 
 @app.command()
 def plan(
-    space: SpaceFile,
-    profile: ProfileName = None,
-    overrides: Overrides = None,
-    as_json: AsJson = False,
+    space: _SpaceFile,
+    profile: _ProfileName = None,
+    overrides: _Overrides = None,
+    as_json: _AsJson = False,
 ) -> None:
     """Show what would run: trials, parameters, memory, resources. Nothing is started."""
     with _output(as_json) as out:
@@ -127,7 +127,7 @@ def plan(
 
 
 @app.command()
-def report(sweep: SweepName, home: Home = None, as_json: AsJson = False) -> None:
+def report(sweep: _SweepName, home: _Home = None, as_json: _AsJson = False) -> None:
     """Show a sweep's leaderboard and best configuration."""
     with _output(as_json) as out:
         from sweeper.tracking import SweepFolder
@@ -138,8 +138,8 @@ def report(sweep: SweepName, home: Home = None, as_json: AsJson = False) -> None
 @app.command()
 def ui(
     sweep: Annotated[str | None, typer.Argument(help="Open the comparison of its trials.")] = None,
-    home: Home = None,
-    tracking_uri: TrackingUri = None,
+    home: _Home = None,
+    tracking_uri: _TrackingUri = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
 ) -> None:
@@ -158,7 +158,7 @@ def ui(
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
+def doctor(as_json: _AsJson = False) -> None:
     """Tell what is installed, which backend runs, what is missing and how to get it."""
     with _output(as_json) as out:
         from sweeper.doctor import examine

@@ -15,7 +15,7 @@ from sweeper.errors import Problem
 
 __all__ = ["problems_of"]
 
-Location = tuple[int | str, ...]
+_Location = tuple[int | str, ...]
 
 
 def problems_of(
@@ -37,7 +37,7 @@ def _problem(details: ErrorDetails, model: type[BaseModel], under: str) -> Probl
     return Problem(path, _message(details, location, model))
 
 
-def _message(details: ErrorDetails, location: Location, model: type[BaseModel]) -> str:
+def _message(details: ErrorDetails, location: _Location, model: type[BaseModel]) -> str:
     got, kind = details["input"], details["type"]
     context: Mapping[str, Any] = details.get("ctx", {})
     if kind == "extra_forbidden":
@@ -65,7 +65,7 @@ def _message(details: ErrorDetails, location: Location, model: type[BaseModel]) 
     return f"got {got!r}: {reason}" if not isinstance(got, dict) else reason
 
 
-def _file_keys(location: Location, model: type[BaseModel]) -> Iterator[str]:
+def _file_keys(location: _Location, model: type[BaseModel]) -> Iterator[str]:
     """Yields the keys of ``location`` as they stand in the file: without the tags of unions."""
     annotation: object = model
     for key in location:
@@ -78,7 +78,7 @@ def _file_keys(location: Location, model: type[BaseModel]) -> Iterator[str]:
         annotation = _child(members, key)
 
 
-def _fields_at(model: type[BaseModel], location: Location) -> set[str]:
+def _fields_at(model: type[BaseModel], location: _Location) -> set[str]:
     annotation: object = model
     for key in location:
         members = _members(annotation)

@@ -12,7 +12,7 @@ from sweeper.data.formats import FieldsFormat, Format
 from sweeper.data.splitting import sample, split_off
 from sweeper.errors import DataError
 
-__all__ = ["RowDataSpec"]
+__all__ = ["RowDataSpec", "no_rows"]
 
 
 class RowDataSpec(Spec):

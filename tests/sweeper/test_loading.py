@@ -166,7 +166,9 @@ def test_a_bad_value_is_named_with_its_place(
 
 
 def test_k_over_the_weight_count_is_refused(space: Path) -> None:
-    text = SPACE.replace("name: masa", "name: mosa").replace("experts: {int: [2, 6]}", "groups: 10000000")
+    text = SPACE.replace("name: masa", "name: mosa").replace(
+        "experts: {int: [2, 6]}", "groups: 10000000"
+    )
     text = text.replace("    group_size: {choice: [1, 2, 4]}\n", "").split("baselines")[0]
     found = problems(space, text=text)
     assert "10000000" in found["methods.mosa.groups"]
@@ -194,7 +196,7 @@ def test_a_syntax_error_has_line_and_column(space: Path) -> None:
 
 
 def test_a_missing_file_and_an_unknown_profile_name_the_nearest(space: Path) -> None:
-    with pytest.raises(SpecError, match="did you mean 'tiny.yaml'"):
+    with pytest.raises(SpecError, match=r"did you mean 'tiny\.yaml'"):
         load_sweep(space.with_name("tinny.yaml"))
     with pytest.raises(SpecError, match="did you mean 'tiny'"):
         load_sweep(space, profile="tini")

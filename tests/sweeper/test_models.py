@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from sweeper.embedded import MODEL_FOLDER
 from sweeper.errors import BadInputError, DataError, MissingError
 from sweeper.models import (
     EmbeddedModelSpec,
@@ -18,7 +19,6 @@ from sweeper.models import (
     HubModelSpec,
     ModelSpec,
 )
-from sweeper.models.local import EMBEDDED_FOLDER
 from sweeper.models.shapes import architecture, architecture_names, shape_of
 from sweeper_adapters.methods import Linear
 
@@ -169,7 +169,7 @@ def test_folder(tmp_path):
     folder.mkdir()
     with pytest.raises(MissingError, match=r"lacks config\.json and weights and a tokenizer"):
         spec.check()
-    shutil.copytree(EMBEDDED_FOLDER, folder, dirs_exist_ok=True)
+    shutil.copytree(MODEL_FOLDER, folder, dirs_exist_ok=True)
     spec.check()
     assert spec.shape() == EmbeddedModelSpec().shape()
     (folder / "config.json").write_text("{")
@@ -178,7 +178,7 @@ def test_folder(tmp_path):
 
 
 def test_a_missing_pad_token_becomes_the_end_of_text_token(tmp_path):
-    shutil.copytree(EMBEDDED_FOLDER, tmp_path / "model")
+    shutil.copytree(MODEL_FOLDER, tmp_path / "model")
     path = tmp_path / "model" / "tokenizer_config.json"
     settings = json.loads(path.read_text())
     del settings["pad_token"]
@@ -217,7 +217,7 @@ def test_hub_cache_offline(tmp_path):
     """In a process of its own, because the Hub's client reads its settings when it is imported."""
     repository = tmp_path / "models--acme--tiny"
     commit = "0123456789" * 4
-    shutil.copytree(EMBEDDED_FOLDER, repository / "snapshots" / commit)
+    shutil.copytree(MODEL_FOLDER, repository / "snapshots" / commit)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
     root = Path(__file__).parents[2]
@@ -259,7 +259,7 @@ def test_a_gguf_file_is_converted_once(monkeypatch, tmp_path):
 
     def convert(path, folder):
         conversions.append(path)
-        shutil.copytree(EMBEDDED_FOLDER, folder, dirs_exist_ok=True)
+        shutil.copytree(MODEL_FOLDER, folder, dirs_exist_ok=True)
 
     monkeypatch.setattr("sweeper.models.gguf._convert", convert)
     path = tmp_path / "tiny.gguf"

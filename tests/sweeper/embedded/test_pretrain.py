@@ -4,11 +4,11 @@ from itertools import islice
 
 import pytest
 
+from sweeper.embedded import MODEL_FOLDER
 from sweeper.embedded.corpus import documents
 from sweeper.embedded.instructions import generate
 from sweeper.embedded.pretrain import Recipe, build, build_model, build_tokenizer, pretrain
 from sweeper.models import EmbeddedModelSpec
-from sweeper.models.local import EMBEDDED_FOLDER
 
 MOST_BYTES = 3_000_000
 UNSEEN_SEED = 10**6
@@ -20,9 +20,9 @@ def loaded():
 
 
 def test_size():
-    weights = (EMBEDDED_FOLDER / "model.safetensors").stat().st_size
+    weights = (MODEL_FOLDER / "model.safetensors").stat().st_size
     assert weights < MOST_BYTES
-    files = list(EMBEDDED_FOLDER.rglob("*"))
+    files = list(MODEL_FOLDER.rglob("*"))
     assert len(files) >= 4
     assert sum(path.stat().st_size for path in files) < 1.1 * MOST_BYTES
 
