@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from pathlib import Path
+
+__all__ = ["MODEL_FOLDER"]
+
+MODEL_FOLDER = Path(__file__).parent / "model"
+"""Where the pretrained model is: config, tokenizer, weights in float16."""

@@ -17,17 +17,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.embedded import MODEL_FOLDER
 from sweeper.embedded.corpus import documents
 
 if TYPE_CHECKING:
     import torch
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-__all__ = ["Recipe", "build", "build_tokenizer", "main", "pretrain"]
+__all__ = ["Recipe", "build", "build_model", "build_tokenizer", "main", "pretrain"]
 
 logger = logging.getLogger(__name__)
 
-_FOLDER = Path(__file__).parent / "model"
 _PAD, _BOS, _EOS = "<pad>", "<s>", "</s>"
 # A number is split into its digits and a word in capitals into its letters, so that the model sees
 # what arithmetic and spelling are about; any other word may become one token.
@@ -229,7 +229,7 @@ def build(folder: Path, recipe: Recipe) -> None:
 def main() -> None:
     """Builds the embedded model; see ``--help``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=_FOLDER, help="where the files go")
+    parser.add_argument("--folder", type=Path, default=MODEL_FOLDER, help="where the files go")
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimiser steps")
     parser.add_argument("--seed", type=int, default=Recipe.seed, help="seed of weights and text")
     arguments = parser.parse_args()

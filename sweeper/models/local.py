@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from sweeper.embedded import MODEL_FOLDER
 from sweeper.errors import DataError, MissingError
 from sweeper.models._base import BaseModelSpec, LoadedModel, load_pretrained
 
 __all__ = ["EmbeddedModelSpec", "FolderModelSpec", "read_config"]
-
-EMBEDDED_FOLDER = Path(__file__).parents[1] / "embedded" / "model"
 
 
 class EmbeddedModelSpec(BaseModelSpec):
@@ -26,7 +25,7 @@ class EmbeddedModelSpec(BaseModelSpec):
     def config(self) -> Mapping[str, Any]:
         """Returns the content of the model's ``config.json``."""
         self.check()
-        return read_config(EMBEDDED_FOLDER)
+        return read_config(MODEL_FOLDER)
 
     def check(self) -> None:
         """Looks whether the weights are there.
@@ -34,9 +33,9 @@ class EmbeddedModelSpec(BaseModelSpec):
         Raises:
             MissingError: they are not.
         """
-        if not (EMBEDDED_FOLDER / "model.safetensors").is_file():
+        if not (MODEL_FOLDER / "model.safetensors").is_file():
             raise MissingError(
-                f"the embedded model is not at {EMBEDDED_FOLDER}; an installed sweeper has "
+                f"the embedded model is not at {MODEL_FOLDER}; an installed sweeper has "
                 "model.safetensors there; build it: python -m sweeper.embedded.pretrain"
             )
 
@@ -47,7 +46,7 @@ class EmbeddedModelSpec(BaseModelSpec):
             dtype: ``fp32``, ``bf16`` or ``fp16``, or torch's names for them.
         """
         self.check()
-        return load_pretrained(EMBEDDED_FOLDER, dtype=dtype)
+        return load_pretrained(MODEL_FOLDER, dtype=dtype)
 
 
 class FolderModelSpec(BaseModelSpec):
