@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 
@@ -124,7 +125,7 @@ def connect(address: str | None) -> Cluster:
     os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
     address = address or ray_address() or "local"
     is_local = address == "local"
-    options: dict[str, object] = {}
+    options: dict[str, Any]
     if is_local:
         options = {"include_dashboard": False, "resources": {TRIAL_RESOURCE: TRIAL_SLOTS}}
     else:
@@ -147,7 +148,7 @@ def connect(address: str | None) -> Cluster:
         # Ray has put its own handler there, which ends the process without a word. A cluster
         # manager's SIGTERM is a Ctrl-C: what is needed to go on is on disk.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-    found = ray.cluster_resources()
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return Cluster(
         is_local=is_local,
         cpus=found.get("CPU", 0),

@@ -151,36 +151,36 @@ class LogUniform(_Range):
 class IntRange(Spec):
     """A whole number between two: ``{int: [2, 6]}`` or ``{int: [2, 6], step: 2}``."""
 
-    int: tuple[int, int]
+    bounds: tuple[int, int] = Field(alias="int")
     """Lowest and highest value, both included."""
     step: Annotated[int, Field(ge=1)] = 1
     """Distance between neighbouring values."""
 
     @model_validator(mode="after")
     def _ordered(self) -> IntRange:
-        _refuse_disorder(*self.int)
-        if (self.int[1] - self.int[0]) % self.step:
+        _refuse_disorder(*self.bounds)
+        if (self.bounds[1] - self.bounds[0]) % self.step:
             raise ValueError(
-                f"step {self.step} does not lead from {self.int[0]} to {self.int[1]}; "
+                f"step {self.step} does not lead from {self.bounds[0]} to {self.bounds[1]}; "
                 "give an end that it reaches"
             )
         return self
 
     def candidates(self) -> tuple[Scalar, ...]:
         """Returns every value where there are few, else the two ends."""
-        values = range(self.int[0], self.int[1] + 1, self.step)
+        values = range(self.bounds[0], self.bounds[1] + 1, self.step)
         return tuple(values) if len(values) <= _FEW else (values[0], values[-1])
 
     def suggest(self, trial: Suggests, name: str) -> Scalar:
         """Returns a value drawn by the sampler."""
-        return trial.suggest_int(name, *self.int, step=self.step)
+        return trial.suggest_int(name, *self.bounds, step=self.step)
 
     def contains(self, value: Scalar) -> bool:
         """Returns whether ``value`` can be drawn."""
         return (
             not isinstance(value, bool | float | str)
-            and self.int[0] <= value <= self.int[1]
-            and (value - self.int[0]) % self.step == 0
+            and self.bounds[0] <= value <= self.bounds[1]
+            and (value - self.bounds[0]) % self.step == 0
         )
 
 

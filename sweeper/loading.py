@@ -288,9 +288,8 @@ def _baseline(entry: Json, space: Space, *, under: str) -> tuple[Point, list[Pro
             message = f"is not searched for {name}; searched: {', '.join(known)}"
             problems.append(Problem(where, message + nearest(".".join(path), known)))
         elif not isinstance(value, Scalar) or not axis.distribution.contains(value):
-            message = (
-                f"got {value!r}, which {axis.distribution.model_dump(mode='json')} does not hold"
-            )
+            space_text = axis.distribution.model_dump(mode="json", by_alias=True)
+            message = f"got {value!r}, which {space_text} does not hold"
             problems.append(Problem(where, message + "; widen the space or change the baseline"))
         else:
             point[axis.name] = value

@@ -108,8 +108,8 @@ class _Worker:
 
     def register(self) -> bool:
         """Returns whether the pool wants this replica to serve."""
-        wanted = self._rank == 0 and ray.get(self._pool.register.remote(self._replica))
-        return bool(self._share(wanted))
+        asked: Any = self._pool.register.remote(self._replica) if self._rank == 0 else None
+        return bool(self._share(ray.get(asked) if asked is not None else None))
 
     def load(self) -> Base:
         """Returns the frozen base and its data; the first replica of a sweep scores it, too."""
@@ -152,7 +152,8 @@ class _Worker:
                 return taken
 
     def _take(self) -> Job | str | None:
-        job: Job | str | None = ray.get(self._pool.take.remote(self._replica, timeout_s=IDLE_S))
+        asked: Any = self._pool.take.remote(self._replica, timeout_s=IDLE_S)
+        job: Job | str | None = ray.get(asked)
         return job
 
     def _share(self, value: T) -> T:

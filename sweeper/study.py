@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from typing import cast
 
 import optuna
 
+from sweeper.distributions import Suggests
 from sweeper.space import Point, Space
 from sweeper.spec import ObjectiveSpec, SearchSpec
 
@@ -63,7 +65,7 @@ def draw(study: optuna.Study, space: Space, search: SearchSpec) -> tuple[optuna.
     """Returns the study's next trial and its point: enqueued, or drawn by the sampler."""
     study.sampler = sampler_for(search, trial_number=len(_begun(study)))
     trial = study.ask()
-    return trial, space.suggest(trial)
+    return trial, space.suggest(cast("Suggests", trial))
 
 
 def redraw(
@@ -73,7 +75,7 @@ def redraw(
     study.sampler = sampler_for(search, trial_number=frozen.number)
     # Optuna has no public way to take up a running trial of a storage again.
     trial = optuna.Trial(study, frozen._trial_id)
-    return trial, space.suggest(trial)
+    return trial, space.suggest(cast("Suggests", trial))
 
 
 def enqueue_failed(study: optuna.Study) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from sweeper.errors import SpecError
 from sweeper.loading import Sweep, build_sweep, load_sweep
+from sweeper.space import Point
 
 CONFIG = {
     "model_type": "llama",
@@ -76,7 +77,7 @@ def test_a_space_is_read_and_its_points_become_trials(space: Path) -> None:
         "masa.group_size",
         "train.learning_rate",
     ]
-    point = {
+    point: Point = {
         "method": "masa",
         "masa.experts": 3,
         "masa.group_size": 4,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import optuna
 import pytest
@@ -172,14 +174,13 @@ def test_rungs_are_filled_with_what_ended_before_a_resume() -> None:
     scheduler = scheduler_for(asha, objective=OBJECTIVE, evaluations=4, past=past)
     assert isinstance(scheduler, AsyncHyperBandScheduler)
 
-    class Trial:
-        trial_id = "new"
-
-    scheduler.on_trial_add(None, Trial())
-    assert scheduler.on_trial_result(None, Trial(), result(1, 6.5)) == "STOP"
+    trial: Any = SimpleNamespace(trial_id="new")
+    tune: Any = None
+    scheduler.on_trial_add(tune, trial)
+    assert scheduler.on_trial_result(tune, trial, result(1, 6.5)) == "STOP"
     fresh = scheduler_for(asha, objective=OBJECTIVE, evaluations=4)
-    fresh.on_trial_add(None, Trial())
-    assert fresh.on_trial_result(None, Trial(), result(1, 6.5)) == "CONTINUE"
+    fresh.on_trial_add(tune, trial)
+    assert fresh.on_trial_result(tune, trial, result(1, 6.5)) == "CONTINUE"
 
 
 def test_without_asha_nothing_is_stopped() -> None:
