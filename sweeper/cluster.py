@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import signal
+import socket
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ __all__ = ["Cluster", "connect", "demand_room", "disconnect"]
 # of a CPU.
 TRIAL_RESOURCE = "trial"
 TRIAL_SLOTS = 10_000
+# Seconds in which a cluster takes a connection.
+ANSWER_S = 5.0
 
 # Environment of all Ray processes that a sweep starts.
 RAY_ENVIRONMENT = {
@@ -96,12 +99,18 @@ def _no_room(cluster: Cluster, resources: ResourcesSpec) -> str:
 
 
 def demand_room(resources: ResourcesSpec, address: str | None) -> None:
-    """Looks, without starting Ray, whether this machine has room; a cluster is not asked.
+    """Looks, without starting Ray, whether a replica has room here, or a cluster answers there.
+
+    Args:
+        resources: of a replica.
+        address: as of :func:`connect`.
 
     Raises:
-        BadInputError: it has not.
+        BadInputError: it has not, or none does.
     """
-    if address or ray_address():
+    address = address or ray_address()
+    if address is not None:
+        _demand_answer(address)
         return
     gpus = 0
     if resources.gpus_per_worker:
@@ -110,6 +119,24 @@ def demand_room(resources: ResourcesSpec, address: str | None) -> None:
         gpus = torch.cuda.device_count()
     machine = Cluster(is_local=True, cpus=os.cpu_count() or 1, gpus=gpus, has_trial_resource=False)
     machine.replicas(resources, trials=1)
+
+
+def _demand_answer(address: str) -> None:
+    # Ray itself would try for a minute and then end the process without an exception.
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+    except OSError as error:
+        raise BadInputError(_no_cluster(address, error)) from error
+
+
+def _no_cluster(address: str, error: Exception) -> str:
+    return (
+        f"no Ray cluster at {address!r}: {error}; start one with 'ray up cluster.yaml' or "
+        "'ray start --head', or leave out --address and RAY_ADDRESS to use this machine"
+    )
 
 
 def connect(address: str | None) -> Cluster:
@@ -140,10 +167,7 @@ def connect(address: str | None) -> Cluster:
             **options,
         )
     except (ConnectionError, ValueError) as error:
-        raise BadInputError(
-            f"no Ray cluster at {address!r}: {error}; start one with 'ray up cluster.yaml' or "
-            "'ray start --head', or leave out --address and RAY_ADDRESS to use this machine"
-        ) from error
+        raise BadInputError(_no_cluster(address, error)) from error
     if threading.current_thread() is threading.main_thread():
         # Ray has put its own handler there, which ends the process without a word. A cluster
         # manager's SIGTERM is a Ctrl-C: what is needed to go on is on disk.
