@@ -165,7 +165,7 @@ def test_a_sweep_with_a_trial_that_diverges(
 def test_kill_9_of_the_driver_then_resume(
     space: Callable[..., Path], sweeper: Any, tmp_path: Path
 ) -> None:
-    path = space(steps=60, evaluations=6)
+    path = space(steps=160, evaluations=8)
     home = tmp_path / "home"
     folder = home / "tiny-tiny-1"
     driver = sweeper("run", path, "--json")
@@ -174,7 +174,7 @@ def test_kill_9_of_the_driver_then_resume(
         assert driver.poll() is None, (tmp_path / "stderr-0").read_text()[-3000:]
         done = [record for record in records(folder) if record.status == "complete"]
         running = [record for record in records(folder) if record.status == "running"]
-        return len(done) == 1 and any(record.steps >= 25 for record in running)
+        return len(done) == 1 and any(record.steps >= 45 for record in running)
 
     wait_for(is_in_the_second_trial)
     workers = train_workers(driver)
@@ -201,13 +201,13 @@ def test_kill_9_of_the_driver_then_resume(
 def test_a_replica_that_dies_is_restarted_and_its_trial_goes_on(
     space: Callable[..., Path], sweeper: Any, tmp_path: Path
 ) -> None:
-    path = space(steps=60, evaluations=6)
+    path = space(steps=160, evaluations=8)
     folder = tmp_path / "home" / "tiny-tiny-1"
     driver = sweeper("run", path, "--json", "--set", "search.trials=2")
 
     def is_past_a_checkpoint() -> bool:
         assert driver.poll() is None, (tmp_path / "stderr-0").read_text()[-3000:]
-        return any(record.status == "running" and record.steps >= 25 for record in records(folder))
+        return any(record.status == "running" and record.steps >= 45 for record in records(folder))
 
     wait_for(is_past_a_checkpoint)
     workers = train_workers(driver)
