@@ -110,6 +110,7 @@ def figures_of(records: list[TrialRecord], *, wall_time_s: float) -> dict[str, A
         "train_time_s": sum(record.train_time_s for record in records),
         "trial_wall_time_s": [record.wall_time_s for record in records],
         "trial_besides_steps_s": [record.overhead_s for record in records],
+        "trial_evaluation_s": [record.metrics.get("evaluation_time_s", 0.0) for record in records],
         "eval_loss": [record.metrics["eval_loss"] for record in records],
     }
 
@@ -139,6 +140,12 @@ def report(result: dict[str, Any]) -> str:
     warm, fresh = result["warm"], result["fresh"]
     # The first trial of each replica pays for what torch and DeepSpeed set up once.
     besides = sorted(warm["trial_besides_steps_s"])
+    swaps = [
+        total - evaluation
+        for total, evaluation in zip(
+            warm["trial_besides_steps_s"], warm["trial_evaluation_s"], strict=True
+        )
+    ]
     idle_s = result["at_once"] * warm["wall_time_s"] - sum(warm["trial_wall_time_s"])
     return "\n".join(
         [
@@ -148,6 +155,7 @@ def report(result: dict[str, Any]) -> str:
             f"ratio              {result['ratio']:7.2f}   (target: at least 4)",
             "a trial besides its steps, evaluations included: median "
             f"{statistics.median(besides):.2f} s, worst {besides[-1]:.2f} s (target: under 1.5 s)",
+            f"  without evaluations: median {statistics.median(swaps):.2f} s, worst {max(swaps):.2f} s",
             f"replica ready after {', '.join(f'{s:.1f}' for s in warm['replica_ready_after_s'])} s "
             "(target: within 20 s)",
             f"replicas without a trial: {idle_s:.1f} worker-seconds, starting and ending included",

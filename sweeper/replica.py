@@ -181,6 +181,13 @@ class _Worker:
 
     def _finish(self, job: Job, folder: TrialFolder, outcome: Outcome) -> None:
         is_complete = outcome.status == "complete"
+        # Where the time went that was not spent on steps.
+        times = {
+            "evaluation_time_s": outcome.evaluation_time_s,
+            "checkpoint_time_s": outcome.checkpoint_time_s,
+            "overhead_time_s": outcome.overhead_time_s,
+        }
+        folder.report(outcome.steps, times)
         end = folder.complete if is_complete else folder.prune
         end(train_time_s=outcome.train_time_s)
         status = "complete" if is_complete else "pruned"

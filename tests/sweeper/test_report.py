@@ -378,7 +378,7 @@ def test_a_plan(width):
     assert max(map(len, text.splitlines())) <= width
     assert "Plan of masa on embedded  3 trials, lowest eval_loss" in text
     assert "experts=2" in text
-    assert "12,345   1.2300" in text
+    assert "12,345   1.2345" in text
     assert "weights 4 MB, activations 12 B, total 2e+03 TB" in text
     assert "cpus per worker 1," in text
     assert "Nothing was started." in text
