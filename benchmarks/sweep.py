@@ -155,7 +155,8 @@ def report(result: dict[str, Any]) -> str:
             f"ratio              {result['ratio']:7.2f}   (target: at least 4)",
             "a trial besides its steps, evaluations included: median "
             f"{statistics.median(besides):.2f} s, worst {besides[-1]:.2f} s (target: under 1.5 s)",
-            f"  without evaluations: median {statistics.median(swaps):.2f} s, worst {max(swaps):.2f} s",
+            f"  without evaluations: median {statistics.median(swaps):.2f} s, "
+            f"worst {max(swaps):.2f} s",
             f"replica ready after {', '.join(f'{s:.1f}' for s in warm['replica_ready_after_s'])} s "
             "(target: within 20 s)",
             f"replicas without a trial: {idle_s:.1f} worker-seconds, starting and ending included",
