@@ -29,7 +29,6 @@ from sweeper.pool import trainer_of
 from sweeper.provenance import package_versions
 from sweeper.replica import Job, ReplicaConfig
 from sweeper.spec import TrialSpec
-from sweeper.study import preview
 from sweeper.tracking import SweepFolder, TrialFolder, TrialRecord
 
 ROOT = Path(__file__).parents[1]
@@ -120,19 +119,26 @@ def bench(sweep: Sweep, home: Path) -> dict[str, Any]:
     fingerprint = check_runnable(sweep)
     folders = [SweepFolder.create(home, way, document=sweep.document) for way in ("warm", "fresh")]
     warm, fresh = (Driver(folder, sweep, fingerprint) for folder in folders)
-    points = [point for point, _ in preview(sweep.space, sweep.spec.search)]
     cluster = connect(None)
     try:
-        at_once = cluster.replicas(sweep.spec.resources, trials=len(points))
-        figures = {
-            "warm": run_warm(warm, cluster),
-            "fresh": run_fresh(
-                fresh, [fresh.job(point, n) for n, point in enumerate(points)], at_once=at_once
-            ),
-        }
+        at_once = cluster.replicas(sweep.spec.resources, trials=sweep.spec.search.trials)
+        warm_figures = run_warm(warm, cluster)
+        # What TPE draws depends on results, so the trials to repeat are those of the first way.
+        jobs = [job_of(warm.folder.trial(record.id), fresh) for record in warm.folder.trials()]
+        figures = {"warm": warm_figures, "fresh": run_fresh(fresh, jobs, at_once=at_once)}
     finally:
         disconnect()
-    return {"at_once": at_once, "trials": len(points), **figures}
+    return {"at_once": at_once, "trials": len(jobs), **figures}
+
+
+def job_of(done: TrialFolder, driver: Driver) -> Job:
+    """Returns the job of a trial that was run, to be run again by another driver."""
+    trial = TrialSpec.model_validate(done.spec())
+    record = done.read()
+    folder = driver.folder.add_trial(
+        done.id, spec=done.spec(), number=record.number, method=record.method
+    )
+    return Job(done.id, record.number, folder.path, (), trial.model_dump_json())
 
 
 def report(result: dict[str, Any]) -> str:
