@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -153,7 +154,8 @@ def ui(
             tracking_uri=tracking_uri,
             host=host,
             port=port,
-            tell=out.console.print,
+            # An address in one piece can be clicked and copied.
+            tell=functools.partial(out.console.print, soft_wrap=True, markup=False),
         )
 
 
