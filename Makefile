@@ -10,11 +10,10 @@
 #
 # TORCH: which build of torch comes (CPU or CUDA) is decided by where your pip looks for packages.
 # Left alone, pip takes the build of the pinned version that it ranks first; a CPU build that is
-# within its reach (--find-links or an index in pip's own configuration) ranks before the plain one.
+# within its reach, by pip's own configuration, ranks before the plain one.
 # Where only a CUDA build is within reach it is taken: it runs without a GPU, too, but is large. To
-# choose, name a requirement, a wheel file, or pip options before the first install:
+# choose, name a requirement or a wheel file before the first install:
 #   make install TORCH=wheels/torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl
-#   make install TORCH="torch==2.13.0+cpu --find-links=wheels"
 VENV ?= .venv
 PYTHON ?= python3
 TORCH ?= torch
