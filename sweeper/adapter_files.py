@@ -13,24 +13,32 @@ from sweeper.ranks import broadcast, rank
 if TYPE_CHECKING:
     from peft import PeftModel
 
-__all__ = ["save_adapter"]
+__all__ = ["adapter_elements", "save_adapter"]
 
 
-def save_adapter(model: PeftModel, folder: Path, *, trainable: int) -> None:
+def adapter_elements(model: PeftModel) -> int:
+    """Returns how many numbers the file of a model's adapter holds, those layers share once."""
+    from peft import get_peft_model_state_dict
+
+    saved = get_peft_model_state_dict(model, save_embedding_layers=False)
+    return sum(tensor.numel() for tensor in saved.values())
+
+
+def save_adapter(model: PeftModel, folder: Path, *, elements: int) -> None:
     """Writes the adapter to ``folder``, which then is there whole or, as before, not at all.
 
     Args:
         model: with its adapter's parameters whole (see ``Engine.whole_adapter``) on worker 0.
         folder: for PEFT's files; what is there is replaced.
-        trainable: elements that the file must hold, those that layers share once.
+        elements: numbers that the file must hold.
 
     Raises:
-        TrialError: it could not be written, or holds another number of elements; on all workers.
+        TrialError: it could not be written, or holds another number of them; on all workers.
     """
     problem = ""
     if rank() == 0:
         try:
-            _write(model, folder, trainable)
+            _write(model, folder, elements)
         except (OSError, TrialError) as error:
             problem = str(error)
     problem = broadcast(problem)
@@ -38,16 +46,16 @@ def save_adapter(model: PeftModel, folder: Path, *, trainable: int) -> None:
         raise TrialError(f"the adapter could not be saved in {folder}: {problem}")
 
 
-def _write(model: PeftModel, folder: Path, trainable: int) -> None:
+def _write(model: PeftModel, folder: Path, elements: int) -> None:
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     # "auto" would ask the Hub for the base's configuration.
     model.save_pretrained(str(unfinished), save_embedding_layers=False)
     saved = _elements(unfinished / "adapter_model.safetensors")
-    if saved != trainable:
+    if saved != elements:
         raise TrialError(
-            f"the file holds {saved} elements but {trainable} were trained; each trained element "
-            "must be there once; the method's PEFT model must save what it shares once, and whole"
+            f"the file holds {saved} elements but the adapter has {elements}; each one must be "
+            "there once; the method's PEFT model must save what it shares once, and whole"
         )
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)

@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -23,12 +23,15 @@ from sweeper.spec import EngineSpec, TrainSpec
 
 if TYPE_CHECKING:
     import torch
-    from peft import PeftModel
+
+    from sweeper_adapters.training import Training
 
 __all__ = ["Engine", "EngineState", "ds_config", "ignore_known_warnings", "load_deepspeed"]
 
 # DeepSpeed's own default, beyond which a bucket brings nothing.
 MAX_BUCKET_ELEMENTS = 500_000_000
+# torch.optim.AdamW's own default.
+ADAMW_EPS = 1e-8
 
 
 def load_deepspeed() -> ModuleType:
@@ -133,32 +136,40 @@ class EngineState:
 
 
 class Engine:
-    """DeepSpeed around a model with an adapter, for one trial."""
+    """DeepSpeed around a model with an adapter, for one trial.
 
-    def __init__(self, model: PeftModel, train: TrainSpec, spec: EngineSpec) -> None:
+    It is the :class:`~sweeper_adapters.training.Parameters` that the hooks of a method are given.
+    """
+
+    def __init__(
+        self, training: Training, train: TrainSpec, spec: EngineSpec, *, task_ids: Sequence[int]
+    ) -> None:
         """Starts DeepSpeed on the model; all workers must do so together.
 
         Args:
-            model: frozen but for its adapter, on the device of this worker.
+            training: the method's hooks, with the model: frozen but for its adapter, on the device
+                of this worker.
             train: learning rate (the first; :meth:`step` sets it), weight decay, clip, batch size.
             spec: ZeRO stage, offload, precision, accumulation, gradient checkpointing.
+            task_ids: the method's task id of each domain of the data.
         """
         import torch
 
         self._deepspeed = load_deepspeed()
         self._stage = spec.zero_stage
         self._is_plain = spec.zero_stage == 0 and spec.precision == "fp32"
-        self._model = model
+        self._training = training
+        self._weight_decay = train.weight_decay
+        self._model = model = training.model
         self._trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.trainable = sum(parameter.numel() for parameter in self._trained.values())
-        """Elements in all trained parameters, shared ones counted once."""
+        """Elements that the optimiser steps, shared ones counted once."""
         if spec.gradient_checkpointing:
             # Reentrant checkpointing breaks ZeRO-2 and 3 on parameters that layers share.
             model.activation_checkpointing_enable({"use_reentrant": False})
-        optimizer = torch.optim.AdamW(
-            self._trained.values(), lr=train.learning_rate, weight_decay=train.weight_decay
-        )
+        optimizer = torch.optim.AdamW(_adamw_groups(training, train))
         device = next(model.parameters()).device
+        self._task_ids = torch.tensor(task_ids, device=device)
         # DeepSpeed insists on it, as the number of the GPU. Launchers and Ray Train set it.
         os.environ.setdefault("LOCAL_RANK", str(device.index or 0))
         config = ds_config(train, spec, trainable=self.trainable, is_cuda=device.type == "cuda")
@@ -167,9 +178,21 @@ class Engine:
         )[0]
         self._engine.train()
 
-    def __call__(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """Returns the model's logits. Under ZeRO-3 all workers must call it equally often."""
-        logits: torch.Tensor = self._engine(**inputs).logits
+    def __call__(
+        self, *, domains: torch.Tensor, logits_to_keep: torch.Tensor, **inputs: torch.Tensor
+    ) -> torch.Tensor:
+        """Returns the model's logits. Under ZeRO-3 all workers must call it equally often.
+
+        Args:
+            domains: position of each sample's domain among the data's, [B].
+            logits_to_keep: the positions of the sequences whose logits are wanted, bool [B, T].
+            **inputs: what else the model takes.
+        """
+        import torch
+
+        self._training.set_task_ids(self._task_ids[domains])
+        kept = torch.nn.functional.pad(logits_to_keep, (self._training.virtual_tokens, 0))
+        logits: torch.Tensor = self._engine(**inputs, logits_to_keep=kept).logits
         return logits
 
     def backward(self, loss: torch.Tensor, *, is_last: bool) -> None:
@@ -190,10 +213,15 @@ class Engine:
 
         With fp16 a step whose gradients overflow updates nothing, and its norm may be infinite.
         """
+        self._training.before_step(self)
         for group in self._engine.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["learning_rate_factor"]
         norm = self._plain_norm() if self._is_plain else None
         self._engine.step()
+        if self._engine.was_step_applied():
+            self._training.after_step(
+                self, learning_rate=learning_rate, weight_decay=self._weight_decay
+            )
         return float(self._engine.get_global_grad_norm() if norm is None else norm)
 
     def _plain_norm(self) -> float:
@@ -202,6 +230,35 @@ class Engine:
 
         gradients = [p.grad for p in self._trained.values() if p.grad is not None]
         return float(torch.nn.utils.get_total_norm(gradients))
+
+    def gradient(self, parameter: torch.nn.Parameter) -> torch.Tensor:
+        """Returns the gradient of the global batch, before clipping, in float32."""
+        if self._is_plain:
+            assert parameter.grad is not None
+            return parameter.grad
+        gradient: torch.Tensor = self._deepspeed.utils.safe_get_full_grad(parameter)
+        return gradient
+
+    def set_gradient(self, parameter: torch.nn.Parameter, gradient: torch.Tensor) -> None:
+        """Replaces it, for the step that follows."""
+        if self._is_plain:
+            parameter.grad = gradient
+            return
+        self._deepspeed.utils.safe_set_full_grad(parameter, gradient)
+
+    def value(self, parameter: torch.nn.Parameter) -> torch.Tensor:
+        """Returns the value that the optimiser steps from, in float32."""
+        if self._is_plain:
+            return parameter.detach()
+        value: torch.Tensor = self._deepspeed.utils.safe_get_full_fp32_param(parameter)
+        return value
+
+    def set_value(self, parameter: torch.nn.Parameter, value: torch.Tensor) -> None:
+        """Replaces it, and the value that the model computes with."""
+        if not self._is_plain:
+            self._deepspeed.utils.safe_set_full_fp32_param(parameter, value)
+        if self._stage < 3:
+            parameter.data.copy_(value)
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -228,12 +285,14 @@ class Engine:
     def state(self) -> EngineState:
         """Returns the adapter and the optimizer as they are now."""
         optimizer = self._engine.optimizer.state_dict()
+        method = dict(self._training.state())
         if self._stage == 3:
-            return EngineState(shared={}, shard={"optimizer": optimizer})
+            return EngineState(shared={"method": method}, shard={"optimizer": optimizer})
         adapter = {name: p.detach() for name, p in self._trained.items()}
+        shared = {"method": method, "adapter": adapter}
         if self._stage == 0:
-            return EngineState(shared={"adapter": adapter, "optimizer": optimizer}, shard={})
-        return EngineState(shared={"adapter": adapter}, shard={"optimizer": optimizer})
+            return EngineState(shared={**shared, "optimizer": optimizer}, shard={})
+        return EngineState(shared=shared, shard={"optimizer": optimizer})
 
     def restore(self, state: EngineState) -> None:
         """Sets adapter and optimizer to a state that :meth:`state` returned."""
@@ -242,6 +301,7 @@ class Engine:
         with torch.no_grad():
             for name, value in state.shared.get("adapter", {}).items():
                 self._trained[name].copy_(value)
+        self._training.restore(state.shared["method"])
         optimizer = self._engine.optimizer
         if self._stage == 0:
             optimizer.load_state_dict(state.shared["optimizer"])
@@ -258,7 +318,21 @@ class Engine:
         """Takes DeepSpeed off the model."""
         self._engine.destroy()
         _forget_models()
-        del self._engine, self._model, self._trained
+        del self._engine, self._model, self._trained, self._training
+
+
+def _adamw_groups(training: Training, train: TrainSpec) -> list[dict[str, Any]]:
+    """Returns the parameter groups of AdamW; each keeps its factor of the learning rate."""
+    return [
+        {
+            "params": list(group.parameters),
+            "lr": train.learning_rate * group.learning_rate,
+            "learning_rate_factor": group.learning_rate,
+            "weight_decay": train.weight_decay * group.weight_decay,
+            "eps": ADAMW_EPS * group.eps,
+        }
+        for group in training.groups()
+    ]
 
 
 def _forget_models() -> None:

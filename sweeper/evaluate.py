@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Forward", "answer_logits", "evaluate", "evaluate_base"]
 
 Forward = Callable[..., "torch.Tensor"]
-"""Takes the inputs of a causal language model by name and returns its logits."""
+"""Takes the inputs of a causal language model by name, and ``domains``, and returns its logits."""
 
 TOKEN_BUDGET = 4096
 """Tokens of one batch, padding included. A constant, so that all trials are rounded alike."""
@@ -47,7 +47,8 @@ def answer_logits(
 
     Args:
         forward: the model.
-        batch: input_ids, attention_mask and labels, each [B, T], on the model's device.
+        batch: input_ids, attention_mask and labels, each [B, T], and domains, [B], on the model's
+            device.
     """
     import torch
 
@@ -55,7 +56,10 @@ def answer_logits(
     is_answer = labels != IGNORED_LABEL
     kept = torch.nn.functional.pad(is_answer, (0, 1))
     logits = forward(
-        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], logits_to_keep=kept
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        logits_to_keep=kept,
+        domains=batch["domains"],
     )
     return logits.float(), labels[is_answer]
 
@@ -111,7 +115,8 @@ def evaluate_base(
     """
     import torch
 
-    def forward(**inputs: torch.Tensor) -> torch.Tensor:
+    def forward(*, domains: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
+        del domains  # the frozen model treats all alike
         logits: torch.Tensor = base.model(**inputs).logits
         return logits
 

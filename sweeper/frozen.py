@@ -43,8 +43,14 @@ class Base:
     device: torch.device
     control: ProcessGroup | None
     """Group of all workers in which no trial communicates; None where there is only one."""
+    domains: tuple[str, ...] = field(init=False)
+    """Domains of the data, sorted: an example's task is told by its position here."""
     _train: dict[int, tuple[Tokens, ...]] = field(default_factory=dict)
     _questions: dict[tuple[str, int, int], tuple[Question, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Collects the domains."""
+        self.domains = self.splits.domains()
 
     @property
     def pad_id(self) -> int:
@@ -58,7 +64,7 @@ class Base:
             max_length: tokens after which a prompt is cut from the left.
         """
         if max_length not in self._train:
-            encoded = encode(self.splits.train, self.tokenizer, max_length)
+            encoded = encode(self.splits.train, self.tokenizer, max_length, domains=self.domains)
             if encoded.truncated:
                 logger.info(
                     "%d of %d training prompts are cut to %d tokens",
@@ -84,7 +90,9 @@ class Base:
         key = (split, max_length, size)
         if key not in self._questions:
             chosen = [examples[index] for index in subset(len(examples), size)]
-            self._questions[key] = questions_of(chosen, self.tokenizer, max_length)
+            self._questions[key] = questions_of(
+                chosen, self.tokenizer, max_length, domains=self.domains
+            )
         return self._questions[key]
 
 
@@ -152,16 +160,19 @@ class Kept:
 
     An adapter replaces modules, an engine adds hooks and attributes and, under ZeRO-3, cuts the
     weights into shards. All of that hangs on the attributes of modules and parameters, so these are
-    noted and put back, whatever a trial did and wherever it failed. The weights themselves are not
-    copied: nothing may change them in place. Good for one restore.
+    noted and put back, whatever a trial did and wherever it failed. The weights themselves are
+    copied, to the CPU, only for a method that changes them. Good for one restore.
     """
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self, model: torch.nn.Module, *, copies_weights: bool = False) -> None:
         self._modules = [(module, _note(module)) for module in model.modules()]
         self._parameters = [
             (parameter, parameter.requires_grad, dict(vars(parameter)))
             for parameter in model.parameters()
         ]
+        self._weights = [
+            parameter.detach().to("cpu", copy=True) for parameter in model.parameters()
+        ] * copies_weights
 
     @property
     def is_sharded(self) -> bool:
@@ -176,6 +187,8 @@ class Kept:
             vars(parameter).update(attributes)
             parameter.requires_grad_(requires_grad)
             parameter.grad = None
+        for (parameter, _, _), weight in zip(self._parameters, self._weights, strict=False):
+            parameter.data.copy_(weight)
         for module, noted in self._modules:
             vars(module).clear()
             vars(module).update(noted)

@@ -48,7 +48,11 @@ def subset(examples: int, count: int) -> list[int]:
 
 
 def questions_of(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int
+    examples: Sequence[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    *,
+    domains: Sequence[str] = (),
 ) -> tuple[Question, ...]:
     """Returns the examples as token ids, each with all its candidate answers.
 
@@ -56,6 +60,7 @@ def questions_of(
         examples: what to ask.
         tokenizer: the base model's.
         max_length: tokens after which a prompt is cut from the left.
+        domains: all domains of the data.
 
     Raises:
         DataError: an answer is longer than ``max_length`` allows.
@@ -67,7 +72,7 @@ def questions_of(
         for example, found in zip(examples, answers, strict=True)
         for answer in found
     ]
-    tokens = iter(encode(rows, tokenizer, max_length).tokens)
+    tokens = iter(encode(rows, tokenizer, max_length, domains=domains).tokens)
     return tuple(
         Question(
             candidates=tuple(next(tokens) for _ in found),

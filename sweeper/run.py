@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sweeper.adapter_files import save_adapter
+from sweeper.adapter_files import adapter_elements, save_adapter
 from sweeper.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.data.tokens import Tokens, collate
 from sweeper.engine import Engine, ignore_known_warnings
 from sweeper.errors import DivergedError, TrialError
-from sweeper.evaluate import answer_logits, evaluate
+from sweeper.evaluate import Forward, answer_logits, evaluate
 from sweeper.frozen import Base
 from sweeper.order import DataOrder, evaluation_steps, learning_rate
 from sweeper.ranks import broadcast, rank, sum_over_ranks, workers
@@ -91,9 +91,14 @@ class Run:
         """Spent on it before that."""
         ignore_known_warnings()
         self._model = trial.method.inject(base.model, seed=trial.train.seed)
-        self._engine = Engine(self._model, trial.train, trial.engine)
-        self.trainable = self._engine.trainable
-        """Trained parameters."""
+        self.trainable = sum(p.numel() for p in self._model.parameters() if p.requires_grad)
+        """Trained parameters, as the method counts them."""
+        self._elements = adapter_elements(self._model)
+        self._training = trial.method.training(self._model, steps=trial.train.steps)
+        self._training.prepare(self._calibration_loss)
+        self._engine = Engine(
+            self._training, trial.train, trial.engine, task_ids=trial.method.task_ids(base.domains)
+        )
         # Dropout: another stream on each worker, whatever the adapter has drawn before.
         torch.manual_seed(trial.train.seed + (rank() + 1 << 31))
 
@@ -110,13 +115,14 @@ class Run:
 
     def save_adapter(self) -> None:
         """Writes the adapter in PEFT's format."""
-        with self._engine.whole_adapter():
-            save_adapter(self._model, self._folder / "adapter", trainable=self.trainable)
+        elements = self._training.file_elements(self._elements)
+        with self._engine.whole_adapter(), self._training.finished():
+            save_adapter(self._model, self._folder / "adapter", elements=elements)
 
     def close(self) -> None:
         """Takes the engine off the model; the base is still to be put back."""
         self._engine.close()
-        del self._engine, self._model
+        del self._engine, self._model, self._training
 
     def _resume(self) -> None:
         found = load_checkpoint(
@@ -145,9 +151,13 @@ class Run:
         loss = 0.0
         for number in range(micro_batches):
             start = number * across + rank() * train.batch_size
-            part = self._loss(examples[start : start + train.batch_size]) / answer_tokens
-            self._engine.backward(part, is_last=number == micro_batches - 1)
+            part = self._loss(self._engine, examples[start : start + train.batch_size])
+            part = part / answer_tokens
             loss += float(part.detach())
+            auxiliary = self._training.auxiliary_loss()
+            if auxiliary is not None:
+                part = part + auxiliary / (micro_batches * workers())
+            self._engine.backward(part, is_last=number == micro_batches - 1)
         (loss,) = sum_over_ranks([loss], device=self._base.device)
         self._demand_finite("training", loss, step=state.step + 1)
         rate = learning_rate(train, state.step)
@@ -166,13 +176,26 @@ class Run:
             }
             self._progress.log(state.step, metrics)
 
-    def _loss(self, examples: list[Tokens]) -> torch.Tensor:
+    def _calibration_loss(self, number: int) -> torch.Tensor:
+        """Returns the mean loss of a batch of training examples, the same on all workers."""
+        import torch
+
+        def forward(*, domains: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
+            del domains
+            logits: torch.Tensor = self._model(**inputs).logits
+            return logits
+
+        examples = self._order.batch(number, self._trial.train.batch_size)
+        answer_tokens = sum(len(tokens.ids) - max(1, tokens.answer_start) for tokens in examples)
+        return self._loss(forward, examples) / answer_tokens
+
+    def _loss(self, forward: Forward, examples: list[Tokens]) -> torch.Tensor:
         """Returns the loss of some examples, summed over their answers' tokens."""
         import torch
 
         batch = collate(examples, self._base.pad_id)
         batch = {name: value.to(self._base.device) for name, value in batch.items()}
-        logits, labels = answer_logits(self._engine, batch)
+        logits, labels = answer_logits(forward, batch)
         return torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
 
     def _evaluate(self) -> None:

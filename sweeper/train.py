@@ -64,7 +64,7 @@ def train(trial: TrialSpec, base: Base, *, folder: Path, progress: Progress) -> 
     """
     _check(trial, base)
     started_s = time.perf_counter()
-    kept = Kept(base.model)
+    kept = Kept(base.model, copies_weights=trial.method.changes_base)
     run: Run | None = None
     try:
         run = Run(trial, base, folder, progress)

@@ -10,9 +10,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from sweeper_adapters._register import register
+from sweeper_adapters._register import TUNERS, register
 
 if TYPE_CHECKING:
+    from sweeper_adapters._tasks import set_task_ids
     from sweeper_adapters.masa import MasaConfig, MasaLinear, MasaModel
     from sweeper_adapters.mosa import MosaConfig, MosaLinear, MosaModel
 
@@ -24,13 +25,18 @@ __all__ = [
     "MosaLinear",
     "MosaModel",
     "register",
+    "set_task_ids",
 ]
 
-_HOME = {name: f"sweeper_adapters.{name[:4].lower()}" for name in __all__ if name != "register"}
+_HOME = {
+    f"{stem}{kind}": f"sweeper_adapters.{module}"
+    for module, stem in TUNERS.values()
+    for kind in ("Config", "Linear", "Model")
+} | {"set_task_ids": "sweeper_adapters._tasks"}
 
 
 def __getattr__(name: str) -> object:
-    """Returns a class of ours, importing its module and registering with PEFT on first use."""
+    """Returns what torch is needed for, importing it and registering with PEFT on first use."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     register()

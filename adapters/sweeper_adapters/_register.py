@@ -6,29 +6,35 @@ extended here, and nowhere else is anything of PEFT changed.
 
 from __future__ import annotations
 
-__all__ = ["register"]
+from importlib import import_module
+
+__all__ = ["TUNERS", "register"]
+
+TUNERS = {"MASA": ("masa", "Masa"), "MOSA": ("mosa", "Mosa")}
+"""PEFT type of each tuner, its module here, and what the names of its classes begin with."""
 
 
 def register() -> None:
-    """Makes ``get_peft_model`` and ``PeftModel.from_pretrained`` know MASA and MoSA.
+    """Makes ``get_peft_model`` and ``PeftModel.from_pretrained`` know the tuners of this package.
 
     Safe to call more than once.
     """
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
     from peft.utils import register_peft_method
 
-    for name in ("MASA", "MOSA"):
+    for name in TUNERS:
         _extend_peft_type(name)
-
-    from sweeper_adapters.masa import MasaConfig, MasaModel
-    from sweeper_adapters.mosa import MosaConfig, MosaModel
-
-    for name, config_cls, model_cls in (
-        ("masa", MasaConfig, MasaModel),
-        ("mosa", MosaConfig, MosaModel),
-    ):
-        if name.upper() not in PEFT_TYPE_TO_CONFIG_MAPPING:
-            register_peft_method(name=name, config_cls=config_cls, model_cls=model_cls)
+    for name, (module_name, stem) in TUNERS.items():
+        if name in PEFT_TYPE_TO_CONFIG_MAPPING:
+            continue
+        module = import_module(f"sweeper_adapters.{module_name}")
+        config_cls, model_cls = getattr(module, f"{stem}Config"), getattr(module, f"{stem}Model")
+        register_peft_method(
+            name=name.lower(),
+            config_cls=config_cls,
+            model_cls=model_cls,
+            prefix=model_cls.prefix,
+        )
 
 
 def _extend_peft_type(name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from warnings import warn
@@ -13,6 +14,8 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer, check_adapters_t
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
+
+from sweeper_adapters._sharing import followers
 
 __all__ = ["AdapterConfig", "AdapterLinear", "AdapterModel", "number_error"]
 
@@ -100,6 +103,17 @@ class AdapterLinear(nn.Module, BaseTunerLayer):
             ValueError: when the update is not a matrix product, and cannot be merged.
         """
 
+    def lora_factors(self, adapter_name: str) -> tuple[Tensor, Tensor]:
+        """Returns A, [R, I], and B, [O, R], of the LoRA with the same update: ΔW = B A.
+
+        Raises:
+            ValueError: when the update is no LoRA.
+        """
+        raise ValueError(
+            f"adapter {adapter_name!r} of a {type(self).__name__} is not a LoRA; it can be "
+            "exported in its own format; use --format peft"
+        )
+
     def get_delta_weight(self, adapter_name: str) -> Tensor:
         """Returns ΔW in the layout of the frozen weight, in the adapter's dtype."""
         delta = self.delta(adapter_name)
@@ -164,9 +178,81 @@ class AdapterLinear(nn.Module, BaseTunerLayer):
 
 
 class AdapterModel(BaseTuner):
-    """Puts the layers of one method in the place of the layers that are targets."""
+    """Puts the layers of one method in the place of the layers that are targets.
+
+    What layers share is one module under several names, so the optimizer sees it once. It is saved
+    once, under the name of the first layer that has it.
+    """
 
     target_module_mapping = _DEFAULT_TARGETS
+
+    def _sharing(
+        self,
+        name: str,  # noqa: ARG002 - here, most methods share nothing
+        layer: AdapterLinear,  # noqa: ARG002
+        config: AdapterConfig,  # noqa: ARG002
+    ) -> Mapping[str, Hashable]:
+        """Returns what a layer shares: its attribute, and a key that the layers sharing it have."""
+        return {}
+
+    def inject_adapter(
+        self,
+        model: nn.Module,
+        adapter_name: str,
+        autocast_adapter_dtype: bool = True,
+        low_cpu_mem_usage: bool = False,
+        state_dict: dict[str, Tensor] | None = None,
+    ) -> None:
+        """Adds an adapter to all targets, and makes layers share.
+
+        Sharing is done here and not in PEFT's hook after injection, because ``add_adapter`` calls
+        this method alone.
+        """
+        super().inject_adapter(
+            model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict
+        )
+        config = self.peft_config[adapter_name]
+        assert isinstance(config, AdapterConfig)
+        leaders: dict[tuple[str, Hashable], nn.Module] = {}
+        for name, layer in model.named_modules():
+            if not (isinstance(layer, AdapterLinear) and layer.holds(adapter_name)):
+                continue
+            for side, key in self._sharing(name, layer, config).items():
+                container = getattr(layer, side)
+                container[adapter_name] = leaders.setdefault((side, key), container[adapter_name])
+
+    @classmethod
+    def _get_adapter_state_dict(
+        cls,
+        model: nn.Module,
+        config: PeftConfig,
+        adapter_name: str,
+        state_dict: dict[str, Tensor],
+        unwanted_adapter_names: list[str],
+    ) -> dict[str, Tensor]:
+        """Returns what is saved: each shared tensor under its first name only."""
+        selected: dict[str, Tensor] = super()._get_adapter_state_dict(
+            model, config, adapter_name, state_dict, unwanted_adapter_names
+        )
+        again = followers(model, adapter_name)
+        return {key: value for key, value in selected.items() if key not in again}
+
+    @classmethod
+    def _remap_adapter_state_dict_for_load(
+        cls,
+        model: nn.Module,
+        config: PeftConfig,
+        adapter_name: str,
+        state_dict: dict[str, Tensor],
+    ) -> dict[str, Tensor]:
+        """Returns what is loaded: each shared tensor under all its names."""
+        loaded: dict[str, Tensor] = super()._remap_adapter_state_dict_for_load(
+            model, config, adapter_name, state_dict
+        )
+        for follower, leader in followers(model, adapter_name).items():
+            if leader in loaded:
+                loaded[follower] = loaded[leader]
+        return loaded
 
     @abstractmethod
     def _new_layer(self, target: nn.Module) -> AdapterLinear:

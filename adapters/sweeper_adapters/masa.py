@@ -11,15 +11,16 @@ The sum of the A is formed once in a forward pass, so a layer costs what LoRA's 
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from peft import PeftConfig, PeftType
+from peft import PeftType
 from torch import Tensor, nn
 
+from sweeper_adapters._sharing import layer_group
 from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
 
 __all__ = ["MasaConfig", "MasaLinear", "MasaModel"]
@@ -178,6 +179,17 @@ class MasaLinear(AdapterLinear):
         delta = up.weight.to(dtype).sum(0) @ down.weight.to(dtype).sum(0)
         return (delta * self.scaling[adapter_name]).to(up.weight.dtype)
 
+    def lora_factors(self, adapter_name: str) -> tuple[Tensor, Tensor]:
+        """Returns Σ A, [R, I], and s Σ B, [O, R].
+
+        Raises:
+            ValueError: when the adapter has a router.
+        """
+        if adapter_name in self.masa_router:
+            return super().lora_factors(adapter_name)
+        down, up = self._projections(adapter_name)
+        return down.weight.sum(0), up.weight.sum(0) * self.scaling[adapter_name]
+
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
         """Whether the update is one low-rank matrix: without a router it is."""
         return adapter_name not in self.masa_router
@@ -200,100 +212,18 @@ class MasaLinear(AdapterLinear):
 
 
 class MasaModel(AdapterModel):
-    """A model with MASA adapters.
-
-    Shared matrices are one module under several names, so the optimizer sees them once. They are
-    saved once, under the name of the first layer of their group.
-    """
+    """A model with MASA adapters."""
 
     prefix = "masa_"
     tuner_layer_cls = MasaLinear
 
-    def inject_adapter(
-        self,
-        model: nn.Module,
-        adapter_name: str,
-        autocast_adapter_dtype: bool = True,
-        low_cpu_mem_usage: bool = False,
-        state_dict: dict[str, Tensor] | None = None,
-    ) -> None:
-        """Adds an adapter to all targets, and makes the layers of each group share.
-
-        Sharing is done here and not in PEFT's hook after injection, because ``add_adapter`` calls
-        this method alone.
-        """
-        super().inject_adapter(
-            model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict
-        )
-        config = self.peft_config[adapter_name]
-        assert isinstance(config, MasaConfig)
-        leaders: dict[tuple[object, ...], MasaLinear] = {}
-        for name, layer in model.named_modules():
-            if not (isinstance(layer, MasaLinear) and layer.holds(adapter_name)):
-                continue
-            group = _group(name, config.group_size)
-            leader = leaders.setdefault((*group, layer.in_features, layer.out_features), layer)
-            for side in _SHARED[config.sharing]:
-                getattr(layer, side)[adapter_name] = getattr(leader, side)[adapter_name]
-
     def _new_layer(self, target: nn.Module) -> AdapterLinear:
         return MasaLinear(target)
 
-    @classmethod
-    def _get_adapter_state_dict(
-        cls,
-        model: nn.Module,
-        config: PeftConfig,
-        adapter_name: str,
-        state_dict: dict[str, Tensor],
-        unwanted_adapter_names: list[str],
-    ) -> dict[str, Tensor]:
-        """Returns what is saved: each shared matrix under its first name only."""
-        selected = super()._get_adapter_state_dict(
-            model, config, adapter_name, state_dict, unwanted_adapter_names
-        )
-        followers = _followers(model, adapter_name)
-        return {key: value for key, value in selected.items() if key not in followers}
-
-    @classmethod
-    def _remap_adapter_state_dict_for_load(
-        cls,
-        model: nn.Module,
-        config: PeftConfig,
-        adapter_name: str,
-        state_dict: dict[str, Tensor],
-    ) -> dict[str, Tensor]:
-        """Returns what is loaded: each shared matrix under all its names."""
-        loaded = super()._remap_adapter_state_dict_for_load(model, config, adapter_name, state_dict)
-        for follower, leader in _followers(model, adapter_name).items():
-            if leader in loaded:
-                loaded[follower] = loaded[leader]
-        return loaded
-
-
-def _group(name: str, group_size: int) -> tuple[str, int]:
-    """Returns the kind of a layer and the group it is in.
-
-    The layer's index is the first number in its name: ``model.layers.12.self_attn.q_proj`` is layer
-    12, of a kind that is called ``model.layers.*.self_attn.q_proj``.
-    """
-    number = re.search(r"(?:^|(?<=\.))\d+(?=\.|$)", name)
-    if number is None:
-        return name, 0
-    kind = f"{name[: number.start()]}*{name[number.end() :]}"
-    return kind, int(number.group()) // group_size
-
-
-def _followers(model: nn.Module, adapter_name: str) -> dict[str, str]:
-    """Returns, for each key of a shared matrix but the first, that first key."""
-    first: dict[int, str] = {}
-    followers = {}
-    for name, layer in model.named_modules():
-        if not (isinstance(layer, MasaLinear) and layer.holds(adapter_name)):
-            continue
-        for side in ("masa_A", "masa_B"):
-            key = f"{name}.{side}.{adapter_name}.weight"
-            leader = first.setdefault(id(getattr(layer, side)[adapter_name]), key)
-            if leader != key:
-                followers[key] = leader
-    return followers
+    def _sharing(
+        self, name: str, layer: AdapterLinear, config: AdapterConfig
+    ) -> Mapping[str, Hashable]:
+        assert isinstance(config, MasaConfig)
+        group = layer_group(name, config.group_size)
+        key = (*group, layer.in_features, layer.out_features)
+        return dict.fromkeys(_SHARED[config.sharing], key)

@@ -28,3 +28,8 @@ class Splits:
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
     test: tuple[Example, ...]
+
+    def domains(self) -> tuple[str, ...]:
+        """Returns the domains of all splits, sorted; a single empty name where it has none."""
+        rows = (*self.train, *self.validation, *self.test)
+        return tuple(sorted({example.domain for example in rows}))

@@ -29,6 +29,8 @@ class Tokens:
     """Position of the answer's first token in ``ids``."""
     example: int = 0
     """Position of the example in the sequence that was encoded."""
+    domain: int = 0
+    """Position of the example's domain among the data's domains."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,11 @@ class Encoded:
 
 
 def encode(
-    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int
+    examples: Sequence[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    *,
+    domains: Sequence[str] = (),
 ) -> Encoded:
     """Returns the examples as token ids.
 
@@ -52,6 +58,7 @@ def encode(
         examples: what to encode.
         tokenizer: must have an end-of-text token.
         max_length: most tokens of one example, at least 2.
+        domains: all domains of the data; an example of another one counts as of the first.
 
     Raises:
         DataError: an answer and its end-of-text token leave no room for even one prompt token.
@@ -65,6 +72,7 @@ def encode(
     prompts = _ids(tokenizer, [example.prompt for example in examples])
     answers = _ids(tokenizer, _answer_texts(examples, tokenizer))
     start = _begin_of_text(tokenizer)
+    numbers = {domain: number for number, domain in enumerate(domains)}
     tokens = []
     truncated = 0
     for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
@@ -79,14 +87,21 @@ def encode(
         kept = prompt[len(prompt) - room :] if len(prompt) > room else prompt
         truncated += len(kept) < len(prompt)
         head = (*start, *kept)
-        tokens.append(Tokens(ids=(*head, *answer, eos), answer_start=len(head), example=index))
+        tokens.append(
+            Tokens(
+                ids=(*head, *answer, eos),
+                answer_start=len(head),
+                example=index,
+                domain=numbers.get(examples[index].domain, 0),
+            )
+        )
     return Encoded(tokens=tuple(tokens), truncated=truncated)
 
 
 def collate(batch: Sequence[Tokens], pad_id: int) -> dict[str, torch.Tensor]:
     """Returns a batch padded on the right: input_ids, attention_mask, labels, each int64 [B, T].
 
-    Labels are -100 outside the answer and its end-of-text token. Padding is told by the attention
+    And ``domains``, [B]: the position of each example's domain among the data's domains. Labels are -100 outside the answer and its end-of-text token. Padding is told by the attention
     mask, never by its id: many tokenizers pad with the end-of-text token.
     """
     import torch
@@ -100,7 +115,12 @@ def collate(batch: Sequence[Tokens], pad_id: int) -> dict[str, torch.Tensor]:
         input_ids[row, : len(ids)] = ids
         attention_mask[row, : len(ids)] = 1
         labels[row, tokens.answer_start : len(ids)] = ids[tokens.answer_start :]
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
+    return {
+        "input_ids": input_ids,
+        "attention_mask": attention_mask,
+        "labels": labels,
+        "domains": torch.tensor([tokens.domain for tokens in batch]),
+    }
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:

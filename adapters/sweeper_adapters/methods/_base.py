@@ -1,0 +1,200 @@
+"""What every method's spec has, and what counting knows of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+    from transformers import PreTrainedModel
+
+    from sweeper_adapters.training import Training
+
+__all__ = ["EngineFacts", "Linear", "MethodSpec", "ModelShape"]
+
+SEVEN_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+FIVE_TARGETS = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True)
+class Linear:
+    """One linear layer inside a decoder layer."""
+
+    name: str
+    """Last part of its module name, ``q_proj``; more parts where that is not unique."""
+    in_features: int
+    out_features: int
+
+    @property
+    def weights(self) -> int:
+        """Weights in its matrix, the bias not counted."""
+        return self.in_features * self.out_features
+
+    def is_named(self, target: str) -> bool:
+        """Whether PEFT's target name ``target`` selects this layer (equal, or a dotted suffix)."""
+        return self.name == target or self.name.endswith(f".{target}")
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What counting needs to know about a decoder model whose layers are all alike."""
+
+    layers: int
+    linears: tuple[Linear, ...]
+    """The linear layers of one decoder layer."""
+    total_parameters: int
+    """Parameters of the base model."""
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the residual stream: what the first linear of a layer takes in."""
+        return self.linears[0].in_features
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What a method may have to know about how it will be trained."""
+
+    zero_stage: int
+    """ZeRO stage, 0 to 3."""
+    workers: int
+    """Data-parallel workers."""
+    precision: str
+    """``fp32``, ``bf16`` or ``fp16``: the dtype of the frozen base."""
+    has_gpu: bool
+    """Whether the workers train on GPUs."""
+
+
+class MethodSpec(BaseModel):
+    """What every method has: the layers it adapts, and what it makes of a model."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+    source: ClassVar[str]
+    """Paper and equation, table or section that the method comes from."""
+    size_field: ClassVar[str] = "rank"
+    """The field that a parameter budget turns; the number of parameters grows with it."""
+    changes_base: ClassVar[bool] = False
+    """Whether injecting or training it changes frozen weights, which then must be put back."""
+    needs_task_ids: ClassVar[bool] = False
+    """Whether it must know which task each example belongs to."""
+
+    targets: tuple[str, ...] = Field(default=SEVEN_TARGETS, min_length=1)
+    """Linear layers that get an adapter, by the last part of their module name."""
+
+    @property
+    def is_mergeable(self) -> bool:
+        """Whether the trained adapter can be added to the frozen weights without loss."""
+        return True
+
+    @property
+    def exports_lora(self) -> bool:
+        """Whether the trained adapter is exactly a LoRA of some rank."""
+        return False
+
+    def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
+        """Returns (field, message) for all that keeps this method from being used on ``shape``."""
+        return [*self._target_problems(shape), *self._size_problems(shape)]
+
+    def engine_problems(
+        self,
+        engine: EngineFacts,  # noqa: ARG002 - most methods train on anything
+    ) -> list[tuple[str, str]]:
+        """Returns (field, message) for all that keeps it from being trained in this way."""
+        return []
+
+    def task_ids(self, domains: Sequence[str]) -> tuple[int, ...]:
+        """Returns the task id of each domain of the data.
+
+        Args:
+            domains: names, sorted, each once; a single empty name where the data has none.
+
+        Raises:
+            ValueError: this method needs task ids and cannot have them from these.
+        """
+        return tuple(range(len(domains)))
+
+    def count(self, shape: ModelShape) -> int:
+        """Returns the number of trainable parameters on a model of this shape, by formula."""
+        raise NotImplementedError
+
+    def peft_config(self) -> PeftConfig:
+        """Returns the PEFT config of this method."""
+        raise NotImplementedError
+
+    def inject(self, model: PreTrainedModel, *, seed: int) -> PeftModel:
+        """Returns ``model`` with the adapter in it; only the adapter's parameters require grad.
+
+        Seeds torch's global generator, so that the initial values depend on ``seed`` alone.
+        The adapter's parameters are float32 also on a 16-bit base, as PEFT does by default.
+        """
+        import torch
+        from peft import get_peft_model
+
+        torch.manual_seed(seed)
+        return get_peft_model(model, self.peft_config())
+
+    def training(
+        self,
+        model: PeftModel,
+        *,
+        steps: int,  # noqa: ARG002 - for methods that have a schedule of their own
+    ) -> Training:
+        """Returns what training does for this method besides forward and backward passes.
+
+        Args:
+            model: what :meth:`inject` returned, on its device, not yet in an engine.
+            steps: optimiser steps of the whole training.
+        """
+        from sweeper_adapters.training import Training
+
+        return Training(model)
+
+    def adapted(self, shape: ModelShape) -> list[Linear]:
+        """Returns the linear layers of one decoder layer that get an adapter."""
+        return [
+            linear
+            for linear in shape.linears
+            if any(linear.is_named(target) for target in self.targets)
+        ]
+
+    def _target_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
+        known = [linear.name for linear in shape.linears]
+        for target in self.targets:
+            if any(linear.is_named(target) for linear in shape.linears):
+                continue
+            near = get_close_matches(target, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "take names from this list"
+            yield (
+                "targets",
+                f"target {target!r} matches no linear layer of the model; "
+                f"it has {', '.join(known)}; {hint}",
+            )
+
+    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
+        raise NotImplementedError
+
+    def _rank_problems(
+        self, shape: ModelShape, *, rank: int, field: str = "rank"
+    ) -> Iterator[tuple[str, str]]:
+        """Yields a problem where a matrix of ``rank`` cannot have it, naming ``field``."""
+        smallest = min(
+            self.adapted(shape), key=lambda x: min(x.in_features, x.out_features), default=None
+        )
+        if smallest is None:
+            return
+        limit = min(smallest.in_features, smallest.out_features)
+        if rank > limit:
+            yield (
+                field,
+                f"{field} is {rank} but {smallest.name} is {smallest.in_features} -> "
+                f"{smallest.out_features}; its rank is at most {limit}; "
+                f"give a {field} of 1 to {limit} or leave {smallest.name} out of targets",
+            )

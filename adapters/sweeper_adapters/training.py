@@ -1,0 +1,120 @@
+"""What a method does in training besides forward and backward passes: the hooks of a trial.
+
+The trainer calls them; it knows no method. Parameters and gradients are read and written through
+:class:`Parameters`, because an engine may keep them sharded, in pieces or in another dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+__all__ = ["ParameterGroup", "Parameters", "Training"]
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Trained parameters that AdamW treats alike, as factors of what the trial asks for."""
+
+    parameters: tuple[nn.Parameter, ...]
+    learning_rate: float = 1.0
+    """Factor of the learning rate."""
+    weight_decay: float = 1.0
+    """Factor of the weight decay."""
+    eps: float = 1.0
+    """Factor of AdamW's ε."""
+
+
+class Parameters(Protocol):
+    """Trained parameters and their gradients, whole and in float32, wherever an engine has them.
+
+    All workers must call each method together and with the same values.
+    """
+
+    def gradient(self, parameter: nn.Parameter) -> Tensor:
+        """Returns the gradient of the global batch, before clipping."""
+
+    def set_gradient(self, parameter: nn.Parameter, gradient: Tensor) -> None:
+        """Replaces it, for the step that follows."""
+
+    def value(self, parameter: nn.Parameter) -> Tensor:
+        """Returns the value that the optimiser steps from."""
+
+    def set_value(self, parameter: nn.Parameter, value: Tensor) -> None:
+        """Replaces it, and the value that the model computes with."""
+
+
+class Training:
+    """The hooks of a method, one object for each trial and worker; here they do nothing."""
+
+    def __init__(self, model: PeftModel) -> None:
+        self.model = model
+
+    @property
+    def virtual_tokens(self) -> int:
+        """Positions that the method puts before each sequence."""
+        return 0
+
+    def prepare(self, loss: Callable[[int], Tensor]) -> None:
+        """Sets initial values that depend on the data; called before the engine starts.
+
+        Args:
+            loss: gives the mean loss of the i-th calibration batch, with gradients; the same on
+                all workers.
+        """
+
+    def groups(self) -> list[ParameterGroup]:
+        """Returns all trained parameters, each in one group."""
+        trained = tuple(p for p in self.model.parameters() if p.requires_grad)
+        return [ParameterGroup(trained)]
+
+    def set_task_ids(self, task_ids: Tensor) -> None:
+        """Takes the task of each sample of the passes that follow, [B], int64."""
+
+    def auxiliary_loss(self) -> Tensor | None:
+        """Returns what the last forward pass adds to the mean loss of its micro-batch, or None."""
+        return None
+
+    def before_step(self, parameters: Parameters) -> None:
+        """May change gradients before they are clipped and the optimiser steps."""
+
+    def after_step(
+        self, parameters: Parameters, *, learning_rate: float, weight_decay: float
+    ) -> None:
+        """May change parameters after a step that was applied.
+
+        Args:
+            parameters: access to them.
+            learning_rate: of that step.
+            weight_decay: of the trial.
+        """
+
+    def state(self) -> Mapping[str, Tensor]:
+        """Returns what a checkpoint must hold of the method besides trained parameters."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Sets what :meth:`state` returned."""
+
+    def file_elements(self, injected: int) -> int:
+        """Returns how many numbers the adapter file holds after training.
+
+        Args:
+            injected: how many it would have held right after injection.
+        """
+        return injected
+
+    @contextmanager
+    def finished(self) -> Iterator[None]:
+        """Gives the model, while it is open, the form in which the adapter is saved.
+
+        Trained parameters are whole while it is open.
+        """
+        yield
