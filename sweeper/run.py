@@ -178,7 +178,6 @@ class Run:
 
     def _calibration_loss(self, number: int) -> torch.Tensor:
         """Returns the mean loss of a batch of training examples, the same on all workers."""
-        import torch
 
         def forward(*, domains: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
             del domains

@@ -101,8 +101,9 @@ def encode(
 def collate(batch: Sequence[Tokens], pad_id: int) -> dict[str, torch.Tensor]:
     """Returns a batch padded on the right: input_ids, attention_mask, labels, each int64 [B, T].
 
-    And ``domains``, [B]: the position of each example's domain among the data's domains. Labels are -100 outside the answer and its end-of-text token. Padding is told by the attention
-    mask, never by its id: many tokenizers pad with the end-of-text token.
+    And ``domains``, [B]: the position of each example's domain among the data's domains. Labels
+    are -100 outside the answer and its end-of-text token. Padding is told by the attention mask,
+    never by its id: many tokenizers pad with the end-of-text token.
     """
     import torch
 
