@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from sweeper_adapters._sharing import layer_group
 from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
 
-__all__ = ["MasaConfig", "MasaLinear", "MasaModel"]
+__all__ = ["Experts", "MasaConfig", "MasaLinear", "MasaModel"]
 
 _SHARED = {"a": ("masa_A",), "b": ("masa_B",), "both": ("masa_A", "masa_B"), "none": ()}
 _ROUTERS = ("none", "softmax")
@@ -51,6 +51,8 @@ class MasaConfig(AdapterConfig):
     """Up-projections B of one layer: M in the paper (Table 4)."""
     dropout: float = 0.0
     """Share of the adapter's inputs set to zero in training; the router sees all of them."""
+    initial_scale: float = 1.0
+    """Factor of the initial values of A; above 1 for MASA's control arm."""
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -65,6 +67,8 @@ class MasaConfig(AdapterConfig):
                 raise number_error("masa", name, getattr(self, name), allowed="1 or more")
         if not 0 <= self.dropout < 1:
             raise number_error("masa", "dropout", self.dropout, allowed="0 to below 1")
+        if not self.initial_scale > 0:
+            raise number_error("masa", "initial_scale", self.initial_scale, allowed="above 0")
         for name, known in (("sharing", tuple(_SHARED)), ("router", _ROUTERS)):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -73,14 +77,43 @@ class MasaConfig(AdapterConfig):
                 )
 
 
-class _DownProjections(nn.Module):
+class Experts(nn.Module):
+    """Matrices of one kind in one parameter, [N, P, Q], to be summed, or weighed by gates.
+
+    Their initial values follow from ``initial_seed`` alone, and can be had again.
+    """
+
+    def __init__(self, count: int, rows: int, columns: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(count, rows, columns))
+        self.initial_seed = int(torch.randint(2**62, (), device="cpu"))
+
+    def initial(self) -> Tensor:
+        """Returns the initial values, [N, P, Q], float32, on the CPU."""
+        return torch.zeros(self.weight.shape)
+
+    def total(self) -> Tensor:
+        """Returns the sum of the matrices, [P, Q]."""
+        # In 16 bit the sum would round.
+        return self.weight.to(torch.promote_types(self.weight.dtype, torch.float32)).sum(0)
+
+
+class _DownProjections(Experts):
     """The matrices A_1 … A_N of one group, in one parameter [N, R, I]."""
 
-    def __init__(self, experts: int, *, rank: int, in_features: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(experts, rank, in_features))
-        for matrix in self.weight:
-            nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
+    def __init__(self, experts: int, *, rank: int, in_features: int, initial_scale: float) -> None:
+        super().__init__(experts, rank, in_features)
+        self.initial_scale = initial_scale
+        with torch.no_grad():
+            self.weight.copy_(self.initial())
+
+    def initial(self) -> Tensor:
+        """Returns the initial values of A, kaiming_uniform(a=√5) each."""
+        generator = torch.Generator().manual_seed(self.initial_seed)
+        values = torch.empty(self.weight.shape, device="cpu")
+        for matrix in values:
+            nn.init.kaiming_uniform_(matrix, a=math.sqrt(5), generator=generator)
+        return values.mul_(self.initial_scale)
 
     def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
         """Returns (Σ_i A_i) x, [..., R]; with gates, Σ_i p_ij A_i x for each j, [..., M * R].
@@ -97,16 +130,12 @@ class _DownProjections(nn.Module):
         return (gates.mT @ features).flatten(-2)
 
 
-class _UpProjections(nn.Module):
-    """The matrices B_1 … B_M of one layer, in one parameter [M, O, R]."""
+class _UpProjections(Experts):
+    """The matrices B_1 … B_M of one layer, zero at the start, in one parameter [M, O, R]."""
 
-    def __init__(self, count: int, *, out_features: int, rank: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(count, out_features, rank))
-
-    def forward(self, features: Tensor, *, is_gated: bool) -> Tensor:
-        """Returns (Σ_j B_j) u, [..., O], for u [..., R]; gated, Σ_j B_j u_j for u [..., M * R]."""
-        if not is_gated:
+    def forward(self, features: Tensor, gates: Tensor | None = None) -> Tensor:
+        """Returns (Σ_j B_j) u, [..., O], u [..., R]; with gates, Σ_j B_j u_j, u [..., M * R]."""
+        if gates is None:
             return F.linear(features, self.weight.sum(0))
         return F.linear(features, self.weight.transpose(0, 1).flatten(1))
 
@@ -131,11 +160,12 @@ class MasaLinear(AdapterLinear):
         self.scaling[adapter_name] = config.alpha / config.r
         self.masa_dropout[adapter_name] = nn.Dropout(config.dropout)
         self.masa_A[adapter_name] = _DownProjections(
-            config.num_experts, rank=config.r, in_features=self.in_features
+            config.num_experts,
+            rank=config.r,
+            in_features=self.in_features,
+            initial_scale=config.initial_scale,
         )
-        up = _UpProjections(
-            config.num_up_projections, out_features=self.out_features, rank=config.r
-        )
+        up = _UpProjections(config.num_up_projections, self.out_features, config.r)
         if not config.init_weights:
             nn.init.kaiming_uniform_(up.weight, a=math.sqrt(5))
         self.masa_B[adapter_name] = up
@@ -159,7 +189,7 @@ class MasaLinear(AdapterLinear):
         features = down(self.masa_dropout[adapter_name](x), gates)
         # Scaled where it is small.
         features = features * self.scaling[adapter_name]
-        result: Tensor = up(features, is_gated=gates is not None)
+        result: Tensor = up(features, gates)
         return result
 
     def delta(self, adapter_name: str) -> Tensor:
@@ -174,9 +204,7 @@ class MasaLinear(AdapterLinear):
                 "and cannot be merged; allowed is router 'none'; run the model unmerged"
             )
         down, up = self._projections(adapter_name)
-        # In 16 bit the sums would round, and products are slow on a CPU.
-        dtype = torch.promote_types(up.weight.dtype, torch.float32)
-        delta = up.weight.to(dtype).sum(0) @ down.weight.to(dtype).sum(0)
+        delta = up.total() @ down.total()
         return (delta * self.scaling[adapter_name]).to(up.weight.dtype)
 
     def lora_factors(self, adapter_name: str) -> tuple[Tensor, Tensor]:
@@ -188,16 +216,16 @@ class MasaLinear(AdapterLinear):
         if adapter_name in self.masa_router:
             return super().lora_factors(adapter_name)
         down, up = self._projections(adapter_name)
-        return down.weight.sum(0), up.weight.sum(0) * self.scaling[adapter_name]
+        return down.total(), up.total() * self.scaling[adapter_name]
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
         """Whether the update is one low-rank matrix: without a router it is."""
         return adapter_name not in self.masa_router
 
-    def _projections(self, adapter_name: str) -> tuple[_DownProjections, _UpProjections]:
+    def _projections(self, adapter_name: str) -> tuple[Experts, Experts]:
         down, up = self.masa_A[adapter_name], self.masa_B[adapter_name]
-        assert isinstance(down, _DownProjections)
-        assert isinstance(up, _UpProjections)
+        assert isinstance(down, Experts)
+        assert isinstance(up, Experts)
         return down, up
 
     def _gates(self, adapter_name: str, x: Tensor) -> Tensor | None:

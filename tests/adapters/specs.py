@@ -1,6 +1,6 @@
 """One example and more of each method, for a LLaMA of 5 layers (see conftest.py)."""
 
-from sweeper_adapters.methods import LoraSpec, MasaSpec, Method, MosaSpec
+from sweeper_adapters.methods import LoraSpec, MasaControlSpec, MasaSpec, Method, MosaSpec
 
 SPECS: dict[str, Method] = {
     "lora": LoraSpec(rank=4),
@@ -10,6 +10,7 @@ SPECS: dict[str, Method] = {
     "masa-none": MasaSpec(rank=4, sharing="none", experts=2),
     "masa-one": MasaSpec(rank=4, experts=1, group_size=1, targets=("q_proj",)),
     "masa-router": MasaSpec(rank=4, router="softmax", up_projections=2, experts=3),
+    "masa-control": MasaControlSpec(rank=4, experts=3),
     "mosa": MosaSpec(rank=4),
     "mosa-row": MosaSpec(groups=33, grouping="row"),
     "mosa-col": MosaSpec(groups=33, grouping="col"),

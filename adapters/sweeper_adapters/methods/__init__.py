@@ -12,13 +12,14 @@ from pydantic import Field
 
 from sweeper_adapters.methods._base import EngineFacts, Linear, MethodSpec, ModelShape
 from sweeper_adapters.methods.lora import LoraSpec
-from sweeper_adapters.methods.masa import MasaSpec
+from sweeper_adapters.methods.masa import MasaControlSpec, MasaSpec
 from sweeper_adapters.methods.mosa import MosaSpec
 
 __all__ = [
     "EngineFacts",
     "Linear",
     "LoraSpec",
+    "MasaControlSpec",
     "MasaSpec",
     "Method",
     "MethodSpec",
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 Method = Annotated[
-    LoraSpec | MasaSpec | MosaSpec,
+    LoraSpec | MasaSpec | MasaControlSpec | MosaSpec,
     Field(discriminator="name"),
 ]
 """Any method, told apart by ``name``."""

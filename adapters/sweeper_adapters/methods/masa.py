@@ -1,4 +1,4 @@
-"""MASA."""
+"""MASA and its control arm."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pydantic import Field
 from sweeper_adapters.methods._base import MethodSpec, ModelShape
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
+    from peft import PeftConfig, PeftModel
 
-__all__ = ["MasaSpec"]
+    from sweeper_adapters.training import Training
+
+__all__ = ["MasaControlSpec", "MasaSpec"]
 
 
 class MasaSpec(MethodSpec):
@@ -43,6 +45,9 @@ class MasaSpec(MethodSpec):
     """Up-projections B of one layer: M in the paper (Table 4)."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of the adapter's inputs set to zero in training."""
+    collapse: bool = True
+    """Train the sum of the experts in their place, at LoRA's cost, and save all of them: the same
+    numbers up to rounding. A router's experts differ and are always trained one by one."""
 
     @property
     def is_mergeable(self) -> bool:
@@ -86,6 +91,14 @@ class MasaSpec(MethodSpec):
             task_type="CAUSAL_LM",
         )
 
+    def training(self, model: PeftModel, *, steps: int) -> Training:
+        """Returns collapsed training where the experts are summed."""
+        if not self.collapse or self.router != "none":
+            return super().training(model, steps=steps)
+        from sweeper_adapters.masa_training import CollapsedTraining
+
+        return CollapsedTraining(model)
+
     def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
         yield from self._rank_problems(shape, rank=self.rank)
         if self.sharing != "none" and self.group_size > shape.layers:
@@ -94,3 +107,70 @@ class MasaSpec(MethodSpec):
                 f"group_size is {self.group_size} but the model has {shape.layers} layers; "
                 f"allowed is 1 to {shape.layers}; give fewer layers to a group",
             )
+
+
+class MasaControlSpec(MethodSpec):
+    """The control arm of MASA: plain LoRA, shared alike, with a larger step on A.
+
+    Under sum aggregation all A_i get the same gradient (the paper's Eq. 8), so their sum moves like
+    one matrix with N times the learning rate and 1/N of the weight decay. This is that matrix: LoRA
+    whose A has those, and N-fold initial values. A gain of MASA over LoRA that this arm shows, too,
+    is one of a larger step on A, not of several A.
+    """
+
+    source: ClassVar[str] = "follows from MASA, Eq. 8"
+
+    name: Literal["masa_control"] = "masa_control"
+    """Tag of this method."""
+    rank: int = Field(default=8, ge=1)
+    """Rows of A and columns of B."""
+    alpha: float = Field(default=16, gt=0)
+    """Scale of the update, divided by the rank."""
+    experts: int = Field(default=5, ge=1, le=256)
+    """N of the MASA that it is compared with: factor of A's learning rate and initial values."""
+    group_size: int = Field(default=2, ge=1)
+    """Adjacent layers that share, as in MASA."""
+    sharing: Literal["a", "b", "both", "none"] = "a"
+    """Which side is shared inside a group, as in MASA."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the adapter's inputs set to zero in training."""
+
+    @property
+    def exports_lora(self) -> bool:
+        """True: it is one."""
+        return True
+
+    def count(self, shape: ModelShape) -> int:
+        """Returns the parameters of all A and B, shared ones counted once."""
+        return self._masa().count(shape)
+
+    def peft_config(self) -> PeftConfig:
+        """Returns our ``MasaConfig`` with one A of N-fold initial values."""
+        config = self._masa().peft_config()
+        config.initial_scale = float(self.experts)  # type: ignore[attr-defined]
+        return config
+
+    def training(
+        self,
+        model: PeftModel,
+        *,
+        steps: int,  # noqa: ARG002 - the base class's signature
+    ) -> Training:
+        """Returns training with N times the learning rate on A."""
+        from sweeper_adapters.masa_training import ControlTraining
+
+        return ControlTraining(model, experts=self.experts)
+
+    def _masa(self) -> MasaSpec:
+        return MasaSpec(
+            targets=self.targets,
+            rank=self.rank,
+            alpha=self.alpha,
+            experts=1,
+            group_size=self.group_size,
+            sharing=self.sharing,
+            dropout=self.dropout,
+        )
+
+    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
+        return self._masa()._size_problems(shape)
