@@ -26,6 +26,7 @@ from sweeper.replica import Job, ReplicaConfig
 from sweeper.search import StudySearch, run_tune, scheduler_for
 from sweeper.space import Point
 from sweeper.study import TRIAL_ID, enqueue_failed, is_retried, open_study
+from sweeper.tasks import demand_tasks
 from sweeper.tracking import SweepFolder
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
     demand_room(sweep.spec.resources, address)
     sweep.spec.model.check()
     sweep.spec.data.check()
+    demand_tasks(sweep.space, sweep.spec.data)
     return sweep.spec.data.fingerprint()
 
 
