@@ -10,12 +10,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import EngineFacts, Linear, MethodSpec, ModelShape
+from sweeper_adapters.methods._base import (
+    AnyMethodSpec,
+    EngineFacts,
+    Linear,
+    MethodSpec,
+    ModelShape,
+)
 from sweeper_adapters.methods.lora import LoraSpec
 from sweeper_adapters.methods.masa import MasaControlSpec, MasaSpec
 from sweeper_adapters.methods.mosa import MosaSpec
 
 __all__ = [
+    "AnyMethodSpec",
     "EngineFacts",
     "Linear",
     "LoraSpec",

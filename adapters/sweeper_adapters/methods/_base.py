@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sweeper_adapters.training import Training
 
-__all__ = ["EngineFacts", "Linear", "MethodSpec", "ModelShape"]
+__all__ = ["AnyMethodSpec", "EngineFacts", "Linear", "MethodSpec", "ModelShape"]
 
 SEVEN_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 FIVE_TARGETS = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
@@ -70,8 +70,8 @@ class EngineFacts:
     """Whether the workers train on GPUs."""
 
 
-class MethodSpec(BaseModel):
-    """What every method has: the layers it adapts, and what it makes of a model."""
+class AnyMethodSpec(BaseModel):
+    """What every method has: its size, what it needs, and what it makes of a model."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
@@ -81,13 +81,15 @@ class MethodSpec(BaseModel):
     """Paper and equation, table or section that the method comes from."""
     size_field: ClassVar[str] = "rank"
     """The field that a parameter budget turns; the number of parameters grows with it."""
+    adapts_layers: ClassVar[bool] = False
+    """Whether it puts adapters in the place of layers; else it leaves the layers alone."""
+    start_tolerance: ClassVar[float | None] = 0.0
+    """How far the outputs of a float32 model may be from the base's right after injection, relative
+    to the largest: 0 is to the bit, more is rounding. None where training starts elsewhere."""
     changes_base: ClassVar[bool] = False
     """Whether injecting or training it changes frozen weights, which then must be put back."""
     needs_task_ids: ClassVar[bool] = False
     """Whether it must know which task each example belongs to."""
-
-    targets: tuple[str, ...] = Field(default=SEVEN_TARGETS, min_length=1)
-    """Linear layers that get an adapter, by the last part of their module name."""
 
     @property
     def is_mergeable(self) -> bool:
@@ -101,7 +103,7 @@ class MethodSpec(BaseModel):
 
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
-        return [*self._target_problems(shape), *self._size_problems(shape)]
+        return list(self._size_problems(shape))
 
     def engine_problems(
         self,
@@ -129,6 +131,9 @@ class MethodSpec(BaseModel):
         """Returns the PEFT config of this method."""
         raise NotImplementedError
 
+    def prepare_base(self, model: PreTrainedModel) -> None:
+        """Makes of a base what the adapter is trained on; before it is injected, or loaded."""
+
     def inject(self, model: PreTrainedModel, *, seed: int) -> PeftModel:
         """Returns ``model`` with the adapter in it; only the adapter's parameters require grad.
 
@@ -138,6 +143,7 @@ class MethodSpec(BaseModel):
         import torch
         from peft import get_peft_model
 
+        self.prepare_base(model)
         torch.manual_seed(seed)
         return get_peft_model(model, self.peft_config())
 
@@ -156,6 +162,22 @@ class MethodSpec(BaseModel):
         from sweeper_adapters.training import Training
 
         return Training(model)
+
+    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
+        raise NotImplementedError
+
+
+class MethodSpec(AnyMethodSpec):
+    """What a method has that adapts linear layers."""
+
+    adapts_layers: ClassVar[bool] = True
+
+    targets: tuple[str, ...] = Field(default=SEVEN_TARGETS, min_length=1)
+    """Linear layers that get an adapter, by the last part of their module name."""
+
+    def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
+        """Returns (field, message) for all that keeps this method from being used on ``shape``."""
+        return [*self._target_problems(shape), *self._size_problems(shape)]
 
     def adapted(self, shape: ModelShape) -> list[Linear]:
         """Returns the linear layers of one decoder layer that get an adapter."""
@@ -177,9 +199,6 @@ class MethodSpec(BaseModel):
                 f"target {target!r} matches no linear layer of the model; "
                 f"it has {', '.join(known)}; {hint}",
             )
-
-    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        raise NotImplementedError
 
     def _rank_problems(
         self, shape: ModelShape, *, rank: int, field: str = "rank"
