@@ -13,17 +13,21 @@ from typing import TYPE_CHECKING
 from sweeper_adapters._register import TUNERS, register
 
 if TYPE_CHECKING:
+    from sweeper_adapters._lora_factors import LoraFactors, lora_factors
     from sweeper_adapters._tasks import set_task_ids
     from sweeper_adapters.masa import MasaConfig, MasaLinear, MasaModel
     from sweeper_adapters.mosa import MosaConfig, MosaLinear, MosaModel
 
 __all__ = [
+    "TUNERS",
+    "LoraFactors",
     "MasaConfig",
     "MasaLinear",
     "MasaModel",
     "MosaConfig",
     "MosaLinear",
     "MosaModel",
+    "lora_factors",
     "register",
     "set_task_ids",
 ]
@@ -32,7 +36,11 @@ _HOME = {
     f"{stem}{kind}": f"sweeper_adapters.{module}"
     for module, stem in TUNERS.values()
     for kind in ("Config", "Linear", "Model")
-} | {"set_task_ids": "sweeper_adapters._tasks"}
+} | {
+    "LoraFactors": "sweeper_adapters._lora_factors",
+    "lora_factors": "sweeper_adapters._lora_factors",
+    "set_task_ids": "sweeper_adapters._tasks",
+}
 
 
 def __getattr__(name: str) -> object:
