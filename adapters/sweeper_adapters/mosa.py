@@ -6,6 +6,7 @@ the same for all layers of one shape: it is computed when it is first needed, an
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,8 +29,8 @@ class MosaConfig(AdapterConfig):
     r: int | None = None
     """LoRA rank with the same number of parameters, K = r * (in + out); 32 when neither this nor
     num_groups is given, as in the paper."""
-    num_groups: int | None = None
-    """K, trained values of each layer, instead of r."""
+    num_groups: int | dict[str, int] | None = None
+    """K, trained values of each layer, instead of r; or K by the name of the layer, or its end."""
     grouping: Literal["brt", "row", "col", "skewed"] = "brt"
     """How weights are put in groups (appendix B.8); ``brt`` is the balanced random tessellation."""
     skew: float = 0.85
@@ -52,9 +53,9 @@ class MosaConfig(AdapterConfig):
             )
         if self.r is None and self.num_groups is None:
             self.r = 32
-        for name in ("r", "num_groups"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
+        by_name = self.num_groups if isinstance(self.num_groups, dict) else {}
+        for name, value in (("r", self.r), ("num_groups", self.num_groups), *by_name.items()):
+            if isinstance(value, int) and value < 1:
                 raise number_error("mosa", name, value, allowed="1 or more")
         if not 0 < self.skew < 1:
             raise number_error("mosa", "skew", self.skew, allowed="above 0 and below 1")
@@ -68,13 +69,37 @@ class MosaConfig(AdapterConfig):
                 f"{', '.join(_GROUPINGS)}; change grouping"
             )
 
+    def of_layer(self, name: str) -> MosaConfig:
+        """Returns the config of one layer: itself where all layers have the same.
+
+        Args:
+            name: of the layer in the model.
+
+        Raises:
+            ValueError: when num_groups is by name, and has none for this layer.
+        """
+        if not isinstance(self.num_groups, dict):
+            return self
+        for key, groups in self.num_groups.items():
+            if name == key or name.endswith(f".{key}"):
+                one = copy(self)
+                one.num_groups = groups
+                return one
+        raise ValueError(
+            f"mosa: num_groups has no number for the layer {name}; it names "
+            f"{', '.join(self.num_groups)}; add the layer, or exclude it"
+        )
+
     def tessellation(self, *, out_features: int, in_features: int) -> Tessellation:
         """Returns the tessellation of a weight matrix [out_features, in_features].
+
+        Not where num_groups is by name: see :meth:`of_layer`.
 
         Raises:
             ValueError: when it has more groups than the matrix has weights.
         """
         groups = self.num_groups
+        assert not isinstance(groups, dict)
         if groups is None:
             assert self.r is not None
             groups = self.r * (in_features + out_features)
@@ -235,3 +260,24 @@ class MosaModel(AdapterModel):
 
     def _new_layer(self, target: nn.Module) -> AdapterLinear:
         return MosaLinear(target, self._indices)
+
+    def _create_and_replace(
+        self,
+        peft_config: PeftConfig,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        parameter_name: str | None = None,
+    ) -> None:
+        assert isinstance(peft_config, MosaConfig)
+        super()._create_and_replace(
+            peft_config.of_layer(current_key),
+            adapter_name,
+            target,
+            target_name,
+            parent,
+            current_key,
+            parameter_name,
+        )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sweeper_adapters.methods._sizing import nearest
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -81,6 +83,8 @@ class AnyMethodSpec(BaseModel):
     """Paper and equation, table or section that the method comes from."""
     size_field: ClassVar[str] = "rank"
     """The field that a parameter budget turns; the number of parameters grows with it."""
+    size_fields: ClassVar[tuple[str, ...]] = ()
+    """Other fields that set the size in its place."""
     adapts_layers: ClassVar[bool] = False
     """Whether it puts adapters in the place of layers; else it leaves the layers alone."""
     start_tolerance: ClassVar[float | None] = 0.0
@@ -126,6 +130,31 @@ class AnyMethodSpec(BaseModel):
     def count(self, shape: ModelShape) -> int:
         """Returns the number of trainable parameters on a model of this shape, by formula."""
         raise NotImplementedError
+
+    def resized(self, shape: ModelShape, parameters: int) -> Self:
+        """Returns this method with the size that comes nearest to a number of parameters.
+
+        Of two sizes that are equally near it is the smaller one. A size that the model does not
+        allow (see :meth:`problems`) is not taken.
+
+        Args:
+            shape: of the model.
+            parameters: trainable parameters wished for.
+        """
+        return nearest(self.at_size, shape, parameters)
+
+    def sizes(self) -> Mapping[str, object]:
+        """Returns the field that sets the size, and its value."""
+        return {self.size_field: getattr(self, self.size_field)}
+
+    def at_size(self, size: int) -> Self | None:
+        """Returns this method with another size, or None where its field does not take it."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        fields |= dict.fromkeys(self.size_fields)
+        try:
+            return type(self).model_validate({**fields, self.size_field: size})
+        except ValidationError:
+            return None
 
     def peft_config(self) -> PeftConfig:
         """Returns the PEFT config of this method."""
