@@ -1,0 +1,75 @@
+"""The size of a method that comes nearest to a number of parameters."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from sweeper_adapters.methods._base import AnyMethodSpec, ModelShape
+
+__all__ = ["nearest"]
+
+Spec = TypeVar("Spec", bound="AnyMethodSpec")
+
+# No model is wide enough for a size above this.
+_LARGEST = 2**31 - 1
+
+
+def nearest(at: Callable[[int], Spec | None], shape: ModelShape, parameters: int) -> Spec:
+    """Returns a method in the size whose number of parameters is nearest to a wished one.
+
+    Of sizes that are equally near it is the smallest. It is a size that the model allows, where it
+    allows one.
+
+    Args:
+        at: gives the method in any size, None where the size is out of its field's range.
+        shape: of the model.
+        parameters: trainable parameters wished for.
+    """
+
+    def spec_at(size: int) -> Spec:
+        spec = at(size)
+        assert spec is not None
+        return spec
+
+    def count(size: int) -> int:
+        return spec_at(size).count(shape)
+
+    lowest = next(size for size in range(1, _LARGEST) if at(size) is not None)
+    smallest, largest = _allowed(at, shape, lowest=lowest)
+    size = min(_first(lambda size: count(size) >= parameters, smallest, largest), largest)
+    if size > smallest and parameters - count(size - 1) <= count(size) - parameters:
+        size -= 1
+    # Neighbouring sizes may come to the same number.
+    reached = count(size)
+    return spec_at(_first(lambda size: count(size) >= reached, smallest, largest))
+
+
+def _allowed(
+    at: Callable[[int], Spec | None], shape: ModelShape, *, lowest: int
+) -> tuple[int, int]:
+    """Returns the smallest and the largest size that the model allows."""
+
+    def problems(size: int) -> set[str]:
+        spec = at(size)
+        # Out of the field's range: an empty name is no field of any method.
+        return {""} if spec is None else {field for field, _ in spec.problems(shape)}
+
+    # A size may have to be above another field; what is wrong at every size stays wrong.
+    early = problems(lowest)
+    largest = _first(lambda size: bool(problems(size) - early), lowest, _LARGEST) - 1
+    smallest = _first(lambda size: not problems(size), lowest, largest)
+    return (smallest, largest) if smallest <= largest else (lowest, max(lowest, largest))
+
+
+def _first(test: Callable[[int], bool], lowest: int, highest: int) -> int:
+    """Returns the first number that passes a test, ``highest + 1`` where none does.
+
+    Args:
+        test: passed by all numbers above one that passes it.
+        lowest: the first number that is tried.
+        highest: the last one.
+    """
+    return lowest + bisect_left(range(lowest, highest + 1), True, key=test)
