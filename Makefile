@@ -6,7 +6,7 @@
 #   TORCH        what pip is asked for first, see below                torch
 #   SPACE        the search space of `make sweep`                      search_spaces/masa.yaml
 #   ARGS         more arguments for `sweeper run` and for the bench
-#   PYTEST_ARGS  more arguments for pytest
+#   PYTEST_ARGS  more arguments for pytest (make test, make conformance)
 #
 # TORCH: which build of torch comes (CPU or CUDA) is decided by where your pip looks for packages.
 # Left alone, pip takes the build of the pinned version that it ranks first; a CPU build that is
@@ -27,7 +27,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test check lint types imports bench-sweep clean
+.PHONY: help install sweep test check lint types imports conformance bench-sweep clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,9 @@ types: install ## mypy, strict on the packages
 
 imports: install ## import-linter: who may import whom
 	$(BIN)/lint-imports
+
+conformance: install ## PEFT's own tests of tuners on ours (downloads PEFT's sources once)
+	$(BIN)/python -m tests.conformance $(PYTEST_ARGS)
 
 bench-sweep: install ## warm pool against one fresh TorchTrainer a trial
 	$(BIN)/python benchmarks/sweep.py $(ARGS)

@@ -1,0 +1,131 @@
+"""Our configs in the form of PEFT's tables of test cases, and tiny models in the Hub's layout."""
+
+from pathlib import Path
+from typing import Any
+
+from sweeper_adapters import MasaConfig, MosaConfig
+
+# Config and settings for each variant of each tuner. PEFT's models have layers of 10 to 20, of 20
+# to 2, and embeddings, so sizes are small; its tests train with SGD and rates of up to 0.5, so
+# scales are.
+VARIANTS: list[tuple[str, type, dict[str, Any]]] = [
+    ("MASA", MasaConfig, {"r": 4, "alpha": 2}),
+    ("MASA both", MasaConfig, {"r": 2, "alpha": 1, "sharing": "both", "num_up_projections": 2}),
+    ("MASA router", MasaConfig, {"r": 2, "alpha": 2, "router": "softmax", "num_experts": 2}),
+    ("MoSA", MosaConfig, {"num_groups": 5}),
+    ("MoSA row", MosaConfig, {"num_groups": 5, "grouping": "row"}),
+    ("MoSA skewed", MosaConfig, {"num_groups": 3, "grouping": "skewed"}),
+]
+
+# What PEFT's tables ask of a LoRA on its MLP: one layer by name, by list, two, one saved whole, and
+# a Conv1D, as GPT-2 has them.
+_PLACES: list[tuple[str, str, dict[str, Any]]] = [
+    ("one", "MLP", {"target_modules": "lin0"}),
+    ("listed", "MLP", {"target_modules": ["lin0"]}),
+    ("two", "MLP", {"target_modules": ["lin0", "lin1"]}),
+    ("whole", "MLP", {"target_modules": ["lin0"], "modules_to_save": ["lin1"]}),
+    ("conv1d", "EmbConv1D", {"target_modules": ["conv1d"]}),
+]
+
+
+def reason_to_skip(test: str, config: type, settings: dict[str, Any]) -> str:
+    """Returns why one of PEFT's tests does not hold for one of our cases; empty where it does."""
+    has_router = settings.get("router") == "softmax"
+    is_two = settings.get("target_modules") == ["lin0", "lin1"]
+    if test == "test_only_params_are_updated" and has_router and is_two:
+        return "inputs of up to 89 saturate the router's softmax, whose gradient is then exactly 0"
+    return ""
+
+
+def custom_cases() -> list[tuple[str, str, type, dict[str, Any]]]:
+    """Returns (name, model, config class, settings) for PEFT's custom models."""
+    return [
+        (f"{variant} {place}", model, config, {**settings, **where})
+        for variant, config, settings in VARIANTS
+        for place, model, where in _PLACES
+    ]
+
+
+def active_cases() -> list[tuple[str, str, type, dict[str, Any], dict[str, Any]]]:
+    """Returns pairs of adapters, on the same layer and on two, that are active together."""
+    same, other = {"target_modules": ["lin0"]}, {"target_modules": ["lin1"]}
+    return [
+        (
+            f"{variant} {name}",
+            "ours",
+            config,
+            {**settings, **same, "init_weights": False},
+            {**settings, **second, "init_weights": False},
+        )
+        for variant, config, settings in VARIANTS
+        for name, second in (("same", same), ("different", other))
+    ]
+
+
+def decoder_cases() -> list[tuple[type, dict[str, Any]]]:
+    """Returns (config class, settings) for PEFT's decoder models; targets by the model's type."""
+    return [
+        (config, {"task_type": "CAUSAL_LM", "target_modules": None, **settings})
+        for _, config, settings in VARIANTS
+    ]
+
+
+def build_decoders(folder: Path) -> list[str]:
+    """Writes tiny decoders with a tokenizer, and returns their folders.
+
+    A LLaMA with grouped queries, a Qwen2 with biases, an OPT, and a GPT-2, whose layers are Conv1D.
+    The last one's folder does not carry its name, because PEFT's tests skip by it.
+    """
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import (
+        AutoModelForCausalLM,
+        GPT2Config,
+        LlamaConfig,
+        OPTConfig,
+        PreTrainedTokenizerFast,
+        Qwen2Config,
+    )
+
+    words = {word: number for number, word in enumerate(["<pad>", "<s>", "</s>", *"abcdefgh"])}
+    made = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=made, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
+    )
+    common: dict[str, Any] = {
+        "vocab_size": 64,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    }
+    decoder: dict[str, Any] = {
+        **common,
+        "hidden_size": 16,
+        "intermediate_size": 24,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
+    configs = {
+        "tiny-LlamaForCausalLM": LlamaConfig(**decoder),
+        "tiny-qwen2": Qwen2Config(**decoder),
+        "tiny-OPTForCausalLM": OPTConfig(
+            **common,
+            hidden_size=16,
+            word_embed_proj_dim=16,
+            ffn_dim=24,
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            max_position_embeddings=64,
+        ),
+        "tiny-Conv1D": GPT2Config(**common, n_embd=16, n_layer=3, n_head=4, n_positions=64),
+    }
+    paths = []
+    for name, config in configs.items():
+        torch.manual_seed(0)
+        path = folder / name
+        AutoModelForCausalLM.from_config(config).save_pretrained(path)
+        tokenizer.save_pretrained(path)
+        paths.append(str(path))
+    return paths
