@@ -17,25 +17,66 @@ from sweeper_adapters.methods._base import (
     MethodSpec,
     ModelShape,
 )
-from sweeper_adapters.methods.lora import LoraSpec
+from sweeper_adapters.methods.adalora import AdaloraSpec
+from sweeper_adapters.methods.bslora import BsloraSpec
+from sweeper_adapters.methods.hira import HiraSpec
+from sweeper_adapters.methods.hydralora import HydraLoraSpec
+from sweeper_adapters.methods.lora import DoraSpec, LoraSpec, PissaSpec
+from sweeper_adapters.methods.mae import MaeSpec
 from sweeper_adapters.methods.masa import MasaControlSpec, MasaSpec
+from sweeper_adapters.methods.moe import LoraMoeSpec, MoeLoraSpec
+from sweeper_adapters.methods.mora import MoraSpec
 from sweeper_adapters.methods.mosa import MosaSpec
+from sweeper_adapters.methods.mtl_lora import MtlLoraSpec
+from sweeper_adapters.methods.prompts import PromptTuningSpec, PTuningSpec
+from sweeper_adapters.methods.vblora import VbloraSpec
 
 __all__ = [
+    "AdaloraSpec",
     "AnyMethodSpec",
+    "BsloraSpec",
+    "DoraSpec",
     "EngineFacts",
+    "HiraSpec",
+    "HydraLoraSpec",
     "Linear",
+    "LoraMoeSpec",
     "LoraSpec",
+    "MaeSpec",
     "MasaControlSpec",
     "MasaSpec",
     "Method",
     "MethodSpec",
     "ModelShape",
+    "MoeLoraSpec",
+    "MoraSpec",
     "MosaSpec",
+    "MtlLoraSpec",
+    "PTuningSpec",
+    "PissaSpec",
+    "PromptTuningSpec",
+    "VbloraSpec",
 ]
 
 Method = Annotated[
-    LoraSpec | MasaSpec | MasaControlSpec | MosaSpec,
+    BsloraSpec
+    | LoraSpec
+    | MasaSpec
+    | MasaControlSpec
+    | MoraSpec
+    | MosaSpec
+    | MaeSpec
+    | HydraLoraSpec
+    | MoeLoraSpec
+    | LoraMoeSpec
+    | MtlLoraSpec
+    | DoraSpec
+    | PissaSpec
+    | HiraSpec
+    | VbloraSpec
+    | AdaloraSpec
+    | PromptTuningSpec
+    | PTuningSpec,
     Field(discriminator="name"),
 ]
 """Any method, told apart by ``name``."""
