@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from sweeper_adapters._lora_factors import LoraFactors, lora_factors
     from sweeper_adapters._tasks import set_task_ids
     from sweeper_adapters.masa import MasaConfig, MasaLinear, MasaModel
+    from sweeper_adapters.moe import MoeConfig, MoeLinear, MoeModel
     from sweeper_adapters.mosa import MosaConfig, MosaLinear, MosaModel
+    from sweeper_adapters.mtl_lora import MtlLoraConfig, MtlLoraLinear, MtlLoraModel
 
 __all__ = [
     "TUNERS",
@@ -24,9 +26,15 @@ __all__ = [
     "MasaConfig",
     "MasaLinear",
     "MasaModel",
+    "MoeConfig",
+    "MoeLinear",
+    "MoeModel",
     "MosaConfig",
     "MosaLinear",
     "MosaModel",
+    "MtlLoraConfig",
+    "MtlLoraLinear",
+    "MtlLoraModel",
     "lora_factors",
     "register",
     "set_task_ids",

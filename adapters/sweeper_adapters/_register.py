@@ -10,7 +10,12 @@ from importlib import import_module
 
 __all__ = ["TUNERS", "register"]
 
-TUNERS = {"MASA": ("masa", "Masa"), "MOSA": ("mosa", "Mosa")}
+TUNERS = {
+    "MASA": ("masa", "Masa"),
+    "MOELORA": ("moe", "Moe"),
+    "MOSA": ("mosa", "Mosa"),
+    "MTLLORA": ("mtl_lora", "MtlLora"),
+}
 """PEFT type of each tuner, its module here, and what the names of its classes begin with."""
 
 

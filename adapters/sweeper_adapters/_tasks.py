@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-__all__ = ["TaskIds", "set_task_ids"]
+from sweeper_adapters.training import Training
+
+__all__ = ["TaskIds", "TaskTraining", "set_task_ids"]
 
 
 class TaskIds:
@@ -53,3 +55,11 @@ def set_task_ids(model: nn.Module, task_ids: Tensor | None) -> None:
     holders = (getattr(module, "task_ids", None) for module in model.modules())
     for holder in {id(found): found for found in holders if isinstance(found, TaskIds)}.values():
         holder.set(task_ids)
+
+
+class TaskTraining(Training):
+    """Training of a method whose layers treat tasks apart."""
+
+    def set_task_ids(self, task_ids: Tensor) -> None:
+        """Tells the layers the task of each sample of the passes that follow, [B], int64."""
+        set_task_ids(self.model, task_ids)

@@ -105,6 +105,11 @@ class AnyMethodSpec(BaseModel):
         """Whether the trained adapter is exactly a LoRA of some rank."""
         return False
 
+    @property
+    def needs_task_ids(self) -> bool:
+        """Whether it must know which task each example belongs to."""
+        return False
+
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
         return list(self._size_problems(shape))
