@@ -92,8 +92,6 @@ class AnyMethodSpec(BaseModel):
     to the largest: 0 is to the bit, more is rounding. None where training starts elsewhere."""
     changes_base: ClassVar[bool] = False
     """Whether injecting or training it changes frozen weights, which then must be put back."""
-    needs_task_ids: ClassVar[bool] = False
-    """Whether it must know which task each example belongs to."""
 
     @property
     def is_mergeable(self) -> bool:
