@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import math
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from sweeper.parameters import parameters_of
 from sweeper.ranks import rank, workers
 from sweeper.spec import EngineSpec, TrainSpec
 
@@ -99,11 +101,13 @@ def ds_config(
         trainable: elements in all trained parameters; buckets need not be larger.
         is_cuda: whether the model lives on a GPU; only then offload pins memory.
     """
+    # The default buckets of 5e8 elements are allocated whole, for adapters of a few million.
+    # DeepSpeed wants an even number.
+    bucket = min(trainable + trainable % 2, MAX_BUCKET_ELEMENTS)
     zero: dict[str, Any] = {
         "stage": engine.zero_stage,
-        # The default buckets of 5e8 elements are allocated whole, for adapters of a few million.
-        "reduce_bucket_size": min(trainable, MAX_BUCKET_ELEMENTS),
-        "allgather_bucket_size": min(trainable, MAX_BUCKET_ELEMENTS),
+        "reduce_bucket_size": bucket,
+        "allgather_bucket_size": bucket,
     }
     if engine.offload == "cpu":
         place = {"device": "cpu", "pin_memory": is_cuda}
@@ -136,10 +140,7 @@ class EngineState:
 
 
 class Engine:
-    """DeepSpeed around a model with an adapter, for one trial.
-
-    It is the :class:`~sweeper_adapters.training.Parameters` that the hooks of a method are given.
-    """
+    """DeepSpeed around a model with an adapter, for one trial."""
 
     def __init__(
         self, training: Training, train: TrainSpec, spec: EngineSpec, *, task_ids: Sequence[int]
@@ -160,6 +161,7 @@ class Engine:
         self._is_plain = spec.zero_stage == 0 and spec.precision == "fp32"
         self._training = training
         self._weight_decay = train.weight_decay
+        self._max_grad_norm = train.max_grad_norm
         self._model = model = training.model
         self._trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.trainable = sum(parameter.numel() for parameter in self._trained.values())
@@ -173,10 +175,21 @@ class Engine:
         # DeepSpeed insists on it, as the number of the GPU. Launchers and Ray Train set it.
         os.environ.setdefault("LOCAL_RANK", str(device.index or 0))
         config = ds_config(train, spec, trainable=self.trainable, is_cuda=device.type == "cuda")
+        if training.takes_clipped_gradients:
+            config["gradient_clipping"] = 0.0
         self._engine: Any = self._deepspeed.initialize(
             model=model, optimizer=optimizer, config=config
         )[0]
         self._engine.train()
+        if spec.zero_stage == 0 and not self._is_plain:
+            # To have its state allocated DeepSpeed 0.19.8 lets AdamW take a step with zero
+            # gradients, which counts as one and decays the float32 copies.
+            self._engine.optimizer.optimizer.state.clear()
+            self._engine.optimizer.refresh_fp32_params()
+        self.parameters = parameters_of(
+            self._engine.optimizer, zero_stage=spec.zero_stage, precision=spec.precision
+        )
+        """Access to trained parameters and their gradients, as the hooks of a method have it."""
 
     def __call__(
         self, *, domains: torch.Tensor, logits_to_keep: torch.Tensor, **inputs: torch.Tensor
@@ -204,7 +217,8 @@ class Engine:
             is_last: whether :meth:`step` follows.
         """
         # DeepSpeed averages over the workers; the sum over micro-batches it leaves alone if asked.
-        self._engine.backward(loss * workers(), scale_wrt_gas=False)
+        factor = workers() * self._loss_scale()
+        self._engine.backward(loss * factor, scale_wrt_gas=False)
         if not is_last:
             self._engine.step()
 
@@ -213,52 +227,47 @@ class Engine:
 
         With fp16 a step whose gradients overflow updates nothing, and its norm may be infinite.
         """
-        self._training.before_step(self)
+        norm = self._clip() if self._training.takes_clipped_gradients else None
+        if norm is None or math.isfinite(norm):
+            self._training.before_step(self.parameters)
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate * group["learning_rate_factor"]
-        norm = self._plain_norm() if self._is_plain else None
+        if norm is None and self._is_plain:
+            norm = self._norm(p.grad for p in self._trained.values() if p.grad is not None)
+        scale = self._loss_scale()
         self._engine.step()
         if self._engine.was_step_applied():
             self._training.after_step(
-                self, learning_rate=learning_rate, weight_decay=self._weight_decay
+                self.parameters, learning_rate=learning_rate, weight_decay=self._weight_decay
             )
-        return float(self._engine.get_global_grad_norm() if norm is None else norm)
+        return float(self._engine.get_global_grad_norm()) / scale if norm is None else norm
 
-    def _plain_norm(self) -> float:
-        """Returns the norm where DeepSpeed leaves all to torch's optimizer, and keeps none."""
+    def _clip(self) -> float:
+        """Clips the gradients here and not in DeepSpeed's step; returns their norm before."""
+        access = self.parameters
+        norm = self._norm(access.gradient(p) for p in self._trained.values())
+        # As torch.nn.utils.clip_grad_norm_ has it.
+        factor = self._max_grad_norm / (norm + 1e-6)
+        if 0 < factor < 1:
+            for parameter in self._trained.values():
+                access.set_gradient(parameter, access.gradient(parameter) * factor)
+        return norm
+
+    @staticmethod
+    def _norm(gradients: Iterable[torch.Tensor]) -> float:
         import torch
 
-        gradients = [p.grad for p in self._trained.values() if p.grad is not None]
         return float(torch.nn.utils.get_total_norm(gradients))
 
-    def gradient(self, parameter: torch.nn.Parameter) -> torch.Tensor:
-        """Returns the gradient of the global batch, before clipping, in float32."""
-        if self._is_plain:
-            assert parameter.grad is not None
-            return parameter.grad
-        gradient: torch.Tensor = self._deepspeed.utils.safe_get_full_grad(parameter)
-        return gradient
+    def _loss_scale(self) -> float:
+        """Returns the part of fp16's loss scale that DeepSpeed leaves to its caller.
 
-    def set_gradient(self, parameter: torch.nn.Parameter, gradient: torch.Tensor) -> None:
-        """Replaces it, for the step that follows."""
-        if self._is_plain:
-            parameter.grad = gradient
-            return
-        self._deepspeed.utils.safe_set_full_grad(parameter, gradient)
-
-    def value(self, parameter: torch.nn.Parameter) -> torch.Tensor:
-        """Returns the value that the optimiser steps from, in float32."""
-        if self._is_plain:
-            return parameter.detach()
-        value: torch.Tensor = self._deepspeed.utils.safe_get_full_fp32_param(parameter)
-        return value
-
-    def set_value(self, parameter: torch.nn.Parameter, value: torch.Tensor) -> None:
-        """Replaces it, and the value that the model computes with."""
-        if not self._is_plain:
-            self._deepspeed.utils.safe_set_full_fp32_param(parameter, value)
-        if self._stage < 3:
-            parameter.data.copy_(value)
+        Where ZeRO is off, DeepSpeed 0.19.8 divides the gradients by the scale, but multiplies the
+        loss by nothing, and tells the norm as it is before the division.
+        """
+        if self._stage > 0 or self._is_plain:
+            return 1.0
+        return float(self._engine.optimizer.loss_scale)
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -35,14 +35,22 @@ class ParameterGroup:
 class Parameters(Protocol):
     """Trained parameters and their gradients, whole and in float32, wherever an engine has them.
 
-    All workers must call each method together and with the same values.
+    All workers must call each method together, for the same parameters in the same order, and with
+    the same values. What is returned is a copy.
     """
 
     def gradient(self, parameter: nn.Parameter) -> Tensor:
-        """Returns the gradient of the global batch, before clipping."""
+        """Returns the gradient of the global batch's loss, zero where there was none.
+
+        Only until the optimiser has stepped. In fp16 it may be infinite; such a step is not
+        applied.
+        """
 
     def set_gradient(self, parameter: nn.Parameter, gradient: Tensor) -> None:
-        """Replaces it, for the step that follows."""
+        """Replaces it, for the step that follows.
+
+        With a 16-bit base it is rounded to 16 bit, in which the engine keeps gradients.
+        """
 
     def value(self, parameter: nn.Parameter) -> Tensor:
         """Returns the value that the optimiser steps from."""
@@ -53,6 +61,10 @@ class Parameters(Protocol):
 
 class Training:
     """The hooks of a method, one object for each trial and worker; here they do nothing."""
+
+    takes_clipped_gradients = False
+    """Whether :meth:`before_step` comes after the clipping of gradients and not, as usual, before.
+    For a method that changes their size: what it sets is then stepped with as it is."""
 
     def __init__(self, model: PeftModel) -> None:
         self.model = model
@@ -83,7 +95,10 @@ class Training:
         return None
 
     def before_step(self, parameters: Parameters) -> None:
-        """May change gradients before they are clipped and the optimiser steps."""
+        """May change gradients before they are clipped and the optimiser steps.
+
+        Not called where gradients are clipped first, and are not finite.
+        """
 
     def after_step(
         self, parameters: Parameters, *, learning_rate: float, weight_decay: float
