@@ -12,10 +12,12 @@ import torch
 from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer, check_adapters_to_merge
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+from peft.utils.error import NoMatchingPeftModuleError
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from sweeper_adapters._sharing import followers
+from sweeper_adapters._targets import linear_names, what_there_is
 
 __all__ = ["AdapterConfig", "AdapterLinear", "AdapterModel", "number_error"]
 
@@ -75,6 +77,7 @@ class AdapterLinear(nn.Module, BaseTunerLayer):
         self.base_layer = base_layer
         self.merged_adapters = []
         self._disable_adapters = False
+        self._to_be_loaded: set[str] = set()
         self._weight_before_merge: Tensor | None = None
         frozen = self.get_base_layer()
         # GPT-2's Conv1D is a linear layer whose weight is [I, O].
@@ -82,6 +85,25 @@ class AdapterLinear(nn.Module, BaseTunerLayer):
         names = ("nx", "nf") if self.is_transposed else ("in_features", "out_features")
         self.in_features: int = getattr(frozen, names[0])
         self.out_features: int = getattr(frozen, names[1])
+
+    def _move_adapter_to_device_of_base_layer(
+        self, adapter_name: str, device: torch.device | None = None
+    ) -> None:
+        """Moves an adapter to the device of the frozen layer, and a new one to its dtype.
+
+        PEFT calls it again when it has loaded an adapter with ``low_cpu_mem_usage``, and would then
+        round values of float32 to the 16 bit of the base.
+        """
+        sides = [getattr(self, side) for side in self.adapter_layer_names]
+        inside = [side[adapter_name] for side in sides if adapter_name in side]
+        if adapter_name in self._to_be_loaded:
+            self._to_be_loaded.discard(adapter_name)
+            for module in inside:
+                module.to(device or self.weight.device)
+            return
+        if any(p.is_meta for module in inside for p in module.parameters()):
+            self._to_be_loaded.add(adapter_name)
+        super()._move_adapter_to_device_of_base_layer(adapter_name, device)
 
     @abstractmethod
     def update_layer(self, adapter_name: str, config: AdapterConfig) -> None:
@@ -207,12 +229,21 @@ class AdapterModel(BaseTuner):
 
         Sharing is done here and not in PEFT's hook after injection, because ``add_adapter`` calls
         this method alone.
+
+        Raises:
+            ValueError: no layer is a target; the message has the names that are near.
         """
-        super().inject_adapter(
-            model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict
-        )
         config = self.peft_config[adapter_name]
         assert isinstance(config, AdapterConfig)
+        try:
+            super().inject_adapter(
+                model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict
+            )
+        except NoMatchingPeftModuleError as error:
+            named = config.target_modules or ()
+            targets = [named] if isinstance(named, str) else sorted(named)
+            names = what_there_is(targets, linear_names(model))
+            raise NoMatchingPeftModuleError(f"{error} Of the model: {names}") from error
         leaders: dict[tuple[str, Hashable], nn.Module] = {}
         for name, layer in model.named_modules():
             if not (isinstance(layer, AdapterLinear) and layer.holds(adapter_name)):

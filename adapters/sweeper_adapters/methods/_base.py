@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sweeper_adapters._targets import demand_targets, what_there_is
 from sweeper_adapters.methods._sizing import nearest
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class AnyMethodSpec(BaseModel):
     start_tolerance: ClassVar[float | None] = 0.0
     """How far the outputs of a float32 model may be from the base's right after injection, relative
     to the largest: 0 is to the bit, more is rounding. None where training starts elsewhere."""
+    start_depends_on_seed: ClassVar[bool] = True
+    """Whether two seeds give two adapters; false where the initial values are constants."""
     changes_base: ClassVar[bool] = False
     """Whether injecting or training it changes frozen weights, which then must be put back."""
 
@@ -211,6 +213,18 @@ class MethodSpec(AnyMethodSpec):
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
         return [*self._target_problems(shape), *self._size_problems(shape)]
 
+    def inject(self, model: PreTrainedModel, *, seed: int) -> PeftModel:
+        """Returns ``model`` with the adapter in it; only the adapter's parameters require grad.
+
+        Seeds torch's global generator, so that the initial values depend on ``seed`` alone.
+        The adapter's parameters are float32 also on a 16-bit base, as PEFT does by default.
+
+        Raises:
+            ValueError: a target matches no layer; the message has the names that are near.
+        """
+        demand_targets(model, self.targets)
+        return super().inject(model, seed=seed)
+
     def adapted(self, shape: ModelShape) -> list[Linear]:
         """Returns the linear layers of one decoder layer that get an adapter."""
         return [
@@ -224,12 +238,10 @@ class MethodSpec(AnyMethodSpec):
         for target in self.targets:
             if any(linear.is_named(target) for linear in shape.linears):
                 continue
-            near = get_close_matches(target, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "take names from this list"
             yield (
                 "targets",
                 f"target {target!r} matches no linear layer of the model; "
-                f"it has {', '.join(known)}; {hint}",
+                f"{what_there_is([target], known)}",
             )
 
     def _rank_problems(

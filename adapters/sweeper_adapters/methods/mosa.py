@@ -19,6 +19,7 @@ class MosaSpec(MethodSpec):
     """MoSA: each weight gets the value of its group, ``y = (W0 + lambda[groups]) x``."""
 
     source: ClassVar[str] = "MoSA, Eq. 2 and appendix B.8"
+    start_depends_on_seed: ClassVar[bool] = False
     size_fields: ClassVar[tuple[str, ...]] = ("groups",)
 
     name: Literal["mosa"] = "mosa"
