@@ -113,8 +113,8 @@ def apply_override(document: Document, override: str) -> Document:
     """Returns ``document`` with one ``--set path=value`` applied; the value is read as YAML.
 
     ``methods`` is addressed by the method's name (``methods.masa.rank=4``) or position
-    (``methods.0.rank=4``). An override wins over the baselines too: they lose their own value of
-    that field.
+    (``methods.0.rank=4``), ``trials`` by the trial's. An override wins over the baselines too: they
+    lose their own value of that field.
 
     Raises:
         SpecError: there is no ``=``, or the path is empty.
@@ -125,9 +125,9 @@ def apply_override(document: Document, override: str) -> Document:
         message = f"got {override!r}; write path=value, for example --set search.trials=4"
         raise SpecError("--set", [Problem("", message)])
     value = parse_yaml(value_text, source=f"--set {path_text.strip()}")
-    methods = document.get("methods")
-    if keys[0] == "methods" and len(keys) > 1 and isinstance(methods, list):
-        keys = ("methods", _method_position(methods, keys[1]), *keys[2:])
+    entries = document.get(keys[0]) if keys[0] in {"methods", "trials"} else None
+    if len(keys) > 1 and isinstance(entries, list):
+        keys = (keys[0], _position(entries, keys[1], section=keys[0]), *keys[2:])
     changed = set_path(_without_baseline_value(document, keys), keys, value)
     assert isinstance(changed, dict)
     return changed
@@ -153,15 +153,16 @@ def _without_baseline_value(document: Document, keys: tuple[str, ...]) -> Docume
     return {**document, "baselines": kept}
 
 
-def _method_position(methods: list[Json], key: str) -> str:
-    names = [method.get("name") if isinstance(method, dict) else None for method in methods]
+def _position(entries: list[Json], key: str, *, section: str) -> str:
+    names = [entry.get("name") if isinstance(entry, dict) else None for entry in entries]
     if key in names:
         return str(names.index(key))
-    if key.isdigit() and int(key) < len(methods):
+    if key.isdigit() and int(key) < len(entries):
         return key
     known = [name for name in names if isinstance(name, str)]
-    message = f"no method {key!r} in this space; it has {', '.join(known)}{nearest(key, known)}"
-    raise SpecError("--set", [Problem(f"methods.{key}", message)])
+    what = section.removesuffix("s")
+    message = f"no {what} {key!r} in this space; it has {', '.join(known)}{nearest(key, known)}"
+    raise SpecError("--set", [Problem(f"{section}.{key}", message)])
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -230,7 +230,7 @@ class Driver:
         """
         trial = self.sweep.space.trial(point)
         trial_id = trial.identity(data_fingerprint=self.data_fingerprint)
-        space = self.sweep.space.method(trial.method.name)
+        space = self.sweep.space.method(str(point["method"]))
         fixed = len(self.sweep.space.fixed_points(self.sweep.spec.search.trials))
         folder = self.folder.add_trial(
             trial_id,

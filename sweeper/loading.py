@@ -10,24 +10,24 @@ from pydantic import Field, ValidationError
 
 from sweeper._base import Spec
 from sweeper.data import DataSpec
-from sweeper.distributions import DISTRIBUTIONS, Distribution, Scalar
 from sweeper.documents import Document, apply_override, merge, nearest, read_yaml
 from sweeper.errors import Problem, SpecError
 from sweeper.models import ModelSpec
 from sweeper.problems import problems_of
-from sweeper.space import Axis, Json, MethodSpace, Point, Space, get_path
-from sweeper.spec import (
-    EngineSpec,
-    ObjectiveSpec,
-    ResourcesSpec,
-    SearchSpec,
-    TrialSpec,
-)
+from sweeper.sections import SPACE_KEYS, space_of
+from sweeper.space import Space, get_path
+from sweeper.spec import EngineSpec, ObjectiveSpec, ResourcesSpec, SearchSpec
 
-__all__ = ["Sweep", "SweepSpec", "build_sweep", "load_sweep", "resolve_document"]
+__all__ = [
+    "Sweep",
+    "SweepSpec",
+    "build_sweep",
+    "load_sweep",
+    "resolve_document",
+    "runnable",
+]
 
 PROFILES = "profiles"
-COMPARED_ALIKE = ("max_length", "evaluations", "eval_examples")
 
 
 class SweepSpec(Spec):
@@ -61,9 +61,6 @@ class Sweep:
     space: Space
     document: Document
     """The resolved document: :func:`build_sweep` makes the same sweep of it."""
-
-
-SPACE_KEYS = ("methods", "train", "baselines")
 
 
 def load_sweep(path: Path, *, profile: str | None = None, overrides: Sequence[str] = ()) -> Sweep:
@@ -123,22 +120,61 @@ def build_sweep(document: Document, *, source: str) -> Sweep:
     """
     problems: list[Problem] = []
     spec: SweepSpec | None = None
-    header = {key: value for key, value in document.items() if key not in SPACE_KEYS}
+    header = _header(document)
     try:
         spec = SweepSpec.model_validate(header)
     except ValidationError as error:
         problems += [_with_space_keys(problem, header) for problem in problems_of(error, SweepSpec)]
-    methods, found = _method_spaces(document)
-    problems += found
-    space = Space(tuple(methods))
-    problems += _check_corners(space, known_bad={problem.path for problem in problems})
-    baselines, found = _baselines(document.get("baselines"), space)
+    space, found = space_of(document)
     problems += found
     if spec is not None and not problems:
-        problems += _against_model(space, spec)
+        problems += _against_model(space)
     if problems or spec is None:
         raise SpecError(source, _distinct(problems))
-    return Sweep(spec, Space(tuple(methods), tuple(baselines)), document)
+    return Sweep(spec, space, document)
+
+
+def _header(document: Document) -> Document:
+    """Returns what is not the space; a list of trials is run whole and without early stopping."""
+    header = {key: value for key, value in document.items() if key not in SPACE_KEYS}
+    trials, search = document.get("trials"), header.get("search", {})
+    if isinstance(trials, list) and isinstance(search, dict):
+        header["search"] = {"trials": max(1, len(trials)), "asha": None, **search}
+    return header
+
+
+def runnable(sweep: Sweep) -> tuple[Sweep, tuple[str, ...]]:
+    """Returns what of a sweep the profile's model can run, and the listed trials left out.
+
+    Left out are trials that are counted on another architecture, and those that another trial of
+    the list repeats.
+
+    Raises:
+        SpecError: nothing is left.
+    """
+    model = sweep.spec.model
+    kept: dict[str, str] = {}
+    for method in sweep.space.methods:
+        trial = sweep.space.trial({"method": method.name}) if method.listed else None
+        if trial is not None and trial.model == model:
+            kept.setdefault(trial.identity(), method.name)
+    entries = sweep.document.get("trials")
+    if not isinstance(entries, list):
+        return sweep, ()
+    names = [method.name for method in sweep.space.methods]
+    if not kept:
+        architectures = sorted({str(get_path(entry, ("architecture",))) for entry in entries})
+        message = (
+            f"none of the {len(names)} trials is on the model of profile {sweep.spec.profile}; "
+            f"they are on {', '.join(architectures)}; take a profile of one of these"
+        )
+        raise SpecError("trials", [Problem("", message)])
+    left_out = tuple(name for name in names if name not in kept.values())
+    if not left_out:
+        return sweep, ()
+    entries = [entry for entry in entries if get_path(entry, ("name",)) in kept.values()]
+    document = {**sweep.document, "trials": entries}
+    return build_sweep(document, source="the trials that can be run"), left_out
 
 
 def _with_space_keys(problem: Problem, header: Document) -> Problem:
@@ -149,171 +185,21 @@ def _with_space_keys(problem: Problem, header: Document) -> Problem:
     return Problem(problem.path, text + nearest(problem.path, known))
 
 
-def _method_spaces(document: Document) -> tuple[list[MethodSpace], list[Problem]]:
-    entries = document.get("methods")
-    if not isinstance(entries, list) or not entries:
-        message = f"got {entries!r}; give a list of methods, each with its 'name'"
-        return [], [Problem("methods", message)]
-    spaces: list[MethodSpace] = []
-    problems: list[Problem] = []
-    for position, entry in enumerate(entries):
-        name = entry.get("name") if isinstance(entry, dict) else None
-        if not isinstance(name, str):
-            problems.append(
-                Problem(f"methods.{position}.name", "is missing; give the method's name")
-            )
-        elif any(space.name == name for space in spaces):
-            message = f"{name!r} stands twice; give its alternatives as choices of one entry"
-            problems.append(Problem(f"methods.{position}.name", message))
-        else:
-            space, found = _method_space(document, entry, name)
-            spaces.append(space)
-            problems += found
-    return spaces, problems
-
-
-def _method_space(document: Document, entry: Json, name: str) -> tuple[MethodSpace, list[Problem]]:
-    resources = document.get("resources")
-    workers = resources.get("workers", 1) if isinstance(resources, dict) else 1
-    tree: Document = {"method": entry, "train": document.get("train", {}), "workers": workers}
-    tree |= {key: document[key] for key in ("model", "data", "engine") if key in document}
-    axes: list[Axis] = []
-    problems: list[Problem] = []
-    for path, value in _distributions(tree):
-        label = ".".join([name if path[0] == "method" else path[0], *path[1:]])
-        distribution, found = _distribution(value, _file_path(path, name))
-        problems += found
-        if path[0] == "train" and path[-1] in COMPARED_ALIKE:
-            message = "is searched; trials are compared, so it must be one value for all of them"
-            problems.append(Problem(_file_path(path, name), message))
-        if distribution is not None:
-            axes.append(Axis(label, path, distribution))
-            tree = _without(tree, path)
-    return MethodSpace(name, tree, tuple(axes)), problems
-
-
-def _distributions(tree: Document) -> list[tuple[tuple[str, ...], dict[str, Json]]]:
-    found: list[tuple[tuple[str, ...], dict[str, Json]]] = []
-    for section in ("method", "train"):
-        branch = tree.get(section)
-        for key, value in branch.items() if isinstance(branch, dict) else ():
-            if isinstance(value, dict) and any(kind in value for kind in DISTRIBUTIONS):
-                found.append(((section, key), value))
-    return found
-
-
-def _distribution(value: dict[str, Json], path: str) -> tuple[Distribution | None, list[Problem]]:
-    kinds = [kind for kind in DISTRIBUTIONS if kind in value]
-    if len(kinds) > 1:
-        return None, [Problem(path, f"is {' and '.join(kinds)} at once; give one of them")]
-    model = DISTRIBUTIONS[kinds[0]]
-    try:
-        distribution = model.model_validate(value)
-    except ValidationError as error:
-        return None, problems_of(error, model, under=path)
-    quoted = [v for v in distribution.candidates() if isinstance(v, str) and _is_number(v)]
-    if quoted:
-        return None, [Problem(path, f"{quoted[0]!r} is a text; write the number without quotes")]
-    return distribution, []
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _without(tree: Document, path: tuple[str, str] | tuple[str, ...]) -> Document:
-    branch = tree[path[0]]
-    assert isinstance(branch, dict)
-    return {**tree, path[0]: {key: value for key, value in branch.items() if key != path[1]}}
-
-
-def _file_path(path: tuple[int | str, ...], method: str) -> str:
-    """Returns where a field of a trial stands in the search-space file."""
-    keys = [str(key) for key in path]
-    return ".".join([*(("methods", method) if keys[0] == "method" else (keys[0],)), *keys[1:]])
-
-
-def _check_corners(space: Space, *, known_bad: set[str]) -> list[Problem]:
-    problems: list[Problem] = []
-    for _, point in space.corners():
-        try:
-            space.trial(point)
-        except ValidationError as error:
-            method = str(point["method"])
-            for problem in problems_of(error, TrialSpec):
-                path = _file_path(tuple(problem.path.split(".")), method)
-                section = path.split(".")[0]
-                # The header has already reported these, and an axis that could not be read is
-                # missing.
-                if section in {"model", "data", "engine", "workers"} or path in known_bad:
-                    continue
-                problems.append(Problem(path, problem.message))
-    return problems
-
-
-def _baselines(entries: Json, space: Space) -> tuple[list[Point], list[Problem]]:
-    if entries is None:
-        return [], []
-    if not isinstance(entries, list):
-        return [], [Problem("baselines", f"got {entries!r}; give a list of trials")]
-    points: list[Point] = []
-    problems: list[Problem] = []
-    for position, entry in enumerate(entries):
-        point, found = _baseline(entry, space, under=f"baselines.{position}")
-        points.append(point)
-        problems += found
-    return points, problems
-
-
-def _baseline(entry: Json, space: Space, *, under: str) -> tuple[Point, list[Problem]]:
-    names = [method.name for method in space.methods]
-    name = get_path(entry, ("method", "name")) or (names[0] if len(names) == 1 else None)
-    if name not in names:
-        message = f"unknown value {name!r}; allowed: {', '.join(names)}{nearest(str(name), names)}"
-        return {}, [Problem(f"{under}.method.name", message)]
-    method = space.method(str(name))
-    point: Point = {"method": method.name}
-    problems: list[Problem] = []
-    for path, value in _leaves(entry):
-        if path == ("method", "name"):
-            continue
-        axis = next((axis for axis in method.axes if axis.path == path), None)
-        where = ".".join((under, *path))
-        if axis is None:
-            known = [".".join(axis.path) for axis in method.axes]
-            message = f"is not searched for {name}; searched: {', '.join(known)}"
-            problems.append(Problem(where, message + nearest(".".join(path), known)))
-        elif not isinstance(value, Scalar) or not axis.distribution.contains(value):
-            space_text = axis.distribution.model_dump(mode="json", by_alias=True)
-            message = f"got {value!r}, which {space_text} does not hold"
-            problems.append(Problem(where, message + "; widen the space or change the baseline"))
-        else:
-            point[axis.name] = value
-    return point, problems
-
-
-def _leaves(tree: Json, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], Json]]:
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from _leaves(value, (*path, key))
-    else:
-        yield path, tree
-
-
-def _against_model(space: Space, spec: SweepSpec) -> list[Problem]:
+def _against_model(space: Space) -> list[Problem]:
     """Returns what does not fit the model, like sharing over more layers than it has."""
-    shape = spec.model.shape()
     problems: list[Problem] = []
     for _, point in space.corners():
-        trial = space.trial(point)
+        trial, place = space.trial(point), space.method(str(point["method"])).path
+        shape = trial.model.shape()
         problems += [
-            Problem(f"methods.{trial.method.name}.{field}", message)
+            Problem(".".join((*place, field)), message)
             for field, message in trial.method.problems(shape)
         ]
+        if space.budget is not None:
+            problems += [
+                Problem(f"budget.{field}", message)
+                for field, message in space.budget.problems(trial.method, shape)
+            ]
     return problems
 
 

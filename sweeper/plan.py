@@ -5,15 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sweeper.budget import Fit
 from sweeper.errors import BadInputError
 from sweeper.loading import Sweep
-from sweeper.space import MethodSpace, Point
+from sweeper.space import MethodSpace
 from sweeper.spec import EngineSpec, TrialSpec
 from sweeper.study import preview
 
-__all__ = ["Memory", "Plan", "PlannedTrial", "params_of", "plan_of"]
+__all__ = ["DrawnTrial", "Memory", "Plan", "PlannedTrial", "draw_all", "params_of", "plan_of"]
 
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+
+
+@dataclass(frozen=True)
+class DrawnTrial:
+    """One trial that a sweep would run."""
+
+    number: int
+    """Place in the order of suggestion, from 0."""
+    origin: str
+    """``baseline``, ``grid``, ``random``, or ``search``: stands in for a point that depends on
+    results."""
+    spec: TrialSpec
+    """What would be trained."""
+    space: MethodSpace
+    """The part of the space that it is from."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +39,7 @@ class PlannedTrial:
     id: str
     number: int
     origin: str
-    """``baseline``, ``grid``, ``random``, or ``search``: stands in for a point that depends on
-    results."""
+    """As in :class:`DrawnTrial`."""
     method: str
     params: dict[str, Any]
     """The method's fields, and the searched fields of training."""
@@ -32,6 +47,29 @@ class PlannedTrial:
     """Trainable parameters."""
     percent: float
     """100 * trainable / (base + trainable), as the papers count."""
+    fit: Fit | None
+    """How it meets the budget; None where there is none."""
+
+    def document(self) -> dict[str, Any]:
+        """Returns the trial as plain JSON."""
+        document = {
+            "id": self.id,
+            "number": self.number,
+            "origin": self.origin,
+            "method": self.method,
+            "params": self.params,
+            "trainable": self.trainable,
+            "percent": self.percent,
+            "budget": None,
+        }
+        if self.fit is not None:
+            document["budget"] = {
+                "parameters": self.fit.parameters,
+                "size": dict(self.fit.sizes),
+                "miss": self.fit.miss,
+                "miss_percent": self.fit.miss_percent,
+            }
+        return document
 
 
 @dataclass(frozen=True)
@@ -61,7 +99,7 @@ class Plan:
 
     def document(self) -> dict[str, Any]:
         """Returns the plan as one JSON document."""
-        spec = self.sweep.spec
+        spec, budget = self.sweep.spec, self.sweep.space.budget
         return {
             "space": spec.name,
             "profile": spec.profile,
@@ -74,18 +112,8 @@ class Plan:
                 "activations_estimate_bytes": self.memory.activations_bytes,
             },
             "missing": self.missing or None,
-            "trials": [
-                {
-                    "id": trial.id,
-                    "number": trial.number,
-                    "origin": trial.origin,
-                    "method": trial.method,
-                    "params": trial.params,
-                    "trainable": trial.trainable,
-                    "percent": trial.percent,
-                }
-                for trial in self.trials
-            ],
+            "budget": None if budget is None else budget.model_dump(mode="json"),
+            "trials": [trial.document() for trial in self.trials],
         }
 
 
@@ -98,55 +126,61 @@ def plan_of(sweep: Sweep) -> Plan:
         fingerprint = sweep.spec.data.fingerprint()
     except BadInputError as error:
         missing = str(error)
-    points = preview(sweep.space, sweep.spec.search)
-    origins = _origins(sweep, [certain for _, certain in points])
-    trials = tuple(
-        _planned(sweep, point, number=number, origin=origin, data_fingerprint=fingerprint)
-        for number, ((point, _), origin) in enumerate(zip(points, origins, strict=True))
-    )
-    largest = max((trial.trainable for trial in trials), default=0)
-    specs = [sweep.space.trial(point) for point, _ in points]
-    return Plan(sweep, trials, _memory(specs[0], largest), missing)
+    drawn = draw_all(sweep)
+    trials = tuple(_planned(sweep, trial, data_fingerprint=fingerprint) for trial in drawn)
+    largest = max(trial.trainable for trial in trials)
+    widest = max((trial.spec for trial in drawn), key=lambda x: x.model.shape().total_parameters)
+    return Plan(sweep, trials, _memory(widest, largest), missing)
 
 
-def _origins(sweep: Sweep, certain: list[bool]) -> list[str]:
-    baselines = len(sweep.space.baselines)
-    has_grid = bool(sweep.space.cells())
-    return [
-        "baseline"
-        if number < baselines
-        else "grid"
-        if has_grid
-        else "random"
-        if is_certain
-        else "search"
-        for number, is_certain in enumerate(certain)
-    ]
+def draw_all(sweep: Sweep) -> tuple[DrawnTrial, ...]:
+    """Returns the trials that a sweep begins with, and for those that depend on results examples.
+
+    They are what :func:`sweeper.study.preview` draws, each in the budget's size.
+    """
+    found = []
+    for number, (point, is_certain) in enumerate(preview(sweep.space, sweep.spec.search)):
+        if number < len(sweep.space.baselines):
+            origin = "baseline"
+        elif sweep.space.cells():
+            origin = "grid"
+        else:
+            origin = "random" if is_certain else "search"
+        method = sweep.space.method(str(point["method"]))
+        found.append(DrawnTrial(number, origin, sweep.space.trial(point), method))
+    return tuple(found)
 
 
-def _planned(
-    sweep: Sweep, point: Point, *, number: int, origin: str, data_fingerprint: str
-) -> PlannedTrial:
-    trial = sweep.space.trial(point)
-    shape = trial.model.shape()
-    trainable = trial.method.count(shape)
+def _planned(sweep: Sweep, drawn: DrawnTrial, *, data_fingerprint: str) -> PlannedTrial:
+    spec, budget = drawn.spec, sweep.space.budget
+    shape = spec.model.shape()
+    trainable = spec.method.count(shape)
     return PlannedTrial(
-        id=trial.identity(data_fingerprint=data_fingerprint),
-        number=number,
-        origin=origin,
-        method=trial.method.name,
-        params=params_of(trial, sweep.space.method(trial.method.name)),
+        id=spec.identity(data_fingerprint=data_fingerprint),
+        number=drawn.number,
+        origin=drawn.origin,
+        method=spec.method.name,
+        params=params_of(spec, drawn.space),
         trainable=trainable,
         percent=100 * trainable / (shape.total_parameters + trainable),
+        fit=None if budget is None else Fit.of(budget, spec.method, shape),
     )
 
 
 def params_of(trial: TrialSpec, space: MethodSpace) -> dict[str, Any]:
-    """Returns the method's fields and the searched fields of training, by their bare names."""
+    """Returns the method's fields and the searched fields of training, by their bare names.
+
+    A listed trial is called by its name, and what it sets of training is among them.
+    """
     params = trial.method.model_dump(mode="json", exclude={"name"})
     train = trial.train.model_dump(mode="json")
     searched = [axis.path[-1] for axis in space.axes if axis.path[0] == "train"]
+    name = {}
+    if space.listed is not None:
+        name = {"trial": space.name}
+        searched = list(space.listed.train)
     return {
+        **name,
         **params,
         "learning_rate": train["learning_rate"],
         **{key: train[key] for key in searched},

@@ -12,7 +12,9 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sweeper.budget import Budget, fitted
 from sweeper.distributions import Distribution, Grid, Scalar, Suggests
+from sweeper.listed import ListedTrial
 from sweeper.spec import TrialSpec
 
 __all__ = [
@@ -43,14 +45,21 @@ class Axis:
 
 @dataclass(frozen=True)
 class MethodSpace:
-    """One method's tree, its searched fields cut out."""
+    """One method's tree, its searched fields cut out; or a listed trial's, in which none is."""
 
     name: str
-    """The method's name: the value of ``method`` in a point."""
+    """The method's name, or the listed trial's: the value of ``method`` in a point."""
     tree: dict[str, Json]
     """A trial's fields, without those of ``axes``."""
     axes: tuple[Axis, ...]
     """The searched fields."""
+    listed: ListedTrial | None = None
+    """What the file says of a listed trial; None where the file has methods."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Where its method stands in the file."""
+        return ("methods", self.name) if self.listed is None else ("trials", self.name, "method")
 
 
 @dataclass(frozen=True)
@@ -60,9 +69,11 @@ class Space:
     methods: tuple[MethodSpace, ...]
     baselines: tuple[Point, ...] = ()
     """Points that are run first; what a baseline leaves out is sampled."""
+    budget: Budget | None = None
+    """What every trial is sized to, after its point was drawn."""
 
     def method(self, name: str) -> MethodSpace:
-        """Returns the space of the method called ``name``."""
+        """Returns the space of the method, or the listed trial, called ``name``."""
         return next(method for method in self.methods if method.name == name)
 
     def suggest(self, trial: Suggests) -> Point:
@@ -75,8 +86,12 @@ class Space:
         return point
 
     def trial(self, point: Mapping[str, Scalar]) -> TrialSpec:
-        """Returns the trial at a point; the point must be complete."""
-        return TrialSpec.model_validate(self.tree(point))
+        """Returns the trial at a point, in the budget's size; the point must be complete."""
+        trial = TrialSpec.model_validate(self.tree(point))
+        if self.budget is None:
+            return trial
+        method = fitted(self.budget, trial.method, trial.model.shape())
+        return trial.model_copy(update={"method": method})
 
     def tree(self, point: Mapping[str, Scalar]) -> Json:
         """Returns the trial at a point, before it is checked."""

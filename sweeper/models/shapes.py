@@ -54,6 +54,12 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape:
     Raises:
         BadInputError: the family is unknown, or its layers have no linears of one kind.
     """
+    return _shape_of(json.dumps(config, sort_keys=True))
+
+
+@cache
+def _shape_of(config_json: str) -> ModelShape:
+    config = json.loads(config_json)
     if config.get("model_type") in {"llama", "mistral", "qwen2", "qwen3"}:
         return _by_formula(config)
     return _by_construction(config)

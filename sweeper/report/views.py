@@ -47,6 +47,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         "",
         table,
         "",
+        *_budget(plan.get("budget"), trials),
         _pairs("Memory of one worker, by formula", {k: _bytes(v) for k, v in memory.items()}),
         _pairs("Resources of one replica", resources),
     ]
@@ -57,6 +58,28 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         parts += ["", Text(f"Missing: {plan['missing']}", style="bold")]
     parts += ["", Text("Nothing was started.")]
     return Group(*parts)
+
+
+def _budget(
+    budget: Mapping[str, Any] | None, trials: Sequence[Mapping[str, Any]]
+) -> list[RenderableType]:
+    """Returns what size each trial was given, and by how much it misses the budget."""
+    if budget is None:
+        return []
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("trial", "budget", "missed by", "percent"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("chosen size", overflow="fold", ratio=1)
+    for trial in trials:
+        fit = trial["budget"]
+        table.add_row(
+            str(trial["number"]),
+            f"{fit['parameters']:,}",
+            f"{fit['miss']:+,}" if fit["miss"] else "0",
+            f"{fit['miss_percent']:+.3g}" if fit["miss"] else "0",
+            Text(params_text(fit["size"], list(fit["size"]))),
+        )
+    return [_pairs("Budget", {k: v for k, v in budget.items() if v is not None}), table, ""]
 
 
 def _bytes(number: float) -> str:

@@ -29,6 +29,8 @@ def value_text(value: object) -> str:
         return f"{value:.3g}"
     if isinstance(value, list | tuple):
         return ",".join(value_text(item) for item in value)
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}:{value_text(item)}" for name, item in value.items())
     return "none" if value is None else str(value)
 
 

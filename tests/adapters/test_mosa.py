@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from peft import get_peft_model
+from peft import PeftModel, get_peft_model
 from safetensors.torch import load_file
 from torch import nn
 from torch.testing import assert_close
@@ -188,3 +188,43 @@ def test_wrong_values_are_named(values, message):
 def test_more_groups_than_weights_are_refused_with_the_shape():
     with pytest.raises(ValueError, match="groups is 71; allowed is 1 to 70, the weights of a 7 x"):
         adapted(nn.Linear(10, 7), num_groups=71)
+
+
+# Groups by name.
+
+
+def test_groups_by_name_are_those_of_each_layer(llama, shape, tmp_path):
+    groups = {"q_proj": 7, "down_proj": 1536, "k_proj": 1}
+    spec = MosaSpec(targets=("q_proj", "down_proj", "k_proj"), groups=groups)
+    model = get_peft_model(llama(), spec.peft_config())
+    sizes = {
+        name.rpartition(".")[2]: values_of(module).weight.numel()
+        for name, module in model.named_modules()
+        if isinstance(module, MosaLinear)
+    }
+    assert sizes == {"q_proj": 7, "down_proj": 1536, "k_proj": 1}
+    assert spec.count(shape) == sum(values_of(layer).weight.numel() for layer in layers_of(model))
+    for layer in layers_of(model):
+        torch.nn.init.normal_(values_of(layer).weight)
+    model.save_pretrained(tmp_path)
+    again = PeftModel.from_pretrained(llama(), tmp_path)
+    for one, other in zip(layers_of(model), layers_of(again), strict=True):
+        assert_close(values_of(other).weight, values_of(one).weight, rtol=0, atol=0)
+        assert values_of(other).tessellation == values_of(one).tessellation
+
+
+def test_a_layer_without_a_number_of_groups_is_refused(llama):
+    config = MosaConfig(num_groups={"q_proj": 7}, target_modules=["q_proj", "k_proj"])
+    with pytest.raises(ValueError, match=r"no number for the layer .*k_proj; it names q_proj"):
+        get_peft_model(llama(), config)
+    with pytest.raises(ValueError, match="q_proj is 0; allowed is 1 or more"):
+        MosaConfig(num_groups={"q_proj": 0})
+
+
+def test_groups_must_name_the_targets(shape):
+    spec = MosaSpec(targets=("q_proj", "k_proj"), groups={"q_proj": 1025, "v_proj": 2})
+    messages = dict(enumerate(message for _, message in spec.problems(shape)))
+    assert len(messages) == 3
+    assert "not k_proj, which is a target" in messages[0]
+    assert "'v_proj', which is no target" in messages[1]
+    assert "1025 groups but q_proj has 1024" in messages[2]

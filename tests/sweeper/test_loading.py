@@ -134,7 +134,7 @@ def test_all_problems_come_at_once(space: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "path", "message"),
     [
-        ("methods.0.name=mase", "methods.mase", "did you mean 'masa'"),
+        ("methods.0.name=massa", "methods.massa", "did you mean 'masa'"),
         ("methods.masa.experts=0", "methods.masa.experts", "greater than or equal to 1"),
         ("methods.masa.group_size=5", "methods.masa.group_size", "4 layers"),
         ("methods.masa.group_size={choice: [1, 9]}", "methods.masa.group_size", "9"),

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 __all__ = ["nearest"]
 
-Spec = TypeVar("Spec", bound="AnyMethodSpec")
+_Spec = TypeVar("_Spec", bound="AnyMethodSpec")
 
 # No model is wide enough for a size above this.
 _LARGEST = 2**31 - 1
 
 
-def nearest(at: Callable[[int], Spec | None], shape: ModelShape, parameters: int) -> Spec:
+def nearest(at: Callable[[int], _Spec | None], shape: ModelShape, parameters: int) -> _Spec:
     """Returns a method in the size whose number of parameters is nearest to a wished one.
 
     Of sizes that are equally near it is the smallest. It is a size that the model allows, where it
@@ -29,7 +29,7 @@ def nearest(at: Callable[[int], Spec | None], shape: ModelShape, parameters: int
         parameters: trainable parameters wished for.
     """
 
-    def spec_at(size: int) -> Spec:
+    def spec_at(size: int) -> _Spec:
         spec = at(size)
         assert spec is not None
         return spec
@@ -48,7 +48,7 @@ def nearest(at: Callable[[int], Spec | None], shape: ModelShape, parameters: int
 
 
 def _allowed(
-    at: Callable[[int], Spec | None], shape: ModelShape, *, lowest: int
+    at: Callable[[int], _Spec | None], shape: ModelShape, *, lowest: int
 ) -> tuple[int, int]:
     """Returns the smallest and the largest size that the model allows."""
 

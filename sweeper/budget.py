@@ -1,0 +1,159 @@
+"""Parameter parity: every method takes the size that comes nearest to one budget.
+
+``budget: {match: lora, rank: 32}`` is as many parameters as LoRA of that rank has on the same
+layers; ``budget: {params: 0.52%}`` is a share of all parameters, as the papers count it, and
+``budget: {params: 42000000}`` a number. What a method turns is its ``size_field``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, field_validator
+
+from sweeper._base import Spec
+from sweeper_adapters.methods import LoraSpec, Method, MethodSpec, ModelShape
+
+__all__ = ["BUDGETS", "Budget", "Fit", "MatchBudget", "ParamsBudget", "fitted", "set_sizes"]
+
+_PERCENT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*")
+
+
+class MatchBudget(Spec):
+    """As many parameters as another method has: ``{match: lora, rank: 32}``."""
+
+    match: Literal["lora"]
+    """The method whose number of parameters is the budget."""
+    rank: Annotated[int, Field(ge=1)]
+    """Its rank."""
+    targets: Annotated[tuple[str, ...] | None, Field(min_length=1)] = None
+    """Its layers; where ``null``, those of the method that is sized."""
+
+    def parameters(self, method: Method, shape: ModelShape) -> int:
+        """Returns the trainable parameters that ``method`` shall have on a model of this shape."""
+        lora = self._lora(method)
+        return 0 if lora is None else lora.count(shape)
+
+    def problems(self, method: Method, shape: ModelShape) -> Iterator[tuple[str, str]]:
+        """Yields (field, message) for what keeps this budget from being one of ``method``."""
+        lora = self._lora(method)
+        if lora is None:
+            yield (
+                "targets",
+                f"is not given, and {method.name} adapts no layers that LoRA could be "
+                "counted on; give the budget the layers, targets: [q_proj, …]",
+            )
+        elif self.targets is not None:
+            yield from (found for found in lora.problems(shape) if found[0] == "targets")
+
+    def _lora(self, method: Method) -> LoraSpec | None:
+        if self.targets is not None:
+            return LoraSpec(rank=self.rank, targets=self.targets)
+        if isinstance(method, MethodSpec):
+            return LoraSpec(rank=self.rank, targets=method.targets)
+        return None
+
+
+class ParamsBudget(Spec):
+    """A number of parameters, or a share: ``{params: 42000000}`` or ``{params: 0.52%}``."""
+
+    params: int | str
+    """Trainable parameters, or percent of all parameters, the trained ones among them."""
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _number_or_percent(cls, value: object) -> object:
+        if isinstance(value, str):
+            found = _PERCENT.fullmatch(value)
+            if found is not None and 0 < float(found[1]) < 100:
+                return f"{found[1]}%"
+            raise ValueError(_what_params_may_be(value))
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(_what_params_may_be(value))
+        if value < 1:
+            raise ValueError(
+                f"params is {value}, less than one parameter; a share is written with its sign, "
+                f"such as 0.52%, and a number is whole, such as 42000000; write {value}% if "
+                "percent is meant"
+            )
+        if value != int(value):
+            raise ValueError(_what_params_may_be(value))
+        return int(value)
+
+    def parameters(
+        self,
+        method: Method,  # noqa: ARG002 - the same for all
+        shape: ModelShape,
+    ) -> int:
+        """Returns the trainable parameters that a method shall have on a model of this shape."""
+        if isinstance(self.params, int):
+            return self.params
+        share = float(self.params.rstrip("%")) / 100
+        return round(shape.total_parameters * share / (1 - share))
+
+    def problems(
+        self,
+        method: Method,  # noqa: ARG002 - any method can have any number
+        shape: ModelShape,  # noqa: ARG002
+    ) -> Iterator[tuple[str, str]]:
+        """Yields nothing: it is a budget of any method."""
+        yield from ()
+
+
+Budget = MatchBudget | ParamsBudget
+"""What all methods are sized to; the field that it has says which one it is."""
+BUDGETS: Mapping[str, type[MatchBudget | ParamsBudget]] = {
+    "match": MatchBudget,
+    "params": ParamsBudget,
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a method meets a budget."""
+
+    parameters: int
+    """The budget, in trainable parameters."""
+    sizes: Mapping[str, object]
+    """The field that was chosen, and its value."""
+    miss: int
+    """Trainable parameters above the budget; below it where negative."""
+
+    @property
+    def miss_percent(self) -> float:
+        """The miss in percent of the budget."""
+        return 100 * self.miss / max(1, self.parameters)
+
+    @classmethod
+    def of(cls, budget: Budget, method: Method, shape: ModelShape) -> Fit:
+        """Returns how ``method``, sized already, meets the budget on a model of this shape."""
+        parameters = budget.parameters(method, shape)
+        return cls(parameters, method.sizes(), method.count(shape) - parameters)
+
+
+def fitted(budget: Budget, method: Method, shape: ModelShape) -> Method:
+    """Returns ``method`` in the size that comes nearest to the budget.
+
+    Of sizes that are equally near it is the smallest; one that the model does not allow is not
+    taken.
+    """
+    return method.resized(shape, budget.parameters(method, shape))
+
+
+def set_sizes(name: str) -> tuple[str, ...]:
+    """Returns the fields of the method called ``name`` that a budget sets; none if unknown."""
+    union, *_ = get_args(Method)
+    for spec in get_args(union):
+        if spec.model_fields["name"].default == name:
+            return (spec.size_field, *spec.size_fields)
+    return ()
+
+
+def _what_params_may_be(value: object) -> str:
+    return (
+        f"params is {value!r}; allowed is a whole number of parameters, such as 42000000, or a "
+        "share above 0% and below 100%, such as 0.52%; write one of them, without quotes"
+    )
