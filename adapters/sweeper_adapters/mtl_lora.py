@@ -170,6 +170,12 @@ class MtlLoraLinear(AdapterLinear):
         Raises:
             ValueError: when there are several.
         """
+        tasks = self._projections(adapter_name)[0].tasks
+        if tasks > 1:
+            raise ValueError(
+                f"mtl_lora: adapter {adapter_name!r} has {tasks} tasks, each with an update of its "
+                "own, and cannot be merged; allowed is one task; run the model unmerged"
+            )
         down, up = self.lora_factors(adapter_name)
         return up @ down
 
@@ -181,10 +187,7 @@ class MtlLoraLinear(AdapterLinear):
         """
         down, up = self._projections(adapter_name)
         if down.tasks > 1:
-            raise ValueError(
-                f"mtl_lora: adapter {adapter_name!r} has {down.tasks} tasks, each with an update "
-                "of its own; one task can be merged or made a LoRA; run the model unmerged"
-            )
+            return super().lora_factors(adapter_name)
         return down.weight, up.mixed()[0] @ down.lambdas[0] * self.scaling[adapter_name]
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:

@@ -1,6 +1,17 @@
 """One example and more of each method, for a LLaMA of 5 layers (see conftest.py)."""
 
-from sweeper_adapters.methods import LoraSpec, MasaControlSpec, MasaSpec, Method, MosaSpec
+from sweeper_adapters.methods import (
+    HydraLoraSpec,
+    LoraMoeSpec,
+    LoraSpec,
+    MaeSpec,
+    MasaControlSpec,
+    MasaSpec,
+    Method,
+    MoeLoraSpec,
+    MosaSpec,
+    MtlLoraSpec,
+)
 
 SPECS: dict[str, Method] = {
     "lora": LoraSpec(rank=4),
@@ -15,4 +26,11 @@ SPECS: dict[str, Method] = {
     "mosa-row": MosaSpec(groups=33, grouping="row"),
     "mosa-col": MosaSpec(groups=33, grouping="col"),
     "mosa-skewed": MosaSpec(groups=33, grouping="skewed", targets=("q_proj", "down_proj")),
+    "mae": MaeSpec(rank=4, experts=3),
+    "mae-router": MaeSpec(rank=4, experts=3, router="softmax"),
+    "hydralora": HydraLoraSpec(rank=4),
+    "moelora": MoeLoraSpec(rank=4, experts=3),
+    "loramoe": LoraMoeSpec(rank=4, experts=4, knowledge_domains=("letter",)),
+    "mtl-lora": MtlLoraSpec(rank=4),
+    "mtl-lora-tasks": MtlLoraSpec(rank=4, tasks=2, targets=("q_proj", "down_proj")),
 }

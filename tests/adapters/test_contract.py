@@ -7,7 +7,7 @@ import torch
 from peft import get_peft_model
 from torch.testing import assert_close
 
-from tests.adapters.contract import TASKS, each, gradients, is_ours, logits, output, train, trained
+from tests.adapters.contract import TASKS, each, gradients, is_ours, logits, train, trained
 
 # Of reentrant checkpointing, relative to the largest gradient of a parameter: what layers share
 # sums the gradients of its layers in another order.
@@ -170,13 +170,16 @@ def test_targets_that_are_no_linear_layers_are_named(spec, llama):
 def test_samples_of_unknown_task_are_refused(spec, llama, ids):
     model = spec.inject(llama(), seed=0).train()
     training = spec.training(model, steps=1)
-    # Some ask in the pass, some for their loss after it.
+
+    def step():
+        """Some ask in the pass, some for what their loss adds after it."""
+        output = model(input_ids=ids)
+        return output, training.auxiliary_loss()
+
     with pytest.raises(ValueError, match=r"task ids are none .* call .*set_task_ids"):
-        model(input_ids=ids)
-        training.auxiliary_loss()
+        step()
     training.set_task_ids(TASKS)
-    output(model, ids)
-    training.auxiliary_loss()
+    step()
 
 
 def test_a_layer_pattern_needs_layers():
