@@ -10,6 +10,7 @@ from sweeper.mlflow_view.links import (
     resolve_tracking_uri,
     ui_command,
 )
+from sweeper.mlflow_view.state import run_ids
 from sweeper.mlflow_view.view import MlflowView, SyncResult
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "is_server",
     "public_uri",
     "resolve_tracking_uri",
+    "run_ids",
     "ui_command",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 from sweeper._durable import read_json, signature, write_json
 from sweeper.mlflow_view.links import public_uri
 
-__all__ = ["SentState", "StateFile"]
+__all__ = ["SentState", "StateFile", "run_ids"]
 
 STATE_FILE = "mlflow.json"
 
@@ -49,22 +49,32 @@ class StateFile:
 
     def load(self, folder: Path) -> SentState:
         """Returns what was sent of the sweep or trial in ``folder``."""
-        content = self._read(folder).get(self._key, {})
+        content = _read(folder).get(self._key, {})
         known = {item.name for item in fields(SentState)}
         return SentState(**{key: value for key, value in content.items() if key in known})
 
     def save(self, folder: Path, state: SentState) -> None:
         """Remembers what was sent."""
         # Not durable: what a loss of power takes away here, the store is asked for.
-        states = {**self._read(folder), self._key: {**self._about, **asdict(state)}}
+        states = {**_read(folder), self._key: {**self._about, **asdict(state)}}
         write_json(folder / STATE_FILE, states, is_durable=False)
-
-    def _read(self, folder: Path) -> dict[str, Any]:
-        try:
-            return read_json(folder / STATE_FILE) or {}
-        except ValueError:
-            return {}
 
     def signature(self, folder: Path) -> tuple[int, int, int]:
         """Returns what changes when another process sends something."""
         return signature(folder / STATE_FILE)
+
+
+def run_ids(folder: Path) -> frozenset[str]:
+    """Returns MLflow's identities of the runs that show the sweep or trial in ``folder``.
+
+    One for each store that it was sent to; no store is asked.
+    """
+    states = _read(folder).values()
+    return frozenset(state["run_id"] for state in states if state.get("run_id"))
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        return read_json(folder / STATE_FILE) or {}
+    except ValueError:
+        return {}

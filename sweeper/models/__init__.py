@@ -10,18 +10,20 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sweeper.models._base import BaseModelSpec, LoadedModel
+from sweeper.models._base import DTYPES, BaseModelSpec, LoadedModel, ModelSource
 from sweeper.models.gguf import GgufModelSpec
 from sweeper.models.hub import HubModelSpec
 from sweeper.models.local import EmbeddedModelSpec, FolderModelSpec
 
 __all__ = [
+    "DTYPES",
     "BaseModelSpec",
     "EmbeddedModelSpec",
     "FolderModelSpec",
     "GgufModelSpec",
     "HubModelSpec",
     "LoadedModel",
+    "ModelSource",
     "ModelSpec",
 ]
 

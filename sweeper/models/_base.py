@@ -15,9 +15,9 @@ from sweeper_adapters.methods import ModelShape
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["BaseModelSpec", "LoadedModel", "load_pretrained"]
+__all__ = ["DTYPES", "BaseModelSpec", "LoadedModel", "ModelSource", "load_pretrained"]
 
-_DTYPES = {
+DTYPES = {
     "fp32": "float32",
     "bf16": "bfloat16",
     "fp16": "float16",
@@ -25,6 +25,7 @@ _DTYPES = {
     "bfloat16": "bfloat16",
     "float16": "float16",
 }
+"""torch's name of each dtype that a model is loaded in, by the names that it goes by."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,21 @@ class LoadedModel:
     """In evaluation mode, without a key-value cache; no parameter requires a gradient."""
     tokenizer: PreTrainedTokenizerBase
     """Has a pad token; where the model brings none it is the end-of-text token."""
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """What transformers' ``from_pretrained`` takes to load the model."""
+
+    name: str
+    """Folder, or ``owner/name`` on the Hub."""
+    revision: str | None = None
+    """Branch, tag or commit on the Hub; None for a folder."""
+
+    @property
+    def is_on_hub(self) -> bool:
+        """Whether others can load it by this name, too."""
+        return self.revision is not None
 
 
 class BaseModelSpec(Spec):
@@ -64,6 +80,10 @@ class BaseModelSpec(Spec):
         """
         raise NotImplementedError
 
+    def source(self) -> ModelSource:
+        """Returns from where anyone else may load the same weights, with transformers alone."""
+        raise NotImplementedError
+
 
 def load_pretrained(source: str | Path, *, dtype: str, revision: str = "main") -> LoadedModel:
     """Returns the model of a folder or Hub name, frozen, and its tokenizer.
@@ -77,16 +97,16 @@ def load_pretrained(source: str | Path, *, dtype: str, revision: str = "main") -
         BadInputError: the dtype is unknown.
         OSError: the model is not there; ValueError: it is not one that transformers knows.
     """
-    if dtype not in _DTYPES:
+    if dtype not in DTYPES:
         raise BadInputError(
-            f"no dtype {dtype!r}; known ones are {', '.join(_DTYPES)}; set engine.precision"
+            f"no dtype {dtype!r}; known ones are {', '.join(DTYPES)}; set engine.precision"
         )
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
     model = AutoModelForCausalLM.from_pretrained(
-        source, revision=revision, dtype=getattr(torch, _DTYPES[dtype])
+        source, revision=revision, dtype=getattr(torch, DTYPES[dtype])
     )
     if tokenizer.pad_token_id is None:
         # A new token would need a new row in the frozen embedding; batches mask by attention mask.

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 
 from sweeper import _environment
 from sweeper.errors import MissingError
-from sweeper.models._base import BaseModelSpec, LoadedModel, load_pretrained
+from sweeper.models._base import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
 from sweeper.models.shapes import architecture
 
 __all__ = ["GgufModelSpec"]
@@ -85,6 +85,11 @@ class GgufModelSpec(BaseModelSpec):
         """
         self.check()
         return load_pretrained(self._copy(), dtype=dtype)
+
+    def source(self) -> ModelSource:
+        """Returns the folder of the dequantised copy, which is written where there is none."""
+        self.check()
+        return ModelSource(str(self._copy()))
 
     def _path(self) -> Path:
         if self.package is None:

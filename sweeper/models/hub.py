@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from sweeper import _environment
 from sweeper.errors import BadInputError, MissingError
-from sweeper.models._base import BaseModelSpec, LoadedModel, load_pretrained
+from sweeper.models._base import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
 from sweeper.models.local import read_config
 from sweeper.models.shapes import architecture
 
@@ -93,6 +93,10 @@ class HubModelSpec(BaseModelSpec):
                 "to null"
             )
         return loaded
+
+    def source(self) -> ModelSource:
+        """Returns the name on the Hub, and the revision."""
+        return ModelSource(self.name, self.revision)
 
     def _missing(self, reason: str) -> MissingError:
         return MissingError(

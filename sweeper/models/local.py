@@ -11,7 +11,7 @@ from pydantic import Field
 
 from sweeper.embedded import MODEL_FOLDER
 from sweeper.errors import DataError, MissingError
-from sweeper.models._base import BaseModelSpec, LoadedModel, load_pretrained
+from sweeper.models._base import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
 
 __all__ = ["EmbeddedModelSpec", "FolderModelSpec", "read_config"]
 
@@ -47,6 +47,10 @@ class EmbeddedModelSpec(BaseModelSpec):
         """
         self.check()
         return load_pretrained(MODEL_FOLDER, dtype=dtype)
+
+    def source(self) -> ModelSource:
+        """Returns the folder inside this package."""
+        return ModelSource(str(MODEL_FOLDER))
 
 
 class FolderModelSpec(BaseModelSpec):
@@ -98,6 +102,10 @@ class FolderModelSpec(BaseModelSpec):
         """
         self.check()
         return load_pretrained(self._folder, dtype=dtype)
+
+    def source(self) -> ModelSource:
+        """Returns the folder, from wherever one starts."""
+        return ModelSource(str(self._folder.absolute()))
 
     @property
     def _folder(self) -> Path:
