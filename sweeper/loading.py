@@ -17,6 +17,7 @@ from sweeper.problems import problems_of
 from sweeper.sections import SPACE_KEYS, space_of
 from sweeper.space import Space, get_path
 from sweeper.spec import EngineSpec, ObjectiveSpec, ResourcesSpec, SearchSpec
+from sweeper_adapters.methods import EngineFacts
 
 __all__ = [
     "Sweep",
@@ -128,7 +129,7 @@ def build_sweep(document: Document, *, source: str) -> Sweep:
     space, found = space_of(document)
     problems += found
     if spec is not None and not problems:
-        problems += _against_model(space)
+        problems += _against_profile(space, has_gpu=spec.resources.gpus_per_worker > 0)
     if problems or spec is None:
         raise SpecError(source, _distinct(problems))
     return Sweep(spec, space, document)
@@ -185,16 +186,20 @@ def _with_space_keys(problem: Problem, header: Document) -> Problem:
     return Problem(problem.path, text + nearest(problem.path, known))
 
 
-def _against_model(space: Space) -> list[Problem]:
-    """Returns what does not fit the model, like sharing over more layers than it has."""
+def _against_profile(space: Space, *, has_gpu: bool) -> list[Problem]:
+    """Returns what fits neither model nor engine, like sharing over more layers than there are."""
     problems: list[Problem] = []
     for _, point in space.corners():
         trial, place = space.trial(point), space.method(str(point["method"])).path
         shape = trial.model.shape()
-        problems += [
-            Problem(".".join((*place, field)), message)
-            for field, message in trial.method.problems(shape)
-        ]
+        engine = EngineFacts(
+            zero_stage=trial.engine.zero_stage,
+            workers=trial.workers,
+            precision=trial.engine.precision,
+            has_gpu=has_gpu,
+        )
+        found = [*trial.method.problems(shape), *trial.method.engine_problems(engine)]
+        problems += [Problem(".".join((*place, field)), message) for field, message in found]
         if space.budget is not None:
             problems += [
                 Problem(f"budget.{field}", message)
