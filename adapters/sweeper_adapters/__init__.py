@@ -15,13 +15,18 @@ from sweeper_adapters._register import TUNERS, register
 if TYPE_CHECKING:
     from sweeper_adapters._lora_factors import LoraFactors, lora_factors
     from sweeper_adapters._tasks import set_task_ids
+    from sweeper_adapters.bslora import BsloraConfig, BsloraLinear, BsloraModel
     from sweeper_adapters.masa import MasaConfig, MasaLinear, MasaModel
     from sweeper_adapters.moe import MoeConfig, MoeLinear, MoeModel
+    from sweeper_adapters.mora import MoraConfig, MoraLinear, MoraModel
     from sweeper_adapters.mosa import MosaConfig, MosaLinear, MosaModel
     from sweeper_adapters.mtl_lora import MtlLoraConfig, MtlLoraLinear, MtlLoraModel
 
 __all__ = [
     "TUNERS",
+    "BsloraConfig",
+    "BsloraLinear",
+    "BsloraModel",
     "LoraFactors",
     "MasaConfig",
     "MasaLinear",
@@ -29,6 +34,9 @@ __all__ = [
     "MoeConfig",
     "MoeLinear",
     "MoeModel",
+    "MoraConfig",
+    "MoraLinear",
+    "MoraModel",
     "MosaConfig",
     "MosaLinear",
     "MosaModel",

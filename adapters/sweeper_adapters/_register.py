@@ -11,8 +11,10 @@ from importlib import import_module
 __all__ = ["TUNERS", "register"]
 
 TUNERS = {
+    "BSLORA": ("bslora", "Bslora"),
     "MASA": ("masa", "Masa"),
     "MOELORA": ("moe", "Moe"),
+    "MORA": ("mora", "Mora"),
     "MOSA": ("mosa", "Mosa"),
     "MTLLORA": ("mtl_lora", "MtlLora"),
 }

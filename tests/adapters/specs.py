@@ -1,6 +1,7 @@
 """One example and more of each method, for a LLaMA of 5 layers (see conftest.py)."""
 
 from sweeper_adapters.methods import (
+    BsloraSpec,
     HydraLoraSpec,
     LoraMoeSpec,
     LoraSpec,
@@ -9,6 +10,7 @@ from sweeper_adapters.methods import (
     MasaSpec,
     Method,
     MoeLoraSpec,
+    MoraSpec,
     MosaSpec,
     MtlLoraSpec,
 )
@@ -33,4 +35,10 @@ SPECS: dict[str, Method] = {
     "loramoe": LoraMoeSpec(rank=4, experts=4, knowledge_domains=("letter",)),
     "mtl-lora": MtlLoraSpec(rank=4),
     "mtl-lora-tasks": MtlLoraSpec(rank=4, tasks=2, targets=("q_proj", "down_proj")),
+    "bslora-slice": BsloraSpec(),
+    "bslora-gate": BsloraSpec(transform="gate", share_size=12),
+    "bslora-kron": BsloraSpec(transform="kron", block=8),
+    "bslora-intra": BsloraSpec(local_rank=0, inter_rank=0, targets=("q_proj", "k_proj", "up_proj")),
+    "mora-1": MoraSpec(rank=3, type=1),
+    "mora-6": MoraSpec(rank=3, type=6),
 }
