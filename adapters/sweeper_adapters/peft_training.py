@@ -36,7 +36,11 @@ class PromptTraining(Training):
         name = self.model.active_adapter
         model: Any = self.model
         config, encoder = model.peft_config[name], model.prompt_encoder[name]
-        tokens = model.get_prompt_embedding_to_save(name)
+        if next(encoder.parameters()).is_meta:
+            # PEFT copies them to the CPU, where parameters that are only counted cannot go.
+            tokens = torch.empty(config.num_virtual_tokens, config.token_dim, device="meta")
+        else:
+            tokens = model.get_prompt_embedding_to_save(name)
         trained, encoder.embedding = encoder.embedding, _table(tokens)
         config.inference_mode = True
         try:
@@ -101,7 +105,9 @@ def _table(tokens: Tensor) -> nn.Embedding:
 
 
 def _on_cpu(side: nn.Linear) -> Tensor:
-    return side.weight.detach().to("cpu", copy=True)
+    # Where parameters are only counted there are no values to copy.
+    device = "meta" if side.weight.is_meta else "cpu"
+    return side.weight.detach().to(device, copy=True)
 
 
 def _joined(trained: Tensor, first: Tensor, *, dim: int) -> nn.Linear:
