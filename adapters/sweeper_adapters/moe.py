@@ -57,45 +57,50 @@ class Routing:
     """How the layers of a model share tokens out among their experts, for a loss on it.
 
     It is off, and keeps nothing, unless a training hook asks for one forward pass at a time. It is
-    off again before the backward pass, in which gradient checkpointing runs layers once more.
+    off again before the backward pass, in which gradient checkpointing runs layers once more. For
+    the same reason gates are kept as they are, and summed up outside the layers: both runs of a
+    layer must save the same tensors.
     """
 
     def __init__(self) -> None:
-        self.mask: Tensor | None = None
-        """Attention mask of the forward pass under way, [B, T]; None where there is none."""
-        self._shares: list[Tensor] | None = None
+        self._gates: list[Tensor] | None = None
+        self._mask: Tensor | None = None
 
     def start(self) -> None:
         """Keeps what the next forward pass in training mode adds, and forgets what it has."""
-        self._shares = []
+        self._gates = []
+        self._mask = None
 
-    def take(self) -> list[Tensor]:
-        """Returns what was added, [B, N] for each layer in their order, and switches itself off."""
-        shares, self._shares = self._shares or [], None
-        return shares
+    def set_mask(self, mask: Tensor | None) -> None:
+        """Takes the attention mask of the forward pass that begins; None where there is none."""
+        if self._gates is not None:
+            self._mask = mask
 
     def add(self, gates: Tensor) -> None:
-        """Adds the gates of one layer, summed over the tokens of each sample.
+        """Adds the gates of one layer, [B, T, N]."""
+        if self._gates is not None:
+            self._gates.append(gates)
+
+    def take(self) -> list[Tensor]:
+        """Returns Σ_tokens p of each layer, in their order, each [B, N]; switches itself off.
 
         Padding does not count where the forward pass was given an attention mask of [B, T].
 
-        Args:
-            gates: p, [B, T, N], float32.
-
         Raises:
-            ValueError: the layer does not see whole samples.
+            ValueError: a layer does not see whole samples.
         """
-        if self._shares is None:
-            return
-        if gates.dim() != 3:
-            raise ValueError(
-                f"moelora: a layer has activations of shape {tuple(gates.shape[:-1])} + features; "
-                "the balance of experts needs samples and tokens, [B, T]; take layers that see "
-                "tokens alone out of targets"
-            )
-        if self.mask is not None and self.mask.shape == gates.shape[:2]:
-            gates = gates * self.mask.to(gates)[..., None]
-        self._shares.append(gates.sum(dim=1))
+        gates, mask = self._gates or [], self._mask
+        self._gates = self._mask = None
+        for found in gates:
+            if found.dim() != 3:
+                raise ValueError(
+                    "moelora: a layer has activations of shape "
+                    f"{(*found.shape[:-1], 'features')}; the balance of experts needs samples and "
+                    "tokens, [B, T, features]; take layers that see tokens alone out of targets"
+                )
+        if mask is None or not all(mask.shape == found.shape[:2] for found in gates):
+            return [found.sum(dim=1) for found in gates]
+        return [(found * mask.to(found)[..., None]).sum(dim=1) for found in gates]
 
 
 class _DownProjections(nn.Module):
@@ -214,12 +219,9 @@ class MoeModel(AdapterModel):
         self.routing = Routing()
 
     def forward(self, *args: Any, **kwargs: Any) -> object:
-        """Returns what the model returns; its attention mask tells the layers what is padding."""
-        self.routing.mask = kwargs.get("attention_mask")
-        try:
-            return super().forward(*args, **kwargs)
-        finally:
-            self.routing.mask = None
+        """Returns what the model returns; its attention mask tells what is padding."""
+        self.routing.set_mask(kwargs.get("attention_mask"))
+        return super().forward(*args, **kwargs)
 
     def _new_layer(self, target: nn.Module) -> AdapterLinear:
         return MoeLinear(target, self.routing)

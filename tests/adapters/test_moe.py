@@ -162,3 +162,8 @@ def test_the_published_count():
     assert f"{published(LLAMA3_8B, MoeLoraSpec(experts=2, rank=8)):.4f}" == "0.5503"
     assert LoraMoeSpec(experts=2).count(LLAMA3_8B) == MoeLoraSpec(experts=2).count(LLAMA3_8B)
     assert [f for f, _ in MoeLoraSpec(rank=17).problems(TINY)] == ["rank"]
+
+
+def test_defaults_are_the_same_as_those_of_the_config():
+    config = MoeConfig(target_modules=list(MoeLoraSpec().targets), task_type="CAUSAL_LM")
+    assert MoeLoraSpec().peft_config().to_dict() == config.to_dict()

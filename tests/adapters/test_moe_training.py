@@ -107,14 +107,17 @@ def test_padding_does_not_count(llama, ids):
 
 
 @pytest.mark.parametrize("with_loss", [False, True])
-def test_checkpointing_gives_the_router_the_same_gradient(with_loss, llama, ids):
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_checkpointing_gives_the_router_the_same_gradient(with_loss, with_mask, llama, ids):
+    mask = torch.ones_like(ids)
+    mask[0, 6:] = 0
     found = []
     for is_on in (False, True):
         model, training = balanced(llama)
         if is_on:
             model.activation_checkpointing_enable({"use_reentrant": False})
         training.set_task_ids(TYPES)
-        loss = model(input_ids=ids, labels=ids).loss
+        loss = model(input_ids=ids, labels=ids, attention_mask=mask if with_mask else None).loss
         auxiliary = training.auxiliary_loss()
         (loss + auxiliary if with_loss else auxiliary).backward()
         found.append(router_gradients(model))
@@ -157,8 +160,9 @@ def test_a_layer_that_sees_no_samples_is_refused():
     model = get_peft_model(nn.Sequential(nn.Linear(6, 5)), MoeConfig(target_modules=["0"]))
     model.base_model.routing.start()
     model.train()
-    with pytest.raises(ValueError, match=r"activations of shape \(7,\)"):
-        model(torch.randn(7, 6))
+    model(torch.randn(7, 6))
+    with pytest.raises(ValueError, match=r"activations of shape \(7, 'features'\); .* out of targ"):
+        model.base_model.routing.take()
 
 
 def test_nothing_is_kept_of_passes_that_nobody_asks_about(llama, ids):
@@ -178,6 +182,7 @@ def test_nothing_is_kept_of_passes_that_nobody_asks_about(llama, ids):
     model(input_ids=ids)
     with torch.no_grad():
         model(input_ids=ids)
+    assert model.base_model.routing.take() == []
     # A step of training.
     model.train()
     training.set_task_ids(TYPES)
@@ -187,7 +192,6 @@ def test_nothing_is_kept_of_passes_that_nobody_asks_about(llama, ids):
     gc.collect()
     assert len(kept) == 4 * 5
     assert [reference() for reference in kept] == [None] * len(kept)
-    assert model.base_model.routing.mask is None
 
 
 def test_passes_that_are_announced_again_do_not_add_up(llama, ids):

@@ -266,3 +266,8 @@ def test_the_published_count():
 def test_wrong_values_are_named(values, message):
     with pytest.raises(ValueError, match=message):
         MtlLoraConfig(**values)
+
+
+def test_defaults_are_the_same_as_those_of_the_config():
+    config = MtlLoraConfig(target_modules=list(MtlLoraSpec().targets), task_type="CAUSAL_LM")
+    assert MtlLoraSpec().peft_config().to_dict() == config.to_dict()
