@@ -56,7 +56,7 @@ def test_hydralora_weighs_its_b_token_by_token(experts):
     for layer in layers_of(model):
         [a], b, router = part(layer, "A"), part(layer, "B"), part(layer, "router")
         assert b.shape == (experts, 5, 2)
-        seen = []
+        seen: list[torch.Tensor] = []
         layer.masa_dropout["default"].register_forward_hook(
             lambda *args, seen=seen: seen.append(args[2])
         )

@@ -51,6 +51,7 @@ def test_without_bias_equal_shares_cost_nothing_and_bias_asks_for_the_own_half_l
     balance_loss(shares, TYPES, type_bias=0.1).backward()
     # Descent takes from the half of the own type, whose weight is larger.
     own = torch.tensor([[1, 1, 0, 0], [0, 0, 1, 1]]).bool()
+    assert shares.grad is not None
     assert (shares.grad[0][own] > 0).all()
     assert (shares.grad[0][~own] < 0).all()
 
@@ -158,11 +159,12 @@ def test_samples_of_unknown_type_are_refused(llama, ids):
 
 def test_a_layer_that_sees_no_samples_is_refused():
     model = get_peft_model(nn.Sequential(nn.Linear(6, 5)), MoeConfig(target_modules=["0"]))
-    model.base_model.routing.start()
+    routing = layers_of(model)[0].routing
+    routing.start()
     model.train()
     model(torch.randn(7, 6))
     with pytest.raises(ValueError, match=r"activations of shape \(7, 'features'\); .* out of targ"):
-        model.base_model.routing.take()
+        routing.take()
 
 
 def test_nothing_is_kept_of_passes_that_nobody_asks_about(llama, ids):
