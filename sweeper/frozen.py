@@ -170,9 +170,8 @@ class Kept:
             (parameter, parameter.requires_grad, dict(vars(parameter)))
             for parameter in model.parameters()
         ]
-        self._weights = [
-            parameter.detach().to("cpu", copy=True) for parameter in model.parameters()
-        ] * copies_weights
+        copied = model.parameters() if copies_weights else ()
+        self._weights = [parameter.detach().to("cpu", copy=True) for parameter in copied]
 
     @property
     def is_sharded(self) -> bool:
@@ -188,7 +187,8 @@ class Kept:
             parameter.requires_grad_(requires_grad)
             parameter.grad = None
         for (parameter, _, _), weight in zip(self._parameters, self._weights, strict=False):
-            parameter.data.copy_(weight)
+            # The method may have given back the memory that it was in.
+            parameter.data = weight.to(parameter.device)
         for module, noted in self._modules:
             vars(module).clear()
             vars(module).update(noted)

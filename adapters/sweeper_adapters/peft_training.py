@@ -36,9 +36,10 @@ class PromptTraining(Training):
         name = self.model.active_adapter
         model: Any = self.model
         config, encoder = model.peft_config[name], model.prompt_encoder[name]
-        if next(encoder.parameters()).is_meta:
+        some = next(encoder.parameters())
+        if some.is_meta:
             # PEFT copies them to the CPU, where parameters that are only counted cannot go.
-            tokens = torch.empty(config.num_virtual_tokens, config.token_dim, device="meta")
+            tokens = some.new_empty(config.num_virtual_tokens, config.token_dim)
         else:
             tokens = model.get_prompt_embedding_to_save(name)
         trained, encoder.embedding = encoder.embedding, _table(tokens)

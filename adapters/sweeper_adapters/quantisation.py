@@ -16,8 +16,7 @@ __all__ = ["quantise"]
 def quantise(model: PreTrainedModel, *, kind: str, double: bool) -> None:
     """Puts layers with 4-bit weights in the place of all linear layers but the output's.
 
-    The layers that were there are left as they are, with their weights: who keeps them can put them
-    back.
+    The memory of the weights that were there is given back; who wants them again keeps a copy.
 
     Args:
         model: with weights in floating point, on the device where they are needed.
@@ -38,6 +37,8 @@ def quantise(model: PreTrainedModel, *, kind: str, double: bool) -> None:
     for name, layer in list(model.named_modules()):
         if type(layer) is nn.Linear and layer is not output:
             model.set_submodule(name, _quantised(layer, kind=kind, double=double))
+            layer.requires_grad_(False)
+            layer.weight.data = layer.weight.data.new_empty(0)
     # What transformers sets on a model that it loads in 4 bit, and PEFT looks for.
     base.is_loaded_in_4bit = True
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from sweeper_adapters import set_task_ids
-from sweeper_adapters.methods import Method
+from sweeper_adapters.methods import EngineFacts, Method
 from tests.adapters.specs import SPECS
 
 # Task of each of the two samples of a batch.
@@ -20,9 +20,18 @@ def is_ours(spec: Method) -> bool:
 
 
 def each(condition: Callable[[Method], bool] = lambda spec: True) -> pytest.MarkDecorator:
-    """Runs a test for each example that the condition holds for."""
-    chosen = {name: spec for name, spec in SPECS.items() if condition(spec)}
-    return pytest.mark.parametrize("spec", chosen.values(), ids=chosen)
+    """Runs a test for each example that the condition holds for; skips what this machine cannot."""
+    chosen = [
+        pytest.param(spec, id=name, marks=_skipped(spec))
+        for name, spec in SPECS.items()
+        if condition(spec)
+    ]
+    return pytest.mark.parametrize("spec", chosen)
+
+
+def _skipped(spec: Method) -> tuple[pytest.MarkDecorator, ...]:
+    here = EngineFacts(zero_stage=0, workers=1, precision="fp32", has_gpu=False)
+    return tuple(pytest.mark.skip(reason) for _, reason in spec.engine_problems(here))
 
 
 def trained(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -43,7 +43,17 @@ def loaded(spec, base, folder, **how):
     return PeftModel.from_pretrained(base, folder, **how)
 
 
-@each()
+def check_trained(spec, again, model):
+    """A model that was loaded to be trained on has the trained parameters of the one before."""
+    found = trained(again)
+    if not is_ours(spec):
+        # Loaded on a 16-bit base, PEFT's AdaLoRA would train the rank that it divides by, too.
+        found = {name: found[name] for name in trained(model)}
+    assert_close(found, trained(model), rtol=0, atol=0)
+
+
+# What is saved in another form is tested with the methods that have one.
+@each(lambda spec: spec.saves_as_trained)
 @DTYPES
 def test_a_saved_adapter_loads_with_the_same_outputs(spec, dtype, llama, ids, tmp_path):
     model = train(spec.inject(llama(dtype), seed=0))
@@ -51,13 +61,14 @@ def test_a_saved_adapter_loads_with_the_same_outputs(spec, dtype, llama, ids, tm
     model.save_pretrained(tmp_path)
     again = loaded(spec, llama(dtype), tmp_path)
     assert torch.equal(logits(again, ids), expected)
-    assert trained(again) == {}
+    if is_ours(spec):
+        assert trained(again) == {}
     if spec.adapts_layers:
         again = loaded(spec, llama(dtype), tmp_path, is_trainable=True)
-        assert_close(trained(again), trained(model), rtol=0, atol=0)
+        check_trained(spec, again, model)
 
 
-@each(lambda spec: spec.adapts_layers)
+@each(lambda spec: spec.adapts_layers and spec.saves_as_trained)
 @DTYPES
 def test_it_loads_without_memory_for_initial_values(spec, dtype, llama, ids, tmp_path):
     model = train(spec.inject(llama(dtype), seed=0))
@@ -68,11 +79,11 @@ def test_it_loads_without_memory_for_initial_values(spec, dtype, llama, ids, tmp
         for parameter in trained(model).values():
             parameter.data = parameter.data.to(dtype).float()
     assert torch.equal(logits(again, ids), logits(model, ids))
-    assert_close(trained(again), trained(model), rtol=0, atol=0)
+    check_trained(spec, again, model)
     assert not any(tensor.is_meta for tensor in [*again.parameters(), *again.buffers()])
 
 
-@each(lambda spec: spec.adapts_layers)
+@each(lambda spec: spec.adapts_layers and spec.saves_as_trained)
 def test_the_file_holds_each_parameter_once(spec, llama, shape, tmp_path):
     model = train(spec.inject(llama(), seed=0))
     model.save_pretrained(tmp_path)
@@ -87,7 +98,7 @@ def test_the_file_holds_each_parameter_once(spec, llama, shape, tmp_path):
     assert sum(x.numel() for x in unique.values() if x.requires_grad) <= spec.count(shape)
 
 
-@each(lambda spec: spec.adapts_layers)
+@each(is_ours)
 def test_a_second_adapter_is_like_the_first(spec, llama, ids, shape, tmp_path):
     model = train(spec.inject(llama(), seed=0))
     first = logits(model, ids)

@@ -106,6 +106,14 @@ class AnyMethodSpec(BaseModel):
         return False
 
     @property
+    def saves_as_trained(self) -> bool:
+        """Whether the adapter file holds what is trained, so that it can be trained on.
+
+        Else it holds what that comes to: the same outputs, up to rounding.
+        """
+        return True
+
+    @property
     def needs_task_ids(self) -> bool:
         """Whether it must know which task each example belongs to."""
         return False

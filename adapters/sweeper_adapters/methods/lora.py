@@ -119,6 +119,11 @@ class PissaSpec(LoraFamilySpec):
         """True: of twice the rank, and saved as that."""
         return True
 
+    @property
+    def saves_as_trained(self) -> bool:
+        """False: it is saved as that LoRA."""
+        return False
+
     def training(self, model: PeftModel, *, steps: int) -> Training:
         """Returns the hooks that save it as a LoRA."""
         from sweeper_adapters.peft_training import PissaTraining

@@ -91,6 +91,11 @@ class PTuningSpec(PromptSpec):
     encoder_size: int | None = Field(default=None, ge=1)
     """Width of the encoder; the model's where ``null``."""
 
+    @property
+    def saves_as_trained(self) -> bool:
+        """False: the encoder is not saved."""
+        return False
+
     def count(self, shape: ModelShape) -> int:
         """Returns the parameters of the vectors and of the encoder, biases included."""
         width = shape.hidden_size

@@ -18,9 +18,8 @@ class QloraSpec(LoraFamilySpec):
     """QLoRA (arXiv:2305.14314): PEFT's LoRA on a base that bitsandbytes quantises to 4 bit.
 
     Eq. 5 of the paper: ``y = dequantise(W0) x + alpha / rank * B A x``. All linear layers but the
-    output are quantised, targets or not, in blocks of 64. The base of a warm replica stays beside
-    them in full precision, because other trials are served with it: a trial shows what quantising
-    costs in quality, and not what it saves in memory. The paged optimiser is not part of it.
+    output are quantised, targets or not, in blocks of 64. The paged optimiser is not part of it, and
+    under ZeRO-3 the 4-bit weights are cut into shards, too.
 
     The adapter belongs to the quantised base. On weights in full precision its outputs are others,
     so it is neither merged with them nor exported as a LoRA of them.
@@ -28,6 +27,7 @@ class QloraSpec(LoraFamilySpec):
 
     source: ClassVar[str] = "Dettmers et al. 2023, arXiv:2305.14314, Eqs. 5 and 6"
     start_tolerance: ClassVar[float | None] = None
+    changes_base: ClassVar[bool] = True
 
     name: Literal["qlora"] = "qlora"
     """Tag of this method."""

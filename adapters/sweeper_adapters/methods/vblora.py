@@ -67,6 +67,11 @@ class VbloraSpec(MethodSpec):
         """True: A and B are those of a LoRA of this rank."""
         return True
 
+    @property
+    def saves_as_trained(self) -> bool:
+        """Whether the file holds the logits."""
+        return not self.saves_top_k
+
     def count(self, shape: ModelShape) -> int:
         """Returns the elements of the bank, and the logits of each piece of A and B."""
         pieces = sum(
