@@ -121,6 +121,9 @@ def load_base(
         MissingError: the model or the data is not there.
         DataError: a split is empty, or an answer is longer than ``max_length`` allows.
     """
+    # PEFT imports it where it is installed; it would tell each user of a CPU with AVX512-BF16 that
+    # it has no kernel from the Hub.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import peft  # noqa: F401 - so that the first trial need not wait for it
     import torch
 

@@ -18,8 +18,7 @@ class QloraSpec(LoraFamilySpec):
     """QLoRA (arXiv:2305.14314): PEFT's LoRA on a base that bitsandbytes quantises to 4 bit.
 
     Eq. 5 of the paper: ``y = dequantise(W0) x + alpha / rank * B A x``. All linear layers but the
-    output are quantised, targets or not, in blocks of 64. The paged optimiser is not part of it, and
-    under ZeRO-3 the 4-bit weights are cut into shards, too.
+    output are quantised, targets or not, in blocks of 64. The paged optimiser is not part of it.
 
     The adapter belongs to the quantised base. On weights in full precision its outputs are others,
     so it is neither merged with them nor exported as a LoRA of them.
