@@ -16,18 +16,27 @@ if TYPE_CHECKING:
     from sweeper_adapters._lora_factors import LoraFactors, lora_factors
     from sweeper_adapters._tasks import set_task_ids
     from sweeper_adapters.bslora import BsloraConfig, BsloraLinear, BsloraModel
+    from sweeper_adapters.cola import ColaConfig, ColaLinear, ColaModel
+    from sweeper_adapters.lora_ga import LoraGaConfig, LoraGaLinear, LoraGaModel
     from sweeper_adapters.masa import MasaConfig, MasaLinear, MasaModel
     from sweeper_adapters.moe import MoeConfig, MoeLinear, MoeModel
     from sweeper_adapters.mora import MoraConfig, MoraLinear, MoraModel
     from sweeper_adapters.mosa import MosaConfig, MosaLinear, MosaModel
     from sweeper_adapters.mtl_lora import MtlLoraConfig, MtlLoraLinear, MtlLoraModel
+    from sweeper_adapters.multilora import MultiLoraConfig, MultiLoraLinear, MultiLoraModel
 
 __all__ = [
     "TUNERS",
     "BsloraConfig",
     "BsloraLinear",
     "BsloraModel",
+    "ColaConfig",
+    "ColaLinear",
+    "ColaModel",
     "LoraFactors",
+    "LoraGaConfig",
+    "LoraGaLinear",
+    "LoraGaModel",
     "MasaConfig",
     "MasaLinear",
     "MasaModel",
@@ -43,6 +52,9 @@ __all__ = [
     "MtlLoraConfig",
     "MtlLoraLinear",
     "MtlLoraModel",
+    "MultiLoraConfig",
+    "MultiLoraLinear",
+    "MultiLoraModel",
     "lora_factors",
     "register",
     "set_task_ids",

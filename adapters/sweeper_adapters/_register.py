@@ -12,11 +12,14 @@ __all__ = ["TUNERS", "register"]
 
 TUNERS = {
     "BSLORA": ("bslora", "Bslora"),
+    "COLA": ("cola", "Cola"),
+    "LORAGA": ("lora_ga", "LoraGa"),
     "MASA": ("masa", "Masa"),
     "MOELORA": ("moe", "Moe"),
     "MORA": ("mora", "Mora"),
     "MOSA": ("mosa", "Mosa"),
     "MTLLORA": ("mtl_lora", "MtlLora"),
+    "MULTILORA": ("multilora", "MultiLora"),
 }
 """PEFT type of each tuner, its module here, and what the names of its classes begin with."""
 

@@ -2,7 +2,9 @@
 
 from sweeper_adapters.methods import (
     BsloraSpec,
+    ColaSpec,
     HydraLoraSpec,
+    LoraGaSpec,
     LoraMoeSpec,
     LoraSpec,
     MaeSpec,
@@ -13,6 +15,7 @@ from sweeper_adapters.methods import (
     MoraSpec,
     MosaSpec,
     MtlLoraSpec,
+    MultiLoraSpec,
 )
 
 SPECS: dict[str, Method] = {
@@ -41,4 +44,11 @@ SPECS: dict[str, Method] = {
     "bslora-intra": BsloraSpec(local_rank=0, inter_rank=0, targets=("q_proj", "k_proj", "up_proj")),
     "mora-1": MoraSpec(rank=3, type=1),
     "mora-6": MoraSpec(rank=3, type=6),
+    "multilora": MultiLoraSpec(rank=4),
+    "multilora-three": MultiLoraSpec(rank=3, parallel=3, targets=("q_proj", "down_proj")),
+    "cola": ColaSpec(rank=4),
+    "cola-random": ColaSpec(rank=4, collaboration="random"),
+    "cola-heuristic": ColaSpec(rank=4, collaboration="heuristic", up_projections=5),
+    "cola-lora": ColaSpec(rank=4, init="lora", targets=("q_proj", "down_proj")),
+    "lora-ga": LoraGaSpec(rank=4),
 }

@@ -19,15 +19,18 @@ from sweeper_adapters.methods._base import (
 )
 from sweeper_adapters.methods.adalora import AdaloraSpec
 from sweeper_adapters.methods.bslora import BsloraSpec
+from sweeper_adapters.methods.cola import ColaSpec
 from sweeper_adapters.methods.hira import HiraSpec
 from sweeper_adapters.methods.hydralora import HydraLoraSpec
 from sweeper_adapters.methods.lora import DoraSpec, LoraSpec, PissaSpec
+from sweeper_adapters.methods.lora_ga import LoraGaSpec
 from sweeper_adapters.methods.mae import MaeSpec
 from sweeper_adapters.methods.masa import MasaControlSpec, MasaSpec
 from sweeper_adapters.methods.moe import LoraMoeSpec, MoeLoraSpec
 from sweeper_adapters.methods.mora import MoraSpec
 from sweeper_adapters.methods.mosa import MosaSpec
 from sweeper_adapters.methods.mtl_lora import MtlLoraSpec
+from sweeper_adapters.methods.multilora import MultiLoraSpec
 from sweeper_adapters.methods.prompts import PromptTuningSpec, PTuningSpec
 from sweeper_adapters.methods.vblora import VbloraSpec
 
@@ -35,11 +38,13 @@ __all__ = [
     "AdaloraSpec",
     "AnyMethodSpec",
     "BsloraSpec",
+    "ColaSpec",
     "DoraSpec",
     "EngineFacts",
     "HiraSpec",
     "HydraLoraSpec",
     "Linear",
+    "LoraGaSpec",
     "LoraMoeSpec",
     "LoraSpec",
     "MaeSpec",
@@ -52,6 +57,7 @@ __all__ = [
     "MoraSpec",
     "MosaSpec",
     "MtlLoraSpec",
+    "MultiLoraSpec",
     "PTuningSpec",
     "PissaSpec",
     "PromptTuningSpec",
@@ -70,6 +76,9 @@ Method = Annotated[
     | MoeLoraSpec
     | LoraMoeSpec
     | MtlLoraSpec
+    | MultiLoraSpec
+    | ColaSpec
+    | LoraGaSpec
     | DoraSpec
     | PissaSpec
     | HiraSpec
