@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 
+from sweeper.data import EmbeddedDataSpec
 from sweeper.engine import Engine
+from sweeper.errors import SpecError
+from sweeper.space import MethodSpace, Space
+from sweeper.tasks import demand_tasks
 from sweeper.train import train
 from sweeper_adapters import _tasks, moe_training
 from sweeper_adapters.methods import LoraMoeSpec, MtlLoraSpec
@@ -124,3 +128,23 @@ def test_task_ids_reach_the_layers_in_training_and_in_evaluation(method, tmp_pat
         else:
             # The type is for the loss of training alone.
             assert seen == [expected] * is_training
+
+
+def space(*methods):
+    trees = [(m.name, trial(m, workers=1).model_dump(mode="json")) for m in methods]
+    return Space(methods=tuple(MethodSpace(name, tree, axes=()) for name, tree in trees))
+
+
+def test_data_with_other_domains_is_refused_before_anything_starts():
+    data = EmbeddedDataSpec(train_rows=50, eval_rows=50)
+    with pytest.raises(SpecError) as refused:
+        demand_tasks(space(LORAMOE, MTL_LORA), data)
+    assert [problem.path for problem in refused.value.problems] == [
+        "methods.loramoe",
+        "methods.mtl_lora",
+    ]
+    assert "it is ['letter']; the data has addition, " in str(refused.value)
+    assert "tasks is 2 but the data has 9 domains, addition, " in str(refused.value)
+    known = LORAMOE.model_copy(update={"knowledge_domains": ("capitals",)})
+    demand_tasks(space(known, MTL_LORA.model_copy(update={"tasks": 9})), data)
+    demand_tasks(space(MTL_LORA.model_copy(update={"tasks": 1})), data)
