@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,17 +13,61 @@ from sweeper.errors import TrialError
 from sweeper.ranks import broadcast, rank
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
 
-__all__ = ["adapter_elements", "save_adapter"]
+__all__ = ["adapter_bytes", "adapter_elements", "save_adapter"]
+
+# Safetensors' names of the dtypes that an adapter may have, in its own order.
+_DTYPE_NAMES = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "int8": "I8",
+    "int16": "I16",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int32": "I32",
+    "float32": "F32",
+    "float64": "F64",
+    "int64": "I64",
+}
 
 
 def adapter_elements(model: PeftModel) -> int:
     """Returns how many numbers the file of a model's adapter holds, those layers share once."""
+    return sum(tensor.numel() for tensor in _saved(model).values())
+
+
+def adapter_bytes(model: PeftModel) -> int:
+    """Returns the size of the file that the adapter would be saved in, header and all.
+
+    Needs no values: the model may be on the meta device.
+    """
+    saved = _saved(model)
+    order = list(_DTYPE_NAMES)
+    kinds = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in saved.items()}
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    # Safetensors puts the widest dtypes first, and sorts by name.
+    for name in sorted(saved, key=lambda name: (-order.index(kinds[name]), name)):
+        start, end = end, end + saved[name].nbytes
+        header[name] = {
+            "dtype": _DTYPE_NAMES[kinds[name]],
+            "shape": list(saved[name].shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header, separators=(",", ":"))
+    # The header's length comes first, in 8 bytes; the header is filled up to a multiple of 8.
+    return 8 + math.ceil(len(text.encode()) / 8) * 8 + end
+
+
+def _saved(model: PeftModel) -> Mapping[str, torch.Tensor]:
     from peft import get_peft_model_state_dict
 
-    saved = get_peft_model_state_dict(model, save_embedding_layers=False)
-    return sum(tensor.numel() for tensor in saved.values())
+    saved: Mapping[str, torch.Tensor] = get_peft_model_state_dict(
+        model, save_embedding_layers=False
+    )
+    return saved
 
 
 def save_adapter(model: PeftModel, folder: Path, *, elements: int) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sweeper.driver import Driver
     from sweeper.tracking import SweepFolder
 
-__all__ = ["app", "doctor", "main", "plan", "report", "resume", "run", "ui"]
+__all__ = ["app", "doctor", "main", "params", "plan", "report", "resume", "run", "ui"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -72,13 +72,16 @@ def run(
     tracking_uri: _TrackingUri = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Run a sweep."""
+    """Run a sweep; of a list of trials those that are on the profile's model."""
     with _output(as_json) as out:
         from sweeper.driver import Driver, check_runnable, new_sweep_name
-        from sweeper.loading import load_sweep
+        from sweeper.loading import load_sweep, runnable
         from sweeper.tracking import SweepFolder
 
-        sweep = load_sweep(space, profile=profile, overrides=overrides or ())
+        sweep, left_out = runnable(load_sweep(space, profile=profile, overrides=overrides or ()))
+        if left_out:
+            text = f"Not run, being on another model or repeated: {', '.join(left_out)}"
+            out.console.print(text, markup=False, highlight=False)
         fingerprint = check_runnable(sweep, address=address)
         root = home or sweeps_home()
         name = name or new_sweep_name(root, sweep)
@@ -125,6 +128,30 @@ def plan(
 
         document = plan_of(load_sweep(space, profile=profile, overrides=overrides or ())).document()
         out.show(document, plan_view(document))
+
+
+@app.command()
+def params(
+    space: _SpaceFile,
+    profile: _ProfileName = None,
+    overrides: _Overrides = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Count each trial's parameters, bytes of its adapter file and of its optimiser's state.
+
+    Every adapter is put into the profile's model without loading it: neither weights nor a network
+    are needed. Beside each count stands what a paper prints of it, where it does.
+    """
+    with _output(as_json) as out:
+        from sweeper.loading import load_sweep
+        from sweeper.params import count_trials
+        from sweeper.report import params_view
+
+        sweep = load_sweep(space, profile=profile, overrides=overrides or ())
+        with out.console.status("counting"):
+            rows = [counted.document() for counted in count_trials(sweep)]
+        title = f"{sweep.spec.name} on {sweep.spec.profile}"
+        out.show(rows, params_view(rows, title=title))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "BadInputError",
+    "CountError",
     "DataError",
     "DivergedError",
     "MissingError",
@@ -61,6 +62,10 @@ class MissingError(BadInputError):
 
 class DataError(BadInputError):
     """Data was found but cannot be used: empty, unreadable, or without the fields asked for."""
+
+
+class CountError(SweeperError):
+    """A number of parameters by formula is not what was counted."""
 
 
 class TrialError(SweeperError):

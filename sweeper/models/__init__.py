@@ -14,9 +14,11 @@ from sweeper.models._base import DTYPES, BaseModelSpec, LoadedModel, ModelSource
 from sweeper.models.gguf import GgufModelSpec
 from sweeper.models.hub import HubModelSpec
 from sweeper.models.local import EmbeddedModelSpec, FolderModelSpec
+from sweeper.models.packaged import ArchitectureModelSpec
 
 __all__ = [
     "DTYPES",
+    "ArchitectureModelSpec",
     "BaseModelSpec",
     "EmbeddedModelSpec",
     "FolderModelSpec",
@@ -28,7 +30,7 @@ __all__ = [
 ]
 
 ModelSpec = Annotated[
-    EmbeddedModelSpec | FolderModelSpec | HubModelSpec | GgufModelSpec,
+    EmbeddedModelSpec | FolderModelSpec | HubModelSpec | GgufModelSpec | ArchitectureModelSpec,
     Field(discriminator="kind"),
 ]
 """Any source of a base model; the field ``kind`` says which."""

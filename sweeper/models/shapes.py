@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import BadInputError
 from sweeper_adapters.methods import Linear, ModelShape
 
-__all__ = ["architecture", "architecture_names", "shape_of"]
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["architecture", "architecture_names", "shape_of", "skeleton"]
 
 _ARCHITECTURES = Path(__file__).parent / "architectures"
 _LAYER = re.compile(r"^(?P<stack>.*?)\.(?P<index>\d+)\.(?P<name>.+)$")
@@ -103,7 +106,16 @@ def _by_formula(config: Mapping[str, Any]) -> ModelShape:
     )
 
 
-def _by_construction(config: Mapping[str, Any]) -> ModelShape:
+def skeleton(config: Mapping[str, Any], *, dtype: str = "float32") -> PreTrainedModel:
+    """Returns the model of a ``config.json``, frozen, on torch's meta device: without values.
+
+    Args:
+        config: content of the file.
+        dtype: torch's name of the weights' dtype.
+
+    Raises:
+        BadInputError: transformers does not know the family.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -112,12 +124,23 @@ def _by_construction(config: Mapping[str, Any]) -> ModelShape:
     try:
         built = AutoConfig.for_model(family, **settings)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(built)  # type: ignore[no-untyped-call]
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+                built, dtype=getattr(torch, dtype)
+            )
     except (ValueError, KeyError) as error:
         raise BadInputError(
             f"transformers cannot build a causal language model of model_type {family!r}: {error}; "
             "use a decoder model that it knows"
         ) from error
+    model.requires_grad_(False)
+    model.train(mode=False)
+    return model
+
+
+def _by_construction(config: Mapping[str, Any]) -> ModelShape:
+    import torch
+
+    model, family = skeleton(config), config.get("model_type")
     by_index: dict[int, dict[str, Linear]] = {}
     for path, module in model.named_modules():
         found = _LAYER.match(path)

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.report.words import count, params_text, value_text, varying
+from sweeper.report.words import bytes_text, count, params_text, value_text, varying
 
 __all__ = ["doctor_view", "plan_view"]
 
@@ -48,7 +48,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         table,
         "",
         *_budget(plan.get("budget"), trials),
-        _pairs("Memory of one worker, by formula", {k: _bytes(v) for k, v in memory.items()}),
+        _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
         _pairs("Resources of one replica", resources),
     ]
     if any(trial["origin"] == "search" for trial in trials):
@@ -80,14 +80,6 @@ def _budget(
             Text(params_text(fit["size"], list(fit["size"]))),
         )
     return [_pairs("Budget", {k: v for k, v in budget.items() if v is not None}), table, ""]
-
-
-def _bytes(number: float) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:,.3g} TB"
 
 
 def _pairs(title: str, values: Mapping[str, object]) -> RenderableType:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["count", "duration", "params_text", "value_text", "varying"]
+__all__ = ["bytes_text", "count", "duration", "params_text", "value_text", "varying"]
 
 
 def duration(seconds: float) -> str:
@@ -16,6 +16,15 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def bytes_text(number: float) -> str:
+    """Returns ``12 B``, ``3.46 MB`` or ``1.2 TB``."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:,.3g} TB"
 
 
 def count(number: int, noun: str) -> str:

@@ -51,7 +51,7 @@ def tiny(*, layers: int = 4) -> ModelShape:
 TINY = tiny()
 
 
-def by_trying(method: Method, shape: ModelShape, parameters: int, *, highest: int = 60) -> Method:
+def by_trying(method: Method, shape: ModelShape, parameters: int, *, highest: int = 700) -> Method:
     """The nearest of all sizes that the model allows, the smallest of equally near ones."""
     sized = [method.at_size(size) for size in range(1, highest)]
     allowed = [spec for spec in sized if spec is not None and not spec.problems(shape)]
@@ -63,6 +63,8 @@ def by_trying(method: Method, shape: ModelShape, parameters: int, *, highest: in
 @pytest.mark.parametrize("parameters", [1, 3_000, 9_001, 20_000, 10**7])
 def test_a_method_takes_the_nearest_size_that_the_model_allows(name, parameters):
     method = SPECS[name]
+    if parameters == 10**7 and not method.adapts_layers:
+        pytest.skip("virtual tokens have no limit to try out")
     assert method.resized(TINY, parameters) == by_trying(method, TINY, parameters)
 
 

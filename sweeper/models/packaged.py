@@ -1,0 +1,65 @@
+"""Models of which only the shape is here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from sweeper.errors import MissingError
+from sweeper.models._base import BaseModelSpec, LoadedModel, ModelSource
+from sweeper.models.shapes import architecture
+
+__all__ = ["ArchitectureModelSpec"]
+
+
+class ArchitectureModelSpec(BaseModelSpec):
+    """A packaged architecture without weights: parameters can be counted on it, nothing trained."""
+
+    kind: Literal["architecture"] = "architecture"
+    """Says that there is a shape alone."""
+    name: str
+    """Name of a packaged configuration."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_packaged(cls, name: str) -> str:
+        architecture(name)
+        return name
+
+    def config(self) -> Mapping[str, Any]:
+        """Returns the packaged configuration."""
+        return architecture(self.name)
+
+    def check(self) -> None:
+        """Always raises: there is nothing that could be loaded.
+
+        Raises:
+            MissingError: always.
+        """
+        raise MissingError(
+            f"the model is the architecture {self.name!r} alone, without weights; it can be "
+            "planned and counted on; to train, take a profile whose model has weights"
+        )
+
+    def load(self, dtype: str) -> LoadedModel:
+        """Always raises.
+
+        Args:
+            dtype: of the weights that there are not.
+
+        Raises:
+            MissingError: always.
+        """
+        self.check()
+        raise AssertionError(dtype)
+
+    def source(self) -> ModelSource:
+        """Always raises.
+
+        Raises:
+            MissingError: always.
+        """
+        self.check()
+        raise AssertionError
