@@ -9,8 +9,8 @@ forward pass. With several A_i and B_j, and pairs (i, j) that work together,
       = W0 x + s Σ_i [Σ_j (B_j − B_0)] A_i x + s B_0 [Σ_(i,j) (A_i − A_0)] x,
 
 where the second form begins with exact zeros in any dtype, and never takes the difference of two
-large products. It is a LoRA of one rank more than the pairs need. Dropout acts on what is trained
-only: what stands for a changed W0 sees the inputs whole.
+large products. It is a LoRA, of a rank that is r more than that of the pairs. Dropout acts on what
+is trained only: what stands for a changed W0 sees the inputs whole.
 """
 
 from __future__ import annotations

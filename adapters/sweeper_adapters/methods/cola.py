@@ -50,7 +50,7 @@ class ColaSpec(MethodSpec):
     ``lora`` with random A and B of zero."""
     svd_iterations: int | None = Field(default=16, ge=1, le=64)
     """Subspace iterations of the fast, randomised decomposition of large weights; ``null`` computes
-    the exact one, which takes minutes on a large model. Small weights are decomposed exactly."""
+    the exact one, which takes far longer. Small weights are always decomposed exactly."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of the adapter's inputs set to zero in training."""
 
