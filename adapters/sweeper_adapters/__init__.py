@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sweeper_adapters._tasks import set_task_ids
     from sweeper_adapters.bslora import BsloraConfig, BsloraLinear, BsloraModel
     from sweeper_adapters.cola import ColaConfig, ColaLinear, ColaModel
+    from sweeper_adapters.hd_pissa import HdPissaConfig, HdPissaLinear, HdPissaModel
     from sweeper_adapters.lora_ga import LoraGaConfig, LoraGaLinear, LoraGaModel
     from sweeper_adapters.masa import MasaConfig, MasaLinear, MasaModel
     from sweeper_adapters.moe import MoeConfig, MoeLinear, MoeModel
@@ -33,6 +34,9 @@ __all__ = [
     "ColaConfig",
     "ColaLinear",
     "ColaModel",
+    "HdPissaConfig",
+    "HdPissaLinear",
+    "HdPissaModel",
     "LoraFactors",
     "LoraGaConfig",
     "LoraGaLinear",

@@ -13,6 +13,7 @@ __all__ = ["TUNERS", "register"]
 TUNERS = {
     "BSLORA": ("bslora", "Bslora"),
     "COLA": ("cola", "Cola"),
+    "HDPISSA": ("hd_pissa", "HdPissa"),
     "LORAGA": ("lora_ga", "LoraGa"),
     "MASA": ("masa", "Masa"),
     "MOELORA": ("moe", "Moe"),

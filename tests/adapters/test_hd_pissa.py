@@ -1,5 +1,7 @@
 """HD-PiSSA: the paper's algorithm on simulated GPUs, and what stays of it in an adapter."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,33 +11,18 @@ from torch import nn
 from torch.testing import assert_close
 from transformers.pytorch_utils import Conv1D
 
-from sweeper_adapters import HdPissaConfig
+from sweeper_adapters import HdPissaConfig, HdPissaLinear
 from sweeper_adapters.hd_pissa_training import HdPissaTraining
 from sweeper_adapters.methods import HdPissaSpec
+from tests.adapters.direct import Direct
 
 # float64 through ten steps of Adam.
-EXACT = {"rtol": 1e-9, "atol": 1e-11}
+EXACT: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-11}
 # The singular vectors are float32.
-SINGULAR = {"rtol": 1e-4, "atol": 1e-5}
+SINGULAR: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 
 SIZES = {"first": (13, 24), "second": (24, 17)}
 SLICES, RANK = 3, 2
-
-
-class Direct:
-    """Parameters of a model that no engine holds."""
-
-    def gradient(self, parameter):
-        return parameter.grad.clone()
-
-    def set_gradient(self, parameter, gradient):
-        parameter.grad = gradient
-
-    def value(self, parameter):
-        return parameter.detach().clone()
-
-    def set_value(self, parameter, value):
-        parameter.data.copy_(value)
 
 
 class Net(nn.Module):
@@ -151,7 +138,9 @@ class Paper:
             {name: (s.a[i].clone(), s.b[i].clone()) for name, s in slices_of(model).items()}
             for i in range(SLICES)
         ]
-        self.moments = [{(n, k): [0.0, 0.0] for n in SIZES for k in (0, 1)} for _ in range(SLICES)]
+        self.moments: list[dict[tuple[str, int], list[Any]]] = [
+            {(n, k): [0.0, 0.0] for n in SIZES for k in (0, 1)} for _ in range(SLICES)
+        ]
         self.steps = 0
 
     def gradients(self, gpu, x, goal):
@@ -325,11 +314,11 @@ def test_a_16_bit_base_keeps_its_change_in_float32():
 
 def test_gpt_2_s_layers_have_their_weight_the_other_way_round():
     torch.manual_seed(0)
-    model = nn.Sequential()
-    model.add_module("layer", Conv1D(7, 10))
-    weight = model.layer.weight.detach().clone()
-    adapter = get_peft_model(model, config(target_modules=["layer"]))
-    slices = adapter.base_model.model.layer.slices("default")
+    frozen = Conv1D(7, 10)
+    weight = frozen.weight.detach().clone()
+    adapter = get_peft_model(nn.Sequential(frozen), config(target_modules=["0"]))
+    [layer] = [module for module in adapter.modules() if isinstance(module, HdPissaLinear)]
+    slices = layer.slices("default")
     left, values, right = torch.linalg.svd(weight.T, full_matrices=False)
     part = left[:, : SLICES * RANK] * values[: SLICES * RANK] @ right[: SLICES * RANK]
     assert_close(sum(b @ a for a, b in zip(slices.a, slices.b, strict=True)), part, **SINGULAR)

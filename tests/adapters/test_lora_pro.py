@@ -1,16 +1,20 @@
 """LoRA-Pro: the paper's equations, and what they are for."""
 
+from typing import Any
+
 import pytest
 import torch
 from peft import get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.testing import assert_close
 
 from sweeper_adapters.lora_pro import LoraProTraining, adjust_gradients
 from sweeper_adapters.methods import EngineFacts, LoraProSpec
+from tests.adapters.direct import Direct
 
 # All is float64; the formulas divide by eigenvalues of products, 1e-3 of the largest at the least.
-EXACT = {"rtol": 1e-8, "atol": 1e-9}
+EXACT: dict[str, Any] = {"rtol": 1e-8, "atol": 1e-9}
 # So little that float64 hardly sees it.
 DAMPING = 1e-12
 
@@ -189,22 +193,6 @@ def test_float32_stays_float32_and_is_computed_in_float64():
         assert_close(value.double(), expected, rtol=1e-4, atol=1e-5)
 
 
-class Direct:
-    """Parameters of a model that no engine holds."""
-
-    def gradient(self, parameter):
-        return parameter.grad.clone()
-
-    def set_gradient(self, parameter, gradient):
-        parameter.grad = gradient
-
-    def value(self, parameter):
-        return parameter.detach().clone()
-
-    def set_value(self, parameter, value):
-        parameter.data.copy_(value)
-
-
 def test_training_adjusts_the_gradients_of_each_layer():
     torch.manual_seed(0)
     model = nn.Sequential()
@@ -212,12 +200,13 @@ def test_training_adjusts_the_gradients_of_each_layer():
     model.add_module("same", nn.Linear(12, 12, bias=False))
     model.add_module("twin", nn.Linear(12, 12))
     config = LoraProSpec(rank=3, alpha=5, targets=("wide", "same", "twin")).peft_config()
-    config.task_type = None
-    config.rank_pattern = {"twin": 2}
-    config.init_lora_weights = False
+    changes = {"task_type": None, "rank_pattern": {"twin": 2}, "init_lora_weights": False}
+    for name, value in changes.items():
+        setattr(config, name, value)
     adapted = get_peft_model(model, config)
     adapted(torch.randn(4, 7)).square().sum().backward()
-    layers = [adapted.base_model.model.get_submodule(name) for name in ("wide", "same", "twin")]
+    layers: list[Any] = [module for module in adapted.modules() if isinstance(module, LoraLayer)]
+    assert len(layers) == 3
     expected = {}
     for layer in layers:
         a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight

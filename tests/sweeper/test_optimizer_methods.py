@@ -11,6 +11,7 @@ from sweeper.data.tokens import collate
 from sweeper.evaluate import evaluate
 from sweeper.order import DataOrder, learning_rate
 from sweeper_adapters.methods import HdPissaSpec, LoraProSpec, Method
+from tests.adapters.direct import Direct
 from tests.sweeper import scenarios, tiny
 
 METHODS: dict[str, Method] = {
@@ -43,22 +44,6 @@ def trial(name, *, workers, **settings):
     # Two workers with two sequences each, or one with four: the same batch.
     made = tiny.trial(workers=workers, batch_size=4 // workers, **{**SETTINGS, **settings})
     return made.model_copy(update={"method": METHODS[name]})
-
-
-class Direct:
-    """Parameters of a model that no engine holds."""
-
-    def gradient(self, parameter):
-        return parameter.grad.clone()
-
-    def set_gradient(self, parameter, gradient):
-        parameter.grad = gradient
-
-    def value(self, parameter):
-        return parameter.detach().clone()
-
-    def set_value(self, parameter, value):
-        parameter.data.copy_(value)
 
 
 def plainly(spec):

@@ -1,5 +1,7 @@
 """A method's hooks reach gradients and values the same, wherever DeepSpeed keeps them."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -15,11 +17,11 @@ from sweeper_adapters.training import ParameterGroup, Training
 from tests.sweeper import scenarios, tiny
 
 # DeepSpeed sums gradients of float32 in another order than one backward pass over all examples.
-SUM_ORDER = {"rtol": 1e-4, "atol": 1e-7}
+SUM_ORDER: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-7}
 # One step of AdamW in float32, by another kernel and on flattened tensors.
-STEP_ROUNDING = {"rtol": 1e-5, "atol": 1e-7}
+STEP_ROUNDING: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-7}
 # bfloat16 has 8 bits of precision, and gradients are rounded to it in each layer.
-HALF_PRECISION = {"rtol": 0.05, "atol": 0.02}
+HALF_PRECISION: dict[str, Any] = {"rtol": 0.05, "atol": 0.02}
 # DeepSpeed divides a clip's factor out in float32.
 CLIP_ROUNDING = 1e-5
 

@@ -20,10 +20,12 @@ from sweeper_adapters.methods._base import (
 from sweeper_adapters.methods.adalora import AdaloraSpec
 from sweeper_adapters.methods.bslora import BsloraSpec
 from sweeper_adapters.methods.cola import ColaSpec
+from sweeper_adapters.methods.hd_pissa import HdPissaSpec
 from sweeper_adapters.methods.hira import HiraSpec
 from sweeper_adapters.methods.hydralora import HydraLoraSpec
 from sweeper_adapters.methods.lora import DoraSpec, LoraSpec, PissaSpec
 from sweeper_adapters.methods.lora_ga import LoraGaSpec
+from sweeper_adapters.methods.lora_pro import LoraProSpec
 from sweeper_adapters.methods.mae import MaeSpec
 from sweeper_adapters.methods.masa import MasaControlSpec, MasaSpec
 from sweeper_adapters.methods.moe import LoraMoeSpec, MoeLoraSpec
@@ -32,6 +34,7 @@ from sweeper_adapters.methods.mosa import MosaSpec
 from sweeper_adapters.methods.mtl_lora import MtlLoraSpec
 from sweeper_adapters.methods.multilora import MultiLoraSpec
 from sweeper_adapters.methods.prompts import PromptTuningSpec, PTuningSpec
+from sweeper_adapters.methods.qlora import QloraSpec
 from sweeper_adapters.methods.vblora import VbloraSpec
 
 __all__ = [
@@ -41,11 +44,13 @@ __all__ = [
     "ColaSpec",
     "DoraSpec",
     "EngineFacts",
+    "HdPissaSpec",
     "HiraSpec",
     "HydraLoraSpec",
     "Linear",
     "LoraGaSpec",
     "LoraMoeSpec",
+    "LoraProSpec",
     "LoraSpec",
     "MaeSpec",
     "MasaControlSpec",
@@ -61,6 +66,7 @@ __all__ = [
     "PTuningSpec",
     "PissaSpec",
     "PromptTuningSpec",
+    "QloraSpec",
     "VbloraSpec",
 ]
 
@@ -79,8 +85,11 @@ Method = Annotated[
     | MultiLoraSpec
     | ColaSpec
     | LoraGaSpec
+    | LoraProSpec
+    | HdPissaSpec
     | DoraSpec
     | PissaSpec
+    | QloraSpec
     | HiraSpec
     | VbloraSpec
     | AdaloraSpec
