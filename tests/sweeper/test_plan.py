@@ -29,8 +29,8 @@ def test_eq_4_without_the_router_is_smaller_than_published() -> None:
     assert f"{plan().trials[0].percent:.4f}" == "0.4452"
 
 
-@pytest.mark.parametrize("space", ["masa.yaml", "mosa.yaml"])
-@pytest.mark.parametrize("profile", ["embedded", "smollm2", "llama3-8b"])
+@pytest.mark.parametrize("space", sorted(path.name for path in SPACES.glob("*.yaml")))
+@pytest.mark.parametrize("profile", sorted(p.stem for p in (SPACES / "profiles").glob("*.yaml")))
 def test_every_space_can_be_planned_on_every_profile(space: str, profile: str) -> None:
     made = plan(space=space, profile=profile)
     assert len(made.trials) == made.sweep.spec.search.trials
