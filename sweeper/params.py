@@ -8,18 +8,20 @@ the method must come to the same number.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.adapter_files import adapter_bytes
+from sweeper.documents import read_yaml
 from sweeper.engine import ignore_known_warnings
 from sweeper.errors import CountError
 from sweeper.frozen import Kept
-from sweeper.listed import Published
+from sweeper.listed import ListedTrial, Published
 from sweeper.loading import Sweep
 from sweeper.models import DTYPES
-from sweeper.models.shapes import skeleton
+from sweeper.models.shapes import architecture, skeleton
 from sweeper.plan import draw_all
 from sweeper.report.words import params_text, varying
 from sweeper.spec import TrialSpec
@@ -90,13 +92,14 @@ def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
         for trial in drawn
     ]
     names = varying(params)
-    counter = _Counter()
+    counter, printed = _Counter(), list(_printed())
     for trial, fields in zip(drawn, params, strict=True):
-        spec, listed = trial.spec, trial.space.listed
+        spec = trial.spec
+        listed = trial.space.listed or _same(spec, printed)
         counts = counter.count(spec)
         name = f"{spec.method.name} {params_text(fields, names)}".rstrip()
         yield CountedTrial(
-            name=name if listed is None else listed.name,
+            name=name if trial.space.listed is None else trial.space.name,
             method=spec.method.name,
             trainable=counts.trainable,
             total=counts.base + counts.trainable,
@@ -105,6 +108,26 @@ def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
             published=None if listed is None else listed.published,
             note="" if listed is None else listed.note,
         )
+
+
+def _printed() -> Iterator[ListedTrial]:
+    """Yields what the papers print, as the lists of trials that come with the sweeper have it."""
+    # The first folder is in an installed wheel, the second in a checkout.
+    for folder in (Path(__file__).parent, Path(__file__).parents[1]):
+        for path in sorted((folder / "search_spaces" / "papers").glob("*_params.yaml")):
+            entries = read_yaml(path)["trials"]
+            assert isinstance(entries, list)
+            yield from map(ListedTrial.model_validate, entries)
+
+
+def _same(spec: TrialSpec, printed: Iterable[ListedTrial]) -> ListedTrial | None:
+    """Returns the first printed trial with this method on this model."""
+    config = spec.model.config()
+    for trial in printed:
+        on = trial.architecture
+        if trial.method == spec.method and on is not None and architecture(on) == config:
+            return trial
+    return None
 
 
 @dataclass(frozen=True)
@@ -135,6 +158,9 @@ class _Counter:
                 dtype = DTYPES[spec.engine.precision]
                 self._models[on] = skeleton(spec.model.config(), dtype=dtype)
             self._known[key] = _checked(spec, self._models[on])
+            if spec.method.changes_base:
+                # There are no values that could be put back.
+                del self._models[on]
         return self._known[key]
 
 

@@ -114,13 +114,54 @@ def test_plan_json_is_one_document(folder: Path) -> None:
     assert plan["missing"] is None
 
 
+def test_plan_tells_what_a_budget_chose(folder: Path) -> None:
+    budget = "budget={match: lora, rank: 2}"
+    result = call("plan", folder / "tiny.yaml", "--set", budget)
+    assert result.exit_code == 0, result.output
+    assert "Budget: match lora, rank 2" in result.output
+    assert "missed by" in result.output
+    budget = "budget={params: 0.5}"
+    result = call("plan", folder / "tiny.yaml", "--set", budget)
+    assert result.exit_code == 2
+    assert "write 0.5% if percent is meant" in result.output
+
+
+def test_params_json_is_one_document(folder: Path) -> None:
+    trials = [
+        {"name": "a", "method": {"name": "lora", "rank": 2}},
+        {
+            "name": "b",
+            "method": {"name": "mosa", "rank": 32},
+            "architecture": "llama2-7b",
+            "published": {"params": "0.8256", "source": "MoSA, Table 2"},
+        },
+    ]
+    content = {"name": "list", "train": {"learning_rate": 1e-3}, "trials": trials}
+    (folder / "list.yaml").write_text(json.dumps(content))
+    command = [sys.executable, "-m", "sweeper", "params", str(folder / "list.yaml"), "--json"]
+    command += ["--profile", "tiny", "--set", "trials.a.method.rank=3"]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+    mine, papers = json.loads(process.stdout)
+    assert (mine["name"], mine["method"], mine["published"]) == ("a", "lora", None)
+    assert mine["optimizer_bytes"] == 8 * mine["trainable"]
+    assert mine["adapter_bytes"] > 4 * mine["trainable"]
+    assert papers["total"] == 6_738_415_616 + papers["trainable"]
+    assert papers["published"] == f"{papers['percent']:.4f}" == "0.8256"
+
+
+def test_of_a_list_nothing_is_run_on_a_wrong_profile(folder: Path) -> None:
+    trials = "trials=[{name: a, method: {name: lora}, architecture: llama2-7b}]"
+    (folder / "tiny.yaml").write_text("name: x\nprofile: tiny\ntrain: {learning_rate: 1e-3}\n")
+    assert_refused(folder, "take a profile of one of these", "--set", trials)
+
+
 def test_doctor_names_what_is_there(folder: Path) -> None:
     result = call("doctor")
     assert "torch" in result.output
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("command", ["run", "resume", "plan", "report", "ui", "doctor"])
+@pytest.mark.parametrize("command", ["run", "resume", "plan", "params", "report", "ui", "doctor"])
 def test_help_is_there_for_every_command(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0

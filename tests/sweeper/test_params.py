@@ -19,9 +19,8 @@ from sweeper.models.shapes import architecture, architecture_names, shape_of, sk
 from sweeper.params import CountedTrial, count_trials
 from sweeper.plan import draw_all, plan_of
 from sweeper.report import params_view
-from sweeper_adapters.methods import DoraSpec, LoraSpec, Method, MultiLoraSpec
+from sweeper_adapters.methods import DoraSpec, LoraSpec, MasaSpec, Method, MultiLoraSpec
 from tests.adapters.specs import SPECS
-from tests.adapters.test_peft_methods import METHODS
 
 PAPERS = Path(__file__).parents[2] / "search_spaces" / "papers"
 
@@ -37,8 +36,6 @@ CONFIG: dict[str, Any] = {
     "tie_word_embeddings": True,
 }
 SHAPE = shape_of(CONFIG)
-# A base in 4 bit is made by a library that is not installed for tests.
-ALL = {name: spec for name, spec in {**SPECS, **METHODS}.items() if spec.name != "qlora"}
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +84,10 @@ def test_what_is_counted_is_what_a_trial_would_save(folder, tmp_path, precision)
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    # In 16 bit each third one, for time.
-    specs = dict(list(ALL.items())[:: 1 if precision == "fp32" else 3])
+    # One example of each method, and in 16 bit of each third one, for time.
+    kinds = {spec.name: name for name, spec in reversed(SPECS.items())}
+    names = sorted(kinds.values())[:: 1 if precision == "fp32" else 3]
+    specs = {name: SPECS[name] for name in names}
     entries = [entry(name, spec) for name, spec in specs.items()]
     rows = counted(listed(folder, entries, f"engine.precision={precision}"))
     assert [row.name for row in rows] == list(specs)
@@ -253,6 +252,35 @@ def test_rows_of_a_paper_are_counted_on_the_papers_model(folder):
     assert document["published"] == "0.2247"
     assert document["agrees"] is False
     assert document["note"]
+
+
+def test_a_searched_trial_that_a_paper_has_stands_beside_its_figure(folder):
+    """The last of the methods is the paper's but for its router, and so another one."""
+    entries = [LoraSpec(rank=16), LoraSpec(rank=15), MasaSpec()]
+    space = {
+        "name": "search",
+        "methods": [
+            {"name": "lora", "rank": {"choice": [16, 15]}},
+            {"name": "masa", "router": "none"},
+        ],
+        "baselines": [
+            {"method": {"name": "lora", "rank": 16}},
+            {"method": {"name": "lora", "rank": 15}},
+            {"method": {"name": "masa"}},
+        ],
+        "train": {"learning_rate": 1e-3},
+        "search": {"trials": 3},
+    }
+    path = folder / "search.yaml"
+    path.write_text(yaml.safe_dump(space))
+    rows = counted(load_sweep(path, profile="llama3-8b"))
+    assert [row.trainable for row in rows] == [
+        spec.count(shape_of(architecture("llama3-8b"))) for spec in entries
+    ]
+    assert [row.document()["published"] for row in rows] == ["0.5196", None, None]
+    assert rows[0].document()["agrees"] is True
+    # On another model it is another figure.
+    assert [r.published for r in count_trials(load_sweep(path, profile="tiny"))] == [None] * 3
 
 
 # What is shown.

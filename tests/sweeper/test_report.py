@@ -333,6 +333,7 @@ def test_durations(seconds, text):
 def test_values():
     assert value_text(0.0031622) == "0.00316"
     assert value_text(["q", "v"]) == "q,v"
+    assert value_text({"q": 1, "v": 0.5}) == "q:1,v:0.5"
     assert value_text(None) == "none"
     assert value_text(8) == "8"
     assert count(1, "trial") == "1 trial"
@@ -366,6 +367,12 @@ PLAN = {
             "params": {"rank": 8, "experts": n, "targets": ["q"]},
             "trainable": 12_345,
             "percent": 1.2345,
+            "budget": {
+                "parameters": 12_345 + n,
+                "size": {"groups": {"q_proj": 7, "v_proj": n}},
+                "miss": -n,
+                "miss_percent": -n / 123.45,
+            },
         }
         for n in range(3)
     ],
@@ -383,6 +390,17 @@ def test_a_plan(width):
     assert "cpus per worker 1," in text
     assert "Nothing was started." in text
     assert "Missing: x" in printed(plan_view({**PLAN, "missing": "x"}), width=width)
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_what_a_budget_chose(width):
+    assert "Budget" not in printed(plan_view(PLAN), width=width)
+    budget = {"match": "lora", "rank": 32, "targets": None}
+    text = printed(plan_view({**PLAN, "budget": budget}), width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "Budget: match lora, rank 32\n" in text
+    assert re.search(r"^ +0 +12,345 +0 +0 +groups=q_proj:7,v_proj:0", text, re.MULTILINE)
+    assert re.search(r"^ +2 +12,347 +-2 +-0\.0162 +groups=q_proj:7,v_proj:2", text, re.MULTILINE)
 
 
 def test_findings():
