@@ -67,13 +67,16 @@ def _budget(
     if budget is None:
         return []
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for name in ("trial", "budget", "missed by", "percent"):
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column("method", no_wrap=True)
+    for name in ("budget", "missed by", "percent"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("chosen size", overflow="fold", ratio=1)
     for trial in trials:
         fit = trial["budget"]
         table.add_row(
             str(trial["number"]),
+            trial["method"],
             f"{fit['parameters']:,}",
             f"{fit['miss']:+,}" if fit["miss"] else "0",
             f"{fit['miss_percent']:+.3g}" if fit["miss"] else "0",
