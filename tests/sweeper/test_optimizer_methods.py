@@ -94,6 +94,7 @@ def series(logged, name):
     return [metrics[name] for metrics in logged]
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_stage_gives_what_plain_pytorch_gives(name, workers):

@@ -201,6 +201,7 @@ def norm_of(gradients):
     return float(torch.nn.utils.get_total_norm(gradients.values()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("name", METHODS)
 def test_hooks_reach_the_global_gradient_and_the_values(name, count):
@@ -211,6 +212,7 @@ def test_hooks_reach_the_global_gradient_and_the_values(name, count):
             check_logits(METHODS[name], count, spec, seen, logits)
 
 
+@pytest.mark.slow
 def test_a_loss_scale_shows_nowhere():
     method = METHODS["mosa"]
     specs = [spec for spec in ENGINES if spec.precision == "bf16" or spec.zero_stage > 0]
@@ -224,6 +226,7 @@ def scaled_visits(method, specs):
     return visits(method, specs, loss_scale=1024.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_method_may_take_clipped_gradients(count):
     method = METHODS["lora"]
