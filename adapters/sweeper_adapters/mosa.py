@@ -123,7 +123,9 @@ class _GroupIndices:
         """Returns Γ, [O, I], int32."""
         key = (tessellation, device)
         if key not in self._known:
-            self._known[key] = group_index(tessellation, device=device)
+            # Once for all passes: torch.compile would take seconds to trace it.
+            compute = torch.compiler.disable(group_index)  # type: ignore[no-untyped-call]
+            self._known[key] = compute(tessellation, device=device)
         return self._known[key]
 
 

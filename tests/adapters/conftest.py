@@ -1,5 +1,7 @@
 """A LLaMA of 50,000 parameters, built from its config."""
 
+from functools import cache, partial
+
 import pytest
 import torch
 
@@ -26,14 +28,8 @@ def build_llama(dtype=torch.float32, *, layers=LAYERS):
     return LlamaForCausalLM(config).to(dtype).eval()
 
 
-@pytest.fixture
-def llama():
-    """Returns the function that builds the model: always the same weights."""
-    return build_llama
-
-
-@pytest.fixture(scope="session")
-def shape():
+@cache
+def build_shape(layers):
     linears = (
         Linear("q_proj", HIDDEN, HIDDEN),
         Linear("k_proj", HIDDEN, KEY_VALUE),
@@ -43,8 +39,25 @@ def shape():
         Linear("up_proj", HIDDEN, FEED_FORWARD),
         Linear("down_proj", FEED_FORWARD, HIDDEN),
     )
-    total = sum(parameter.numel() for parameter in build_llama().parameters())
-    return ModelShape(LAYERS, linears, total)
+    total = sum(parameter.numel() for parameter in build_llama(layers=layers).parameters())
+    return ModelShape(layers, linears, total)
+
+
+@pytest.fixture
+def layers(request):
+    """How many layers the model has: LAYERS of the test's module, else of this one."""
+    return getattr(request.module, "LAYERS", LAYERS)
+
+
+@pytest.fixture
+def llama(layers):
+    """Returns the function that builds the model: always the same weights."""
+    return partial(build_llama, layers=layers)
+
+
+@pytest.fixture
+def shape(layers):
+    return build_shape(layers)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from sweeper_adapters import set_task_ids
@@ -32,6 +33,14 @@ def each(condition: Callable[[Method], bool] = lambda spec: True) -> pytest.Mark
 def _skipped(spec: Method) -> tuple[pytest.MarkDecorator, ...]:
     here = EngineFacts(zero_stage=0, workers=1, precision="fp32", has_gpu=False)
     return tuple(pytest.mark.skip(reason) for _, reason in spec.engine_problems(here))
+
+
+def on(spec: Method, *targets: str) -> Method:
+    """The example on other targets, if it has targets whose names its sizes do not depend on."""
+    try:
+        return type(spec).model_validate(spec.model_dump() | {"targets": targets})
+    except ValidationError:
+        return spec
 
 
 def trained(model: nn.Module) -> dict[str, nn.Parameter]:

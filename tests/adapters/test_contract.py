@@ -9,6 +9,9 @@ from torch.testing import assert_close
 
 from tests.adapters.contract import TASKS, each, gradients, is_ours, logits, train, trained
 
+# Enough for a group of layers that share, and a shorter one.
+LAYERS = 3
+
 # Of reentrant checkpointing, relative to the largest gradient of a parameter: what layers share
 # sums the gradients of its layers in another order.
 SUM_ORDER = 1e-6

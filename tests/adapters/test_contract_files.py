@@ -10,6 +10,9 @@ from torch.testing import assert_close
 from sweeper.adapter_files import adapter_elements
 from tests.adapters.contract import each, is_ours, logits, train, trained
 
+# Enough for a group of layers that share, and a shorter one.
+LAYERS = 3
+
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 
 

@@ -9,6 +9,9 @@ from torch.testing import assert_close
 from sweeper_adapters._tuner import AdapterLinear
 from tests.adapters.contract import each, is_ours, logits, train, trained
 
+# Enough for a group of layers that share, and a shorter one.
+LAYERS = 3
+
 # A merged weight is rounded once where the adapter's output was.
 MERGE_TOLERANCE = 1e-5
 
