@@ -1,11 +1,16 @@
-"""One example and more of each method, for a LLaMA of 5 layers (see conftest.py)."""
+"""One example and more of each method, for a LLaMA of 3 layers or more (see conftest.py)."""
 
 from sweeper_adapters.methods import (
+    AdaloraSpec,
     BsloraSpec,
     ColaSpec,
+    DoraSpec,
+    HdPissaSpec,
+    HiraSpec,
     HydraLoraSpec,
     LoraGaSpec,
     LoraMoeSpec,
+    LoraProSpec,
     LoraSpec,
     MaeSpec,
     MasaControlSpec,
@@ -16,13 +21,18 @@ from sweeper_adapters.methods import (
     MosaSpec,
     MtlLoraSpec,
     MultiLoraSpec,
+    PissaSpec,
+    PromptTuningSpec,
+    PTuningSpec,
+    QloraSpec,
+    VbloraSpec,
 )
 
 SPECS: dict[str, Method] = {
     "lora": LoraSpec(rank=4),
     "masa": MasaSpec(rank=4),
     "masa-b": MasaSpec(rank=4, sharing="b", group_size=3),
-    "masa-both": MasaSpec(rank=4, sharing="both", group_size=4, up_projections=2),
+    "masa-both": MasaSpec(rank=4, sharing="both", group_size=3, up_projections=2),
     "masa-none": MasaSpec(rank=4, sharing="none", experts=2),
     "masa-one": MasaSpec(rank=4, experts=1, group_size=1, targets=("q_proj",)),
     "masa-router": MasaSpec(rank=4, router="softmax", up_projections=2, experts=3),
@@ -51,4 +61,19 @@ SPECS: dict[str, Method] = {
     "cola-heuristic": ColaSpec(rank=4, collaboration="heuristic", up_projections=5),
     "cola-lora": ColaSpec(rank=4, init="lora", targets=("q_proj", "down_proj")),
     "lora-ga": LoraGaSpec(rank=4),
+    "lora-pro": LoraProSpec(rank=4),
+    "hd-pissa": HdPissaSpec(rank=3, slices=2),
+    "hd-pissa-one": HdPissaSpec(rank=5, slices=1, targets=("q_proj", "down_proj")),
+    "dora": DoraSpec(rank=4),
+    "pissa": PissaSpec(rank=4),
+    "qlora": QloraSpec(rank=4),
+    "qlora-fp4": QloraSpec(rank=4, quantisation="fp4", double_quantisation=False),
+    "hira": HiraSpec(rank=4),
+    "vblora": VbloraSpec(rank=2, vectors=6, vector_length=16),
+    "vblora-top-k": VbloraSpec(rank=2, vectors=6, vector_length=8, top_k=3, saves_top_k=True),
+    "adalora": AdaloraSpec(initial_rank=4, target_rank=2),
+    "prompt-tuning": PromptTuningSpec(virtual_tokens=3),
+    "prompt-tuning-vocabulary": PromptTuningSpec(virtual_tokens=3, start="vocabulary"),
+    "p-tuning": PTuningSpec(virtual_tokens=3),
+    "p-tuning-lstm": PTuningSpec(virtual_tokens=3, encoder="lstm", encoder_size=5),
 }
