@@ -10,7 +10,10 @@ from torch import nn
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["quantise"]
+__all__ = ["BLOCK", "quantise"]
+
+BLOCK = 64
+"""Weights that share a scale (section 3 of the paper)."""
 
 
 def quantise(model: PreTrainedModel, *, kind: str, double: bool) -> None:
@@ -44,10 +47,14 @@ def quantise(model: PreTrainedModel, *, kind: str, double: bool) -> None:
 
 
 def _quantised(layer: nn.Linear, *, kind: str, double: bool) -> nn.Linear:
-    import bitsandbytes as bnb
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    from sweeper_adapters._linear_4bit import OneRowLinear4bit
 
     weight = layer.weight
-    made: Any = bnb.nn.Linear4bit(
+    is_odd = weight.device.type == "cpu" and layer.in_features % BLOCK > 0
+    cls = OneRowLinear4bit if is_odd else Linear4bit
+    made: Any = cls(
         layer.in_features,
         layer.out_features,
         bias=layer.bias is not None,
@@ -56,9 +63,10 @@ def _quantised(layer: nn.Linear, *, kind: str, double: bool) -> nn.Linear:
         quant_type=kind,
         device="meta",
     )
-    made.weight = bnb.nn.Params4bit(
-        weight.data,
+    made.weight = Params4bit(
+        weight.data.reshape(1, -1) if is_odd else weight.data,
         requires_grad=False,
+        blocksize=BLOCK,
         compress_statistics=double,
         quant_type=kind,
         module=made,

@@ -10,6 +10,7 @@ import pytest
 from sweeper.errors import SpecError
 from sweeper.loading import Sweep, build_sweep, load_sweep
 from sweeper.space import Point
+from sweeper_adapters.methods import qlora
 
 CONFIG = {
     "model_type": "llama",
@@ -206,6 +207,16 @@ def test_a_missing_file_and_an_unknown_profile_name_the_nearest(space: Path) -> 
 def test_a_method_that_stands_twice_is_refused(space: Path) -> None:
     text = SPACE.split("train:")[0] + "  - name: lora\n" + "train: {learning_rate: 1e-3}\n"
     assert "stands twice" in problems(space, text=text)["methods.2.name"]
+
+
+def test_what_an_engine_cannot_train_is_refused(
+    space: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SPACE.split("train:")[0] + "  - name: qlora\n" + "train: {learning_rate: 1e-3}\n"
+    monkeypatch.setattr(qlora, "find_spec", lambda name: None)
+    found = problems(space, text=text)
+    assert list(found) == ["methods.qlora.name"]
+    assert "install masa-mosa-sweeper[quantization]" in found["methods.qlora.name"]
 
 
 def test_model_and_data_belong_to_profiles(space: Path) -> None:
