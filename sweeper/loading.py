@@ -197,6 +197,7 @@ def _against_profile(space: Space, *, has_gpu: bool) -> list[Problem]:
             workers=trial.workers,
             precision=trial.engine.precision,
             has_gpu=has_gpu,
+            batch_size=trial.train.batch_size,
         )
         found = [*trial.method.problems(shape), *trial.method.engine_problems(engine)]
         problems += [Problem(".".join((*place, field)), message) for field, message in found]

@@ -31,7 +31,7 @@ def each(condition: Callable[[Method], bool] = lambda spec: True) -> pytest.Mark
 
 
 def _skipped(spec: Method) -> tuple[pytest.MarkDecorator, ...]:
-    here = EngineFacts(zero_stage=0, workers=1, precision="fp32", has_gpu=False)
+    here = EngineFacts(zero_stage=0, workers=1, precision="fp32", has_gpu=False, batch_size=2)
     return tuple(pytest.mark.skip(reason) for _, reason in spec.engine_problems(here))
 
 
@@ -71,9 +71,12 @@ def logits(model, ids):
     return output(model, ids).logits[:, -ids.shape[1] :]
 
 
-def gradients(model, ids) -> dict[str, torch.Tensor | None]:
-    """Gradients of the trained parameters, from one pass in training."""
+def gradients(model, ids) -> dict[str, torch.Tensor]:
+    """Gradients of the trained parameters, from one pass in training; all of them have one."""
     model.train()
     model.zero_grad()
     output(model, ids, labels=ids).loss.backward()
-    return {name: p.grad for name, p in trained(model).items()}
+    found = {name: p.grad for name, p in trained(model).items()}
+    missing = [name for name, grad in found.items() if grad is None]
+    assert missing == []
+    return {name: grad for name, grad in found.items() if grad is not None}

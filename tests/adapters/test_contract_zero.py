@@ -55,7 +55,7 @@ def trial(spec, *, workers, **settings):
 def stages(spec, precision):
     """The stages that the method can be trained with."""
     facts = [
-        EngineFacts(zero_stage=stage, workers=2, precision=precision, has_gpu=False)
+        EngineFacts(zero_stage=stage, workers=2, precision=precision, has_gpu=False, batch_size=2)
         for stage in STAGES
     ]
     return [fact.zero_stage for fact in facts if not spec.engine_problems(fact)]

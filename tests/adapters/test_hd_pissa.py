@@ -365,3 +365,13 @@ def test_a_checkpoint_brings_the_factors_and_the_change_back():
     HdPissaTraining(other, slices=SLICES).restore(state)
     for name, slices in slices_of(other).items():
         assert_close(slices.state_dict(), slices_of(model)[name].state_dict(), rtol=0, atol=0)
+
+
+def test_a_batch_that_cannot_be_dealt_out_is_refused_before_anything_starts():
+    from sweeper_adapters.methods import EngineFacts, HdPissaSpec
+
+    facts = EngineFacts(zero_stage=0, workers=2, precision="fp32", has_gpu=False, batch_size=3)
+    assert HdPissaSpec(slices=6).engine_problems(facts) == []
+    [(field, message)] = HdPissaSpec(slices=4).engine_problems(facts)
+    assert field == "slices"
+    assert "2 workers with micro-batches of 3 see 6 sequences at once; allowed is a divi" in message

@@ -245,8 +245,8 @@ def test_descent_is_as_fast_as_with_the_full_weight():
 def test_fp16_is_refused():
     spec = LoraProSpec()
     for precision in ("fp32", "bf16"):
-        assert spec.engine_problems(EngineFacts(0, 1, precision, has_gpu=True)) == []
-    [(field, message)] = spec.engine_problems(EngineFacts(0, 1, "fp16", has_gpu=True))
+        assert spec.engine_problems(EngineFacts(0, 1, precision, has_gpu=True, batch_size=2)) == []
+    [(field, message)] = spec.engine_problems(EngineFacts(0, 1, "fp16", has_gpu=True, batch_size=2))
     assert field == "engine.precision"
     assert "allowed are 'fp32' and 'bf16'" in message
 

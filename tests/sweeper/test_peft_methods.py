@@ -47,7 +47,7 @@ METHODS: dict[str, Method] = {
     "p_tuning": PTuningSpec(virtual_tokens=3),
     "p_tuning-lstm": PTuningSpec(virtual_tokens=3, encoder="lstm", encoder_size=5),
 }
-HERE = EngineFacts(zero_stage=0, workers=2, precision="fp32", has_gpu=False)
+HERE = EngineFacts(zero_stage=0, workers=2, precision="fp32", has_gpu=False, batch_size=2)
 each = pytest.mark.parametrize(
     "name",
     [

@@ -70,6 +70,8 @@ class EngineFacts:
     """``fp32``, ``bf16`` or ``fp16``: the dtype of the frozen base."""
     has_gpu: bool
     """Whether the workers train on GPUs."""
+    batch_size: int
+    """Sequences in one micro-batch of one worker."""
 
 
 class AnyMethodSpec(BaseModel):

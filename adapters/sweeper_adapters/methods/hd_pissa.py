@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import MethodSpec, ModelShape
+from sweeper_adapters.methods._base import EngineFacts, MethodSpec, ModelShape
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -63,6 +63,20 @@ class HdPissaSpec(MethodSpec):
         return shape.layers * sum(
             self.slices * self.rank * (x.in_features + x.out_features) for x in self.adapted(shape)
         )
+
+    def engine_problems(self, engine: EngineFacts) -> list[tuple[str, str]]:
+        """Returns a problem where the sequences seen at once cannot be dealt out evenly."""
+        at_once = engine.batch_size * engine.workers
+        if at_once % self.slices == 0:
+            return []
+        return [
+            (
+                "slices",
+                f"slices is {self.slices} but {engine.workers} workers with micro-batches of "
+                f"{engine.batch_size} see {at_once} sequences at once; allowed is a divisor of "
+                f"{at_once}; change slices or train.batch_size",
+            )
+        ]
 
     def peft_config(self) -> PeftConfig:
         """Returns our ``HdPissaConfig``."""
