@@ -60,7 +60,8 @@ def load_deepspeed() -> ModuleType:
     log = logging.getLogger("DeepSpeed")
     log.setLevel(logging.ERROR)
     for handler in log.handlers:
-        if isinstance(handler, logging.StreamHandler):
+        # Its own, and not what pytest adds to each logger.
+        if type(handler) is logging.StreamHandler:
             handler.setStream(sys.stderr)
     return deepspeed
 
