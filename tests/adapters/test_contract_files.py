@@ -101,7 +101,8 @@ def test_the_file_holds_each_parameter_once(spec, llama, shape, tmp_path):
     assert sum(x.numel() for x in unique.values() if x.requires_grad) <= spec.count(shape)
 
 
-@each(is_ours)
+# PEFT's AdaLoRA refuses a second adapter that is trained.
+@each(lambda spec: spec.adapts_layers and spec.saves_as_trained and spec.name != "adalora")
 def test_a_second_adapter_is_like_the_first(spec, llama, ids, shape, tmp_path):
     model = train(spec.inject(llama(), seed=0))
     first = logits(model, ids)
