@@ -20,16 +20,19 @@ def demand_tasks(space: Space, data: DataSpec) -> None:
         SpecError: the data has no tasks, or not those of the method.
         DataError: the data cannot be read.
     """
-    methods = [space.trial(point).method for _, point in space.corners()]
-    needing = [method for method in methods if method.needs_task_ids]
+    methods = [
+        (space.trial(point).method, space.method(str(point["method"])).path)
+        for _, point in space.corners()
+    ]
+    needing = [(method, path) for method, path in methods if method.needs_task_ids]
     if not needing:
         return
     domains = data.load().domains()
     problems = []
-    for method in needing:
+    for method, path in needing:
         try:
             method.task_ids(domains)
         except ValueError as error:
-            problems.append(Problem(f"methods.{method.name}", str(error)))
+            problems.append(Problem(".".join(path), str(error)))
     if problems:
         raise SpecError("data", list(dict.fromkeys(problems)))

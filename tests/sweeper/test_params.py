@@ -14,7 +14,7 @@ from rich.console import Console
 
 from sweeper.errors import CountError
 from sweeper.listed import Published
-from sweeper.loading import Sweep, load_sweep
+from sweeper.loading import Sweep, load_sweep, runnable
 from sweeper.models.shapes import architecture, architecture_names, shape_of, skeleton
 from sweeper.params import CountedTrial, count_trials
 from sweeper.plan import draw_all, plan_of
@@ -23,6 +23,7 @@ from sweeper_adapters.methods import DoraSpec, LoraSpec, MasaSpec, Method, Multi
 from tests.adapters.specs import SPECS
 
 PAPERS = Path(__file__).parents[2] / "search_spaces" / "papers"
+PROFILES = PAPERS.parent / "profiles"
 
 # Of five layers, as the specs of the examples want it.
 CONFIG: dict[str, Any] = {
@@ -179,6 +180,36 @@ def percent(spec: Any) -> float:
     shape = spec.model.shape()
     trainable = spec.method.count(shape)
     return 100 * trainable / (shape.total_parameters + trainable)
+
+
+@pytest.mark.parametrize("profile", sorted(p.stem for p in PROFILES.glob("*.yaml")))
+def test_the_papers_rows_are_the_same_on_every_profile(profile):
+    for path in sorted(PAPERS.glob("*_params.yaml")):
+        here, there = (draw_all(load_sweep(path, profile=name)) for name in (profile, None))
+        assert len(here) == len(there) >= 20
+        for mine, default in zip(here, there, strict=True):
+            assert mine.spec.method == default.spec.method
+            assert mine.spec.model.shape() == default.spec.model.shape()
+
+
+@pytest.mark.parametrize(
+    ("paper", "profile", "trials"),
+    [
+        # Of 27 on this model three are the configuration of Table 1 again.
+        ("masa", "llama3-8b", 24),
+        ("masa", "llama3.1-8b", 8),
+        ("masa", "llama3.2-3b", 9),
+        # Of 13 one.
+        ("mosa", "llama3-8b", 12),
+        ("mosa", "llama2-7b", 7),
+    ],
+)
+def test_of_the_papers_rows_those_of_the_profiles_model_can_be_run(paper, profile, trials):
+    sweep, left_out = runnable(load_sweep(PAPERS / f"{paper}_params.yaml", profile=profile))
+    drawn = draw_all(sweep)
+    assert len(drawn) == trials == len({trial.spec.identity() for trial in drawn})
+    assert all(trial.spec.model == sweep.spec.model for trial in drawn)
+    assert len(left_out) + trials == {"masa": 44, "mosa": 20}[paper]
 
 
 def test_every_published_figure_is_met_or_has_a_reason():
