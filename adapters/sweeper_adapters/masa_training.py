@@ -45,8 +45,8 @@ class _Collapsed(Experts):
         self._plain = (plain,)
         self.count = plain.weight.shape[0]
         self.weight = nn.Parameter((plain.total() / math.sqrt(self.count)).to(plain.weight))
-        # Only a loaded adapter differs from what its seed gives, and has to be kept. Where parameters
-        # are only counted, without values, none is loaded.
+        # Only a loaded adapter differs from what its seed gives, and has to be kept; none is loaded
+        # where parameters are only counted and have no values.
         is_new = plain.weight.is_meta or torch.equal(plain.weight, plain.initial().to(plain.weight))
         self._loaded = None if is_new else plain.weight.detach().cpu()
         plain.weight.data = plain.weight.data.new_empty(0)
