@@ -8,6 +8,7 @@ from pathlib import Path
 __all__ = [
     "cache_root",
     "data_root",
+    "hide_progress_bars",
     "is_hub_offline",
     "quieten_mlflow",
     "ray_address",
@@ -49,6 +50,14 @@ def ray_address() -> str | None:
 def tracking_uri() -> str | None:
     """Returns MLflow's own setting of where to log (``MLFLOW_TRACKING_URI``), if there is one."""
     return os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
+def hide_progress_bars() -> None:
+    """Keeps the bars of the Hub's libraries off the terminal, where the user has set nothing else.
+
+    They read this variable when they are imported, so this comes first.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def quieten_mlflow() -> None:

@@ -11,19 +11,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TextIO
 
 import typer
 from rich.console import Console, RenderableType
 
-from sweeper._environment import sweeps_home
+from sweeper._environment import hide_progress_bars, sweeps_home
 from sweeper.errors import BadInputError, SweeperError
 
 if TYPE_CHECKING:
     from sweeper.driver import Driver
     from sweeper.tracking import SweepFolder
 
-__all__ = ["app", "doctor", "main", "params", "plan", "report", "resume", "run", "ui"]
+__all__ = ["app", "doctor", "export", "main", "params", "plan", "report", "resume", "run", "ui"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -161,6 +161,49 @@ def report(sweep: _SweepName, home: _Home = None, as_json: _AsJson = False) -> N
         from sweeper.tracking import SweepFolder
 
         _show_result(SweepFolder.open(sweep, home=home or sweeps_home()), out, tracking_uri=None)
+
+
+@app.command()
+def export(
+    run_or_trial: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN_OR_TRIAL",
+            help="A sweep (its best trial), a trial's id, SWEEP/TRIAL, a folder, an MLflow run id.",
+        ),
+    ],
+    form: Annotated[
+        Literal["peft", "lora", "merged"],
+        typer.Option(
+            "--format", help="The method's adapter, a plain LoRA, or the model with it merged in."
+        ),
+    ] = "peft",
+    output: Annotated[
+        Path | None, typer.Option("--output", help="A new folder [exports/FORMAT in the trial's].")
+    ] = None,
+    dtype: Annotated[
+        Literal["fp32", "bf16", "fp16"] | None,
+        typer.Option("--dtype", help="Of a merged model [the trial's precision]."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier export in that folder.")
+    ] = False,
+    home: _Home = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Write a trained adapter for other programs, and check that it gives the same outputs."""
+    with _output(as_json) as out:
+        from sweeper.export import export_trial
+        from sweeper.report import export_view
+        from sweeper.trial_lookup import find_trial
+
+        found = find_trial(run_or_trial, home=home or sweeps_home())
+        hide_progress_bars()
+        with out.console.status(f"Exporting {found.title} …"):
+            document = export_trial(
+                found, form, output=output, dtype=dtype, is_overwriting=overwrite
+            ).document()
+        out.show(document, export_view(document, chosen=found.reason))
 
 
 @app.command()

@@ -81,14 +81,16 @@ def _hidden(name: str) -> Iterator[None]:
 
 
 def ignore_known_warnings() -> None:
-    """Silences what DeepSpeed and PEFT provoke in every trial and no user can act on."""
-    for message in (
+    """Silences what DeepSpeed and PEFT provoke by themselves and no user can act on."""
+    for message, category in (
         # DeepSpeed 0.19 names collectives as before torch 2.13.
-        r"`torch\.distributed\.(all_gather_into|reduce_scatter)_tensor` is deprecated",
+        (r"`torch\.distributed\.(all_gather_into|reduce_scatter)_tensor` is dep", FutureWarning),
         # PEFT 0.21 asks transformers 5.23 for a property by its old name.
-        "`is_gradient_checkpointing` is deprecated",
+        ("`is_gradient_checkpointing` is deprecated", FutureWarning),
+        # PEFT 0.21 saves AdaLoRA's ranks by parameter, and looks for them by layer, too.
+        (r"The following rank_pattern keys .*\.lora_E'", RuntimeWarning),
     ):
-        warnings.filterwarnings("ignore", message=message, category=FutureWarning)
+        warnings.filterwarnings("ignore", message=message, category=category)
 
 
 def ds_config(

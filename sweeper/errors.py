@@ -13,6 +13,7 @@ __all__ = [
     "CountError",
     "DataError",
     "DivergedError",
+    "ExportError",
     "MissingError",
     "Problem",
     "SpecError",
@@ -74,3 +75,7 @@ class TrialError(SweeperError):
 
 class DivergedError(TrialError):
     """The loss of a trial became NaN or infinite."""
+
+
+class ExportError(SweeperError):
+    """An adapter could not be written in another form, or does not give the same outputs in it."""

@@ -1,7 +1,8 @@
-"""What the terminal shows: live table, leaderboard, plan, parameters, the doctor's findings."""
+"""What the terminal shows: live table, leaderboard, plan, export, the doctor's findings."""
 
 from __future__ import annotations
 
+from sweeper.report.export import export_view
 from sweeper.report.leaderboard import next_commands, sweep_view
 from sweeper.report.live import LiveTable
 from sweeper.report.params import params_view
@@ -10,6 +11,7 @@ from sweeper.report.views import doctor_view, plan_view
 __all__ = [
     "LiveTable",
     "doctor_view",
+    "export_view",
     "next_commands",
     "params_view",
     "plan_view",

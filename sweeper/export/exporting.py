@@ -1,0 +1,226 @@
+"""From a trial to an export: written beside its place, compared, and only then put there."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sweeper.errors import BadInputError, ExportError
+from sweeper.export.card import MARK, Card, is_export
+from sweeper.export.conversion import Comparison, Conversion
+from sweeper.export.formats import EXPORT_FORMATS, ExportFormat, possible_formats
+from sweeper.spec import TrialSpec
+from sweeper.trial_lookup import FoundTrial
+
+__all__ = ["Export", "export_trial"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written."""
+
+    trial: str
+    """Identity of the trial."""
+    sweep: str
+    """Name of its sweep."""
+    method: str
+    """Name of the method."""
+    format: ExportFormat
+    path: str
+    """The folder, absolute."""
+    files: tuple[str, ...]
+    """Their names, sorted."""
+    bytes: int
+    """Of all files."""
+    dtype: str
+    """``fp32``, ``bf16`` or ``fp16``: of the base model that it was compared on."""
+    largest_difference: float
+    """Largest difference of a logit from the trial's adapter, on the prompts compared."""
+    tolerance: float
+    """What rounding may make of it."""
+    adapter_effect: float
+    """Largest difference of a logit that the adapter itself makes on these prompts."""
+
+    def document(self) -> dict[str, Any]:
+        """Returns it as plain JSON."""
+        return asdict(self)
+
+
+def export_trial(
+    found: FoundTrial,
+    form: ExportFormat,
+    *,
+    output: Path | None = None,
+    dtype: str | None = None,
+    is_overwriting: bool = False,
+) -> Export:
+    """Writes the adapter of a trial in another form, and compares it with the adapter.
+
+    Args:
+        found: the trial.
+        form: what to write.
+        output: the new folder; ``exports/<form>`` in the trial's where None.
+        dtype: ``fp32``, ``bf16`` or ``fp16`` of a merged model; the trial's precision where None.
+        is_overwriting: replace an earlier export in that folder.
+
+    Raises:
+        BadInputError: the method has no such form, the trial has no adapter, the folder is taken,
+            or model or data is not there; nothing was written.
+        ExportError: what was written does not give the adapter's outputs; it is gone again.
+    """
+    trial = _trial_of(found)
+    _demand_possible(trial, form, dtype)
+    adapter = _adapter_of(found)
+    folder = (output or found.trial.path / "exports" / form).expanduser().absolute()
+    _demand_free(folder, is_overwriting=is_overwriting)
+    trial.model.check()
+    conversion = Conversion(
+        trial=trial,
+        splits=trial.data.load(),
+        source=trial.model.source(),
+        form=form,
+        dtype=dtype or trial.engine.precision,
+    )
+    with _put_whole(folder) as unfinished:
+        comparison = conversion.write(adapter, unfinished)
+        if not comparison.is_equal:
+            raise ExportError(_too_different(found, conversion, comparison))
+        _card(found, conversion, comparison).write(unfinished)
+        return _export(found, conversion, comparison, written=unfinished, folder=folder)
+
+
+def _adapter_of(found: FoundTrial) -> Path:
+    if found.trial.adapter.is_dir():
+        return found.trial.adapter
+    record = found.record
+    reason = f" ({record.error.type}: {record.error.message})" if record.error else ""
+    others = [t.id for t in found.sweep.trial_folders() if t.adapter.is_dir()]
+    hint = f"export another one: {', '.join(others[:8])}" if others else "no trial of it has one"
+    raise BadInputError(
+        f"{found.title} is {record.status}{reason} and has no adapter; one is saved when a trial "
+        f"is complete or pruned; {hint}"
+    )
+
+
+def _trial_of(found: FoundTrial) -> TrialSpec:
+    try:
+        return TrialSpec.model_validate(found.trial.spec())
+    except ValidationError as error:
+        raise BadInputError(
+            f"{found.title}: its spec.json is not one of this version ({error.error_count()} "
+            f"problems, the first: {error.errors()[0]['msg']}); export it with the version that "
+            "ran the sweep, which its sweep.json names"
+        ) from error
+
+
+def _demand_possible(trial: TrialSpec, form: ExportFormat, dtype: str | None) -> None:
+    if dtype is not None and form != "merged":
+        raise BadInputError(
+            f"dtype: got {dtype} for format {form}; only a merged model has a dtype of its own; "
+            "leave --dtype out"
+        )
+    reasons = possible_formats(trial)
+    if reasons[form]:
+        others = ", ".join(name for name in EXPORT_FORMATS if not reasons[name])
+        raise BadInputError(
+            f"format: {trial.method.name} cannot be exported as {form}: {reasons[form]}; "
+            f"possible for this trial: {others}; use --format {others.partition(',')[0]}"
+        )
+
+
+def _demand_free(folder: Path, *, is_overwriting: bool) -> None:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not is_overwriting:
+        raise BadInputError(
+            f"output: {folder} is not empty; an export gets a folder of its own; choose another "
+            "one with --output, or replace an earlier export with --overwrite"
+        )
+    # Whatever else a user may name by mistake stays.
+    if not is_export(folder):
+        raise BadInputError(
+            f"output: {folder} holds something else than an earlier export, whose README.md has "
+            f"the tag {MARK}; --overwrite replaces nothing else; remove it yourself, or choose "
+            "another folder"
+        )
+
+
+@contextmanager
+def _put_whole(folder: Path) -> Iterator[Path]:
+    """Yields a new folder that takes the place of ``folder`` at the end, or is gone on an error."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.unfinished")
+    replaced = unfinished.with_suffix(".replaced")
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        if folder.exists():
+            folder.rename(replaced)
+        unfinished.rename(folder)
+    except BaseException:
+        if replaced.exists():
+            replaced.rename(folder)
+        raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _too_different(found: FoundTrial, conversion: Conversion, comparison: Comparison) -> str:
+    return (
+        f"{found.title}: as {conversion.form} its logits on {comparison.prompts} validation "
+        f"prompts differ by {comparison.largest_difference:.3g} from those of its adapter; "
+        f"rounding to {conversion.dtype} may make {comparison.tolerance:.3g} of it; nothing was "
+        "kept; report this with the trial's spec.json"
+    )
+
+
+def _card(found: FoundTrial, conversion: Conversion, comparison: Comparison) -> Card:
+    return Card(
+        found=found,
+        trial=conversion.trial,
+        form=conversion.form,
+        source=conversion.source,
+        dtype=conversion.dtype,
+        domains=conversion.splits.domains(),
+        check=(
+            "When this was written it was loaded again and compared with the adapter of the "
+            f"trial on {comparison.prompts} validation prompts: no logit differed by more than "
+            f"{comparison.largest_difference:.2g} (allowed: {comparison.tolerance:.2g}). The "
+            f"adapter itself changes logits by up to {comparison.adapter_effect:.2g}."
+        ),
+    )
+
+
+def _export(
+    found: FoundTrial,
+    conversion: Conversion,
+    comparison: Comparison,
+    *,
+    written: Path,
+    folder: Path,
+) -> Export:
+    files = sorted(written.iterdir())
+    for path in files:
+        # safetensors makes its files readable for their owner alone.
+        path.chmod((written / "README.md").stat().st_mode)
+    return Export(
+        trial=found.trial.id,
+        sweep=found.sweep.name,
+        method=conversion.trial.method.name,
+        format=conversion.form,
+        path=str(folder),
+        files=tuple(path.name for path in files),
+        bytes=sum(path.stat().st_size for path in files),
+        dtype=conversion.dtype,
+        largest_difference=comparison.largest_difference,
+        tolerance=comparison.tolerance,
+        adapter_effect=comparison.adapter_effect,
+    )
