@@ -63,6 +63,21 @@ def test_a_base_is_put_back_from_the_middle_of_an_injection():
     assert not kept.is_sharded
 
 
+@pytest.mark.parametrize("change", ["values", "memory"])
+def test_weights_that_a_method_changes_are_put_back(change):
+    model = tiny.model()
+    before, weights = snapshot(model), [p.clone() for p in model.parameters()]
+    kept = Kept(model, copies_weights=True)
+    for parameter in model.parameters():
+        if change == "values":
+            parameter.data += 1
+        else:
+            parameter.data = parameter.data.new_empty(0)
+    kept.restore()
+    assert snapshot(model) == before
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), weights, strict=True))
+
+
 def test_questions_are_encoded_once_and_nested():
     base = tiny.base()
     few = base.questions(max_length=16, count=5)

@@ -104,9 +104,9 @@ def look(spec, folder, **fate):
 
 
 def stages_of(name):
-    """ZeRO-1 and 2 where the frozen weights change, or there are none in front of the adapter."""
+    """All where the frozen weights change, or no layer is adapted; else where they are in parts."""
     spec = METHODS[name]
-    return STAGES if spec.changes_base or not spec.adapts_layers else (0, 3)
+    return STAGES if spec.changes_base or not spec.adapts_layers else (3,)
 
 
 def look_at_stages(name, folder):
