@@ -70,7 +70,8 @@ class _Collapsed(Experts):
         [plain] = self._plain
         total = self.total().detach()
         shape = (self.count, *total.shape)
-        plain.weight.data = plain.weight.data.new_empty(shape)
+        # In the dtype that an engine has given the adapter.
+        plain.weight.data = self.weight.data.new_empty(shape)
         first = plain.initial() if self._loaded is None else self._loaded
         first = first.to(total)
         plain.weight.data.copy_((total - decay * first.sum(0)) / self.count + decay * first)
