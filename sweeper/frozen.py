@@ -192,6 +192,8 @@ class Kept:
         for (parameter, _, _), weight in zip(self._parameters, self._weights, strict=False):
             # The method may have given back the memory that it was in.
             parameter.data = weight.to(parameter.device)
+        # Whoever holds the error of a failed trial would hold them, too.
+        self._weights.clear()
         for module, noted in self._modules:
             vars(module).clear()
             vars(module).update(noted)

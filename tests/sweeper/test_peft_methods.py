@@ -22,7 +22,7 @@ from sweeper_adapters.methods import (
     VbloraSpec,
 )
 from tests.sweeper import scenarios, tiny
-from tests.sweeper.test_frozen import snapshot
+from tests.sweeper.test_frozen import snapshot, tensors_left
 
 STAGES = (0, 1, 2, 3)
 # The file is computed with in another order than what was trained; relative.
@@ -136,6 +136,16 @@ def fail(name, folder):
 @pytest.mark.parametrize("name", ["pissa"])
 def test_a_trial_that_fails_leaves_the_base_as_it_was(name, tmp_path):
     assert scenarios.run(fail, 1, name, tmp_path) == [[True, True]]
+
+
+def lives(folder):
+    """Tensors that are left after each of some trials, the last of which fails."""
+    names = ["pissa", "adalora", "prompt_tuning", "p_tuning", "vblora", "dora", "pissa"]
+    return tensors_left([trial(name, workers=1, zero_stage=2) for name in names], folder)
+
+
+def test_a_trial_leaves_no_memory_in_use(tmp_path):
+    assert scenarios.run(lives, 1, tmp_path) == [([0] * 7, 1)]
 
 
 def interrupted(name, folder):
