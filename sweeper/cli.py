@@ -337,6 +337,8 @@ def _output(as_json: bool) -> Iterator[_Output]:
     standard error: nothing but the document may stand there.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # PEFT imports it wherever it is, and it warns that a kernel could be faster.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     stdout = sys.stdout
     if as_json:
         sys.stdout.flush()

@@ -155,20 +155,22 @@ def _demand_free(folder: Path, *, is_overwriting: bool) -> None:
 @contextmanager
 def _put_whole(folder: Path) -> Iterator[Path]:
     """Yields a new folder that takes the place of ``folder`` at the end, or is gone on an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.unfinished")
     replaced = unfinished.with_suffix(".replaced")
-    unfinished.mkdir()
     try:
+        unfinished.mkdir(parents=True)
         yield unfinished
         if folder.exists():
             folder.rename(replaced)
         unfinished.rename(folder)
-    except BaseException:
-        if replaced.exists():
-            replaced.rename(folder)
-        raise
+    except OSError as error:
+        raise ExportError(
+            f"the export to {folder} failed: {error}; nothing was kept; it needs a folder that "
+            "can be written to, with room; choose another one with --output"
+        ) from error
     finally:
+        if replaced.exists() and not folder.exists():
+            replaced.rename(folder)
         shutil.rmtree(unfinished, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""What the terminal shows: live table, leaderboard, plan, export, the doctor's findings."""
+"""What the terminal shows: live table, leaderboard, plan, parameters, export, doctor's findings."""
 
 from __future__ import annotations
 

@@ -161,7 +161,9 @@ def test_doctor_names_what_is_there(folder: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
-@pytest.mark.parametrize("command", ["run", "resume", "plan", "params", "report", "ui", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["run", "resume", "plan", "params", "report", "export", "ui", "doctor"]
+)
 def test_help_is_there_for_every_command(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0
