@@ -75,7 +75,8 @@ class DoraSpec(LoraFamilySpec):
 
     Eq. 5 of the paper: ``y = m / |W0 + s B A| * (W0 + s B A) x``, with the length |.| of each row
     of the weight (an output), which starts as m and is a constant in the backward pass (section
-    4.3). With dropout PEFT multiplies W0 with the dropped inputs too, as the original does.
+    4.3). With dropout PEFT multiplies W0 with the dropped inputs too, as the original does. On a
+    16-bit base it rounds the first lengths to 16 bit, and training starts off by that.
     """
 
     source: ClassVar[str] = "Liu et al. 2024, arXiv:2402.09353, Eq. 5 and section 4.3"
