@@ -21,7 +21,9 @@ class HiraSpec(MethodSpec):
     The update has the rank of W0. It has no scale of its own.
     """
 
-    source: ClassVar[str] = "Huang et al. 2025, ICLR, the paper's W0 + W0 * (B A); openreview TwJrTz9cRS"
+    source: ClassVar[str] = (
+        "Huang et al. 2025, ICLR, the paper's W0 + W0 * (B A); openreview TwJrTz9cRS"
+    )
 
     name: Literal["hira"] = "hira"
     """Tag of this method."""
