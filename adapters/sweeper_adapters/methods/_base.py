@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sweeper_adapters.training import Training
 
-__all__ = ["AnyMethodSpec", "EngineFacts", "Linear", "MethodSpec", "ModelShape"]
+__all__ = ["AnyMethodSpec", "EngineFacts", "Linear", "LowRankSpec", "MethodSpec", "ModelShape"]
 
 SEVEN_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 FIVE_TARGETS = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
@@ -271,3 +271,17 @@ class MethodSpec(AnyMethodSpec):
                 f"{smallest.out_features}; its rank is at most {limit}; "
                 f"give a {field} of 1 to {limit} or leave {smallest.name} out of targets",
             )
+
+
+class LowRankSpec(MethodSpec):
+    """What methods have that add products of low-rank matrices, as LoRA does."""
+
+    rank: int = Field(default=8, ge=1)
+    """Rows of each A and columns of each B."""
+    alpha: float = Field(default=16, gt=0)
+    """Scale of the update, divided by the rank."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the adapter's inputs set to zero in training; a router sees all of them."""
+
+    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
+        yield from self._rank_problems(shape, rank=self.rank)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sweeper_adapters.methods._base import MethodSpec, ModelShape
+from sweeper_adapters.methods._base import LowRankSpec, ModelShape
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ColaSpec"]
 
 
-class ColaSpec(MethodSpec):
+class ColaSpec(LowRankSpec):
     """CoLA: pairs of A and B that work together, ``y = W0 x + alpha / rank * sum_ij B_j A_i x``.
 
     All A and all B begin as the principal part of W0 (PiSSA, divided among them), which is
@@ -33,10 +32,6 @@ class ColaSpec(MethodSpec):
 
     name: Literal["cola"] = "cola"
     """Tag of this method."""
-    rank: int = Field(default=8, ge=1)
-    """Rows of each A and columns of each B."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank."""
     down_projections: int = Field(default=2, ge=1, le=64)
     """Matrices A of a layer: N."""
     up_projections: int = Field(default=3, ge=1, le=64)
@@ -51,8 +46,6 @@ class ColaSpec(MethodSpec):
     svd_iterations: int | None = Field(default=16, ge=1, le=64)
     """Subspace iterations of the fast, randomised decomposition of large weights; ``null`` computes
     the exact one, which takes far longer. Small weights are always decomposed exactly."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training."""
 
     @model_validator(mode="after")
     def _each_a_has_a_b(self) -> Self:
@@ -107,6 +100,3 @@ class ColaSpec(MethodSpec):
         from sweeper_adapters._origin import OriginTraining
 
         return OriginTraining(model)
-
-    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        yield from self._rank_problems(shape, rank=self.rank)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import MethodSpec, ModelShape
+from sweeper_adapters.methods._base import LowRankSpec, ModelShape
 from sweeper_adapters.methods.masa import MasaSpec
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["HydraLoraSpec"]
 
 
-class HydraLoraSpec(MethodSpec):
+class HydraLoraSpec(LowRankSpec):
     """HydraLoRA: one A, and several B that a router weighs token by token.
 
     ``y = W0 x + alpha / rank * Σ_i p_i(x) B_i A dropout(x)`` with ``p = softmax(W_g x)``. That is
@@ -29,14 +28,8 @@ class HydraLoraSpec(MethodSpec):
 
     name: Literal["hydralora"] = "hydralora"
     """Tag of this method."""
-    rank: int = Field(default=8, ge=1)
-    """Rows of A and columns of each B."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank."""
     experts: int = Field(default=3, ge=1, le=256)
     """Up-projections B of each layer."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training; the router sees all of them."""
 
     @property
     def is_mergeable(self) -> bool:
@@ -63,6 +56,3 @@ class HydraLoraSpec(MethodSpec):
             up_projections=self.experts,
             dropout=self.dropout,
         )
-
-    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        return self._rank_problems(shape, rank=self.rank)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import MethodSpec, ModelShape
+from sweeper_adapters.methods._base import LowRankSpec, ModelShape
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -17,15 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["DoraSpec", "LoraFamilySpec", "LoraSpec", "PissaSpec"]
 
 
-class LoraFamilySpec(MethodSpec):
+class LoraFamilySpec(LowRankSpec):
     """What LoRA and its relatives have: two matrices a layer, and a scale."""
-
-    rank: int = Field(default=8, ge=1)
-    """Rows of A and columns of B."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training."""
 
     def count(self, shape: ModelShape) -> int:
         """Returns ``layers * rank * (in + out)`` summed over the targets."""
@@ -51,9 +43,6 @@ class LoraFamilySpec(MethodSpec):
             target_modules=list(self.targets),
             task_type="CAUSAL_LM",
         )
-
-    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        yield from self._rank_problems(shape, rank=self.rank)
 
 
 class LoraSpec(LoraFamilySpec):

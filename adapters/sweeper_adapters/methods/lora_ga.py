@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import MethodSpec, ModelShape
+from sweeper_adapters.methods._base import LowRankSpec, ModelShape
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["LoraGaSpec"]
 
 
-class LoraGaSpec(MethodSpec):
+class LoraGaSpec(LowRankSpec):
     """LoRA-GA, the original: LoRA that begins along the gradient of the frozen weights.
 
     ``y = W0 x + alpha / rank * (B A - B_0 A_0) x``. Before the first step the gradient of each
@@ -35,17 +35,11 @@ class LoraGaSpec(MethodSpec):
 
     name: Literal["lora_ga"] = "lora_ga"
     """Tag of this method."""
-    rank: int = Field(default=8, ge=1)
-    """Rows of A and columns of B; at most half of the smaller side of an adapted weight."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank."""
     gamma: float = Field(default=16, gt=0)
     """The square of what divides the initial values: larger is a smaller start."""
     calibration_batches: int = Field(default=8, ge=1, le=4096)
     """Batches that the gradients are taken over, each of the size of a worker's training batch, the
     same on all workers."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training."""
 
     @property
     def exports_lora(self) -> bool:

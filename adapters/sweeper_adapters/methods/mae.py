@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import MethodSpec, ModelShape
+from sweeper_adapters.methods._base import LowRankSpec, ModelShape
 from sweeper_adapters.methods.masa import MasaSpec
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MaeSpec"]
 
 
-class MaeSpec(MethodSpec):
+class MaeSpec(LowRankSpec):
     """MAE (multi-A ensemble): MASA in which each layer has down-projections of its own.
 
     ``y = W0 x + alpha / rank * B (A_1 + ... + A_N) x``: the ablation of what sharing brings.
@@ -29,16 +28,10 @@ class MaeSpec(MethodSpec):
 
     name: Literal["mae"] = "mae"
     """Tag of this method."""
-    rank: int = Field(default=8, ge=1)
-    """Rows of each A and columns of B."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank."""
     experts: int = Field(default=5, ge=1, le=256)
     """Down-projections A of each layer: N in the paper."""
     router: Literal["none", "softmax"] = "none"
     """How experts are combined, as in MASA; the published count contains the router."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training."""
     collapse: bool = True
     """Train the sum of the experts in their place, as in MASA."""
 
@@ -76,6 +69,3 @@ class MaeSpec(MethodSpec):
             dropout=self.dropout,
             collapse=self.collapse,
         )
-
-    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        return self._rank_problems(shape, rank=self.rank)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import MethodSpec, ModelShape
+from sweeper_adapters.methods._base import LowRankSpec, ModelShape
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["MasaControlSpec", "MasaSpec"]
 
 
-class MasaSpec(MethodSpec):
+class MasaSpec(LowRankSpec):
     """MASA: several down-projections shared by adjacent layers, one up-projection per layer.
 
     Eq. 4 of the paper: ``y = W0 x + alpha / rank * B (A_1 + ... + A_N) x``.
@@ -28,10 +28,6 @@ class MasaSpec(MethodSpec):
 
     name: Literal["masa"] = "masa"
     """Tag of this method."""
-    rank: int = Field(default=8, ge=1)
-    """Rows of each A and columns of each B."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank."""
     experts: int = Field(default=5, ge=1, le=256)
     """Down-projections A in a group: N in the paper."""
     group_size: int = Field(default=2, ge=1)
@@ -43,8 +39,6 @@ class MasaSpec(MethodSpec):
     The parameter counts printed in the paper contain the router."""
     up_projections: int = Field(default=1, ge=1, le=256)
     """Up-projections B of one layer: M in the paper (Table 4)."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training."""
     collapse: bool = True
     """Train the sum of the experts in their place, at LoRA's cost, and save all of them: the same
     numbers up to rounding. A router's experts differ and are always trained one by one."""
@@ -100,7 +94,7 @@ class MasaSpec(MethodSpec):
         return CollapsedTraining(model)
 
     def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        yield from self._rank_problems(shape, rank=self.rank)
+        yield from super()._size_problems(shape)
         if self.sharing != "none" and self.group_size > shape.layers:
             yield (
                 "group_size",
@@ -109,7 +103,7 @@ class MasaSpec(MethodSpec):
             )
 
 
-class MasaControlSpec(MethodSpec):
+class MasaControlSpec(LowRankSpec):
     """The control arm of MASA: plain LoRA, shared alike, with a larger step on A.
 
     Under sum aggregation all A_i get the same gradient (the paper's Eq. 8), so their sum moves like
@@ -122,18 +116,12 @@ class MasaControlSpec(MethodSpec):
 
     name: Literal["masa_control"] = "masa_control"
     """Tag of this method."""
-    rank: int = Field(default=8, ge=1)
-    """Rows of A and columns of B."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank."""
     experts: int = Field(default=5, ge=1, le=256)
     """N of the MASA that it is compared with: factor of A's learning rate and initial values."""
     group_size: int = Field(default=2, ge=1)
     """Adjacent layers that share, as in MASA."""
     sharing: Literal["a", "b", "both", "none"] = "a"
     """Which side is shared inside a group, as in MASA."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training."""
 
     @property
     def exports_lora(self) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import MethodSpec, ModelShape
+from sweeper_adapters.methods._base import LowRankSpec, ModelShape
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -17,17 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["LoraMoeSpec", "MoeLoraSpec"]
 
 
-class _MixtureSpec(MethodSpec):
+class _MixtureSpec(LowRankSpec):
     """What both have in common: the layer."""
 
-    rank: int = Field(default=8, ge=1)
-    """Rank of each expert."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank."""
     experts: int = Field(default=2, ge=1, le=256)
     """Experts of each layer."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the experts' inputs set to zero in training; the router sees all of them."""
 
     @property
     def is_mergeable(self) -> bool:
@@ -55,9 +49,6 @@ class _MixtureSpec(MethodSpec):
             target_modules=list(self.targets),
             task_type="CAUSAL_LM",
         )
-
-    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        return self._rank_problems(shape, rank=self.rank)
 
 
 class MoeLoraSpec(_MixtureSpec):

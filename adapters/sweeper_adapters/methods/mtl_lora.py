@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import MethodSpec, ModelShape
+from sweeper_adapters.methods._base import LowRankSpec, ModelShape
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MtlLoraSpec"]
 
 
-class MtlLoraSpec(MethodSpec):
+class MtlLoraSpec(LowRankSpec):
     """MTL-LoRA: one A for all tasks; each task turns its output and mixes several B.
 
     ``y = W0 x + alpha / rank * (Σ_i softmax(w_t / temperature)_i B_i) Λ_t A x`` for a sample of
@@ -29,10 +29,6 @@ class MtlLoraSpec(MethodSpec):
 
     name: Literal["mtl_lora"] = "mtl_lora"
     """Tag of this method."""
-    rank: int = Field(default=8, ge=1)
-    """Rows of A, both sides of each Λ, columns of each B."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank."""
     up_projections: int = Field(default=3, ge=1, le=256)
     """Up-projections B of each layer."""
     temperature: float = Field(default=0.1, gt=0)
@@ -40,8 +36,6 @@ class MtlLoraSpec(MethodSpec):
     tasks: int = Field(default=1, ge=1, le=10_000)
     """Tasks, each with its own Λ and weights of the B. Above 1 it is the number of domains of the
     data, which then must be known of each example; with 1 all examples are of one task."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training."""
 
     @property
     def is_mergeable(self) -> bool:
@@ -115,6 +109,3 @@ class MtlLoraSpec(MethodSpec):
         from sweeper_adapters._tasks import TaskTraining
 
         return TaskTraining(model)
-
-    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        return self._rank_problems(shape, rank=self.rank)

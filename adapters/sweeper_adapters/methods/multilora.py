@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import MethodSpec, ModelShape
+from sweeper_adapters.methods._base import LowRankSpec, ModelShape
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["MultiLoraSpec"]
 
 
-class MultiLoraSpec(MethodSpec):
+class MultiLoraSpec(LowRankSpec):
     """MultiLoRA: LoRAs side by side, ``y = W0 x + alpha / rank * sum_i c_i * (B_i A_i x)``.
 
     The scales c_i, one for each output, start as zero; A_i and B_i are random. Each LoRA has the
@@ -29,14 +28,8 @@ class MultiLoraSpec(MethodSpec):
 
     name: Literal["multilora"] = "multilora"
     """Tag of this method."""
-    rank: int = Field(default=8, ge=1)
-    """Rank of each LoRA."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank."""
     parallel: int = Field(default=2, ge=1, le=64)
     """LoRAs side by side: n in the paper."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training."""
 
     @property
     def exports_lora(self) -> bool:
@@ -66,6 +59,3 @@ class MultiLoraSpec(MethodSpec):
             target_modules=list(self.targets),
             task_type="CAUSAL_LM",
         )
-
-    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        yield from self._rank_problems(shape, rank=self.rank)
