@@ -179,11 +179,12 @@ def export(
         ),
     ] = "peft",
     output: Annotated[
-        Path | None, typer.Option("--output", help="A new folder [exports/FORMAT in the trial's].")
+        Path | None,
+        typer.Option("--output", help="A new folder (else exports/FORMAT in the trial's)."),
     ] = None,
     dtype: Annotated[
         Literal["fp32", "bf16", "fp16"] | None,
-        typer.Option("--dtype", help="Of a merged model [the trial's precision]."),
+        typer.Option("--dtype", help="Of a merged model (else the trial's precision)."),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier export in that folder.")

@@ -105,9 +105,11 @@ class Conversion:
         Raises:
             ExportError: the adapter has no such form.
         """
-        expected = self._expected(adapter)
-        gc.collect()
-        self._write(adapter, folder)
+        expected = self._expected(adapter, folder)
+        if self.form == "merged":
+            # The model above is in float32, and out of memory before the next one comes.
+            gc.collect()
+            self._write_merged(adapter, folder)
         gc.collect()
         found = self._found(folder)
         rounding = WEIGHTS[self.dtype] if self.form == "merged" else 0.0
@@ -118,17 +120,18 @@ class Conversion:
             prompts=len(found),
         )
 
-    def _write(self, adapter: Path, folder: Path) -> None:
-        match self.form:
-            case "peft":
-                write_peft(adapter, folder, source=self.source)
-            case "lora":
-                write_lora(self._adapted(adapter)[0], folder, source=self.source)
-            case "merged":
-                uses_cache = self.trial.model.config().get("use_cache", True)
-                write_merged(*self._adapted(adapter), folder, uses_cache=uses_cache)
+    def _write_adapter(self, model: PeftModel, adapter: Path, folder: Path) -> None:
+        if self.form == "lora":
+            write_lora(model, folder, source=self.source)
+        else:
+            write_peft(adapter, folder, source=self.source)
 
-    def _expected(self, adapter: Path) -> _Expected:
+    def _write_merged(self, adapter: Path, folder: Path) -> None:
+        uses_cache = self.trial.model.config().get("use_cache", True)
+        write_merged(*self._adapted(adapter), folder, uses_cache=uses_cache)
+
+    def _expected(self, adapter: Path, folder: Path) -> _Expected:
+        """Asks the model with the trial's adapter; writes the export where it is an adapter."""
         adapted, base = self._adapted(adapter)
         adapted.float()
         probe = self._probe(base.tokenizer)
@@ -140,20 +143,15 @@ class Conversion:
                 "the model with the trial's adapter has logits that are no finite numbers; such an "
                 "adapter cannot be compared with its export; export another trial"
             )
-        model: nn.Module = adapted
-        difference = 0.0
         if self.form == "merged":
             # Before the weights are rounded, which may hide that a method merges wrongly.
-            model = merged_model(adapted)
-            difference = largest_difference(logits, probe.logits(model))
-        _change_weights(model)
-        sensitivity = largest_difference(logits, probe.logits(model)) / TRIED_CHANGE
-        if not difference <= sensitivity * ARITHMETIC:
-            raise ExportError(
-                f"merged in float32 the adapter's logits differ by {difference:.3g} from those of "
-                f"the adapter; arithmetic may make {sensitivity * ARITHMETIC:.3g} of it; report "
-                "this with the trial's spec.json; use another format"
-            )
+            merged = merged_model(adapted)
+            difference = largest_difference(logits, probe.logits(merged))
+            sensitivity = _sensitivity(merged, probe, logits)
+            _demand_exact(difference, tolerance=sensitivity * ARITHMETIC)
+        else:
+            self._write_adapter(adapted, adapter, folder)
+            sensitivity = _sensitivity(adapted, probe, logits)
         return _Expected(logits, effect, sensitivity)
 
     def _found(self, folder: Path) -> list[Tensor]:
@@ -182,8 +180,20 @@ class Conversion:
         return PeftModel.from_pretrained(base.model, str(adapter)), base
 
 
-def _change_weights(model: nn.Module) -> None:
-    """Changes each weight at random, by up to ``TRIED_CHANGE`` of its value."""
+def _demand_exact(difference: float, *, tolerance: float) -> None:
+    if not difference <= tolerance:
+        raise ExportError(
+            f"merged in float32 the adapter's logits differ by {difference:.3g} from those of the "
+            f"adapter; arithmetic may make {tolerance:.3g} of it; report this with the trial's "
+            "spec.json; use another format"
+        )
+
+
+def _sensitivity(model: nn.Module, probe: Probe, logits: list[Tensor]) -> float:
+    """Returns the largest change of a logit by a relative change of all weights, divided by that.
+
+    Each weight is changed at random, by up to ``TRIED_CHANGE`` of its value; the model is used up.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -192,3 +202,4 @@ def _change_weights(model: nn.Module) -> None:
             if parameter.is_floating_point():
                 random = torch.rand(parameter.shape, generator=generator).to(parameter.device)
                 parameter.mul_(1 + TRIED_CHANGE * (2 * random - 1))
+    return largest_difference(logits, probe.logits(model)) / TRIED_CHANGE

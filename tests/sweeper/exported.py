@@ -3,8 +3,10 @@
 import importlib.metadata
 import json
 from pathlib import Path
+from typing import Literal
 
 import torch
+from peft import PeftModel
 
 from sweeper.adapter_files import adapter_elements, save_adapter
 from sweeper.data import Example, FieldsFormat, JsonlDataSpec
@@ -18,6 +20,9 @@ from sweeper_adapters.methods import Method
 from tests.adapters.conftest import build_llama
 from tests.sweeper import tiny
 
+Precision = Literal["fp32", "bf16", "fp16"]
+
+IDS = torch.tensor([[1, 5, 7, 3, 9, 4, 4, 6], [1, 8, 2, 2, 5, 6, 11, 12]])
 DOCUMENT = {"name": "tiny", "objective": {"metric": "eval_loss", "mode": "min"}}
 STEPS = 2
 # Large, so that two steps show.
@@ -53,7 +58,26 @@ def _row(example: Example) -> dict[str, str]:
     return {"prompt": example.prompt, "answer": example.answer, "domain": example.domain}
 
 
-def trial(method: Method, root: Path, *, precision: str = "fp32") -> TrialSpec:
+def base_of(root: Path, precision="fp32"):
+    """The frozen model in ``root``."""
+    return FolderModelSpec(path=str(root / "model")).load(precision).model
+
+
+def adapted(root: Path, folder: Path, precision="fp32"):
+    """The model with an adapter from its folder, as whoever knows no trial loads it."""
+    return PeftModel.from_pretrained(base_of(root, precision), folder)
+
+
+@torch.no_grad()
+def logits(model) -> torch.Tensor:
+    """Logits of a model for two prompts, the first of task 0 and the second of task 1."""
+    model.eval()
+    set_task_ids(model, torch.tensor([0, 1]))
+    found: torch.Tensor = model(input_ids=IDS, attention_mask=torch.ones_like(IDS)).logits
+    return found
+
+
+def trial(method: Method, root: Path, *, precision: Precision = "fp32") -> TrialSpec:
     """A trial on the model and the data in ``root``, which :func:`make_world` writes."""
     return TrialSpec(
         method=method,
