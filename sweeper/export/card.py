@@ -127,7 +127,7 @@ def is_export(folder: Path) -> bool:
         matter = yaml.safe_load(rest.partition("---\n")[0])
     except yaml.YAMLError:
         return False
-    return isinstance(matter, dict) and MARK in matter.get("tags", [])
+    return isinstance(matter, dict) and MARK in (matter.get("tags") or ())
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

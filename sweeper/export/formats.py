@@ -99,6 +99,11 @@ def write_lora(model: PeftModel, folder: Path, *, source: ModelSource) -> None:
         raise ExportError(str(error)) from error
     # AdaLoRA may have taken all that a layer had.
     factors = {name: found for name, found in factors.items() if found.rank}
+    if not factors:
+        raise ExportError(
+            "the adapter has rank 0 in every layer, so it changes nothing; a LoRA has at least "
+            "rank 1; use --format peft"
+        )
     ranks = {name: found.rank for name, found in factors.items()}
     usual = Counter(ranks.values()).most_common(1)[0][0]
     unusual = {name: rank for name, rank in ranks.items() if rank != usual}

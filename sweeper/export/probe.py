@@ -37,7 +37,7 @@ class Probe:
             tokenizer: of the model that is looked at.
 
         Raises:
-            DataError: there is no validation example.
+            DataError: there is no validation example, or not the domains of the training.
         """
         domains = splits.domains()
         examples = [splits.validation[i] for i in subset(len(splits.validation), PROMPTS)]
@@ -47,7 +47,13 @@ class Probe:
                 "prompts; give the data back what it had when the trial ran"
             )
         self._tokens = encode(examples, tokenizer, trial.train.max_length, domains=domains).tokens
-        self._task_ids = trial.method.task_ids(domains)
+        try:
+            self._task_ids = trial.method.task_ids(domains)
+        except ValueError as error:
+            raise DataError(
+                f"the data is not what the trial was trained on: {error}; an export is checked on "
+                "its prompts; give the data back what it had when the trial ran"
+            ) from error
 
     @property
     def prompts(self) -> int:

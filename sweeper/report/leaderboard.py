@@ -162,5 +162,7 @@ def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
     if counts.get("failed"):
         commands.append(f"python -m sweeper resume {name}{home} --retry-failed")
     commands.append(f"python -m sweeper ui {name}{home}")
+    if ranking.best is not None and folder.trial(ranking.best.id).adapter.is_dir():
+        commands.append(f"python -m sweeper export {name}{home} --format peft")
     commands.append(f"python -m sweeper report {name}{home} --json")
     return commands

@@ -177,6 +177,15 @@ def test_folder(tmp_path):
         spec.shape()
 
 
+def test_a_model_says_where_others_load_it(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    source = EmbeddedModelSpec().source()
+    assert (source.name, source.revision, source.is_on_hub) == (str(MODEL_FOLDER), None, False)
+    assert FolderModelSpec(path="model").source().name == str(tmp_path / "model")
+    source = HubModelSpec(name="owner/name", revision="abc").source()
+    assert (source.name, source.revision, source.is_on_hub) == ("owner/name", "abc", True)
+
+
 def test_a_missing_pad_token_becomes_the_end_of_text_token(tmp_path):
     shutil.copytree(MODEL_FOLDER, tmp_path / "model")
     path = tmp_path / "model" / "tokenizer_config.json"
@@ -267,6 +276,9 @@ def test_a_gguf_file_is_converted_once(monkeypatch, tmp_path):
     for content, expected in ((b"one", 1), (b"one", 1), (b"two", 2)):
         path.write_bytes(content)
         assert spec.load("fp32").model.num_parameters() > 0
+        assert len(conversions) == expected
+        # Nobody else reads a GGUF file without knowing how.
+        FolderModelSpec(path=spec.source().name).check()
         assert len(conversions) == expected
     assert len(list((tmp_path / "cache" / "gguf").iterdir())) == 2
 

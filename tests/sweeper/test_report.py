@@ -190,6 +190,9 @@ def test_next_commands(sweep, monkeypatch, tmp_path):
         "python -m sweeper ui masa-1",
         "python -m sweeper report masa-1 --json",
     ]
+    assert ranking.best is not None
+    sweep.trial(ranking.best.id).adapter.mkdir()
+    assert "python -m sweeper export masa-1 --format peft" in next_commands(sweep, ranking)
     sweep.mark("complete")
     assert next_commands(sweep, ranking)[0].endswith("--retry-failed")
     sweep.trial("0" * 11 + "1").requeue()

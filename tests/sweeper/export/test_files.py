@@ -6,6 +6,7 @@ import json
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
+from sweeper.data import Splits
 from sweeper.errors import BadInputError, DataError, ExportError
 from sweeper.export import EXPORT_FORMATS, conversion, export_trial
+from sweeper.export.card import Card
+from sweeper.export.formats import write_peft
 from sweeper.export.probe import Probe, largest_difference
+from sweeper.models import ModelSource
+from sweeper.spec import TrialSpec
 from sweeper.tracking import SweepFolder
 from sweeper.trial_lookup import FoundTrial
 from sweeper_adapters import MasaLinear
@@ -85,6 +91,27 @@ def test_a_card_says_what_it_is(trial_of, world, tmp_path):
     assert "with transformers, peft, masa-mosa-sweeper installed" in text
     assert "  rank: 4" in text
     assert f"peft {exported.version('peft')}" in text
+
+
+def test_a_card_names_a_model_of_the_hub(trial_of, tmp_path):
+    found = trial_of("lora")
+    card = Card(
+        found=found,
+        trial=TrialSpec.model_validate(found.trial.spec()),
+        form="peft",
+        source=ModelSource("owner/name", "abc"),
+        dtype="bf16",
+        domains=("",),
+        check="Checked.",
+    )
+    write_peft(found.trial.adapter, tmp_path, source=card.source)
+    card.write(tmp_path)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert text.startswith("---\nbase_model: owner/name\nlibrary_name: peft\n")
+    assert "| base model | `owner/name`, revision `abc` |" in text
+    assert 'from_pretrained(base, dtype="bfloat16", revision="abc")' in text
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == ("owner/name", "abc")
 
 
 def test_a_card_prepares_the_base_where_the_method_does(trial_of, tmp_path):
@@ -260,6 +287,10 @@ def test_validation_prompts_are_compared(world):
     probe = Probe(trial, splits, tiny.tokenizer())
     assert probe.prompts == 4
     assert all(len(found) <= 16 for found in probe.logits(exported.base_of(world)))
-    empty = type(splits)(splits.train, (), splits.test)
+    of_two_tasks = exported.trial(SPECS["mtl-lora-tasks"], world)
+    unnamed = tuple(replace(example, domain="") for example in splits.validation)
+    with pytest.raises(DataError, match=r"not what the trial was trained on: mtl_lora: tasks is 2"):
+        Probe(of_two_tasks, Splits(unnamed, unnamed, unnamed), tiny.tokenizer())
+    empty = Splits(splits.train, (), splits.test)
     with pytest.raises(DataError, match="the validation split of the trial's data is empty"):
         Probe(trial, empty, tiny.tokenizer())
