@@ -18,36 +18,17 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, number_error
+from sweeper_adapters._low_rank import LowRankConfig
+from sweeper_adapters._tuner import AdapterLinear
 from sweeper_adapters.training import Training
 
-__all__ = ["OriginConfig", "OriginLinear", "OriginTraining"]
-
-
-@dataclass
-class OriginConfig(AdapterConfig):
-    """What adapters that begin elsewhere have in common."""
-
-    r: int = 8
-    """Rank: rows of each A and columns of each B."""
-    alpha: float = 16
-    """Scale of the update, divided by the rank."""
-    dropout: float = 0.0
-    """Share of the adapter's inputs set to zero in training."""
-
-    def _check(self, method: str) -> None:
-        """Raises ValueError when a value is out of its range."""
-        if self.r < 1:
-            raise number_error(method, "r", self.r, allowed="1 or more")
-        if not 0 <= self.dropout < 1:
-            raise number_error(method, "dropout", self.dropout, allowed="0 to below 1")
+__all__ = ["OriginLinear", "OriginTraining"]
 
 
 class _Projections(nn.Module):
@@ -168,7 +149,7 @@ class OriginLinear(AdapterLinear):
         """
 
     def _add(
-        self, adapter_name: str, config: OriginConfig, counts: tuple[int, int], *, keeps: bool
+        self, adapter_name: str, config: LowRankConfig, counts: tuple[int, int], *, keeps: bool
     ) -> None:
         """Adds A, each random, and B and the origins, all zero.
 
@@ -187,7 +168,7 @@ class OriginLinear(AdapterLinear):
         for container, module in zip(self.adapter_layer_names, (downs, ups), strict=True):
             getattr(self, container)[adapter_name] = module.train(self.training)
 
-    def _finish(self, adapter_name: str, config: OriginConfig) -> None:
+    def _finish(self, adapter_name: str, config: LowRankConfig) -> None:
         """Ends the adding of an adapter, when its initial values are there."""
         if not config.init_weights:
             self._projections(adapter_name)[1].add_noise()

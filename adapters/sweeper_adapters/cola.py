@@ -34,7 +34,8 @@ import torch
 from peft import PeftType
 from torch import Tensor, nn
 
-from sweeper_adapters._origin import OriginConfig, OriginLinear
+from sweeper_adapters._low_rank import LowRankConfig
+from sweeper_adapters._origin import OriginLinear
 from sweeper_adapters._svd import leading_singular
 from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
 
@@ -47,7 +48,7 @@ _CHOICES = {
 
 
 @dataclass
-class ColaConfig(OriginConfig):
+class ColaConfig(LowRankConfig):
     """Config of a CoLA adapter."""
 
     down_projections: int = 2
@@ -71,10 +72,7 @@ class ColaConfig(OriginConfig):
         """
         super().__post_init__()
         self.peft_type = PeftType("COLA")
-        self._check("cola")
-        for name in ("down_projections", "up_projections"):
-            if getattr(self, name) < 1:
-                raise number_error("cola", name, getattr(self, name), allowed="1 or more")
+        self._check("cola", "down_projections", "up_projections")
         if self.svd_iterations is not None and self.svd_iterations < 1:
             raise number_error(
                 "cola", "svd_iterations", self.svd_iterations, allowed="1 or more, or None"

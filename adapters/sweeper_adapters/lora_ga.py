@@ -26,7 +26,8 @@ import torch
 from peft import PeftType
 from torch import Tensor, nn
 
-from sweeper_adapters._origin import OriginConfig, OriginLinear
+from sweeper_adapters._low_rank import LowRankConfig
+from sweeper_adapters._origin import OriginLinear
 from sweeper_adapters._svd import leading_singular
 from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
 
@@ -37,7 +38,7 @@ _ITERATIONS = 4
 
 
 @dataclass
-class LoraGaConfig(OriginConfig):
+class LoraGaConfig(LowRankConfig):
     """Config of a LoRA-GA adapter."""
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from peft import PeftType
 from torch import Tensor, nn
 
+from sweeper_adapters._low_rank import LowRankConfig
 from sweeper_adapters._sharing import layer_group
 from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
 
@@ -30,13 +31,9 @@ _ROUTERS = ("none", "softmax")
 
 
 @dataclass
-class MasaConfig(AdapterConfig):
+class MasaConfig(LowRankConfig):
     """Config of a MASA adapter."""
 
-    r: int = 8
-    """Rank: rows of each A and columns of each B."""
-    alpha: float = 16
-    """Scale of the update, divided by the rank."""
     num_experts: int = 5
     """Down-projections A in a group: N in the paper."""
     group_size: int = 2
@@ -49,8 +46,6 @@ class MasaConfig(AdapterConfig):
     a bias-free linear layer on the input. Routers are never shared, and cannot be merged."""
     num_up_projections: int = 1
     """Up-projections B of one layer: M in the paper (Table 4)."""
-    dropout: float = 0.0
-    """Share of the adapter's inputs set to zero in training; the router sees all of them."""
     initial_scale: float = 1.0
     """Factor of the initial values of A; above 1 for MASA's control arm."""
 
@@ -62,11 +57,7 @@ class MasaConfig(AdapterConfig):
         """
         super().__post_init__()
         self.peft_type = PeftType("MASA")
-        for name in ("r", "num_experts", "group_size", "num_up_projections"):
-            if getattr(self, name) < 1:
-                raise number_error("masa", name, getattr(self, name), allowed="1 or more")
-        if not 0 <= self.dropout < 1:
-            raise number_error("masa", "dropout", self.dropout, allowed="0 to below 1")
+        self._check("masa", "num_experts", "group_size", "num_up_projections")
         if not self.initial_scale > 0:
             raise number_error("masa", "initial_scale", self.initial_scale, allowed="above 0")
         for name, known in (("sharing", tuple(_SHARED)), ("router", _ROUTERS)):

@@ -20,23 +20,18 @@ import torch.nn.functional as F
 from peft import PeftConfig, PeftType
 from torch import Tensor, nn
 
+from sweeper_adapters._low_rank import LowRankConfig
 from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
 
 __all__ = ["MoeConfig", "MoeLinear", "MoeModel", "Routing"]
 
 
 @dataclass
-class MoeConfig(AdapterConfig):
+class MoeConfig(LowRankConfig):
     """Config of a mixture of LoRA experts."""
 
-    r: int = 8
-    """Rank of each expert: rows of each A and columns of each B."""
-    alpha: float = 16
-    """Scale of the update, divided by the rank."""
     num_experts: int = 2
     """Experts of each layer: N."""
-    dropout: float = 0.0
-    """Share of the experts' inputs set to zero in training; the router sees all of them."""
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -46,9 +41,7 @@ class MoeConfig(AdapterConfig):
         """
         super().__post_init__()
         self.peft_type = PeftType("MOELORA")
-        for name in ("r", "num_experts"):
-            if getattr(self, name) < 1:
-                raise number_error("moelora", name, getattr(self, name), allowed="1 or more")
+        self._check("moelora", "num_experts")
         if not 0 <= self.dropout < 1:
             raise number_error("moelora", "dropout", self.dropout, allowed="0 to below 1")
 

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from peft import PeftConfig, PeftType
 from torch import Tensor, nn
 
+from sweeper_adapters._low_rank import LowRankConfig
 from sweeper_adapters._tasks import TaskIds
 from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
 
@@ -26,21 +27,15 @@ __all__ = ["MtlLoraConfig", "MtlLoraLinear", "MtlLoraModel"]
 
 
 @dataclass
-class MtlLoraConfig(AdapterConfig):
+class MtlLoraConfig(LowRankConfig):
     """Config of an MTL-LoRA adapter."""
 
-    r: int = 8
-    """Rank: rows of A, both sides of each Λ, columns of each B."""
-    alpha: float = 16
-    """Scale of the update, divided by the rank."""
     num_up_projections: int = 3
     """Up-projections B of each layer: M."""
     temperature: float = 0.1
     """τ, what the logits w are divided by: the smaller, the fewer B a task uses."""
     num_tasks: int = 1
     """Tasks, each with its own Λ and w; with more than one, each sample's task must be known."""
-    dropout: float = 0.0
-    """Share of the adapter's inputs set to zero in training."""
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -50,9 +45,7 @@ class MtlLoraConfig(AdapterConfig):
         """
         super().__post_init__()
         self.peft_type = PeftType("MTLLORA")
-        for name in ("r", "num_up_projections", "num_tasks"):
-            if getattr(self, name) < 1:
-                raise number_error("mtl_lora", name, getattr(self, name), allowed="1 or more")
+        self._check("mtl_lora", "num_up_projections", "num_tasks")
         if not self.temperature > 0:
             raise number_error("mtl_lora", "temperature", self.temperature, allowed="above 0")
         if not 0 <= self.dropout < 1:

@@ -17,23 +17,18 @@ import torch.nn.functional as F
 from peft import PeftType
 from torch import Tensor, nn
 
+from sweeper_adapters._low_rank import LowRankConfig
 from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
 
 __all__ = ["MultiLoraConfig", "MultiLoraLinear", "MultiLoraModel"]
 
 
 @dataclass
-class MultiLoraConfig(AdapterConfig):
+class MultiLoraConfig(LowRankConfig):
     """Config of a MultiLoRA adapter."""
 
-    r: int = 8
-    """Rank of each LoRA."""
-    alpha: float = 16
-    """Scale of the update, divided by the rank."""
     parallel: int = 2
     """LoRAs side by side: n in the paper."""
-    dropout: float = 0.0
-    """Share of the adapter's inputs set to zero in training."""
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -43,9 +38,7 @@ class MultiLoraConfig(AdapterConfig):
         """
         super().__post_init__()
         self.peft_type = PeftType("MULTILORA")
-        for name in ("r", "parallel"):
-            if getattr(self, name) < 1:
-                raise number_error("multilora", name, getattr(self, name), allowed="1 or more")
+        self._check("multilora", "parallel")
         if not 0 <= self.dropout < 1:
             raise number_error("multilora", "dropout", self.dropout, allowed="0 to below 1")
 
