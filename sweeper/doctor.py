@@ -71,6 +71,11 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             yield Finding(name, "missing", "not installed", "make install")
+    try:
+        yield Finding("bitsandbytes", "ok", importlib.metadata.version("bitsandbytes"))
+    except importlib.metadata.PackageNotFoundError:
+        fix = "pip install 'masa-mosa-sweeper[quantization]'"
+        yield Finding("bitsandbytes", "optional", "not installed; qlora wants it", fix)
 
 
 def _devices() -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import ray
 from typer.testing import CliRunner, Result
 
 from sweeper.cli import app
+from sweeper.doctor import examine
 
 SPACE = """
 name: tiny
@@ -159,6 +161,23 @@ def test_doctor_names_what_is_there(folder: Path) -> None:
     result = call("doctor")
     assert "torch" in result.output
     assert result.exit_code == 0, result.output
+
+
+def test_doctor_names_the_method_that_wants_what_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    version = importlib.metadata.version
+
+    def without(name: str) -> str:
+        if name == "bitsandbytes":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without)
+    [found] = [finding for finding in examine() if finding.name == "bitsandbytes"]
+    assert found.status == "optional"
+    assert "qlora wants it" in found.detail
+    assert "[quantization]" in found.fix
 
 
 @pytest.mark.parametrize(
