@@ -6,6 +6,7 @@
 #   TORCH        what pip is asked for first, see below                torch
 #   SPACE        the search space of `make sweep`                      search_spaces/masa.yaml
 #   ARGS         more arguments for `sweeper run` and for the bench
+#   TEST_PROCESSES  processes that share the tests                      2
 #   PYTEST_ARGS  more arguments for pytest (make test, make conformance)
 #
 # TORCH: which build of torch comes (CPU or CUDA) is decided by where your pip looks for packages.
@@ -20,6 +21,8 @@ TORCH ?= torch
 SPACE ?= search_spaces/masa.yaml
 ARGS ?=
 PYTEST_ARGS ?=
+# Files are dealt out to them whole, so that only one of them has Ray.
+TEST_PROCESSES ?= 2
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -51,7 +54,7 @@ sweep: install ## sweep MASA on the embedded model and data (under 5 minutes on 
 	$(BIN)/python -m sweeper run $(SPACE) $(ARGS)
 
 test: install ## run the test suite
-	$(BIN)/python -m pytest -q --durations=15 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile --durations=15 $(PYTEST_ARGS)
 
 check: lint types imports ## run every check that a commit must pass
 

@@ -45,6 +45,12 @@ def _seeded() -> None:
         sys.modules["torch"].manual_seed(0)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests that start Ray first: the longest, which would else keep one process busy
+    when all others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips, visibly, what needs a GPU where there is none."""
     if item.get_closest_marker("gpu") is None:
