@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from sweeper_adapters import MasaLinear
 from sweeper_adapters.masa_training import CollapsedTraining
 from sweeper_adapters.methods import HydraLoraSpec, MaeSpec, MasaSpec
+from tests.adapters.small import randomised
 from tests.adapters.test_methods import LLAMA3_8B, LLAMA32_3B, TINY, published
 
 # The same products in float32, in another order.
@@ -32,12 +33,7 @@ class Net(nn.Module):
 def adapted(spec):
     config = spec.peft_config()
     config.task_type = None
-    model = get_peft_model(Net(), config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.normal_()
-    return model
+    return randomised(get_peft_model(Net(), config))
 
 
 def layers_of(model):

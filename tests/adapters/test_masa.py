@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from sweeper_adapters import MasaConfig, MasaLinear
 from sweeper_adapters.methods import MasaSpec
+from tests.adapters.small import gradcheck, randomised
 
 # The same products in float32, in another order.
 TOLERANCE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
@@ -31,12 +32,7 @@ class Net(nn.Module):
 
 def adapted(net, **values):
     config = MasaConfig(target_modules=["proj"], **{"r": 2, "num_experts": 3, **values})
-    model = get_peft_model(net, config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.normal_()
-    return model
+    return randomised(get_peft_model(net, config))
 
 
 def layers_of(model):
@@ -88,16 +84,8 @@ def test_the_router_weighs_the_pairs_token_by_token(count):
 def test_gradients_are_those_of_finite_differences(router):
     net = Net(2, 3, 2).double()
     model = adapted(net, router=router, num_up_projections=2).double()
-    names = [name for name, p in model.named_parameters() if p.requires_grad]
-    values = [dict(model.named_parameters())[name].detach().clone() for name in names]
     x = torch.randn(2, 3, dtype=torch.float64)
-
-    def of_parameters(x, *values):
-        state = dict(zip(names, values, strict=True))
-        return torch.func.functional_call(model, state, (x,))
-
-    inputs = [tensor.requires_grad_() for tensor in (x, *values)]
-    assert torch.autograd.gradcheck(of_parameters, inputs)
+    assert gradcheck(model, x)
 
 
 def test_all_experts_of_a_group_get_the_same_gradient():

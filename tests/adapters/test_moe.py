@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from sweeper_adapters import MoeConfig, MoeLinear
 from sweeper_adapters.methods import LoraMoeSpec, MoeLoraSpec
+from tests.adapters.small import gradcheck, randomised
 from tests.adapters.test_methods import LLAMA3_8B, TINY, published
 
 # The same products in float32, in another order.
@@ -28,12 +29,7 @@ class Net(nn.Module):
 
 def adapted(net, **values):
     config = MoeConfig(target_modules=["first", "last"], **{"r": 2, "num_experts": 3, **values})
-    model = get_peft_model(net, config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.normal_()
-    return model
+    return randomised(get_peft_model(net, config))
 
 
 def layers_of(model):
@@ -72,15 +68,8 @@ def test_is_the_sum_of_weighted_experts(experts, shape):
 
 def test_gradients_are_those_of_finite_differences():
     model = adapted(Net(3, 2).double()).double()
-    names = [name for name, p in model.named_parameters() if p.requires_grad]
-    values = [dict(model.named_parameters())[name].detach().clone() for name in names]
     x = torch.randn(2, 3, 3, dtype=torch.float64)
-
-    def of_parameters(x, *values):
-        return torch.func.functional_call(model, dict(zip(names, values, strict=True)), (x,))
-
-    inputs = [tensor.requires_grad_() for tensor in (x, *values)]
-    assert torch.autograd.gradcheck(of_parameters, inputs)
+    assert gradcheck(model, x)
 
 
 def test_dropout_acts_in_training_and_not_on_the_router():

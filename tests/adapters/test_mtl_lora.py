@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from sweeper_adapters import MtlLoraConfig, MtlLoraLinear, set_task_ids
 from sweeper_adapters.methods import MtlLoraSpec
+from tests.adapters.small import gradcheck, randomised
 from tests.adapters.test_methods import LLAMA3_8B, TINY, published
 
 # The same products in float32, in another order.
@@ -20,12 +21,7 @@ TOLERANCE: dict[str, Any] = {"rtol": 1e-5, "atol": 1e-5}
 def adapted(net=None, **values):
     net = net or nn.Sequential(nn.Linear(6, 5))
     config = MtlLoraConfig(target_modules=["0"], **{"r": 2, "num_tasks": 3, **values})
-    model = get_peft_model(net, config)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.normal_()
-    return model
+    return randomised(get_peft_model(net, config))
 
 
 def layers_of(model):
@@ -64,15 +60,8 @@ def test_gradients_are_those_of_finite_differences(tasks):
     model = adapted(nn.Sequential(nn.Linear(3, 2).double()), num_tasks=tasks, temperature=0.7)
     model = model.double()
     set_task_ids(model, torch.tensor([1, 1, 2, 0]))
-    names = [name for name, p in model.named_parameters() if p.requires_grad]
-    values = [dict(model.named_parameters())[name].detach().clone() for name in names]
     x = torch.randn(4, 2, 3, dtype=torch.float64)
-
-    def of_parameters(x, *values):
-        return torch.func.functional_call(model, dict(zip(names, values, strict=True)), (x,))
-
-    inputs = [tensor.requires_grad_() for tensor in (x, *values)]
-    assert torch.autograd.gradcheck(of_parameters, inputs)
+    assert gradcheck(model, x)
 
 
 def test_a_task_that_is_not_in_the_batch_gets_no_gradient():
