@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,33 +57,33 @@ class ModelSource:
 class BaseModelSpec(Spec):
     """Where a base model comes from."""
 
+    @abstractmethod
     def config(self) -> Mapping[str, Any]:
         """Returns the content of the model's ``config.json``, without loading weights."""
-        raise NotImplementedError
 
     def shape(self) -> ModelShape:
         """Returns what counting needs: layers, the linears of one, parameters in all."""
         return shape_of(self.config())
 
+    @abstractmethod
     def check(self) -> None:
         """Looks whether the model can be loaded, without loading it.
 
         Raises:
             MissingError: it is not there; the message names the command that gets it.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def load(self, dtype: str) -> LoadedModel:
         """Returns the model, frozen, and its tokenizer.
 
         Args:
             dtype: ``fp32``, ``bf16`` or ``fp16``, or torch's names for them.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def source(self) -> ModelSource:
         """Returns from where anyone else may load the same weights, with transformers alone."""
-        raise NotImplementedError
 
 
 def load_pretrained(source: str | Path, *, dtype: str, revision: str = "main") -> LoadedModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -142,9 +143,9 @@ class AnyMethodSpec(BaseModel):
         """
         return tuple(range(len(domains)))
 
+    @abstractmethod
     def count(self, shape: ModelShape) -> int:
         """Returns the number of trainable parameters on a model of this shape, by formula."""
-        raise NotImplementedError
 
     def resized(self, shape: ModelShape, parameters: int) -> Self:
         """Returns this method with the size that comes nearest to a number of parameters.
@@ -171,9 +172,9 @@ class AnyMethodSpec(BaseModel):
         except ValidationError:
             return None
 
+    @abstractmethod
     def peft_config(self) -> PeftConfig:
         """Returns the PEFT config of this method."""
-        raise NotImplementedError
 
     def prepare_base(self, model: PreTrainedModel) -> None:
         """Makes of a base what the adapter is trained on; before it is injected, or loaded."""
@@ -207,8 +208,9 @@ class AnyMethodSpec(BaseModel):
 
         return Training(model)
 
+    @abstractmethod
     def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        raise NotImplementedError
+        """Yields (field, message) for all that is wrong with the size of the method on a model."""
 
 
 class MethodSpec(AnyMethodSpec):
