@@ -5,13 +5,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["leading_singular"]
+from sweeper_adapters._tuner import number_error
+
+__all__ = ["demand_iterations", "leading_singular"]
 
 # Up to this many rows or columns the exact decomposition takes well under a second.
 _SMALL = 512
 # Columns that the randomised one works with, as a multiple of those asked for, as in LoRA-GA's
 # authors' code.
 _OVERSAMPLING = 4
+
+
+def demand_iterations(method: str, iterations: int | None) -> None:
+    """Checks the field ``svd_iterations`` of a config.
+
+    Raises:
+        ValueError: it is neither 1 or more nor None.
+    """
+    if iterations is not None and iterations < 1:
+        raise number_error(method, "svd_iterations", iterations, allowed="1 or more, or None")
 
 
 @torch.no_grad()

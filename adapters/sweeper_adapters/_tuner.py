@@ -207,6 +207,7 @@ class AdapterModel(BaseTuner):
     """
 
     target_module_mapping = _DEFAULT_TARGETS
+    tuner_layer_cls: type[AdapterLinear]
 
     def _sharing(
         self,
@@ -285,9 +286,9 @@ class AdapterModel(BaseTuner):
                 loaded[follower] = loaded[leader]
         return loaded
 
-    @abstractmethod
     def _new_layer(self, target: nn.Module) -> AdapterLinear:
         """Returns a layer without adapters that wraps ``target``."""
+        return self.tuner_layer_cls(target)
 
     def _create_and_replace(
         self,

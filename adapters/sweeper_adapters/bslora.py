@@ -200,9 +200,6 @@ class BsloraModel(AdapterModel):
                         layer.in_features, layer.out_features, init_weights=config.init_weights
                     )
 
-    def _new_layer(self, target: nn.Module) -> AdapterLinear:
-        return BsloraLinear(target)
-
     def _sharing(
         self,
         name: str,

@@ -36,8 +36,8 @@ from torch import Tensor, nn
 
 from sweeper_adapters._low_rank import LowRankConfig
 from sweeper_adapters._origin import OriginLinear
-from sweeper_adapters._svd import leading_singular
-from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
+from sweeper_adapters._svd import demand_iterations, leading_singular
+from sweeper_adapters._tuner import AdapterConfig, AdapterModel, number_error
 
 __all__ = ["ColaConfig", "ColaLinear", "ColaModel"]
 
@@ -73,10 +73,7 @@ class ColaConfig(LowRankConfig):
         super().__post_init__()
         self.peft_type = PeftType("COLA")
         self._check("cola", "down_projections", "up_projections")
-        if self.svd_iterations is not None and self.svd_iterations < 1:
-            raise number_error(
-                "cola", "svd_iterations", self.svd_iterations, allowed="1 or more, or None"
-            )
+        demand_iterations("cola", self.svd_iterations)
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -169,6 +166,3 @@ class ColaModel(AdapterModel):
 
     prefix = "cola_"
     tuner_layer_cls = ColaLinear
-
-    def _new_layer(self, target: nn.Module) -> AdapterLinear:
-        return ColaLinear(target)

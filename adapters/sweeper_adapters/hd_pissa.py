@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from peft import PeftConfig, PeftType
 from torch import Tensor, nn
 
-from sweeper_adapters._svd import leading_singular
+from sweeper_adapters._svd import demand_iterations, leading_singular
 from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
 
 __all__ = ["HdPissaConfig", "HdPissaLinear", "HdPissaModel", "SliceIds", "Slices"]
@@ -58,10 +58,7 @@ class HdPissaConfig(AdapterConfig):
         for name in ("r", "slices"):
             if getattr(self, name) < 1:
                 raise number_error("hd_pissa", name, getattr(self, name), allowed="1 or more")
-        if self.svd_iterations is not None and self.svd_iterations < 1:
-            raise number_error(
-                "hd_pissa", "svd_iterations", self.svd_iterations, allowed="1 or more, or None"
-            )
+        demand_iterations("hd_pissa", self.svd_iterations)
 
 
 class SliceIds:

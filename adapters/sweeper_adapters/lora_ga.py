@@ -24,12 +24,12 @@ from dataclasses import dataclass
 
 import torch
 from peft import PeftType
-from torch import Tensor, nn
+from torch import Tensor
 
 from sweeper_adapters._low_rank import LowRankConfig
 from sweeper_adapters._origin import OriginLinear
 from sweeper_adapters._svd import leading_singular
-from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
+from sweeper_adapters._tuner import AdapterConfig, AdapterModel, number_error
 
 __all__ = ["LoraGaConfig", "LoraGaLinear", "LoraGaModel"]
 
@@ -106,6 +106,3 @@ class LoraGaModel(AdapterModel):
 
     prefix = "loraga_"
     tuner_layer_cls = LoraGaLinear
-
-    def _new_layer(self, target: nn.Module) -> AdapterLinear:
-        return LoraGaLinear(target)

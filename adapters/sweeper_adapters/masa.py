@@ -236,9 +236,6 @@ class MasaModel(AdapterModel):
     prefix = "masa_"
     tuner_layer_cls = MasaLinear
 
-    def _new_layer(self, target: nn.Module) -> AdapterLinear:
-        return MasaLinear(target)
-
     def _sharing(
         self, name: str, layer: AdapterLinear, config: AdapterConfig
     ) -> Mapping[str, Hashable]:

@@ -21,7 +21,7 @@ from peft import PeftConfig, PeftType
 from torch import Tensor, nn
 
 from sweeper_adapters._low_rank import LowRankConfig
-from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
+from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel
 
 __all__ = ["MoeConfig", "MoeLinear", "MoeModel", "Routing"]
 
@@ -42,8 +42,6 @@ class MoeConfig(LowRankConfig):
         super().__post_init__()
         self.peft_type = PeftType("MOELORA")
         self._check("moelora", "num_experts")
-        if not 0 <= self.dropout < 1:
-            raise number_error("moelora", "dropout", self.dropout, allowed="0 to below 1")
 
 
 class Routing:

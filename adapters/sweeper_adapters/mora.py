@@ -186,6 +186,3 @@ class MoraModel(AdapterModel):
 
     prefix = "mora_"
     tuner_layer_cls = MoraLinear
-
-    def _new_layer(self, target: nn.Module) -> AdapterLinear:
-        return MoraLinear(target)

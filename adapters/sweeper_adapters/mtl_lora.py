@@ -48,8 +48,6 @@ class MtlLoraConfig(LowRankConfig):
         self._check("mtl_lora", "num_up_projections", "num_tasks")
         if not self.temperature > 0:
             raise number_error("mtl_lora", "temperature", self.temperature, allowed="above 0")
-        if not 0 <= self.dropout < 1:
-            raise number_error("mtl_lora", "dropout", self.dropout, allowed="0 to below 1")
 
 
 class _DownProjection(nn.Module):

@@ -18,7 +18,7 @@ from peft import PeftType
 from torch import Tensor, nn
 
 from sweeper_adapters._low_rank import LowRankConfig
-from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
+from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel
 
 __all__ = ["MultiLoraConfig", "MultiLoraLinear", "MultiLoraModel"]
 
@@ -39,8 +39,6 @@ class MultiLoraConfig(LowRankConfig):
         super().__post_init__()
         self.peft_type = PeftType("MULTILORA")
         self._check("multilora", "parallel")
-        if not 0 <= self.dropout < 1:
-            raise number_error("multilora", "dropout", self.dropout, allowed="0 to below 1")
 
 
 def _kaiming(count: int, rows: int, columns: int) -> nn.Parameter:
@@ -154,6 +152,3 @@ class MultiLoraModel(AdapterModel):
 
     prefix = "multilora_"
     tuner_layer_cls = MultiLoraLinear
-
-    def _new_layer(self, target: nn.Module) -> AdapterLinear:
-        return MultiLoraLinear(target)
