@@ -3,12 +3,13 @@
 Every strategy is two steps. A bijection takes the index of a weight (row-major) to a *position*,
 and runs of consecutive positions are the groups. So the inverse of the bijection lists the weights
 group by group, and nothing has to be stored: both steps are integer arithmetic on the index, the
-same on every device and in every process.
+same on every device and in every process. This module is their reference; the kernels compute the
+same in registers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -26,6 +27,11 @@ Strategy = Literal["brt", "row", "col", "skewed"]
 _ROUNDS = 6
 _MASK_32 = 0xFFFFFFFF
 _MASK_64 = 0xFFFFFFFFFFFFFFFF
+# A kernel's integers are 32 bits wide, one of them the sign.
+_MOST_WEIGHTS = 2**31 - 1
+# A hash has 16 bits, so no side of the network may be longer than that; and a side of a few numbers
+# mixes badly.
+_SHORTEST_SIDE, _LONGEST_SIDE = 64, 2**16
 # Weights computed at once: the fastest power of two on a CPU, whose cache holds the temporaries.
 _CHUNK = 1 << 18
 
@@ -80,10 +86,11 @@ class Tessellation:
                 raise ValueError(
                     f"tessellation: {name} is {value}; allowed is {allowed}; change {name}"
                 )
-        if self.weights * self.groups >= 2**63:
+        if self.weights > _MOST_WEIGHTS:
             raise ValueError(
-                f"tessellation: weights times groups is {self.weights * self.groups}; allowed is "
-                "less than 2**63, the range of the 64-bit arithmetic; give fewer groups"
+                f"tessellation: a {self.out_features} x {self.in_features} matrix has "
+                f"{self.weights} weights; allowed are {_MOST_WEIGHTS}, the range of the 32-bit "
+                "arithmetic of the kernels; leave this layer out"
             )
 
     @property
@@ -124,13 +131,45 @@ class Tessellation:
             position: positions, any shape, int64.
         """
         if self.strategy == "skewed":
-            ends = torch.tensor(self._skewed_ends, dtype=torch.int64, device=position.device)
+            ends = torch.tensor(self.ends, dtype=torch.int64, device=position.device)
             return torch.searchsorted(ends, position, right=True)
-        return (position * self.groups).div(self.weights, rounding_mode="floor")
+        size, larger = self.sizes
+        end = larger * (size + 1)
+        late = (position - end).div(size, rounding_mode="floor") + larger
+        return torch.where(position < end, position.div(size + 1, rounding_mode="floor"), late)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Size of a group, and how many groups, the first ones, have one weight more."""
+        return divmod(self.weights, self.groups)
 
     @cached_property
-    def _skewed_ends(self) -> tuple[int, ...]:
-        """Position after the last weight of each group that is not empty."""
+    def sides(self) -> tuple[int, int]:
+        """The sides of the Feistel network, P and Q, with P * Q at or just above N.
+
+        O and I where they fit, so that a kernel has both halves of its numbers for nothing; for
+        very thin and very long matrices the two next to the square root.
+        """
+        shape = self.out_features, self.in_features
+        if min(shape) >= _SHORTEST_SIDE and max(shape) <= _LONGEST_SIDE:
+            return shape
+        columns = math.isqrt(self.weights - 1) + 1
+        return -(-self.weights // columns), columns
+
+    @cached_property
+    def keys(self) -> tuple[int, ...]:
+        """One 32-bit key for each half-round: splitmix64 (Steele, Lea and Flood, 2014)."""
+        state, found = self.seed, []
+        for _ in range(_ROUNDS):
+            state = (state + 0x9E3779B97F4A7C15) & _MASK_64
+            mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK_64
+            mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK_64
+            found.append((mixed ^ (mixed >> 31)) >> 32)
+        return tuple(found)
+
+    @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """With ``skewed``: position after the last weight of each group that is not empty."""
         sizes = _skewed_sizes(self.weights, groups=self.groups, skew=self.skew)
         ends, end = [], 0
         for size in sizes:
@@ -141,20 +180,35 @@ class Tessellation:
     def _shuffle(self, number: Tensor, *, inverse: bool) -> Tensor:
         """Applies the keyed permutation of 0 … N-1, or its inverse.
 
-        The Feistel network permutes 0 … 2**bits - 1. What it sends past N is sent on until it comes
-        back (cycle walking, Black and Rogaway, 2002), which keeps it a bijection; as 2**bits < 2N,
-        less than half of the numbers need another step.
+        The network permutes 0 … P * Q - 1. What it sends past N is sent on until it comes back
+        (cycle walking, Black and Rogaway, 2002), which keeps it a bijection.
         """
-        bits = max(1, (self.weights - 1).bit_length())
-        keys = tuple(_keys(self.seed))
-        result = _feistel(number, bits=bits, keys=keys, inverse=inverse)
+        result = self._feistel(number, inverse=inverse)
         outside = (result >= self.weights).nonzero(as_tuple=True)
         while outside[0].numel():
-            walked = _feistel(result[outside], bits=bits, keys=keys, inverse=inverse)
+            walked = self._feistel(result[outside], inverse=inverse)
             result[outside] = walked
             still = walked >= self.weights
             outside = tuple(axis[still] for axis in outside)
         return result
+
+    def _feistel(self, number: Tensor, *, inverse: bool) -> Tensor:
+        """Permutes 0 … P * Q - 1 by a Feistel network whose two halves take turns.
+
+        With number = p * Q + q, a half-round adds a hash of one half to the other, modulo that
+        one's side (the generalised network of Black and Rogaway, 2002), so the inverse runs
+        backwards and subtracts.
+        """
+        sides = self.sides
+        row = number.div(sides[1], rounding_mode="floor")
+        halves = [row, number - row * sides[1]]
+        turns = list(enumerate(self.keys))
+        for turn, key in reversed(turns) if inverse else turns:
+            changed, other = (1, 0) if turn % 2 == 0 else (0, 1)
+            step = _hash(halves[other], key=key, size=sides[changed])
+            moved = halves[changed] - step if inverse else halves[changed] + step
+            halves[changed] = moved.remainder(sides[changed])
+        return halves[0] * sides[1] + halves[1]
 
 
 def group_index(tessellation: Tessellation, *, device: torch.device | str = "cpu") -> Tensor:
@@ -190,47 +244,14 @@ def _skewed_sizes(weights: int, *, groups: int, skew: float) -> list[int]:
     return [size for size in sizes if size]
 
 
-def _keys(seed: int) -> Iterator[int]:
-    """Yields one 32-bit key for each half-round: splitmix64 (Steele, Lea and Flood, 2014)."""
-    state = seed
-    for _ in range(_ROUNDS):
-        state = (state + 0x9E3779B97F4A7C15) & _MASK_64
-        mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK_64
-        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK_64
-        yield (mixed ^ (mixed >> 31)) >> 32
+def _hash(number: Tensor, *, key: int, size: int) -> Tensor:
+    """Returns a pseudo-random number below ``size``, at most 2**16, for each number below 2**16.
 
-
-def _feistel(number: Tensor, *, bits: int, keys: tuple[int, ...], inverse: bool) -> Tensor:
-    """Permutes 0 … 2**bits - 1 by a Feistel network whose two halves take turns.
-
-    A half-round changes one half by a hash of the other, so it undoes itself; the inverse runs them
-    backwards.
+    The mixing is the first half of "lowbias32" by Chris Wellons (public domain, github.com/skeeto/
+    hash-prospector); its upper 16 bits are scaled to the range by a product. In 64 bits the
+    products may wrap, but never in the low 32 bits, which are what is kept.
     """
-    low_bits = bits // 2
-    low_mask = (1 << low_bits) - 1
-    high_mask = (1 << (bits - low_bits)) - 1
-    low, high = number & low_mask, number >> low_bits
-    turns = list(enumerate(keys))
-    for turn, key in reversed(turns) if inverse else turns:
-        if turn % 2 == 0:
-            high ^= _hash(low, key=key) & high_mask
-        else:
-            low ^= _hash(high, key=key) & low_mask
-    return (high << low_bits) | low
-
-
-def _hash(number: Tensor, *, key: int) -> Tensor:
-    """Returns 32 pseudo-random bits for each number below 2**32, as int64.
-
-    The constants are those of "lowbias32" by Chris Wellons (public domain, github.com/skeeto/
-    hash-prospector). Products wrap modulo 2**64, whose low 32 bits are what is kept.
-    """
-    mixed = number ^ key
-    mixed ^= mixed >> 16
-    mixed *= 0x7FEB352D
-    mixed &= _MASK_32
+    mixed = ((number ^ key) * 0x7FEB352D) & _MASK_32
     mixed ^= mixed >> 15
-    mixed *= 0x846CA68B
-    mixed &= _MASK_32
-    mixed ^= mixed >> 16
-    return mixed
+    mixed = (mixed * 0x846CA68B) & _MASK_32
+    return ((mixed >> 16) * size) >> 16
