@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 __all__ = ["Example", "Splits"]
 
@@ -19,6 +20,23 @@ class Example:
     """Kind of task, for scores by domain; empty where the data has only one."""
     choices: tuple[str, ...] = ()
     """All candidate answers, ``answer`` among them, when the task is multiple choice."""
+    task: str = ""
+    """Name of the task (:mod:`sweeper.data.tasks`) that it is of; empty for other data."""
+    group: str = ""
+    """Group that a paper's table averages over, such as MMLU's ``stem``; empty without one."""
+    metrics: tuple[str, ...] = ()
+    """Names of the metrics that score it, the main one first. Empty: ``choice`` with choices, else
+    ``exact``."""
+    references: tuple[str, ...] = ()
+    """What a generated answer is compared with; empty where that is ``answer`` itself."""
+    unit: str = ""
+    """What must not be parted between two splits, such as a dialogue; empty: the prompt."""
+
+    @property
+    def scoring(self) -> Literal["choice", "generate"]:
+        """How it is scored: by the likelihood of its choices, or by what a model generates."""
+        by_choice = "choice" in self.metrics if self.metrics else bool(self.choices)
+        return "choice" if by_choice else "generate"
 
 
 @dataclass(frozen=True)
@@ -30,6 +48,9 @@ class Splits:
     test: tuple[Example, ...]
 
     def domains(self) -> tuple[str, ...]:
-        """Returns the domains of all splits, sorted; a single empty name where it has none."""
-        rows = (*self.train, *self.validation, *self.test)
+        """Returns the domains to train on, sorted; a single empty name where there are none.
+
+        Those of the test split alone are not among them: it may be of another task altogether.
+        """
+        rows = (*self.train, *self.validation)
         return tuple(sorted({example.domain for example in rows}))

@@ -24,11 +24,11 @@ def split_off(
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     """Returns the examples without a part of them, and that part.
 
-    Repeated prompts stay together, so that no prompt is in both.
+    Repeated prompts stay together, so that no prompt is in both; so do the examples of one unit.
 
     Args:
         examples: what to split.
-        fraction: share of the distinct prompts that is split off, rounded up.
+        fraction: share of the distinct prompts or units that is split off, rounded up.
         seed: another seed splits off another part.
     """
     ranks = sorted({_rank(example, seed) for example in examples})
@@ -40,4 +40,4 @@ def split_off(
 
 
 def _rank(example: Example, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}\0{example.prompt}".encode()).digest()
+    return hashlib.sha256(f"{seed}\0{example.unit or example.prompt}".encode()).digest()
