@@ -14,6 +14,7 @@ from sweeper.data.examples import Example, Splits
 from sweeper.data.formats import FieldsFormat, Format, LlmAdaptersFormat
 from sweeper.data.hub import HubDataSpec
 from sweeper.data.jsonl import JsonlDataSpec
+from sweeper.data.mixture import TasksDataSpec
 
 __all__ = [
     "DataSpec",
@@ -25,7 +26,10 @@ __all__ = [
     "JsonlDataSpec",
     "LlmAdaptersFormat",
     "Splits",
+    "TasksDataSpec",
 ]
 
-DataSpec = Annotated[EmbeddedDataSpec | JsonlDataSpec | HubDataSpec, Field(discriminator="kind")]
+DataSpec = Annotated[
+    EmbeddedDataSpec | JsonlDataSpec | HubDataSpec | TasksDataSpec, Field(discriminator="kind")
+]
 """Any source of examples; the field ``kind`` says which."""

@@ -33,7 +33,12 @@ class EmbeddedDataSpec(Spec):
         """Returns the SHA-256 of the generated examples."""
         splits = self.load()
         content = json.dumps(
-            [[[_content(e) for e in part] for part in (splits.train, splits.validation, splits.test)]],
+            [
+                [
+                    [_content(e) for e in part]
+                    for part in (splits.train, splits.validation, splits.test)
+                ]
+            ],
             separators=(",", ":"),
         )
         return hashlib.sha256(content.encode()).hexdigest()
@@ -50,5 +55,5 @@ class EmbeddedDataSpec(Spec):
 
 
 def _content(example: Example) -> tuple[str, str, str, tuple[str, ...]]:
-    """Returns what its generator sets; a new field of examples in general changes no fingerprint."""
+    """Returns what the generator sets; other fields of examples are no part of the fingerprint."""
     return example.prompt, example.answer, example.domain, example.choices

@@ -12,7 +12,7 @@ from sweeper._base import Spec
 from sweeper.data.examples import Example
 from sweeper.errors import DataError
 
-__all__ = ["FieldsFormat", "Format", "LlmAdaptersFormat"]
+__all__ = ["FieldsFormat", "Format", "LlmAdaptersFormat", "question_and_options", "text_of"]
 
 _FIELD = re.compile(r"\{([^{}\s]+)\}")
 _ANSWER_FORMAT = re.compile(r"\s*Answer format:\s*(\S+)\s*$")
@@ -89,32 +89,22 @@ class LlmAdaptersFormat(Spec):
         Raises:
             DataError: a field is missing or not text, or the options cannot be told apart.
         """
-        instruction = _text(row, "instruction", where=where)
-        answer = _text(row, "answer", where=where)
-        found = _ANSWER_FORMAT.search(instruction)
-        names = tuple(found[1].split("/")) if found else ()
-        if found is None or answer not in names:
-            raise DataError(
-                f"{where}: the answer is {answer!r} but the instruction's 'Answer format' line "
-                f"offers {', '.join(names) or 'nothing'}; an LLM-Adapters row ends in "
-                "'Answer format: answer1/answer2/…' and answers with one of them; "
-                "use data.format.name: fields for other rows"
-            )
         if self.reading == "generate":
+            _, names, _ = _offered(row, where=where)
             return self._as_generation(row, names=names, where=where)
-        question, options = _split_options(instruction[: found.start()], names, where=where)
+        question, options, right = question_and_options(row, where=where)
         return Example(
             prompt=f"Question: {question}\nAnswer:",
-            answer=f" {options[names.index(answer)]}",
+            answer=f" {options[right]}",
             choices=tuple(f" {option}" for option in options),
         )
 
     def _as_generation(
         self, row: Mapping[str, object], *, names: tuple[str, ...], where: str
     ) -> Example:
-        lines = [_text(row, field, where=where) for field in ("instruction", "input")]
-        output = _text(row, "output", where=where)
-        name = _text(row, "answer", where=where)
+        lines = [text_of(row, field, where=where) for field in ("instruction", "input")]
+        output = text_of(row, "output", where=where)
+        name = text_of(row, "answer", where=where)
         if not output.endswith(name):
             raise DataError(
                 f"{where}: the output {output!r} does not end in the answer {name!r}; "
@@ -133,7 +123,12 @@ Format = Annotated[FieldsFormat | LlmAdaptersFormat, Field(discriminator="name")
 """Any way to read a row; the field ``name`` says which."""
 
 
-def _text(row: Mapping[str, object], field: str, *, where: str) -> str:
+def text_of(row: Mapping[str, object], field: str, *, where: str) -> str:
+    """Returns a field of a row as text; nothing for null.
+
+    Raises:
+        DataError: there is no such field, or it is neither text nor a number.
+    """
     if field not in row:
         raise DataError(
             f"{where}: no field {field!r}; its fields are {', '.join(sorted(row)) or '(none)'}; "
@@ -150,10 +145,39 @@ def _text(row: Mapping[str, object], field: str, *, where: str) -> str:
     return str(value)
 
 
+def question_and_options(
+    row: Mapping[str, object], *, where: str
+) -> tuple[str, tuple[str, ...], int]:
+    """Returns question, options and which one is right, of a row of LLM-Adapters.
+
+    Raises:
+        DataError: a field is missing or not text, or the options cannot be told apart.
+    """
+    body, names, right = _offered(row, where=where)
+    question, options = _split_options(body, names, where=where)
+    return question, options, right
+
+
+def _offered(row: Mapping[str, object], *, where: str) -> tuple[str, tuple[str, ...], int]:
+    """Returns the instruction without its last line, the answers there, and which one is right."""
+    instruction = text_of(row, "instruction", where=where)
+    answer = text_of(row, "answer", where=where)
+    found = _ANSWER_FORMAT.search(instruction)
+    names = tuple(found[1].split("/")) if found else ()
+    if found is None or answer not in names:
+        raise DataError(
+            f"{where}: the answer is {answer!r} but the instruction's 'Answer format' line "
+            f"offers {', '.join(names) or 'nothing'}; an LLM-Adapters row ends in "
+            "'Answer format: answer1/answer2/…' and answers with one of them; "
+            "use data.format.name: fields for other rows"
+        )
+    return instruction[: found.start()], names, names.index(answer)
+
+
 def _render(template: str, row: Mapping[str, object], *, where: str) -> str:
     lines = []
     for line in template.split("\n"):
-        values = {name: _text(row, name, where=where) for name in _FIELD.findall(line)}
+        values = {name: text_of(row, name, where=where) for name in _FIELD.findall(line)}
         if values and not any(values.values()):
             continue
         # Pieces alternate between plain text and names, because the pattern has one group.

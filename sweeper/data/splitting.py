@@ -8,14 +8,21 @@ from math import ceil
 
 from sweeper.data.examples import Example
 
-__all__ = ["sample", "split_off"]
+__all__ = ["key_of", "sample", "split_off"]
+
+
+def key_of(example: Example) -> str:
+    """Returns what decides which split an example falls into: its unit, else its prompt."""
+    return example.unit or example.prompt
 
 
 def sample(examples: Sequence[Example], rows: int | None, *, seed: int) -> tuple[Example, ...]:
     """Returns ``rows`` of the examples in their order, all of them where ``rows`` is None."""
     if rows is None or rows >= len(examples):
         return tuple(examples)
-    ranked = sorted(range(len(examples)), key=lambda index: (_rank(examples[index], seed), index))
+    ranked = sorted(
+        range(len(examples)), key=lambda index: (_rank(examples[index].prompt, seed), index)
+    )
     return tuple(examples[index] for index in sorted(ranked[:rows]))
 
 
@@ -31,13 +38,13 @@ def split_off(
         fraction: share of the distinct prompts or units that is split off, rounded up.
         seed: another seed splits off another part.
     """
-    ranks = sorted({_rank(example, seed) for example in examples})
+    ranks = sorted({_rank(key_of(example), seed) for example in examples})
     chosen = set(ranks[: ceil(fraction * len(ranks))])
-    is_chosen = [_rank(example, seed) in chosen for example in examples]
+    is_chosen = [_rank(key_of(example), seed) in chosen for example in examples]
     pairs = list(zip(examples, is_chosen, strict=True))
     kept = tuple(example for example, chosen_one in pairs if not chosen_one)
     return kept, tuple(example for example, chosen_one in pairs if chosen_one)
 
 
-def _rank(example: Example, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}\0{example.unit or example.prompt}".encode()).digest()
+def _rank(text: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}\0{text}".encode()).digest()

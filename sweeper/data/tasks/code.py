@@ -1,0 +1,64 @@
+"""Code: CodeFeedback to train on, HumanEval to test on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeper.data.examples import Example
+from sweeper.data.formats import FieldsFormat, text_of
+from sweeper.data.hub_source import HubSource
+from sweeper.data.reading import Row
+from sweeper.data.task import Files, Task
+
+__all__ = ["CODEFEEDBACK", "HUMANEVAL"]
+
+_FEEDBACK = FieldsFormat(prompt="{query}\n\nAnswer:", answer=" {answer}")
+
+
+def _feedback(row: Row, where: str) -> Sequence[Example]:
+    example = _FEEDBACK.read(row, where=where)
+    language = text_of(row, "lang", where=where) if "lang" in row else ""
+    return (Example(example.prompt, example.answer, domain=language),)
+
+
+def _humaneval(row: Row, where: str) -> Sequence[Example]:
+    test = text_of(row, "test", where=where)
+    entry_point = text_of(row, "entry_point", where=where)
+    return (
+        Example(
+            prompt=text_of(row, "prompt", where=where),
+            answer=text_of(row, "canonical_solution", where=where),
+            references=(f"{test}\ncheck({entry_point})\n",),
+        ),
+    )
+
+
+CODEFEEDBACK = Task(
+    name="codefeedback",
+    summary="requests for code and their answers, to train on",
+    licence="Apache-2.0",
+    citation="Zheng et al. 2024, OpenCodeInterpreter, arXiv:2402.14658",
+    read=_feedback,
+    metrics=("rouge_l",),
+    files={"train": Files("codefeedback/train.jsonl")},
+    hub=HubSource("m-a-p/CodeFeedback-Filtered-Instruction", splits={"train": "train"}),
+    max_new_tokens=512,
+)
+
+HUMANEVAL = Task(
+    name="humaneval",
+    summary="Python functions to complete, tried by running their tests",
+    licence="MIT",
+    citation="Chen et al. 2021, arXiv:2107.03374; github.com/openai/human-eval",
+    read=_humaneval,
+    metrics=("pass_at_1",),
+    files={"test": Files("humaneval/HumanEval.jsonl")},
+    hub=HubSource(
+        "openai/openai_humaneval",
+        revision="7dce6050a7d6d172f3cc5c32aa97f52fa1a2e544",
+        splits={"test": "test"},
+    ),
+    max_new_tokens=512,
+    # The function ends where the next thing at the margin begins: the paper's stop sequences.
+    stop=("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint("),
+)
