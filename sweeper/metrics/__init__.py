@@ -1,0 +1,21 @@
+"""What generated texts, programs and scores are worth: metrics by name, each with its error.
+
+A metric is one module with one function over plain inputs. Values are fractions from 0 to 1, but
+for perplexity. Libraries that only one of them needs are imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+from sweeper.metrics.averages import macro_average, micro_average
+from sweeper.metrics.estimates import Estimate, mean_estimate
+from sweeper.metrics.registry import METRICS, Metric, metric
+
+__all__ = [
+    "METRICS",
+    "Estimate",
+    "Metric",
+    "macro_average",
+    "mean_estimate",
+    "metric",
+    "micro_average",
+]

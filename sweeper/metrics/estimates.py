@@ -1,0 +1,84 @@
+"""A measured value with its standard error: what every metric returns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from statistics import fmean, stdev
+from types import ModuleType
+
+from sweeper.errors import BadInputError, MissingError
+
+__all__ = ["Estimate", "library", "mean_estimate", "require_pairs"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value that was measured on some examples."""
+
+    value: float
+    standard_error: float | None
+    """None where the examples cannot tell it: there is one alone."""
+    count: int
+    """Examples that it was measured on, at least 1."""
+
+
+def mean_estimate(values: Sequence[float]) -> Estimate:
+    """Returns the mean of one number for each example, with its sample standard error.
+
+    Raises:
+        BadInputError: there are no values.
+    """
+    if not values:
+        raise _no_examples()
+    spread = stdev(values) if len(values) > 1 else None
+    error = None if spread is None else spread / math.sqrt(len(values))
+    return Estimate(fmean(values), error, len(values))
+
+
+def require_pairs(first: Sequence[object], second: Sequence[object], what: str) -> None:
+    """Checks that two sequences belong together, one of each for each example.
+
+    Args:
+        first: for example the predictions.
+        second: for example the references.
+        what: both in words: "predictions and references".
+
+    Raises:
+        BadInputError: they are empty, or not equally many.
+    """
+    if len(first) != len(second):
+        raise BadInputError(
+            f"{what} do not belong together: there are {len(first)} and {len(second)}; each "
+            "example needs one of both; hand over equally many"
+        )
+    if not first:
+        raise _no_examples()
+
+
+def library(name: str, *, metric: str) -> ModuleType:
+    """Returns a module of a library that only one metric wants.
+
+    Args:
+        name: of the module, for example ``sacrebleu.metrics``.
+        metric: that wants it.
+
+    Raises:
+        MissingError: the library is not installed.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.partition(".")[0]
+        raise MissingError(
+            f"the metric {metric} needs the package {package.replace('_', '-')}, which is not "
+            "installed; run: pip install 'masa-mosa-sweeper[metrics]'"
+        ) from error
+
+
+def _no_examples() -> BadInputError:
+    return BadInputError(
+        "there is nothing to measure: got 0 examples; a metric needs at least 1; hand over some"
+    )
