@@ -86,7 +86,7 @@ def resolve_document(
     document = read_yaml(path)
     chosen = profile or document.get("profile") or "embedded"
     profile_path = _find_profile(path, str(chosen))
-    base = read_yaml(profile_path)
+    base = _read_profile(profile_path)
     own = [key for key in ("model", "data", "engine", "resources") if key in document]
     if own:
         message = "belongs to a profile, not to a search space; move it, or use --set"
@@ -97,6 +97,20 @@ def resolve_document(
     for override in overrides:
         document = apply_override(document, override)
     return document
+
+
+def _read_profile(path: Path, *, seen: tuple[Path, ...] = ()) -> Document:
+    """Returns a profile's fields over those of the one that it ``extends``."""
+    profile = read_yaml(path)
+    extended = profile.pop("extends", None)
+    if extended is None:
+        return profile
+    if path in seen:
+        chain = " extends ".join(p.stem for p in (*seen, path))
+        message = f"extends itself: {chain}; the last one must extend none; remove one of them"
+        raise SpecError(str(path), [Problem("extends", message)])
+    base = _read_profile(path.with_name(f"{extended}.yaml"), seen=(*seen, path))
+    return merge(base, profile)
 
 
 def _find_profile(space: Path, profile: str) -> Path:

@@ -180,14 +180,14 @@ class Task:
             return self.hub
         wanted = ", ".join(files.pattern for files in self.files.values())
         places = [f"files {wanted}"] if wanted else []
-        how = "see the task's citation for where to get them"
+        how = f"get them from their source: {self.citation}"
         if self.hub is not None:
             places.append(f"a folder {self.hub.name} in the Hub's layout")
             how = f"run: {self.hub.download_command(root)}"
         if root is None:
             raise MissingError(
                 f"the task {self.name} is not on the Hub and no data root is set; its rows are "
-                f"{' or '.join(places)}; set where they are: export SWEEPER_DATA=FOLDER"
+                f"{' or '.join(places)}; {how}; then: export SWEEPER_DATA=FOLDER"
             )
         raise MissingError(
             f"no data for the task {self.name} in the data root {root}; it may hold "
