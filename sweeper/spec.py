@@ -29,7 +29,7 @@ __all__ = [
     "TrialSpec",
 ]
 
-IDENTITY_VERSION = 2
+IDENTITY_VERSION = 3
 """Part of every trial's identity; raised by any change of code that changes losses."""
 
 

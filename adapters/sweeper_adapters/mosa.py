@@ -1,7 +1,8 @@
 """MoSA: every weight is moved by the trained value of its group, ``y = (W0 + λ[Γ]) x``.
 
 λ starts at zero. Γ, which group each weight belongs to, follows from the shape and a seed and is
-the same for all layers of one shape: it is computed when it is first needed, and never saved.
+the same for all layers of one shape. It is never saved, and by default not even stored: the kernels
+compute it as they go.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sweeper_kernels import Tessellation, group_index, mosa_linear
 __all__ = ["MosaConfig", "MosaLinear", "MosaModel"]
 
 _GROUPINGS = ("brt", "row", "col", "skewed")
+_INDICES = ("computed", "stored")
 
 
 @dataclass
@@ -37,6 +39,9 @@ class MosaConfig(AdapterConfig):
     """With ``skewed``: the ratio of one group's size to the one before."""
     tessellation_seed: int = 0
     """Seed of the tessellation."""
+    index: Literal["computed", "stored"] = "computed"
+    """``computed``: Γ takes no memory. ``stored``: it is kept as 4 bytes for each weight, once for
+    all layers of one shape, as in the paper (appendix C.2). Both give the same values."""
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -63,11 +68,12 @@ class MosaConfig(AdapterConfig):
             raise number_error(
                 "mosa", "tessellation_seed", self.tessellation_seed, allowed="0 to 2**63 - 1"
             )
-        if self.grouping not in _GROUPINGS:
-            raise ValueError(
-                f"mosa: grouping is {self.grouping!r}; allowed is one of "
-                f"{', '.join(_GROUPINGS)}; change grouping"
-            )
+        for name, known in (("grouping", _GROUPINGS), ("index", _INDICES)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"mosa: {name} is {getattr(self, name)!r}; allowed is one of "
+                    f"{', '.join(known)}; change {name}"
+                )
 
     def of_layer(self, name: str) -> MosaConfig:
         """Returns the config of one layer: itself where all layers have the same.
@@ -113,8 +119,8 @@ class MosaConfig(AdapterConfig):
         )
 
 
-class _GroupIndices:
-    """Γ of each tessellation and device, computed at its first use; one for each model."""
+class _StoredIndices:
+    """Γ of each tessellation and device, made at its first use; one for each model."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Tessellation, torch.device], Tensor] = {}
@@ -135,15 +141,17 @@ class _Values(nn.Module):
     A module and not a bare parameter: ZeRO-3 gathers a parameter when its module is called.
     """
 
-    def __init__(self, tessellation: Tessellation, indices: _GroupIndices) -> None:
+    def __init__(self, tessellation: Tessellation, stored: _StoredIndices | None) -> None:
         super().__init__()
         self.tessellation = tessellation
         self.weight = nn.Parameter(torch.zeros(tessellation.groups))
-        self._indices = indices
+        self._stored = stored
 
-    def index(self) -> Tensor:
-        """Returns Γ, [O, I], on the device of λ."""
-        return self._indices.get(self.tessellation, self.weight.device)
+    def index(self) -> Tensor | Tessellation:
+        """Returns Γ, [O, I], on the device of λ, or what it is computed from."""
+        if self._stored is None:
+            return self.tessellation
+        return self._stored.get(self.tessellation, self.weight.device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns λ[Γ] x, [..., O], in the dtype of x."""
@@ -160,10 +168,10 @@ class MosaLinear(AdapterLinear):
     adapter_layer_names = ("mosa_values",)
     other_param_names = ()
 
-    def __init__(self, base_layer: nn.Module, indices: _GroupIndices) -> None:
+    def __init__(self, base_layer: nn.Module, stored: _StoredIndices) -> None:
         super().__init__(base_layer)
         self.mosa_values = nn.ModuleDict()
-        self._indices = indices
+        self._stored = stored
 
     def update_layer(self, adapter_name: str, config: AdapterConfig) -> None:
         """Adds an adapter to this layer."""
@@ -171,7 +179,7 @@ class MosaLinear(AdapterLinear):
         tessellation = config.tessellation(
             out_features=self.out_features, in_features=self.in_features
         )
-        values = _Values(tessellation, self._indices)
+        values = _Values(tessellation, self._stored if config.index == "stored" else None)
         if not config.init_weights:
             nn.init.normal_(values.weight, std=0.1)
         self.mosa_values[adapter_name] = values
@@ -190,7 +198,8 @@ class MosaLinear(AdapterLinear):
     def delta(self, adapter_name: str) -> Tensor:
         """Returns λ[Γ], [O, I]."""
         values = self._values(adapter_name)
-        return values.weight[values.index().long()]
+        index = group_index(values.tessellation, device=values.weight.device)
+        return values.weight[index.long()]
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Returns (W0 + λ[Γ]) x + bias.
@@ -258,10 +267,10 @@ class MosaModel(AdapterModel):
         adapter_name: str,  # noqa: ARG002
     ) -> None:
         # Called once for a model, not for its later adapters: they use the same Γ, too.
-        self._indices = _GroupIndices()
+        self._stored = _StoredIndices()
 
     def _new_layer(self, target: nn.Module) -> AdapterLinear:
-        return MosaLinear(target, self._indices)
+        return MosaLinear(target, self._stored)
 
     def _create_and_replace(
         self,

@@ -17,16 +17,22 @@ N      weights of a matrix, O * I
 
 from __future__ import annotations
 
+from sweeper_kernels.backend import Backend, choose, using
+from sweeper_kernels.group_index import group_index
 from sweeper_kernels.mosa_linear import mosa_linear, mosa_linear_reference
 from sweeper_kernels.segment_sum import segment_sum, segment_sum_reference
-from sweeper_kernels.tessellation import Strategy, Tessellation, group_index
+from sweeper_kernels.tessellation import Strategy, Tessellation, group_index_reference
 
 __all__ = [
+    "Backend",
     "Strategy",
     "Tessellation",
+    "choose",
     "group_index",
+    "group_index_reference",
     "mosa_linear",
     "mosa_linear_reference",
     "segment_sum",
     "segment_sum_reference",
+    "using",
 ]

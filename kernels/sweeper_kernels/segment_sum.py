@@ -5,49 +5,121 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["segment_sum", "segment_sum_reference"]
+from sweeper_kernels._operators import INDEX_SCHEMA, define, pack, unpack
+from sweeper_kernels._tiles import new_sums, row_tiles
+from sweeper_kernels.backend import choose
+from sweeper_kernels.tessellation import Tessellation
+
+__all__ = ["check_index", "segment_sum", "segment_sum_reference"]
 
 
 def segment_sum_reference(values: Tensor, index: Tensor, *, groups: int) -> Tensor:
     """Returns the sum of each group, one group at a time.
 
     Args:
-        values: any shape, floating point.
-        index: group of each value, same shape, an integer type, from 0 to ``groups - 1``.
+        values: [O, I], floating point.
+        index: Γ, group of each value, [O, I], an integer type, from 0 to ``groups - 1``.
         groups: K.
 
     Returns:
         Sums, [K], float64 for float64 values and float32 for all others.
     """
-    values = values.to(_sum_dtype(values))
+    values = values.to(torch.promote_types(values.dtype, torch.float32))
     return torch.stack([values[index == k].sum() for k in range(groups)])
 
 
-def segment_sum(values: Tensor, index: Tensor, *, groups: int) -> Tensor:
-    """Returns the sum of each group, in one pass over the values.
+def segment_sum(values: Tensor, index: Tensor | Tessellation, *, groups: int) -> Tensor:
+    """Returns the sum of each group, in one pass over the values: σ_k = Σ_{Γ[o,i]=k} v[o, i].
 
-    On CUDA the order of summation is not fixed unless ``torch.use_deterministic_algorithms`` is on.
+    With a tessellation no index is read: on a GPU each group then gathers its own values, in a
+    fixed order; with a stored Γ the values are added by atomic operations, in any order.
 
     Args:
-        values: any shape, floating point.
-        index: group of each value, same shape, int32 (about twice as fast as int64), from 0 to
-            ``groups - 1``; empty groups are allowed.
+        values: [O, I], floating point.
+        index: Γ, group of each value, [O, I], int32, from 0 to ``groups - 1``, where empty groups
+            are allowed; or the tessellation that it follows from.
         groups: K.
 
     Returns:
         Sums, [K], float64 for float64 values and float32 for all others; empty groups have zero.
 
     Raises:
-        ValueError: when the shapes of ``values`` and ``index`` differ.
+        ValueError: when shapes or numbers of groups do not fit.
     """
-    if values.shape != index.shape:
+    if values.ndim != 2:
         raise ValueError(
-            f"segment_sum: values have shape {tuple(values.shape)} and index has "
-            f"{tuple(index.shape)}; they must be the same; give one group for each value"
+            f"segment_sum: values have shape {tuple(values.shape)}; allowed are two dimensions, "
+            "[O, I]; reshape them"
         )
-    sums = torch.zeros(groups, dtype=_sum_dtype(values), device=values.device)
-    return sums.index_add_(0, index.reshape(-1), values.reshape(-1).to(sums.dtype))
+    check_index("segment_sum", index, shape=tuple(values.shape), groups=groups)
+    result: Tensor = _operator(values, *pack(index), groups)
+    return result
 
 
-def _sum_dtype(values: Tensor) -> torch.dtype:
-    return torch.float64 if values.dtype == torch.float64 else torch.float32
+def check_index(
+    operation: str, index: Tensor | Tessellation, *, shape: tuple[int, ...], groups: int
+) -> None:
+    """Checks that an index fits a matrix and its groups.
+
+    Args:
+        operation: name for the message.
+        index: Γ, or the tessellation that it follows from.
+        shape: [O, I], of the matrix.
+        groups: K.
+
+    Raises:
+        ValueError: when it does not.
+    """
+    if isinstance(index, Tensor):
+        found, count = tuple(index.shape), groups
+        if index.dtype.is_floating_point or index.dtype.is_complex:
+            raise ValueError(
+                f"{operation}: index is {index.dtype}; allowed is an integer type, best int32; "
+                "convert it"
+            )
+    else:
+        found, count = (index.out_features, index.in_features), index.groups
+    if found != shape:
+        raise ValueError(
+            f"{operation}: the matrix is {shape} but index is {found}; they must be the same; "
+            "pass the Γ, or the tessellation, of this matrix"
+        )
+    if count != groups:
+        raise ValueError(
+            f"{operation}: there are {groups} groups but the tessellation has {count}; they must "
+            "be the same; pass the tessellation of these groups"
+        )
+
+
+def _segment_sum(
+    values: Tensor, index: Tensor | None, tessellation: list[int], skew: float, groups: int
+) -> Tensor:
+    grouping, backend = unpack(index, tessellation, skew), choose(values)
+    if backend == "triton":
+        from sweeper_kernels._triton.segment_sum import segment_sum as on_gpu
+
+        summed: Tensor = on_gpu(values, grouping, groups=groups)
+        return summed
+    if isinstance(grouping, Tensor):
+        grouping = grouping.int().contiguous()
+    sums = new_sums(values, grouping, groups=groups, backend=backend)
+    # float32 values need no other form, so there is nothing to make tile by tile.
+    is_read_directly = backend == "native" and values.dtype == torch.float32
+    whole = (0, values.shape[0], 0, values.shape[1])
+    for tile in [whole] if is_read_directly else row_tiles(*values.shape):
+        sums.add(values[tile[0] : tile[1]], tile)
+    return sums.total()
+
+
+def _segment_sum_fake(
+    values: Tensor, index: Tensor | None, tessellation: list[int], skew: float, groups: int
+) -> Tensor:
+    del index, tessellation, skew
+    return values.new_empty(groups, dtype=torch.promote_types(values.dtype, torch.float32))
+
+
+_operator = define(
+    f"segment_sum(Tensor values, {INDEX_SCHEMA}, int groups) -> Tensor",
+    kernel=_segment_sum,
+    fake=_segment_sum_fake,
+)

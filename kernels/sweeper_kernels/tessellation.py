@@ -17,7 +17,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-__all__ = ["Strategy", "Tessellation", "group_index"]
+__all__ = ["Strategy", "Tessellation", "group_index_reference"]
 
 Strategy = Literal["brt", "row", "col", "skewed"]
 """Grouping strategies of MoSA: balanced random, row and column stripes, geometric sizes."""
@@ -211,8 +211,10 @@ class Tessellation:
         return halves[0] * sides[1] + halves[1]
 
 
-def group_index(tessellation: Tessellation, *, device: torch.device | str = "cpu") -> Tensor:
-    """Returns the group of every weight: Γ, [O, I], int32.
+def group_index_reference(
+    tessellation: Tessellation, *, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Returns the group of every weight: Γ, [O, I], int32, by torch's integer operations.
 
     Args:
         tessellation: the division into groups.

@@ -38,6 +38,7 @@ SPECS: dict[str, Method] = {
     "masa-router": MasaSpec(rank=4, router="softmax", up_projections=2, experts=3),
     "masa-control": MasaControlSpec(rank=4, experts=3),
     "mosa": MosaSpec(rank=4),
+    "mosa-stored": MosaSpec(rank=4, index="stored"),
     "mosa-row": MosaSpec(groups=33, grouping="row"),
     "mosa-col": MosaSpec(groups=33, grouping="col"),
     "mosa-skewed": MosaSpec(groups=33, grouping="skewed", targets=("q_proj", "down_proj")),

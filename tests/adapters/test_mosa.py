@@ -83,10 +83,11 @@ def test_a_16_bit_base_keeps_updates_below_its_precision():
 
 
 def test_layers_of_one_shape_use_one_tensor_of_groups(llama, ids):
-    spec = MosaSpec(rank=4)
+    spec = MosaSpec(rank=4, index="stored")
     model = spec.inject(llama(), seed=0)
     model.add_adapter("second", spec.peft_config())
-    model.add_adapter("third", MosaSpec(rank=4, tessellation_seed=1).peft_config())
+    other = MosaSpec(rank=4, index="stored", tessellation_seed=1)
+    model.add_adapter("third", other.peft_config())
     model(input_ids=ids)
     by_shape: dict[tuple[int, ...], set[int]] = {}
     for layer in layers_of(model):
@@ -99,6 +100,23 @@ def test_layers_of_one_shape_use_one_tensor_of_groups(llama, ids):
     assert {len(pointers) for pointers in by_shape.values()} == {1}
     layer = layers_of(model)[0]
     assert not torch.equal(values_of(layer).index(), values_of(layer, "third").index())
+
+
+@pytest.mark.parametrize("grouping", ["brt", "row", "col", "skewed"])
+def test_a_computed_index_gives_what_a_stored_one_does_bit_for_bit(grouping, llama, ids):
+    found = {}
+    for index in ("computed", "stored"):
+        spec = MosaSpec(rank=4, grouping=grouping, index=index)
+        model = spec.inject(llama(), seed=0)
+        for layer in layers_of(model):
+            nn.init.normal_(values_of(layer).weight, generator=torch.Generator().manual_seed(0))
+        logits = model(input_ids=ids).logits
+        logits.square().sum().backward()
+        found[index] = [logits, *(values_of(layer).weight.grad for layer in layers_of(model))]
+        is_stored = isinstance(values_of(layers_of(model)[0]).index(), torch.Tensor)
+        assert is_stored == (index == "stored")
+    for computed, stored in zip(found["computed"], found["stored"], strict=True):
+        assert torch.equal(computed, stored)
 
 
 def test_only_values_and_config_are_saved(llama, ids, tmp_path):
@@ -144,7 +162,8 @@ def test_gpt2_has_its_weights_the_other_way_round(ids):
     ).eval()
     layer = layers_of(model)[0]
     assert layer.base_layer.weight.shape == (16, 48)
-    assert values_of(layer).index().shape == (48, 16)
+    tessellation = values_of(layer).tessellation
+    assert (tessellation.out_features, tessellation.in_features) == (48, 16)
     expected = model(input_ids=ids).logits
     assert_close(model.merge_and_unload()(input_ids=ids).logits, expected, **TOLERANCE)
 

@@ -37,6 +37,9 @@ class MosaSpec(MethodSpec):
     """With ``skewed``: the ratio of one group's size to the one before."""
     tessellation_seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of the tessellation; the adapter file holds it instead of the groups."""
+    index: Literal["computed", "stored"] = "computed"
+    """Which group a weight is in is ``computed`` by the kernels as they go, or ``stored`` as in the
+    paper: 4 bytes for each weight, once for all layers of one shape. The results are the same."""
 
     @model_validator(mode="before")
     @classmethod
@@ -112,6 +115,7 @@ class MosaSpec(MethodSpec):
             grouping=self.grouping,
             skew=self.skew,
             tessellation_seed=self.tessellation_seed,
+            index=self.index,
             target_modules=list(self.targets),
             task_type="CAUSAL_LM",
         )

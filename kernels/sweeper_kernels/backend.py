@@ -1,0 +1,91 @@
+"""Which implementation of an operation runs: the only place that asks about devices.
+
+======= ==============================================================
+backend what it is
+======= ==============================================================
+triton  Triton kernels: GPUs
+native  C, compiled where it is first used: CPUs (:mod:`.native`)
+torch   torch's own operations: float64, and where neither can be had
+======= ==============================================================
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from sweeper_kernels import native
+
+__all__ = ["Backend", "choose", "using"]
+
+Backend = Literal["triton", "native", "torch"]
+"""An implementation of the operations."""
+
+_forced: ContextVar[Backend | None] = ContextVar("forced", default=None)
+_logger = logging.getLogger(__name__)
+
+
+def choose(tensor: Tensor) -> Backend:
+    """Returns the backend that works on a tensor: the fastest, or the one that was asked for.
+
+    The environment variable ``SWEEPER_KERNELS`` names one for the process, :func:`using` for a
+    block of code.
+
+    Args:
+        tensor: any input of the operation.
+
+    Raises:
+        ValueError: ``SWEEPER_KERNELS`` is not a backend.
+    """
+    backend = _forced.get() or _from_environment() or _fastest(tensor)
+    # The kernels compute in float32.
+    chosen: Backend = "torch" if tensor.dtype == torch.float64 else backend
+    _tell(chosen, tensor.device.type)
+    return chosen
+
+
+@contextmanager
+def using(backend: Backend) -> Iterator[None]:
+    """Makes :func:`choose` return ``backend``, but for float64, in this thread."""
+    token = _forced.set(backend)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def _fastest(tensor: Tensor) -> Backend:
+    if tensor.device.type == "cuda" and find_spec("triton") is not None:
+        return "triton"
+    if tensor.device.type == "cpu" and native.is_available():
+        return "native"
+    return "torch"
+
+
+@lru_cache(maxsize=1)
+def _from_environment() -> Backend | None:
+    named = os.environ.get("SWEEPER_KERNELS", "")
+    for backend in get_args(Backend):
+        if named == backend:
+            return backend  # type: ignore[no-any-return]
+    if named:
+        raise ValueError(
+            f"SWEEPER_KERNELS is {named!r}; allowed is one of {', '.join(get_args(Backend))}; "
+            "correct it, or leave it out for the fastest"
+        )
+    return None
+
+
+@lru_cache(maxsize=16)
+def _tell(backend: Backend, device: str) -> None:
+    """Says once for each device what runs there."""
+    _logger.info("kernels on %s: %s", device, backend)

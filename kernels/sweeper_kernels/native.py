@@ -1,0 +1,262 @@
+"""The kernels for CPUs: C, compiled where it is first used, with the system's compiler.
+
+The library is kept in the user's cache, under a name that follows from the source, the compiler
+and the processor. Its OpenMP threads are torch's own: it is linked without an OpenMP runtime, so
+that it takes the one that torch has loaded, and works with as many threads as torch does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sweeper_kernels.tessellation import Tessellation
+
+__all__ = ["NativeSums", "Tile", "expand", "is_available", "native_group_index"]
+
+_SOURCE = Path(__file__).with_name("_native.c")
+_FLAGS = ("-O3", "-march=native", "-std=c11", "-fPIC", "-fopenmp")
+_COMPILERS = ("cc", "gcc", "clang")
+# Below this many weights a second thread costs more than it saves.
+_WEIGHTS_OF_A_THREAD = 1 << 15
+# Groups up to which sums are kept in eight lanes (256 KiB a thread), and in float64 (512 KiB): as
+# much as a core's second-level cache holds.
+_MOST_GROUPS_IN_LANES, _LANES = 1 << 12, 8
+_MOST_GROUPS_IN_FLOAT64 = 1 << 16
+# Buckets in which skewed groups are looked up (16 KiB).
+_BUCKETS_BITS = 12
+
+_logger = logging.getLogger(__name__)
+
+Tile = tuple[int, int, int, int]
+"""Rows from, to, columns from, to: a part of a matrix."""
+
+
+class _Divisor(ctypes.Structure):
+    _fields_ = (("factor", ctypes.c_uint64), ("shift", ctypes.c_uint64))
+
+
+class _Grouping(ctypes.Structure):
+    """Mirrors ``grouping`` of _native.c."""
+
+    _fields_ = (
+        ("stored", ctypes.c_void_p),
+        ("ends", ctypes.c_void_p),
+        ("starts", ctypes.c_void_p),
+        ("by_size", _Divisor),
+        ("by_size_and_one", _Divisor),
+        ("by_columns", _Divisor),
+        ("out_features", ctypes.c_uint32),
+        ("in_features", ctypes.c_uint32),
+        ("rows", ctypes.c_uint32),
+        ("columns", ctypes.c_uint32),
+        ("keys", ctypes.c_uint32 * 6),
+        ("size", ctypes.c_uint32),
+        ("larger", ctypes.c_uint32),
+        ("bucket_bits", ctypes.c_uint32),
+        ("order", ctypes.c_uint32),
+    )
+
+
+def is_available() -> bool:
+    """Whether there is a compiler, or a library that one has made; the first call compiles."""
+    return _library() is not None
+
+
+def native_group_index(tessellation: Tessellation) -> Tensor:
+    """Returns Γ, [O, I], int32, as :func:`.group_index_reference` does.
+
+    Args:
+        tessellation: the division into groups.
+    """
+    shape = (tessellation.out_features, tessellation.in_features)
+    index = torch.empty(shape, dtype=torch.int32)
+    grouping, tile = _grouping(tessellation), (0, shape[0], 0, shape[1])
+    _call("sweeper_group_index", grouping, tile, _pointer(index))
+    return index
+
+
+def expand(
+    values: Tensor, index: Tensor | Tessellation, tile: Tile, *, weight: Tensor | None, out: Tensor
+) -> None:
+    """Writes a tile of λ[Γ], or of W0 + λ[Γ].
+
+    Args:
+        values: λ, [K], float32, contiguous.
+        index: Γ, [O, I], int32, contiguous; or the tessellation that it follows from.
+        tile: which part.
+        weight: W0, [O, I], float32, with rows that are contiguous; or None.
+        out: of the tile's shape, float32, contiguous.
+    """
+    part = None if weight is None else weight[tile[0] : tile[1], tile[2] : tile[3]]
+    _call(
+        "sweeper_expand",
+        _grouping(index),
+        tile,
+        _pointer(values),
+        None if part is None else _pointer(part),
+        ctypes.c_int64(0 if part is None else part.stride(0)),
+        _pointer(out),
+    )
+
+
+class NativeSums:
+    """Sums over K groups that grow tile by tile.
+
+    Up to 65,536 groups they are kept in float64. With more, a group is small, and float32 does.
+    """
+
+    def __init__(self, index: Tensor | Tessellation, *, groups: int) -> None:
+        self._index, self._groups = index, groups
+        # Of many skewed groups the last are empty.
+        self._used = groups
+        if isinstance(index, Tessellation) and index.strategy == "skewed":
+            self._used = len(index.ends)
+        self._lanes = _LANES if self._used <= _MOST_GROUPS_IN_LANES else 1
+        is_double = self._used <= _MOST_GROUPS_IN_FLOAT64
+        self._sums = torch.zeros(
+            torch.get_num_threads(),
+            self._used,
+            self._lanes,
+            dtype=torch.float64 if is_double else torch.float32,
+        )
+
+    def add(self, values: Tensor, tile: Tile) -> None:
+        """Adds each value of a tile to its group.
+
+        Args:
+            values: the tile of a matrix [O, I], in any dtype but float64.
+            tile: which part.
+        """
+        values = values.float()
+        if values.stride(1) != 1:
+            values = values.contiguous()
+        arguments = [_pointer(values), ctypes.c_int64(values.stride(0)), self._used]
+        if self._sums.dtype == torch.float64:
+            name, arguments = "sweeper_add_double", [*arguments, self._lanes]
+        else:
+            name = "sweeper_add_float"
+        _call(name, _grouping(self._index), tile, *arguments, _pointer(self._sums))
+
+    def total(self) -> Tensor:
+        """Returns the sums so far, [K], float32."""
+        sums = self._sums.sum((0, 2)).float()
+        return torch.nn.functional.pad(sums, (0, self._groups - self._used))
+
+
+def _call(name: str, grouping: _Grouping, tile: Tile, *arguments: object) -> None:
+    library = _library()
+    assert library is not None
+    weights = (tile[1] - tile[0]) * (tile[3] - tile[2])
+    threads = max(1, min(torch.get_num_threads(), weights // _WEIGHTS_OF_A_THREAD))
+    bounds = (ctypes.c_int64 * 4)(*tile)
+    getattr(library, name)(ctypes.byref(grouping), bounds, threads, *arguments)
+
+
+def _pointer(tensor: Tensor) -> ctypes.c_void_p:
+    return ctypes.c_void_p(tensor.data_ptr())
+
+
+def _grouping(index: Tensor | Tessellation) -> _Grouping:
+    if isinstance(index, Tessellation):
+        return _computed(index)[0]
+    return _Grouping(
+        stored=index.data_ptr(), out_features=index.shape[0], in_features=index.shape[1]
+    )
+
+
+@lru_cache(maxsize=1024)
+def _computed(tessellation: Tessellation) -> tuple[_Grouping, object]:
+    """Returns the structure of a tessellation, and what it points to."""
+    size, larger = tessellation.sizes
+    rows, columns = tessellation.sides
+    grouping = _Grouping(
+        by_size=_divisor(size),
+        by_size_and_one=_divisor(size + 1),
+        by_columns=_divisor(columns),
+        out_features=tessellation.out_features,
+        in_features=tessellation.in_features,
+        rows=rows,
+        columns=columns,
+        keys=tessellation.keys,
+        size=size,
+        larger=larger,
+        order={"row": 1, "col": 2}.get(tessellation.strategy, 0),
+    )
+    if tessellation.strategy != "skewed":
+        return grouping, None
+    grouping.bucket_bits = max(0, tessellation.weights.bit_length() - _BUCKETS_BITS)
+    buckets = torch.arange(0, tessellation.weights, 1 << grouping.bucket_bits)
+    starts = tessellation.group(buckets).int()
+    ends = torch.tensor(tessellation.ends, dtype=torch.int32)
+    grouping.starts, grouping.ends = starts.data_ptr(), ends.data_ptr()
+    return grouping, (starts, ends)
+
+
+def _divisor(divisor: int) -> _Divisor:
+    """Returns what divides exactly (Granlund and Montgomery, 1994, theorem 4.2)."""
+    shift = 31 + (divisor - 1).bit_length()
+    return _Divisor(factor=(1 << shift) // divisor + 1, shift=shift)
+
+
+@lru_cache(maxsize=1)
+def _library() -> ctypes.CDLL | None:
+    try:
+        return ctypes.CDLL(str(_built()))
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", None) or error
+        _logger.warning(
+            "the kernels for CPUs could not be compiled (%s): torch's operations take their place, "
+            "several times slower; install a C compiler, or name it in CC",
+            str(reason).strip(),
+        )
+        return None
+
+
+def _built() -> Path:
+    """Returns the compiled library, making it where the cache does not have it.
+
+    Raises:
+        OSError: there is no compiler, or no place to write to.
+        subprocess.CalledProcessError: the compiler fails.
+    """
+    compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, _COMPILERS)), None)
+    if compiler is None:
+        raise FileNotFoundError(f"no C compiler: none of {', '.join(_COMPILERS)} is on the path")
+    source = _SOURCE.read_bytes()
+    key = hashlib.sha256(source + repr((compiler, _FLAGS, _processor())).encode()).hexdigest()
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sweeper_kernels"
+    path = folder / f"native-{key[:16]}.so"
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    # Many processes may do this at once: each makes its own file, and moving it is atomic.
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        made, result = Path(temporary) / "native.o", Path(temporary) / "native.so"
+        for command in (
+            [compiler, *_FLAGS, "-c", str(_SOURCE), "-o", str(made)],
+            [compiler, "-shared", str(made), "-o", str(result)],
+        ):
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        result.replace(path)
+    return path
+
+
+def _processor() -> str:
+    """Returns what -march=native depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")

@@ -1,0 +1,120 @@
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeper_kernels import Tessellation, choose, group_index_reference, native, using
+from tests.kernels.drawn import tessellations
+
+# Sizes of a run of tests, in any order, and long enough for several strips of a row.
+LONG = [(3, 5000), (64, 4100), (70, 65), (1, 3000), (3000, 1), (128, 70_000)]
+
+
+@given(tessellations())
+def test_groups_are_those_of_the_reference(tessellation):
+    assert torch.equal(native.native_group_index(tessellation), group_index_reference(tessellation))
+
+
+@pytest.mark.parametrize("shape", LONG)
+@pytest.mark.parametrize("strategy", ["brt", "row", "col", "skewed"])
+def test_groups_are_those_of_the_reference_on_long_rows(shape, strategy):
+    groups = shape[0] * shape[1] // 19
+    tessellation = Tessellation(shape[0], shape[1], groups, strategy, seed=3)
+    assert torch.equal(native.native_group_index(tessellation), group_index_reference(tessellation))
+
+
+@given(st.integers(1, 2**31 - 1), st.integers(0, 2**31 - 1))
+def test_division_is_exact(divisor, number):
+    made = native._divisor(divisor)
+    for candidate in (number, number // divisor * divisor, max(0, number // divisor * divisor - 1)):
+        assert candidate * made.factor >> made.shift == candidate // divisor
+        assert candidate * made.factor < 2**64
+
+
+def test_a_tile_is_written_to_its_last_weight():
+    tessellation = Tessellation(100, 4100, 77, seed=1)
+    values, weight = torch.randn(77), torch.randn(100, 4100)
+    expected = weight + values[group_index_reference(tessellation).long()]
+    for tile in ((0, 100, 0, 4100), (7, 9, 63, 4099), (99, 100, 4099, 4100)):
+        out = torch.full((tile[1] - tile[0], tile[3] - tile[2]), torch.nan)
+        native.expand(values, tessellation, tile, weight=weight, out=out)
+        assert torch.equal(out, expected[tile[0] : tile[1], tile[2] : tile[3]])
+
+
+def test_float64_and_what_is_asked_for():
+    single = torch.ones(1)
+    assert choose(single) == "native"
+    assert choose(single.double()) == "torch"
+    with using("torch"):
+        assert choose(single) == "torch"
+    assert choose(single) == "native"
+
+
+def run(code, **environment):
+    """Runs code in a process of its own, where nothing is loaded yet."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+CHOOSE = """
+import logging, torch
+logging.basicConfig(format="%(message)s", level=logging.INFO)
+from sweeper_kernels import choose
+print(choose(torch.ones(1)))
+"""
+
+
+def test_without_a_compiler_torch_takes_over_and_says_so(tmp_path):
+    found = run(CHOOSE, CC="no-such-compiler", XDG_CACHE_HOME=str(tmp_path))
+    assert found.stdout == "torch\n"
+    assert "could not be compiled" in found.stderr
+    assert "no-such-compiler" in found.stderr
+    assert "kernels on cpu: torch" in found.stderr
+
+
+def test_a_backend_is_named_by_the_environment():
+    assert run(CHOOSE, SWEEPER_KERNELS="torch").stdout == "torch\n"
+    wrong = run(CHOOSE, SWEEPER_KERNELS="fast")
+    assert "SWEEPER_KERNELS is 'fast'; allowed is one of triton, native, torch" in wrong.stderr
+
+
+def test_processes_that_compile_at_once_leave_one_library(tmp_path):
+    code = "from sweeper_kernels import native; assert native.is_available()"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    running = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]
+    assert [process.wait() for process in running] == [0, 0]
+    assert [path.suffix for path in (tmp_path / "sweeper_kernels").iterdir()] == [".so"]
+
+
+def test_threads_are_those_of_torch():
+    before = torch.get_num_threads()
+    tessellation = Tessellation(512, 512, 100)
+    values = torch.randn(512, 512)
+    sums = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            adding = native.NativeSums(tessellation, groups=100)
+            adding.add(values, (0, 512, 0, 512))
+            sums.append(adding.total())
+    finally:
+        torch.set_num_threads(before)
+    for found in sums[1:]:
+        torch.testing.assert_close(found, sums[0])
+
+
+def test_the_library_says_nothing_twice(caplog):
+    with caplog.at_level(logging.INFO, logger="sweeper_kernels.backend"):
+        for _ in range(3):
+            choose(torch.ones(1))
+    assert len(caplog.records) <= 1
