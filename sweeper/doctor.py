@@ -102,7 +102,25 @@ def _devices() -> Iterator[Finding]:
 
 
 def _kernels() -> Iterator[Finding]:
-    yield Finding("kernels", "ok", "MoSA and MASA run on torch operations")
+    try:
+        import torch
+    except ImportError:
+        return
+    from sweeper_kernels import choose
+
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    for device in devices:
+        try:
+            backend = choose(torch.empty(0, device=device))
+        except ValueError as error:
+            yield Finding("kernels", "missing", str(error), "unset SWEEPER_KERNELS")
+            return
+        detail = f"{backend} on {device}"
+        if backend == "torch":
+            fix = "install a C compiler" if device == "cpu" else "pip install triton"
+            yield Finding("kernels", "optional", f"{detail}, several times slower", fix)
+        else:
+            yield Finding("kernels", "ok", detail)
 
 
 def _models() -> Iterator[Finding]:

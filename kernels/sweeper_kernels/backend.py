@@ -12,7 +12,6 @@ torch   torch's own operations: float64, and where neither can be had
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 from sweeper_kernels import native
+from sweeper_kernels._environment import backend_name
 
 __all__ = ["Backend", "choose", "using"]
 
@@ -71,9 +71,8 @@ def _fastest(tensor: Tensor) -> Backend:
     return "torch"
 
 
-@lru_cache(maxsize=1)
 def _from_environment() -> Backend | None:
-    named = os.environ.get("SWEEPER_KERNELS", "")
+    named = backend_name()
     for backend in get_args(Backend):
         if named == backend:
             return backend  # type: ignore[no-any-return]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import logging
-import os
 import platform
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sweeper_kernels._environment import cache_folder, compiler_name
 from sweeper_kernels.tessellation import Tessellation
 
 __all__ = ["NativeSums", "Tile", "expand", "is_available", "native_group_index"]
@@ -231,12 +231,12 @@ def _built() -> Path:
         OSError: there is no compiler, or no place to write to.
         subprocess.CalledProcessError: the compiler fails.
     """
-    compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, _COMPILERS)), None)
+    compiler = compiler_name() or next(filter(None, map(shutil.which, _COMPILERS)), None)
     if compiler is None:
         raise FileNotFoundError(f"no C compiler: none of {', '.join(_COMPILERS)} is on the path")
     source = _SOURCE.read_bytes()
     key = hashlib.sha256(source + repr((compiler, _FLAGS, _processor())).encode()).hexdigest()
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sweeper_kernels"
+    folder = cache_folder()
     path = folder / f"native-{key[:16]}.so"
     if path.exists():
         return path

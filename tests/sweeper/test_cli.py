@@ -181,6 +181,19 @@ def test_doctor_names_the_method_that_wants_what_is_not_there(
 
 
 @pytest.mark.parametrize(
+    ("asked", "status", "detail"),
+    [("", "ok", "native on cpu"), ("torch", "optional", "slower"), ("fast", "missing", "'fast'")],
+)
+def test_doctor_says_which_kernels_run(
+    asked: str, status: str, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPER_KERNELS", asked)
+    found = next(finding for finding in examine() if finding.name == "kernels")
+    assert found.status == status
+    assert detail in found.detail
+
+
+@pytest.mark.parametrize(
     "command", ["run", "resume", "plan", "params", "report", "export", "ui", "doctor"]
 )
 def test_help_is_there_for_every_command(command: str) -> None:
