@@ -200,7 +200,8 @@ def with_engine(name, stage, work):
                 parameter.normal_(std=0.3)
     training = spec.training(model, steps=1)
     task_ids = spec.task_ids(("a", "b"))
-    engine = Engine(training, tiny.trial().train, EngineSpec(zero_stage=stage), task_ids=task_ids)
+    zero = EngineSpec(zero_stage=stage)
+    wrapped = engine.Engine(training, tiny.trial().train, zero, task_ids=task_ids)
     with wrapped.evaluating():
         found = work(wrapped)
     wrapped.close()
