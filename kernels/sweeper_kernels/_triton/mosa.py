@@ -150,17 +150,32 @@ def _expand_kernel(
 
 
 @triton.jit
-def _add_lines(tile, group, is_inside, sums_ptr, K, COPIES: tl.constexpr, AXIS: tl.constexpr):
-    """Adds a tile along whose lines groups only rise, by one at most."""
-    first = tl.min(group, AXIS, keep_dims=True)
-    is_line = tl.max(is_inside.to(tl.int32), AXIS) > 0
-    early = tl.sum(tl.where(is_inside & (group == first), tile, 0), AXIS)
-    late = tl.sum(tl.where(is_inside & (group != first), tile, 0), AXIS)
-    group = tl.min(group, AXIS)
-    line = tl.arange(0, group.shape[0]) + tl.program_id(0)
-    sums = sums_ptr + (line % COPIES).to(tl.int64) * K + group
-    tl.atomic_add(sums, early, mask=is_line, sem="relaxed")
-    tl.atomic_add(sums + 1, late, mask=is_line & (group + 1 < K), sem="relaxed")
+def _add_lines(tile, group, first, is_inside, sums_ptr, AXIS: tl.constexpr):
+    """Adds a tile whose groups rise along each line by one at most, from those in ``first``."""
+    early = tl.sum(tl.where(is_inside & (group == first), tile, 0), AXIS, keep_dims=True)
+    late = tl.sum(tl.where(is_inside & (group != first), tile, 0), AXIS, keep_dims=True)
+    is_late = tl.max((is_inside & (group != first)).to(tl.int32), AXIS, keep_dims=True) > 0
+    is_early = tl.max(is_inside.to(tl.int32), AXIS, keep_dims=True) > 0
+    tl.atomic_add(sums_ptr + first, early, mask=is_early, sem="relaxed")
+    tl.atomic_add(sums_ptr + first + 1, late, mask=is_late, sem="relaxed")
+
+
+@triton.jit
+def _halves(tile):
+    """Returns the left and the right half of a tile."""
+    parts = tl.reshape(tile, (tile.shape[0], 2, tile.shape[1] // 2))
+    return tl.split(tl.permute(parts, (0, 2, 1)))
+
+
+@triton.jit
+def _add_part(
+    part, o, i, O, I, sums_ptr, K, table_ptr, keys, GROUPING: tl.constexpr, COPIES: tl.constexpr
+):
+    """Adds each weight of a part of a tile to its group."""
+    is_inside = (o < O) & (i < I)
+    group = _group_of(o, i, I, is_inside, table_ptr, keys, GROUPING)
+    copy = (o * part.shape[1] + i) % COPIES
+    tl.atomic_add(sums_ptr + (copy * K + group), part, mask=is_inside, sem="relaxed")
 
 
 @triton.jit(do_not_specialize=KEYS)
@@ -203,26 +218,38 @@ def _grad_values_kernel(
     blocks = tl.cdiv(tl.cdiv(T, BLOCK_T), tl.num_programs(1))
     first = tl.program_id(1) * blocks * BLOCK_T
     last = tl.minimum(T, first + blocks * BLOCK_T)
-    grad_y_ptrs = grad_y_ptr + (first + t).to(tl.int64)[:, None] * stride_gt + o[None, :]
+    # Read as its transpose, so that the product needs no other step.
+    grad_y_ptrs = grad_y_ptr + (first + t).to(tl.int64)[None, :] * stride_gt + o[:, None]
     x_ptrs = x_ptr + (first + t).to(tl.int64)[:, None] * stride_xt + i[None, :]
     tile = tl.zeros((BLOCK_O, BLOCK_I), tl.float32)
     for start in range(first, last, BLOCK_T):
-        is_token = (start + t < last)[:, None]
-        grad_y = tl.load(grad_y_ptrs, mask=is_token & (o < O)[None, :], other=0)
-        x = tl.load(x_ptrs, mask=is_token & (i < I)[None, :], other=0)
+        is_token = start + t < last
+        grad_y = tl.load(grad_y_ptrs, mask=is_token[None, :] & (o < O)[:, None], other=0)
+        x = tl.load(x_ptrs, mask=is_token[:, None] & (i < I)[None, :], other=0)
         if UPCAST:
             grad_y, x = grad_y.to(tl.float32), x.to(tl.float32)
-        tile = tl.dot(tl.trans(grad_y), x, tile, input_precision="ieee")
+        tile = tl.dot(grad_y, x, tile, input_precision="ieee")
         grad_y_ptrs += tl.cast(stride_gt, tl.int64) * BLOCK_T
         x_ptrs += tl.cast(stride_xt, tl.int64) * BLOCK_T
     o, i = o[:, None], i[None, :]
     is_inside = (o < O) & (i < I)
     group = _group_of(o, i, I, is_inside, table_ptr, keys, GROUPING)
+    # Neighbours go to different copies; all copies together have fewer than 2**31 sums.
     if GROUPING.order == "row" and GROUPING.size >= BLOCK_I:
-        _add_lines(tile, group, is_inside, sums_ptr, K, COPIES, AXIS=1)
+        start = tl.full((1, 1), column * BLOCK_I, tl.int32)
+        head = _group_of(o, start, I, is_inside, table_ptr, keys, GROUPING)
+        _add_lines(tile, group, head, is_inside, sums_ptr + (o % COPIES) * K, AXIS=1)
     elif GROUPING.order == "col" and GROUPING.size >= BLOCK_O:
-        _add_lines(tile, group, is_inside, sums_ptr, K, COPIES, AXIS=0)
+        start = tl.full((1, 1), row * BLOCK_O, tl.int32)
+        head = _group_of(start, i, I, is_inside, table_ptr, keys, GROUPING)
+        _add_lines(tile, group, head, is_inside, sums_ptr + (i % COPIES) * K, AXIS=0)
     else:
-        # Neighbours go to different copies.
-        copy = ((o % BLOCK_O) * BLOCK_I + i % BLOCK_I) % COPIES
-        tl.atomic_add(sums_ptr + copy.to(tl.int64) * K + group, tile, mask=is_inside, sem="relaxed")
+        QUARTER: tl.constexpr = BLOCK_I // 4
+        i = column * BLOCK_I + tl.arange(0, QUARTER)[None, :]
+        left, right = _halves(tile)
+        a, b = _halves(left)
+        _add_part(a, o, i, O, I, sums_ptr, K, table_ptr, keys, GROUPING, COPIES)
+        _add_part(b, o, i + QUARTER, O, I, sums_ptr, K, table_ptr, keys, GROUPING, COPIES)
+        a, b = _halves(right)
+        _add_part(a, o, i + 2 * QUARTER, O, I, sums_ptr, K, table_ptr, keys, GROUPING, COPIES)
+        _add_part(b, o, i + 3 * QUARTER, O, I, sums_ptr, K, table_ptr, keys, GROUPING, COPIES)

@@ -2,8 +2,8 @@
 
 Where Γ is computed, its inverse lists the weights of a group, so each program sums some groups by
 itself: no atomics, and the same result every time. Each value is then a load of its own from
-anywhere, of which DRAM moves a whole sector. Where Γ is stored, values and Γ are read once, in
-order, and added to their groups by atomics.
+anywhere, for which memory moves a whole sector, 32 bytes. Where Γ is stored, values and Γ are read
+once, in order, and added to their groups by atomics. Stripes need neither: they are reshaped.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def segment_sum(values: Tensor, index: Tensor | Tessellation, *, groups: int) ->
     """
     values = values.contiguous()
     if isinstance(index, Tessellation):
-        return _sum_computed(values, index, groups=groups)
+        if index.strategy in ("row", "col"):
+            return _sum_stripes(values if index.strategy == "row" else values.mT, index)
+        return _sum_shuffled(values, index)
     copies = copies_of_sums(groups, adds=values.numel())
     sums = torch.zeros(copies, groups, dtype=torch.float32, device=values.device)
     if values.numel():
@@ -71,9 +73,18 @@ def segment_sum(values: Tensor, index: Tensor | Tessellation, *, groups: int) ->
     return sums[0] if copies == 1 else sums.sum(0)
 
 
-def _sum_computed(values: Tensor, tessellation: Tessellation, *, groups: int) -> Tensor:
+def _sum_stripes(values: Tensor, tessellation: Tessellation) -> Tensor:
+    """Returns the sums of runs of ``values``, of which the first have one more."""
+    size, larger = tessellation.sizes
+    flat, end = values.reshape(-1), larger * (size + 1)
+    runs = flat[:end].view(larger, size + 1), flat[end:].view(-1, size)
+    return torch.cat([run.sum(1, dtype=torch.float32) for run in runs])
+
+
+def _sum_shuffled(values: Tensor, tessellation: Tessellation) -> Tensor:
     is_skewed = tessellation.strategy == "skewed"
-    longest = tessellation.ends[0] if is_skewed else -(-tessellation.weights // groups)
+    groups, weights = tessellation.groups, tessellation.weights
+    longest = tessellation.ends[0] if is_skewed else -(-weights // groups)
     # Of skewed groups all that are not empty come first.
     filled = len(tessellation.ends) if is_skewed else groups
     block_n, block_k = _blocks(longest)
@@ -112,8 +123,8 @@ def _segment_sum_stored_kernel(
     lane = tl.arange(0, BLOCK_N)
     values_ptr += start
     index_ptr += start
-    # Neighbours go to different copies.
-    sums = sums_ptr + (lane % COPIES).to(tl.int64) * K
+    # Neighbours go to different copies; all copies together have fewer than 2**31 sums.
+    sums = sums_ptr + (lane % COPIES) * K
     if start + BLOCK_N <= N:
         # Without a mask the loads are wide, whatever N is.
         value = tl.load(values_ptr + lane).to(tl.float32)
@@ -147,14 +158,18 @@ def _segment_sum_computed_kernel(
     k = tl.program_id(0) * BLOCK_K + tl.arange(0, BLOCK_K)
     first, last = _run_of(k, table_ptr, GROUPING)
     # Each part is a whole number of blocks, the last may be shorter.
-    part = tl.cdiv(tl.cdiv(last - first, BLOCK_N), tl.num_programs(1)) * BLOCK_N
-    first += part * tl.program_id(1)
-    last = tl.minimum(last, first + part)
+    blocks = tl.cdiv(last - first, BLOCK_N)
+    part = tl.cdiv(blocks, tl.num_programs(1).to(tl.uint32)) * BLOCK_N
+    end = last
+    first = tl.minimum(first + part * tl.program_id(1).to(tl.uint32), end)
+    last = tl.minimum(first + part, end)
     total = tl.zeros((BLOCK_K, BLOCK_N), tl.float32)
-    for start in range(0, tl.max(last - first, axis=0), BLOCK_N):
-        position = (first[:, None] + start) + tl.arange(0, BLOCK_N)[None, :]
+    lane = tl.arange(0, BLOCK_N)[None, :].to(tl.uint32)
+    for _ in range(tl.max(tl.cdiv(last - first, BLOCK_N).to(tl.int32), axis=0)):
+        position = first[:, None] + lane
+        n = _index_of(position, keys, GROUPING)
         is_inside = position < last[:, None]
-        n = _index_of(position.to(tl.uint32), keys, GROUPING)
         total += tl.load(values_ptr + n.to(tl.int64), mask=is_inside, other=0).to(tl.float32)
+        first += BLOCK_N
     out = sums_ptr + tl.program_id(1).to(tl.int64) * K + k
     tl.store(out, tl.sum(total, axis=1), mask=k < K)

@@ -165,30 +165,25 @@ def _position_of(o, i, keys, GROUPING: tl.constexpr):
 
 @triton.jit
 def _index_of(position, keys, GROUPING: tl.constexpr):
-    """Returns the row-major indices, uint32, of the weights at positions, uint32."""
+    """Returns the row-major indices, uint32, of the weights at shuffled positions, uint32."""
     WEIGHTS: tl.constexpr = GROUPING.out_features * GROUPING.in_features
-    if GROUPING.order == "row":
-        number = position
-    elif GROUPING.order == "col":
-        i = position // GROUPING.out_features
-        number = (position - i * GROUPING.out_features) * GROUPING.in_features + i
-    else:
-        number = _unshuffled(tl.where(position < WEIGHTS, position, 0), keys, GROUPING)
-        if GROUPING.rows * GROUPING.columns > WEIGHTS:
-            while _is_any(number >= WEIGHTS):
-                walked = _unshuffled(number, keys, GROUPING)
-                number = tl.where(number < WEIGHTS, number, walked)
+    number = _unshuffled(tl.where(position < WEIGHTS, position, 0), keys, GROUPING)
+    if GROUPING.rows * GROUPING.columns > WEIGHTS:
+        while _is_any(number >= WEIGHTS):
+            walked = _unshuffled(number, keys, GROUPING)
+            number = tl.where(number < WEIGHTS, number, walked)
     return number
 
 
 @triton.jit
 def _group_at(position, table_ptr, GROUPING: tl.constexpr):
     """Returns the groups, int32, of positions, uint32."""
-    if GROUPING.levels > 0:
+    LEVELS: tl.constexpr = GROUPING.levels
+    if LEVELS > 0:
         # Counts the ends at or before the position, from the highest bit of the count down.
         group = tl.zeros_like(position).to(tl.int32)
-        for level in tl.static_range(GROUPING.levels):
-            step: tl.constexpr = 1 << (GROUPING.levels - 1 - level)
+        for level in tl.static_range(LEVELS):
+            step = 1 << (LEVELS - 1 - level)
             end = tl.load(table_ptr + group + (step - 1))
             group += tl.where(end.to(tl.uint32) <= position, step, 0)
     elif GROUPING.larger == 0:
@@ -203,20 +198,22 @@ def _group_at(position, table_ptr, GROUPING: tl.constexpr):
 
 @triton.jit
 def _run_of(group, table_ptr, GROUPING: tl.constexpr):
-    """Returns the first position of each group and the one after its last, int64.
+    """Returns the first position of each group and the one after its last, uint32.
 
     Groups past the last have an empty run.
     """
     WEIGHTS: tl.constexpr = GROUPING.out_features * GROUPING.in_features
     if GROUPING.levels > 0:
         COUNT: tl.constexpr = (1 << GROUPING.levels) - 1
-        first = tl.load(table_ptr + group - 1, mask=(group > 0) & (group <= COUNT), other=0)
-        first = tl.where(group <= COUNT, first, WEIGHTS)
-        last = tl.load(table_ptr + group, mask=group < COUNT, other=WEIGHTS)
+        before = tl.load(table_ptr + group - 1, mask=(group > 0) & (group <= COUNT), other=0)
+        first = tl.where(group <= COUNT, before, WEIGHTS).to(tl.uint32)
+        last = tl.load(table_ptr + group, mask=group < COUNT, other=WEIGHTS).to(tl.uint32)
     else:
-        first = group.to(tl.int64) * GROUPING.size + tl.minimum(group, GROUPING.larger)
-        last = first + GROUPING.size + (group < GROUPING.larger).to(tl.int64)
-    return tl.minimum(first, WEIGHTS).to(tl.int64), tl.minimum(last, WEIGHTS).to(tl.int64)
+        # A block of groups may hang over the last, but by no more than fits in 32 bits.
+        number = group.to(tl.uint32)
+        first = number * GROUPING.size + tl.minimum(number, GROUPING.larger)
+        last = first + GROUPING.size + (number < GROUPING.larger).to(tl.uint32)
+    return tl.minimum(first, WEIGHTS), tl.minimum(last, WEIGHTS)
 
 
 @triton.jit
