@@ -18,7 +18,7 @@ __all__ = [
 
 
 def data_root() -> Path | None:
-    """Returns the folder that relative data paths start from (``SWEEPER_DATA``), if one is set."""
+    """Returns the folder of tasks and relative data paths (``SWEEPER_DATA``), if one is set."""
     value = os.environ.get("SWEEPER_DATA", "")
     return Path(value).expanduser() if value else None
 

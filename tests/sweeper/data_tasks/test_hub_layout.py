@@ -356,3 +356,67 @@ def test_missing_data_names_places_and_command(tmp_path, monkeypatch):
     monkeypatch.setenv("SWEEPER_DATA", str(tmp_path))
     with pytest.raises(MissingError, match=r"no data for the task bbh in the data root"):
         TASKS["bbh"].check("test")
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "expected"),
+    [
+        (
+            "arc_easy",
+            "test",
+            {
+                "path": "allenai/ai2_arc",
+                "revision": "210d026faf9955653af8916fad021475a3f00453",
+                "name": "ARC-Easy",
+                "split": "test",
+            },
+        ),
+        (
+            "piqa",
+            "test",
+            {
+                "path": "baber/piqa",
+                "revision": "142f6d7367fd9877f0fb3b5734ea6a545f54cdd1",
+                "name": None,
+                "split": "validation",
+            },
+        ),
+        (
+            "us_terms",
+            "train",
+            {
+                "path": "lexlms/legal_lama",
+                "revision": "refs/convert/parquet",
+                "data_dir": "us_terms",
+                "split": "test",
+            },
+        ),
+    ],
+)
+def test_what_the_hub_is_asked_for(monkeypatch, name, split, expected):
+    """Without a data root; the Hub itself is not asked in a test."""
+    import datasets
+
+    asked = []
+
+    def load_dataset(**settings):
+        asked.append(settings)
+        return datasets.Dataset.from_list([])
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert TASKS[name].load(split).examples == ()
+    assert asked == [expected]
+
+
+def test_a_data_set_that_cannot_be_loaded(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+
+    def load_dataset(**settings):
+        raise ValueError("no such split")
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    with pytest.raises(
+        MissingError, match=r"baber/piqa .*cannot be loaded .*no such split; run: hf download"
+    ):
+        TASKS["piqa"].load("test")
