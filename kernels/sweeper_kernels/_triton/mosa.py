@@ -49,7 +49,8 @@ def expand(
         O, I = index.out_features, index.in_features
     else:
         O, I = index.shape
-    out = torch.empty(O, I, dtype=dtype, device=values.device)
+    made = torch.float32 if _is_inexact(dtype) else dtype
+    out = torch.empty(O, I, dtype=made, device=values.device)
     if weight is not None and weight.stride(1) != 1:
         weight = weight.contiguous()
     if out.numel():
@@ -65,7 +66,7 @@ def expand(
             BLOCK_I=_EXPAND_I,
             num_warps=_EXPAND_WARPS,
         )
-    return out
+    return out.to(dtype)
 
 
 def grad_values(grad_y: Tensor, x: Tensor, index: Tensor | Tessellation, *, groups: int) -> Tensor:
@@ -101,7 +102,7 @@ def grad_values(grad_y: Tensor, x: Tensor, index: Tensor | Tessellation, *, grou
             x.stride(0),
             **grouping_arguments(index, device=x.device),
             COPIES=copies,
-            UPCAST=_is_interpreted() and x.dtype == torch.bfloat16,
+            UPCAST=_is_inexact(x.dtype),
             BLOCK_T=block_t,
             BLOCK_O=block_o,
             BLOCK_I=block_i,
@@ -111,8 +112,12 @@ def grad_values(grad_y: Tensor, x: Tensor, index: Tensor | Tessellation, *, grou
     return sums[0] if copies == 1 else sums.sum(0)
 
 
-def _is_interpreted() -> bool:
-    return not isinstance(_grad_values_kernel, triton.JITFunction)
+def _is_inexact(dtype: torch.dtype) -> bool:
+    """Whether a kernel must be spared arithmetic in this dtype.
+
+    Triton's interpreter truncates to bfloat16 where a GPU rounds, and multiplies it wrongly.
+    """
+    return dtype == torch.bfloat16 and not isinstance(_grad_values_kernel, triton.JITFunction)
 
 
 @triton.jit(do_not_specialize=KEYS)
