@@ -151,7 +151,8 @@ class NativeSums:
 
     def total(self) -> Tensor:
         """Returns the sums so far, [K], float32."""
-        sums = self._sums.sum((0, 2)).float()
+        sums = self._sums.sum(0)
+        sums = (sums.sum(1) if self._lanes > 1 else sums.squeeze(1)).float()
         return torch.nn.functional.pad(sums, (0, self._groups - self._used))
 
 
