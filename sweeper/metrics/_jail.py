@@ -219,8 +219,15 @@ CHANGES_FILES = frozenset(
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def _writes(flags: object) -> bool:
-    return isinstance(flags, int) and bool(flags & WRITES)
+def _may_change(event: str, values: tuple[Any, ...]) -> bool:
+    """Whether an audit event changes a file, or opens the way to that."""
+    if event != "open":
+        return event in CHANGES_FILES
+    path, mode, flags = values
+    if isinstance(flags, int) and flags & WRITES:
+        return True
+    # Files can be named by a folder that is open, of which an event tells nothing.
+    return mode is None and isinstance(path, str | bytes) and Path(os.fsdecode(path)).is_dir()
 
 
 def _hook(folder: str) -> Callable[[str, tuple[Any, ...]], None]:
@@ -239,7 +246,7 @@ def _hook(folder: str) -> Callable[[str, tuple[Any, ...]], None]:
     def hook(event: str, values: tuple[Any, ...]) -> None:
         if event.startswith(FORBIDDEN):
             raise PermissionError(f"{event} is forbidden in the sandbox")
-        if event not in CHANGES_FILES and not (event == "open" and _writes(values[2])):
+        if not _may_change(event, values):
             return
         # Besides paths there are modes and descriptors of files that are open already.
         named = values[:1] if event == "open" else values
