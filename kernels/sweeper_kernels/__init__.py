@@ -19,6 +19,12 @@ from __future__ import annotations
 
 from sweeper_kernels.backend import Backend, choose, using
 from sweeper_kernels.group_index import group_index
+from sweeper_kernels.masa_linear import (
+    add_low_rank,
+    masa_gate,
+    masa_linear,
+    masa_linear_reference,
+)
 from sweeper_kernels.mosa_linear import mosa_linear, mosa_linear_reference
 from sweeper_kernels.segment_sum import segment_sum, segment_sum_reference
 from sweeper_kernels.tessellation import Strategy, Tessellation, group_index_reference
@@ -27,9 +33,13 @@ __all__ = [
     "Backend",
     "Strategy",
     "Tessellation",
+    "add_low_rank",
     "choose",
     "group_index",
     "group_index_reference",
+    "masa_gate",
+    "masa_linear",
+    "masa_linear_reference",
     "mosa_linear",
     "mosa_linear_reference",
     "segment_sum",
