@@ -30,10 +30,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test check lint types imports conformance bench-sweep clean
+.PHONY: help install sweep test check lint types imports conformance bench-sweep bench-kernels bench-step clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 install: $(STAMP) ## make the environment and install the project with its development tools
 
@@ -73,6 +73,13 @@ conformance: install ## PEFT's own tests of tuners on ours (downloads PEFT's sou
 
 bench-sweep: install ## warm pool against one fresh TorchTrainer a trial
 	$(BIN)/python benchmarks/sweep.py $(ARGS)
+
+# -P: or the script's folder, where there is a kernels.py, would hide packages of that name.
+bench-kernels: install ## sums over MoSA's groups against autograd and a copy
+	$(BIN)/python -P benchmarks/kernels.py $(ARGS)
+
+bench-step: install ## a training step of every method against LoRA's
+	$(BIN)/python -P benchmarks/step.py $(ARGS)
 
 clean: ## remove the environment, caches and builds; sweeps stay
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
