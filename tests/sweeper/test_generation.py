@@ -287,3 +287,33 @@ def test_adapters_and_their_tasks_write_the_same_on_any_number_of_workers(name):
             assert [one.ids for one in texts] == expected
         # Under ZeRO-3 each pass needs all workers.
         assert len({passes for _, passes in results}) == 1
+
+
+def write_as_told():
+    """A model that writes as many letters as the digit it is asked with; its passes are counted."""
+    vocabulary = tokenizer().get_vocab()
+    letter, end = vocabulary["a"], vocabulary["</s>"]
+    counts = {vocabulary[str(n)]: n for n in range(10)}
+    passes = []
+
+    def forward(*, input_ids, attention_mask, logits_to_keep, domains):
+        passes.append(1)
+        logits = torch.zeros(len(input_ids), len(vocabulary))
+        for row, (ids, mask) in enumerate(zip(input_ids, attention_mask, strict=True)):
+            is_done = int(mask.sum()) > counts[int(ids[0])]
+            logits[row, end if is_done else letter] = 1.0
+        return logits
+
+    generation.TOKEN_BUDGET = 1
+    prompts = [Tokens((vocabulary[str(n)],), 1) for n in (1, 7, 2, 3, 0)]
+    settings = {"tokenizer": tokenizer(), "device": CPU, "max_new_tokens": 9}
+    found = generate(forward, prompts, uses_cache=False, **settings)
+    return [one.text for one in found], len(passes)
+
+
+def test_workers_whose_texts_end_early_go_on_with_the_others():
+    texts = ["a" * n for n in (1, 7, 2, 3, 0)]
+    # The last pass of each text finds its end.
+    assert scenarios.run(write_as_told, 1) == [(texts, 2 + 8 + 3 + 4 + 1)]
+    # Two by two; the last is alone, and runs on both workers.
+    assert scenarios.run(write_as_told, 2) == [(texts, 8 + 4 + 1)] * 2
