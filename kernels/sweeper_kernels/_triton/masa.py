@@ -22,10 +22,10 @@ from sweeper_kernels._masa_operators import Routing
 
 __all__ = ["gate_backward", "gate_forward"]
 
-# Features that a program has in registers at once: 16 for each thread of 4 warps.
-_FEATURES = 2048
+# Features of a warp: 32 for each thread. With 64 the backward pass spills.
+_FEATURES = 1024
 _MOST_TOKENS = 64
-_WARPS = 4
+_MOST_WARPS = 16
 
 
 def gate_forward(h: Tensor, *, experts: int, up_projections: int, rank: int) -> Tensor:
@@ -43,7 +43,7 @@ def gate_forward(h: Tensor, *, experts: int, up_projections: int, rank: int) -> 
     constants = _constants(Routing(experts, up_projections, rank))
     if T:
         grid = (triton.cdiv(T, constants["BLOCK_T"]),)
-        _masa_gate_fwd_kernel[grid](h.contiguous(), u, T, **constants, num_warps=_WARPS)
+        _masa_gate_fwd_kernel[grid](h.contiguous(), u, T, **constants, num_warps=_warps(constants))
     return u
 
 
@@ -72,7 +72,7 @@ def gate_backward(
             u,
             T,
             **constants,
-            num_warps=_WARPS,
+            num_warps=_warps(constants),
         )
     return grad_h, u
 
@@ -90,6 +90,12 @@ def _constants(routing: Routing) -> dict[str, int]:
         "BLOCK_T": max(1, min(tokens, _MOST_TOKENS)),
         "BLOCK_R": block_r,
     }
+
+
+def _warps(constants: dict[str, int]) -> int:
+    """Returns 1; more where the features of one token are too many for a warp."""
+    features = constants["BLOCK_T"] * constants["WIDTH"] * constants["BLOCK_R"]
+    return max(1, min(features // _FEATURES, _MOST_WARPS))
 
 
 @triton.jit
@@ -160,9 +166,9 @@ def _masa_gate_bwd_kernel(
         mean += tl.sum(grad_u * u, axis=1)
         grad_features += p[:, :, None] * grad_u[:, None, :]
     grad_h = grad_h_ptr + t * COLUMNS
-    out = grad_h[:, None, None] + (i[:, None] * R + r)[None, :, :]
+    of_features = grad_h[:, None, None] + (i[:, None] * R + r)[None, :, :]
     is_expert = (i < EXPERTS)[None, :, None] & is_inside[:, None, :]
-    tl.store(out, grad_features.to(grad_h_ptr.dtype.element_ty), mask=is_expert)
+    tl.store(of_features, grad_features.to(grad_h_ptr.dtype.element_ty), mask=is_expert)
     for j in range(UPS):
         p = tl.exp(_scores_of(scores, j, is_token, EXPERTS, WIDTH) - top[:, None]) / total[:, None]
         grad_u = tl.load(grad_u_ptr + of_u + j * R, mask=is_inside, other=0).to(tl.float32)
