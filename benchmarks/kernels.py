@@ -204,19 +204,16 @@ def plot(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str) -> None:
         for panel, strategy in zip(panels, STRATEGIES, strict=True):
             chosen = [row for row in rows if row["strategy"] == strategy]
             for name in RIVALS:
-                style = "--" if "copy" in name else "-o"
                 panel.plot(
                     [row["groups"] for row in chosen],
                     [1000 * row["times_s"][name] for row in chosen],
-                    style,
-                    label=name
-                    if "copy" in name or name not in ("stored", "computed")
-                    else f"ours, Γ {name}",
+                    "--" if "copy" in name else "-o",
+                    label=f"ours, Γ {name}" if name in ("stored", "computed") else name,
                 )
             panel.set(xscale="log", yscale="log", xlabel="groups K", title=strategy)
             panel.grid(alpha=0.3)
         panels[0].set_ylabel("ms")
-        panels[-1].legend(fontsize="small")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
         figure.suptitle(title, fontsize="small")
         figure.savefig(path, format="svg", metadata={"Date": None})
 
