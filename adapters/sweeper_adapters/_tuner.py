@@ -195,8 +195,45 @@ class AdapterLinear(nn.Module, BaseTunerLayer):
         dtype = result.dtype
         for name in self.active_adapters:
             if self.holds(name):
-                result = result + self.update(name, x)
+                result = self.add_update(name, result, x)
         return result.to(dtype)
+
+    def add_update(self, adapter_name: str, result: Tensor, x: Tensor) -> Tensor:
+        """Returns ``result`` plus the update, [..., O], in the wider of their dtypes."""
+        return result + self.update(adapter_name, x)
+
+    def _can_fuse(self, x: Tensor, *inside: nn.Module) -> bool:
+        """Whether reading the weights of layers is the same as calling the layers.
+
+        It is not where something depends on the call: under ZeRO-3, which gathers weights in the
+        hooks of the calls; under offloading; for quantised weights; under autocast; and where
+        adapters are merged or disabled.
+
+        Args:
+            x: input of the layer.
+            *inside: modules of the adapter whose parameters would be read, too.
+        """
+        frozen = self.base_layer
+        return (
+            not self.disable_adapters
+            and not self.merged
+            and type(frozen) is nn.Linear
+            and frozen.weight.device == x.device
+            and frozen.weight.dtype == x.dtype
+            and not torch.is_autocast_enabled(x.device.type)
+            and all(_is_bare(module) for module in (frozen, *inside))
+        )
+
+
+def _is_bare(module: nn.Module) -> bool:
+    """Whether calling a module does no more than its class says, with weights that are there."""
+    return (
+        "forward" not in vars(module)
+        and not (module._forward_hooks or module._forward_pre_hooks)
+        and not (module._backward_hooks or module._backward_pre_hooks)
+        # The mark of a weight that ZeRO-3 has partitioned.
+        and not any(hasattr(parameter, "ds_id") for parameter in module.parameters())
+    )
 
 
 class AdapterModel(BaseTuner):

@@ -6,6 +6,7 @@ Eq. 4 of the paper, with s = alpha / r, for the layer of index l in group k = �
 
 The sum of the A is formed once in a forward pass, so a layer costs what LoRA's costs. With
 ``router="softmax"`` the experts are weighed token by token: y = W0 x + s Σ_ij p_ij(x) B_j A_i x.
+Both are one operation with the frozen product, where that may be made without its layer.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from peft import PeftType
 from torch import Tensor, nn
 
 from sweeper_adapters._low_rank import LowRankConfig
 from sweeper_adapters._sharing import layer_group
 from sweeper_adapters._tuner import AdapterConfig, AdapterLinear, AdapterModel, number_error
+from sweeper_kernels import add_low_rank, masa_gate, masa_linear
 
 __all__ = ["Experts", "MasaConfig", "MasaLinear", "MasaModel"]
 
@@ -74,6 +75,9 @@ class Experts(nn.Module):
     Their initial values follow from ``initial_seed`` alone, and can be had again.
     """
 
+    factor = 1.0
+    """The sum of the matrices is this times :meth:`matrix`."""
+
     def __init__(self, count: int, rows: int, columns: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(count, rows, columns))
@@ -82,6 +86,29 @@ class Experts(nn.Module):
     def initial(self) -> Tensor:
         """Returns the initial values, [N, P, Q], float32, on the CPU."""
         return torch.zeros(self.weight.shape)
+
+    def matrix(self) -> Tensor:
+        """Returns what a pass multiplies by where the matrices are summed, [P, Q]."""
+        # The sum of one would be a copy.
+        return self.weight.squeeze(0) if self.weight.shape[0] == 1 else self.weight.sum(0)
+
+    def side_by_side(self) -> Tensor:
+        """Returns what a pass multiplies by where the matrices are weighed."""
+        return self.weight.flatten(0, 1)
+
+    def forward(
+        self, x: Tensor, base: Tensor | None = None, *, scale: float = 1.0, is_routed: bool = False
+    ) -> Tensor:
+        """Returns ``base + scale * matrix x``, [..., P]; of all matrices where it is routed.
+
+        Args:
+            x: [..., Q].
+            base: what is added to, or None.
+            scale: factor of the product.
+            is_routed: whether the matrices stand side by side.
+        """
+        matrix = self.side_by_side() if is_routed else self.matrix()
+        return add_low_rank(base, x, matrix, scale=scale)
 
     def total(self) -> Tensor:
         """Returns the sum of the matrices, [P, Q]."""
@@ -106,29 +133,13 @@ class _DownProjections(Experts):
             nn.init.kaiming_uniform_(matrix, a=math.sqrt(5), generator=generator)
         return values.mul_(self.initial_scale)
 
-    def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
-        """Returns (Σ_i A_i) x, [..., R]; with gates, Σ_i p_ij A_i x for each j, [..., M * R].
-
-        Args:
-            x: activations, [..., I].
-            gates: p, [..., N, M], or None for the sum.
-        """
-        if gates is None:
-            return F.linear(x, self.weight.sum(0))
-        experts, rank, _ = self.weight.shape
-        features = F.linear(x, self.weight.flatten(0, 1))
-        features = features.view(*features.shape[:-1], experts, rank)
-        return (gates.mT @ features).flatten(-2)
-
 
 class _UpProjections(Experts):
     """The matrices B_1 … B_M of one layer, zero at the start, in one parameter [M, O, R]."""
 
-    def forward(self, features: Tensor, gates: Tensor | None = None) -> Tensor:
-        """Returns (Σ_j B_j) u, [..., O], u [..., R]; with gates, Σ_j B_j u_j, u [..., M * R]."""
-        if gates is None:
-            return F.linear(features, self.weight.sum(0))
-        return F.linear(features, self.weight.transpose(0, 1).flatten(1))
+    def side_by_side(self) -> Tensor:
+        """Returns the matrices as one, [O, M * R]."""
+        return self.weight.transpose(0, 1).flatten(1)
 
 
 class MasaLinear(AdapterLinear):
@@ -174,14 +185,43 @@ class MasaLinear(AdapterLinear):
 
     def update(self, adapter_name: str, x: Tensor) -> Tensor:
         """Returns s B (Σ A) x, or its gated form, [..., O], in the dtype of the adapter."""
-        down, up = self._projections(adapter_name)
-        x = self._cast_input_dtype(x, up.weight.dtype)
-        gates = self._gates(adapter_name, x)
-        features = down(self.masa_dropout[adapter_name](x), gates)
-        # Scaled where it is small.
-        features = features * self.scaling[adapter_name]
-        result: Tensor = up(features, gates)
-        return result
+        return self._added(adapter_name, None, x)
+
+    def add_update(self, adapter_name: str, result: Tensor, x: Tensor) -> Tensor:
+        """Returns ``result`` plus the update, which is never made by itself."""
+        return self._added(adapter_name, result, x)
+
+    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Returns the frozen layer's output plus the active adapters' updates.
+
+        One operation, where nothing depends on calling the frozen layer and the modules of the
+        adapter, and no dropout gives A another input than the frozen layer's.
+
+        Args:
+            x: activations, [..., I], any floating-point dtype.
+            *args: passed to the frozen layer.
+            **kwargs: passed to the frozen layer.
+        """
+        names = [name for name in self.active_adapters if self.holds(name)]
+        if len(names) != 1 or args or kwargs or not self._is_one(names[0], x):
+            return super().forward(x, *args, **kwargs)
+        [name] = names
+        frozen, (down, up) = self.base_layer, self._projections(name)
+        assert isinstance(frozen, nn.Linear)
+        router: Tensor | None = None
+        if name in self.masa_router:
+            scorer = self.masa_router[name]
+            assert isinstance(scorer, nn.Linear)
+            router = scorer.weight
+        return masa_linear(
+            x,
+            down.matrix() if router is None else down.weight,
+            up.matrix() if router is None else up.weight,
+            scale=self._scale(name),
+            weight=frozen.weight,
+            bias=frozen.bias,
+            router=router,
+        )
 
     def delta(self, adapter_name: str) -> Tensor:
         """Returns s (Σ B) (Σ A), [O, I].
@@ -219,15 +259,31 @@ class MasaLinear(AdapterLinear):
         assert isinstance(up, Experts)
         return down, up
 
-    def _gates(self, adapter_name: str, x: Tensor) -> Tensor | None:
-        """Returns p, [..., N, M], or None without a router."""
-        if adapter_name not in self.masa_router:
-            return None
-        scores: Tensor = self.masa_router[adapter_name](x)
-        up_projections = self._projections(adapter_name)[1].weight.shape[0]
-        at_least_32_bit = torch.promote_types(scores.dtype, torch.float32)
-        gates = F.softmax(scores, dim=-1, dtype=at_least_32_bit).to(scores.dtype)
-        return gates.view(*gates.shape[:-1], -1, up_projections)
+    def _is_one(self, adapter_name: str, x: Tensor) -> bool:
+        """Whether a pass is one operation."""
+        inside: list[nn.Module] = list(self._projections(adapter_name))
+        if adapter_name in self.masa_router:
+            inside.append(self.masa_router[adapter_name])
+        dropout = self.masa_dropout[adapter_name]
+        assert isinstance(dropout, nn.Dropout)
+        return not (dropout.training and dropout.p > 0) and self._can_fuse(x, *inside)
+
+    def _scale(self, adapter_name: str) -> float:
+        """Returns s, times what the matrices of a pass lack to be the sums."""
+        down, up = self._projections(adapter_name)
+        return self.scaling[adapter_name] * down.factor * up.factor
+
+    def _added(self, adapter_name: str, base: Tensor | None, x: Tensor) -> Tensor:
+        """Returns the update, added to ``base``, by calling each module that has a matrix."""
+        down, up = self._projections(adapter_name)
+        x = self._cast_input_dtype(x, up.weight.dtype)
+        is_routed = adapter_name in self.masa_router
+        u = down(self.masa_dropout[adapter_name](x), is_routed=is_routed)
+        if is_routed:
+            scores = self.masa_router[adapter_name](x)
+            u = masa_gate(u, scores, experts=down.weight.shape[0])
+        result: Tensor = up(u, base, scale=self._scale(adapter_name), is_routed=is_routed)
+        return result
 
 
 class MasaModel(AdapterModel):

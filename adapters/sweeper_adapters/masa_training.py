@@ -11,7 +11,8 @@ What is trained here is Ã = A_sum/√N. Its gradient is √N G, whose square is
 so the norm that is clipped is the plain form's under any engine. AdamW's step is unchanged by a
 factor of the gradient once ε has it, too: so Ã has learning rate √N η, weight decay λ/√N and √N ε.
 
-The same holds for M up-projections B_j, all of which start at zero.
+The same holds for M up-projections B_j, all of which start at zero. The passes cost what LoRA's do:
+√N is a factor of the scale s.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sweeper_adapters.masa import Experts, MasaLinear
@@ -44,22 +44,22 @@ class _Collapsed(Experts):
         # Kept out of the module tree: it must not be trained, moved or saved.
         self._plain = (plain,)
         self.count = plain.weight.shape[0]
-        self.weight = nn.Parameter((plain.total() / math.sqrt(self.count)).to(plain.weight))
+        self.factor = math.sqrt(self.count)
+        self.weight = nn.Parameter((plain.total() / self.factor).to(plain.weight))
         # Only a loaded adapter differs from what its seed gives, and has to be kept; none is loaded
         # where parameters are only counted and have no values.
         is_new = plain.weight.is_meta or torch.equal(plain.weight, plain.initial().to(plain.weight))
         self._loaded = None if is_new else plain.weight.detach().cpu()
         plain.weight.data = plain.weight.data.new_empty(0)
 
-    def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
-        """Returns A_sum x, [..., P], for x [..., Q]."""
-        assert gates is None
-        return F.linear(x, self.weight) * math.sqrt(self.count)
+    def matrix(self) -> Tensor:
+        """Returns Ã, [P, Q]."""
+        return self.weight
 
     def total(self) -> Tensor:
         """Returns A_sum, [P, Q]."""
         weight = self.weight.to(torch.promote_types(self.weight.dtype, torch.float32))
-        return weight * math.sqrt(self.count)
+        return weight * self.factor
 
     def expanded(self, decay: float) -> Experts:
         """Returns the N matrices again.

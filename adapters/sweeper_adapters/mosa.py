@@ -207,9 +207,8 @@ class MosaLinear(AdapterLinear):
         Two ways to the same value. One product with W0 + λ[Γ] is the cheaper (three products of
         full size in a training step instead of five), but reads the frozen weight without calling
         the layer that owns it, and adds λ to it. So it is taken only where nothing depends on that
-        call (see :meth:`_can_fuse`). In all other cases the frozen layer is called and λ[Γ] x is
-        added: under ZeRO-3, which gathers the weight in the hooks of that call; under offloading;
-        for quantised weights; and in 16 bit, where W0 + λ[Γ] would round a small λ away.
+        call (see ``_can_fuse``), and not in 16 bit, where W0 + λ[Γ] would round a small λ away. In
+        all other cases the frozen layer is called and λ[Γ] x is added.
 
         Args:
             x: activations, [..., I], any floating-point dtype.
@@ -217,7 +216,8 @@ class MosaLinear(AdapterLinear):
             **kwargs: passed to the frozen layer.
         """
         names = [name for name in self.active_adapters if self.holds(name)]
-        if len(names) != 1 or args or kwargs or not self._can_fuse(x):
+        is_precise = x.dtype in (torch.float32, torch.float64)
+        if len(names) != 1 or args or kwargs or not (is_precise and self._can_fuse(x)):
             return super().forward(x, *args, **kwargs)
         values, frozen = self._values(names[0]), self.base_layer
         assert isinstance(frozen, nn.Linear)
@@ -234,24 +234,6 @@ class MosaLinear(AdapterLinear):
         values = self.mosa_values[adapter_name]
         assert isinstance(values, _Values)
         return values
-
-    def _can_fuse(self, x: Tensor) -> bool:
-        """Whether reading the frozen weight is the same as calling the frozen layer."""
-        frozen = self.base_layer
-        return (
-            not self.disable_adapters
-            and not self.merged
-            and type(frozen) is nn.Linear
-            and "forward" not in vars(frozen)
-            and not (frozen._forward_hooks or frozen._forward_pre_hooks)
-            and not (frozen._backward_hooks or frozen._backward_pre_hooks)
-            # The mark of a weight that ZeRO-3 has partitioned.
-            and not hasattr(frozen.weight, "ds_id")
-            and frozen.weight.device == x.device
-            and frozen.weight.dtype == x.dtype
-            and x.dtype in (torch.float32, torch.float64)
-            and not torch.is_autocast_enabled(x.device.type)
-        )
 
 
 class MosaModel(AdapterModel):

@@ -126,8 +126,8 @@ def add_low_rank(base: Tensor | None, features: Tensor, up: Tensor, *, scale: fl
         [..., O], in the wider dtype of ``base`` and ``features``, or in autocast's.
     """
     if base is None:
-        # Scaled where it is small.
-        return F.linear(features * scale, up)
+        # Scaled where it is small, and not at all where it need not be.
+        return F.linear(features if scale == 1 else features * scale, up)
     dtype = torch.promote_types(base.dtype, features.dtype)
     rows = base.reshape(-1, base.shape[-1]).to(dtype)
     u = features.reshape(-1, features.shape[-1]).to(dtype)

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from sweeper_adapters import MasaConfig, MasaLinear
 from sweeper_adapters.methods import MasaSpec
+from sweeper_kernels import masa_linear
 from tests.adapters.small import gradcheck, randomised
 
 # The same products in float32, in another order.
@@ -86,6 +87,78 @@ def test_gradients_are_those_of_finite_differences(router):
     model = adapted(net, router=router, num_up_projections=2).double()
     x = torch.randn(2, 3, dtype=torch.float64)
     assert gradcheck(model, x)
+
+
+@pytest.fixture
+def operations(monkeypatch):
+    """The calls of the one operation for a whole layer."""
+    calls = []
+
+    def recorded(*arguments, **options):
+        calls.append(options)
+        return masa_linear(*arguments, **options)
+
+    monkeypatch.setattr("sweeper_adapters.masa.masa_linear", recorded)
+    return calls
+
+
+def hook(*_):
+    return None
+
+
+# What depends on a call of a layer, on its output, or on another input of A; in no case on values.
+OBSTACLES = {
+    "hook": lambda layer: layer.base_layer.register_forward_hook(hook),
+    "hook before": lambda layer: layer.base_layer.register_forward_pre_hook(hook),
+    "hook of A": lambda layer: layer.masa_A["default"].register_forward_hook(hook),
+    "hook of B": lambda layer: layer.masa_B["default"].register_full_backward_hook(hook),
+    "ZeRO-3": lambda layer: setattr(layer.masa_A["default"].weight, "ds_id", 3),
+    "another class": lambda layer: setattr(
+        layer.base_layer, "__class__", type("Other", (nn.Linear,), {})
+    ),
+}
+
+
+@pytest.mark.parametrize("router", ["none", "softmax"])
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_a_layer_is_one_operation_where_nothing_depends_on_the_calls(obstacle, router, operations):
+    model = adapted(Net(1), router=router, num_up_projections=2, alpha=7)
+    x = torch.randn(3, 6)
+    trained = [p for p in model.parameters() if p.requires_grad]
+
+    def results():
+        y = model(x)
+        return y, *torch.autograd.grad(y.square().sum(), trained)
+
+    whole = results()
+    assert len(operations) == 1
+    OBSTACLES[obstacle](layers_of(model)[0])
+    parts = results()
+    assert len(operations) == 1
+    for one, other in zip(whole, parts, strict=True):
+        assert_close(one, other, **TOLERANCE)
+
+
+def test_dropout_in_training_gives_a_another_input(operations):
+    model = adapted(Net(1), dropout=0.5)
+    x = torch.randn(3, 6)
+    model.train()(x)
+    assert not operations
+    model.eval()(x)
+    assert len(operations) == 1
+
+
+def test_a_frozen_layer_in_16_bit_is_one_operation_that_rounds_as_its_parts_do(operations):
+    model = adapted(Net(1, 64, 32).bfloat16(), r=4)
+    layer = layers_of(model)[0]
+    assert part(layer, "A").dtype == torch.float32
+    x = torch.randn(9, 64, dtype=torch.bfloat16)
+    whole = model(x)
+    assert whole.dtype == torch.bfloat16
+    layer.base_layer.register_forward_hook(hook)
+    # The same numbers in float32, rounded to 8 bits: at most one step.
+    assert_close(model(x), whole, rtol=2**-7, atol=1e-6)
+    assert len(operations) == 1
 
 
 def test_all_experts_of_a_group_get_the_same_gradient():

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
+from sweeper_adapters.masa import MasaLinear
 from sweeper_adapters.masa_training import CollapsedTraining
 from sweeper_adapters.methods import MasaControlSpec, MasaSpec
 
@@ -93,6 +94,21 @@ def test_the_matrices_stay_apart(llama, ids):
     with training.finished():
         [first, *_] = [p for name, p in adapted.named_parameters() if ".masa_A." in name]
         assert (first[0] - first[1]).abs().max() > 0.1
+
+
+def test_a_pass_over_the_sum_makes_no_more_than_one_without_adapters(llama, ids):
+    spec = MasaSpec(rank=4, experts=5, targets=TARGETS)
+    adapted = spec.inject(llama(), seed=0)
+    training = spec.training(adapted, steps=1)
+    assert isinstance(training, CollapsedTraining)
+    layers = [module for module in adapted.modules() if isinstance(module, MasaLinear)]
+    x = torch.randn(7, layers[0].in_features)
+    with torch.profiler.profile() as profile:
+        layers[0](x)
+    # The frozen product, and two thin ones: nothing is scaled, added or summed by itself.
+    names = [event.name for event in profile.events()]
+    assert (names.count("aten::linear"), names.count("aten::addmm_")) == (2, 1)
+    assert not set(names) & {"aten::mul", "aten::mul_", "aten::add", "aten::add_", "aten::sum"}
 
 
 def test_only_sums_are_trained(llama):
