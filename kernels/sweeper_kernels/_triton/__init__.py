@@ -7,4 +7,4 @@ There is no autotuning: the sizes of blocks are constants, chosen so that nothin
 compiled for sm_80 and sm_90, and so that loads are as wide as the layout allows.
 """
 
-__all__: list[str] = []
+__all__ = ()

@@ -155,14 +155,40 @@ def _expand_kernel(
 
 
 @triton.jit
-def _add_lines(tile, group, first, is_inside, sums_ptr, AXIS: tl.constexpr):
-    """Adds a tile whose groups rise along each line by one at most, from those in ``first``."""
-    early = tl.sum(tl.where(is_inside & (group == first), tile, 0), AXIS, keep_dims=True)
-    late = tl.sum(tl.where(is_inside & (group != first), tile, 0), AXIS, keep_dims=True)
-    is_late = tl.max((is_inside & (group != first)).to(tl.int32), AXIS, keep_dims=True) > 0
-    is_early = tl.max(is_inside.to(tl.int32), AXIS, keep_dims=True) > 0
-    tl.atomic_add(sums_ptr + first, early, mask=is_early, sem="relaxed")
-    tl.atomic_add(sums_ptr + first + 1, late, mask=is_late, sem="relaxed")
+def _product(
+    grad_y_ptr,
+    x_ptr,
+    o,
+    i,
+    T,
+    O,
+    I,
+    stride_gt,
+    stride_xt,
+    UPCAST: tl.constexpr,
+    BLOCK_T: tl.constexpr,
+    BLOCK_O: tl.constexpr,
+    BLOCK_I: tl.constexpr,
+):
+    """Returns rows o and columns i of dYᵀX, over this program's part of the tokens."""
+    t = tl.arange(0, BLOCK_T)
+    blocks = tl.cdiv(tl.cdiv(T, BLOCK_T), tl.num_programs(1))
+    first = tl.program_id(1) * blocks * BLOCK_T
+    last = tl.minimum(T, first + blocks * BLOCK_T)
+    # Read as its transpose, so that the product needs no other step.
+    grad_y_ptrs = grad_y_ptr + (first + t).to(tl.int64)[None, :] * stride_gt + o[:, None]
+    x_ptrs = x_ptr + (first + t).to(tl.int64)[:, None] * stride_xt + i[None, :]
+    tile = tl.zeros((BLOCK_O, BLOCK_I), tl.float32)
+    for start in range(first, last, BLOCK_T):
+        is_token = start + t < last
+        grad_y = tl.load(grad_y_ptrs, mask=is_token[None, :] & (o < O)[:, None], other=0)
+        x = tl.load(x_ptrs, mask=is_token[:, None] & (i < I)[None, :], other=0)
+        if UPCAST:
+            grad_y, x = grad_y.to(tl.float32), x.to(tl.float32)
+        tile = tl.dot(grad_y, x, tile, input_precision="ieee")
+        grad_y_ptrs += tl.cast(stride_gt, tl.int64) * BLOCK_T
+        x_ptrs += tl.cast(stride_xt, tl.int64) * BLOCK_T
+    return tile
 
 
 @triton.jit
@@ -173,14 +199,51 @@ def _halves(tile):
 
 
 @triton.jit
+def _add_lines(part, group, first, is_inside, sums_ptr, AXIS: tl.constexpr):
+    """Adds a part of a tile whose groups rise by one at most along each line, from ``first``."""
+    is_early = is_inside & (group == first)
+    is_late = is_inside & (group != first)
+    early = tl.sum(tl.where(is_early, part, 0), AXIS, keep_dims=True)
+    late = tl.sum(tl.where(is_late, part, 0), AXIS, keep_dims=True)
+    has_early = tl.max(is_early.to(tl.int32), AXIS, keep_dims=True) > 0
+    has_late = tl.max(is_late.to(tl.int32), AXIS, keep_dims=True) > 0
+    tl.atomic_add(sums_ptr + first, early, mask=has_early, sem="relaxed")
+    tl.atomic_add(sums_ptr + first + 1, late, mask=has_late, sem="relaxed")
+
+
+@triton.jit
 def _add_part(
-    part, o, i, O, I, sums_ptr, K, table_ptr, keys, GROUPING: tl.constexpr, COPIES: tl.constexpr
+    part,
+    first_o,
+    first_i,
+    O,
+    I,
+    K,
+    sums_ptr,
+    table_ptr,
+    keys,
+    GROUPING: tl.constexpr,
+    COPIES: tl.constexpr,
 ):
-    """Adds each weight of a part of a tile to its group."""
+    """Adds the weights of a part of a tile to their groups."""
+    o = first_o + tl.arange(0, part.shape[0])[:, None]
+    i = first_i + tl.arange(0, part.shape[1])[None, :]
     is_inside = (o < O) & (i < I)
     group = _group_of(o, i, I, is_inside, table_ptr, keys, GROUPING)
-    copy = (o * part.shape[1] + i) % COPIES
-    tl.atomic_add(sums_ptr + (copy * K + group), part, mask=is_inside, sem="relaxed")
+    # Neighbours go to different copies; all copies together have fewer than 2**31 sums.
+    if GROUPING.order == "row" and GROUPING.size >= part.shape[1]:
+        first = _group_of(
+            o, tl.full((1, 1), first_i, tl.int32), I, o < O, table_ptr, keys, GROUPING
+        )
+        _add_lines(part, group, first, is_inside, sums_ptr + (o & (COPIES - 1)) * K, AXIS=1)
+    elif GROUPING.order == "col" and GROUPING.size >= part.shape[0]:
+        first = _group_of(
+            tl.full((1, 1), first_o, tl.int32), i, I, i < I, table_ptr, keys, GROUPING
+        )
+        _add_lines(part, group, first, is_inside, sums_ptr + (i & (COPIES - 1)) * K, AXIS=0)
+    else:
+        copy = (o * part.shape[1] + i) & (COPIES - 1)
+        tl.atomic_add(sums_ptr + (copy * K + group), part, mask=is_inside, sem="relaxed")
 
 
 @triton.jit(do_not_specialize=KEYS)
@@ -217,44 +280,16 @@ def _grad_values_kernel(
         tl.cdiv(I, BLOCK_I),
         8,
     )
-    o = row * BLOCK_O + tl.arange(0, BLOCK_O)
-    i = column * BLOCK_I + tl.arange(0, BLOCK_I)
-    t = tl.arange(0, BLOCK_T)
-    blocks = tl.cdiv(tl.cdiv(T, BLOCK_T), tl.num_programs(1))
-    first = tl.program_id(1) * blocks * BLOCK_T
-    last = tl.minimum(T, first + blocks * BLOCK_T)
-    # Read as its transpose, so that the product needs no other step.
-    grad_y_ptrs = grad_y_ptr + (first + t).to(tl.int64)[None, :] * stride_gt + o[:, None]
-    x_ptrs = x_ptr + (first + t).to(tl.int64)[:, None] * stride_xt + i[None, :]
-    tile = tl.zeros((BLOCK_O, BLOCK_I), tl.float32)
-    for start in range(first, last, BLOCK_T):
-        is_token = start + t < last
-        grad_y = tl.load(grad_y_ptrs, mask=is_token[None, :] & (o < O)[:, None], other=0)
-        x = tl.load(x_ptrs, mask=is_token[:, None] & (i < I)[None, :], other=0)
-        if UPCAST:
-            grad_y, x = grad_y.to(tl.float32), x.to(tl.float32)
-        tile = tl.dot(grad_y, x, tile, input_precision="ieee")
-        grad_y_ptrs += tl.cast(stride_gt, tl.int64) * BLOCK_T
-        x_ptrs += tl.cast(stride_xt, tl.int64) * BLOCK_T
-    o, i = o[:, None], i[None, :]
-    is_inside = (o < O) & (i < I)
-    group = _group_of(o, i, I, is_inside, table_ptr, keys, GROUPING)
-    # Neighbours go to different copies; all copies together have fewer than 2**31 sums.
-    if GROUPING.order == "row" and GROUPING.size >= BLOCK_I:
-        start = tl.full((1, 1), column * BLOCK_I, tl.int32)
-        head = _group_of(o, start, I, is_inside, table_ptr, keys, GROUPING)
-        _add_lines(tile, group, head, is_inside, sums_ptr + (o % COPIES) * K, AXIS=1)
-    elif GROUPING.order == "col" and GROUPING.size >= BLOCK_O:
-        start = tl.full((1, 1), row * BLOCK_O, tl.int32)
-        head = _group_of(start, i, I, is_inside, table_ptr, keys, GROUPING)
-        _add_lines(tile, group, head, is_inside, sums_ptr + (i % COPIES) * K, AXIS=0)
-    else:
-        QUARTER: tl.constexpr = BLOCK_I // 4
-        i = column * BLOCK_I + tl.arange(0, QUARTER)[None, :]
-        left, right = _halves(tile)
-        a, b = _halves(left)
-        _add_part(a, o, i, O, I, sums_ptr, K, table_ptr, keys, GROUPING, COPIES)
-        _add_part(b, o, i + QUARTER, O, I, sums_ptr, K, table_ptr, keys, GROUPING, COPIES)
-        a, b = _halves(right)
-        _add_part(a, o, i + 2 * QUARTER, O, I, sums_ptr, K, table_ptr, keys, GROUPING, COPIES)
-        _add_part(b, o, i + 3 * QUARTER, O, I, sums_ptr, K, table_ptr, keys, GROUPING, COPIES)
+    first_o, first_i = row * BLOCK_O, column * BLOCK_I
+    o, i = first_o + tl.arange(0, BLOCK_O), first_i + tl.arange(0, BLOCK_I)
+    tile = _product(
+        grad_y_ptr, x_ptr, o, i, T, O, I, stride_gt, stride_xt, UPCAST, BLOCK_T, BLOCK_O, BLOCK_I
+    )
+    # A quarter at a time, or the groups of all weights would not fit in the registers.
+    left, right = _halves(tile)
+    for half in tl.static_range(2):
+        parts = _halves(left if half == 0 else right)
+        for quarter in tl.static_range(2):
+            i = first_i + (2 * half + quarter) * (BLOCK_I // 4)
+            part = parts[quarter]
+            _add_part(part, first_o, i, O, I, K, sums_ptr, table_ptr, keys, GROUPING, COPIES)

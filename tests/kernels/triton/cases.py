@@ -17,15 +17,15 @@ TOLERANCE = 2e-6
 def tessellations(shapes=SHAPES):
     """One to three tessellations of each shape and strategy, with each number of groups in turn."""
     found = []
-    for shape in shapes:
-        weights = shape[0] * shape[1]
+    for rows, columns in shapes:
+        weights = rows * columns
         numbers = sorted({1, 7, max(weights // 20, 1), weights})
         for position, strategy in enumerate(STRATEGIES):
             # Neither every strategy with every number, which takes minutes, nor the same each time.
             chosen = numbers[position % 2 :: 2] if weights > 100 else numbers
             for groups in chosen:
                 seed = 2**62 + groups if position % 2 else groups
-                found.append(Tessellation(*shape, groups, strategy, seed=seed))
+                found.append(Tessellation(rows, columns, groups, strategy, seed=seed))
     return found
 
 

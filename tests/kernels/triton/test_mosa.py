@@ -26,7 +26,7 @@ def test_expand(tessellation, is_stored, device):
 @pytest.mark.parametrize("dtype", DTYPES, ids=name_of)
 @pytest.mark.parametrize("shape", [(100, 70), (5, 1100)], ids=str)
 def test_expand_adds_the_weight_and_rounds_once(shape, dtype, device):
-    tessellation = Tessellation(*shape, 300, seed=5)
+    tessellation = Tessellation(shape[0], shape[1], 300, seed=5)
     values = torch.randn(300, device=device)
     weight = among_nan(torch.randn(shape, device=device).to(dtype))
     out = expand(values, tessellation, weight=weight, dtype=dtype)
