@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sweeper.data import DataSpec, Example, Splits
-from sweeper.data.tokens import Tokens, encode
+from sweeper.data.token_cache import training_tokens
+from sweeper.data.token_table import TokenTable
 from sweeper.engine import load_deepspeed
 from sweeper.errors import DataError
 from sweeper.models import ModelSpec
@@ -45,7 +46,7 @@ class Base:
     """Group of all workers in which no trial communicates; None where there is only one."""
     domains: tuple[str, ...] = field(init=False)
     """Domains of the data, sorted: an example's task is told by its position here."""
-    _train: dict[int, tuple[Tokens, ...]] = field(default_factory=dict)
+    _train: dict[int, TokenTable] = field(default_factory=dict)
     _questions: dict[tuple[str, int, int], tuple[Question, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -57,22 +58,26 @@ class Base:
         """Token that fills up shorter rows of a batch; masked, so any would do."""
         return int(self.tokenizer.pad_token_id)
 
-    def train_tokens(self, max_length: int) -> tuple[Tokens, ...]:
-        """Returns the training examples as token ids; encoded once for each length.
+    def train_tokens(self, max_length: int) -> TokenTable:
+        """Returns the training examples as token ids; read or encoded once for each length.
 
         Args:
-            max_length: tokens after which a prompt is cut from the left.
+            max_length: tokens after which a prompt is cut on the left, and an answer on the right.
         """
         if max_length not in self._train:
-            encoded = encode(self.splits.train, self.tokenizer, max_length, domains=self.domains)
-            if encoded.truncated:
-                logger.info(
-                    "%d of %d training prompts are cut to %d tokens",
-                    encoded.truncated,
-                    len(encoded.tokens),
+            table = training_tokens(
+                self.splits.train, self.tokenizer, max_length, domains=self.domains
+            )
+            if table.prompts_cut or table.answers_cut:
+                logger.warning(
+                    "of %d training examples %d prompts and %d answers are cut to %d tokens; "
+                    "raise train.max_length to train on all of them",
+                    len(table),
+                    table.prompts_cut,
+                    table.answers_cut,
                     max_length,
                 )
-            self._train[max_length] = encoded.tokens
+            self._train[max_length] = table
         return self._train[max_length]
 
     def questions(
@@ -89,7 +94,8 @@ class Base:
         size = len(examples) if count is None else min(count, len(examples))
         key = (split, max_length, size)
         if key not in self._questions:
-            chosen = [examples[index] for index in subset(len(examples), size)]
+            tasks = [example.task for example in examples]
+            chosen = [examples[index] for index in subset(len(examples), size, tasks=tasks)]
             self._questions[key] = questions_of(
                 chosen, self.tokenizer, max_length, domains=self.domains
             )
@@ -119,7 +125,7 @@ def load_base(
 
     Raises:
         MissingError: the model or the data is not there.
-        DataError: a split is empty, or an answer is longer than ``max_length`` allows.
+        DataError: a split is empty.
     """
     # PEFT imports it where it is installed; it would tell each user of a CPU with AVX512-BF16 that
     # it has no kernel from the Hub.

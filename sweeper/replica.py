@@ -181,13 +181,16 @@ class _Worker:
 
     def _finish(self, job: Job, folder: TrialFolder, outcome: Outcome) -> None:
         is_complete = outcome.status == "complete"
-        # Where the time went that was not spent on steps.
-        times = {
+        # Where the time went that was not spent on steps, and what of the data was not trained on.
+        totals: dict[str, float] = {
             "evaluation_time_s": outcome.evaluation_time_s,
             "checkpoint_time_s": outcome.checkpoint_time_s,
             "overhead_time_s": outcome.overhead_time_s,
+            "train_examples": outcome.examples,
+            "train_prompts_cut": outcome.prompts_cut,
+            "train_answers_cut": outcome.answers_cut,
         }
-        folder.report(outcome.steps, times)
+        folder.report(outcome.steps, totals)
         end = folder.complete if is_complete else folder.prune
         end(train_time_s=outcome.train_time_s)
         status = "complete" if is_complete else "pruned"

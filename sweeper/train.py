@@ -36,6 +36,12 @@ class Outcome:
     """Trained parameters."""
     train_tokens: int
     """Tokens seen in training, padding not counted."""
+    examples: int
+    """Examples to train on."""
+    prompts_cut: int
+    """Of how many of them the prompt was cut."""
+    answers_cut: int
+    """Of how many of them the answer was cut."""
     resumed_at: int
     """Step of the checkpoint that it went on from; 0 where it started anew."""
     train_time_s: float
@@ -81,7 +87,7 @@ def train(trial: TrialSpec, base: Base, *, folder: Path, progress: Progress) -> 
         _put_back(run, base, kept)
         raise
     _put_back(run, base, kept)
-    return _outcome(trial, run, elapsed_s=time.perf_counter() - started_s)
+    return _outcome(trial, base, run=run, elapsed_s=time.perf_counter() - started_s)
 
 
 def _check(trial: TrialSpec, base: Base) -> None:
@@ -112,14 +118,18 @@ def _put_back(run: Run | None, base: Base, kept: Kept) -> None:
         torch.cuda.empty_cache()
 
 
-def _outcome(trial: TrialSpec, run: Run, *, elapsed_s: float) -> Outcome:
+def _outcome(trial: TrialSpec, base: Base, *, run: Run, elapsed_s: float) -> Outcome:
     state = run.state
+    table = base.train_tokens(trial.train.max_length)
     return Outcome(
         status="complete" if state.step == trial.train.steps else "stopped",
         steps=state.step,
         metrics=state.metrics,
         trainable=run.trainable,
         train_tokens=state.train_tokens,
+        examples=len(table),
+        prompts_cut=table.prompts_cut,
+        answers_cut=table.answers_cut,
         resumed_at=run.resumed_at,
         train_time_s=state.train_time_s,
         evaluation_time_s=state.evaluation_time_s,

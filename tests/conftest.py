@@ -1,8 +1,10 @@
 """What every test relies on: no network, one thread, no settings of the user, seeded."""
 
+import atexit
 import os
 import random
 import sys
+import tempfile
 
 # Before the first import of the libraries that read these at import.
 os.environ.update(
@@ -28,6 +30,10 @@ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "RAY_ADDRESS", "HF
     os.environ.pop(name, None)
 for name in [name for name in os.environ if name.startswith("SWEEPER_")]:
     del os.environ[name]
+# Nor may it fill the user's cache.
+cache = tempfile.TemporaryDirectory(prefix="sweeper-cache-")
+atexit.register(cache.cleanup)
+os.environ["SWEEPER_CACHE"] = cache.name
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sweeper.data.examples import Example
 from sweeper.errors import DataError
@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["IGNORED_LABEL", "Encoded", "Tokens", "collate", "encode"]
+__all__ = ["IGNORED_LABEL", "Encoded", "LongAnswers", "Tokens", "collate", "encode"]
 
 IGNORED_LABEL = -100
 """Label of a position without loss: torch's and transformers' ``ignore_index``."""
+
+LongAnswers = Literal["error", "cut", "leave_out"]
+"""What becomes of an example whose answer is too long."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Tokens:
     """One example as token ids: the prompt, the answer, and the end-of-text token."""
 
     ids: tuple[int, ...]
-    """Prompt (with the begin-of-text token where the tokenizer has one), answer, end-of-text."""
+    """Prompt (with the begin-of-text token where the tokenizer has one), answer, end-of-text; a cut
+    answer has no end-of-text."""
     answer_start: int
     """Position of the answer's first token in ``ids``."""
     example: int = 0
@@ -38,8 +42,12 @@ class Encoded:
     """Examples as token ids, in their order."""
 
     tokens: tuple[Tokens, ...]
-    truncated: int
+    prompts_cut: int
     """Examples whose prompt was cut."""
+    answers_cut: int
+    """Examples whose answer was cut, and which therefore do not end in the end-of-text token."""
+    left_out: tuple[int, ...]
+    """Positions of the examples that are not among the tokens."""
 
 
 def encode(
@@ -48,20 +56,31 @@ def encode(
     max_length: int,
     *,
     domains: Sequence[str] = (),
+    long_answers: LongAnswers = "error",
 ) -> Encoded:
     """Returns the examples as token ids.
 
     Prompt and answer are tokenised apart, so that no token spans the border between them. A prompt
     that is too long loses tokens on its left, right after the begin-of-text token.
 
+    Where answers may be cut, prompt and answer share the room as in LLaMA-Factory, which CoLA and
+    its multiple-choice data come with (``infer_seqlen`` there; but it cuts prompts on the right):
+    an answer of less than half of the room is kept whole, else a prompt of less than half of it,
+    else both lose in proportion. An answer loses its right end, and first of all the end-of-text
+    token, so that nobody learns to stop there.
+    https://github.com/hiyouga/LlamaFactory/blob/e0b48c0a82e958a74cd3e0fe4f43093213e99f91/src/llamafactory/data/processor/processor_utils.py
+
     Args:
         examples: what to encode.
         tokenizer: must have an end-of-text token.
-        max_length: most tokens of one example, at least 2.
+        max_length: most tokens of one example, at least 4 where answers may be cut, else 2.
         domains: all domains of the data; an example of another one counts as of the first.
+        long_answers: what becomes of an example whose answer and end-of-text token leave no room
+            for even one prompt token: an ``error``; ``leave_out``, for evaluation, where half an
+            answer is no answer; or ``cut``, for training.
 
     Raises:
-        DataError: an answer and its end-of-text token leave no room for even one prompt token.
+        DataError: an answer is too long, and that is an error.
     """
     eos = tokenizer.eos_token_id
     if eos is None:
@@ -73,29 +92,47 @@ def encode(
     answers = _ids(tokenizer, _answer_texts(examples, tokenizer))
     start = _begin_of_text(tokenizer)
     numbers = {domain: number for number, domain in enumerate(domains)}
-    tokens = []
-    truncated = 0
+    tokens: list[Tokens] = []
+    left_out: list[int] = []
+    prompts_cut = answers_cut = 0
     for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-        room = max_length - len(answer) - 1 - len(start)
-        if room < 0 or room + len(start) < 1:
-            raise DataError(
-                f"example {index}: its answer has {len(answer)} tokens, too many for "
-                f"max_length {max_length}; answers are never cut and may have at most "
-                f"{max_length - 1 - max(len(start), 1)} tokens; raise train.max_length or remove "
-                "the example"
-            )
-        kept = prompt[len(prompt) - room :] if len(prompt) > room else prompt
-        truncated += len(kept) < len(prompt)
-        head = (*start, *kept)
-        tokens.append(
-            Tokens(
-                ids=(*head, *answer, eos),
-                answer_start=len(head),
-                example=index,
-                domain=numbers.get(examples[index].domain, 0),
-            )
-        )
-    return Encoded(tokens=tuple(tokens), truncated=truncated)
+        answer.append(eos)
+        room = max_length - len(start)
+        if long_answers == "cut":
+            prompt_size, answer_size = _shares(len(prompt), len(answer), room)
+        elif len(answer) > room - (not start):
+            if long_answers == "error":
+                raise _too_long(index, len(answer) - 1, room - 1 - (not start), max_length)
+            left_out.append(index)
+            continue
+        else:
+            prompt_size, answer_size = min(len(prompt), room - len(answer)), len(answer)
+        prompts_cut += prompt_size < len(prompt)
+        answers_cut += answer_size < len(answer)
+        head = (*start, *prompt[len(prompt) - prompt_size :])
+        domain = numbers.get(examples[index].domain, 0)
+        tokens.append(Tokens((*head, *answer[:answer_size]), len(head), index, domain))
+    return Encoded(tuple(tokens), prompts_cut, answers_cut, tuple(left_out))
+
+
+def _shares(prompt: int, answer: int, room: int) -> tuple[int, int]:
+    """Returns how many tokens of prompt and answer are kept where answers may be cut."""
+    if prompt + answer <= room:
+        return prompt, answer
+    if 2 * answer < room:
+        return room - answer, answer
+    if 2 * prompt < room:
+        return prompt, room - prompt
+    kept = max(1, room * answer // (prompt + answer))
+    return room - kept, kept
+
+
+def _too_long(index: int, answer: int, allowed: int, max_length: int) -> DataError:
+    return DataError(
+        f"example {index}: its answer has {answer} tokens, too many for max_length {max_length}; "
+        f"it may have at most {allowed} tokens where answers are not cut; raise train.max_length "
+        "or remove the example"
+    )
 
 
 def collate(batch: Sequence[Tokens], pad_id: int) -> dict[str, torch.Tensor]:
