@@ -1,81 +1,47 @@
-"""Metrics with standard errors, from single forward passes over known answers."""
+"""Metrics with standard errors: of known answers by likelihood, of written ones by content."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sweeper.data.tokens import IGNORED_LABEL, Tokens, collate
 from sweeper.frozen import Base
+from sweeper.likelihood import Forward, Score, can_share_prompts, score_candidates
+from sweeper.metrics import Estimate
 from sweeper.questions import Question
-from sweeper.ranks import rank, sum_over_ranks, workers
+from sweeper.spec import EvaluationSpec
+from sweeper.task_scores import task_estimates
+from sweeper.written import Writing, measured, on_first_worker, write_answers
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Forward", "answer_logits", "evaluate", "evaluate_base"]
+__all__ = ["evaluate", "evaluate_base", "frozen_forward", "protocol_of", "writing_of"]
 
-Forward = Callable[..., "torch.Tensor"]
-"""Takes the inputs of a causal language model by name, and ``domains``, and returns its logits."""
-
-TOKEN_BUDGET = 4096
-"""Tokens of one batch, padding included. A constant, so that all trials are rounded alike."""
-
-
-@dataclass(frozen=True)
-class _Score:
-    """What one forward pass says of one row."""
-
-    loss: float
-    """Summed over the answer's tokens and the end-of-text token, in nats."""
-    text_loss: float
-    """The same without the end-of-text token."""
-    tokens: int
-    is_greedy: bool
-    """Whether greedy decoding gives it: each token is the likeliest after the ones before."""
-
-
-def answer_logits(
-    forward: Forward, batch: Mapping[str, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns logits and labels of the answers' tokens alone: [N, vocabulary] float32, and [N].
-
-    The model projects on the vocabulary only where an answer's token is predicted; on the whole
-    prompt that would often take more memory than all the rest.
-
-    Args:
-        forward: the model.
-        batch: input_ids, attention_mask and labels, each [B, T], and domains, [B], on the model's
-            device.
-    """
-    import torch
-
-    labels = batch["labels"][:, 1:]
-    is_answer = labels != IGNORED_LABEL
-    kept = torch.nn.functional.pad(is_answer, (0, 1))
-    logits = forward(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        logits_to_keep=kept,
-        domains=batch["domains"],
-    )
-    return logits.float(), labels[is_answer]
+# What no report shows: the terms of other metrics.
+TERMS = ("nats", "tokens")
 
 
 def evaluate(
-    forward: Forward, questions: Sequence[Question], *, pad_id: int, device: torch.device
+    forward: Forward,
+    questions: Sequence[Question],
+    *,
+    pad_id: int,
+    device: torch.device,
+    shares_prompts: bool = False,
+    writing: Writing | None = None,
 ) -> dict[str, float]:
     """Returns the metrics of a model on some questions, the same on all workers.
 
     * ``eval_loss``: mean over the examples of the loss per token of the right answer.
     * ``accuracy``: whether the likeliest candidate is right (summed log-probability, end-of-text
       token included, so that no answer gains by being the beginning of another); without
-      candidates, whether greedy decoding gives exactly the answer.
+      candidates, whether greedy decoding gives exactly the answer. Of data made of tasks it is as
+      :mod:`sweeper.task_scores` has it, and its names come besides.
     * ``accuracy_per_character``: the same by log-probability per character, end-of-text token not
       included; only where all questions have candidates.
-    * ``accuracy/<domain>`` where there is more than one domain.
+    * ``accuracy/<domain>`` where there is more than one domain, and no task.
     * ``<metric>_se``: standard error of each of these means over the examples.
 
     The batches do not depend on the number of workers, which take turns, so the numbers do not
@@ -87,23 +53,59 @@ def evaluate(
         questions: at least one.
         pad_id: token that fills up shorter rows.
         device: where the model lives.
+        shares_prompts: whether the model may be asked for all candidates of a question in one row,
+            see :func:`sweeper.likelihood.can_share_prompts`.
+        writing: how answers are written that are scored so; where None, none is.
+
+    Raises:
+        SweeperError: what was written could not be measured.
     """
-    rows = [candidate for question in questions for candidate in question.candidates]
-    scores = iter(_score(forward, rows, pad_id=pad_id, device=device))
-    answered = [_answer(q, [next(scores) for _ in q.candidates]) for q in questions]
+    scores = score_candidates(
+        forward,
+        [question.candidates for question in questions],
+        pad_id=pad_id,
+        device=device,
+        shares_prompts=shares_prompts,
+    )
+    answered = [_answer(q, found) for q, found in zip(questions, scores, strict=True)]
+    has_tasks = any(question.example.task for question in questions)
     metrics: dict[str, float] = {}
     for name in answered[0]:
-        if all(name in found for found in answered):
+        is_told = name not in TERMS and not (has_tasks and name == "accuracy")
+        if is_told and all(name in found for found in answered):
             _add_mean(metrics, name, [found[name] for found in answered])
-    domains = sorted({question.domain for question in questions})
-    for domain in domains if len(domains) > 1 else ():
-        chosen = [a for a, q in zip(answered, questions, strict=True) if q.domain == domain]
-        _add_mean(metrics, f"accuracy/{domain}", [found["accuracy"] for found in chosen])
+    if not has_tasks:
+        _add_parts(metrics, "accuracy", answered, [question.domain for question in questions])
+        return metrics
+    tasks = [question.example.task for question in questions]
+    for task in sorted(set(tasks)):
+        chosen = [a["eval_loss"] for a, name in zip(answered, tasks, strict=True) if name == task]
+        _add_mean(metrics, f"{task}/loss", chosen)
+    for name, value in _estimates(forward, questions, answered, writing, device=device).items():
+        metrics[name] = value.value
+        if value.standard_error is not None:
+            metrics[f"{name}_se"] = value.standard_error
     return metrics
 
 
+def frozen_forward(base: Base) -> Forward:
+    """Returns the frozen model as :func:`evaluate` takes it."""
+
+    def forward(*, domains: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
+        del domains  # the frozen model treats all alike
+        logits: torch.Tensor = base.model(**inputs).logits
+        return logits
+
+    return forward
+
+
 def evaluate_base(
-    base: Base, *, max_length: int, count: int | None = None, split: str = "validation"
+    base: Base,
+    *,
+    max_length: int,
+    count: int | None = None,
+    split: str = "validation",
+    spec: EvaluationSpec | None = None,
 ) -> dict[str, float]:
     """Returns the metrics of the frozen model on the questions that the trials get.
 
@@ -112,17 +114,99 @@ def evaluate_base(
         max_length: tokens after which a prompt is cut from the left.
         count: examples, as ``train.eval_examples``; all of the split where None.
         split: ``validation`` or ``test``.
+        spec: of the evaluation; its defaults where None.
     """
     import torch
 
-    def forward(*, domains: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
-        del domains  # the frozen model treats all alike
-        logits: torch.Tensor = base.model(**inputs).logits
-        return logits
-
-    questions = base.questions(max_length=max_length, count=count, split=split)
+    spec = spec or EvaluationSpec()
     with torch.no_grad():
-        return evaluate(forward, questions, pad_id=base.pad_id, device=base.device)
+        return evaluate(
+            frozen_forward(base),
+            base.questions(max_length=max_length, count=count, split=split),
+            pad_id=base.pad_id,
+            device=base.device,
+            shares_prompts=can_share_prompts(base.model.config, max_length=max_length),
+            writing=writing_of(base, spec, max_length=max_length) if spec.generates else None,
+        )
+
+
+def writing_of(
+    base: Base, spec: EvaluationSpec, *, max_length: int, virtual_tokens: int = 0
+) -> Writing:
+    """Returns how the model of a base writes answers.
+
+    Args:
+        base: with its tokenizer and its domains.
+        spec: of the evaluation.
+        max_length: tokens after which a prompt is cut from the left.
+        virtual_tokens: that a method puts before each text.
+    """
+    positions = getattr(base.model.config, "max_position_embeddings", None)
+    return Writing(
+        base.tokenizer,
+        max_length=max_length,
+        positions=None if positions is None else positions - virtual_tokens,
+        spec=spec,
+        domains=base.domains,
+        uses_cache=virtual_tokens == 0,
+    )
+
+
+def protocol_of(
+    questions: Sequence[Question], writing: Writing | None, *, max_length: int
+) -> dict[str, object]:
+    """Returns, for the record, what was asked and how, as plain JSON.
+
+    Args:
+        questions: that were asked.
+        writing: as :func:`evaluate` got it.
+        max_length: tokens after which a prompt was cut from the left.
+    """
+    examples = [question.example for question in questions]
+    tasks = [example.task for example in examples if example.task]
+    return {
+        "rows": len(examples),
+        "task_rows": {task: tasks.count(task) for task in sorted(set(tasks))},
+        "by_likelihood_of_choices": sum(question.is_choice for question in questions),
+        "generation": {} if writing is None else writing.settings(examples),
+        "max_length": max_length,
+    }
+
+
+def _estimates(
+    forward: Forward,
+    questions: Sequence[Question],
+    answered: Sequence[Mapping[str, float]],
+    writing: Writing | None,
+    *,
+    device: torch.device,
+) -> dict[str, Estimate]:
+    written = {}
+    if writing is not None:
+        written = write_answers(forward, questions, writing, device=device)
+
+    def measure(name: str, members: Sequence[int]) -> Estimate | None:
+        if writing is None or any(index not in written for index in members):
+            return None
+        chosen, texts = [questions[i] for i in members], [written[i].text for i in members]
+        return measured(name, chosen, texts, spec=writing.spec, device=device)
+
+    def work() -> dict[str, Estimate]:
+        return task_estimates(questions, answered, measure=measure)
+
+    return on_first_worker(work) if written else work()
+
+
+def _add_parts(
+    metrics: dict[str, float],
+    name: str,
+    answered: Sequence[Mapping[str, float]],
+    parts: Sequence[str],
+) -> None:
+    """Adds a metric by part, where there is more than one."""
+    for part in sorted(set(parts)) if len(set(parts)) > 1 else ():
+        chosen = [found[name] for found, own in zip(answered, parts, strict=True) if own == part]
+        _add_mean(metrics, f"{name}/{part}", chosen)
 
 
 def _add_mean(metrics: dict[str, float], name: str, values: Sequence[float]) -> None:
@@ -135,10 +219,14 @@ def _add_mean(metrics: dict[str, float], name: str, values: Sequence[float]) -> 
             metrics[f"{name}_se"] = float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
-def _answer(question: Question, scores: Sequence[_Score]) -> dict[str, float]:
+def _answer(question: Question, scores: Sequence[Score]) -> dict[str, float]:
     """Returns the metrics of one question from the scores of its candidates."""
     gold = scores[question.gold]
-    found = {"eval_loss": gold.loss / gold.tokens}
+    found = {
+        "eval_loss": gold.loss / gold.tokens,
+        "nats": gold.loss,
+        "tokens": float(gold.tokens),
+    }
     if not question.is_choice:
         return {**found, "accuracy": float(gold.is_greedy)}
     best = min(range(len(scores)), key=lambda i: scores[i].loss)
@@ -146,55 +234,3 @@ def _answer(question: Question, scores: Sequence[_Score]) -> dict[str, float]:
     by_character = [s.text_loss / n for s, n in zip(scores, question.characters, strict=True)]
     best = min(range(len(scores)), key=by_character.__getitem__)
     return {**found, "accuracy_per_character": float(best == question.gold)}
-
-
-def _batches(rows: Sequence[Tokens]) -> Iterator[list[int]]:
-    """Yields batches of rows of like length, each of at most ``TOKEN_BUDGET`` tokens or one row."""
-    batch: list[int] = []
-    # From long to short, so that the last batch, which may run as a dummy, is a cheap one.
-    for index in sorted(range(len(rows)), key=lambda i: (-len(rows[i].ids), i)):
-        if batch and (len(batch) + 1) * len(rows[batch[0]].ids) > TOKEN_BUDGET:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
-
-
-def _score(
-    forward: Forward, rows: Sequence[Tokens], *, pad_id: int, device: torch.device
-) -> list[_Score]:
-    """Returns the score of each row; the workers share the work and all get all scores."""
-    batches = list(_batches(rows))
-    # Four numbers a row, zero where another worker has them, so that their sum is exact.
-    found = [[0.0] * 4 for _ in rows]
-    for turn in range(math.ceil(len(batches) / workers())):
-        number = turn * workers() + rank()
-        batch = batches[min(number, len(batches) - 1)]
-        inputs = collate([rows[index] for index in batch], pad_id)
-        numbers = _row_numbers(forward, {name: x.to(device) for name, x in inputs.items()})
-        if number < len(batches):
-            for index, values in zip(batch, numbers, strict=True):
-                found[index] = values
-    flat = sum_over_ranks([value for values in found for value in values], device=device)
-    parts = [flat[start : start + 4] for start in range(0, len(flat), 4)]
-    return [_Score(loss, text, int(n), is_greedy=wrong == 0) for loss, text, n, wrong in parts]
-
-
-def _row_numbers(forward: Forward, batch: Mapping[str, torch.Tensor]) -> list[list[float]]:
-    """Returns loss, loss without the last token, tokens, and tokens not predicted, of each row."""
-    import torch
-
-    logits, labels = answer_logits(forward, batch)
-    losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none").double()
-    is_wrong = (logits.argmax(dim=-1) != labels).double()
-    counts = (batch["labels"][:, 1:] != IGNORED_LABEL).sum(dim=1)
-    row = torch.repeat_interleave(torch.arange(len(counts), device=labels.device), counts)
-    zeros = torch.zeros(len(counts), dtype=torch.float64, device=labels.device)
-    loss = zeros.index_add(0, row, losses)
-    wrong = zeros.index_add(0, row, is_wrong)
-    last = losses[counts.cumsum(0) - 1]
-    numbers: list[list[float]] = torch.stack(
-        [loss, loss - last, counts.double(), wrong], dim=1
-    ).tolist()
-    return numbers

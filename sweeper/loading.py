@@ -6,17 +6,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from sweeper._base import Spec
 from sweeper.data import DataSpec
 from sweeper.documents import Document, apply_override, merge, nearest, read_yaml
 from sweeper.errors import Problem, SpecError
+from sweeper.metrics import METRICS
 from sweeper.models import ModelSpec
 from sweeper.problems import problems_of
 from sweeper.sections import SPACE_KEYS, space_of
 from sweeper.space import Space, get_path
-from sweeper.spec import EngineSpec, ObjectiveSpec, ResourcesSpec, SearchSpec
+from sweeper.spec import (
+    EngineSpec,
+    EvaluationSpec,
+    FinalSpec,
+    ObjectiveSpec,
+    ResourcesSpec,
+    SearchSpec,
+)
 from sweeper_adapters.methods import EngineFacts
 
 __all__ = [
@@ -52,6 +60,22 @@ class SweepSpec(Spec):
     """What is optimised."""
     search: SearchSpec = SearchSpec()
     """How the space is searched."""
+    evaluation: EvaluationSpec = EvaluationSpec()
+    """How generated answers are scored."""
+    final: FinalSpec = FinalSpec()
+    """What the best trials are evaluated on after the search."""
+
+    @model_validator(mode="after")
+    def _objective_is_measured(self) -> SweepSpec:
+        found = METRICS.get(self.objective.metric.rpartition("/")[2])
+        is_written = found is not None and found.takes in {"texts", "encoder", "programs"}
+        if is_written and not self.evaluation.generates:
+            raise ValueError(
+                f"objective.metric is {self.objective.metric!r}, which scores generated answers, "
+                "but evaluation.generates is false; the search needs it at each evaluation; set "
+                "evaluation.generates to true, or choose another metric such as eval_loss"
+            )
+        return self
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from sweeper.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.data.tokens import Tokens, collate
 from sweeper.engine import Engine, ignore_known_warnings
 from sweeper.errors import DivergedError, TrialError
-from sweeper.evaluate import Forward, answer_logits, evaluate
+from sweeper.evaluate import evaluate, writing_of
 from sweeper.frozen import Base
+from sweeper.likelihood import Forward, answer_logits, can_share_prompts
 from sweeper.order import DataOrder, evaluation_steps, learning_rate
 from sweeper.ranks import broadcast, rank, sum_over_ranks, workers
 from sweeper.spec import TrialSpec
@@ -199,11 +200,18 @@ class Run:
 
     def _evaluate(self) -> None:
         started_s = time.perf_counter()
-        train = self._trial.train
-        questions = self._base.questions(max_length=train.max_length, count=train.eval_examples)
+        train, spec, base = self._trial.train, self._trial.evaluation, self._base
+        length, virtual_tokens = train.max_length, self._training.virtual_tokens
+        shares_prompts = can_share_prompts(base.model.config, max_length=length)
+        writing = writing_of(base, spec, max_length=length, virtual_tokens=virtual_tokens)
         with self._engine.evaluating():
             metrics = evaluate(
-                self._engine, questions, pad_id=self._base.pad_id, device=self._base.device
+                self._engine,
+                base.questions(max_length=length, count=train.eval_examples),
+                pad_id=base.pad_id,
+                device=base.device,
+                shares_prompts=shares_prompts and virtual_tokens == 0,
+                writing=writing if spec.generates else None,
             )
         self._demand_finite("evaluation", metrics["eval_loss"], step=self.state.step)
         self.state.metrics = metrics

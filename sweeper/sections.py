@@ -20,7 +20,7 @@ __all__ = ["SPACE_KEYS", "space_of"]
 SPACE_KEYS = ("methods", "trials", "train", "baselines", "budget")
 """Keys of a file that make its space."""
 COMPARED_ALIKE = ("max_length", "evaluations", "eval_examples")
-ON_WHAT = ("model", "data", "engine")
+ON_WHAT = ("model", "data", "engine", "evaluation")
 
 
 def space_of(document: Document) -> tuple[Space, list[Problem]]:
@@ -240,7 +240,7 @@ def _check_corners(space: Space, *, known_bad: set[str]) -> list[Problem]:
                 section = path.split(".")[0]
                 # The header has already reported these, and an axis that could not be read is
                 # missing.
-                if section in {"model", "data", "engine", "workers"} or path in known_bad:
+                if section in {*ON_WHAT, "workers"} or path in known_bad:
                     continue
                 problems.append(Problem(path, problem.message))
     return problems

@@ -21,6 +21,8 @@ __all__ = [
     "IDENTITY_VERSION",
     "AshaSpec",
     "EngineSpec",
+    "EvaluationSpec",
+    "FinalSpec",
     "ObjectiveSpec",
     "Profile",
     "ResourcesSpec",
@@ -29,7 +31,7 @@ __all__ = [
     "TrialSpec",
 ]
 
-IDENTITY_VERSION = 3
+IDENTITY_VERSION = 4
 """Part of every trial's identity; raised by any change of code that changes losses."""
 
 
@@ -56,7 +58,8 @@ class TrainSpec(Spec):
     """Evaluations on the validation split, evenly spaced; the last one is at the end. ASHA decides
     at these."""
     eval_examples: int = Field(default=64, ge=1)
-    """Validation examples of one evaluation: the same seeded subset for every trial."""
+    """Validation examples of one evaluation: the same seeded subset for every trial, with examples
+    of each task as far as it is large enough."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the adapter's initial values, the order of the data, and dropout."""
 
@@ -94,6 +97,32 @@ class EngineSpec(Spec):
         return self
 
 
+class EvaluationSpec(Spec):
+    """How answers are generated and scored, where a task scores what a model writes."""
+
+    generates: bool = False
+    """Whether the evaluations in training generate, too. Without it they have of such tasks the
+    loss, and whether greedy decoding would give the answer token by token; the final evaluation
+    always generates."""
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of a generated answer; what its task says where null."""
+    stop: tuple[str, ...] | None = None
+    """Texts that end a generated answer; what its task says where null."""
+    encoder: str | None = None
+    """Folder of the encoder for BERTScore; without one that metric is left out."""
+
+
+class FinalSpec(Spec):
+    """The evaluation after the search, of the best trials alone. The search never sees it."""
+
+    trials: int = Field(default=1, ge=0)
+    """How many of the best trials are evaluated; 0 for none."""
+    split: Literal["test", "validation"] = "test"
+    """On which split."""
+    rows: int | None = Field(default=None, ge=1)
+    """Most rows of it, drawn with a fixed seed; null takes all."""
+
+
 class ResourcesSpec(Spec):
     """What one replica (one Ray Train worker group) takes from the cluster."""
 
@@ -120,6 +149,8 @@ class TrialSpec(Spec):
     """What it is trained and evaluated on."""
     engine: EngineSpec = EngineSpec()
     """DeepSpeed."""
+    evaluation: EvaluationSpec = EvaluationSpec()
+    """How generated answers are scored."""
     workers: int = Field(default=1, ge=1)
     """Data-parallel workers; part of the identity, because the batch grows with them."""
 

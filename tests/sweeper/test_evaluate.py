@@ -6,10 +6,11 @@ from statistics import fmean, stdev
 import pytest
 import torch
 
-from sweeper import evaluate as evaluation
+from sweeper import likelihood
 from sweeper.data import Example
 from sweeper.data.tokens import collate
-from sweeper.evaluate import answer_logits, evaluate, evaluate_base
+from sweeper.evaluate import evaluate, evaluate_base
+from sweeper.likelihood import answer_logits
 from sweeper.questions import questions_of
 from tests.sweeper import scenarios, tiny
 
@@ -171,7 +172,7 @@ def test_only_the_answers_tokens_are_projected(base):
 
 
 def score_base(budget):
-    evaluation.TOKEN_BUDGET = budget
+    likelihood.TOKEN_BUDGET = budget
     return evaluate_base(tiny.base(), max_length=16, count=20)
 
 
@@ -183,7 +184,7 @@ def test_the_metrics_do_not_depend_on_the_number_of_workers():
 
 
 def evaluate_sharded(budget):
-    evaluation.TOKEN_BUDGET = budget
+    likelihood.TOKEN_BUDGET = budget
     return scenarios.train_one(tiny.trial(workers=2, zero_stage=3, steps=1, evaluations=1))
 
 

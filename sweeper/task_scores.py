@@ -1,0 +1,156 @@
+"""Scores by task, group and domain, and their averages over tasks, as the papers' tables have them.
+
+Names, each with its standard error under ``<name>_se``:
+
+* ``<task>/loss``, ``<task>/accuracy`` (of choices), ``<task>/accuracy_per_character``,
+  ``<task>/<metric>`` (of written answers).
+* ``<task>/<group>`` and ``<task>/<domain>``: the task's first metric on a part of its examples.
+* ``<task>/<metric>_macro``: mean of the first metric over the task's domains, each counted alike.
+* ``<task>/greedy_exact``: whether greedy decoding would give the answer token by token, where
+  nothing was generated.
+* ``accuracy``: over the examples of all tasks whose first metric is a share of right answers;
+  ``accuracy_macro``: over these tasks, each counted alike, where there are several. Neither is
+  there when one of these tasks was not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from sweeper.metrics import (
+    METRICS,
+    Estimate,
+    macro_average,
+    mean_estimate,
+    metric,
+    micro_average,
+)
+from sweeper.questions import Question
+
+__all__ = ["task_estimates"]
+
+# Metrics that are shares of right answers, so that their mean over tasks says something.
+SHARES = frozenset({"choice", "exact", "final_number", "pass_at_1"})
+
+Measure = Callable[[str, Sequence[int]], Estimate | None]
+
+
+def task_estimates(
+    questions: Sequence[Question],
+    answered: Sequence[Mapping[str, float]],
+    *,
+    measure: Measure,
+) -> dict[str, Estimate]:
+    """Returns all scores of the module by name.
+
+    Args:
+        questions: each of a task.
+        answered: what the likelihoods say of each.
+        measure: takes the name of a metric of written answers and the positions of questions, and
+            returns its value on these; None where it was not measured.
+    """
+    scores = _Scores(questions, answered, measure)
+    found: dict[str, Estimate] = {}
+    shares: dict[str, Estimate | None] = {}
+    for task, members in _parted(range(len(questions)), lambda i: questions[i].example.task):
+        found |= {f"{task}/{name}": value for name, value in scores.of_task(members).items()}
+        main = scores.main_metric(members)
+        if main in SHARES:
+            shares[task] = found.get(f"{task}/{_label(main)}")
+    known = {task: value for task, value in shares.items() if value is not None}
+    if known and len(known) == len(shares):
+        found["accuracy"] = micro_average(known)
+        if len(known) > 1:
+            found["accuracy_macro"] = macro_average(known)
+    return found
+
+
+class _Scores:
+    """What is known of some questions."""
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        answered: Sequence[Mapping[str, float]],
+        measure: Measure,
+    ) -> None:
+        self._questions = questions
+        self._answered = answered
+        self._measure = measure
+
+    def main_metric(self, members: Sequence[int]) -> str:
+        """Returns the metric that a task is compared by."""
+        first = self._questions[members[0]]
+        names = first.example.metrics or ("choice" if first.is_choice else "exact",)
+        return names[0]
+
+    def of_task(self, members: Sequence[int]) -> dict[str, Estimate]:
+        """Returns the scores of one task, by name without the task's."""
+        found: dict[str, Estimate] = {}
+        for name in self._metrics(members):
+            value = self._value(name, members)
+            if value is not None:
+                found[_label(name)] = value
+        name = "accuracy_per_character"
+        if all(name in self._answered[i] for i in members):
+            found[name] = mean_estimate([self._answered[i][name] for i in members])
+        main = self.main_metric(members)
+        if _label(main) not in found:
+            if not any(self._questions[i].is_choice for i in members):
+                exact = mean_estimate([self._answered[i]["accuracy"] for i in members])
+                found["greedy_exact"] = exact
+            return found
+        return found | self._parts(main, members)
+
+    def _parts(self, main: str, members: Sequence[int]) -> dict[str, Estimate]:
+        """Returns the main metric on each group and on each domain, and the mean over domains."""
+        groups = self._on_parts(main, members, lambda i: self._questions[i].example.group)
+        groups.pop("", None)
+        domains = self._on_parts(main, members, lambda i: self._questions[i].domain)
+        if len(domains) < 2:
+            return groups
+        found = domains | groups
+        if METRICS[main].has_mean:
+            found[f"{_label(main)}_macro"] = macro_average(domains)
+        return found
+
+    def _on_parts(
+        self, name: str, members: Sequence[int], key: Callable[[int], str]
+    ) -> dict[str, Estimate]:
+        values = {part: self._value(name, chosen) for part, chosen in _parted(members, key)}
+        return {part: value for part, value in values.items() if value is not None}
+
+    def _metrics(self, members: Sequence[int]) -> list[str]:
+        named = [name for i in members for name in self._questions[i].example.metrics]
+        return list(dict.fromkeys(named or [self.main_metric(members)]))
+
+    def _value(self, name: str, members: Sequence[int]) -> Estimate | None:
+        chosen = [i for i in members if self._is_named(name, i)]
+        if not chosen:
+            return None
+        takes = metric(name).takes
+        if takes == "scores":
+            return mean_estimate([self._answered[i]["accuracy"] for i in chosen])
+        if takes == "losses":
+            nats = [self._answered[i]["nats"] for i in chosen]
+            return metric(name).measure(nats, [int(self._answered[i]["tokens"]) for i in chosen])
+        return self._measure(name, chosen)
+
+    def _is_named(self, name: str, index: int) -> bool:
+        question = self._questions[index]
+        if name == "choice":
+            return question.is_choice
+        return name in question.example.metrics
+
+
+def _label(metric_name: str) -> str:
+    """Returns what a metric is called in a report: choices have an accuracy."""
+    return "accuracy" if metric_name == "choice" else metric_name
+
+
+def _parted(members: Sequence[int], key: Callable[[int], str]) -> list[tuple[str, list[int]]]:
+    """Returns the members by key, the keys sorted."""
+    parts: dict[str, list[int]] = {}
+    for index in members:
+        parts.setdefault(key(index), []).append(index)
+    return sorted(parts.items())

@@ -1,0 +1,218 @@
+"""Answers that a model writes, and the metrics that their examples name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeper.data import DataSpec, Example, TasksDataSpec
+from sweeper.data.tasks import TASKS
+from sweeper.errors import BadInputError, SweeperError
+from sweeper.generation import Generation, generate, prompts_of
+from sweeper.likelihood import Forward
+from sweeper.metrics import METRICS, Estimate, metric
+from sweeper.metrics.pass_at_1 import Problem
+from sweeper.questions import Question
+from sweeper.ranks import broadcast, rank
+from sweeper.spec import EvaluationSpec
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = [
+    "Writing",
+    "check_metrics",
+    "is_written",
+    "measured",
+    "on_first_worker",
+    "write_answers",
+]
+
+# For examples that are of no task, which would say it.
+MAX_NEW_TOKENS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Writing:
+    """How a model is made to write answers."""
+
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    """Tokens after which a prompt is cut from the left."""
+    positions: int | None
+    """That the model has, for prompt and answer together; None where there is no such limit."""
+    spec: EvaluationSpec
+    """What it says counts for more than what a task says."""
+    domains: Sequence[str] = ()
+    """All domains of the data."""
+    uses_cache: bool = True
+    """Whether keys and values of earlier tokens can be kept."""
+
+    def most_tokens(self, example: Example) -> int:
+        """Returns the most tokens of an answer."""
+        task = TASKS.get(example.task)
+        return self.spec.max_new_tokens or (task.max_new_tokens if task else MAX_NEW_TOKENS)
+
+    def stops(self, example: Example) -> tuple[str, ...]:
+        """Returns the texts that end an answer."""
+        task = TASKS.get(example.task)
+        if self.spec.stop is not None:
+            return self.spec.stop
+        return task.stop if task else ()
+
+    def settings(self, examples: Sequence[Example]) -> dict[str, dict[str, object]]:
+        """Returns, for the record, how the answers of each task are written."""
+        return {
+            example.task: {
+                "max_new_tokens": self.most_tokens(example),
+                "stop": list(self.stops(example)),
+            }
+            for example in examples
+            if is_written(example)
+        }
+
+
+def is_written(example: Example) -> bool:
+    """Whether an example is scored by what a model writes.
+
+    One of no task that names no metric is not: it is scored token by token, as it always was.
+    """
+    return example.scoring == "generate" and bool(example.metrics)
+
+
+def write_answers(
+    forward: Forward, questions: Sequence[Question], writing: Writing, *, device: torch.device
+) -> dict[int, Generation]:
+    """Returns what the model writes, by position of the question; the same on all workers.
+
+    Args:
+        forward: the model, in evaluation mode, with gradients off.
+        questions: those that are not scored by what is written are passed over.
+        writing: how.
+        device: where the model lives.
+
+    Raises:
+        BadInputError: an answer may have as many tokens as the model has positions.
+    """
+    alike: dict[tuple[int, tuple[str, ...]], list[int]] = {}
+    for index, question in enumerate(questions):
+        example = question.example
+        if is_written(example):
+            key = (writing.most_tokens(example), writing.stops(example))
+            alike.setdefault(key, []).append(index)
+    found: dict[int, Generation] = {}
+    for (most, stops), members in alike.items():
+        prompts = prompts_of(
+            [questions[index].example for index in members],
+            writing.tokenizer,
+            max_length=_room(writing, most),
+            domains=writing.domains,
+        )
+        texts = generate(
+            forward,
+            prompts,
+            tokenizer=writing.tokenizer,
+            device=device,
+            max_new_tokens=most,
+            stop_strings=stops,
+            uses_cache=writing.uses_cache,
+        )
+        found.update(zip(members, texts, strict=True))
+    return found
+
+
+def _room(writing: Writing, most: int) -> int:
+    if writing.positions is None:
+        return writing.max_length
+    if most >= writing.positions:
+        raise BadInputError(
+            f"a generated answer may have {most} tokens but the model has {writing.positions} "
+            "positions for prompt and answer; give evaluation.max_new_tokens a smaller value"
+        )
+    return min(writing.max_length, writing.positions - most)
+
+
+def measured(
+    name: str,
+    questions: Sequence[Question],
+    texts: Sequence[str],
+    *,
+    spec: EvaluationSpec,
+    device: torch.device | str = "cpu",
+) -> Estimate | None:
+    """Returns a metric of written answers; None where the spec has no encoder for it.
+
+    Args:
+        name: of the metric.
+        questions: what was asked, at least one.
+        texts: what was written.
+        spec: says where the encoder is.
+        device: where an encoder runs.
+    """
+    found = metric(name)
+    if found.takes == "programs":
+        return found.measure(texts, [_problem(question.example) for question in questions])
+    wanted = [_reference(question.example) for question in questions]
+    if found.takes == "encoder":
+        if spec.encoder is None:
+            return None
+        return found.measure(texts, wanted, model=Path(spec.encoder), device=str(device))
+    return found.measure(texts, wanted)
+
+
+def on_first_worker(work: Callable[[], dict[str, Estimate]]) -> dict[str, Estimate]:
+    """Returns what the work on worker 0 gives; an error of it is raised on all workers.
+
+    Metrics that run programs or encoders would cost as much again on each of the others.
+    """
+    result: dict[str, Estimate] | str = {}
+    if rank() == 0:
+        try:
+            result = work()
+        except BaseException as error:
+            broadcast(f"{type(error).__name__}: {error}")
+            raise
+    result = broadcast(result)
+    if isinstance(result, str):
+        raise SweeperError(f"worker 0 could not measure what was generated: {result}")
+    return result
+
+
+def check_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) -> None:
+    """Tries each metric that the data's tasks name on one text, before hours are spent on training.
+
+    Args:
+        data: what the trials are trained and evaluated on.
+        spec: how they are evaluated.
+        has_final: whether there is an evaluation after the search.
+
+    Raises:
+        MissingError: what a metric needs is not installed, or the encoder is not there.
+        SweeperError: programs cannot be run safely on this machine.
+    """
+    if not isinstance(data, TasksDataSpec):
+        return
+    tasks = [*(data.trained() if spec.generates else ()), *(data.evaluated() if has_final else ())]
+    for name in sorted({name for task in tasks for name in task.metrics}):
+        if name not in METRICS:
+            continue
+        takes = METRICS[name].takes
+        if takes == "programs":
+            problem = Problem("def one():\n", "one", "def check(candidate):\n    candidate()\n")
+            METRICS[name].measure(["    return 1\n"], [problem])
+        elif takes == "texts":
+            METRICS[name].measure(["1"], ["1"])
+        elif takes == "encoder" and spec.encoder is not None:
+            METRICS[name].measure(["1"], ["1"], model=Path(spec.encoder))
+
+
+def _reference(example: Example) -> str:
+    return example.references[0] if example.references else example.answer.strip()
+
+
+def _problem(example: Example) -> Problem:
+    test, entry_point = example.references
+    return Problem(prompt=example.prompt, test=test, entry_point=entry_point)
