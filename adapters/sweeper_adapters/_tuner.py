@@ -227,12 +227,15 @@ class AdapterLinear(nn.Module, BaseTunerLayer):
 
 def _is_bare(module: nn.Module) -> bool:
     """Whether calling a module does no more than its class says, with weights that are there."""
-    return (
-        "forward" not in vars(module)
-        and not (module._forward_hooks or module._forward_pre_hooks)
-        and not (module._backward_hooks or module._backward_pre_hooks)
+    # Asked for each layer in each pass, so without the generators of nn.Module.
+    return not (
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or "forward" in vars(module)
         # The mark of a weight that ZeRO-3 has partitioned.
-        and not any(hasattr(parameter, "ds_id") for parameter in module.parameters())
+        or any(hasattr(parameter, "ds_id") for parameter in module._parameters.values())
     )
 
 

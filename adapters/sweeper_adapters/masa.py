@@ -203,24 +203,23 @@ class MasaLinear(AdapterLinear):
             **kwargs: passed to the frozen layer.
         """
         names = [name for name in self.active_adapters if self.holds(name)]
-        if len(names) != 1 or args or kwargs or not self._is_one(names[0], x):
+        if len(names) != 1 or args or kwargs or self._is_dropping(names[0]):
             return super().forward(x, *args, **kwargs)
         [name] = names
         frozen, (down, up) = self.base_layer, self._projections(name)
+        router = self._router(name)
+        inside = (down, up) if router is None else (down, up, router)
+        if not self._can_fuse(x, *inside):
+            return super().forward(x, *args, **kwargs)
         assert isinstance(frozen, nn.Linear)
-        router: Tensor | None = None
-        if name in self.masa_router:
-            scorer = self.masa_router[name]
-            assert isinstance(scorer, nn.Linear)
-            router = scorer.weight
         return masa_linear(
             x,
             down.matrix() if router is None else down.weight,
             up.matrix() if router is None else up.weight,
-            scale=self._scale(name),
+            scale=self.scaling[name] * down.factor * up.factor,
             weight=frozen.weight,
             bias=frozen.bias,
-            router=router,
+            router=None if router is None else router.weight,
         )
 
     def delta(self, adapter_name: str) -> Tensor:
@@ -259,30 +258,30 @@ class MasaLinear(AdapterLinear):
         assert isinstance(up, Experts)
         return down, up
 
-    def _is_one(self, adapter_name: str, x: Tensor) -> bool:
-        """Whether a pass is one operation."""
-        inside: list[nn.Module] = list(self._projections(adapter_name))
-        if adapter_name in self.masa_router:
-            inside.append(self.masa_router[adapter_name])
+    def _router(self, adapter_name: str) -> nn.Linear | None:
+        if adapter_name not in self.masa_router:
+            return None
+        router = self.masa_router[adapter_name]
+        assert isinstance(router, nn.Linear)
+        return router
+
+    def _is_dropping(self, adapter_name: str) -> bool:
+        """Whether dropout gives A another input than the frozen layer's."""
         dropout = self.masa_dropout[adapter_name]
         assert isinstance(dropout, nn.Dropout)
-        return not (dropout.training and dropout.p > 0) and self._can_fuse(x, *inside)
-
-    def _scale(self, adapter_name: str) -> float:
-        """Returns s, times what the matrices of a pass lack to be the sums."""
-        down, up = self._projections(adapter_name)
-        return self.scaling[adapter_name] * down.factor * up.factor
+        return dropout.training and dropout.p > 0
 
     def _added(self, adapter_name: str, base: Tensor | None, x: Tensor) -> Tensor:
         """Returns the update, added to ``base``, by calling each module that has a matrix."""
         down, up = self._projections(adapter_name)
         x = self._cast_input_dtype(x, up.weight.dtype)
-        is_routed = adapter_name in self.masa_router
+        router = self._router(adapter_name)
+        is_routed = router is not None
         u = down(self.masa_dropout[adapter_name](x), is_routed=is_routed)
-        if is_routed:
-            scores = self.masa_router[adapter_name](x)
-            u = masa_gate(u, scores, experts=down.weight.shape[0])
-        result: Tensor = up(u, base, scale=self._scale(adapter_name), is_routed=is_routed)
+        if router is not None:
+            u = masa_gate(u, router(x), experts=down.weight.shape[0])
+        scale = self.scaling[adapter_name] * down.factor * up.factor
+        result: Tensor = up(u, base, scale=scale, is_routed=is_routed)
         return result
 
 
