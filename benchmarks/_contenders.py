@@ -128,7 +128,7 @@ CONTENDERS = (
     Contender("hd_pissa", {"slices": 2}, note="two slices on one worker"),
     Contender("dora"),
     Contender("pissa"),
-    Contender("qlora", note="on the CPU weights are dequantised for each product"),
+    Contender("qlora", note="a base of 4 bit, dequantised for each product on the CPU"),
     Contender("hira"),
     Contender("vblora"),
     # In the phase that most of its steps are in: ranks are given out after each.

@@ -20,8 +20,14 @@ from sweeper_adapters.methods import ModelShape
 __all__ = ["Counted", "Live", "count_step", "linear_flops", "live", "peak_bytes"]
 
 _INTEGERS = (torch.int32, torch.int64)
-# torch's own are counted where they are products; these are not its own and make none.
-_WITHOUT_PRODUCTS = ("sweeper::segment_sum", "bitsandbytes::quantize", "bitsandbytes::dequantize")
+# torch's own are counted where they are products. These are not its own and make none: they add up,
+# weigh some features of a token, or convert.
+_WITHOUT_PRODUCTS = (
+    "sweeper::segment_sum",
+    "sweeper::masa_gate",
+    "bitsandbytes::quantize",
+    "bitsandbytes::dequantize",
+)
 _OWN = ("aten", "prim", "prims", "profiler")
 
 
