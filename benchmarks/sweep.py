@@ -24,10 +24,10 @@ from typing import Any
 
 from sweeper.cluster import Cluster, connect, disconnect
 from sweeper.driver import Driver, check_runnable
+from sweeper.jobs import Job, ReplicaConfig
 from sweeper.loading import Sweep, load_sweep
 from sweeper.pool import trainer_of
 from sweeper.provenance import package_versions
-from sweeper.replica import Job, ReplicaConfig
 from sweeper.spec import TrialSpec
 from sweeper.tracking import SweepFolder, TrialFolder, TrialRecord
 
@@ -179,7 +179,13 @@ def main() -> None:
     size = (2, 4) if arguments.quick else (8, 60)
     sweep = load_sweep(
         ROOT / "search_spaces" / "masa.yaml",
-        overrides=[f"search.trials={size[0]}", f"train.steps={size[1]}", "search.asha=null"],
+        overrides=[
+            f"search.trials={size[0]}",
+            f"train.steps={size[1]}",
+            "search.asha=null",
+            # Fresh workers do not do it.
+            "final.trials=0",
+        ],
     )
     with tempfile.TemporaryDirectory() as home:
         result = bench(sweep, Path(home))

@@ -17,17 +17,19 @@ from optuna.trial import TrialState
 
 from sweeper.cluster import Cluster, connect, demand_room, disconnect
 from sweeper.errors import BadInputError
+from sweeper.jobs import Job, ReplicaConfig
 from sweeper.loading import Sweep, build_sweep
 from sweeper.mlflow_view import MlflowView
 from sweeper.order import evaluation_steps
 from sweeper.plan import params_of
-from sweeper.pool import Replicas, close, start_pool, status_of
-from sweeper.replica import Job, ReplicaConfig
+from sweeper.pool import Replicas, close, run_jobs, start_pool, status_of
 from sweeper.search import StudySearch, run_tune, scheduler_for
+from sweeper.selection import final_jobs
 from sweeper.space import Point
 from sweeper.study import TRIAL_ID, enqueue_failed, is_retried, open_study
 from sweeper.tasks import demand_tasks
 from sweeper.tracking import SweepFolder
+from sweeper.written import check_metrics
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -58,6 +60,8 @@ def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
     sweep.spec.model.check()
     sweep.spec.data.check()
     demand_tasks(sweep.space, sweep.spec.data)
+    spec = sweep.spec
+    check_metrics(spec.data, spec.evaluation, has_final=spec.final.trials > 0)
     return sweep.spec.data.fingerprint()
 
 
@@ -159,7 +163,7 @@ class Driver:
             t for t in study.get_trials() if t.state.is_finished() and not is_retried(study, t)
         ]
         left = self.sweep.spec.search.trials - len(ended)
-        if left <= 0:
+        if left <= 0 and not final_jobs(self.folder, self.sweep.spec.final):
             return {}
         pool_name = f"pool-{self.folder.name}"
         self._pool = pool = start_pool(
@@ -172,14 +176,16 @@ class Driver:
         servers = Replicas(pool, self.replica_config(), count=replicas, storage=storage)
         servers.start(one_by_one=cluster.is_local)
         try:
-            run_tune(
-                self._suggestions(study, pool_name),
-                self._scheduler(ended),
-                trials=left,
-                concurrent=replicas + self.sweep.spec.search.prefetch,
-                resources=cluster.trial_resources,
-                folder=self.folder.path,
-            )
+            if left > 0:
+                run_tune(
+                    self._suggestions(study, pool_name),
+                    self._scheduler(ended),
+                    trials=left,
+                    concurrent=replicas + self.sweep.spec.search.prefetch,
+                    resources=cluster.trial_resources,
+                    folder=self.folder.path,
+                )
+            run_jobs(pool, final_jobs(self.folder, self.sweep.spec.final))
             status = status_of(pool, timeout_s=CLOSING_S)
         finally:
             self._forget_pool("replicas end")
@@ -260,6 +266,7 @@ class Driver:
             train=self.sweep.space.trial(point).train,
             precision=spec.engine.precision,
             resources=spec.resources,
+            evaluation=spec.evaluation,
         )
 
     def _settle(self, study: optuna.Study) -> None:

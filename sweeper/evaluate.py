@@ -10,14 +10,21 @@ from sweeper.frozen import Base
 from sweeper.likelihood import Forward, Score, can_share_prompts, score_candidates
 from sweeper.metrics import Estimate
 from sweeper.questions import Question
-from sweeper.spec import EvaluationSpec
+from sweeper.spec import EvaluationSpec, TrainSpec
 from sweeper.task_scores import task_estimates
 from sweeper.written import Writing, measured, on_first_worker, write_answers
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["evaluate", "evaluate_base", "frozen_forward", "protocol_of", "writing_of"]
+__all__ = [
+    "evaluate",
+    "evaluate_base",
+    "frozen_forward",
+    "protocol_of",
+    "rung_protocol",
+    "writing_of",
+]
 
 # What no report shows: the terms of other metrics.
 TERMS = ("nats", "tokens")
@@ -170,6 +177,24 @@ def protocol_of(
         "by_likelihood_of_choices": sum(question.is_choice for question in questions),
         "generation": {} if writing is None else writing.settings(examples),
         "max_length": max_length,
+    }
+
+
+def rung_protocol(base: Base, train: TrainSpec, spec: EvaluationSpec) -> dict[str, object]:
+    """Returns, for the record, what the trials of a sweep are asked while they train, and how.
+
+    Args:
+        base: with the data of the sweep.
+        train: what all trials have in common.
+        spec: of the evaluation.
+    """
+    length = train.max_length
+    questions = base.questions(max_length=length, count=train.eval_examples)
+    writing = writing_of(base, spec, max_length=length) if spec.generates else None
+    return {
+        "split": "validation",
+        "rows_in_split": len(base.splits.validation),
+        **protocol_of(questions, writing, max_length=length),
     }
 
 

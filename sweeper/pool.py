@@ -13,20 +13,30 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import ray
 
-from sweeper.replica import Job, ReplicaConfig, serve
+from sweeper.jobs import Job, ReplicaConfig
+from sweeper.replica import serve
 from sweeper.spec import ResourcesSpec
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.train.torch import TorchTrainer
 
-__all__ = ["Message", "PoolState", "Replicas", "close", "start_pool", "status_of", "trainer_of"]
+__all__ = [
+    "Message",
+    "PoolState",
+    "Replicas",
+    "close",
+    "run_jobs",
+    "start_pool",
+    "status_of",
+    "trainer_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -382,6 +392,18 @@ def status_of(pool: ActorHandle[Any], *, timeout_s: float) -> dict[str, Any]:
     except (ray.exceptions.GetTimeoutError, ray.exceptions.RayError) as error:
         raise TimeoutError("the pool does not answer") from error
     return cast("dict[str, Any]", status)
+
+
+def run_jobs(pool: ActorHandle[Any], jobs: Sequence[Job]) -> list[Message]:
+    """Returns how each of some jobs ended that report nothing meanwhile.
+
+    Args:
+        pool: with replicas.
+        jobs: to be run, each with its own ``trial_id``.
+    """
+    ray.get([pool.submit.remote(job) for job in jobs])
+    messages: list[Message] = ray.get([pool.next_message.remote(job.trial_id) for job in jobs])
+    return messages
 
 
 def close(pool: ActorHandle[Any]) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sweeper.finals import FinalResult, read_final
 from sweeper.records import TrialRecord, TrialStatus
+from sweeper.scores import Score, score_of
 from sweeper.spec import ObjectiveSpec
 from sweeper.tracking import SweepFolder
 
-__all__ = ["Ranking", "Score", "rank", "rank_sweep", "score_of", "sweep_result"]
+__all__ = ["Ranking", "rank", "rank_sweep", "sweep_result"]
 
 # Others that a sentence names before it only counts them.
 MAX_NAMED = 3
@@ -19,42 +21,6 @@ MAX_NAMED = 3
 STRONG = 2.0
 
 STATUS_ORDER: tuple[TrialStatus, ...] = ("complete", "running", "queued", "pruned", "failed")
-
-
-@dataclass(frozen=True)
-class Score:
-    """A metric's value with its standard error, where it has one."""
-
-    value: float
-    error: float | None = None
-
-    def __str__(self) -> str:
-        """Returns ``1.234 ± 0.021``, as exact as the error allows."""
-        if self.error is None:
-            return f"{self.value:.4g}"
-        # Two digits of the error; more of the value would say nothing.
-        digits = min(max(0, 1 - math.floor(math.log10(self.error))), 8)
-        return f"{self.value:.{digits}f} ± {self.error:.{digits}f}"
-
-    def error_of_difference(self, other: Score) -> float | None:
-        """Returns the standard error of the difference of two scores, taken as independent.
-
-        Two trials answer the same examples, which makes the true error smaller: this one errs on
-        the side of not telling two trials apart.
-        """
-        if self.error is None or other.error is None:
-            return None
-        return math.hypot(self.error, other.error)
-
-
-def score_of(metrics: Mapping[str, float], metric: str) -> Score | None:
-    """Returns the score of a metric, None where it is missing or not finite."""
-    value = metrics.get(metric, math.nan)
-    if not math.isfinite(value):
-        return None
-    error = metrics.get(f"{metric}_se", math.nan)
-    # No spread at all among the examples says that there are too few, not that there is no error.
-    return Score(value, error if math.isfinite(error) and error > 0 else None)
 
 
 @dataclass(frozen=True)
@@ -69,6 +35,10 @@ class Ranking:
     """All other trials; none of them can be the best."""
     base_scores: Mapping[str, float]
     """Scores of the frozen base, empty where it was not scored."""
+    finals: Mapping[str, FinalResult] = field(default_factory=dict)
+    """By trial: the result of its evaluation after the search."""
+    base_final: FinalResult | None = None
+    """That of the frozen base."""
 
     @property
     def best(self) -> TrialRecord | None:
@@ -89,6 +59,11 @@ class Ranking:
         """Returns a trial's score."""
         return score_of(trial.metrics, self.objective.metric)
 
+    def final_score(self, trial: TrialRecord) -> Score | None:
+        """Returns a trial's score in the evaluation after the search, None where it has none."""
+        found = self.finals.get(trial.id)
+        return None if found is None else score_of(found.metrics, self.objective.metric)
+
     def counts(self) -> dict[str, int]:
         """Returns the number of trials of each status that there is."""
         statuses = [trial.status for trial in self.trials]
@@ -104,7 +79,7 @@ class Ranking:
             f"Best: {_name(best)}, {self.objective.metric} {self.score(best)} "
             f"({direction} is better)."
         )
-        return [first, *self._on_others(best), *self._on_base()]
+        return [first, *self._on_others(best), *self._on_base(), *self._on_finals()]
 
     def _on_others(self, best: TrialRecord) -> list[str]:
         if len(self.ranked) == 1:
@@ -151,6 +126,27 @@ class Ranking:
         if gain <= 0:
             return [f"{text}. No complete trial is better than that."]
         return [f"{text}. The best trial is better by {_amount(gain)}."]
+
+    def _on_finals(self) -> list[str]:
+        """Returns what the evaluation after the search says, which chose nothing."""
+        metric, sentences = self.objective.metric, []
+        for trial in self.ranked:
+            found, score = self.finals.get(trial.id), self.final_score(trial)
+            if found is None:
+                continue
+            if found.error:
+                sentences.append(f"No final score of {_name(trial)}: {found.error}.")
+            elif score is not None:
+                chosen = "chosen on the validation split by"
+                sentences.append(
+                    f"On {found.rows} rows of the {found.split} split {_name(trial)}, {chosen} "
+                    f"{metric} {self.score(trial)}, has {metric} {score}."
+                )
+        base = self.base_final
+        score = None if base is None else score_of(base.metrics, metric)
+        if sentences and score is not None:
+            sentences.append(f"The frozen base has {metric} {score} on the same rows.")
+        return sentences
 
     def _sign(self) -> int:
         return 1 if self.objective.mode == "min" else -1
@@ -229,7 +225,10 @@ def _base_of(records: Sequence[TrialRecord]) -> dict[str, float]:
 def rank_sweep(folder: SweepFolder) -> Ranking:
     """Returns the ranking of a sweep on disk."""
     objective = ObjectiveSpec.model_validate(folder.document.get("objective", {}))
-    return rank(folder.trials(), objective, base_scores=folder.base_scores())
+    ranking = rank(folder.trials(), objective, base_scores=folder.base_scores())
+    found = {trial.id: read_final(folder.trial(trial.id).path) for trial in ranking.ranked}
+    finals = {trial_id: result for trial_id, result in found.items() if result is not None}
+    return replace(ranking, finals=finals, base_final=read_final(folder.path))
 
 
 def sweep_result(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str) -> dict[str, Any]:
@@ -247,13 +246,15 @@ def sweep_result(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str) ->
         "tracking_uri": tracking_uri,
         "objective": ranking.objective.model_dump(mode="json"),
         "base": _finite(ranking.base_scores) or None,
-        "best": _trial_document(folder, best) if best is not None else None,
+        "evaluation": folder.protocol() or None,
+        "base_final": _final_document(ranking.base_final),
+        "best": _trial_document(folder, ranking, best) if best is not None else None,
         "conclusions": ranking.conclusions(),
-        "trials": [_trial_document(folder, trial) for trial in ranking.trials],
+        "trials": [_trial_document(folder, ranking, trial) for trial in ranking.trials],
     }
 
 
-def _trial_document(folder: SweepFolder, trial: TrialRecord) -> dict[str, Any]:
+def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -> dict[str, Any]:
     adapter = folder.trial(trial.id).adapter
     error = trial.error
     return {
@@ -265,6 +266,7 @@ def _trial_document(folder: SweepFolder, trial: TrialRecord) -> dict[str, Any]:
         "status": trial.status,
         "steps": trial.steps,
         "metrics": _finite(trial.metrics),
+        "final": _final_document(ranking.finals.get(trial.id)),
         "trainable": trial.trainable,
         "percent": trial.percent,
         "wall_time_s": trial.wall_time_s,
@@ -273,6 +275,12 @@ def _trial_document(folder: SweepFolder, trial: TrialRecord) -> dict[str, Any]:
         "error": f"{error.type}: {error.message}" if error is not None else None,
         "adapter": str(adapter) if adapter.is_dir() else None,
     }
+
+
+def _final_document(result: FinalResult | None) -> dict[str, Any] | None:
+    if result is None:
+        return None
+    return {**result.model_dump(mode="json"), "metrics": _finite(result.metrics)}
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:

@@ -9,18 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 
-from sweeper.data import DataSpec
 from sweeper.errors import BadInputError
-from sweeper.models import ModelSpec
+from sweeper.finals import FinalResult, write_final
+from sweeper.jobs import Job, ReplicaConfig
 from sweeper.ranks import broadcast, control_group, is_meeting, rank
-from sweeper.spec import ResourcesSpec, TrainSpec, TrialSpec
+from sweeper.spec import FinalSpec, TrialSpec
 from sweeper.tracking import SweepFolder, TrialFolder
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
     from sweeper.train import Base, Outcome
 
-__all__ = ["Job", "ReplicaConfig", "serve"]
+__all__ = ["serve"]
 
 T = TypeVar("T")
 
@@ -37,34 +35,6 @@ logger = logging.getLogger(__name__)
 # Seconds that a replica waits for a trial before it asks again. All ranks but the first sit in a
 # collective meanwhile, which must not run into the process group's timeout.
 IDLE_S = 60.0
-
-
-@dataclass(frozen=True)
-class Job:
-    """A trial on its way to a replica."""
-
-    trial_id: str
-    number: int
-    """Optuna's number of the trial."""
-    folder: Path
-    """The trial's folder on storage that driver and replicas share."""
-    evaluation_steps: tuple[int, ...]
-    """Steps after which the trial is evaluated; the last one is its end."""
-    spec_json: str
-    """The :class:`~sweeper.spec.TrialSpec`."""
-
-
-@dataclass(frozen=True)
-class ReplicaConfig:
-    """What all replicas of a sweep are made of."""
-
-    sweep_folder: Path
-    model: ModelSpec
-    data: DataSpec
-    train: TrainSpec
-    """Of any trial: what all trials have in common, such as the length of sequences."""
-    precision: str
-    resources: ResourcesSpec
 
 
 def serve(config: dict[str, Any]) -> None:
@@ -115,7 +85,7 @@ class _Worker:
         """Returns the frozen base and its data; the first replica of a sweep scores it, too."""
         import torch
 
-        from sweeper.evaluate import evaluate_base
+        from sweeper.evaluate import evaluate_base, rung_protocol
         from sweeper.train import load_base
 
         config = self._config
@@ -129,10 +99,16 @@ class _Worker:
             device=device,
         )
         if self._share(self._rank == 0 and ray.get(self._pool.claim_base.remote(self._replica))):
-            train = config.train
-            scores = evaluate_base(base, max_length=train.max_length, count=train.eval_examples)
+            scores = evaluate_base(
+                base,
+                max_length=config.train.max_length,
+                count=config.train.eval_examples,
+                spec=config.evaluation,
+            )
             if self._rank == 0:
-                SweepFolder(config.sweep_folder).note_base(scores)
+                folder = SweepFolder(config.sweep_folder)
+                folder.note_protocol(rung_protocol(base, config.train, config.evaluation))
+                folder.note_base(scores)
         return base
 
     def tell_broken(self, error: Exception) -> None:
@@ -161,7 +137,31 @@ class _Worker:
         return broadcast(value, group=self._control)
 
     def run(self, job: Job, base: Base) -> None:
-        """Trains one trial; whatever it raises ends that trial alone."""
+        """Trains one trial, or evaluates it; whatever it raises ends that alone."""
+        if job.final is not None:
+            self._evaluate(job, base, job.final)
+        else:
+            self._train(job, base)
+
+    def _evaluate(self, job: Job, base: Base, final: FinalSpec) -> None:
+        from sweeper.final import evaluate_final
+
+        trial = TrialSpec.model_validate_json(job.spec_json)
+        adapter = None if job.is_base else TrialFolder(job.folder).adapter
+        try:
+            result = evaluate_final(trial, base, final, adapter=adapter, chosen_by=job.chosen_by)
+        except Exception as error:  # noqa: BLE001 - the boundary of a trial
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning("the final evaluation of %s failed: %s", job.trial_id, reason)
+            self._end_failed(
+                job, error, lambda: write_final(job.folder, FinalResult.failed(final, reason))
+            )
+            return
+        if self._rank == 0:
+            write_final(job.folder, result)
+            ray.get(self._pool.done.remote(job.trial_id, "complete", metrics={}))
+
+    def _train(self, job: Job, base: Base) -> None:
         from sweeper.train import train
 
         folder = TrialFolder(job.folder)
@@ -197,13 +197,20 @@ class _Worker:
         ray.get(self._pool.done.remote(job.trial_id, status, metrics=dict(outcome.metrics)))
 
     def _fail(self, job: Job, folder: TrialFolder, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"
-        logger.warning("trial %s failed: %s", job.trial_id, reason)
+        logger.warning("trial %s failed: %s: %s", job.trial_id, type(error).__name__, error)
+        trace = traceback.format_exc()
+        self._end_failed(
+            job, error, lambda: folder.fail(type(error).__name__, str(error), traceback=trace)
+        )
+
+    def _end_failed(self, job: Job, error: Exception, note: Callable[[], object]) -> None:
+        """Notes why a job failed, and tells the pool; raises where the workers lost each other."""
         is_together = is_meeting(self._control)
         # Where one rank alone failed, it is the one that knows why; rank 0 may hang in a
         # collective.
         if self._rank == 0 or not is_together:
-            folder.fail(type(error).__name__, str(error), traceback=traceback.format_exc())
+            note()
+            reason = f"{type(error).__name__}: {error}"
             ray.get(self._pool.done.remote(job.trial_id, "failed", metrics={}, error=reason))
         if not is_together:
             raise RuntimeError("one worker of the replica failed alone; restarting all") from error

@@ -22,8 +22,8 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from ray.tune.search.optuna import OptunaSearch
 
 from sweeper.errors import TrialError
+from sweeper.jobs import Job
 from sweeper.pool import Message
-from sweeper.replica import Job
 from sweeper.space import Point, Space
 from sweeper.spec import AshaSpec, ObjectiveSpec, SearchSpec
 from sweeper.study import TRIAL_ID, draw, redraw

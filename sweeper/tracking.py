@@ -7,10 +7,13 @@ This is the truth; MLflow is a view of it.
     sweeps/<sweep>/sweep.json             what was asked for, by which code; written once
                    state.json             how the sweep stands
                    base.json              metrics of the frozen base
+                   evaluation.json        on which rows the trials are evaluated, and how
+                   final.json             the frozen base in the evaluation after the search
                    driver.lock            held by the driver that runs it
                    trials/<id>/spec.json  what the trial is; written once
                                record.json    how it stands; replaced whole
                                metrics.jsonl  what it reported; only grows
+                               final.json     its evaluation after the search; written once
                                checkpoint/ adapter/
 """
 
@@ -190,6 +193,14 @@ class SweepFolder:
     def note_base(self, scores: Mapping[str, float]) -> None:
         """Notes the metrics of the frozen base on what the trials are evaluated on."""
         write_json(self.path / "base.json", dict(scores))
+
+    def note_protocol(self, protocol: Mapping[str, object]) -> None:
+        """Notes on which rows the trials are evaluated while they train, and how."""
+        write_json(self.path / "evaluation.json", protocol)
+
+    def protocol(self) -> dict[str, Any]:
+        """Returns what :meth:`note_protocol` noted; empty until a replica has done so."""
+        return read_json(self.path / "evaluation.json") or {}
 
     def base_scores(self) -> dict[str, float]:
         """Returns the metrics of the frozen base; empty until a replica has scored it."""

@@ -11,7 +11,7 @@ import yaml
 from sweeper.export.formats import ExportFormat
 from sweeper.export.usage import Usage
 from sweeper.models import ModelSource
-from sweeper.ranking import score_of
+from sweeper.scores import score_of
 from sweeper.spec import ObjectiveSpec, TrialSpec
 from sweeper.trial_lookup import FoundTrial
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sweeper._durable import signature
+from sweeper.finals import FINAL_FILE, read_final
 from sweeper.metrics_log import MetricPoint, MetricsLog
 from sweeper.mlflow_view import content
 from sweeper.mlflow_view.runs import PARENT, Point, RunInfo, Runs
@@ -77,7 +78,8 @@ class Sender:
             parent_run_id: the sweep's own run.
         """
         sweep_status = self._folder.status
-        marks = (sweep_status, signature(trial.path / "record.json"), signature(trial.metrics_path))
+        files = (trial.path / "record.json", trial.metrics_path, trial.path / FINAL_FILE)
+        marks = (sweep_status, *map(signature, files))
         if self._settled.get(trial.id) == (*marks, self._states.signature(trial.path)):
             return 0
         record = trial.read()
@@ -139,7 +141,7 @@ class Sender:
         shown = f"{status}/{record.attempts}"
         params = {} if state.status else _missing(content.trial_params(trial, record), run)
         tags = {"status": status, "attempts": str(record.attempts)} if shown != state.status else {}
-        points, offset = self._new_points(run, state, trial=trial)
+        points, offset = self._new_points(run, state, trial=trial, record=record)
 
         def remember(sent: Sequence[Point]) -> None:
             state.last_steps.update({point.name: point.step for point in sent})
@@ -166,11 +168,16 @@ class Sender:
         self._runs.set_status(run.run_id, run_status, ended_at=None if goes_on else ended_at)
 
     def _new_points(
-        self, run: RunInfo, state: SentState, *, trial: TrialFolder
+        self, run: RunInfo, state: SentState, *, trial: TrialFolder, record: TrialRecord
     ) -> tuple[list[Point], int]:
         """Returns the values that the run does not have, and how far the log is read with them."""
         log = MetricsLog(trial.metrics_path, offset=state.offset)
         entries = [entry for entry in log.read_new() if isinstance(entry, MetricPoint)]
+        final = read_final(trial.path)
+        if final is not None:
+            # Under names of their own: what chose a trial is not to be taken for what it then got.
+            metrics = {f"{final.split}/{name}": value for name, value in final.metrics.items()}
+            entries.append(MetricPoint(record.steps, final.ended_at.timestamp(), metrics))
         points = Point.all_of(entries)
         if trial.id not in self._asked:
             for name in {point.name for point in points}:

@@ -44,6 +44,9 @@ class Leaderboard:
             table.add_column("id", no_wrap=True)
         table.add_column("method", no_wrap=True)
         table.add_column(ranking.objective.metric, no_wrap=True)
+        if ranking.finals:
+            # Beside what chose the trial: the same metric on rows that chose nothing.
+            table.add_column(next(iter(ranking.finals.values())).split, no_wrap=True)
         table.add_column("status", no_wrap=True)
         if is_wide:
             for name in ("steps", "trainable", "time"):
@@ -63,7 +66,11 @@ class Leaderboard:
         row: list[RenderableType] = [place, str(trial.number)]
         if is_wide:
             row.append(trial.id)
-        row += [trial.method, str(score) if score is not None else "none", trial.status]
+        row += [trial.method, str(score) if score is not None else "none"]
+        if self._ranking.finals:
+            final = self._ranking.final_score(trial)
+            row.append(str(final) if final is not None else "")
+        row.append(trial.status)
         if is_wide:
             row += [
                 f"{trial.steps}/{trial.steps_total}" if trial.steps_total else str(trial.steps),

@@ -197,7 +197,7 @@ def test_a_search_is_run_as_it_is(write):
 def test_each_trial_of_a_list_gets_its_folder_and_its_job(write, tmp_path):
     """All that a driver does before a replica has the trial, resumed in the middle."""
     from sweeper.driver import Driver
-    from sweeper.replica import Job
+    from sweeper.jobs import Job
     from sweeper.tracking import SweepFolder
 
     sweep, _ = runnable(write())

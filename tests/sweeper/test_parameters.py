@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from sweeper.data.tokens import collate
 from sweeper.engine import Engine
-from sweeper.evaluate import answer_logits
+from sweeper.likelihood import answer_logits
 from sweeper.order import DataOrder
 from sweeper.ranks import rank, workers
 from sweeper.spec import EngineSpec, TrainSpec

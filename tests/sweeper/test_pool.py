@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from sweeper.jobs import Job
 from sweeper.pool import MAX_FALSE_STARTS, Message, PoolState
-from sweeper.replica import Job
 
 
 def job(trial_id: str) -> Job:

@@ -8,8 +8,9 @@ import re
 
 import pytest
 
-from sweeper.ranking import Score, rank, rank_sweep, score_of, sweep_result
+from sweeper.ranking import rank, rank_sweep, sweep_result
 from sweeper.records import TrialFailure, TrialRecord
+from sweeper.scores import Score, score_of
 from sweeper.spec import ObjectiveSpec
 from sweeper.tracking import SweepFolder
 

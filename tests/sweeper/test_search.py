@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 
 from sweeper.distributions import Choice, Grid, IntRange, LogUniform
-from sweeper.replica import Job
+from sweeper.jobs import Job
 from sweeper.search import EVALUATION, IS_FINAL, StudySearch, scheduler_for
 from sweeper.space import Axis, MethodSpace, Point, Space
 from sweeper.spec import AshaSpec, ObjectiveSpec, SearchSpec

@@ -1,0 +1,221 @@
+"""A trained adapter, as it lies on disk, evaluated on a replica's base; and the base itself.
+
+Knows nothing of Ray, of checkpoints or of DeepSpeed. All workers call each function together, and
+share the work.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pydantic import JsonValue
+
+import sweeper_adapters
+from sweeper.data import Example
+from sweeper.engine import ignore_known_warnings
+from sweeper.errors import TrialError
+from sweeper.evaluate import evaluate, frozen_forward, protocol_of, writing_of
+from sweeper.finals import FinalResult
+from sweeper.frozen import Base, Kept
+from sweeper.likelihood import Forward, can_share_prompts
+from sweeper.questions import questions_of, subset
+from sweeper.spec import FinalSpec, TrialSpec
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+
+__all__ = [
+    "Adapted",
+    "Evaluation",
+    "adapted",
+    "evaluate_adapter",
+    "evaluate_final",
+    "evaluate_frozen",
+]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found, and how."""
+
+    metrics: Mapping[str, float]
+    """As of :func:`sweeper.evaluate.evaluate`."""
+    protocol: Mapping[str, object]
+    """As of :func:`sweeper.evaluate.protocol_of`."""
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A base with a trained adapter in it."""
+
+    model: PeftModel
+    forward: Forward
+    """The model as :func:`sweeper.evaluate.evaluate` takes it."""
+    virtual_tokens: int
+    """That the method puts before each text."""
+
+
+@contextmanager
+def adapted(trial: TrialSpec, base: Base, adapter: Path) -> Iterator[Adapted]:
+    """Puts an adapter into a base for as long as it is open.
+
+    Args:
+        trial: that trained the adapter.
+        base: with the trial's model and data; not in use by another trial.
+        adapter: folder with PEFT's files.
+
+    Raises:
+        TrialError: there is no adapter in the folder.
+    """
+    from peft import PeftModel
+
+    if not (adapter / "adapter_config.json").is_file():
+        raise TrialError(
+            f"the trial's adapter is not in {adapter}; an evaluation needs the files that its "
+            "training wrote there; put them back, or train it again"
+        )
+    ignore_known_warnings()
+    sweeper_adapters.register()
+    kept = Kept(base.model, copies_weights=trial.method.changes_base)
+    try:
+        trial.method.prepare_base(base.model)
+        # In the dtype that it has on disk, which is the one it was trained and evaluated in.
+        model = PeftModel.from_pretrained(base.model, str(adapter), autocast_adapter_dtype=False)
+        model.eval()
+        yield _with_domains(trial, base, model)
+        del model
+    finally:
+        kept.restore()
+        gc.collect()
+
+
+def evaluate_adapter(
+    trial: TrialSpec, base: Base, adapter: Path, examples: Sequence[Example]
+) -> Evaluation:
+    """Returns the metrics of a trained adapter; answers that are scored so are always generated.
+
+    Args:
+        trial: that trained the adapter; says how long prompts may be and how answers are generated.
+        base: with the trial's model and data.
+        adapter: folder with PEFT's files.
+        examples: what to ask: of the base's splits, or of any task. One of a domain that the trial
+            was not trained on counts as of its first.
+
+    Raises:
+        TrialError: there is no adapter in the folder.
+        DataError: nothing can be asked.
+    """
+    with adapted(trial, base, adapter) as found:
+        return _evaluate(found.forward, trial, base, examples, virtual_tokens=found.virtual_tokens)
+
+
+def evaluate_frozen(trial: TrialSpec, base: Base, examples: Sequence[Example]) -> Evaluation:
+    """Returns the metrics of the base without an adapter, asked as a trial is.
+
+    Args:
+        trial: that it is compared with.
+        base: not in use by a trial.
+        examples: as in :func:`evaluate_adapter`.
+    """
+    return _evaluate(frozen_forward(base), trial, base, examples, virtual_tokens=0)
+
+
+def evaluate_final(
+    trial: TrialSpec,
+    base: Base,
+    final: FinalSpec,
+    *,
+    adapter: Path | None,
+    chosen_by: Mapping[str, JsonValue] | None = None,
+) -> FinalResult:
+    """Returns what a selected trial, or the base, scores on the split that was kept for it.
+
+    Args:
+        trial: says how it is asked.
+        base: with the trial's model and data.
+        final: split and rows.
+        adapter: of the trial; the frozen base is evaluated where None.
+        chosen_by: why it is this trial.
+
+    Raises:
+        TrialError: the split is empty, or there is no adapter in the folder.
+    """
+    started_s = time.perf_counter()
+    examples: Sequence[Example] = getattr(base.splits, final.split)
+    if not examples:
+        raise TrialError(
+            f"the {final.split} split of the data is empty; the final evaluation needs rows that "
+            "no trial was chosen by; give data that has some, or set final.trials to 0"
+        )
+    count = len(examples) if final.rows is None else final.rows
+    tasks = [example.task for example in examples]
+    chosen = [examples[i] for i in subset(len(examples), count, tasks=tasks)]
+    if adapter is None:
+        found = evaluate_frozen(trial, base, chosen)
+    else:
+        found = evaluate_adapter(trial, base, adapter, chosen)
+    protocol = cast("dict[str, JsonValue]", dict(found.protocol))
+    return FinalResult(
+        split=final.split,
+        rows=int(str(protocol["rows"])),
+        rows_in_split=len(examples),
+        metrics=dict(found.metrics),
+        protocol=protocol,
+        chosen_by=dict(chosen_by or {}),
+        data_fingerprint=base.data_fingerprint,
+        wall_time_s=time.perf_counter() - started_s,
+        ended_at=datetime.now(UTC),
+    )
+
+
+def _evaluate(
+    forward: Forward,
+    trial: TrialSpec,
+    base: Base,
+    examples: Sequence[Example],
+    *,
+    virtual_tokens: int,
+) -> Evaluation:
+    import torch
+
+    length = trial.train.max_length
+    questions = questions_of(examples, base.tokenizer, length, domains=base.domains)
+    writing = writing_of(base, trial.evaluation, max_length=length, virtual_tokens=virtual_tokens)
+    shares_prompts = can_share_prompts(base.model.config, max_length=length)
+    with torch.no_grad():
+        metrics = evaluate(
+            forward,
+            questions,
+            pad_id=base.pad_id,
+            device=base.device,
+            shares_prompts=shares_prompts and virtual_tokens == 0,
+            writing=writing,
+        )
+    return Evaluation(metrics, protocol_of(questions, writing, max_length=length))
+
+
+def _with_domains(trial: TrialSpec, base: Base, model: PeftModel) -> Adapted:
+    import torch
+
+    task_ids = torch.tensor(trial.method.task_ids(base.domains), device=base.device)
+    config = model.active_peft_config
+    virtual_tokens = int(config.num_virtual_tokens) if config.is_prompt_learning else 0
+
+    def forward(
+        *, domains: torch.Tensor, logits_to_keep: torch.Tensor, **inputs: torch.Tensor
+    ) -> torch.Tensor:
+        if trial.method.needs_task_ids:
+            sweeper_adapters.set_task_ids(model, task_ids[domains])
+        kept = torch.nn.functional.pad(logits_to_keep, (virtual_tokens, 0))
+        logits: torch.Tensor = model(**inputs, logits_to_keep=kept).logits
+        return logits
+
+    return Adapted(model, forward, virtual_tokens)

@@ -1,0 +1,87 @@
+"""The evaluation after the search, on disk: what a selected trial scores on rows it never saw."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from sweeper._durable import read_json, write_text
+from sweeper.errors import TrialError
+from sweeper.spec import FinalSpec
+
+__all__ = ["FINAL_FILE", "FinalResult", "read_final", "write_final"]
+
+FINAL_FILE = "final.json"
+"""Name of the file: in the folder of a trial, and in that of the sweep for the frozen base."""
+
+
+class FinalResult(BaseModel):
+    """What was found by the one evaluation of a trial, or of the frozen base, after the search."""
+
+    # Unknown fields are dropped, not refused: an older report can read a newer file.
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", use_attribute_docstrings=True, ser_json_inf_nan="strings"
+    )
+
+    split: str
+    """``test``, or ``validation`` where the sweep says so."""
+    rows: int = Field(ge=0)
+    """Examples that were asked."""
+    rows_in_split: int = Field(ge=0)
+    """Examples that the split has."""
+    metrics: dict[str, float] = {}
+    """All metrics of the evaluation."""
+    protocol: dict[str, JsonValue] = {}
+    """How it was done: rows by task, how many by likelihood, how answers were generated."""
+    chosen_by: dict[str, JsonValue] = {}
+    """Metric and value on the validation split by which a trial was chosen, and its place."""
+    data_fingerprint: str = ""
+    """Hash of the data that the rows are from."""
+    wall_time_s: float = 0.0
+    """Seconds that it took."""
+    ended_at: datetime = datetime.fromtimestamp(0, UTC)
+    """When it was done, UTC."""
+    error: str = ""
+    """Why there are no metrics; empty where there are."""
+
+    @classmethod
+    def failed(cls, final: FinalSpec, error: str) -> FinalResult:
+        """Returns the result of an evaluation that failed.
+
+        Args:
+            final: what was wanted.
+            error: why there are no metrics.
+        """
+        now = datetime.now(UTC)
+        return cls(split=final.split, rows=0, rows_in_split=0, ended_at=now, error=error)
+
+
+def read_final(folder: Path) -> FinalResult | None:
+    """Returns the result of a trial's folder, or of a sweep's for the frozen base, if there is one.
+
+    Args:
+        folder: of the trial, or of the sweep.
+    """
+    content = read_json(folder / FINAL_FILE)
+    return None if content is None else FinalResult.model_validate(content)
+
+
+def write_final(folder: Path, result: FinalResult) -> None:
+    """Writes a result; one that has metrics is never replaced.
+
+    Args:
+        folder: of the trial, or of the sweep.
+        result: what was found.
+
+    Raises:
+        TrialError: there is a result already.
+    """
+    before = read_final(folder)
+    if before is not None and not before.error:
+        raise TrialError(
+            f"{folder / FINAL_FILE} holds a result of the {before.split} split already; a trial is "
+            "evaluated on it once; keep the result that is there"
+        )
+    write_text(folder / FINAL_FILE, result.model_dump_json(indent=2) + "\n")
