@@ -30,7 +30,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test check lint types imports conformance bench-sweep bench-kernels bench-step clean
+.PHONY: help install sweep test check lint types imports conformance bench-sweep bench-kernels bench-step kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -77,6 +77,9 @@ bench-sweep: install ## warm pool against one fresh TorchTrainer a trial
 # -P: or the script's folder, where there is a kernels.py, would hide packages of that name.
 bench-kernels: install ## sums over MoSA's groups against autograd and a copy
 	$(BIN)/python -P benchmarks/kernels.py $(ARGS)
+
+kernels-report: install ## compile every GPU kernel for A100 and H100, and read it (no GPU needed)
+	$(BIN)/python -P benchmarks/kernels_report.py $(ARGS)
 
 bench-step: install ## a training step of every method against LoRA's
 	$(BIN)/python -P benchmarks/step.py $(ARGS)

@@ -1,0 +1,200 @@
+"""The launches that are compiled ahead of time, and what each has to move and to compute.
+
+Shapes are those of LLaMA3-8B: projections of 4096 and 14336 features, rank 32 (K = 32 (I + O)), and
+8 sequences of 512 tokens, as in the MoSA paper's Table 11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sweeper_kernels import Tessellation
+from sweeper_kernels._triton import masa, mosa, segment_sum
+
+__all__ = ["RANK", "TOKENS", "Case", "cases"]
+
+TOKENS = 8 * 512
+RANK = 32
+# Of MASA's routed form: five experts of rank 8, one up-projection (the paper's 5A1B).
+_EXPERTS, _EXPERT_RANK = 5, 8
+
+
+@dataclass(frozen=True)
+class Case:
+    """One launch at one shape."""
+
+    name: str
+    shape: str
+    call: Callable[[], object]
+    """Calls the launcher; run with the meta device as the default."""
+    moved_bytes: int
+    """Read from and written to memory at least, each operand once."""
+    operations: int
+    """Floating-point operations of its products."""
+    unit: Literal["tensor", "float32"]
+    """What does the products."""
+    trips: int = 0
+    """Turns of the main loop that each program makes."""
+    scattered: int = 0
+    """Loads of 4 bytes or less in the main loop that the algorithm cannot do without: each of a
+    group's values is somewhere else."""
+
+
+def cases(*, is_quick: bool = False) -> list[Case]:
+    """Returns all cases, or one of each kernel."""
+    found = [*_expansions(), *_gradients(), *_sums(), *_gates()]
+    if not is_quick:
+        return found
+    first: dict[str, Case] = {}
+    for case in found:
+        first.setdefault(case.name.partition(",")[0], case)
+    return list(first.values())
+
+
+def _groups(O: int, I: int) -> int:
+    return RANK * (O + I)
+
+
+def _index(kind: str, O: int, I: int) -> Callable[[], Tensor | Tessellation]:
+    if kind == "stored":
+        return lambda: torch.empty(O, I, dtype=torch.int32)
+    strategy: Literal["brt", "skewed", "row"] = kind  # type: ignore[assignment]
+    return lambda: Tessellation(O, I, _groups(O, I), strategy)
+
+
+def _expansions() -> Iterator[Case]:
+    for O, I, dtype, has_weight, kind in (
+        (4096, 4096, torch.bfloat16, False, "brt"),
+        (4096, 4096, torch.bfloat16, False, "stored"),
+        (4096, 4096, torch.bfloat16, True, "brt"),
+        (4096, 4096, torch.float32, True, "brt"),
+        (4096, 4096, torch.float32, True, "stored"),
+        (4096, 4096, torch.bfloat16, False, "skewed"),
+        (4096, 4096, torch.bfloat16, False, "row"),
+        (1024, 4096, torch.bfloat16, False, "brt"),
+        (14336, 4096, torch.bfloat16, False, "brt"),
+        (4096, 14336, torch.bfloat16, False, "brt"),
+    ):
+        index, groups = _index(kind, O, I), _groups(O, I)
+        element = dtype.itemsize
+
+        def call(
+            O: int = O,
+            I: int = I,
+            dtype: torch.dtype = dtype,
+            has_weight: bool = has_weight,
+            index: Callable[[], Tensor | Tessellation] = index,
+            groups: int = groups,
+        ) -> object:
+            weight = torch.empty(O, I, dtype=dtype) if has_weight else None
+            return mosa.expand(torch.empty(groups), index(), weight=weight, dtype=dtype)
+
+        each = element * (2 if has_weight else 1) + (4 if kind == "stored" else 0)
+        name = f"expand, {_short(dtype)}{', W0 added' if has_weight else ''}, {_said(kind)}"
+        yield Case(name, f"{O}x{I}", call, O * I * each + 4 * groups, 0, "float32")
+
+
+def _gradients() -> Iterator[Case]:
+    for O, I, dtype, kind in (
+        (4096, 4096, torch.bfloat16, "brt"),
+        (4096, 4096, torch.bfloat16, "stored"),
+        (4096, 4096, torch.float32, "brt"),
+        (4096, 4096, torch.float32, "stored"),
+        (4096, 4096, torch.bfloat16, "skewed"),
+        (4096, 4096, torch.bfloat16, "row"),
+        (14336, 4096, torch.bfloat16, "brt"),
+    ):
+        index, groups = _index(kind, O, I), _groups(O, I)
+
+        def call(
+            O: int = O,
+            I: int = I,
+            dtype: torch.dtype = dtype,
+            index: Callable[[], Tensor | Tessellation] = index,
+            groups: int = groups,
+        ) -> object:
+            grad_y, x = torch.empty(TOKENS, O, dtype=dtype), torch.empty(TOKENS, I, dtype=dtype)
+            return mosa.grad_values(grad_y, x, index(), groups=groups)
+
+        is_short = dtype.itemsize == 2
+        block_t = (mosa._TILE_16 if is_short else mosa._TILE_32)[2]
+        moved = TOKENS * (O + I) * dtype.itemsize + 8 * groups
+        yield Case(
+            f"grad_values, {_short(dtype)}, {_said(kind)}",
+            f"{O}x{I}, {TOKENS} tokens",
+            call,
+            moved + (4 * O * I if kind == "stored" else 0),
+            2 * TOKENS * O * I,
+            "tensor" if is_short else "float32",
+            trips=TOKENS // block_t,
+        )
+
+
+def _sums() -> Iterator[Case]:
+    O = I = 4096
+    for groups in (1, 4096, 262144):
+
+        def computed(groups: int = groups) -> object:
+            tessellation = Tessellation(O, I, groups)
+            return segment_sum.segment_sum(torch.empty(O, I), tessellation, groups=groups)
+
+        per_program = O * I // (1024 if groups == 1 else groups // (1 if groups < 10**5 else 16))
+        # Every value costs the 32 bytes around it.
+        yield Case(
+            "segment_sum, float32, computed",
+            f"{O}x{I}, K = {groups}",
+            computed,
+            32 * O * I + 4 * groups,
+            0,
+            "float32",
+            trips=per_program // segment_sum._BLOCK_COMPUTED,
+            scattered=segment_sum._BLOCK_COMPUTED // (32 * segment_sum._WARPS),
+        )
+
+    def stored() -> object:
+        index = torch.empty(O, I, dtype=torch.int32)
+        return segment_sum.segment_sum(torch.empty(O, I), index, groups=262144)
+
+    moved = 8 * O * I + 8 * 262144
+    shape = f"{O}x{I}, K = 262144"
+    yield Case("segment_sum, float32, stored", shape, stored, moved, 0, "float32")
+
+
+def _gates() -> Iterator[Case]:
+    from sweeper_kernels._masa_operators import Routing
+
+    columns = Routing(_EXPERTS, 1, _EXPERT_RANK).columns
+    sizes = {"experts": _EXPERTS, "up_projections": 1, "rank": _EXPERT_RANK}
+
+    def h() -> Tensor:
+        return torch.empty(TOKENS, columns, dtype=torch.bfloat16)
+
+    def backward() -> object:
+        grad_u = torch.empty(TOKENS, _EXPERT_RANK, dtype=torch.bfloat16)
+        return masa.gate_backward(h(), grad_u, **sizes)
+
+    shape = f"{TOKENS} tokens, 5A1B, r = {_EXPERT_RANK}"
+    each, width = 2 * TOKENS, _EXPERT_RANK
+    yield Case(
+        "masa_gate_forward, bfloat16",
+        shape,
+        lambda: masa.gate_forward(h(), **sizes),
+        each * (columns + width),
+        0,
+        "float32",
+    )
+    moved = each * (2 * columns + 2 * width)
+    yield Case("masa_gate_backward, bfloat16", shape, backward, moved, 0, "float32")
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _said(kind: str) -> str:
+    return kind if kind == "stored" else f"{kind} computed"

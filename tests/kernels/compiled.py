@@ -1,0 +1,59 @@
+"""Compiles all kernels, and two bad ones, and prints what the report says of each, as JSON."""
+
+import json
+import sys
+
+import torch
+import triton
+import triton.language as tl
+
+from benchmarks import kernels_report
+from benchmarks._ahead import compile_launches, require_compiler
+from benchmarks._cases import Case, cases
+
+
+@triton.jit
+def strided(x_ptr, out_ptr, N, BLOCK: tl.constexpr):
+    """Reads 4 bytes at a time in its loop."""
+    n = tl.arange(0, BLOCK)
+    total = tl.zeros((BLOCK,), tl.float32)
+    for start in range(0, N, BLOCK):
+        total += tl.load(x_ptr + (start + n) * 3)
+    tl.store(out_ptr + n, total)
+
+
+@triton.jit
+def greedy(x_ptr, out_ptr, BLOCK: tl.constexpr):
+    """Keeps more numbers than a thread has registers."""
+    n = tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + n)
+    tl.store(out_ptr + n, tl.cumsum(x, 0) + x)
+
+
+def launch(kernel, *sizes, **options):
+    """Launches a kernel on two vectors."""
+    kernel[(1,)](torch.empty(1 << 16), torch.empty(1 << 16), *sizes, **options)
+
+
+BAD = (
+    Case(
+        "strided", "bad", lambda: launch(strided, 1 << 14, BLOCK=1024, num_warps=4), 1, 0, "float32"
+    ),
+    Case("greedy", "bad", lambda: launch(greedy, BLOCK=16384, num_warps=1), 1, 0, "float32"),
+)
+
+
+def main():
+    """Prints a list of the report's rows, each with its problems."""
+    require_compiler()
+    found = []
+    for case in [*cases(), *BAD]:
+        for gpu in kernels_report.GPUS:
+            [compiled] = compile_launches(case.call, target=gpu.target)
+            row = kernels_report.row(case, gpu, compiled)
+            found.append({**row, "problems": kernels_report.problems(case, compiled)})
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
