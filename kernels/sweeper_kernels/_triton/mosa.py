@@ -199,16 +199,13 @@ def _halves(tile):
 
 
 @triton.jit
-def _add_lines(part, group, first, is_inside, sums_ptr, AXIS: tl.constexpr):
+def _add_lines(part, group, first, is_line, is_inside, K, sums_ptr, AXIS: tl.constexpr):
     """Adds a part of a tile whose groups rise by one at most along each line, from ``first``."""
-    is_early = is_inside & (group == first)
-    is_late = is_inside & (group != first)
-    early = tl.sum(tl.where(is_early, part, 0), AXIS, keep_dims=True)
-    late = tl.sum(tl.where(is_late, part, 0), AXIS, keep_dims=True)
-    has_early = tl.max(is_early.to(tl.int32), AXIS, keep_dims=True) > 0
-    has_late = tl.max(is_late.to(tl.int32), AXIS, keep_dims=True) > 0
-    tl.atomic_add(sums_ptr + first, early, mask=has_early, sem="relaxed")
-    tl.atomic_add(sums_ptr + first + 1, late, mask=has_late, sem="relaxed")
+    early = tl.sum(tl.where(is_inside & (group == first), part, 0), AXIS, keep_dims=True)
+    late = tl.sum(tl.where(is_inside & (group != first), part, 0), AXIS, keep_dims=True)
+    tl.atomic_add(sums_ptr + first, early, mask=is_line, sem="relaxed")
+    # Zero where the whole line is of one group.
+    tl.atomic_add(sums_ptr + first + 1, late, mask=is_line & (first + 1 < K), sem="relaxed")
 
 
 @triton.jit
@@ -232,15 +229,17 @@ def _add_part(
     group = _group_of(o, i, I, is_inside, table_ptr, keys, GROUPING)
     # Neighbours go to different copies; all copies together have fewer than 2**31 sums.
     if GROUPING.order == "row" and GROUPING.size >= part.shape[1]:
-        first = _group_of(
-            o, tl.full((1, 1), first_i, tl.int32), I, o < O, table_ptr, keys, GROUPING
-        )
-        _add_lines(part, group, first, is_inside, sums_ptr + (o & (COPIES - 1)) * K, AXIS=1)
+        start = tl.full((1, 1), first_i, tl.int32)
+        is_line = (o < O) & (start < I)
+        first = _group_of(o, start, I, is_line, table_ptr, keys, GROUPING)
+        sums = sums_ptr + (o & (COPIES - 1)) * K
+        _add_lines(part, group, first, is_line, is_inside, K, sums, AXIS=1)
     elif GROUPING.order == "col" and GROUPING.size >= part.shape[0]:
-        first = _group_of(
-            tl.full((1, 1), first_o, tl.int32), i, I, i < I, table_ptr, keys, GROUPING
-        )
-        _add_lines(part, group, first, is_inside, sums_ptr + (i & (COPIES - 1)) * K, AXIS=0)
+        start = tl.full((1, 1), first_o, tl.int32)
+        is_line = (start < O) & (i < I)
+        first = _group_of(start, i, I, is_line, table_ptr, keys, GROUPING)
+        sums = sums_ptr + (i & (COPIES - 1)) * K
+        _add_lines(part, group, first, is_line, is_inside, K, sums, AXIS=0)
     else:
         copy = (o * part.shape[1] + i) & (COPIES - 1)
         tl.atomic_add(sums_ptr + (copy * K + group), part, mask=is_inside, sem="relaxed")

@@ -1,10 +1,11 @@
 """What the tests of the kernels for GPUs share: tessellations, inputs among NaN, expected sums."""
 
+from typing import get_args
+
 import torch
 
-from sweeper_kernels import Tessellation, group_index_reference
+from sweeper_kernels import Strategy, Tessellation, group_index_reference
 
-STRATEGIES = ("brt", "row", "col", "skewed")
 # Tiles that are full, that are not, and that are lines; (1, 63) and (7, 5) have a network that is
 # larger than the matrix.
 SHAPES = ((64, 100), (100, 70), (1, 63), (63, 1), (7, 5))
@@ -20,7 +21,7 @@ def tessellations(shapes=SHAPES):
     for rows, columns in shapes:
         weights = rows * columns
         numbers = sorted({1, 7, max(weights // 20, 1), weights})
-        for position, strategy in enumerate(STRATEGIES):
+        for position, strategy in enumerate(get_args(Strategy)):
             # Neither every strategy with every number, which takes minutes, nor the same each time.
             chosen = numbers[position % 2 :: 2] if weights > 100 else numbers
             for groups in chosen:
