@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sweeper.data import DataSpec, Example, Splits
+from sweeper.data.packing import demand_packing
 from sweeper.data.token_cache import training_tokens
 from sweeper.data.token_table import TokenTable
 from sweeper.engine import load_deepspeed
@@ -46,6 +47,7 @@ class Base:
     """Group of all workers in which no trial communicates; None where there is only one."""
     domains: tuple[str, ...] = field(init=False)
     """Domains of the data, sorted: an example's task is told by its position here."""
+    _is_packable: bool = False
     _train: dict[int, TokenTable] = field(default_factory=dict)
     _questions: dict[tuple[str, int, int], tuple[Question, ...]] = field(default_factory=dict)
 
@@ -79,6 +81,16 @@ class Base:
                 )
             self._train[max_length] = table
         return self._train[max_length]
+
+    def demand_packing(self) -> None:
+        """Looks, once, whether the model keeps the examples of a packed row apart.
+
+        Raises:
+            DataError: it does not.
+        """
+        if not self._is_packable:
+            demand_packing(self.model)
+            self._is_packable = True
 
     def questions(
         self, *, max_length: int, count: int | None = None, split: str = "validation"

@@ -68,20 +68,16 @@ def answer_logits(
 
     Args:
         forward: the model.
-        batch: input_ids, attention_mask and labels, each [B, T], and domains, [B], on the model's
-            device.
+        batch: labels, [B, T], and what the model takes, such as input_ids and attention_mask, each
+            [B, T], and domains, [B]; on the model's device.
     """
     import torch
 
     labels = batch["labels"][:, 1:]
     is_answer = labels != IGNORED_LABEL
     kept = torch.nn.functional.pad(is_answer, (0, 1))
-    logits = forward(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        logits_to_keep=kept,
-        domains=batch["domains"],
-    )
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    logits = forward(**inputs, logits_to_keep=kept)
     return logits.float(), labels[is_answer]
 
 

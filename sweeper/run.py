@@ -6,11 +6,13 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from sweeper.adapter_files import adapter_elements, save_adapter
 from sweeper.checkpoint import load_checkpoint, save_checkpoint
+from sweeper.data.packing import pack
 from sweeper.data.tokens import Tokens, collate
 from sweeper.engine import Engine, ignore_known_warnings
 from sweeper.errors import DivergedError, TrialError
@@ -83,7 +85,14 @@ class Run:
         self._folder = folder
         self._progress = progress
         self._identity = trial.identity(data_fingerprint=base.data_fingerprint)
-        self._order = DataOrder(base.train_tokens(trial.train.max_length), seed=trial.train.seed)
+        train = trial.train
+        self._order = DataOrder(
+            base.train_tokens(train.max_length),
+            seed=train.seed,
+            bucket=train.batch_size if train.bucketing else 1,
+        )
+        if train.packing:
+            base.demand_packing()
         self._evaluations = frozenset(evaluation_steps(trial.train))
         self.state = RunState()
         self.resumed_at = 0
@@ -193,9 +202,14 @@ class Run:
         """Returns the loss of some examples, summed over their answers' tokens."""
         import torch
 
-        batch = collate(examples, self._base.pad_id)
+        train, pad_id = self._trial.train, self._base.pad_id
+        if train.packing:
+            batch = pack(examples, pad_id, max_length=train.max_length)
+        else:
+            batch = collate(examples, pad_id)
         batch = {name: value.to(self._base.device) for name, value in batch.items()}
-        logits, labels = answer_logits(forward, batch)
+        # A cache would be of no use, and with one the model does not tell packed examples apart.
+        logits, labels = answer_logits(partial(forward, use_cache=False), batch)
         return torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
 
     def _evaluate(self) -> None:

@@ -19,7 +19,7 @@ __all__ = ["SPACE_KEYS", "space_of"]
 
 SPACE_KEYS = ("methods", "trials", "train", "baselines", "budget")
 """Keys of a file that make its space."""
-COMPARED_ALIKE = ("max_length", "evaluations", "eval_examples")
+COMPARED_ALIKE = ("max_length", "bucketing", "evaluations", "eval_examples")
 ON_WHAT = ("model", "data", "engine", "evaluation")
 
 

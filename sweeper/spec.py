@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sweeper._base import Spec
 from sweeper.data import DataSpec
@@ -53,7 +53,17 @@ class TrainSpec(Spec):
     batch_size: int = Field(default=8, ge=1)
     """Sequences in one micro-batch of one worker."""
     max_length: int = Field(default=256, ge=8)
-    """Tokens after which a prompt is cut from the left; an answer is never cut."""
+    """Tokens of an example. A longer one loses the left of its prompt and, in training, the right
+    of an answer that takes half of the room or more; both are counted. An evaluation cuts no
+    answer."""
+    bucketing: bool = False
+    """Puts examples of like length into a micro-batch, so that less of it is padding. The order of
+    the data is then less random: each 64 micro-batches' worth of the shuffled data is sorted by
+    length, cut into micro-batches, and those are shuffled. Everything still hangs on the seed."""
+    packing: bool = False
+    """Puts several examples of a micro-batch into one row of at most ``max_length`` tokens, where
+    none sees another, so that less of it is padding. The same examples make a batch, and loss and
+    gradients are the same up to rounding."""
     evaluations: int = Field(default=4, ge=1)
     """Evaluations on the validation split, evenly spaced; the last one is at the end. ASHA decides
     at these."""
@@ -153,6 +163,17 @@ class TrialSpec(Spec):
     """How generated answers are scored."""
     workers: int = Field(default=1, ge=1)
     """Data-parallel workers; part of the identity, because the batch grows with them."""
+
+    @field_validator("train")
+    @classmethod
+    def _method_is_packable(cls, train: TrainSpec, info: ValidationInfo) -> TrainSpec:
+        method: Method | None = info.data.get("method")
+        if train.packing and method is not None and not method.is_packable:
+            raise ValueError(
+                f"packing is true but {method.name} adds to the rows of a batch, or treats them "
+                "apart; with it each row may hold one example only; set packing to false"
+            )
+        return train
 
     def identity(self, *, data_fingerprint: str = "") -> str:
         """Returns 12 hex digits that name this trial by its content.

@@ -1,8 +1,8 @@
 """Token ids on disk: what one process has tokenised no other one on this machine does again.
 
-A file lies in ``tokens/`` below the cache folder (``SWEEPER_CACHE``). Its name is a hash of all that
-decides what is in it: the examples' texts, the tokenizer, the length, and the versions that wrote
-it. So it is never out of date, only unused, and the folder may be deleted at any time.
+A file lies in ``tokens/`` below the cache folder (``SWEEPER_CACHE``). Its name is a hash of all
+that decides what is in it: the examples' texts, the tokenizer, the length, and the versions that
+wrote it. So it is never out of date, only unused, and the folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _tokenizer_hash(tokenizer: PreTrainedTokenizerBase) -> str | None:
 
     if not tokenizer.is_fast:
         return None
-    backend: tokenizers.Tokenizer = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
+    backend: tokenizers.Tokenizer = tokenizer.backend_tokenizer
     content = {
         "format": _FORMAT_VERSION,
         "versions": [tokenizers.__version__, transformers.__version__],

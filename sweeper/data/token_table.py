@@ -45,7 +45,7 @@ class TokenTable(Sequence[Tokens]):
         rows = encoded.tokens
         lengths = np.fromiter((len(row.ids) for row in rows), np.int64, len(rows))
         ids = chain.from_iterable(row.ids for row in rows)
-        arrays = {
+        arrays: dict[str, NDArray[np.integer]] = {
             "ids": np.fromiter(ids, np.int32, int(lengths.sum())),
             "ends": np.cumsum(lengths),
             "answer_starts": np.fromiter((row.answer_start for row in rows), np.int32, len(rows)),

@@ -42,6 +42,90 @@ def test_the_seed_decides():
     assert drawn(order(30), 3, 10) != drawn(order(30, seed=1), 3, 10)
 
 
+def lengths_of(data: DataOrder, steps: int, size: int) -> list[list[int]]:
+    return [[len(tokens.ids) for tokens in data.batch(step, size)] for step in range(steps)]
+
+
+def bucketed(count: int, *, bucket: int, seed: int = 0) -> DataOrder:
+    """Examples of lengths that come in no order."""
+    rows = [Tokens((1,) * (1 + n * 37 % 101), 1, example=n) for n in range(count)]
+    return DataOrder(rows, seed=seed, bucket=bucket)
+
+
+@given(
+    count=st.integers(1, 400),
+    bucket=st.integers(2, 9),
+    per_step=st.integers(1, 3),
+    seed=st.integers(0, 3),
+)
+def test_with_buckets_each_epoch_has_every_example_once(count, bucket, per_step, seed):
+    size = bucket * per_step
+    # As often as it takes for epochs to end where steps do.
+    found = drawn(bucketed(count, bucket=bucket, seed=seed), steps=count, size=size)
+    # In a batch they stand by length, and an epoch may end in it.
+    for position in range(0, len(found), count):
+        whole = range(-(-position // size) * size, (position + count) // size * size)
+        epoch = [found[at] for at in whole]
+        assert len(set(epoch)) == len(epoch)
+    assert sorted(found) == sorted(list(range(count)) * size)
+
+
+def test_examples_of_a_bucket_are_of_like_length():
+    def padding(data):
+        batches = lengths_of(data, steps=75, size=8)
+        whole = [max(batch[at : at + 4]) * 4 for batch in batches for at in (0, 4)]
+        return sum(whole) / sum(map(sum, batches)) - 1
+
+    plain, sorted_ = bucketed(600, bucket=1), bucketed(600, bucket=4)
+    assert padding(plain) > 0.5
+    assert padding(sorted_) < 0.05
+
+
+def test_buckets_are_drawn_in_no_order_and_differ_between_epochs():
+    data = bucketed(600, bucket=4)
+    first, second = (
+        [tuple(t.example for t in data.batch(step, 4)) for step in steps]
+        for steps in (range(150), range(150, 300))
+    )
+    sizes = [len(data.batch(step, 4)[0].ids) for step in range(150)]
+    assert sizes not in (sorted(sizes), sorted(sizes, reverse=True))
+    assert first != second
+    # Not the same company again: of 150 buckets hardly one meets once more.
+    assert len({frozenset(x) for x in first} & {frozenset(x) for x in second}) < 10
+
+
+def test_the_order_of_buckets_does_not_depend_on_workers():
+    """Two workers of micro-batches of 4, or one that accumulates two of them."""
+    one = drawn(bucketed(50, bucket=4), steps=20, size=8)
+    other = drawn(bucketed(50, bucket=4), steps=20, size=8)
+    assert one == other
+    # And larger steps take the same examples in the same turn.
+    twice = drawn(bucketed(50, bucket=4), steps=10, size=16)
+    assert [sorted(one[at : at + 16]) for at in range(0, 160, 16)] == [
+        sorted(twice[at : at + 16]) for at in range(0, 160, 16)
+    ]
+
+
+def test_buckets_do_not_depend_on_what_was_drawn_before():
+    whole = bucketed(50, bucket=4)
+    batches = [whole.batch(step, 8) for step in range(30)]
+    assert bucketed(50, bucket=4).batch(17, 8) == batches[17]
+    assert whole.batch(3, 8) == batches[3]
+
+
+def test_micro_batches_that_run_at_once_are_neighbours_in_length():
+    for batch in lengths_of(bucketed(600, bucket=4), steps=30, size=16):
+        longest = [max(batch[at : at + 4]) for at in (0, 4, 8, 12)]
+        assert longest == sorted(longest)
+
+
+def test_the_seed_decides_the_buckets():
+    def first(seed):
+        return bucketed(90, bucket=4, seed=seed).batch(0, 8)
+
+    assert first(0) == first(0) != first(1)
+
+
 @pytest.mark.parametrize(
     ("schedule", "rates"),
     [

@@ -121,6 +121,14 @@ class AnyMethodSpec(BaseModel):
         """Whether it must know which task each example belongs to."""
         return False
 
+    @property
+    def is_packable(self) -> bool:
+        """Whether it can be trained on rows that hold several examples each.
+
+        Not where it adds to each row, or treats the rows of a batch apart.
+        """
+        return not self.needs_task_ids
+
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
         return list(self._size_problems(shape))

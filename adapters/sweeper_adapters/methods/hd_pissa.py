@@ -64,6 +64,11 @@ class HdPissaSpec(MethodSpec):
             self.slices * self.rank * (x.in_features + x.out_features) for x in self.adapted(shape)
         )
 
+    @property
+    def is_packable(self) -> bool:
+        """Whether there is one slice: rows are dealt out to several."""
+        return self.slices == 1
+
     def engine_problems(self, engine: EngineFacts) -> list[tuple[str, str]]:
         """Returns a problem where the sequences seen at once cannot be dealt out evenly."""
         at_once = engine.batch_size * engine.workers

@@ -31,6 +31,11 @@ class PromptSpec(AnyMethodSpec):
         """False: there is no weight to add it to."""
         return False
 
+    @property
+    def is_packable(self) -> bool:
+        """False: only the first example of a row would have the virtual tokens."""
+        return False
+
     def training(self, model: PeftModel, *, steps: int) -> Training:
         """Returns the hooks that count the virtual tokens in, and save them alone."""
         from sweeper_adapters.peft_training import PromptTraining
