@@ -1,4 +1,7 @@
-"""The command line: parse, call, print. Exit codes: 0 ok, 1 some trials failed, 2 bad input."""
+"""The command line: parse, call, print.
+
+Exit codes: 0 ok, 1 some trials or a check failed, 2 bad input.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,19 @@ if TYPE_CHECKING:
     from sweeper.driver import Driver
     from sweeper.tracking import SweepFolder
 
-__all__ = ["app", "doctor", "export", "main", "params", "plan", "report", "resume", "run", "ui"]
+__all__ = [
+    "app",
+    "data_check",
+    "doctor",
+    "export",
+    "main",
+    "params",
+    "plan",
+    "report",
+    "resume",
+    "run",
+    "ui",
+]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +46,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Finds the best configuration of MASA, MoSA and their rivals for a model and a task.",
 )
+
+_data = typer.Typer(no_args_is_help=True, help="Look at the data that a sweep would run on.")
+app.add_typer(_data, name="data")
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +170,32 @@ def params(
             rows = [counted.document() for counted in count_trials(sweep)]
         title = f"{sweep.spec.name} on {sweep.spec.profile}"
         out.show(rows, params_view(rows, title=title))
+
+
+@_data.command("check")
+def data_check(
+    space: _SpaceFile,
+    profile: _ProfileName = None,
+    overrides: _Overrides = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Find evaluation rows inside training rows, duplicates, empty, wrong and over-long rows.
+
+    Exit code 1 says that a sweep on this data is refused; whatever else is found is told only.
+    """
+    with _output(as_json) as out:
+        from sweeper.data_check import check_sweep_data
+        from sweeper.loading import load_sweep
+        from sweeper.report import data_check_view
+
+        sweep = load_sweep(space, profile=profile, overrides=overrides or ())
+        hide_progress_bars()
+        with out.console.status("reading the data"):
+            document = check_sweep_data(sweep).document()
+        title = f"{sweep.spec.name} on {sweep.spec.profile}"
+        out.show(document, data_check_view(document, title=title))
+        if document["is_refused"]:
+            raise typer.Exit(SOME_FAILED)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 
 from sweeper.cluster import Cluster, connect, demand_room, disconnect
 from sweeper.errors import BadInputError
+from sweeper.hygiene import demand_clean
 from sweeper.jobs import Job, ReplicaConfig
 from sweeper.loading import Sweep, build_sweep
 from sweeper.mlflow_view import MlflowView
@@ -53,8 +54,8 @@ def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
         address: the cluster it shall run on; None for this machine, whose room is checked too.
 
     Raises:
-        BadInputError: model or data is not there or cannot be used, or there is no room for a
-        replica.
+        BadInputError: model or data is not there or cannot be used, evaluation rows are inside
+        training rows, or there is no room for a replica.
     """
     demand_room(sweep.spec.resources, address)
     sweep.spec.model.check()
@@ -62,7 +63,9 @@ def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
     demand_tasks(sweep.space, sweep.spec.data)
     spec = sweep.spec
     check_metrics(spec.data, spec.evaluation, has_final=spec.final.trials > 0)
-    return sweep.spec.data.fingerprint()
+    fingerprint = spec.data.fingerprint()
+    demand_clean(spec.data, spec.hygiene, fingerprint=fingerprint)
+    return fingerprint
 
 
 def new_sweep_name(home: Path, sweep: Sweep) -> str:

@@ -12,6 +12,7 @@ from sweeper._base import Spec
 from sweeper.data import DataSpec
 from sweeper.documents import Document, apply_override, merge, nearest, read_yaml
 from sweeper.errors import Problem, SpecError
+from sweeper.hygiene import HygieneSpec
 from sweeper.metrics import METRICS
 from sweeper.models import ModelSpec
 from sweeper.problems import problems_of
@@ -56,6 +57,8 @@ class SweepSpec(Spec):
     """DeepSpeed (from the profile)."""
     resources: ResourcesSpec = ResourcesSpec()
     """What a replica takes (from the profile)."""
+    hygiene: HygieneSpec = HygieneSpec()
+    """What is demanded of the data before a sweep starts; no part of what a trial is."""
     objective: ObjectiveSpec = ObjectiveSpec()
     """What is optimised."""
     search: SearchSpec = SearchSpec()

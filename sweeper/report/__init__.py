@@ -1,7 +1,8 @@
-"""What the terminal shows: live table, leaderboard, plan, parameters, export, doctor's findings."""
+"""What the terminal shows: live table, leaderboard, plan, parameters, export, findings."""
 
 from __future__ import annotations
 
+from sweeper.report.data_check import data_check_view
 from sweeper.report.export import export_view
 from sweeper.report.leaderboard import next_commands, sweep_view
 from sweeper.report.live import LiveTable
@@ -10,6 +11,7 @@ from sweeper.report.views import doctor_view, plan_view
 
 __all__ = [
     "LiveTable",
+    "data_check_view",
     "doctor_view",
     "export_view",
     "next_commands",

@@ -1,0 +1,85 @@
+"""What a check of data has found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["data_check_view"]
+
+
+def data_check_view(check: Mapping[str, Any], *, title: str) -> RenderableType:
+    """Returns what a check's document (``data check --json``) says, for people.
+
+    Args:
+        check: the document.
+        title: whose data it is.
+    """
+    rows = ", ".join(f"{name} {count:,}" for name, count in check["rows"].items())
+    parts: list[RenderableType] = [
+        Text.assemble((f"Data of {title}", "bold"), f"  rows: {rows}"),
+        "",
+        _findings(check),
+    ]
+    for finding in check["findings"]:
+        if finding["shown"]:
+            heading = f"{finding['kind']}, {finding['where']}"
+            parts += ["", Rule(Text(heading, style="bold"), align="left", characters="─")]
+            parts += [_shown(entry) for entry in finding["shown"]]
+    parts += ["", *(Text(f"Not looked at: {text}") for text in check["not_looked_at"])]
+    parts.append(Text(_verdict(check), style="bold"))
+    return Group(*parts)
+
+
+def _findings(check: Mapping[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("found", overflow="fold")
+    table.add_column("in", overflow="fold")
+    for name in ("rows", "of", "share", "allowed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for finding in check["findings"]:
+        limit = finding["limit"]
+        is_refused = finding["is_refused"] and not check["is_allowed"]
+        table.add_row(
+            finding["kind"],
+            finding["where"],
+            f"{finding['count']:,}",
+            f"{finding['rows']:,}",
+            f"{finding['share']:.2%}",
+            "" if limit is None else f"{limit:,}",
+            style="bold" if is_refused else "",
+        )
+    return table
+
+
+def _shown(entry: Mapping[str, Any]) -> Table:
+    """Returns one row, beside the one that it is held by or repeats."""
+    remark = f": {entry['remark']}" if entry["remark"] else ""
+    columns = [(entry["place"] + remark, entry["text"])]
+    if entry["other_place"]:
+        columns.append((entry["other_place"], entry["other_text"]))
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0), expand=True)
+    for _ in columns:
+        table.add_column(ratio=1, overflow="fold")
+    table.add_row(*(Text(place, style="dim") for place, _ in columns))
+    if entry["text"]:
+        table.add_row(*(Text(text) for _, text in columns))
+    return table
+
+
+def _verdict(check: Mapping[str, Any]) -> str:
+    refused = [finding for finding in check["findings"] if finding["is_refused"]]
+    names = ", ".join(finding["where"] for finding in refused)
+    if check["is_refused"]:
+        return (
+            f"A sweep is refused: too many rows of {names} are inside training rows; to run it all "
+            "the same: --set hygiene.contamination=allow"
+        )
+    if refused:
+        return f"Contaminated ({names}), and allowed by hygiene.contamination."
+    return "A sweep on this data is not refused."
