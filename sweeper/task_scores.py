@@ -95,30 +95,39 @@ class _Scores:
         if all(name in self._answered[i] for i in members):
             found[name] = mean_estimate([self._answered[i][name] for i in members])
         main = self.main_metric(members)
-        if _label(main) not in found:
-            if not any(self._questions[i].is_choice for i in members):
-                exact = mean_estimate([self._answered[i]["accuracy"] for i in members])
-                found["greedy_exact"] = exact
-            return found
-        return found | self._parts(main, members)
+        if _label(main) in found:
+            return found | self._parts(main, members, whole=found[_label(main)])
+        if not any(self._questions[i].is_choice for i in members):
+            found["greedy_exact"] = mean_estimate([self._answered[i]["accuracy"] for i in members])
+        return found
 
-    def _parts(self, main: str, members: Sequence[int]) -> dict[str, Estimate]:
-        """Returns the main metric on each group and on each domain, and the mean over domains."""
-        groups = self._on_parts(main, members, lambda i: self._questions[i].example.group)
+    def _parts(self, main: str, members: Sequence[int], *, whole: Estimate) -> dict[str, Estimate]:
+        """Returns the main metric on each group and each domain, and the mean over domains."""
+        groups = self._on_parts(main, _parted(members, self._group), whole=whole)
         groups.pop("", None)
-        domains = self._on_parts(main, members, lambda i: self._questions[i].domain)
-        if len(domains) < 2:
+        parts = _parted(members, self._domain)
+        if len(parts) < 2:
             return groups
+        domains = self._on_parts(main, parts, whole=whole)
         found = domains | groups
         if METRICS[main].has_mean:
             found[f"{_label(main)}_macro"] = macro_average(domains)
         return found
 
     def _on_parts(
-        self, name: str, members: Sequence[int], key: Callable[[int], str]
+        self, name: str, parts: Sequence[tuple[str, list[int]]], *, whole: Estimate
     ) -> dict[str, Estimate]:
-        values = {part: self._value(name, chosen) for part, chosen in _parted(members, key)}
+        # To measure may mean to run programs: not a second time for the only part that there is.
+        if len(parts) == 1:
+            return {parts[0][0]: whole}
+        values = {part: self._value(name, chosen) for part, chosen in parts}
         return {part: value for part, value in values.items() if value is not None}
+
+    def _group(self, index: int) -> str:
+        return self._questions[index].example.group
+
+    def _domain(self, index: int) -> str:
+        return self._questions[index].domain
 
     def _metrics(self, members: Sequence[int]) -> list[str]:
         named = [name for i in members for name in self._questions[i].example.metrics]

@@ -1,0 +1,294 @@
+"""The evaluation after the search: of the adapter on disk, of the best trials alone, and once."""
+
+import json
+import shutil
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from sweeper import final as finals_of
+from sweeper import replica
+from sweeper.data import Example, Splits
+from sweeper.errors import TrialError
+from sweeper.evaluate import evaluate_base
+from sweeper.final import adapted, evaluate_adapter, evaluate_final, evaluate_frozen
+from sweeper.finals import FinalResult, read_final, write_final
+from sweeper.ranking import rank_sweep, sweep_result
+from sweeper.selection import final_jobs
+from sweeper.spec import EvaluationSpec, FinalSpec, ObjectiveSpec
+from sweeper.tracking import SweepFolder
+from sweeper_adapters.methods import (
+    LoraSpec,
+    MasaSpec,
+    MtlLoraSpec,
+    PissaSpec,
+    PromptTuningSpec,
+    QloraSpec,
+)
+from tests.sweeper import scenarios, tiny
+from tests.sweeper.test_frozen import snapshot
+from tests.sweeper.test_likelihood import ROUNDING
+
+# An adapter file may hold what was trained in another form (PiSSA's is a LoRA of twice the rank).
+FORM = 1e-4
+
+METHODS = {
+    "lora": LoraSpec(rank=4, targets=tiny.TARGETS),
+    "masa": MasaSpec(rank=4, experts=2, group_size=2, targets=tiny.TARGETS),
+    "mtl_lora": MtlLoraSpec(rank=4, targets=tiny.TARGETS),
+    "pissa": PissaSpec(rank=4, targets=tiny.TARGETS),
+    "qlora": QloraSpec(rank=4, targets=tiny.TARGETS),
+    "prompt_tuning": PromptTuningSpec(virtual_tokens=3),
+}
+
+
+def trial(name="lora", **settings):
+    made = tiny.trial("lora", **({"steps": 4, "evaluations": 1, "eval_examples": 30} | settings))
+    return made.model_copy(update={"method": METHODS[name]})
+
+
+def train_each(folder):
+    """Trains a trial of each method on a base without test rows; returns its last evaluation."""
+    base = tiny.base()
+    base.splits = Splits(base.splits.train, base.splits.validation, ())
+    found = {}
+    for name in METHODS:
+        outcome, *_ = scenarios.attempt(trial(name), folder / name, base=base)
+        found[name] = outcome if isinstance(outcome, str) else dict(outcome.metrics)
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Folder of the trials, and the last evaluation of each."""
+    folder = tmp_path_factory.mktemp("trained")
+    (found,) = scenarios.run(train_each, 1, folder)
+    return folder, found
+
+
+def adapter_of(trained, name="lora"):
+    return trained[0] / name / "adapter"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_adapter_on_disk_scores_what_the_trial_scored_in_its_last_evaluation(name, trained):
+    base = tiny.base()
+    before, weights = snapshot(base.model), [p.clone() for p in base.model.parameters()]
+    spec, rows = trial(name), base.splits.validation
+    found = evaluate_adapter(spec, base, adapter_of(trained, name), rows)
+    assert found.metrics == pytest.approx(trained[1][name], rel=FORM)
+    frozen = evaluate_frozen(spec, base, rows)
+    assert frozen.metrics == evaluate_base(base, max_length=16)
+    assert found.metrics["eval_loss"] != pytest.approx(frozen.metrics["eval_loss"], rel=1e-3)
+    assert snapshot(base.model) == before
+    assert all(torch.equal(a, b) for a, b in zip(base.model.parameters(), weights, strict=True))
+
+
+def test_the_base_is_put_back_from_a_failed_evaluation(trained, monkeypatch):
+    base = tiny.base()
+    before = snapshot(base.model)
+
+    def fail(*_, **__):
+        raise ArithmeticError("in the middle")
+
+    monkeypatch.setattr(finals_of, "evaluate", fail)
+    with pytest.raises(ArithmeticError):
+        evaluate_adapter(trial(), base, adapter_of(trained), base.splits.test)
+    assert snapshot(base.model) == before
+
+
+def test_without_an_adapter_there_is_nothing_to_evaluate(tmp_path):
+    base = tiny.base()
+    with (
+        pytest.raises(TrialError, match=r"adapter is not in .* put them back, or train it again"),
+        adapted(trial(), base, tmp_path),
+    ):
+        pass
+
+
+def test_rows_of_any_task_can_be_asked(trained):
+    base = tiny.base()
+    spec = trial().model_copy(update={"evaluation": EvaluationSpec(max_new_tokens=3)})
+    examples = [
+        Example(f"{n}-", str(n), task="minus", domain="new", metrics=("exact",)) for n in range(3)
+    ]
+    found = evaluate_adapter(spec, base, adapter_of(trained), examples)
+    assert "minus/exact" in found.metrics
+    assert found.protocol["generation"] == {"minus": {"max_new_tokens": 3, "stop": []}}
+
+
+def test_the_final_evaluation_takes_the_whole_split_or_as_many_rows_as_it_is_told(trained):
+    base, spec, adapter = tiny.base(), trial(), adapter_of(trained)
+    whole = evaluate_final(spec, base, FinalSpec(), adapter=adapter, chosen_by={"place": 1})
+    assert (whole.split, whole.rows, whole.rows_in_split) == ("test", 10, 10)
+    assert whole.chosen_by == {"place": 1}
+    assert whole.protocol["by_likelihood_of_choices"] == 3
+    expected = evaluate_adapter(spec, base, adapter, base.splits.test)
+    assert whole.metrics == expected.metrics
+    few = evaluate_final(spec, base, FinalSpec(split="validation", rows=7), adapter=adapter)
+    assert (few.split, few.rows, few.rows_in_split) == ("validation", 7, 30)
+    frozen = evaluate_final(spec, base, FinalSpec(), adapter=None)
+    assert frozen.metrics == evaluate_base(base, max_length=16, split="test")
+
+
+def test_a_split_without_rows_is_an_error():
+    base = tiny.base()
+    base.splits = Splits(base.splits.train, base.splits.validation, ())
+    with pytest.raises(TrialError, match=r"test split of the data is empty.*final\.trials to 0"):
+        evaluate_final(trial(), base, FinalSpec(), adapter=None)
+
+
+def evaluate_on_workers(folder, stage):
+    base = tiny.base()
+    spec = trial("masa", workers=2, zero_stage=stage)
+    scenarios.attempt(spec, folder, base=base)
+    return evaluate_adapter(spec, base, folder / "adapter", base.splits.test).metrics
+
+
+def test_workers_that_shared_a_trial_share_its_evaluation(tmp_path):
+    first, second = scenarios.run(evaluate_on_workers, 2, tmp_path, 3)
+    assert first == second
+    base = tiny.base()
+    alone = evaluate_adapter(trial("masa"), base, tmp_path / "adapter", base.splits.test)
+    assert alone.metrics == pytest.approx(first, rel=ROUNDING)
+
+
+# Which trials, and how often.
+
+
+RESULT = FinalResult(split="test", rows=10, rows_in_split=10, metrics={"eval_loss": 1.5})
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    document = {"objective": ObjectiveSpec().model_dump(mode="json")}
+    folder = SweepFolder.create(tmp_path, "one", document=document)
+    for number, (loss, status) in enumerate(
+        [(2.0, "complete"), (1.0, "complete"), (0.5, "prune"), (3.0, "complete")]
+    ):
+        made = folder.add_trial(
+            f"{number:012x}",
+            spec=trial(seed=number).model_dump(mode="json"),
+            number=number,
+            method="lora",
+        )
+        made.begin()
+        made.report(4, {"eval_loss": loss, "eval_loss_se": 0.1})
+        {"complete": made.complete, "prune": made.prune}[status]()
+    return folder
+
+
+def numbers(jobs):
+    return ["base" if job.is_base else job.number for job in jobs]
+
+
+def test_the_best_complete_trials_are_chosen_and_the_base_for_contrast(sweep):
+    assert numbers(final_jobs(sweep, FinalSpec(trials=2))) == [1, 0, "base"]
+    (job, base) = final_jobs(sweep, FinalSpec())
+    assert job.chosen_by == {"metric": "eval_loss", "validation": 1.0, "place": 1}
+    assert (job.folder, base.folder) == (sweep.trial(f"{1:012x}").path, sweep.path)
+    assert len({job.trial_id for job in (job, base)} | {f"{1:012x}"}) == 3
+    assert final_jobs(sweep, FinalSpec(trials=0)) == []
+
+
+def test_what_has_a_result_is_not_done_again_and_what_failed_is(sweep):
+    job, base = final_jobs(sweep, FinalSpec())
+    write_final(job.folder, FinalResult.failed(FinalSpec(), "no memory"))
+    assert numbers(final_jobs(sweep, FinalSpec())) == [1, "base"]
+    write_final(job.folder, RESULT)
+    assert numbers(final_jobs(sweep, FinalSpec())) == ["base"]
+    write_final(base.folder, RESULT)
+    assert final_jobs(sweep, FinalSpec()) == []
+    with pytest.raises(TrialError, match="holds a result of the test split already"):
+        write_final(job.folder, RESULT)
+
+
+def test_results_that_are_no_numbers_survive_the_file(tmp_path):
+    write_final(tmp_path, RESULT.model_copy(update={"metrics": {"eval_loss": float("inf")}}))
+    found = read_final(tmp_path)
+    assert found is not None
+    assert found.metrics["eval_loss"] == float("inf")
+    assert read_final(tmp_path / "elsewhere") is None
+
+
+def test_the_report_shows_the_test_score_beside_the_one_that_chose(sweep):
+    job, base = final_jobs(sweep, FinalSpec())
+    write_final(job.folder, RESULT.model_copy(update={"metrics": {"eval_loss": 1.5}}))
+    write_final(base.folder, RESULT.model_copy(update={"metrics": {"eval_loss": 2.5}}))
+    sweep.note_protocol({"split": "validation", "rows": 30})
+    ranking = rank_sweep(sweep)
+    text = " ".join(ranking.conclusions())
+    assert (
+        "On 10 rows of the test split trial 1 (lora), chosen on the validation split by eval_loss "
+        "1.00 ± 0.10, has eval_loss 1.5. The frozen base has eval_loss 2.5 on the same rows."
+    ) in text
+    document = sweep_result(sweep, ranking, tracking_uri="")
+    assert document["best"]["final"]["metrics"] == {"eval_loss": 1.5}
+    assert document["base_final"]["rows"] == 10
+    assert document["evaluation"] == {"split": "validation", "rows": 30}
+    assert [t["final"] is None for t in document["trials"]] == [True, False, True, True]
+    json.dumps(document, allow_nan=False)
+    # A record of a trial has none of it: it is what the search and the ranking read.
+    assert sweep.trial(job.folder.name).read().metrics["eval_loss"] == 1.0
+
+
+def test_a_failed_final_evaluation_is_told(sweep):
+    job, _ = final_jobs(sweep, FinalSpec())
+    write_final(job.folder, FinalResult.failed(FinalSpec(), "OSError: no room"))
+    conclusions = rank_sweep(sweep).conclusions()
+    assert "No final score of trial 1 (lora): OSError: no room." in conclusions
+
+
+# In a replica.
+
+
+class Pool:
+    """Takes what a replica tells its pool."""
+
+    def __init__(self):
+        self.ended: list[tuple[Any, ...]] = []
+        self.done = SimpleNamespace(remote=self._done)
+
+    def _done(self, trial_id, status, *, metrics, error=""):
+        self.ended.append((trial_id, status, dict(metrics), error))
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    made = replica._Worker.__new__(replica._Worker)
+    made._pool, made._rank, made._control = Pool(), 0, None
+    monkeypatch.setattr(replica.ray, "get", lambda value: value)
+    return made
+
+
+def test_a_replica_evaluates_what_it_is_told(sweep, worker, trained):
+    base, test = tiny.base(), tiny.base().splits.test
+    job, of_base = final_jobs(sweep, FinalSpec())
+    shutil.copytree(adapter_of(trained), job.folder / "adapter")
+    for one in (job, of_base):
+        worker.run(one, base)
+    assert worker._pool.ended == [(one.trial_id, "complete", {}, "") for one in (job, of_base)]
+    found, frozen = read_final(job.folder), read_final(sweep.path)
+    assert found is not None
+    assert frozen is not None
+    assert found.rows == frozen.rows == len(test)
+    assert found.chosen_by == job.chosen_by
+    expected = evaluate_adapter(trial(seed=1), base, job.folder / "adapter", test)
+    assert found.metrics == expected.metrics
+    assert frozen.metrics == evaluate_base(base, max_length=16, split="test")
+    assert final_jobs(sweep, FinalSpec()) == []
+
+
+def test_a_final_evaluation_that_fails_leaves_the_trial_complete(sweep, worker):
+    job, _ = final_jobs(sweep, FinalSpec())
+    worker.run(job, tiny.base())
+    ((trial_id, status, _, error),) = worker._pool.ended
+    assert (trial_id, status) == (job.trial_id, "failed")
+    assert "adapter is not in" in error
+    found = read_final(job.folder)
+    assert found is not None
+    assert found.error == error
+    assert sweep.trial(job.folder.name).read().status == "complete"
+    assert not (sweep.path / "record.json").exists()
