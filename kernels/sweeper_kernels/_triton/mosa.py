@@ -54,18 +54,19 @@ def expand(
     if weight is not None and weight.stride(1) != 1:
         weight = weight.contiguous()
     if out.numel():
-        _expand_kernel[(triton.cdiv(O, _EXPAND_O) * triton.cdiv(I, _EXPAND_I),)](
-            values.contiguous(),
-            weight,
-            out,
-            O,
-            I,
-            0 if weight is None else weight.stride(0),
-            **grouping_arguments(index, device=values.device),
-            BLOCK_O=_EXPAND_O,
-            BLOCK_I=_EXPAND_I,
-            num_warps=_EXPAND_WARPS,
-        )
+        with torch.cuda.device_of(out):
+            _expand_kernel[(triton.cdiv(O, _EXPAND_O) * triton.cdiv(I, _EXPAND_I),)](
+                values.contiguous(),
+                weight,
+                out,
+                O,
+                I,
+                0 if weight is None else weight.stride(0),
+                **grouping_arguments(index, device=values.device),
+                BLOCK_O=_EXPAND_O,
+                BLOCK_I=_EXPAND_I,
+                num_warps=_EXPAND_WARPS,
+            )
     return out.to(dtype)
 
 
@@ -90,25 +91,26 @@ def grad_values(grad_y: Tensor, x: Tensor, index: Tensor | Tessellation, *, grou
     if T and O and I:
         grad_y = grad_y if grad_y.stride(1) == 1 else grad_y.contiguous()
         x = x if x.stride(1) == 1 else x.contiguous()
-        _grad_values_kernel[(tiles, parts)](
-            grad_y,
-            x,
-            sums,
-            T,
-            O,
-            I,
-            groups,
-            grad_y.stride(0),
-            x.stride(0),
-            **grouping_arguments(index, device=x.device),
-            COPIES=copies,
-            UPCAST=_is_inexact(x.dtype),
-            BLOCK_T=block_t,
-            BLOCK_O=block_o,
-            BLOCK_I=block_i,
-            num_warps=warps,
-            num_stages=stages,
-        )
+        with torch.cuda.device_of(sums):
+            _grad_values_kernel[(tiles, parts)](
+                grad_y,
+                x,
+                sums,
+                T,
+                O,
+                I,
+                groups,
+                grad_y.stride(0),
+                x.stride(0),
+                **grouping_arguments(index, device=x.device),
+                COPIES=copies,
+                UPCAST=_is_inexact(x.dtype),
+                BLOCK_T=block_t,
+                BLOCK_O=block_o,
+                BLOCK_I=block_i,
+                num_warps=warps,
+                num_stages=stages,
+            )
     return sums[0] if copies == 1 else sums.sum(0)
 
 

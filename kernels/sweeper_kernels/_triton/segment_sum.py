@@ -60,16 +60,17 @@ def segment_sum(values: Tensor, index: Tensor | Tessellation, *, groups: int) ->
     copies = copies_of_sums(groups, adds=values.numel())
     sums = torch.zeros(copies, groups, dtype=torch.float32, device=values.device)
     if values.numel():
-        _segment_sum_stored_kernel[(triton.cdiv(values.numel(), _BLOCK_STORED),)](
-            values,
-            index.contiguous(),
-            sums,
-            values.numel(),
-            groups,
-            COPIES=copies,
-            BLOCK_N=_BLOCK_STORED,
-            num_warps=_WARPS,
-        )
+        with torch.cuda.device_of(sums):
+            _segment_sum_stored_kernel[(triton.cdiv(values.numel(), _BLOCK_STORED),)](
+                values,
+                index.contiguous(),
+                sums,
+                values.numel(),
+                groups,
+                COPIES=copies,
+                BLOCK_N=_BLOCK_STORED,
+                num_warps=_WARPS,
+            )
     return sums[0] if copies == 1 else sums.sum(0)
 
 
@@ -92,15 +93,16 @@ def _sum_shuffled(values: Tensor, tessellation: Tessellation) -> Tensor:
     # Long groups are shared out, at least two blocks to a program.
     parts = max(1, min(triton.cdiv(_PROGRAMS, programs), longest // (2 * block_n)))
     sums = torch.empty(parts, filled, dtype=torch.float32, device=values.device)
-    _segment_sum_computed_kernel[(programs, parts)](
-        values,
-        sums,
-        filled,
-        **grouping_arguments(tessellation, device=values.device),
-        BLOCK_K=block_k,
-        BLOCK_N=block_n,
-        num_warps=_WARPS,
-    )
+    with torch.cuda.device_of(sums):
+        _segment_sum_computed_kernel[(programs, parts)](
+            values,
+            sums,
+            filled,
+            **grouping_arguments(tessellation, device=values.device),
+            BLOCK_K=block_k,
+            BLOCK_N=block_n,
+            num_warps=_WARPS,
+        )
     total = sums[0] if parts == 1 else sums.sum(0)
     return total if filled == groups else torch.cat([total, total.new_zeros(groups - filled)])
 

@@ -24,7 +24,7 @@ def test_computed(tessellation, dtype, device):
     assert_sums(sums, values, index_of(tessellation, device), tessellation.groups)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=name_of)
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.bfloat16], ids=name_of)
 @pytest.mark.parametrize("groups", [1, 7, 300, 70_000])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_stored(shape, groups, dtype, device):
