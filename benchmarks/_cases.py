@@ -22,6 +22,8 @@ TOKENS = 8 * 512
 RANK = 32
 # Of MASA's routed form: five experts of rank 8, one up-projection (the paper's 5A1B).
 _EXPERTS, _EXPERT_RANK = 5, 8
+# Where neighbouring weights have groups that have nothing in common.
+_SHUFFLED = ("brt", "stored")
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,14 @@ class Case:
     trips: int = 0
     """Turns of the main loop that each program makes."""
     scattered: int = 0
-    """Loads of 4 bytes or less in the main loop that the algorithm cannot do without: each of a
-    group's values is somewhere else."""
+    """Loads of 4 bytes or less by a thread in the loop, or in all of a kernel without one, that the
+    algorithm cannot do without: each reads somewhere else."""
+    accesses: int = 0
+    """Of one number each, anywhere in an extent, by all threads: scattered loads, or adds."""
+    extent_bytes: int = 0
+    """Of which the accesses are a part."""
+    is_adding: bool = False
+    """Whether the accesses are adds."""
 
 
 def cases(*, is_quick: bool = False) -> list[Case]:
@@ -96,7 +104,28 @@ def _expansions() -> Iterator[Case]:
 
         each = element * (2 if has_weight else 1) + (4 if kind == "stored" else 0)
         name = f"expand, {_short(dtype)}{', W0 added' if has_weight else ''}, {_said(kind)}"
-        yield Case(name, f"{O}x{I}", call, O * I * each + 4 * groups, 0, "float32")
+        yield Case(
+            name,
+            f"{O}x{I}",
+            call,
+            O * I * each + 4 * groups,
+            0,
+            "float32",
+            scattered=_values_of_thread(kind, O, I),
+            # Where groups are stripes or few, neighbours read the same λ, and no cache is asked.
+            accesses=O * I if kind in _SHUFFLED else 0,
+            extent_bytes=4 * groups,
+        )
+
+
+def _values_of_thread(kind: str, O: int, I: int) -> int:
+    """Returns how many λ a thread reads, and before that of the table where groups end."""
+    weights = mosa._EXPAND_O * mosa._EXPAND_I // (32 * mosa._EXPAND_WARPS)
+    if kind != "skewed":
+        return weights
+    # A binary search for each weight, of which the first step is the same for all.
+    steps = len(Tessellation(O, I, _groups(O, I), "skewed").ends).bit_length()
+    return weights + 1 + weights * (steps - 1)
 
 
 def _gradients() -> Iterator[Case]:
@@ -132,6 +161,9 @@ def _gradients() -> Iterator[Case]:
             2 * TOKENS * O * I,
             "tensor" if is_short else "float32",
             trips=TOKENS // block_t,
+            accesses=O * I if kind in _SHUFFLED else 0,
+            extent_bytes=4 * groups,
+            is_adding=True,
         )
 
 
@@ -144,16 +176,17 @@ def _sums() -> Iterator[Case]:
             return segment_sum.segment_sum(torch.empty(O, I), tessellation, groups=groups)
 
         per_program = O * I // (1024 if groups == 1 else groups // (1 if groups < 10**5 else 16))
-        # Every value costs the 32 bytes around it.
         yield Case(
             "segment_sum, float32, computed",
             f"{O}x{I}, K = {groups}",
             computed,
-            32 * O * I + 4 * groups,
+            4 * O * I + 4 * groups,
             0,
             "float32",
             trips=per_program // segment_sum._BLOCK_COMPUTED,
             scattered=segment_sum._BLOCK_COMPUTED // (32 * segment_sum._WARPS),
+            accesses=O * I,
+            extent_bytes=4 * O * I,
         )
 
     def stored() -> object:
@@ -162,7 +195,17 @@ def _sums() -> Iterator[Case]:
 
     moved = 8 * O * I + 8 * 262144
     shape = f"{O}x{I}, K = 262144"
-    yield Case("segment_sum, float32, stored", shape, stored, moved, 0, "float32")
+    yield Case(
+        "segment_sum, float32, stored",
+        shape,
+        stored,
+        moved,
+        0,
+        "float32",
+        accesses=O * I,
+        extent_bytes=4 * 262144,
+        is_adding=True,
+    )
 
 
 def _gates() -> Iterator[Case]:

@@ -3,9 +3,9 @@
     make kernels-report [ARGS=--quick]
 
 Nothing here is measured. Registers, spills and instructions are read from the compiled kernels; the
-times are *computed*: the longest of what memory, the units of the products, the integer units and
-the issue of instructions allow by their published rates, as if they overlapped perfectly and
-nothing else happened. A kernel takes longer than that.
+times are *computed*: the longest of what memory, the second-level cache, the units of the products,
+the two integer pipelines and the issue of instructions allow by their published rates, as if they
+overlapped perfectly and nothing else happened. A kernel takes longer than that.
 
 Expected before the first run: no spills; loads of 16 bytes but for the gathers; the integer work of
 a computed Γ (some 55 instructions a weight) shows in ``expand`` and hides behind the product in
@@ -15,52 +15,16 @@ a computed Γ (some 55 instructions a weight) shows in ``expand`` and hides behi
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from benchmarks._ahead import Compiled, compile_launches, require_compiler
 from benchmarks._bench import RESULTS, Column, document, machine, render, terminal_width, write
 from benchmarks._cases import RANK, TOKENS, Case, cases
+from benchmarks._gpus import GPUS, Gpu, bounds_us, resident_warps
 
-__all__ = ["GPUS", "Gpu", "bounds_us", "compare", "markdown", "problems", "row", "totals"]
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """Published rates of a GPU."""
-
-    name: str
-    target: int
-    bytes_per_s: float
-    tensor_per_s: float
-    """Operations of dense 16-bit products."""
-    float32_per_s: float
-    multiprocessors: int
-    clock_hz: float
-
-    @property
-    def integers_per_s(self) -> float:
-        """Integer instructions of a thread: 64 for each multiprocessor and clock.
-
-        CUDA C++ Programming Guide, "Arithmetic Instructions", compute capability 8.0 and 9.0.
-        """
-        return 64 * self.multiprocessors * self.clock_hz
-
-    @property
-    def instructions_per_s(self) -> float:
-        """Instructions of a thread: 4 schedulers issue one of a warp of 32 in each clock."""
-        return 4 * 32 * self.multiprocessors * self.clock_hz
-
-
-GPUS = (
-    # NVIDIA A100 Tensor Core GPU data sheet (80 GB SXM); clock and multiprocessors: NVIDIA A100
-    # Tensor Core GPU Architecture white paper, table 1.
-    Gpu("A100", 80, 2.039e12, 312e12, 19.5e12, 108, 1.41e9),
-    # NVIDIA H100 Tensor Core GPU data sheet (SXM; without sparsity half of the printed 1,979);
-    # the clock is what 67 TFLOP/s of float32 on 132 multiprocessors of 128 lanes come from.
-    Gpu("H100", 90, 3.35e12, 989.5e12, 67e12, 132, 67e12 / (132 * 128 * 2)),
-)
+__all__ = ["compare", "markdown", "problems", "row", "tables", "totals"]
 
 
 def main() -> None:
@@ -83,10 +47,7 @@ def main() -> None:
             rows.append(row(case, gpu, compiled))
             found += problems(case, compiled)
     layers = [] if is_quick else compare(rows)
-    print(render(_columns(), rows, width=terminal_width()))
-    print(_NOTE)
-    if layers:
-        print(render(_layer_columns(), layers, width=terminal_width()))
+    print(tables(rows, layers, width=terminal_width()))
     settings = {"tokens": TOKENS, "rank": RANK, "is_measured": False}
     result = document("kernels_report", rows=rows, seeds={}, settings=settings, machine=before)
     path = write({**result, "layers": layers}, is_whole=not is_quick)
@@ -109,8 +70,9 @@ def problems(case: Case, compiled: Compiled) -> list[str]:
         )
     if code.narrow_loads() != case.scattered:
         found.append(
-            f"{name}: {code.narrow_loads()} loads of 4 bytes or less in loops; its algorithm needs "
-            f"{case.scattered}; align what is read, or correct the case"
+            f"{name}: {code.narrow_loads()} loads of 4 bytes or less in the loop, or at all where "
+            f"there is none; its algorithm needs {case.scattered}; align what is read, or correct "
+            "the case"
         )
     return found
 
@@ -122,17 +84,6 @@ def totals(case: Case, compiled: Compiled) -> dict[str, int]:
     return {
         kind: threads * (compiled.code.outside[kind] + case.trips * compiled.code.inside[kind])
         for kind in kinds
-    }
-
-
-def bounds_us(case: Case, gpu: Gpu, executed: Mapping[str, int]) -> dict[str, float]:
-    """Returns what each resource allows at best, in microseconds."""
-    products_per_s = gpu.tensor_per_s if case.unit == "tensor" else gpu.float32_per_s
-    return {
-        "memory": case.moved_bytes / gpu.bytes_per_s * 1e6,
-        "products": case.operations / products_per_s * 1e6,
-        "integers": executed.get("integer", 0) / gpu.integers_per_s * 1e6,
-        "issue": sum(executed.values()) / gpu.instructions_per_s * 1e6,
     }
 
 
@@ -151,11 +102,17 @@ def row(case: Case, gpu: Gpu, compiled: Compiled) -> dict[str, Any]:
         "spills": code.spills,
         "local_bytes": code.local_bytes,
         "shared_bytes": compiled.launch_shared_bytes,
+        "resident_warps": resident_warps(compiled, gpu),
         "moved_bytes": case.moved_bytes,
         "operations": case.operations,
         "instructions": {"outside": dict(code.outside), "inside": dict(code.inside)},
         "load_bytes": {"outside": dict(code.loads_outside), "inside": dict(code.loads_inside)},
-        "scattered_in_loop": case.scattered,
+        "scattered": case.scattered,
+        "accesses": case.accesses,
+        "executed_tensor_operations": case.trips
+        * compiled.programs
+        * compiled.threads
+        * code.tensor_operations_inside,
         "executed": executed,
         "computed_bounds_us": bounds,
         "computed_us": max(bounds.values()),
@@ -199,11 +156,22 @@ def compare(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
+def tables(
+    rows: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, Any]], *, width: int
+) -> str:
+    """Returns what is printed, in lines of ``width`` characters at most."""
+    parts = [textwrap.fill(_NOTE, width)]
+    parts += [
+        f"{title}\n{render(columns, shown, width=width)}"
+        for title, columns, shown in _parts(rows, layers)
+    ]
+    return "\n\n".join(parts)
+
+
 def markdown(rows: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, Any]]) -> str:
     """Returns the page of the report."""
     parts = ["# Kernels, compiled ahead of time", _NOTE]
-    tables = [("Kernels", _columns(), rows), ("A step of one layer", _layer_columns(), layers)]
-    for title, columns, shown in tables:
+    for title, columns, shown in _parts(rows, layers):
         heads = [column.title.replace("\n", " ") for column in columns]
         lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
         lines += [f"| {' | '.join(column.text(r) for column in columns)} |" for r in shown]
@@ -211,10 +179,23 @@ def markdown(rows: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, An
     return "\n\n".join(parts) + "\n"
 
 
+def _parts(
+    rows: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, list[Column], Sequence[Mapping[str, Any]]]]:
+    return [
+        ("What they are compiled to", _code_columns(), rows),
+        ("Computed time of a call", _time_columns(), rows),
+        ("Computed time of a step of one layer, 4096x4096", _layer_columns(), layers),
+    ]
+
+
 _NOTE = (
-    "*Computed, not measured.* Times are the longest of what memory, products, integer units and "
-    "the issue of instructions allow by published rates; a kernel takes longer than that. Widths "
-    "of loads are in bytes for each thread, those in loops first."
+    "*Computed, not measured.* Times are the longest of what memory, the second-level cache, "
+    "products, both integer pipelines and the issue of instructions allow by published rates; a "
+    "kernel takes longer than that. Atomic additions that meet in one place wait for one another, "
+    "which no published rate tells. Widths of loads are in bytes for each thread, and instructions "
+    "those of a thread, both in loops first. The cache is asked for what each thread reads or adds "
+    "somewhere else, 32 bytes each."
 )
 
 
@@ -230,24 +211,50 @@ def _widths(row: Mapping[str, Any]) -> str:
     return " / ".join(parts)
 
 
-def _columns() -> list[Column]:
+def _mix(row: Mapping[str, Any]) -> str:
+    parts = []
+    for place in ("inside", "outside"):
+        counts = row["instructions"][place]
+        ordered = sorted(counts.items(), key=lambda item: -item[1])
+        parts.append(" ".join(f"{count} {kind}" for kind, count in ordered if count) or "–")
+    return " / ".join(parts)
+
+
+def _names() -> list[Column]:
+    return [
+        Column("kernel", lambda row: f"{row['case']}, {row['shape']}", is_number=False),
+        Column("GPU", lambda row: row["gpu"], is_number=False),
+    ]
+
+
+def _code_columns() -> list[Column]:
+    return [
+        *_names(),
+        Column("regi-\nsters", lambda row: str(row["registers"])),
+        Column("spills", lambda row: str(row["spills"])),
+        Column("shared\nKiB", lambda row: f"{row['shared_bytes'] / 1024:.0f}"),
+        Column("warps\nof 64", lambda row: str(row["resident_warps"])),
+        Column("loads in /\nout of loops", _widths),
+        Column(
+            "instructions in / out of loops",
+            _mix,
+            is_narrow=False,
+            is_number=False,
+        ),
+    ]
+
+
+def _time_columns() -> list[Column]:
     def bound(name: str) -> Column:
         return Column(
             f"{name}\nµs", lambda row: f"{row['computed_bounds_us'][name]:,.1f}", is_narrow=False
         )
 
     return [
-        Column("kernel", lambda row: row["case"], is_number=False),
-        Column("shape", lambda row: row["shape"], is_narrow=False, is_number=False),
-        Column("GPU", lambda row: row["gpu"], is_number=False),
-        Column("regi-\nsters", lambda row: str(row["registers"])),
-        Column("spills", lambda row: str(row["spills"]), is_narrow=False),
-        Column("shared\nKiB", lambda row: f"{row['shared_bytes'] / 1024:.0f}", is_narrow=False),
-        Column("loads in /\nout of loops", _widths, is_narrow=False),
-        bound("memory"),
-        bound("products"),
-        bound("integers"),
-        bound("issue"),
+        *_names(),
+        Column("MB", lambda row: f"{row['moved_bytes'] / 1e6:,.1f}"),
+        Column("Gop", lambda row: f"{row['operations'] / 1e9:,.1f}"),
+        *map(bound, ("memory", "cache", "products", "integers", "multiplies", "issue")),
         Column("computed\nµs", lambda row: f"{row['computed_us']:,.1f}"),
         Column("limit", lambda row: row["limit"], is_number=False),
     ]

@@ -10,6 +10,7 @@ import triton.language as tl
 from benchmarks import kernels_report
 from benchmarks._ahead import compile_launches, require_compiler
 from benchmarks._cases import Case, cases
+from benchmarks._gpus import GPUS
 
 
 @triton.jit
@@ -44,15 +45,22 @@ BAD = (
 
 
 def main():
-    """Prints a list of the report's rows, each with its problems."""
+    """Prints the report's rows with their problems, its page, and its tables by their width."""
     require_compiler()
     found = []
     for case in [*cases(), *BAD]:
-        for gpu in kernels_report.GPUS:
+        for gpu in GPUS:
             [compiled] = compile_launches(case.call, target=gpu.target)
             row = kernels_report.row(case, gpu, compiled)
             found.append({**row, "problems": kernels_report.problems(case, compiled)})
-    json.dump(found, sys.stdout)
+    ours = [row for row in found if row["shape"] != "bad"]
+    layers = kernels_report.compare(ours)
+    printed = {
+        "rows": found,
+        "page": kernels_report.markdown(ours, layers),
+        "tables": {width: kernels_report.tables(ours, layers, width=width) for width in (80, 160)},
+    }
+    json.dump(printed, sys.stdout)
 
 
 if __name__ == "__main__":
