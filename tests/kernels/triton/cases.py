@@ -45,10 +45,10 @@ def among_nan(tensor):
     return inside.copy_(tensor)
 
 
-def followed_by_nan(tensor):
-    """The same tensor, contiguous, with NaN behind it."""
-    flat = torch.full((tensor.numel() + 8192,), torch.nan, dtype=tensor.dtype)
-    return flat.to(tensor.device)[: tensor.numel()].view(tensor.shape).copy_(tensor)
+def followed_by(tensor, filler):
+    """The same tensor, contiguous, with something else behind it that shows when it is read."""
+    flat = torch.full((tensor.numel() + 8192,), filler, dtype=tensor.dtype, device=tensor.device)
+    return flat[: tensor.numel()].view(tensor.shape).copy_(tensor)
 
 
 def assert_sums(found, terms, index, groups, *, scale=None):

@@ -6,7 +6,7 @@ from sweeper_kernels._triton.segment_sum import copies_of_sums, segment_sum
 from tests.kernels.triton.cases import (
     SHAPES,
     assert_sums,
-    followed_by_nan,
+    followed_by,
     index_of,
     name_of,
     tessellations,
@@ -19,7 +19,7 @@ DTYPES = [torch.float32, torch.float16]
 @pytest.mark.parametrize("tessellation", tessellations(), ids=name_of)
 def test_computed(tessellation, dtype, device):
     shape = tessellation.out_features, tessellation.in_features
-    values = followed_by_nan(torch.randn(shape, device=device).to(dtype))
+    values = followed_by(torch.randn(shape, device=device).to(dtype), torch.nan)
     sums = segment_sum(values, tessellation, groups=tessellation.groups)
     assert_sums(sums, values, index_of(tessellation, device), tessellation.groups)
 
@@ -28,7 +28,7 @@ def test_computed(tessellation, dtype, device):
 @pytest.mark.parametrize("groups", [1, 7, 300, 70_000])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_stored(shape, groups, dtype, device):
-    values = followed_by_nan(torch.randn(shape, device=device).to(dtype))
+    values = followed_by(torch.randn(shape, device=device).to(dtype), torch.nan)
     # With more groups than weights most are empty; the last one never is.
     index = torch.randint(groups, shape, dtype=torch.int32, device=device)
     index[-1, -1] = groups - 1
@@ -37,8 +37,9 @@ def test_stored(shape, groups, dtype, device):
 
 @pytest.mark.parametrize("size", [1, 2048, 2049, 4096])
 def test_stored_at_the_edges_of_blocks(size, device):
-    values = followed_by_nan(torch.randn(1, size, device=device)).view(-1)
-    index = torch.randint(5, (size,), dtype=torch.int32, device=device)
+    values = followed_by(torch.randn(size, device=device), torch.nan)
+    # What is behind would add NaN to the first group.
+    index = followed_by(torch.randint(5, (size,), dtype=torch.int32, device=device), 0)
     assert_sums(segment_sum(values, index, groups=5), values, index, 5)
 
 
