@@ -5,7 +5,8 @@ backend what it is
 ======= ==============================================================
 triton  Triton kernels: GPUs
 native  C, compiled where it is first used: CPUs (:mod:`.native`)
-torch   torch's own operations: float64, and where neither can be had
+torch   torch's own operations: float64, GPUs under
+        ``torch.use_deterministic_algorithms``, and where neither can be had
 ======= ==============================================================
 """
 
@@ -65,7 +66,8 @@ def using(backend: Backend) -> Iterator[None]:
 
 def _fastest(tensor: Tensor) -> Backend:
     if tensor.device.type == "cuda" and find_spec("triton") is not None:
-        return "triton"
+        # Its atomic additions come in any order.
+        return "torch" if torch.are_deterministic_algorithms_enabled() else "triton"
     if tensor.device.type == "cpu" and native.is_available():
         return "native"
     return "torch"

@@ -2,6 +2,7 @@ import logging
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -53,6 +54,16 @@ def test_float64_and_what_is_asked_for():
     with using("torch"):
         assert choose(single) == "torch"
     assert choose(single) == "native"
+
+
+def test_a_gpu_has_triton_unless_results_must_repeat():
+    on_gpu = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
+    assert choose(on_gpu) == "triton"
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert choose(on_gpu) == "torch"
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def run(code, **environment):
