@@ -6,22 +6,22 @@ Shapes are those of LLaMA3-8B: projections of 4096 and 14336 features, rank 32 (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from sweeper_kernels import Tessellation
+from sweeper_kernels._masa_operators import Routing
 from sweeper_kernels._triton import masa, mosa, segment_sum
 
 __all__ = ["RANK", "TOKENS", "Case", "cases"]
 
 TOKENS = 8 * 512
 RANK = 32
-# Of MASA's routed form: five experts of rank 8, one up-projection (the paper's 5A1B).
-_EXPERTS, _EXPERT_RANK = 5, 8
 # Where neighbouring weights have groups that have nothing in common.
 _SHUFFLED = ("brt", "stored")
 
@@ -41,10 +41,11 @@ class Case:
     unit: Literal["tensor", "float32"]
     """What does the products."""
     trips: int = 0
-    """Turns of the main loop that each program makes."""
+    """Turns of its loop that each program makes, or 0 where it has none or makes its scattered
+    loads there, from which turns follow."""
     scattered: int = 0
     """Loads of 4 bytes or less by a thread in the loop, or in all of a kernel without one, that the
-    algorithm cannot do without: each reads somewhere else."""
+    algorithm cannot do without: each reads somewhere else, or there are too few."""
     accesses: int = 0
     """Of one number each, anywhere in an extent, by all threads: scattered loads, or adds."""
     extent_bytes: int = 0
@@ -68,11 +69,13 @@ def _groups(O: int, I: int) -> int:
     return RANK * (O + I)
 
 
-def _index(kind: str, O: int, I: int) -> Callable[[], Tensor | Tessellation]:
+def _index(
+    kind: str, O: int, I: int, *, groups: int | None = None
+) -> Callable[[], Tensor | Tessellation]:
     if kind == "stored":
         return lambda: torch.empty(O, I, dtype=torch.int32)
-    strategy: Literal["brt", "skewed", "row"] = kind  # type: ignore[assignment]
-    return lambda: Tessellation(O, I, _groups(O, I), strategy)
+    strategy: Literal["brt", "skewed", "row", "col"] = kind  # type: ignore[assignment]
+    return lambda: Tessellation(O, I, groups or _groups(O, I), strategy)
 
 
 def _expansions() -> Iterator[Case]:
@@ -84,6 +87,7 @@ def _expansions() -> Iterator[Case]:
         (4096, 4096, torch.float32, True, "stored"),
         (4096, 4096, torch.bfloat16, False, "skewed"),
         (4096, 4096, torch.bfloat16, False, "row"),
+        (4096, 4096, torch.bfloat16, False, "col"),
         (1024, 4096, torch.bfloat16, False, "brt"),
         (14336, 4096, torch.bfloat16, False, "brt"),
         (4096, 14336, torch.bfloat16, False, "brt"),
@@ -136,6 +140,7 @@ def _gradients() -> Iterator[Case]:
         (4096, 4096, torch.float32, "stored"),
         (4096, 4096, torch.bfloat16, "skewed"),
         (4096, 4096, torch.bfloat16, "row"),
+        (4096, 4096, torch.bfloat16, "col"),
         (14336, 4096, torch.bfloat16, "brt"),
     ):
         index, groups = _index(kind, O, I), _groups(O, I)
@@ -169,70 +174,80 @@ def _gradients() -> Iterator[Case]:
 
 def _sums() -> Iterator[Case]:
     O = I = 4096
-    for groups in (1, 4096, 262144):
+    for groups, dtype, kind in (
+        (1, torch.float32, "brt"),
+        (4096, torch.float32, "brt"),
+        (262144, torch.float32, "brt"),
+        (262144, torch.bfloat16, "brt"),
+        (262144, torch.float32, "skewed"),
+        (32, torch.float32, "stored"),
+        (262144, torch.float32, "stored"),
+    ):
+        index, is_stored = _index(kind, O, I, groups=groups), kind == "stored"
 
-        def computed(groups: int = groups) -> object:
-            tessellation = Tessellation(O, I, groups)
-            return segment_sum.segment_sum(torch.empty(O, I), tessellation, groups=groups)
+        def call(
+            groups: int = groups,
+            dtype: torch.dtype = dtype,
+            index: Callable[[], Tensor | Tessellation] = index,
+        ) -> object:
+            return segment_sum.segment_sum(torch.empty(O, I, dtype=dtype), index(), groups=groups)
 
-        per_program = O * I // (1024 if groups == 1 else groups // (1 if groups < 10**5 else 16))
+        values_bytes, sums_bytes = O * I * dtype.itemsize, 4 * groups
         yield Case(
-            "segment_sum, float32, computed",
+            f"segment_sum, {_short(dtype)}, {_said(kind)}",
             f"{O}x{I}, K = {groups}",
-            computed,
-            4 * O * I + 4 * groups,
+            call,
+            values_bytes + sums_bytes + (O * I * 4 + sums_bytes if is_stored else 0),
             0,
             "float32",
-            trips=per_program // segment_sum._BLOCK_COMPUTED,
-            scattered=segment_sum._BLOCK_COMPUTED // (32 * segment_sum._WARPS),
+            scattered=0 if is_stored else segment_sum._BLOCK_COMPUTED // (32 * segment_sum._WARPS),
             accesses=O * I,
-            extent_bytes=4 * O * I,
+            extent_bytes=sums_bytes if is_stored else values_bytes,
+            is_adding=is_stored,
         )
-
-    def stored() -> object:
-        index = torch.empty(O, I, dtype=torch.int32)
-        return segment_sum.segment_sum(torch.empty(O, I), index, groups=262144)
-
-    moved = 8 * O * I + 8 * 262144
-    shape = f"{O}x{I}, K = 262144"
-    yield Case(
-        "segment_sum, float32, stored",
-        shape,
-        stored,
-        moved,
-        0,
-        "float32",
-        accesses=O * I,
-        extent_bytes=4 * 262144,
-        is_adding=True,
-    )
 
 
 def _gates() -> Iterator[Case]:
-    from sweeper_kernels._masa_operators import Routing
+    for routing, name in (
+        (Routing(5, 1, 8), "5A1B, r = 8"),
+        (Routing(8, 3, 16), "8A3B, r = 16"),
+    ):
+        sizes = {
+            "experts": routing.experts,
+            "up_projections": routing.up_projections,
+            "rank": routing.rank,
+        }
+        width = routing.up_projections * routing.rank
 
-    columns = Routing(_EXPERTS, 1, _EXPERT_RANK).columns
-    sizes = {"experts": _EXPERTS, "up_projections": 1, "rank": _EXPERT_RANK}
+        def forward(
+            routing: Routing = routing, sizes: Mapping[str, int] = MappingProxyType(sizes)
+        ) -> object:
+            h = torch.empty(TOKENS, routing.columns, dtype=torch.bfloat16)
+            return masa.gate_forward(h, **sizes)
 
-    def h() -> Tensor:
-        return torch.empty(TOKENS, columns, dtype=torch.bfloat16)
+        def backward(
+            routing: Routing = routing,
+            sizes: Mapping[str, int] = MappingProxyType(sizes),
+            width: int = width,
+        ) -> object:
+            h = torch.empty(TOKENS, routing.columns, dtype=torch.bfloat16)
+            return masa.gate_backward(h, torch.empty(TOKENS, width, dtype=torch.bfloat16), **sizes)
 
-    def backward() -> object:
-        grad_u = torch.empty(TOKENS, _EXPERT_RANK, dtype=torch.bfloat16)
-        return masa.gate_backward(h(), grad_u, **sizes)
-
-    shape = f"{TOKENS} tokens, 5A1B, r = {_EXPERT_RANK}"
-    each, width = 2 * TOKENS, _EXPERT_RANK
-    yield Case(
-        "masa_gate_forward, bfloat16",
-        shape,
-        lambda: masa.gate_forward(h(), **sizes),
-        each * (columns + width),
-        0,
-        "float32",
-    )
-    moved = each * (2 * columns + 2 * width)
-    yield Case("masa_gate_backward, bfloat16", shape, backward, moved, 0, "float32")
+        # A block's scores of one up-projection are a load in each loop, and may be so few that a
+        # thread gets 4 bytes: still one line of 128 bytes for a warp, and next to others'.
+        block = masa._constants(routing)
+        is_small = block["BLOCK_T"] * block["WIDTH"] * 2 < 8 * 32 and routing.up_projections > 1
+        for direction, call, passes in (("forward", forward, 1), ("backward", backward, 2)):
+            yield Case(
+                f"masa_gate_{direction}, bfloat16",
+                f"{TOKENS} tokens, {name}",
+                call,
+                2 * TOKENS * passes * (routing.columns + width),
+                0,
+                "float32",
+                trips=routing.up_projections,
+                scattered=passes * is_small,
+            )
 
 
 def _short(dtype: torch.dtype) -> str:

@@ -79,10 +79,14 @@ def problems(case: Case, compiled: Compiled) -> list[str]:
 
 def totals(case: Case, compiled: Compiled) -> dict[str, int]:
     """Returns how many instructions all threads execute, by kind: loops times their turns."""
-    threads = compiled.programs * compiled.threads
-    kinds = sorted(compiled.code.outside | compiled.code.inside)
+    threads, inside = compiled.programs * compiled.threads, compiled.code.inside
+    turns: float = case.trips
+    if inside.total() and not turns and case.scattered:
+        # The mean: the last blocks of groups are not full, and some groups are longer.
+        turns = case.accesses / (threads * case.scattered)
+    kinds = sorted(compiled.code.outside | inside)
     return {
-        kind: threads * (compiled.code.outside[kind] + case.trips * compiled.code.inside[kind])
+        kind: round(threads * (compiled.code.outside[kind] + turns * inside[kind]))
         for kind in kinds
     }
 
