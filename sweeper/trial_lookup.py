@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from sweeper.errors import BadInputError
 from sweeper.mlflow_view import run_ids
 from sweeper.ranking import rank_sweep
 from sweeper.records import TrialFolder, TrialRecord
+from sweeper.spec import TrialSpec
 from sweeper.tracking import SweepFolder, sweeps_in
 
 __all__ = ["FoundTrial", "find_trial"]
@@ -41,6 +44,38 @@ class FoundTrial:
         """How messages call it: number, method, identity and sweep."""
         record = self.record
         return f"trial {record.number} ({record.method}, {record.id}) of sweep {self.sweep.name}"
+
+    def spec(self) -> TrialSpec:
+        """Returns what was run.
+
+        Raises:
+            BadInputError: another version wrote it, and this one cannot read it.
+        """
+        try:
+            return TrialSpec.model_validate(self.trial.spec())
+        except ValidationError as error:
+            raise BadInputError(
+                f"{self.title}: its spec.json is not one of this version ({error.error_count()} "
+                f"problems, the first: {error.errors()[0]['msg']}); use the version that ran the "
+                "sweep, which its sweep.json names"
+            ) from error
+
+    def adapter(self) -> Path:
+        """Returns the folder of its adapter.
+
+        Raises:
+            BadInputError: it has none, with the trials of the sweep that have one.
+        """
+        if self.trial.adapter.is_dir():
+            return self.trial.adapter
+        record = self.record
+        reason = f" ({record.error.type}: {record.error.message})" if record.error else ""
+        others = [t.id for t in self.sweep.trial_folders() if t.adapter.is_dir()]
+        hint = f"name another one: {', '.join(others[:8])}" if others else "no trial of it has one"
+        raise BadInputError(
+            f"{self.title} is {record.status}{reason} and has no adapter; one is saved when a "
+            f"trial is complete or pruned; {hint}"
+        )
 
 
 def find_trial(text: str, *, home: Path) -> FoundTrial:

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from sweeper.errors import BadInputError, ExportError
 from sweeper.export.card import MARK, Card, is_export
 from sweeper.export.conversion import Comparison, Conversion
@@ -75,9 +73,9 @@ def export_trial(
             or model or data is not there; nothing was written.
         ExportError: what was written does not give the adapter's outputs; it is gone again.
     """
-    trial = _trial_of(found)
+    trial = found.spec()
     _demand_possible(trial, form, dtype)
-    adapter = _adapter_of(found)
+    adapter = found.adapter()
     folder = (output or found.trial.path / "exports" / form).expanduser().absolute()
     _demand_free(folder, is_overwriting=is_overwriting)
     trial.model.check()
@@ -94,30 +92,6 @@ def export_trial(
             raise ExportError(_too_different(found, conversion, comparison))
         _card(found, conversion, comparison).write(unfinished)
         return _export(found, conversion, comparison, written=unfinished, folder=folder)
-
-
-def _adapter_of(found: FoundTrial) -> Path:
-    if found.trial.adapter.is_dir():
-        return found.trial.adapter
-    record = found.record
-    reason = f" ({record.error.type}: {record.error.message})" if record.error else ""
-    others = [t.id for t in found.sweep.trial_folders() if t.adapter.is_dir()]
-    hint = f"export another one: {', '.join(others[:8])}" if others else "no trial of it has one"
-    raise BadInputError(
-        f"{found.title} is {record.status}{reason} and has no adapter; one is saved when a trial "
-        f"is complete or pruned; {hint}"
-    )
-
-
-def _trial_of(found: FoundTrial) -> TrialSpec:
-    try:
-        return TrialSpec.model_validate(found.trial.spec())
-    except ValidationError as error:
-        raise BadInputError(
-            f"{found.title}: its spec.json is not one of this version ({error.error_count()} "
-            f"problems, the first: {error.errors()[0]['msg']}); export it with the version that "
-            "ran the sweep, which its sweep.json names"
-        ) from error
 
 
 def _demand_possible(trial: TrialSpec, form: ExportFormat, dtype: str | None) -> None:

@@ -251,7 +251,7 @@ def test_a_trial_without_an_adapter_says_why(trial_of, world, tmp_path):
     exported.made(sweep, spec, number=8)
     message = (
         r"trial 7 \(masa, 000000000007\) of sweep failed is failed \(DivergedError: the training "
-        r"loss is nan\) and has no adapter; .*; export another one: 000000000008"
+        r"loss is nan\) and has no adapter; .*; name another one: 000000000008"
     )
     with pytest.raises(BadInputError, match=message):
         export_trial(found, "peft")
