@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -57,7 +58,7 @@ def test_float64_and_what_is_asked_for():
 
 
 def test_a_gpu_has_triton_unless_results_must_repeat():
-    on_gpu = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
+    on_gpu: Any = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
     assert choose(on_gpu) == "triton"
     torch.use_deterministic_algorithms(True)
     try:
