@@ -45,7 +45,12 @@ def _tokenizer(model: ModelSpec) -> tuple[PreTrainedTokenizerBase | None, str]:
         return None, str(error)
     from transformers import AutoTokenizer
 
+    revision = source.revision or "main"
     try:
-        return AutoTokenizer.from_pretrained(source.name, revision=source.revision or "main"), ""
-    except (OSError, ValueError) as error:
-        return None, f"the tokenizer of {source.name} cannot be had: {error}"
+        # A look at the data downloads no part of a model.
+        found = AutoTokenizer.from_pretrained(source.name, revision=revision, local_files_only=True)
+    except (OSError, ValueError):
+        how = f"hf download --revision {revision} {source.name}" if source.is_on_hub else ""
+        where = f"is not in the Hub's cache; run: {how}" if how else "cannot be read"
+        return None, f"the tokenizer of {source.name} {where}"
+    return found, ""

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
+    _Ints = NDArray[np.int64]
 
 __all__ = ["Boilerplate", "units_of"]
 
-# Three words in a quarter of all rows of a task are of its prompt: in the sets that tasks.py names
-# prompts repeat in every row, and no three words of a question's own are in a sixth of them.
+# Three words in a quarter of a task's rows are of its prompt, or a phrase that tells none apart. Of
+# GSM8K's own words the most frequent three, "a total of", are in 18 % of the rows.
 _WORDS = 3
 _SHARE = 0.25
 # Below that many rows it cannot be told what is a template.
@@ -67,7 +67,7 @@ class Boilerplate:
         return coded.kept(is_own)
 
 
-def units_of(examples: Sequence[Example]) -> Ints:
+def units_of(examples: Sequence[Example]) -> _Ints:
     """Returns a number for each example; the same for those of one unit, or with one prompt."""
     import numpy as np
 
@@ -79,7 +79,7 @@ def units_of(examples: Sequence[Example]) -> Ints:
     return np.asarray(found, np.int64)
 
 
-def _groups_of_units(examples: Sequence[Example], units: Ints) -> list[Ints]:
+def _groups_of_units(examples: Sequence[Example], units: _Ints) -> list[_Ints]:
     """Returns the group of each unit: all are one group, then each task is, then each domain."""
     import numpy as np
 

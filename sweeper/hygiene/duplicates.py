@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Sketch = NDArray[np.uint32]
+    _Ints = NDArray[np.int64]
+    _Sketch = NDArray[np.uint32]
 
 __all__ = ["NEARLY", "Repeat", "near_duplicates", "repeated_rows"]
 
@@ -25,9 +25,9 @@ NEARLY = 0.8
 2022 (arXiv:2107.06499, section 4.2)."""
 # Words of an n-gram, as there.
 _WORDS = 5
-# Numbers that a row is sketched by, one for each bin of its n-grams' codes (one-permutation MinHash,
-# Li, Owen and Zhang 2012, arXiv:1208.1259), and how many in a row must be equal that two rows are
-# compared: of pairs with similarity 0.8 all but (1 - 0.8 ** 4) ** 16, 1 in 5,000, are.
+# Numbers that a row is sketched by, one for each bin of its n-grams' codes (one-permutation
+# MinHash, Li, Owen and Zhang 2012, arXiv:1208.1259), and how many in a row must be equal that two
+# rows are compared: of pairs with similarity 0.8 all but (1 - 0.8 ** 4) ** 16, 1 in 5,000, are.
 _BINS, _BAND = 64, 4
 _EMPTY = 2**32 - 1
 # What a sketch of 64 numbers may underestimate a similarity by: three standard errors of it.
@@ -93,7 +93,7 @@ class _Grams:
         sample = examples[:: -(-len(examples) // _CHUNK)]
         self._boilerplate = Boilerplate(self._coder.learn(map(_text, sample)), sample)
 
-    def of(self, first: int, last: int) -> tuple[Ints, NDArray[np.uint64]]:
+    def of(self, first: int, last: int) -> tuple[_Ints, NDArray[np.uint64]]:
         """Returns the row of each n-gram, and its code, of rows ``first`` to ``last - 1``."""
         import numpy as np
 
@@ -109,7 +109,7 @@ class _Grams:
         return len(sets[0] & sets[1]) / len(sets[0] | sets[1]) if all(sets) else 0.0
 
 
-def _sketches(grams: _Grams, rows: int) -> Sketch:
+def _sketches(grams: _Grams, rows: int) -> _Sketch:
     """Returns the sketch of each row, [rows, bins]."""
     import numpy as np
 
@@ -122,7 +122,7 @@ def _sketches(grams: _Grams, rows: int) -> Sketch:
     return sketches
 
 
-def _candidates(sketches: Sketch) -> Iterator[tuple[int, int]]:
+def _candidates(sketches: _Sketch) -> Iterator[tuple[int, int]]:
     """Yields pairs of a row and an earlier one that may be near duplicates, each once."""
     import numpy as np
 
@@ -143,7 +143,9 @@ def _candidates(sketches: Sketch) -> Iterator[tuple[int, int]]:
         mine, others = sketches[row], sketches[earlier]
         is_filled = (mine != _EMPTY) | (others != _EMPTY)
         equal = ((mine == others) & is_filled).sum(axis=1)
-        enough = equal >= (NEARLY - _SLACK) * is_filled.sum(axis=1)
+        filled = is_filled.sum(axis=1)
+        # A sketch of few numbers says little: then the rows themselves are compared.
+        enough = (equal >= (NEARLY - _SLACK) * filled) | (filled < _BINS // 2)
         yield from zip(row[enough].tolist(), earlier[enough].tolist(), strict=True)
 
 

@@ -67,7 +67,12 @@ class Finding:
 
     def document(self) -> dict[str, Any]:
         """Returns the finding as plain JSON."""
-        return {**asdict(self), "share": self.share, "is_refused": self.is_refused}
+        return {
+            **asdict(self),
+            "shown": [asdict(entry) for entry in self.shown],
+            "share": self.share,
+            "is_refused": self.is_refused,
+        }
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Finding:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Codes = NDArray[np.uint64]
-    Mask = NDArray[np.bool_]
+    _Ints = NDArray[np.int64]
+    _Codes = NDArray[np.uint64]
+    _Mask = NDArray[np.bool_]
 
 __all__ = ["BASE", "CodeSet", "Coded", "Coder", "distinct", "windows"]
 
@@ -32,12 +32,12 @@ _SPARSENESS = 16
 class Coded:
     """Texts as numbers, one for each word, one text after the other."""
 
-    codes: Codes
+    codes: _Codes
     """Code of each word, [N]."""
-    rows: Ints
+    rows: _Ints
     """Number of the text that each word is of, [N], never falling."""
 
-    def kept(self, mask: Mask) -> Coded:
+    def kept(self, mask: _Mask) -> Coded:
         """Returns it without the words where the mask is false."""
         return Coded(self.codes[mask], self.rows[mask])
 
@@ -84,7 +84,7 @@ class Coder:
         )
 
 
-def windows(coded: Coded, sizes: Iterable[int]) -> Iterator[tuple[int, Ints, Codes]]:
+def windows(coded: Coded, sizes: Iterable[int]) -> Iterator[tuple[int, _Ints, _Codes]]:
     """Yields of each size the starts of all n-grams within a text, and their codes.
 
     The code of n words is ``sum(code[i] * base ** (n - 1 - i))`` modulo 2 to the power of 64.
@@ -122,7 +122,7 @@ def distinct(values: NDArray[Any]) -> NDArray[Any]:
 class CodeSet:
     """A set of codes that is asked for many at once."""
 
-    def __init__(self, codes: Codes) -> None:
+    def __init__(self, codes: _Codes) -> None:
         """Keeps the codes, sorted and each once."""
         import numpy as np
 
@@ -132,7 +132,7 @@ class CodeSet:
         self._table = np.zeros(1 << bits, dtype=np.bool_)
         self._table[self.codes >> self._shift] = True
 
-    def find(self, codes: Codes) -> tuple[Ints, Ints]:
+    def find(self, codes: _Codes) -> tuple[_Ints, _Ints]:
         """Returns where in ``codes`` one of the set stands, and its number in the set."""
         import numpy as np
 

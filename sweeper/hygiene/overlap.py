@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Floats = NDArray[np.float64]
+    _Ints = NDArray[np.int64]
+    _Floats = NDArray[np.float64]
 
 __all__ = ["LONGEST", "SHORTEST", "Overlap", "find_overlaps"]
 
@@ -81,7 +81,7 @@ class _Best:
         self._threshold = threshold
         self.training_rows: set[int] = set()
 
-    def add(self, entries: Ints, rows: Ints, shares: Floats) -> None:
+    def add(self, entries: _Ints, rows: _Ints, shares: _Floats) -> None:
         enough = shares >= self._threshold
         self.training_rows.update(rows[enough].tolist())
         # A few at a time: almost no training row holds half of an evaluation row.
@@ -132,7 +132,7 @@ class _Index:
                 key = _question(evaluation[entry // 2])
                 self._short.setdefault(key, []).append(entry)
 
-    def _index(self, own: Coded, units: Ints) -> Iterator[tuple[int, _Postings]]:
+    def _index(self, own: Coded, units: _Ints) -> Iterator[tuple[int, _Postings]]:
         most = max(_MOST_SHARED_ROWS, _MOST_SHARED * (int(units.max()) + 1))
         firsts = own.rows.searchsorted(range(len(self._lengths)))
         for size, starts, codes in windows(own, range(SHORTEST, LONGEST + 1)):
@@ -143,7 +143,7 @@ class _Index:
             if len(codes):
                 yield size, _Postings(codes, entries, starts - firsts[entries], units, most)
 
-    def look(self, chunk: Sequence[Example]) -> Iterator[tuple[Ints, Ints, Floats]]:
+    def look(self, chunk: Sequence[Example]) -> Iterator[tuple[_Ints, _Ints, _Floats]]:
         """Yields entries, rows of the chunk, and which share of the entry the row holds."""
         import numpy as np
 
@@ -163,7 +163,7 @@ class _Index:
         if self._short:
             yield from self._equal(chunk)
 
-    def _equal(self, chunk: Sequence[Example]) -> Iterator[tuple[Ints, Ints, Floats]]:
+    def _equal(self, chunk: Sequence[Example]) -> Iterator[tuple[_Ints, _Ints, _Floats]]:
         import numpy as np
 
         pairs = [
@@ -180,7 +180,7 @@ class _Postings:
     """Where n-grams of one size stand."""
 
     def __init__(
-        self, codes: NDArray[np.uint64], entries: Ints, starts: Ints, units: Ints, most: float
+        self, codes: NDArray[np.uint64], entries: _Ints, starts: _Ints, units: _Ints, most: float
     ) -> None:
         import numpy as np
 
@@ -195,7 +195,7 @@ class _Postings:
         self.starts = starts[kept][order]
         self._ends = np.cumsum(np.bincount(numbers[kept], minlength=len(known))[is_rare])
 
-    def expand(self, numbers: Ints) -> tuple[Ints, Ints, Ints]:
+    def expand(self, numbers: _Ints) -> tuple[_Ints, _Ints, _Ints]:
         """Returns, of n-grams by number, each of their places: which it is of, entry, start."""
         import numpy as np
 
@@ -208,7 +208,7 @@ class _Postings:
         return which, self.entries[places], self.starts[places]
 
 
-def _covered(keys: Ints, starts: Ints, size: int) -> tuple[Ints, Ints]:
+def _covered(keys: _Ints, starts: _Ints, size: int) -> tuple[_Ints, _Ints]:
     """Returns the keys, each once, and how many words the n-grams at their starts cover."""
     import numpy as np
 
