@@ -46,8 +46,9 @@ def evaluate(
       token included, so that no answer gains by being the beginning of another); without
       candidates, whether greedy decoding gives exactly the answer. Of data made of tasks it is as
       :mod:`sweeper.task_scores` has it, and its names come besides.
-    * ``accuracy_per_character``: the same by log-probability per character, end-of-text token not
-      included; only where all questions have candidates.
+    * ``accuracy_text``: the same by the log-probability of the text alone, without the end-of-text
+      token; only where all questions have candidates.
+    * ``accuracy_per_character``: by that log-probability divided by the text's characters.
     * ``accuracy/<domain>`` where there is more than one domain, and no task.
     * ``<metric>_se``: standard error of each of these means over the examples.
 
@@ -256,6 +257,8 @@ def _answer(question: Question, scores: Sequence[Score]) -> dict[str, float]:
         return {**found, "accuracy": float(gold.is_greedy)}
     best = min(range(len(scores)), key=lambda i: scores[i].loss)
     found["accuracy"] = float(best == question.gold)
+    best = min(range(len(scores)), key=lambda i: scores[i].text_loss)
+    found["accuracy_text"] = float(best == question.gold)
     by_character = [s.text_loss / n for s, n in zip(scores, question.characters, strict=True)]
     best = min(range(len(scores)), key=by_character.__getitem__)
     return {**found, "accuracy_per_character": float(best == question.gold)}

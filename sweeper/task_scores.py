@@ -2,8 +2,9 @@
 
 Names, each with its standard error under ``<name>_se``:
 
-* ``<task>/loss``, ``<task>/accuracy`` (of choices), ``<task>/accuracy_per_character``,
-  ``<task>/<metric>`` (of written answers).
+* ``<task>/loss``; of choices ``<task>/accuracy``, ``<task>/accuracy_text`` and
+  ``<task>/accuracy_per_character``, as :func:`sweeper.evaluate.evaluate` has them; of written
+  answers ``<task>/<metric>``.
 * ``<task>/<group>`` and ``<task>/<domain>``: the task's first metric on a part of its examples.
 * ``<task>/<metric>_macro``: mean of the first metric over the task's domains, each counted alike.
 * ``<task>/greedy_exact``: whether greedy decoding would give the answer token by token, where
@@ -91,9 +92,9 @@ class _Scores:
             value = self._value(name, members)
             if value is not None:
                 found[_label(name)] = value
-        name = "accuracy_per_character"
-        if all(name in self._answered[i] for i in members):
-            found[name] = mean_estimate([self._answered[i][name] for i in members])
+        for name in ("accuracy_text", "accuracy_per_character"):
+            if all(name in self._answered[i] for i in members):
+                found[name] = mean_estimate([self._answered[i][name] for i in members])
         main = self.main_metric(members)
         if _label(main) in found:
             return found | self._parts(main, members, whole=found[_label(main)])

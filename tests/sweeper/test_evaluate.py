@@ -65,7 +65,7 @@ def test_each_metric_has_a_standard_error_and_each_domain_a_score(metrics):
     }
 
 
-def test_accuracy_per_character_is_there_when_all_questions_have_choices(base):
+def test_accuracies_without_the_end_are_there_when_all_questions_have_choices(base):
     questions = [q for q in base.questions(max_length=16) if q.is_choice]
 
     def forward(**inputs):
@@ -73,16 +73,19 @@ def test_accuracy_per_character_is_there_when_all_questions_have_choices(base):
 
     with torch.no_grad():
         found = evaluate(forward, questions, pad_id=0, device=base.device)
-    right = []
+    right, right_texts = [], []
     for question in questions:
-        by_character = []
+        by_character, by_text = [], []
         for tokens, characters in zip(question.candidates, question.characters, strict=True):
             inputs = torch.tensor([tokens.ids])
             with torch.no_grad():
                 chances = base.model(inputs).logits.log_softmax(-1)[0]
             text = range(tokens.answer_start, len(tokens.ids) - 1)
-            by_character.append(-sum(chances[i - 1, tokens.ids[i]] for i in text) / characters)
+            by_text.append(-sum(float(chances[i - 1, tokens.ids[i]]) for i in text))
+            by_character.append(by_text[-1] / characters)
         right.append(float(by_character.index(min(by_character)) == question.gold))
+        right_texts.append(float(by_text.index(min(by_text)) == question.gold))
+    assert found["accuracy_text"] == pytest.approx(fmean(right_texts))
     assert found["accuracy_per_character"] == pytest.approx(fmean(right))
     assert "accuracy/letter" not in found
 

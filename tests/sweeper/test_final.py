@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import ray
 import torch
 
 from sweeper import final as finals_of
@@ -258,8 +259,9 @@ class Pool:
 @pytest.fixture
 def worker(monkeypatch):
     made = replica._Worker.__new__(replica._Worker)
-    made._pool, made._rank, made._control = Pool(), 0, None
-    monkeypatch.setattr(replica.ray, "get", lambda value: value)
+    pool: Any = Pool()
+    made._pool, made._rank, made._control = pool, 0, None
+    monkeypatch.setattr(ray, "get", lambda value: value)
     return made
 
 

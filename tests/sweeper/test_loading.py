@@ -229,3 +229,32 @@ def test_an_override_without_a_value_is_refused(space: Path) -> None:
         load_sweep(space, overrides=["search.trials"])
     with pytest.raises(SpecError, match="no method 'dora'"):
         load_sweep(space, overrides=["methods.dora.rank=2"])
+
+
+def test_how_trials_are_evaluated_reaches_each_of_them(space: Path) -> None:
+    overrides = ("evaluation.generates=true", "evaluation.stop=[END]", "final.trials=2")
+    sweep = load_sweep(space, overrides=overrides)
+    assert sweep.spec.final.trials == 2
+    for _, point in sweep.space.corners():
+        evaluation = sweep.space.trial(point).evaluation
+        assert (evaluation.generates, evaluation.stop) == (True, ("END",))
+
+
+@pytest.mark.parametrize(
+    ("override", "path"),
+    [
+        ("evaluation.max_new_tokens=0", "evaluation.max_new_tokens"),
+        ("final.split=train", "final.split"),
+        ("final.trials=-1", "final.trials"),
+    ],
+)
+def test_a_bad_value_of_the_evaluation_is_told_once(space: Path, override: str, path: str) -> None:
+    assert list(problems(space, override)) == [path]
+
+
+def test_an_objective_that_no_evaluation_would_measure_is_refused(space: Path) -> None:
+    wanted = "objective={metric: gsm8k/final_number, mode: max}"
+    with pytest.raises(SpecError, match=r"set evaluation\.generates to true"):
+        load_sweep(space, overrides=[wanted])
+    assert load_sweep(space, overrides=[wanted, "evaluation.generates=true"])
+    assert load_sweep(space, overrides=["objective={metric: mmlu/accuracy, mode: max}"])

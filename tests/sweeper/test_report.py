@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
+from sweeper.finals import FinalResult
 from sweeper.ranking import rank, rank_sweep
 from sweeper.records import TrialFailure, TrialRecord
 from sweeper.report import LiveTable, doctor_view, next_commands, plan_view, sweep_view
@@ -118,6 +120,21 @@ def test_the_leaderboard_fits_and_has_all_trials(sweep, width):
     assert ("1.23 %" in text.partition("Best configuration")[0]) is (width == 160)
     assert "trainable      12,345 parameters, 1.23 %" in text
     assert "Frozen base: eval_loss 2.5. The best trial is better by 1.4." in text
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_test_score_stands_beside_the_score_that_chose_the_trial(sweep, width):
+    metrics = {"eval_loss": 1.25, "eval_loss_se": 0.03}
+    final = FinalResult(split="test", rows=10, rows_in_split=10, metrics=metrics)
+    ranking = replace(rank(RECORDS, LOSS), finals={RECORDS[2].id: final})
+    text = printed(sweep_view(sweep, ranking), width=width)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert any("eval_loss test status" in line for line in lines)
+    assert any("1.100 ± 0.020 1.250 ± 0.030 complete" in line for line in lines)
+    # What was not chosen has no such score.
+    assert any("1.300 ± 0.020 complete" in line for line in lines)
+    untested = printed(sweep_view(sweep, rank(RECORDS, LOSS)), width=width)
+    assert " test " not in untested.partition("Best:")[0]
 
 
 def test_only_parameters_that_differ_are_in_the_table(sweep):

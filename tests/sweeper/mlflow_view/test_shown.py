@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from sweeper.finals import FinalResult, write_final
 from sweeper.mlflow_view import (
     MlflowView,
     comparison_url,
@@ -76,6 +77,23 @@ def test_a_complete_trial(sweep, client):
         "objective.mode": "min",
     }
     assert artifacts(client, parent) == ["sweep.json"]
+
+
+def test_the_evaluation_after_the_search_has_names_of_its_own_and_is_sent_once(sweep, client):
+    trial = add(sweep)
+    trial.begin()
+    train(trial)
+    trial.complete()
+    view = MlflowView(sweep)
+    view.sync()
+    metrics = {"eval_loss": 1.25, "mmlu/stem": 0.5}
+    result = FinalResult(split="test", rows=10, rows_in_split=10, metrics=metrics)
+    write_final(trial.path, result)
+    assert view.sync().points == 2
+    assert view.sync().points == MlflowView(sweep).sync().points == 0
+    run = runs_of(client, sweep)[trial.id]
+    assert history(client, run, "test/eval_loss") == [(STEPS, 1.25)]
+    assert history(client, run, "test/mmlu/stem") == [(STEPS, 0.5)]
 
 
 def test_the_commit_is_a_tag(sweep, client):
