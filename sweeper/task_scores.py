@@ -33,14 +33,14 @@ __all__ = ["task_estimates"]
 # Metrics that are shares of right answers, so that their mean over tasks says something.
 SHARES = frozenset({"choice", "exact", "final_number", "pass_at_1"})
 
-Measure = Callable[[str, Sequence[int]], Estimate | None]
+_Measure = Callable[[str, Sequence[int]], Estimate | None]
 
 
 def task_estimates(
     questions: Sequence[Question],
     answered: Sequence[Mapping[str, float]],
     *,
-    measure: Measure,
+    measure: _Measure,
 ) -> dict[str, Estimate]:
     """Returns all scores of the module by name.
 
@@ -73,7 +73,7 @@ class _Scores:
         self,
         questions: Sequence[Question],
         answered: Sequence[Mapping[str, float]],
-        measure: Measure,
+        measure: _Measure,
     ) -> None:
         self._questions = questions
         self._answered = answered
