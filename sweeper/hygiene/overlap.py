@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST", "SHORTEST", "Overlap", "find_overlaps"]
 
-LONGEST, SHORTEST = 13, 8
-"""Words of an n-gram, as GPT-3's (arXiv:2005.14165, appendix C): 13; a shorter text of at least 8
-is one n-gram; shorter ones must be equal."""
+LONGEST = 13
+"""Words of an n-gram, as in GPT-3's check (arXiv:2005.14165, appendix C)."""
+SHORTEST = 8
+"""Fewest words of an n-gram, as there: a text of 8 to 12 is one, a shorter one must be equal."""
 # An n-gram in more rows than these tells no row apart.
 _MOST_SHARED, _MOST_SHARED_ROWS = 0.01, 10
 # Rows of training that are looked at at once: memory stays below some tens of megabytes.
