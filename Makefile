@@ -30,7 +30,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test check lint types imports conformance bench-sweep bench-kernels bench-step kernels-report clean
+.PHONY: help install sweep test check lint types imports conformance bench-sweep bench-kernels bench-step bench-data kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -83,6 +83,9 @@ kernels-report: install ## compile every GPU kernel for A100 and H100, and read 
 
 bench-step: install ## a training step of every method against LoRA's
 	$(BIN)/python -P benchmarks/step.py $(ARGS)
+
+bench-data: install ## examples a second of tokenising, training and scoring, with and without padding
+	$(BIN)/python -P benchmarks/data.py $(ARGS)
 
 clean: ## remove the environment, caches and builds; sweeps stay
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -46,7 +46,9 @@ class Probe:
                 "the validation split of the trial's data is empty; an export is checked on its "
                 "prompts; give the data back what it had when the trial ran"
             )
-        self._tokens = encode(examples, tokenizer, trial.train.max_length, domains=domains).tokens
+        length = trial.train.max_length
+        encoded = encode(examples, tokenizer, length, domains=domains, long_answers="cut")
+        self._tokens = encoded.tokens
         try:
             self._task_ids = trial.method.task_ids(domains)
         except ValueError as error:
