@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TextIO
 
@@ -30,6 +30,7 @@ __all__ = [
     "app",
     "data_check",
     "doctor",
+    "evaluate",
     "export",
     "main",
     "params",
@@ -75,6 +76,13 @@ _Address = Annotated[
 _TrackingUri = Annotated[
     str | None,
     typer.Option("--tracking-uri", help="MLflow's store [$MLFLOW_TRACKING_URI, SQLite in --home]."),
+]
+_Trial = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN_OR_TRIAL",
+        help="A sweep (its best trial), a trial's id, SWEEP/TRIAL, a folder, an MLflow run id.",
+    ),
 ]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
 
@@ -209,13 +217,7 @@ def report(sweep: _SweepName, home: _Home = None, as_json: _AsJson = False) -> N
 
 @app.command()
 def export(
-    run_or_trial: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN_OR_TRIAL",
-            help="A sweep (its best trial), a trial's id, SWEEP/TRIAL, a folder, an MLflow run id.",
-        ),
-    ],
+    run_or_trial: _Trial,
     form: Annotated[
         Literal["peft", "lora", "merged"],
         typer.Option(
@@ -249,6 +251,59 @@ def export(
                 found, form, output=output, dtype=dtype, is_overwriting=overwrite
             ).document()
         out.show(document, export_view(document, chosen=found.reason))
+
+
+@app.command()
+def evaluate(  # noqa: PLR0913 - a parameter for each option
+    run_or_trial: _Trial,
+    tasks: Annotated[
+        str | None,
+        typer.Option("--tasks", help="arc_easy,mmlu,… (else those of the trial's data)."),
+    ] = None,
+    split: Annotated[
+        Literal["test", "validation"], typer.Option("--split", help="Which rows to ask.")
+    ] = "test",
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="Most rows of each task (else all).")
+    ] = None,
+    has_base: Annotated[
+        bool, typer.Option("--base", help="Ask the frozen base, too, and show it beside.")
+    ] = False,
+    is_harness: Annotated[
+        bool,
+        typer.Option("--harness", help="By lm-evaluation-harness: its tasks, prompts and code."),
+    ] = False,
+    harness_tasks: Annotated[
+        Path | None,
+        typer.Option(
+            "--harness-tasks",
+            exists=True,
+            file_okay=False,
+            help="Folder with tasks of your own for the harness, as YAML.",
+        ),
+    ] = None,
+    home: _Home = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Evaluate a trained adapter on any task, by our code or by lm-evaluation-harness.
+
+    What is found is shown and kept in a file of its own in the trial's folder; neither the search
+    nor the report reads it. Names of the harness's tasks: `lm-eval ls tasks`.
+    """
+    with _output(as_json) as out:
+        from sweeper.report import evaluation_view
+        from sweeper.trial_evaluation import Asked, evaluate_trial
+        from sweeper.trial_lookup import find_trial
+
+        names = tuple(name.strip() for name in (tasks or "").split(",") if name.strip())
+        asked = Asked(names, split, rows, has_base, is_harness, harness_tasks)
+        found = find_trial(run_or_trial, home=home or sweeps_home())
+        hide_progress_bars()
+        # The harness has progress bars of its own.
+        waiting = nullcontext() if is_harness else out.console.status(f"Evaluating {found.title} …")
+        with waiting:
+            document = evaluate_trial(found, asked).document()
+        out.show(document, evaluation_view(document, chosen=found.reason))
 
 
 @app.command()

@@ -143,6 +143,27 @@ class TasksDataSpec(Spec):
         names = self.evaluate or _names_in(self.train)
         return tuple(task for name in names for task in expand(name))
 
+    def test_examples(
+        self, names: Sequence[str] = (), *, rows: int | None = None
+    ) -> tuple[Example, ...]:
+        """Returns test rows as :meth:`load` has them, also of tasks that are not tested on.
+
+        Args:
+            names: of tasks or mixtures; the evaluated ones where empty.
+            rows: most rows of each task, in the place of ``eval_rows`` where given.
+
+        Raises:
+            MissingError: the rows of a task are not there.
+            DataError: a task is unknown, has no test rows, or they cannot be read.
+        """
+        update = {"evaluate": tuple(names) or self.evaluate, "eval_rows": rows or self.eval_rows}
+        asked = self.model_copy(update=update)
+        refused: list[str] = []
+        found = tuple(e for task in asked.evaluated() for e in asked._test(task, refused))
+        if refused:
+            logger.warning("left out %d bad rows; the first one: %s", len(refused), refused[0])
+        return found
+
     def _root(self) -> Path | None:
         return None if self.root is None else Path(self.root).expanduser()
 

@@ -1,8 +1,9 @@
-"""What the terminal shows: live table, leaderboard, plan, parameters, export, findings."""
+"""What the terminal shows: table of a sweep, plan, counts, exports, evaluations, findings."""
 
 from __future__ import annotations
 
 from sweeper.report.data_check import data_check_view
+from sweeper.report.evaluation import evaluation_view
 from sweeper.report.export import export_view
 from sweeper.report.leaderboard import next_commands, sweep_view
 from sweeper.report.live import LiveTable
@@ -13,6 +14,7 @@ __all__ = [
     "LiveTable",
     "data_check_view",
     "doctor_view",
+    "evaluation_view",
     "export_view",
     "next_commands",
     "params_view",
