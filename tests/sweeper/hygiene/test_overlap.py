@@ -95,17 +95,22 @@ def test_the_template_of_one_of_several_tasks_is_one_too(examples):
     assert held(evaluation, examples(200, words=10, **form)) == {}
 
 
-def test_a_row_is_found_in_the_template_of_another_task(examples):
-    evaluation = examples(50, words=20, task="gsm8k")
-    training = examples(50, words=20, head=TEMPLATE, tail=FORMAT, task="arc")
-    question = evaluation[4].prompt.removeprefix("Question: ").removesuffix("\nAnswer:")
-    training[9] = replace(training[9], prompt=TEMPLATE + question + FORMAT)
+TEMPLATED = {"head": TEMPLATE, "tail": FORMAT, "task": "arc"}
+
+
+@pytest.mark.parametrize(("form", "other"), [({}, TEMPLATED), (TEMPLATED, {})])
+def test_a_row_is_found_in_the_template_of_another_task(form, other, examples):
+    evaluation, training = examples(50, words=20, **form), examples(50, words=20, **other)
+    question = evaluation[4].prompt.removeprefix(form.get("head", "Question: "))
+    question = question.removesuffix(form.get("tail", "\nAnswer:"))
+    head, tail = other.get("head", "Question: "), other.get("tail", "\nAnswer:")
+    training[9] = replace(training[9], prompt=f"{head}{question}{tail}")
     assert set(held(evaluation, training)) == {4}
 
 
 def test_what_many_evaluation_rows_share_tells_none_apart(examples, sentence):
     evaluation, training = examples(200), examples(200)
-    passage = sentence(60)
+    passage = sentence(150)
     for row in range(40):
         evaluation[row] = replace(evaluation[row], prompt=passage + evaluation[row].prompt)
     training[9] = replace(training[9], prompt=passage)

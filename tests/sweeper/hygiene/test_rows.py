@@ -24,8 +24,8 @@ def test_near_duplicates_are_found_and_no_others(examples, sentence):
     rows[4900] = replace(rows[2], prompt=rows[2].prompt.upper())
     words = rows[3].prompt.split()
     rows[4901] = replace(rows[3], prompt=" ".join([*words[:30], "other", *words[31:]]))
-    # Half of it is not nearly all of it.
-    rows[4902] = replace(rows[4], prompt=" ".join([*rows[4].prompt.split()[:30], sentence(30)]))
+    # Three quarters of it are not nearly all of it.
+    rows[4902] = replace(rows[4], prompt=" ".join([*rows[4].prompt.split()[:45], sentence(15)]))
     # And this one is no near duplicate but the same.
     rows[4903] = rows[5]
     found = {repeat.row: repeat for repeat in near_duplicates(rows)}
