@@ -8,7 +8,7 @@ tuning can do, too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -230,7 +230,9 @@ def _adapters_row(row: Row, where: str, *, of: _Set) -> Row:
 
 
 def _generate(row: Row, where: str, *, of: _Set) -> Sequence[Example]:
-    return (_GENERATE.read(_adapters_row(row, where, of=of), where=where),)
+    row = _adapters_row(row, where, of=of)
+    example = _GENERATE.read(row, where=where)
+    return (replace(example, unit=_unit(row, where, of=of)),)
 
 
 def _cloze(row: Row, where: str, *, of: _Set) -> Sequence[Example]:
@@ -243,7 +245,15 @@ def _cloze(row: Row, where: str, *, of: _Set) -> Sequence[Example]:
         before, _, rest = question.partition("_")
         prompt = before.rstrip()
     choices = tuple(f" {option}{rest}" for option in options)
-    return (Example(prompt=prompt, answer=choices[right], choices=choices),)
+    unit = _unit(row, where, of=of)
+    return (Example(prompt=prompt, answer=choices[right], choices=choices, unit=unit),)
+
+
+def _unit(row: Row, where: str, *, of: _Set) -> str:
+    """Returns WinoGrande's two options, which the twins of a sentence share, in any order."""
+    if of.cloze != "blank":
+        return ""
+    return " / ".join(sorted(question_and_options(row, where=where)[1]))
 
 
 def _task(of: _Set, *, is_cloze: bool) -> Task:

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from sweeper.data import TasksDataSpec
 from sweeper.data.tasks import TASKS
 from sweeper.data.tasks.bbh import BBH_TASKS
 from sweeper.data.tasks.mmlu import MMLU_GROUPS
@@ -404,3 +405,13 @@ def test_convai2_parts_its_only_file_by_persona(shared):
     assert second.prompt == (
         known.prompt + known.answer + "\nPartner: i just got done watching a horror movie\nYou:"
     )
+
+
+@pytest.mark.parametrize("name", ["winogrande", "winogrande_cloze"])
+def test_winogrande_never_parts_twins(shared, name):
+    splits = TasksDataSpec(root=str(shared), train=(name,), evaluate=(name,)).load()
+    units = [{e.unit for e in part} for part in (splits.train, splits.validation)]
+    assert not units[0] & units[1]
+    assert "" not in units[0]
+    # Most sentences of 2,000 have their twin.
+    assert len(units[0]) < len(splits.train) / 2
