@@ -21,6 +21,8 @@ Forward = Callable[..., "torch.Tensor"]
 
 TOKEN_BUDGET = 4096
 """Tokens of one batch, padding included. A constant, so that all trials are rounded alike."""
+# A batch that is large enough takes no row of less than this share of its longest one.
+LEAST_FILLED = 0.75
 # Labels whose float32 logits are there at once, besides the model's own.
 LABELS = 512
 # Models that tell positions by ``position_ids`` alone and take a mask for each pair of tokens.
@@ -145,7 +147,10 @@ def _batches(rows: Sequence[_Row]) -> Iterator[list[int]]:
         if batch:
             first = rows[batch[0]]
             is_full = (len(batch) + 1) * first.length > TOKEN_BUDGET
-            if is_full or first.is_shared != rows[index].is_shared:
+            is_large = len(batch) * first.length >= TOKEN_BUDGET // 4
+            is_mostly_padding = rows[index].length < LEAST_FILLED * first.length
+            is_other_kind = first.is_shared != rows[index].is_shared
+            if is_full or is_other_kind or (is_large and is_mostly_padding):
                 yield batch
                 batch = []
         batch.append(index)

@@ -190,3 +190,18 @@ def evaluate_in_training(stage, method):
 def test_in_training_with_zero_the_metrics_are_the_same(stage, method):
     for shared, single in scenarios.run(evaluate_in_training, 2, stage, method):
         assert shared == pytest.approx(single, rel=ROUNDING)
+
+
+def test_a_large_batch_takes_no_row_that_would_be_mostly_padding(monkeypatch):
+    rows = [[Tokens((*(5,) * (length - 1), 2), 1)] for length in (9, 20, 40, 39, 10)]
+
+    def shapes(budget):
+        monkeypatch.setattr(likelihood, "TOKEN_BUDGET", budget)
+        found: list[tuple[int, int]] = []
+        with torch.no_grad():
+            score_candidates(counted(tiny.model(), found), rows, pad_id=0, device=CPU)
+        return found
+
+    assert shapes(160) == [(2, 40), (2, 20), (1, 9)]
+    # A small one takes them all: a pass of its own would cost more.
+    assert shapes(1000) == [(5, 40)]
