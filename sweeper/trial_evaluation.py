@@ -119,6 +119,7 @@ def evaluate_trial(found: FoundTrial, asked: Asked) -> TrialEvaluation:
     trial.model.check()
     evaluate = (_by_harness if asked.is_harness else _by_tasks)(asked)
     base = _base(trial)
+    _task_ids(trial, base)
     result = evaluate(trial, base, adapter)
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%S.%f}Z.json"
@@ -205,7 +206,7 @@ def _by_harness(asked: Asked) -> Evaluate:
                 base.tokenizer,
                 rows=asked.rows,
                 max_length=positions - virtual if positions and virtual else None,
-                task_ids=_task_ids(trial, base),
+                task_ids=_task_ids(trial, base) if trial.method.needs_task_ids else None,
             )
         frozen: Mapping[str, float] = {}
         if asked.has_base:
@@ -216,10 +217,19 @@ def _by_harness(asked: Asked) -> Evaluate:
     return evaluate
 
 
-def _task_ids(trial: TrialSpec, base: Base) -> Mapping[str, int] | None:
-    if not trial.method.needs_task_ids:
-        return None
-    return dict(zip(base.domains, trial.method.task_ids(base.domains), strict=True))
+def _task_ids(trial: TrialSpec, base: Base) -> Mapping[str, int]:
+    """Returns the method's number of each domain that it was trained on.
+
+    Raises:
+        DataError: the data has other domains than then.
+    """
+    try:
+        return dict(zip(base.domains, trial.method.task_ids(base.domains), strict=True))
+    except ValueError as error:
+        raise DataError(
+            f"the data is not what the trial was trained on: {error}; its domains say which part "
+            "of the adapter answers; give the data back what it had when the trial ran"
+        ) from error
 
 
 def _base(trial: TrialSpec) -> Base:
