@@ -57,10 +57,10 @@ def folder(tmp_path_factory):
     written = {
         "output_type": "generate_until",
         "generation_kwargs": {"until": ["\n"], "max_gen_toks": 5},
+        "doc_to_choice": None,
         "doc_to_target": "{{choices.text[0]}}",
         "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
     }
-    written["doc_to_choice"] = None
     arc.write_task(root, "arc_written", root / "arc_second.jsonl", **written)
     return root
 
