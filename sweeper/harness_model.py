@@ -25,7 +25,7 @@ __all__ = ["HarnessModel"]
 # 2,000 tokens with a vocabulary of 128,000 would take several GB.
 BATCH_SIZE = 8
 
-Ask = Callable[..., Sequence[Any]]
+_Ask = Callable[..., Sequence[Any]]
 
 
 class HarnessModel(HFLM):  # type: ignore[misc]  # the harness ships no annotations
@@ -80,7 +80,7 @@ class HarnessModel(HFLM):  # type: ignore[misc]  # the harness ships no annotati
         """Returns what follows each prompt."""
         return self._by_task(super().generate_until, requests, disable_tqdm)
 
-    def _by_task(self, ask: Ask, requests: list[Instance], disable_tqdm: bool) -> list[Any]:
+    def _by_task(self, ask: _Ask, requests: list[Instance], disable_tqdm: bool) -> list[Any]:
         """Asks for one task id after the other: a batch of the harness may mix tasks."""
         if not self._task_ids:
             return list(ask(requests, disable_tqdm=disable_tqdm))

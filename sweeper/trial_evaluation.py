@@ -29,7 +29,7 @@ from sweeper.questions import subset
 from sweeper.spec import TrialSpec
 from sweeper.trial_lookup import FoundTrial
 
-__all__ = ["EVALUATIONS_FOLDER", "Asked", "TrialEvaluation", "evaluate_trial"]
+__all__ = ["EVALUATIONS_FOLDER", "Asked", "Evaluator", "TrialEvaluation", "evaluate_trial"]
 
 EVALUATIONS_FOLDER = "evaluations"
 """Name of the folder in a trial's that holds a file of each evaluation, named by its time, UTC."""
@@ -156,7 +156,7 @@ class _Result:
     protocol: Mapping[str, object]
 
 
-Evaluate = Callable[[TrialSpec, Base, Path], _Result]
+_Evaluate = Callable[[TrialSpec, Base, Path], _Result]
 
 
 def _demand_sense(asked: Asked) -> None:
@@ -177,7 +177,7 @@ def _demand_sense(asked: Asked) -> None:
         )
 
 
-def _by_tasks(asked: Asked) -> Evaluate:
+def _by_tasks(asked: Asked) -> _Evaluate:
     """Returns the evaluation on our tasks; a wrong name shows before the model is loaded."""
     for name in asked.tasks:
         expand(name)
@@ -192,7 +192,7 @@ def _by_tasks(asked: Asked) -> Evaluate:
     return evaluate
 
 
-def _by_harness(asked: Asked) -> Evaluate:
+def _by_harness(asked: Asked) -> _Evaluate:
     """Returns the evaluation by the harness, whose data is there before the model is loaded."""
     tasks = find_harness_tasks(asked.tasks, folder=asked.harness_tasks)
 
