@@ -1,12 +1,13 @@
 /* The groups of a tessellation on a CPU: tiles of W0 + λ[Γ], and sums over the groups.
 
-   Γ is computed a strip of a row at a time, in a buffer that stays in the first-level cache, and
-   used at once. The arithmetic is that of tessellation.py, bit for bit. Loops are written for the
-   compiler to vectorise; threads share the strips of a tile. */
+   Γ is computed a strip of a row at a time and used at once. A strip is short, so that a processor
+   begins to compute the next while it waits for the memory of this one. The arithmetic is that of
+   tessellation.py, bit for bit. Loops are written for the compiler to vectorise; threads share the
+   strips of a tile. */
 
 #include <stdint.h>
 
-#define STRIP 2048
+#define STRIP 128
 #define ROUNDS 6
 
 enum { SHUFFLED, BY_ROW, BY_COLUMN };

@@ -26,7 +26,7 @@ from sweeper_kernels.tessellation import Tessellation
 __all__ = ["NativeSums", "Tile", "expand", "is_available", "native_group_index"]
 
 _SOURCE = Path(__file__).with_name("_native.c")
-_FLAGS = ("-O3", "-march=native", "-std=c11", "-fPIC", "-fopenmp")
+_FLAGS = ("-O3", "-march=native", "-funroll-loops", "-std=c11", "-fPIC", "-fopenmp")
 _COMPILERS = ("cc", "gcc", "clang")
 # Below this many weights a second thread costs more than it saves.
 _WEIGHTS_OF_A_THREAD = 1 << 15
