@@ -42,13 +42,13 @@ def evaluate(
     """Returns the metrics of a model on some questions, the same on all workers.
 
     * ``eval_loss``: mean over the examples of the loss per token of the right answer.
-    * ``accuracy``: whether the likeliest candidate is right (summed log-probability, end-of-text
-      token included, so that no answer gains by being the beginning of another); without
-      candidates, whether greedy decoding gives exactly the answer. Of data made of tasks it is as
+    * ``accuracy``: whether the candidate of the highest log-probability is right. The end-of-text
+      token does not count, as in lm-evaluation-harness's ``acc``: a base that was never told where
+      an answer ends would look worse than it is. Without candidates, whether greedy decoding gives
+      exactly the answer, its end included. Of data made of tasks it is as
       :mod:`sweeper.task_scores` has it, and its names come besides.
-    * ``accuracy_text``: the same by the log-probability of the text alone, without the end-of-text
-      token; only where all questions have candidates.
-    * ``accuracy_per_character``: by that log-probability divided by the text's characters.
+    * ``accuracy_per_character``: the same by the log-probability divided by the text's characters;
+      only where all questions have candidates.
     * ``accuracy/<domain>`` where there is more than one domain, and no task.
     * ``<metric>_se``: standard error of each of these means over the examples.
 
@@ -255,10 +255,8 @@ def _answer(question: Question, scores: Sequence[Score]) -> dict[str, float]:
     }
     if not question.is_choice:
         return {**found, "accuracy": float(gold.is_greedy)}
-    best = min(range(len(scores)), key=lambda i: scores[i].loss)
-    found["accuracy"] = float(best == question.gold)
     best = min(range(len(scores)), key=lambda i: scores[i].text_loss)
-    found["accuracy_text"] = float(best == question.gold)
+    found["accuracy"] = float(best == question.gold)
     by_character = [s.text_loss / n for s, n in zip(scores, question.characters, strict=True)]
     best = min(range(len(scores)), key=by_character.__getitem__)
     return {**found, "accuracy_per_character": float(best == question.gold)}

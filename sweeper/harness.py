@@ -5,15 +5,14 @@ On the same rows and the same prompt its numbers are ours, of which a test makes
 ============  ==========================  =================================================
 the harness   here                        what is compared between the choices
 ============  ==========================  =================================================
-``acc``       ``accuracy_text``           log-probability of the text
+``acc``       ``accuracy``                log-probability of the text
 ``acc_norm``  ``accuracy_per_character``  the same, divided by the text's characters
-(none)        ``accuracy``                log-probability of the text and its end-of-text
 ============  ==========================  =================================================
 
 Its standard error of a mean is ours, too. On the first 200 rows of ARC-Easy (``arc_easy_cloze``)
-SmolLM2-135M has 0.510 ± 0.035 by ``accuracy_text`` and ``acc``, 0.465 ± 0.035 by
-``accuracy_per_character`` and ``acc_norm``, and 0.410 ± 0.035 by ``accuracy``: a base that was
-never told where an answer ends is a bad judge of that. What may make a difference:
+SmolLM2-135M has 0.510 ± 0.035 by ``accuracy`` and ``acc``, 0.465 ± 0.035 by
+``accuracy_per_character`` and ``acc_norm``. With the end-of-text token it has 0.410 ± 0.035: a base
+that was never told where an answer ends is a bad judge of that. What may make a difference:
 
 * Prompts. A task of the harness has its own, often with examples in it; and our commonsense tasks
   read the rows of LLM-Adapters, where a few were reworded.

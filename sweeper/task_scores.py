@@ -2,8 +2,7 @@
 
 Names, each with its standard error under ``<name>_se``:
 
-* ``<task>/loss``; of choices ``<task>/accuracy``, ``<task>/accuracy_text`` and
-  ``<task>/accuracy_per_character``, as :func:`sweeper.evaluate.evaluate` has them; of written
+* ``<task>/loss``; of choices ``<task>/accuracy`` and ``<task>/accuracy_per_character``, as :func:`sweeper.evaluate.evaluate` has them; of written
   answers ``<task>/<metric>``.
 * ``<task>/<group>`` and ``<task>/<domain>``: the task's first metric on a part of its examples.
 * ``<task>/<metric>_macro``: mean of the first metric over the task's domains, each counted alike.
@@ -92,9 +91,9 @@ class _Scores:
             value = self._value(name, members)
             if value is not None:
                 found[_label(name)] = value
-        for name in ("accuracy_text", "accuracy_per_character"):
-            if all(name in self._answered[i] for i in members):
-                found[name] = mean_estimate([self._answered[i][name] for i in members])
+        by_character = "accuracy_per_character"
+        if all(by_character in self._answered[i] for i in members):
+            found[by_character] = mean_estimate([self._answered[i][by_character] for i in members])
         main = self.main_metric(members)
         if _label(main) in found:
             return found | self._parts(main, members, whole=found[_label(main)])

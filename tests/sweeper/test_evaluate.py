@@ -85,7 +85,7 @@ def test_accuracies_without_the_end_are_there_when_all_questions_have_choices(ba
             by_character.append(by_text[-1] / characters)
         right.append(float(by_character.index(min(by_character)) == question.gold))
         right_texts.append(float(by_text.index(min(by_text)) == question.gold))
-    assert found["accuracy_text"] == pytest.approx(fmean(right_texts))
+    assert found["accuracy"] == pytest.approx(fmean(right_texts))
     assert found["accuracy_per_character"] == pytest.approx(fmean(right))
     assert "accuracy/letter" not in found
 

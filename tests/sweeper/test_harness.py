@@ -189,7 +189,7 @@ def test_each_row_is_scored_and_answered_alike(model, method, tasks, tmp_path):
         by_character = [x / n for x, n in zip(expected, lengths, strict=True)]
         assert row["acc_norm"] == (largest(by_character) == question.gold)
     for name in TASKS:
-        for one, other in (("accuracy_text", "acc"), ("accuracy_per_character", "acc_norm")):
+        for one, other in (("accuracy", "acc"), ("accuracy_per_character", "acc_norm")):
             for end in ("", "_se"):
                 value = told_by_us.metrics[f"{name}/{other}{end}"]
                 assert metrics[f"{name}/{one}{end}"] == pytest.approx(value), (name, one, end)
