@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 
 from sweeper.cluster import Cluster, connect, demand_room, disconnect
 from sweeper.errors import BadInputError
+from sweeper.finals import FinalResult, write_final
 from sweeper.hygiene import demand_clean
 from sweeper.jobs import Job, ReplicaConfig
 from sweeper.loading import Sweep, build_sweep
@@ -188,7 +189,7 @@ class Driver:
                     resources=cluster.trial_resources,
                     folder=self.folder.path,
                 )
-            run_jobs(pool, final_jobs(self.folder, self.sweep.spec.final))
+            self._evaluate_finals(pool)
             status = status_of(pool, timeout_s=CLOSING_S)
         finally:
             self._forget_pool("replicas end")
@@ -197,6 +198,14 @@ class Driver:
         servers.join(CLOSING_S)
         self._settle(study)
         return status
+
+    def _evaluate_finals(self, pool: ActorHandle[Any]) -> None:
+        """Has the selected trials and the base evaluated, and notes what no replica could."""
+        jobs = final_jobs(self.folder, self.sweep.spec.final)
+        for job, message in zip(jobs, run_jobs(pool, jobs), strict=True):
+            if message.status == "failed" and not message.is_recorded and job.final is not None:
+                logger.warning("no final evaluation of %s: %s", job.trial_id, message.error)
+                write_final(job.folder, FinalResult.failed(job.final, message.error))
 
     def _suggestions(self, study: optuna.Study, pool_name: str) -> StudySearch:
         return StudySearch(

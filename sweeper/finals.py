@@ -11,7 +11,7 @@ from sweeper._durable import read_json, write_text
 from sweeper.errors import TrialError
 from sweeper.spec import FinalSpec
 
-__all__ = ["FINAL_FILE", "FinalResult", "read_final", "write_final"]
+__all__ = ["FINAL_FILE", "FinalResult", "is_evaluated", "read_final", "write_final"]
 
 FINAL_FILE = "final.json"
 """Name of the file: in the folder of a trial, and in that of the sweep for the frozen base."""
@@ -68,6 +68,16 @@ def read_final(folder: Path) -> FinalResult | None:
     return None if content is None else FinalResult.model_validate(content)
 
 
+def is_evaluated(folder: Path) -> bool:
+    """Whether there is a result that has metrics.
+
+    Args:
+        folder: of the trial, or of the sweep.
+    """
+    found = read_final(folder)
+    return found is not None and not found.error
+
+
 def write_final(folder: Path, result: FinalResult) -> None:
     """Writes a result; one that has metrics is never replaced.
 
@@ -78,10 +88,9 @@ def write_final(folder: Path, result: FinalResult) -> None:
     Raises:
         TrialError: there is a result already.
     """
-    before = read_final(folder)
-    if before is not None and not before.error:
+    if is_evaluated(folder):
         raise TrialError(
-            f"{folder / FINAL_FILE} holds a result of the {before.split} split already; a trial is "
-            "evaluated on it once; keep the result that is there"
+            f"{folder / FINAL_FILE} holds a result already; a trial is evaluated once; "
+            "keep the result that is there"
         )
     write_text(folder / FINAL_FILE, result.model_dump_json(indent=2) + "\n")

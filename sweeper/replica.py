@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import ray
 
 from sweeper.errors import BadInputError
-from sweeper.finals import FinalResult, write_final
+from sweeper.finals import FinalResult, is_evaluated, write_final
 from sweeper.jobs import Job, ReplicaConfig
 from sweeper.ranks import broadcast, control_group, is_meeting, rank
 from sweeper.spec import FinalSpec, TrialSpec
@@ -146,6 +146,11 @@ class _Worker:
     def _evaluate(self, job: Job, base: Base, final: FinalSpec) -> None:
         from sweeper.final import evaluate_final
 
+        # The replica that did it may have died before it could say so.
+        if self._share(self._rank == 0 and is_evaluated(job.folder)):
+            if self._rank == 0:
+                ray.get(self._pool.done.remote(job.trial_id, "complete", metrics={}))
+            return
         trial = TrialSpec.model_validate_json(job.spec_json)
         adapter = None if job.is_base else TrialFolder(job.folder).adapter
         try:

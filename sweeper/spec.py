@@ -31,7 +31,7 @@ __all__ = [
     "TrialSpec",
 ]
 
-IDENTITY_VERSION = 4
+IDENTITY_VERSION = 5
 """Part of every trial's identity; raised by any change of code that changes losses."""
 
 

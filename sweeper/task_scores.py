@@ -2,8 +2,8 @@
 
 Names, each with its standard error under ``<name>_se``:
 
-* ``<task>/loss``; of choices ``<task>/accuracy`` and ``<task>/accuracy_per_character``, as :func:`sweeper.evaluate.evaluate` has them; of written
-  answers ``<task>/<metric>``.
+* ``<task>/loss``; of choices ``<task>/accuracy`` and ``<task>/accuracy_per_character``, as
+  :func:`sweeper.evaluate.evaluate` has them; of written answers ``<task>/<metric>``.
 * ``<task>/<group>`` and ``<task>/<domain>``: the task's first metric on a part of its examples.
 * ``<task>/<metric>_macro``: mean of the first metric over the task's domains, each counted alike.
 * ``<task>/greedy_exact``: whether greedy decoding would give the answer token by token, where

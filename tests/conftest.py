@@ -22,8 +22,8 @@ os.environ.update(
         "TOKENIZERS_PARALLELISM": "false",
     }
 )
-# Kernels for GPUs run in triton's interpreter, which is decided when triton is imported, and several
-# libraries do that. With a GPU, set it to 0: then they are compiled, and run there.
+# Kernels for GPUs run in triton's interpreter, which is decided when triton is imported, and
+# several libraries do that. With a GPU, set it to 0: then they are compiled, and run there.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 # Whoever runs the tests may have these set; a test must not write to their server or cluster.
 for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "RAY_ADDRESS", "HF_TOKEN"):
@@ -34,6 +34,7 @@ for name in [name for name in os.environ if name.startswith("SWEEPER_")]:
 cache = tempfile.TemporaryDirectory(prefix="sweeper-cache-")
 atexit.register(cache.cleanup)
 os.environ["SWEEPER_CACHE"] = cache.name
+os.environ["XDG_CACHE_HOME"] = cache.name
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402

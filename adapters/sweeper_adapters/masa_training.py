@@ -46,8 +46,9 @@ class _Collapsed(Experts):
         self.count = plain.weight.shape[0]
         self.factor = math.sqrt(self.count)
         self.weight = nn.Parameter((plain.total() / self.factor).to(plain.weight))
-        # Only a loaded adapter differs from what its seed gives, and has to be kept; none is loaded
-        # where parameters are only counted and have no values.
+        # A loaded adapter differs from what its seed gives, and has to be kept, as does one that
+        # was rounded to a base's 16 bits. None is loaded where parameters are only counted and
+        # have no values.
         is_new = plain.weight.is_meta or torch.equal(plain.weight, plain.initial().to(plain.weight))
         self._loaded = None if is_new else plain.weight.detach().cpu()
         plain.weight.data = plain.weight.data.new_empty(0)
@@ -88,6 +89,9 @@ class CollapsedTraining(Training):
         for container, name in self._places():
             plain = container[name]
             assert isinstance(plain, Experts)
+            # A shared one is met again.
+            if plain in self._collapsed:
+                continue
             if plain.weight.requires_grad and plain.weight.shape[0] > 1:
                 self._collapsed[plain] = _Collapsed(plain)
         self._swap(dict(self._collapsed))

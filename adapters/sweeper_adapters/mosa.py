@@ -131,7 +131,9 @@ class _StoredIndices:
         if key not in self._known:
             # Once for all passes: torch.compile would take seconds to trace it.
             compute = torch.compiler.disable(group_index)  # type: ignore[no-untyped-call]
-            self._known[key] = compute(tessellation, device=device)
+            # A later pass may train with it.
+            with torch.inference_mode(False):
+                self._known[key] = compute(tessellation, device=device)
         return self._known[key]
 
 
@@ -217,9 +219,11 @@ class MosaLinear(AdapterLinear):
         """
         names = [name for name in self.active_adapters if self.holds(name)]
         is_precise = x.dtype in (torch.float32, torch.float64)
-        if len(names) != 1 or args or kwargs or not (is_precise and self._can_fuse(x)):
+        if len(names) != 1 or args or kwargs or not is_precise:
             return super().forward(x, *args, **kwargs)
         values, frozen = self._values(names[0]), self.base_layer
+        if not self._can_fuse(x, values):
+            return super().forward(x)
         assert isinstance(frozen, nn.Linear)
         return mosa_linear(x, values.weight, values.index(), weight=frozen.weight, bias=frozen.bias)
 

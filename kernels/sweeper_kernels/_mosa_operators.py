@@ -59,8 +59,7 @@ def _backward(
     """Returns the gradients of x and λ, each empty where it is not needed."""
     grouping, backend = _as_read(unpack(index, tessellation, skew)), choose(x)
     shape = _shape(grouping)
-    # Under autocast y may be of another dtype than x, and so is its gradient.
-    flat_grad_y, flat = grad_y.to(x.dtype).reshape(-1, shape[0]), x.reshape(-1, shape[1])
+    flat_grad_y, flat = grad_y.reshape(-1, shape[0]), x.reshape(-1, shape[1])
     if backend == "triton":
         grads = _backward_on_gpu(flat_grad_y, flat, values, grouping, weight=weight, needs=needs)
     else:
@@ -106,7 +105,7 @@ def _backward_in_tiles(
     needs: Sequence[bool],
     backend: Backend,
 ) -> _Grads:
-    grad_x = torch.empty_like(x) if needs[0] else None
+    grad_x = x.new_empty(x.shape) if needs[0] else None
     sums = new_sums(x, index, groups=values.shape[0], backend=backend) if needs[1] else None
     # Columns, so that no tile adds to what another one has written.
     for tile in column_tiles(*_shape(index)):

@@ -81,7 +81,7 @@ def tile_of_weight(
     """
     o0, o1, i0, i1 = tile
     if backend == "native":
-        made = torch.empty(o1 - o0, i1 - i0)
+        made = torch.empty(o1 - o0, i1 - i0, dtype=torch.float32, device="cpu")
         is_direct = weight is not None and weight.dtype == torch.float32 and weight.stride(1) == 1
         added = weight if is_direct else None
         expand(values.float().contiguous(), index, tile, weight=added, out=made)
@@ -96,14 +96,14 @@ def tile_of_weight(
 
 def row_tiles(out_features: int, in_features: int) -> Iterator[Tile]:
     """Yields tiles of whole rows that make up a matrix [O, I]."""
-    step = max(1, _WEIGHTS // in_features)
+    step = max(1, _WEIGHTS // max(1, in_features))
     for o0 in range(0, out_features, step):
         yield o0, min(o0 + step, out_features), 0, in_features
 
 
 def column_tiles(out_features: int, in_features: int) -> Iterator[Tile]:
     """Yields tiles of whole columns that make up a matrix [O, I]."""
-    step = max(1, _WEIGHTS // out_features)
+    step = max(1, _WEIGHTS // max(1, out_features))
     for i0 in range(0, in_features, step):
         yield 0, out_features, i0, min(i0 + step, in_features)
 

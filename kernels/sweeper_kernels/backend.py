@@ -39,16 +39,24 @@ def choose(tensor: Tensor) -> Backend:
     """Returns the backend that works on a tensor: the fastest, or the one that was asked for.
 
     The environment variable ``SWEEPER_KERNELS`` names one for the process, :func:`using` for a
-    block of code.
+    block of code. ``native`` is for CPUs: on other devices it leaves the choice open.
 
     Args:
         tensor: any input of the operation.
 
     Raises:
-        ValueError: ``SWEEPER_KERNELS`` is not a backend.
+        ValueError: ``SWEEPER_KERNELS`` is not a backend, or ``native`` was asked for and could
+            not be compiled.
     """
     backend = _forced.get() or _from_environment() or _fastest(tensor)
+    if backend == "native" and tensor.device.type != "cpu":
+        backend = _fastest(tensor)
     # The kernels compute in float32.
+    if backend == "native" and not native.is_available():
+        raise ValueError(
+            "SWEEPER_KERNELS is 'native', but the kernels for CPUs could not be compiled; allowed "
+            "is torch; install a C compiler, or leave it out"
+        )
     chosen: Backend = "torch" if tensor.dtype == torch.float64 else backend
     _tell(chosen, tensor.device.type)
     return chosen
@@ -56,7 +64,10 @@ def choose(tensor: Tensor) -> Backend:
 
 @contextmanager
 def using(backend: Backend) -> Iterator[None]:
-    """Makes :func:`choose` return ``backend``, but for float64, in this thread."""
+    """Makes :func:`choose` return ``backend``, but for float64, in this thread.
+
+    The backward pass of tensors on a GPU runs in a thread of its own, which does not see it.
+    """
     token = _forced.set(backend)
     try:
         yield

@@ -63,7 +63,7 @@ def masa_linear(
     """Returns ``W0 x + bias + s B A x``, or with a router ``W0 x + bias + s Σ p_ij B_j A_i x``.
 
     The frozen product is in the dtype of ``x``, the others in the wider one of ``x`` and ``down``.
-    Autocast is not obeyed: under it, call the frozen layer, and :func:`add_low_rank`.
+    Under autocast call the frozen layer, and :func:`add_low_rank`.
 
     Args:
         x: activations, [..., I], floating point.
@@ -79,8 +79,13 @@ def masa_linear(
         [..., O], of the dtype of ``x``.
 
     Raises:
-        ValueError: when a shape does not fit.
+        ValueError: when a shape does not fit, or under autocast.
     """
+    if torch.is_autocast_enabled(x.device.type):
+        raise ValueError(
+            f"masa_linear: autocast is on for {x.device.type}, which would round inside of it; "
+            "allowed is no autocast; call the frozen layer and add_low_rank"
+        )
     _check(x, down, up, weight, router)
     result: Tensor = _MasaLinear.apply(scale, x, down, router, up, weight, bias)  # type: ignore[no-untyped-call]
     return result
@@ -98,15 +103,16 @@ def masa_gate(features: Tensor, scores: Tensor, *, experts: int) -> Tensor:
         experts: how many there are.
 
     Returns:
-        [..., up_projections * R], of the dtype of ``features``; softmax is in float32 or more.
+        [..., up_projections * R], of the dtype of ``features``, to which scores are rounded;
+        softmax is in float32 or more.
     """
     ups, rank = scores.shape[-1] // experts, features.shape[-1] // experts
     routing = Routing(experts, ups, rank)
     rows = features.flatten(0, -2) if features.ndim > 1 else features[None]
-    of_rows = scores.to(features.dtype).reshape(rows.shape[0], -1)
+    of_rows = scores.to(features.dtype).reshape(-1, scores.shape[-1])
     h = routing.joined(rows.mT, of_rows.mT).mT.contiguous()
     u: Tensor = _Gate.apply(h, routing)  # type: ignore[no-untyped-call]
-    return u.view(*features.shape[:-1], -1)
+    return u.view(*features.shape[:-1], ups * rank)
 
 
 def add_low_rank(base: Tensor | None, features: Tensor, up: Tensor, *, scale: float) -> Tensor:

@@ -4,9 +4,9 @@
     g_x = g_y (W0 + ΔW)            g_λ = segment_sum(g_yᵀ x, Γ)
 
 W0 + ΔW and g_yᵀ x have the size of W0 and are made of K numbers, or summed to K numbers. So neither
-is kept between the passes. On a CPU neither ever exists as a whole: both are made and used up a
-tile at a time. On a GPU g_yᵀ x does not, and W0 + ΔW lives for one matrix product: made in its
-tiles, it would be made again for every block of tokens.
+is kept between the passes. On a CPU a matrix of more than two million weights never has either as
+a whole: both are made and used up a tile at a time. On a GPU g_yᵀ x does not, and W0 + ΔW lives for
+one matrix product: made in its tiles, it would be made again for every block of tokens.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def mosa_linear_reference(
     bias: Tensor | None = None,
 ) -> Tensor:
     """Returns what :func:`mosa_linear` does, by plain indexing and autograd, in float32 or more."""
-    dtype = torch.promote_types(values.dtype, torch.float32)
+    dtype = torch.promote_types(torch.promote_types(x.dtype, values.dtype), torch.float32)
     delta = values.to(dtype)[index.long()]
     total = delta if weight is None else weight.to(dtype) + delta
     return F.linear(x.to(dtype), total, None if bias is None else bias.to(dtype)).to(x.dtype)
@@ -58,8 +58,8 @@ def mosa_linear(
     Args:
         x: activations, [..., I], floating point.
         values: λ, [K], floating point, usually float32.
-        index: Γ, [O, I], int32, from 0 to K-1; or the tessellation that it follows from, of which
-            nothing is stored.
+        index: Γ, [O, I], int32, from 0 to K-1 (not checked: another number reads and writes memory
+            of others); or the tessellation that it follows from, of which nothing is stored.
         weight: W0, [O, I], or None for the update alone.
         bias: [O], or None.
 
@@ -79,7 +79,8 @@ def mosa_linear(
 def _check(x: Tensor, values: Tensor, index: Tensor | Tessellation, weight: Tensor | None) -> None:
     if values.ndim != 1 or (isinstance(index, Tensor) and index.ndim != 2):
         raise ValueError(
-            f"mosa_linear: values have shape {tuple(values.shape)} and index is {index}; "
+            f"mosa_linear: values have shape {tuple(values.shape)} and index has "
+            f"{index.ndim if isinstance(index, Tensor) else 2} dimensions; "
             "allowed are [K] and [O, I]; pass λ and Γ of one weight matrix"
         )
     rows = index.shape[0] if isinstance(index, Tensor) else index.out_features

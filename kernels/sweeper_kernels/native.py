@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import logging
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -27,7 +28,8 @@ __all__ = ["NativeSums", "Tile", "expand", "is_available", "native_group_index"]
 
 _SOURCE = Path(__file__).with_name("_native.c")
 _FLAGS = ("-O3", "-march=native", "-funroll-loops", "-std=c11", "-fPIC", "-fopenmp")
-_COMPILERS = ("cc", "gcc", "clang")
+# What clang makes of OpenMP needs a runtime of its own.
+_COMPILERS = ("cc", "gcc")
 # Below this many weights a second thread costs more than it saves.
 _WEIGHTS_OF_A_THREAD = 1 << 15
 # Groups up to which sums are kept in eight lanes (256 KiB a thread), and in float64 (512 KiB): as
@@ -81,7 +83,7 @@ def native_group_index(tessellation: Tessellation) -> Tensor:
         tessellation: the division into groups.
     """
     shape = (tessellation.out_features, tessellation.in_features)
-    index = torch.empty(shape, dtype=torch.int32)
+    index = torch.empty(shape, dtype=torch.int32, device="cpu")
     grouping, tile = _grouping(tessellation), (0, shape[0], 0, shape[1])
     _call("sweeper_group_index", grouping, tile, _pointer(index))
     return index
@@ -114,7 +116,8 @@ def expand(
 class NativeSums:
     """Sums over K groups that grow tile by tile.
 
-    Up to 65,536 groups they are kept in float64. With more, a group is small, and float32 does.
+    They are kept in float64; but with more than 65,536 groups that are not stored, of which each is
+    small, in float32.
     """
 
     def __init__(self, index: Tensor | Tessellation, *, groups: int) -> None:
@@ -124,12 +127,14 @@ class NativeSums:
         if isinstance(index, Tessellation) and index.strategy == "skewed":
             self._used = len(index.ends)
         self._lanes = _LANES if self._used <= _MOST_GROUPS_IN_LANES else 1
-        is_double = self._used <= _MOST_GROUPS_IN_FLOAT64
+        is_double = isinstance(index, Tensor) or self._used <= _MOST_GROUPS_IN_FLOAT64
+        self._threads = torch.get_num_threads()
         self._sums = torch.zeros(
-            torch.get_num_threads(),
+            self._threads,
             self._used,
             self._lanes,
             dtype=torch.float64 if is_double else torch.float32,
+            device="cpu",
         )
 
     def add(self, values: Tensor, tile: Tile) -> None:
@@ -142,12 +147,23 @@ class NativeSums:
         values = values.float()
         if values.stride(1) != 1:
             values = values.contiguous()
-        arguments = [_pointer(values), ctypes.c_int64(values.stride(0)), self._used]
+        arguments = [
+            _pointer(values),
+            ctypes.c_int64(values.stride(0)),
+            ctypes.c_int64(self._used),
+        ]
         if self._sums.dtype == torch.float64:
-            name, arguments = "sweeper_add_double", [*arguments, self._lanes]
+            name, arguments = "sweeper_add_double", [*arguments, ctypes.c_int(self._lanes)]
         else:
             name = "sweeper_add_float"
-        _call(name, _grouping(self._index), tile, *arguments, _pointer(self._sums))
+        _call(
+            name,
+            _grouping(self._index),
+            tile,
+            *arguments,
+            _pointer(self._sums),
+            threads=self._threads,
+        )
 
     def total(self) -> Tensor:
         """Returns the sums so far, [K], float32."""
@@ -156,30 +172,40 @@ class NativeSums:
         return torch.nn.functional.pad(sums, (0, self._groups - self._used))
 
 
-def _call(name: str, grouping: _Grouping, tile: Tile, *arguments: object) -> None:
+def _call(
+    name: str, grouping: _Grouping, tile: Tile, *arguments: object, threads: int | None = None
+) -> None:
+    """Calls a function of the library with at most ``threads`` threads, torch's where None."""
     library = _library()
     assert library is not None
     weights = (tile[1] - tile[0]) * (tile[3] - tile[2])
-    threads = max(1, min(torch.get_num_threads(), weights // _WEIGHTS_OF_A_THREAD))
+    threads = min(threads or torch.get_num_threads(), weights // _WEIGHTS_OF_A_THREAD)
     bounds = (ctypes.c_int64 * 4)(*tile)
-    getattr(library, name)(ctypes.byref(grouping), bounds, threads, *arguments)
+    getattr(library, name)(
+        ctypes.byref(grouping), bounds, ctypes.c_int(max(1, threads)), *arguments
+    )
 
 
 def _pointer(tensor: Tensor) -> ctypes.c_void_p:
+    if tensor.device.type != "cpu":
+        raise ValueError(
+            f"a kernel for CPUs was given a tensor on {tensor.device}; allowed is the CPU; "
+            "move all inputs to one device"
+        )
     return ctypes.c_void_p(tensor.data_ptr())
 
 
 def _grouping(index: Tensor | Tessellation) -> _Grouping:
     if isinstance(index, Tessellation):
-        return _computed(index)[0]
+        return _computed(index)
     return _Grouping(
-        stored=index.data_ptr(), out_features=index.shape[0], in_features=index.shape[1]
+        stored=_pointer(index).value, out_features=index.shape[0], in_features=index.shape[1]
     )
 
 
 @lru_cache(maxsize=1024)
-def _computed(tessellation: Tessellation) -> tuple[_Grouping, object]:
-    """Returns the structure of a tessellation, and what it points to."""
+def _computed(tessellation: Tessellation) -> _Grouping:
+    """Returns the structure of a tessellation; it holds on to what it points to."""
     size, larger = tessellation.sizes
     rows, columns = tessellation.sides
     grouping = _Grouping(
@@ -196,13 +222,14 @@ def _computed(tessellation: Tessellation) -> tuple[_Grouping, object]:
         order={"row": 1, "col": 2}.get(tessellation.strategy, 0),
     )
     if tessellation.strategy != "skewed":
-        return grouping, None
+        return grouping
     grouping.bucket_bits = max(0, tessellation.weights.bit_length() - _BUCKETS_BITS)
-    buckets = torch.arange(0, tessellation.weights, 1 << grouping.bucket_bits)
+    buckets = torch.arange(0, tessellation.weights, 1 << grouping.bucket_bits, device="cpu")
     starts = tessellation.group(buckets).int()
-    ends = torch.tensor(tessellation.ends, dtype=torch.int32)
+    ends = torch.tensor(tessellation.ends, dtype=torch.int32, device="cpu")
     grouping.starts, grouping.ends = starts.data_ptr(), ends.data_ptr()
-    return grouping, (starts, ends)
+    grouping.kept = (starts, ends)
+    return grouping
 
 
 def _divisor(divisor: int) -> _Divisor:
@@ -215,11 +242,11 @@ def _divisor(divisor: int) -> _Divisor:
 def _library() -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(str(_built()))
-    except (OSError, subprocess.CalledProcessError) as error:
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
         reason = getattr(error, "stderr", None) or error
         _logger.warning(
-            "the kernels for CPUs could not be compiled (%s): torch's operations take their place, "
-            "several times slower; install a C compiler, or name it in CC",
+            "the kernels for CPUs could not be compiled and loaded (%s): torch's operations take "
+            "their place, several times slower; install a C compiler, or name it in CC",
             str(reason).strip(),
         )
         return None
@@ -230,10 +257,11 @@ def _built() -> Path:
 
     Raises:
         OSError: there is no compiler, or no place to write to.
+        RuntimeError: there is no home folder.
         subprocess.CalledProcessError: the compiler fails.
     """
-    compiler = compiler_name() or next(filter(None, map(shutil.which, _COMPILERS)), None)
-    if compiler is None:
+    compiler = shlex.split(compiler_name()) or list(filter(None, map(shutil.which, _COMPILERS)))[:1]
+    if not compiler:
         raise FileNotFoundError(f"no C compiler: none of {', '.join(_COMPILERS)} is on the path")
     source = _SOURCE.read_bytes()
     key = hashlib.sha256(source + repr((compiler, _FLAGS, _processor())).encode()).hexdigest()
@@ -246,8 +274,8 @@ def _built() -> Path:
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         made, result = Path(temporary) / "native.o", Path(temporary) / "native.so"
         for command in (
-            [compiler, *_FLAGS, "-c", str(_SOURCE), "-o", str(made)],
-            [compiler, "-shared", str(made), "-o", str(result)],
+            [*compiler, *_FLAGS, "-c", str(_SOURCE), "-o", str(made)],
+            [*compiler, "-shared", str(made), "-o", str(result)],
         ):
             subprocess.run(command, check=True, capture_output=True, text=True)
         result.replace(path)

@@ -32,24 +32,31 @@ def segment_sum(values: Tensor, index: Tensor | Tessellation, *, groups: int) ->
     """Returns the sum of each group, in one pass over the values: σ_k = Σ_{Γ[o,i]=k} v[o, i].
 
     With a tessellation no index is read: on a GPU each group then gathers its own values, in a
-    fixed order; with a stored Γ the values are added by atomic operations, in any order.
+    fixed order; with a stored Γ the values are added by atomic operations, in any order. It is the
+    gradient of :func:`mosa_linear`, and has none itself.
 
     Args:
         values: [O, I], floating point.
-        index: Γ, group of each value, [O, I], int32, from 0 to ``groups - 1``, where empty groups
-            are allowed; or the tessellation that it follows from.
+        index: Γ, group of each value, [O, I], int32, from 0 to ``groups - 1`` (not checked: another
+            number writes to memory of others), where empty groups are allowed; or the tessellation
+            that it follows from.
         groups: K.
 
     Returns:
         Sums, [K], float64 for float64 values and float32 for all others; empty groups have zero.
 
     Raises:
-        ValueError: when shapes or numbers of groups do not fit.
+        ValueError: when shapes or numbers of groups do not fit, or a gradient is wanted.
     """
     if values.ndim != 2:
         raise ValueError(
             f"segment_sum: values have shape {tuple(values.shape)}; allowed are two dimensions, "
             "[O, I]; reshape them"
+        )
+    if values.requires_grad and torch.is_grad_enabled():
+        raise ValueError(
+            "segment_sum: values require a gradient, but the sum has none; allowed are values "
+            "without; detach them, or index and add them by torch's operations"
         )
     check_index("segment_sum", index, shape=tuple(values.shape), groups=groups)
     result: Tensor = _operator(values, *pack(index), groups)

@@ -150,13 +150,13 @@ class TasksDataSpec(Spec):
 
         Args:
             names: of tasks or mixtures; the evaluated ones where empty.
-            rows: most rows of each task, in the place of ``eval_rows`` where given.
+            rows: most rows of each task; all where None, whatever ``eval_rows`` is.
 
         Raises:
             MissingError: the rows of a task are not there.
             DataError: a task is unknown, has no test rows, or they cannot be read.
         """
-        update = {"evaluate": tuple(names) or self.evaluate, "eval_rows": rows or self.eval_rows}
+        update = {"evaluate": tuple(names) or self.evaluate, "eval_rows": rows}
         asked = self.model_copy(update=update)
         refused: list[str] = []
         found = tuple(e for task in asked.evaluated() for e in asked._test(task, refused))

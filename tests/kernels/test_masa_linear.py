@@ -80,7 +80,7 @@ def test_the_sum_matches_the_reference(function, x_shape, out_features, has_bias
 
 @pytest.mark.parametrize("function", [masa_linear, in_parts])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-@pytest.mark.parametrize("x_shape", [(63,), (100, 63), (2, 7, 100)])
+@pytest.mark.parametrize("x_shape", [(63,), (100, 63), (2, 7, 100), (0, 5)])
 def test_the_routed_form_matches_the_reference(function, sizes, x_shape):
     given = tensors(x_shape, 20, sizes)
     found = results(function, given)

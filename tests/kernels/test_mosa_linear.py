@@ -221,13 +221,38 @@ def test_operations_are_counted():
     assert counter.get_total_flops() == 3 * 2 * 14 * 30 * 20
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_gpu_gives_the_same(dtype):
-    given, index = tensors((9, 100), 63, 200, dtype=dtype)
-    index = group_index(index)
-    on_gpu = {name: t.detach().cuda().requires_grad_() for name, t in given.items()}
-    found = results(mosa_linear, on_gpu, index.cuda())
-    expected = results(mosa_linear_reference, given, index)
-    tolerance = FLOAT32_TOLERANCE if dtype == torch.float32 else BFLOAT16_TOLERANCE
-    assert_all_close({name: t.cpu() for name, t in found.items()}, expected, **tolerance)
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_the_operators_are_sound(is_stored):
+    given, index = tensors((14, 30), 20, 10)
+    given = {name: tensor.detach() for name, tensor in given.items()}
+    packed = (group_index(index), [], 0.0) if is_stored else (None, [20, 30, 10, 0, 1], 0.85)
+    # Its strides are not those of a new tensor.
+    x = torch.randn(30, 14).T
+    torch.library.opcheck(
+        torch.ops.sweeper.mosa_forward,
+        (x, given["values"], *packed, given["weight"], given["bias"]),
+    )
+    torch.library.opcheck(
+        torch.ops.sweeper.mosa_backward,
+        (torch.randn(20, 14).T, x, given["values"], *packed, given["weight"], [True, True]),
+    )
+
+
+def test_another_default_dtype_changes_nothing():
+    given, index = tensors((4, 30), 20, 10)
+    expected = results(mosa_linear, given, index)
+    for dtype in (torch.bfloat16, torch.float64):
+        torch.set_default_dtype(dtype)
+        try:
+            found = results(mosa_linear, given, index)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        assert_all_close(found, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(0, 30), (2, 0, 30)])
+def test_no_tokens(shape):
+    given, index = tensors(shape, 20, 10)
+    found = results(mosa_linear, given, index)
+    assert found["y"].shape == (*shape[:-1], 20)
+    assert found["grad_values"].tolist() == [0] * 10

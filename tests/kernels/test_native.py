@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper_kernels import Tessellation, choose, group_index_reference, native, using
+from sweeper_kernels import Tessellation, backend, choose, group_index_reference, native, using
 from tests.kernels.drawn import tessellations
 
 # Sizes of a run of tests, in any order, and long enough for several strips of a row.
@@ -60,6 +60,8 @@ def test_float64_and_what_is_asked_for():
 def test_a_gpu_has_triton_unless_results_must_repeat():
     on_gpu: Any = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32)
     assert choose(on_gpu) == "triton"
+    with using("native"):
+        assert choose(on_gpu) == "triton"
     torch.use_deterministic_algorithms(True)
     try:
         assert choose(on_gpu) == "torch"
@@ -92,6 +94,10 @@ def test_without_a_compiler_torch_takes_over_and_says_so(tmp_path):
     assert "could not be compiled" in found.stderr
     assert "no-such-compiler" in found.stderr
     assert "kernels on cpu: torch" in found.stderr
+    found = run(
+        CHOOSE, CC="no-such-compiler", XDG_CACHE_HOME=str(tmp_path), SWEEPER_KERNELS="native"
+    )
+    assert "SWEEPER_KERNELS is 'native', but the kernels for CPUs could not be" in found.stderr
 
 
 def test_a_backend_is_named_by_the_environment():
@@ -125,8 +131,38 @@ def test_threads_are_those_of_torch():
         torch.testing.assert_close(found, sums[0])
 
 
-def test_the_library_says_nothing_twice(caplog):
+def test_what_runs_is_said_once(caplog):
+    backend._tell.cache_clear()
     with caplog.at_level(logging.INFO, logger="sweeper_kernels.backend"):
         for _ in range(3):
             choose(torch.ones(1))
-    assert len(caplog.records) <= 1
+    assert [record.message for record in caplog.records] == ["kernels on cpu: native"]
+
+
+def test_threads_that_come_between_do_no_harm():
+    before = torch.get_num_threads()
+    values = torch.ones(512, 512)
+    try:
+        torch.set_num_threads(1)
+        sums = native.NativeSums(Tessellation(512, 512, 7), groups=7)
+        torch.set_num_threads(4)
+        sums.add(values, (0, 512, 0, 512))
+    finally:
+        torch.set_num_threads(before)
+    assert sums.total().sum() == 512 * 512
+
+
+def test_a_tile_at_the_end_of_the_largest_matrix():
+    tessellation = Tessellation(46_340, 46_340, 46_341, seed=2)
+    tile = (46_330, 46_340, 46_300, 46_340)
+    rows, columns = torch.arange(*tile[:2])[:, None], torch.arange(*tile[2:])
+    expected = tessellation.group(tessellation.position(rows * 46_340 + columns))
+    out = torch.full((10, 40), torch.nan)
+    native.expand(torch.arange(46_341.0), tessellation, tile, weight=None, out=out)
+    assert torch.equal(out.long(), expected)
+
+
+def test_a_tensor_of_another_device_is_refused():
+    out = torch.empty(3, 4, device="meta")
+    with pytest.raises(ValueError, match="given a tensor on meta; allowed is the CPU"):
+        native.expand(torch.ones(2), Tessellation(3, 4, 2), (0, 3, 0, 4), weight=None, out=out)

@@ -133,7 +133,7 @@ def test_the_statistics_find_what_is_not_random():
     for strategy in ("row", "col"):
         index = group_index_reference(Tessellation(200, 300, 5, strategy)).long()
         assert max(map(abs, deviations(index, 5).values())) > 100
-    # Three half-rounds move a whole row alike, and leave pairs of a row together.
+    # One half-round moves a whole row alike, and leaves pairs of a row together.
     tessellation = Tessellation(64, 4096, 7)
     object.__setattr__(tessellation, "keys", tessellation.keys[:1])
     assert max(map(abs, deviations(group_index_reference(tessellation).long(), 7).values())) > 100

@@ -36,6 +36,14 @@ def loss_of(base, tokens):
     return float(mean) * (len(tokens.ids) - tokens.answer_start)
 
 
+def text_loss_of(base, tokens):
+    """Summed loss of an answer without its end, from the log-probabilities of its tokens."""
+    with torch.no_grad():
+        chances = base.model(torch.tensor([tokens.ids])).logits.log_softmax(-1)[0]
+    places = range(tokens.answer_start, len(tokens.ids) - 1)
+    return -sum(float(chances[i - 1, tokens.ids[i]]) for i in places)
+
+
 def test_the_loss_is_the_mean_over_examples_of_the_loss_per_token(base, metrics):
     losses = []
     for question in base.questions(max_length=16):
@@ -50,7 +58,7 @@ def test_choices_are_scored_by_likelihood(base, metrics):
     right = []
     for question in base.questions(max_length=16):
         if question.is_choice:
-            losses = [loss_of(base, tokens) for tokens in question.candidates]
+            losses = [text_loss_of(base, tokens) for tokens in question.candidates]
             right.append(float(losses.index(min(losses)) == question.gold))
     assert len(right) == 10
     assert metrics["accuracy/letter"] == pytest.approx(fmean(right))
@@ -65,7 +73,7 @@ def test_each_metric_has_a_standard_error_and_each_domain_a_score(metrics):
     }
 
 
-def test_accuracies_without_the_end_are_there_when_all_questions_have_choices(base):
+def test_both_accuracies_are_there_when_all_questions_have_choices(base):
     questions = [q for q in base.questions(max_length=16) if q.is_choice]
 
     def forward(**inputs):
@@ -77,11 +85,7 @@ def test_accuracies_without_the_end_are_there_when_all_questions_have_choices(ba
     for question in questions:
         by_character, by_text = [], []
         for tokens, characters in zip(question.candidates, question.characters, strict=True):
-            inputs = torch.tensor([tokens.ids])
-            with torch.no_grad():
-                chances = base.model(inputs).logits.log_softmax(-1)[0]
-            text = range(tokens.answer_start, len(tokens.ids) - 1)
-            by_text.append(-sum(float(chances[i - 1, tokens.ids[i]]) for i in text))
+            by_text.append(text_loss_of(base, tokens))
             by_character.append(by_text[-1] / characters)
         right.append(float(by_character.index(min(by_character)) == question.gold))
         right_texts.append(float(by_text.index(min(by_text)) == question.gold))

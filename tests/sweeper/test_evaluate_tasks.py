@@ -77,7 +77,7 @@ def right_ones(found):
             for tokens in question.candidates:
                 with torch.no_grad():
                     chances = found.model(torch.tensor([tokens.ids])).logits.log_softmax(-1)[0]
-                places = range(tokens.answer_start, len(tokens.ids))
+                places = range(tokens.answer_start, len(tokens.ids) - 1)
                 losses.append(-sum(float(chances[i - 1, tokens.ids[i]]) for i in places))
             right.append(float(losses.index(min(losses)) == question.gold))
     return right

@@ -202,7 +202,7 @@ def test_what_has_a_result_is_not_done_again_and_what_failed_is(sweep):
     assert numbers(final_jobs(sweep, FinalSpec())) == ["base"]
     write_final(base.folder, RESULT)
     assert final_jobs(sweep, FinalSpec()) == []
-    with pytest.raises(TrialError, match="holds a result of the test split already"):
+    with pytest.raises(TrialError, match="holds a result already; a trial is evaluated once"):
         write_final(job.folder, RESULT)
 
 
@@ -281,6 +281,17 @@ def test_a_replica_evaluates_what_it_is_told(sweep, worker, trained):
     assert found.metrics == expected.metrics
     assert frozen.metrics == evaluate_base(base, max_length=16, split="test")
     assert final_jobs(sweep, FinalSpec()) == []
+
+
+def test_a_job_that_comes_again_is_not_done_again(sweep, worker, trained, monkeypatch):
+    job, _ = final_jobs(sweep, FinalSpec())
+    shutil.copytree(adapter_of(trained), job.folder / "adapter")
+    worker.run(job, tiny.base())
+    first = (job.folder / "final.json").read_text()
+    monkeypatch.setattr("sweeper.final.evaluate_final", lambda *_, **__: pytest.fail("again"))
+    worker.run(job, tiny.base())
+    assert (job.folder / "final.json").read_text() == first
+    assert [status for _, status, _, _ in worker._pool.ended] == ["complete", "complete"]
 
 
 def test_a_final_evaluation_that_fails_leaves_the_trial_complete(sweep, worker):

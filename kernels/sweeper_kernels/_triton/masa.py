@@ -43,7 +43,10 @@ def gate_forward(h: Tensor, *, experts: int, up_projections: int, rank: int) -> 
     constants = _constants(Routing(experts, up_projections, rank))
     if T:
         grid = (triton.cdiv(T, constants["BLOCK_T"]),)
-        _masa_gate_fwd_kernel[grid](h.contiguous(), u, T, **constants, num_warps=_warps(constants))
+        with torch.cuda.device_of(h):
+            _masa_gate_fwd_kernel[grid](
+                h.contiguous(), u, T, **constants, num_warps=_warps(constants)
+            )
     return u
 
 
@@ -65,15 +68,16 @@ def gate_backward(
     constants = _constants(Routing(experts, up_projections, rank))
     if T:
         grid = (triton.cdiv(T, constants["BLOCK_T"]),)
-        _masa_gate_bwd_kernel[grid](
-            h.contiguous(),
-            grad_u.contiguous(),
-            grad_h,
-            u,
-            T,
-            **constants,
-            num_warps=_warps(constants),
-        )
+        with torch.cuda.device_of(h):
+            _masa_gate_bwd_kernel[grid](
+                h.contiguous(),
+                grad_u.contiguous(),
+                grad_h,
+                u,
+                T,
+                **constants,
+                num_warps=_warps(constants),
+            )
     return grad_h, u
 
 

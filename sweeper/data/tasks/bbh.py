@@ -59,6 +59,8 @@ BBH = Task(
     read=_choice,
     metrics=("choice",),
     files={"test": Files("bbh_mc/*.csv")},
+    max_new_tokens=4,
+    stop=("\n",),
 )
 
 BBH_FREE = Task(

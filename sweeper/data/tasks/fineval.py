@@ -72,6 +72,8 @@ FINEVAL = Task(
     read=_read,
     metrics=("choice",),
     files={"train": Files("fineval_en/train.jsonl"), "test": Files("fineval_en/test/*.csv")},
+    max_new_tokens=4,
+    stop=("\n",),
     # In Chinese.
     hub=HubSource("FinGPT/fingpt-fineval"),
 )

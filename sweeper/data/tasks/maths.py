@@ -88,6 +88,8 @@ GSM8K_CHOICE = Task(
     read=_choice,
     metrics=("choice",),
     files={"train": Files("gsm8k/mc_train.jsonl"), "test": Files("gsm8k/mc_test.csv")},
+    max_new_tokens=4,
+    stop=("\n",),
 )
 
 METAMATH = Task(

@@ -253,3 +253,10 @@ def test_metrics_import_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
     )
     assert done.stdout.split() == []
+
+
+def test_numbers_keep_their_sign_and_their_point():
+    pairs = [("50", "-50"), ("15", "1.5"), ("1,000.", "1000"), ("+7", "7"), ("-3", "-3.")]
+    got, want = zip(*pairs, strict=True)
+    assert [normalised(a) == normalised(b) for a, b in pairs] == [False, False, True, True, True]
+    assert exact_match(got, want).value == 0.6
