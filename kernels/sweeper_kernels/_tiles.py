@@ -14,10 +14,10 @@ from sweeper_kernels.tessellation import Tessellation
 
 __all__ = ["Sums", "column_tiles", "new_sums", "row_tiles", "tile_of_weight"]
 
-# Weights of a tile (8 MiB in float32): large enough for a matrix product to run at full speed, and
-# small enough to stay in a third-level cache between being made and being used. Half and twice as
-# many were slower by 1 to 2 % of a pass, eight times as many by 8 % (4096 x 4096, 1,024 tokens).
-_WEIGHTS = 1 << 21
+# Weights of a tile (8 MiB in float32): small enough to stay in a third-level cache between being
+# made and being used. But a product with fewer than 512 rows or columns runs slower, by a third
+# where they are 146 (14336 x 4096, 1,024 tokens); so a tile of long lines is larger.
+_WEIGHTS, _LINES = 1 << 21, 512
 
 
 class Sums(Protocol):
@@ -96,16 +96,21 @@ def tile_of_weight(
 
 def row_tiles(out_features: int, in_features: int) -> Iterator[Tile]:
     """Yields tiles of whole rows that make up a matrix [O, I]."""
-    step = max(1, _WEIGHTS // max(1, in_features))
+    step = _lines(in_features)
     for o0 in range(0, out_features, step):
         yield o0, min(o0 + step, out_features), 0, in_features
 
 
 def column_tiles(out_features: int, in_features: int) -> Iterator[Tile]:
     """Yields tiles of whole columns that make up a matrix [O, I]."""
-    step = max(1, _WEIGHTS // max(1, out_features))
+    step = _lines(out_features)
     for i0 in range(0, in_features, step):
         yield 0, out_features, i0, min(i0 + step, in_features)
+
+
+def _lines(length: int) -> int:
+    """Returns how many lines of some length make a tile."""
+    return max(_LINES, _WEIGHTS // max(1, length))
 
 
 def _tile_of_index(index: Tensor | Tessellation, tile: Tile, *, device: torch.device) -> Tensor:

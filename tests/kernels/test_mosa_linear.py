@@ -30,6 +30,7 @@ def backend(request):
 def small_tiles(monkeypatch):
     """A matrix of a test is cut in several tiles, of which the last is smaller."""
     monkeypatch.setattr("sweeper_kernels._tiles._WEIGHTS", 700)
+    monkeypatch.setattr("sweeper_kernels._tiles._LINES", 1)
 
 
 def tensors(x_shape, out_features, groups, *, dtype=torch.float32, strategy="brt"):
