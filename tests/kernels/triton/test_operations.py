@@ -1,5 +1,7 @@
 """The public operations on the kernels for GPUs: forward, backward, and the way to them."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -15,7 +17,7 @@ from sweeper_kernels import (
 )
 
 # Products of up to 70 numbers of size 1 in float32, in another order.
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
