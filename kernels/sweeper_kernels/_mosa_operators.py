@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from sweeper_kernels._operators import INDEX_SCHEMA, define, unpack
+from sweeper_kernels._operators import INDEX_SCHEMA, define, index_shape, unpack
 from sweeper_kernels._tiles import column_tiles, new_sums, row_tiles, tile_of_weight
 from sweeper_kernels.backend import Backend, choose
 from sweeper_kernels.tessellation import Tessellation
@@ -27,13 +27,13 @@ def _forward(
     weight: Tensor | None,
     bias: Tensor | None,
 ) -> Tensor:
-    grouping, backend = _as_read(unpack(index, tessellation, skew)), choose(x)
+    grouping, backend = unpack(index, tessellation, skew), choose(x)
     bias = None if bias is None else bias.to(x.dtype)
     if backend == "triton":
         from sweeper_kernels._triton.mosa import expand
 
         return F.linear(x, expand(values, grouping, weight=weight, dtype=x.dtype), bias)
-    shape = _shape(grouping)
+    shape = index_shape(grouping)
     flat = x.reshape(-1, shape[1])
     y = flat.new_empty(flat.shape[0], shape[0])
     for tile in row_tiles(*shape):
@@ -57,8 +57,8 @@ def _backward(
     needs: list[bool],
 ) -> tuple[Tensor, Tensor]:
     """Returns the gradients of x and λ, each empty where it is not needed."""
-    grouping, backend = _as_read(unpack(index, tessellation, skew)), choose(x)
-    shape = _shape(grouping)
+    grouping, backend = unpack(index, tessellation, skew), choose(x)
+    shape = index_shape(grouping)
     flat_grad_y, flat = grad_y.reshape(-1, shape[0]), x.reshape(-1, shape[1])
     if backend == "triton":
         grads = _backward_on_gpu(flat_grad_y, flat, values, grouping, weight=weight, needs=needs)
@@ -108,7 +108,7 @@ def _backward_in_tiles(
     grad_x = x.new_empty(x.shape) if needs[0] else None
     sums = new_sums(x, index, groups=values.shape[0], backend=backend) if needs[1] else None
     # Columns, so that no tile adds to what another one has written.
-    for tile in column_tiles(*_shape(index)):
+    for tile in column_tiles(*index_shape(index)):
         columns = slice(tile[2], tile[3])
         if grad_x is not None:
             part = tile_of_weight(
@@ -178,14 +178,3 @@ def _backward_flops(
     needs = rest[-1]
     assert isinstance(needs, list)
     return 2 * prod(x_shape) * grad_y_shape[-1] * sum(needs)
-
-
-def _shape(index: Tensor | Tessellation) -> tuple[int, int]:
-    if isinstance(index, Tessellation):
-        return index.out_features, index.in_features
-    return index.shape[0], index.shape[1]
-
-
-def _as_read(index: Tensor | Tessellation) -> Tensor | Tessellation:
-    """Returns an index as the kernels read it: int32 and contiguous."""
-    return index if isinstance(index, Tessellation) else index.int().contiguous()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sweeper_kernels.tessellation import Strategy, Tessellation
 
-__all__ = ["INDEX_SCHEMA", "Packed", "define", "pack", "unpack"]
+__all__ = ["INDEX_SCHEMA", "Packed", "define", "index_shape", "pack", "unpack"]
 
 _LIBRARY = torch.library.Library("sweeper", "FRAGMENT")  # type: ignore[no-untyped-call]
 
@@ -56,8 +56,15 @@ def pack(index: Tensor | Tessellation) -> Packed:
 
 
 def unpack(index: Tensor | None, tessellation: list[int], skew: float) -> Tensor | Tessellation:
-    """Returns the index that :func:`pack` took."""
-    return _tessellation(tuple(tessellation), skew) if index is None else index
+    """Returns the index that :func:`pack` took; a stored one int32 and contiguous, as it is read."""
+    return _tessellation(tuple(tessellation), skew) if index is None else index.int().contiguous()
+
+
+def index_shape(index: Tensor | Tessellation) -> tuple[int, ...]:
+    """Returns the shape of Γ, [O, I]; of a stored one whatever it is."""
+    if isinstance(index, Tessellation):
+        return index.out_features, index.in_features
+    return tuple(index.shape)
 
 
 @lru_cache(maxsize=1024)

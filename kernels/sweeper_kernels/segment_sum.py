@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sweeper_kernels._operators import INDEX_SCHEMA, define, pack, unpack
+from sweeper_kernels._operators import INDEX_SCHEMA, define, index_shape, pack, unpack
 from sweeper_kernels._tiles import new_sums, row_tiles
 from sweeper_kernels.backend import choose
 from sweeper_kernels.tessellation import Tessellation
@@ -78,14 +78,15 @@ def check_index(
         ValueError: when it does not.
     """
     if isinstance(index, Tensor):
-        found, count = tuple(index.shape), groups
+        count = groups
         if index.dtype.is_floating_point or index.dtype.is_complex:
             raise ValueError(
                 f"{operation}: index is {index.dtype}; allowed is an integer type, best int32; "
                 "convert it"
             )
     else:
-        found, count = (index.out_features, index.in_features), index.groups
+        count = index.groups
+    found = index_shape(index)
     if found != shape:
         raise ValueError(
             f"{operation}: the matrix is {shape} but index is {found}; they must be the same; "
@@ -107,8 +108,6 @@ def _segment_sum(
 
         summed: Tensor = on_gpu(values, grouping, groups=groups)
         return summed
-    if isinstance(grouping, Tensor):
-        grouping = grouping.int().contiguous()
     sums = new_sums(values, grouping, groups=groups, backend=backend)
     # float32 values need no other form, so there is nothing to make tile by tile.
     is_read_directly = backend == "native" and values.dtype == torch.float32
