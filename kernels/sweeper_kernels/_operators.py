@@ -56,7 +56,7 @@ def pack(index: Tensor | Tessellation) -> Packed:
 
 
 def unpack(index: Tensor | None, tessellation: list[int], skew: float) -> Tensor | Tessellation:
-    """Returns the index that :func:`pack` took; a stored one int32 and contiguous, as it is read."""
+    """Returns the index that :func:`pack` took; a stored one int32 and contiguous."""
     return _tessellation(tuple(tessellation), skew) if index is None else index.int().contiguous()
 
 
