@@ -76,6 +76,9 @@ class Task:
     """Most tokens of a generated answer."""
     stop: tuple[str, ...] = ()
     """Texts that end a generated answer."""
+    join: Callable[[Sequence[Example]], Sequence[Example]] | None = None
+    """Gives one unit to examples that belong together, where a row alone does not tell; takes all
+    that are read, in the order of the source."""
     version: int = 1
     """Part of the fingerprint; raised when another prompt or answer is made of the same row."""
 
@@ -243,7 +246,7 @@ class Task:
                 f"{len(refused)} of {count} rows of the task {self.name} cannot be read; at most "
                 f"{_MOST_REFUSED:.0%} may be bad; the first one: {refused[0]}"
             )
-        return Loaded(tuple(examples), tuple(refused))
+        return Loaded(tuple(self.join(examples) if self.join else examples), tuple(refused))
 
 
 def _whole(row: Row | DataError) -> Row:

@@ -1,8 +1,24 @@
 """The eight commonsense sets of LLM-Adapters' ``commonsense_170k``, in two readings.
 
-``boolq`` and its like ask for "the correct answer is answer3", as LLM-Adapters and the MoSA paper
-do. ``boolq_cloze`` and its like rank the texts of the options, which a model without instruction
-tuning can do, too.
+``boolq`` and its like ask for "the correct answer is answer3" in Alpaca's prompt, as LLM-Adapters
+does, and score the first option that is named in what a model writes (``option``). The MoSA paper
+trains on this mixture. ``boolq_cloze`` and its like rank the texts of the options, which a model
+without instruction tuning can do, too.
+
+What else differs from LLM-Adapters' ``finetune.py`` and ``commomsense_evaluate.py``:
+
+* Prompt: without the indentation of their source, see
+  :class:`~sweeper.data.formats.LlmAdaptersFormat`.
+* Decoding: they search with four beams (their temperature of 0.1 is without effect, as nothing is
+  sampled); here the likeliest token is taken, as in the MoSA paper (section 4.3, temperature 0).
+  Both write at most 32 tokens, but here a line break ends them: of a model that answers in a later
+  line they would see the option.
+* Training: their loss is on the prompt, too, and a row is cut at its right end, after 256 tokens;
+  here it is on the answer alone, and ``train.max_length`` cuts the prompt on its left.
+* Rows: those from the Hub are put into LLM-Adapters' words here. Their WinoGrande has about 63,000
+  training rows, ``winogrande_xl`` 40,398.
+
+https://github.com/AGI-Edgerunners/LLM-Adapters/blob/e0efdc0e8bb43875201e24528d3ee0fe2595876d/commomsense_evaluate.py
 """
 
 from __future__ import annotations
@@ -17,6 +33,7 @@ from sweeper.data.formats import LlmAdaptersFormat, question_and_options, text_o
 from sweeper.data.hub_source import HubSource, Split
 from sweeper.data.reading import Row
 from sweeper.data.task import Files, Task
+from sweeper.data.tasks.clips import joined_clips
 from sweeper.errors import DataError
 
 __all__ = ["CLOZE", "COMMONSENSE"]
@@ -43,6 +60,9 @@ class _Set:
     cloze: Literal["question", "continue", "blank"] = "question"
     """How an option's text follows the question: as its answer, as the rest of the sentence, or in
     the place of its blank and with what comes after it."""
+    has_clips: bool = False
+    """Whether several rows in sequence tell one clip."""
+    version: int = 1
 
 
 def _asked(head: str, options: Sequence[str], *, name: str, between: str = " ") -> str:
@@ -168,6 +188,8 @@ _SETS = (
         ),
         instruction=_hellaswag,
         cloze="continue",
+        has_clips=True,
+        version=2,
     ),
     _Set(
         name="winogrande",
@@ -226,7 +248,7 @@ def _adapters_row(row: Row, where: str, *, of: _Set) -> Row:
         return row
     instruction, answer = of.instruction(row, where)
     output = f"the correct answer is {answer}"
-    return {"instruction": instruction, "input": "", "output": output, "answer": answer}
+    return {**row, "instruction": instruction, "input": "", "output": output, "answer": answer}
 
 
 def _generate(row: Row, where: str, *, of: _Set) -> Sequence[Example]:
@@ -250,10 +272,17 @@ def _cloze(row: Row, where: str, *, of: _Set) -> Sequence[Example]:
 
 
 def _unit(row: Row, where: str, *, of: _Set) -> str:
-    """Returns WinoGrande's two options, which the twins of a sentence share, in any order."""
-    if of.cloze != "blank":
+    """Returns what rows share that belong together.
+
+    WinoGrande's two options, in any order, which the twins of a sentence have in common; the name
+    of HellaSwag's clip, or what is told of it where the row does not name it.
+    """
+    if of.cloze != "blank" and not of.has_clips:
         return ""
-    return " / ".join(sorted(question_and_options(row, where=where)[1]))
+    if "source_id" in row:
+        return text_of(row, "source_id", where=where)
+    question, options, right = question_and_options(row, where=where)
+    return f"{question} {options[right]}" if of.has_clips else " / ".join(sorted(options))
 
 
 def _task(of: _Set, *, is_cloze: bool) -> Task:
@@ -264,14 +293,18 @@ def _task(of: _Set, *, is_cloze: bool) -> Task:
         citation=f"{of.citation}; prompts: Hu et al. 2023, LLM-Adapters, arXiv:2304.01933; "
         "github.com/AGI-Edgerunners/LLM-Adapters",
         read=partial(_cloze if is_cloze else _generate, of=of),
-        metrics=("choice",) if is_cloze else ("exact",),
+        metrics=("choice",) if is_cloze else ("option",),
         files={
             "train": Files(f"commonsense/{of.folder}/train.jsonl"),
             "test": Files(f"commonsense/{of.folder}/test.jsonl"),
         },
         hub=of.hub,
-        max_new_tokens=12,
+        # As in LLM-Adapters' evaluation.
+        max_new_tokens=32,
         stop=("\n",),
+        join=joined_clips if of.has_clips else None,
+        # Generations are asked for in another prompt since version 1.
+        version=of.version if is_cloze else of.version + 1,
     )
 
 

@@ -201,9 +201,22 @@ def test_commonsense(hub, name):
     (source, split, subset), row, prompt, answer = COMMONSENSE[name]
     root = hub(source, split, [row], subset=subset)
     [example] = load(name, "test", root)
-    assert (example.prompt, example.answer, example.metrics) == (prompt, answer, ("exact",))
+    assert example.prompt == (
+        "Below is an instruction that describes a task. Write a response that appropriately "
+        f"completes the request.\n\n### Instruction:\n{prompt}### Response:\n"
+    )
+    assert (example.answer, example.metrics) == (answer, ("option",))
     assert answer in example.choices
     assert example.domain == name
+
+
+@pytest.mark.parametrize("name", ["hellaswag", "hellaswag_cloze"])
+def test_the_rows_of_a_clip_of_hellaswag_belong_together(hub, name):
+    endings = ["falls.", "sings.", "sleeps.", "flies."]
+    asked = {"activity_label": "Ice", "ctx": "A man skates. he", "endings": endings, "label": "3"}
+    rows = [{**asked, "source_id": f"activitynet~v_{clip}"} for clip in "aab"]
+    root = hub("Rowan/hellaswag", "train", rows)
+    assert [e.unit[-3:] for e in load(name, "train", root)] == ["v_a", "v_a", "v_b"]
 
 
 def test_commonsense_from_the_hub_is_what_llm_adapters_has(hub, shared):

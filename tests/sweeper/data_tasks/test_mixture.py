@@ -170,6 +170,43 @@ def test_the_commonsense_mixture(shared):
     assert shares(halves.train) == {"boolq": 500, "piqa": 500}
 
 
+def clip_rows(*contexts, activity="Ice"):
+    """Rows as LLM-Adapters has them; ending 2 is right, "``ends``."."""
+    head = "Please choose the correct ending to complete the given sentence:"
+    last = "Ending1: no. Ending2: ends.\n\nAnswer format: ending1/ending2"
+    return [
+        {
+            "instruction": f"{head} {activity}: {context}\n\n{last}",
+            "input": "",
+            "output": "the correct answer is ending2",
+            "answer": "ending2",
+        }
+        for context in contexts
+    ]
+
+
+@pytest.mark.parametrize("name", ["hellaswag", "hellaswag_cloze"])
+def test_rows_that_continue_each_other_are_of_one_clip(tmp_path, name):
+    rows = [
+        *clip_rows("A man skates. he", "A man skates. He ends. a dog", "He ends. A dog ends. it"),
+        *clip_rows("A man skates. he", activity="Skis"),
+        *clip_rows("[header] How to ski [title] Rest [step] Sit.", activity="Sport"),
+        *clip_rows("[header] How to ski [title] Go [step] Stand.", activity="Sport"),
+        *clip_rows("A cat sits. it", "A dog sits. he"),
+    ]
+    write(tmp_path, "commonsense/hellaswag/train.jsonl", rows)
+    units = [example.unit for example in TASKS[name].load("train", tmp_path).examples]
+    numbers = [units.index(unit) for unit in units]
+    assert numbers == [0, 0, 0, 3, 4, 4, 6, 7]
+
+
+def test_hellaswag_validates_on_other_clips_than_it_trains_on(shared):
+    loaded = TASKS["hellaswag"].load("train", shared).examples
+    units = Counter(example.unit for example in loaded)
+    assert len(loaded) == 2000
+    assert (len(units), max(units.values())) == (1172, 11)
+
+
 @pytest.mark.parametrize(
     ("scoring", "name", "expected"),
     [
