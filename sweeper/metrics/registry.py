@@ -13,6 +13,7 @@ from sweeper.metrics.bleu import bleu
 from sweeper.metrics.choice import choice
 from sweeper.metrics.estimates import Estimate
 from sweeper.metrics.exact import exact_match
+from sweeper.metrics.final_answer import final_answer
 from sweeper.metrics.final_number import final_number
 from sweeper.metrics.meteor import meteor
 from sweeper.metrics.pass_at_1 import pass_at_1
@@ -51,6 +52,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("bleu", "texts", bleu, has_mean=False),
         Metric("choice", "scores", choice),
         Metric("exact", "texts", exact_match),
+        Metric("final_answer", "texts", final_answer),
         Metric("final_number", "texts", final_number),
         Metric("meteor", "texts", meteor),
         Metric("pass_at_1", "programs", pass_at_1),

@@ -21,12 +21,9 @@ _CHOICE_HEAD = (
 )
 
 
-def _asked(question: str, solution: str, number: str, *, unit: str = "") -> Example:
+def _asked(question: str, solution: str, final: str) -> Example:
     return Example(
-        prompt=f"Question: {question}\nAnswer:",
-        answer=f" {solution}",
-        references=(number.strip().replace(",", ""),),
-        unit=unit,
+        prompt=f"Question: {question}\nAnswer:", answer=f" {solution}", references=(final,)
     )
 
 
@@ -38,6 +35,7 @@ def _gsm8k(row: Row, where: str) -> Sequence[Example]:
             f"{where}: the answer {solution[-40:]!r} has no number after '####'; every answer of "
             "GSM8K ends in '#### number'; correct the row"
         )
+    number = number.strip().replace(",", "")
     return (_asked(text_of(row, "question", where=where), solution, number),)
 
 
@@ -46,10 +44,14 @@ def _metamath(row: Row, where: str) -> Sequence[Example]:
     query = text_of(row, "query", where=where)
     # A question of GSM8K or MATH comes in several wordings, which belong together.
     unit = text_of(row, "original_question", where=where) if "original_question" in row else query
-    number = solution.rpartition("The answer is:")[2] or solution
-    example = _asked(query, solution, number, unit=unit)
+    _, mark, final = solution.rpartition("The answer is:")
+    if not mark or not final.strip():
+        raise DataError(
+            f"{where}: the response {solution[-40:]!r} has no answer after 'The answer is:'; every "
+            "response of MetaMathQA ends in one; correct the row"
+        )
     domain = text_of(row, "type", where=where) if "type" in row else ""
-    return (replace(example, domain=domain),)
+    return (replace(_asked(query, solution, final.strip()), domain=domain, unit=unit),)
 
 
 def _choice(row: Row, where: str) -> Sequence[Example]:
@@ -98,9 +100,10 @@ METAMATH = Task(
     licence="MIT",
     citation="Yu et al. 2024, MetaMath, arXiv:2309.12284",
     read=_metamath,
-    metrics=("final_number",),
+    metrics=("final_answer",),
     files={"train": Files("metamath/train.jsonl")},
     hub=HubSource("meta-math/MetaMathQA", splits={"train": "train"}),
     max_new_tokens=400,
     stop=("\nQuestion:",),
+    version=2,
 )

@@ -5,6 +5,7 @@ import pytest
 from sweeper.data import Example
 from sweeper.data.tasks import TASKS
 from sweeper.errors import DataError, MissingError
+from sweeper.metrics import METRICS
 
 
 def load(name, split, root):
@@ -68,11 +69,37 @@ def test_metamath_keeps_the_wordings_of_a_question_together(hub):
         answer=" 6 and 7 make 1,342.\n#### 1342\nThe answer is: 1,342",
         domain="GSM_Rephrased",
         task="metamath",
-        metrics=("final_number",),
-        references=("1342",),
+        metrics=("final_answer",),
+        references=("1,342",),
         unit="What is it?",
     )
     assert second.unit == first.unit
+
+
+def test_answers_of_metamath_that_are_no_numbers_are_scored_with_those_that_are(hub):
+    finals = ["\\frac{1}{2}", "(-1, 3)", "1,342", "Eve"]
+    rows = [
+        {"query": f"Question {n}?", "response": f"I think.\nThe answer is: {final}"}
+        for n, final in enumerate(finals)
+    ]
+    examples = load("metamath", "train", hub("meta-math/MetaMathQA", "train", rows))
+    assert {example.metrics for example in examples} == {("final_answer",)}
+    references = [example.references[0] for example in examples]
+    right = [example.answer for example in examples]
+    wrong = ["The answer is: 2", *right[1:]]
+    for texts, share in ((right, 1.0), (wrong, 0.75)):
+        found = METRICS["final_answer"].measure(texts, references)
+        assert (found.value, found.count) == (share, 4)
+
+
+def test_a_response_of_metamath_without_an_answer(hub):
+    rows = [{"query": f"{n}?", "response": "The answer is: 1"} for n in range(20)]
+    rows += [{"query": "a", "response": "b"}, {"query": "a", "response": "The answer is: "}]
+    root = hub("meta-math/MetaMathQA", "train", rows)
+    loaded = TASKS["metamath"].load("train", root)
+    assert len(loaded.examples) == 20
+    assert len(loaded.refused) == 2
+    assert "row 20: the response 'b' has no answer after 'The answer is:'" in loaded.refused[0]
 
 
 def test_codefeedback(hub):

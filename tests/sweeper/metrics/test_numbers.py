@@ -123,6 +123,7 @@ def test_metrics_are_had_by_name():
         "bleu",
         "choice",
         "exact",
+        "final_answer",
         "final_number",
         "meteor",
         "pass_at_1",
