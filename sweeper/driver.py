@@ -16,6 +16,7 @@ import optuna
 from optuna.trial import TrialState
 
 from sweeper.cluster import Cluster, connect, demand_room, disconnect
+from sweeper.data import TasksDataSpec
 from sweeper.errors import BadInputError
 from sweeper.finals import FinalResult, write_final
 from sweeper.hygiene import demand_clean
@@ -28,6 +29,7 @@ from sweeper.pool import Replicas, close, run_jobs, start_pool, status_of
 from sweeper.search import StudySearch, run_tune, scheduler_for
 from sweeper.selection import final_jobs
 from sweeper.space import Point
+from sweeper.spec import TrialSpec
 from sweeper.study import TRIAL_ID, enqueue_failed, is_retried, open_study
 from sweeper.tasks import demand_tasks
 from sweeper.tracking import SweepFolder
@@ -64,9 +66,25 @@ def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
     demand_tasks(sweep.space, sweep.spec.data)
     spec = sweep.spec
     check_metrics(spec.data, spec.evaluation, has_final=spec.final.trials > 0)
+    if isinstance(spec.data, TasksDataSpec):
+        spec.data.pin()
     fingerprint = spec.data.fingerprint()
     demand_clean(spec.data, spec.hygiene, fingerprint=fingerprint)
     return fingerprint
+
+
+def _tell_other_data(folder: SweepFolder, fingerprint: str) -> None:
+    """Warns where a sweep's trials are of other data or code than those to come."""
+    ids = [record.id for record in folder.trials()]
+    specs = {trial_id: TrialSpec.model_validate(folder.trial(trial_id).spec()) for trial_id in ids}
+    others = [n for n, spec in specs.items() if spec.identity(data_fingerprint=fingerprint) != n]
+    if others:
+        logger.warning(
+            "%d of %d trials of %s, such as %s, saw other rows than the data has now, or ran with "
+            "another version of the program; those to come cannot be compared with them; bring "
+            "the data back, or begin a new sweep",
+            *(len(others), len(ids), folder.name, others[0]),
+        )
 
 
 def new_sweep_name(home: Path, sweep: Sweep) -> str:
@@ -100,7 +118,9 @@ class Driver:
     def open(cls, folder: SweepFolder, **options: Any) -> Driver:
         """Returns the driver of a sweep on disk; ``options`` as the class's fields."""
         sweep = build_sweep(folder.document, source=str(folder.path))
-        return cls(folder, sweep, check_runnable(sweep), **options)
+        fingerprint = check_runnable(sweep)
+        _tell_other_data(folder, fingerprint)
+        return cls(folder, sweep, fingerprint, **options)
 
     def run(self) -> None:
         """Connects to the cluster and runs what is left of the sweep.

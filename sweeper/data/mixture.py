@@ -47,11 +47,12 @@ class TasksDataSpec(Spec):
     validation_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of each trained task's rows to validate on."""
     task_rows: int | None = Field(default=None, ge=1)
-    """Most rows read of each trained task, drawn by ``seed``; null takes all."""
+    """Most examples of each trained task, drawn by ``seed``; null takes all."""
     train_rows: int | None = Field(default=None, ge=1)
     """Most training rows in all, drawn by ``seed``; null takes all."""
     eval_rows: int | None = Field(default=None, ge=1)
-    """Most validation rows in all, and most test rows of each task; null takes all."""
+    """Most validation rows in all, and most test rows of each task, drawn by ``seed``; null takes
+    all. A row is an example: of a dialogue, one reply."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of what is split off and of the rows drawn."""
 
@@ -87,6 +88,15 @@ class TasksDataSpec(Spec):
             task.check("train", self._root())
         for task in self.evaluated():
             task.check("test", self._root())
+
+    def pin(self) -> None:
+        """Fixes which rows of the Hub are read, before the fingerprint; see ``HubSource.pin``.
+
+        Raises:
+            MissingError: the Hub does not answer.
+        """
+        for task in (*self.trained(), *self.evaluated()):
+            task.pin(self._root())
 
     def fingerprint(self) -> str:
         """Returns a hash of the tasks' rows and of how each is read; see ``Task.fingerprint``."""

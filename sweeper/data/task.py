@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 
 from sweeper import _environment
+from sweeper.data.drawing import Draw, ListedRows, Rows
 from sweeper.data.examples import Example
 from sweeper.data.hub_source import HubSource, Split
 from sweeper.data.reading import ReadRow, Row, read_rows
@@ -28,8 +29,15 @@ class Files:
 
     pattern: str
     """Pattern of their paths below the data root, such as ``mmlu/test/*_test.csv``."""
+    otherwise: str = ""
+    """Pattern of those that are read where the first finds none; empty without any."""
     columns: tuple[str, ...] = ()
     """Names of the columns of CSV files without a header."""
+
+    def find(self, root: Path) -> list[Path]:
+        """Returns the paths of those that are there, sorted."""
+        found = sorted(root.glob(self.pattern))
+        return found if found or not self.otherwise else sorted(root.glob(self.otherwise))
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class Task:
     citation: str
     """Where it is described."""
     read: Callable[[Row, str], Sequence[Example]]
-    """Takes a row and its place, returns its examples (several of a dialogue). ``part`` in a row
+    """Takes a row and its place, returns its example (of a dialogue several). ``part`` in a row
     names its file or its subset on the Hub. Raises DataError."""
     metrics: tuple[str, ...]
     """Names of the metrics that score an answer, the main one first."""
@@ -67,6 +75,8 @@ class Task:
     """Local files, by split."""
     hub: HubSource | None = None
     """Where on the Hub; None where it is not there."""
+    is_dialogues: bool = False
+    """Whether a row is a dialogue, of which several examples are made."""
     parts: frozenset[str] = frozenset()
     """Files or subjects that are its own; empty for all."""
     held_out: float = 0.0
@@ -80,7 +90,8 @@ class Task:
     """Gives one unit to examples that belong together, where a row alone does not tell; takes all
     that are read, in the order of the source."""
     version: int = 1
-    """Part of the fingerprint; raised when another prompt or answer is made of the same row."""
+    """Part of the fingerprint; raised when another prompt or answer is made of the same row, or
+    other rows are taken."""
 
     def splits(self, root: Path | None = None) -> tuple[Split, ...]:
         """Returns the splits that its source has.
@@ -124,8 +135,8 @@ class Task:
         Args:
             split: which.
             root: the data root; ``SWEEPER_DATA``, else the Hub, where None.
-            rows: most rows to read, drawn by ``seed``; all where None.
-            seed: of that draw.
+            rows: most examples, drawn by ``seed`` from all of the split; all where None.
+            seed: of that draw, the same for files as for the Hub.
 
         Raises:
             MissingError: its rows cannot be had.
@@ -134,20 +145,35 @@ class Task:
         self.check(split, root)
         root = root or _environment.data_root()
         is_replaced = self._is_replaced(root)
-        source: Split = "test" if is_replaced else split
-        loaded = self._read(self._rows(source, root, None if is_replaced else rows, seed))
-        if not is_replaced:
-            return loaded
-        trained, tested = split_off(loaded.examples, self.held_out, seed=0)
-        kept = trained if split == "train" else tested
-        if rows is not None and rows < len(kept):
-            kept = tuple(kept[i] for i in _draw(len(kept), rows, seed))
-        return replace(loaded, examples=kept)
+        found = self._rows("test" if is_replaced else split, root)
+        if rows is not None and rows < len(found) and not is_replaced and not self.is_dialogues:
+            return self._drawn(found, rows, seed)
+        read = _Read()
+        self._read(found, range(len(found)), read)
+        loaded = self._loaded(read)
+        examples = loaded.examples
+        if is_replaced:
+            trained, tested = split_off(examples, self.held_out, seed=0)
+            examples = trained if split == "train" else tested
+        if rows is not None and rows < len(examples):
+            examples = tuple(examples[i] for i in Draw(len(examples), seed=seed).take(rows))
+        return replace(loaded, examples=examples)
+
+    def pin(self, root: Path | None = None) -> None:
+        """Fixes which rows of the Hub are read, where they are: see ``HubSource.pin``.
+
+        Raises:
+            MissingError: the Hub does not answer.
+        """
+        if (root or _environment.data_root()) is None and self.hub is not None:
+            self.hub.pin()
 
     def fingerprint(self, split: Split, root: Path | None = None) -> str:
         """Returns a hash that stands for the rows and how they are read, without asking the Hub.
 
-        Of local files it is the SHA-256 of names and bytes; on the Hub, of name and revision.
+        Of local files it is the SHA-256 of names and bytes; on the Hub, of name, revision and
+        commit. The commit of a branch is known once it is in the Hub's cache
+        (``HubSource.commit``): the same rows have another hash before, and other rows another one.
         """
         self.check(split, root)
         root = root or _environment.data_root()
@@ -162,8 +188,10 @@ class Task:
             with path.open("rb") as file:
                 while block := file.read(_READ_BYTES):
                     digest.update(block)
-        if not paths:
+        if not paths and self.hub is not None:
             digest.update(repr(self.hub).encode())
+            if self.hub.commit() != self.hub.revision:
+                digest.update(self.hub.commit().encode())
         return digest.hexdigest()
 
     def _is_replaced(self, root: Path | None) -> bool:
@@ -174,7 +202,7 @@ class Task:
     def _paths(self, split: Split, root: Path | None) -> tuple[Path, ...]:
         if root is None or split not in self.files:
             return ()
-        found = sorted(root.glob(self.files[split].pattern))
+        found = self.files[split].find(root)
         return tuple(path for path in found if not self.parts or _part(path) in self.parts)
 
     def _hub_source(self, root: Path | None) -> HubSource:
@@ -197,19 +225,14 @@ class Task:
             f"{' or '.join(places)}; {how}"
         )
 
-    def _rows(
-        self, split: Split, root: Path | None, most: int | None, seed: int
-    ) -> Iterator[ReadRow]:
+    def _rows(self, split: Split, root: Path | None) -> Rows:
         paths = self._paths(split, root)
-        if not paths and not self.parts:
-            yield from self._hub_source(root).rows(split, root=root, most=most, seed=seed)
-            return
-        rows = self._file_rows(paths, split)
-        if not paths:
-            rows = self._hub_source(root).rows(split, root=root, most=None, seed=seed)
-        found = [(where, row) for where, row in rows if self._is_own(row)]
-        for index in _draw(len(found), most, seed):
-            yield found[index]
+        if paths:
+            return ListedRows(list(self._file_rows(paths, split)))
+        rows = self._hub_source(root).rows(split, root=root)
+        if not self.parts:
+            return rows
+        return ListedRows([row for row in rows.at(range(len(rows))) if self._is_own(row[1])])
 
     def _file_rows(self, paths: Sequence[Path], split: Split) -> Iterator[ReadRow]:
         for path in paths:
@@ -217,42 +240,55 @@ class Task:
                 yield where, row if isinstance(row, DataError) else {"part": _part(path), **row}
 
     def _is_own(self, row: Row | DataError) -> bool:
-        if not self.parts or isinstance(row, DataError):
-            return True
-        return str(row.get("subject", row.get("part"))) in self.parts
+        return isinstance(row, DataError) or str(row.get("subject", row.get("part"))) in self.parts
 
-    def _read(self, rows: Iterator[ReadRow]) -> Loaded:
-        examples: list[Example] = []
-        refused: list[str] = []
-        count = 0
-        for where, row in rows:
-            count += 1
+    def _drawn(self, rows: Rows, most: int, seed: int) -> Loaded:
+        """Returns this many examples, each of a row; another row is read for each bad one."""
+        draw, read = Draw(len(rows), seed=seed), _Read()
+        while chosen := draw.take(most - len(read.examples)):
+            self._read(rows, chosen, read)
+        return self._loaded(read)
+
+    def _read(self, rows: Rows, positions: Sequence[int], read: _Read) -> None:
+        """Adds to ``read`` what the rows at these positions are."""
+        read.rows += len(positions)
+        for position, (where, row) in zip(positions, rows.at(positions), strict=True):
             try:
-                found = self.read(_whole(row), where)
+                if isinstance(row, DataError):
+                    raise row
+                found = self.read(row, where)
             except DataError as error:
-                refused.append(str(error))
+                read.refused.append(str(error))
                 continue
-            examples += [
-                replace(
-                    example,
-                    task=self.name,
-                    domain=example.domain or self.name,
-                    metrics=self.metrics,
-                )
-                for example in found
-            ]
-        if len(refused) > _MOST_REFUSED * count:
+            read.examples += [(position, self._of_task(example)) for example in found]
+
+    def _of_task(self, example: Example) -> Example:
+        domain = example.domain or self.name
+        return replace(example, task=self.name, domain=domain, metrics=self.metrics)
+
+    def _loaded(self, read: _Read) -> Loaded:
+        """Returns what was read, in the order of the source.
+
+        Raises:
+            DataError: more rows are bad than may be.
+        """
+        if len(read.refused) > _MOST_REFUSED * read.rows:
             raise DataError(
-                f"{len(refused)} of {count} rows of the task {self.name} cannot be read; at most "
-                f"{_MOST_REFUSED:.0%} may be bad; the first one: {refused[0]}"
+                f"{len(read.refused)} of {read.rows} rows of the task {self.name} cannot be read; "
+                f"at most {_MOST_REFUSED:.0%} may be bad; the first one: {read.refused[0]}"
             )
-        return Loaded(tuple(self.join(examples) if self.join else examples), tuple(refused))
+        examples = tuple(example for _, example in sorted(read.examples, key=itemgetter(0)))
+        return Loaded(tuple(self.join(examples)) if self.join else examples, tuple(read.refused))
 
 
-def _whole(row: Row | DataError) -> Row:
-    if isinstance(row, DataError):
-        raise row
-    return row
+@dataclass
+class _Read:
+    """What was read of some rows."""
+
+    examples: list[tuple[int, Example]] = field(default_factory=list)
+    """Each with the position of its row."""
+    refused: list[str] = field(default_factory=list)
+    rows: int = 0
 
 
 def _part(path: Path) -> str:
@@ -261,9 +297,3 @@ def _part(path: Path) -> str:
         if path.stem.endswith(ending):
             return path.stem.removesuffix(ending)
     return path.stem
-
-
-def _draw(count: int, most: int | None, seed: int) -> Sequence[int]:
-    if most is None or most >= count:
-        return range(count)
-    return sorted(random.Random(seed).sample(range(count), most))

@@ -79,4 +79,5 @@ BBH_FREE = Task(
     ),
     max_new_tokens=64,
     stop=("\n", "Q:"),
+    version=2,
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sweeper.data.examples import Example
-from sweeper.data.hub_source import HubSource
+from sweeper.data.hub_source import HubSource, Split
 from sweeper.data.reading import Row
 from sweeper.data.task import Files, Task
 from sweeper.errors import DataError
 
 __all__ = ["CONVAI2"]
+
+# ParlAI has each file with and without the other candidates of a reply.
+_FILES: Mapping[Split, str] = {"train": "train_self_original", "test": "valid_self_original"}
 
 
 def _read(row: Row, where: str) -> Sequence[Example]:
@@ -61,12 +64,14 @@ CONVAI2 = Task(
     read=_read,
     metrics=("bleu", "bert_score", "meteor", "rouge_l"),
     files={
-        "train": Files("convai2/train_self_original*.txt"),
-        "test": Files("convai2/valid_self_original*.txt"),
+        split: Files(f"convai2/{name}_no_cands.txt", otherwise=f"convai2/{name}.txt")
+        for split, name in _FILES.items()
     },
     hub=HubSource("AlekseyKorshuk/persona-chat", splits={"train": "train", "test": "validation"}),
     # 200 of the 1,000 dialogues of the validation file, where there is no other.
     held_out=0.2,
+    is_dialogues=True,
     max_new_tokens=48,
     stop=("\n",),
+    version=2,
 )

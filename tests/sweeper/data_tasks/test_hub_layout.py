@@ -4,6 +4,7 @@ import pytest
 
 from sweeper.data import Example
 from sweeper.data.tasks import TASKS
+from sweeper.data.tasks.bbh import BBH_TASKS
 from sweeper.errors import DataError, MissingError
 from sweeper.metrics import METRICS
 
@@ -282,8 +283,6 @@ def test_mmlu(hub):
 
 
 def test_the_subsets_of_bbh(hub):
-    from sweeper.data.tasks.bbh import BBH_TASKS
-
     for name in BBH_TASKS:
         row = {"input": f"Do {name}.", "target": "yes"}
         root = hub("SaylorTwift/bbh", "test", [row], subset=name)
@@ -363,21 +362,6 @@ def test_a_card_names_the_files_of_a_subset(hub):
     assert example.answer == " tort"
 
 
-def test_rows_are_drawn_by_seed(hub):
-    rows = [{"query": f"{n} and 1?", "answer": str(n + 1), "lang": "python"} for n in range(40)]
-    root = hub("m-a-p/CodeFeedback-Filtered-Instruction", "train", rows)
-    task = TASKS["codefeedback"]
-    first, again, other = (
-        [e.prompt for e in task.load("train", root, rows=10, seed=seed).examples]
-        for seed in (0, 0, 1)
-    )
-    assert first == again
-    assert first != other
-    assert len(set(first)) == 10
-    whole = [e.prompt for e in task.load("train", root).examples]
-    assert first == [prompt for prompt in whole if prompt in first]
-
-
 def test_missing_data_names_places_and_command(tmp_path, monkeypatch):
     with pytest.raises(
         MissingError,
@@ -433,7 +417,7 @@ def test_missing_data_names_places_and_command(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_what_the_hub_is_asked_for(monkeypatch, name, split, expected):
+def test_what_the_hub_is_asked_for(monkeypatch, tmp_path, name, split, expected):
     """Without a data root; the Hub itself is not asked in a test."""
     import datasets
 
@@ -444,6 +428,7 @@ def test_what_the_hub_is_asked_for(monkeypatch, name, split, expected):
         return datasets.Dataset.from_list([])
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     assert TASKS[name].load(split).examples == ()
     assert asked == [expected]

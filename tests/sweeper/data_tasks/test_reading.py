@@ -48,6 +48,17 @@ def test_dialogues_with_candidates(tmp_path):
         rows(path)
 
 
+def test_of_convai2s_two_files_one_is_read(tmp_path):
+    (tmp_path / "convai2").mkdir()
+    head = "1 your persona: i ski.\n2 hello\thi"
+    with_candidates = tmp_path / "convai2" / "train_self_original.txt"
+    with_candidates.write_text(f"{head} you\t\tno|hi you\n")
+    assert [e.answer for e in TASKS["convai2"].load("train", tmp_path).examples] == [" hi you"]
+    without = tmp_path / "convai2" / "train_self_original_no_cands.txt"
+    without.write_text(f"{head}\n")
+    assert [e.answer for e in TASKS["convai2"].load("train", tmp_path).examples] == [" hi"]
+
+
 def test_files_that_cannot_be_read(tmp_path):
     path = tmp_path / "a.xml"
     path.write_text("<a/>")
