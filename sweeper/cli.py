@@ -81,7 +81,8 @@ _Trial = Annotated[
     str,
     typer.Argument(
         metavar="RUN_OR_TRIAL",
-        help="A sweep (its best trial), a trial's id, SWEEP/TRIAL, a folder, an MLflow run id.",
+        help="A sweep (its best trial), a trial's id or the first digits of it, SWEEP/TRIAL, a "
+        "folder, an MLflow run id.",
     ),
 ]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]

@@ -19,7 +19,8 @@ from sweeper.tracking import SweepFolder, sweeps_in
 
 __all__ = ["FoundTrial", "find_trial"]
 
-TRIAL_ID = re.compile(r"[0-9a-f]{12}")
+# As many digits as git wants of a commit, at least.
+TRIAL_ID = re.compile(r"[0-9a-f]{4,12}")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 # Names that a message lists before it only says that there are more.
 MAX_LISTED = 8
@@ -83,8 +84,8 @@ def find_trial(text: str, *, home: Path) -> FoundTrial:
 
     Args:
         text: a sweep's name or folder (which means its best trial, the one that ``report`` puts
-            first), a trial's identity, ``SWEEP/TRIAL``, a trial's folder or its adapter's, or
-            MLflow's identity of the run that shows a trial or a sweep.
+            first), a trial's identity or its first digits, ``SWEEP/TRIAL``, a trial's folder or its
+            adapter's, or MLflow's identity of the run that shows a trial or a sweep.
         home: folder of all sweeps.
 
     Raises:
@@ -144,8 +145,8 @@ def _by_folder(path: Path) -> FoundTrial | None:
 def _by_both_names(text: str, home: Path) -> FoundTrial | None:
     name, slash, trial_id = text.rstrip("/").rpartition("/")
     sweep = _sweep(name, home) if slash else None
-    trial = _in(sweep, trial_id) if sweep is not None else None
-    return FoundTrial(sweep, trial) if sweep is not None and trial is not None else None
+    found = _beginning_with(trial_id, [sweep] if sweep is not None else [])
+    return _only(found, text, home) if found else None
 
 
 def _sweeps(home: Path) -> list[SweepFolder]:
@@ -153,12 +154,19 @@ def _sweeps(home: Path) -> list[SweepFolder]:
 
 
 def _by_id(text: str, home: Path) -> FoundTrial:
-    found = []
-    for sweep in _sweeps(home):
-        trial = _in(sweep, text) if TRIAL_ID.fullmatch(text) else None
-        if trial is not None:
-            found.append(FoundTrial(sweep, trial))
-    return _only(found, text, home)
+    return _only(_beginning_with(text, _sweeps(home)), text, home)
+
+
+def _beginning_with(digits: str, sweeps: list[SweepFolder]) -> list[FoundTrial]:
+    """Returns the trials whose identity is, or begins with, some digits."""
+    if not TRIAL_ID.fullmatch(digits):
+        return []
+    return [
+        FoundTrial(sweep, trial)
+        for sweep in sweeps
+        for trial in sweep.trial_folders()
+        if trial.id.startswith(digits)
+    ]
 
 
 def _by_run(text: str, home: Path) -> FoundTrial:
@@ -177,7 +185,7 @@ def _only(found: list[FoundTrial], text: str, home: Path) -> FoundTrial:
     if len(found) > 1:
         names = [f"{one.sweep.name}/{one.trial.id}" for one in found]
         raise BadInputError(
-            f"trial: got {text!r}, which {len(found)} sweeps have; one must be meant; give one of "
+            f"trial: got {text!r}, which means {len(found)} trials; one must be meant; give one of "
             f"{_listed(names)}"
         )
     return found[0]
@@ -193,8 +201,8 @@ def _unknown(text: str, home: Path) -> str:
     near = get_close_matches(text, list(_names(sweeps)), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "give one of them"
     return (
-        f"trial: got {text!r}; allowed are a sweep, a trial's identity (12 hex digits), "
-        "SWEEP/TRIAL, a folder of either, or MLflow's identity of a run; "
+        f"trial: got {text!r}; allowed are a sweep, a trial's identity (12 hex digits, the first 4 "
+        "or more will do), SWEEP/TRIAL, a folder of either, or MLflow's identity of a run; "
         f"{home} holds the sweeps {_listed([sweep.name for sweep in sweeps])}; {hint}"
     )
 

@@ -73,11 +73,33 @@ def test_an_identity_is_looked_up_in_all_sweeps(home):
 
 
 def test_an_identity_that_two_sweeps_have_is_ambiguous(home):
-    message = rf"got '{A}', which 2 sweeps have; .* give one of masa-1/{A}, mosa-1/{A}"
+    message = rf"got '{A}', which means 2 trials; .* give one of masa-1/{A}, mosa-1/{A}"
     with pytest.raises(BadInputError, match=message):
         find_trial(A, home=home)
     assert found(f"mosa-1/{A}", home) == ("mosa-1", A)
     assert found(f"{home}/masa-1/{A}", home) == ("masa-1", A)
+
+
+def test_the_first_digits_of_an_identity_are_enough(home):
+    sweep = SweepFolder.open("mosa-1", home=home)
+    add(sweep, "cccccc111111", 2)
+    assert found(B[:4], home) == ("masa-1", B)
+    assert found(B[:11], home) == ("masa-1", B)
+    assert found(f"mosa-1/{A[:5]}", home) == ("mosa-1", A)
+    assert found(C[:7], home) == ("mosa-1", C)
+    candidates = rf"mosa-1/cccccc111111, mosa-1/{C}"
+    for text in (C[:6], f"mosa-1/{C[:4]}"):
+        with pytest.raises(BadInputError, match=rf"got '{text}', which means 2 .* {candidates}$"):
+            find_trial(text, home=home)
+    # Fewer digits are no name, nor is what only stands in the middle of one.
+    for text in (B[:3], B[1:], f"{B}b", "bbbbg"):
+        with pytest.raises(BadInputError, match="the first 4 or more will do"):
+            find_trial(text, home=home)
+
+
+def test_the_name_of_a_sweep_counts_before_the_digits_of_a_trial(home):
+    add(SweepFolder.create(home, "bbbb", document={"objective": {}}), "d" * 12, 0, 1.0)
+    assert found("bbbb", home) == ("bbbb", "d" * 12)
 
 
 def test_a_folder_is_a_trial_too(home, monkeypatch):
