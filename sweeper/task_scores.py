@@ -30,7 +30,7 @@ from sweeper.questions import Question
 __all__ = ["task_estimates"]
 
 # Metrics that are shares of right answers, so that their mean over tasks says something.
-SHARES = frozenset({"choice", "exact", "final_answer", "final_number", "pass_at_1"})
+SHARES = frozenset({"choice", "exact", "final_answer", "final_number", "option", "pass_at_1"})
 
 _Measure = Callable[[str, Sequence[int]], Estimate | None]
 

@@ -204,7 +204,8 @@ def check_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) -> N
             problem = Problem("def one():\n", "one", "def check(candidate):\n    candidate()\n")
             METRICS[name].measure(["    return 1\n"], [problem])
         elif takes == "texts":
-            METRICS[name].measure(["1"], ["1"])
+            # A text that each of them can read: a number for one, an option for another.
+            METRICS[name].measure(["answer1"], ["answer1"])
         elif takes == "encoder" and spec.encoder is not None:
             METRICS[name].measure(["1"], ["1"], model=Path(spec.encoder))
 

@@ -71,13 +71,23 @@ class LlmAdaptersFormat(Spec):
     """Rows of LLM-Adapters' commonsense files: instruction, input, output, answer.
 
     The source is ``AGI-Edgerunners/LLM-Adapters``, ``dataset/*/train.json`` and ``test.json``.
+
+    Its code (``generate_prompt`` in ``finetune.py`` and ``commomsense_evaluate.py``) puts an
+    instruction into Alpaca's prompt. Here that prompt is in its plain form, that of
+    ``tloen/alpaca-lora``: each line begins at its margin. In LLM-Adapters all lines but the first
+    are indented by the 16 spaces that they have in its source; in training the first one ends in
+    ``# noqa: E501``, a comment that fell into the text, and in testing in a space instead. None of
+    it was meant to be read, it costs tokens, and training and testing should ask alike.
+    https://github.com/AGI-Edgerunners/LLM-Adapters/blob/063e3d420afb85aae1893a9e9ea4a4e21a7cb5ed/finetune.py
     """
 
     name: Literal["llm_adapters"] = "llm_adapters"
     """Says that the rows are LLM-Adapters'."""
     reading: Literal["generate", "cloze"] = "generate"
-    """``generate``: the answer is "the correct answer is answer3". ``cloze``: it is the text of the
-    right option, which a model without instruction tuning can rank, too."""
+    """``generate``: the instruction is in Alpaca's prompt, the answer "the correct answer is
+    answer3". ``cloze``: the answer is the text of the right option, which a model without
+    instruction tuning can rank, too. Both have choices, and are scored by the likeliest of these;
+    only the tasks by name (``kind: tasks``) are scored by what is generated."""
 
     def read(self, row: Mapping[str, object], *, where: str) -> Example:
         """Returns the example that ``row`` holds, with its choices.
@@ -102,7 +112,7 @@ class LlmAdaptersFormat(Spec):
     def _as_generation(
         self, row: Mapping[str, object], *, names: tuple[str, ...], where: str
     ) -> Example:
-        lines = [text_of(row, field, where=where) for field in ("instruction", "input")]
+        asked, given = (text_of(row, field, where=where) for field in ("instruction", "input"))
         output = text_of(row, "output", where=where)
         name = text_of(row, "answer", where=where)
         if not output.endswith(name):
@@ -113,7 +123,7 @@ class LlmAdaptersFormat(Spec):
             )
         stem = output.removesuffix(name)
         return Example(
-            prompt="\n".join(line for line in lines if line) + "\n\n",
+            prompt=_alpaca(asked, given),
             answer=output,
             choices=tuple(stem + other for other in names),
         )
@@ -172,6 +182,19 @@ def _offered(row: Mapping[str, object], *, where: str) -> tuple[str, tuple[str, 
             "use data.format.name: fields for other rows"
         )
     return instruction[: found.start()], names, names.index(answer)
+
+
+def _alpaca(instruction: str, given: str) -> str:
+    """Returns the prompt of Alpaca, with the input that is given where it is not empty."""
+    more = ", paired with an input that provides further context" if given else ""
+    parts = [
+        f"Below is an instruction that describes a task{more}. "
+        "Write a response that appropriately completes the request.",
+        f"### Instruction:\n{instruction}",
+    ]
+    if given:
+        parts.append(f"### Input:\n{given}")
+    return "\n\n".join([*parts, "### Response:\n"])
 
 
 def _render(template: str, row: Mapping[str, object], *, where: str) -> str:

@@ -43,7 +43,8 @@ class TasksDataSpec(Spec):
     ones."""
     scoring: Literal["own", "choice", "generate"] = "own"
     """How questions with choices are scored: ``own``, as their task says; ``choice``, by the
-    likelihood of each; ``generate``, by what is generated being exactly the answer."""
+    likelihood of each; ``generate``, by what is generated: as their task says where it does so,
+    else by its being exactly the answer."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of each trained task's rows to validate on."""
     task_rows: int | None = Field(default=None, ge=1)

@@ -16,6 +16,7 @@ from sweeper.metrics.exact import exact_match
 from sweeper.metrics.final_answer import final_answer
 from sweeper.metrics.final_number import final_number
 from sweeper.metrics.meteor import meteor
+from sweeper.metrics.option import option
 from sweeper.metrics.pass_at_1 import pass_at_1
 from sweeper.metrics.perplexity import perplexity
 from sweeper.metrics.rouge_l import rouge_l
@@ -55,6 +56,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("final_answer", "texts", final_answer),
         Metric("final_number", "texts", final_number),
         Metric("meteor", "texts", meteor),
+        Metric("option", "texts", option),
         Metric("pass_at_1", "programs", pass_at_1),
         Metric("perplexity", "losses", perplexity, is_loss=True, has_mean=False),
         Metric("rouge_l", "texts", rouge_l),

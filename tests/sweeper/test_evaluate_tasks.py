@@ -244,8 +244,8 @@ def test_the_spec_says_how_answers_are_written(stop, monkeypatch):
 
 def test_a_tasks_own_settings_count_where_the_spec_has_none():
     writing = writing_of(tiny.base(), EvaluationSpec(), max_length=16)
-    example = Example("1", "2", task="arc_easy", metrics=("exact",))
-    assert (writing.most_tokens(example), writing.stops(example)) == (12, ("\n",))
+    example = Example("1", "2", task="convai2", metrics=("exact",))
+    assert (writing.most_tokens(example), writing.stops(example)) == (48, ("\n",))
     over = replace(writing, spec=EvaluationSpec(max_new_tokens=3, stop=()))
     assert (over.most_tokens(example), over.stops(example)) == (3, ())
 
@@ -347,6 +347,11 @@ def test_a_metric_whose_library_is_missing_is_found_before_training(monkeypatch)
     with pytest.raises(MissingError, match="pip install it"):
         check_metrics(data, EvaluationSpec(generates=True), has_final=False)
     check_metrics(EmbeddedDataSpec(), EvaluationSpec(generates=True), has_final=True)
+
+
+@pytest.mark.parametrize("name", ["boolq", "gsm8k", "us_terms"])
+def test_a_metric_that_looks_for_something_in_a_text_can_be_tried(name):
+    check_metrics(TasksDataSpec(train=(name,)), EvaluationSpec(generates=True), has_final=False)
 
 
 def test_an_encoder_that_is_not_there_is_found_before_training(tmp_path):

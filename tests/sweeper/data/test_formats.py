@@ -29,9 +29,29 @@ def test_cloze_reading():
 
 def test_generate_reading():
     example = LlmAdaptersFormat(reading="generate").read(ROW, where="here")
-    assert example.prompt == ROW["instruction"] + "\n\n"
+    assert example.prompt == (
+        "Below is an instruction that describes a task. Write a response that appropriately "
+        "completes the request.\n\n"
+        "### Instruction:\n"
+        "Please choose the correct answer to the question: What is ice: water or sand?\n\n"
+        "Answer1: water Answer2: sand Answer3: it depends\n\n"
+        "Answer format: answer1/answer2/answer3\n\n"
+        "### Response:\n"
+    )
     assert example.answer == "the correct answer is answer1"
     assert example.choices == tuple(f"the correct answer is answer{i}" for i in (1, 2, 3))
+
+
+def test_an_input_has_its_place_in_the_prompt():
+    row = {**ROW, "input": "Ice is {cold}."}
+    prompt = LlmAdaptersFormat(reading="generate").read(row, where="here").prompt
+    assert prompt == (
+        "Below is an instruction that describes a task, paired with an input that provides "
+        "further context. Write a response that appropriately completes the request.\n\n"
+        f"### Instruction:\n{ROW['instruction']}\n\n"
+        "### Input:\nIce is {cold}.\n\n"
+        "### Response:\n"
+    )
 
 
 def test_options_without_labels_are_the_choices():

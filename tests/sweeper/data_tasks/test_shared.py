@@ -9,6 +9,13 @@ from sweeper.data.tasks import TASKS
 from sweeper.data.tasks.bbh import BBH_TASKS
 from sweeper.data.tasks.mmlu import MMLU_GROUPS
 
+# Alpaca's words, before an instruction of LLM-Adapters and after it.
+BEFORE = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes "
+    "the request.\n\n### Instruction:\n"
+)
+AFTER = "\n\n### Response:\n"
+
 # Of each task and split: rows; where in the order the known one stands; the end of its prompt; its
 # answer.
 KNOWN = [
@@ -148,8 +155,9 @@ KNOWN = [
         "test",
         3070,
         0,
+        f"{BEFORE}"
         "Please answer the following question with true or false, question: does ethanol take more "
-        "energy make that produces?\n\nAnswer format: true/false\n\n",
+        f"energy make that produces?\n\nAnswer format: true/false{AFTER}",
         "the correct answer is false",
     ),
     (
@@ -157,9 +165,10 @@ KNOWN = [
         "train",
         2000,
         0,
+        f"{BEFORE}"
         "Please choose the correct solution to the question: When boiling butter, when it's ready, "
         "you can\n\nSolution1: Pour it onto a plate\n\nSolution2: Pour it into a jar\n\n"
-        "Answer format: solution1/solution2\n\n",
+        f"Answer format: solution1/solution2{AFTER}",
         "the correct answer is solution2",
     ),
     (
@@ -176,10 +185,11 @@ KNOWN = [
         "test",
         1954,
         0,
+        f"{BEFORE}"
         "Please choose the correct answer to the question: Tracy didn't go home that evening and "
         "resisted Riley's attacks. What does Tracy need to do before this?\n\nAnswer1: make a new "
         "plan Answer2: Go home and see Riley Answer3: Find somewhere to go\n\n"
-        "Answer format: answer1/answer2/answer3\n\n",
+        f"Answer format: answer1/answer2/answer3{AFTER}",
         "the correct answer is answer3",
     ),
     ("siqa", "train", 2000, None, "", ""),
@@ -197,10 +207,11 @@ KNOWN = [
         "test",
         1000,
         0,
+        f"{BEFORE}"
         "Please choose the correct ending to complete the given sentence: Roof shingle removal: A "
         "man is sitting on a roof. he\n\nEnding1: is using wrap to wrap a pair of skis. Ending2: "
         "is ripping level tiles off. Ending3: is holding a rubik's cube. Ending4: starts pulling "
-        "up roofing on a roof.\n\nAnswer format: ending1/ending2/ending3/ending4\n\n",
+        f"up roofing on a roof.\n\nAnswer format: ending1/ending2/ending3/ending4{AFTER}",
         "the correct answer is ending4",
     ),
     ("hellaswag", "train", 2000, None, "", ""),
@@ -217,9 +228,10 @@ KNOWN = [
         "test",
         1267,
         0,
+        f"{BEFORE}"
         "Please choose the correct answer to fill in the blank to complete the given sentence: "
         "Sarah was a much better surgeon than Maria so _ always got the easier cases.\n\n"
-        "Option1: Sarah Option2: Maria Answer format: option1/option2\n\n",
+        f"Option1: Sarah Option2: Maria Answer format: option1/option2{AFTER}",
         "the correct answer is option2",
     ),
     ("winogrande", "train", 2000, None, "", ""),
@@ -236,10 +248,12 @@ KNOWN = [
         "train",
         2000,
         0,
+        f"{BEFORE}"
+        "Please choose the correct answer to the question: "
         "Which factor will most likely cause a person to develop a fever?\n\nAnswer1: a leg muscle "
         "relaxing after exercise Answer2: a bacterial population in the bloodstream Answer3: "
         "several viral particles on the skin Answer4: carbohydrates being digested in the "
-        "stomach\n\nAnswer format: answer1/answer2/answer3/answer4\n\n",
+        f"stomach\n\nAnswer format: answer1/answer2/answer3/answer4{AFTER}",
         "the correct answer is answer2",
     ),
     (
@@ -256,10 +270,11 @@ KNOWN = [
         "train",
         1119,
         0,
+        f"{BEFORE}"
         "Please choose the correct answer to the question: George wants to warm his hands quickly "
         "by rubbing them. Which skin surface will produce the most heat?\n\nAnswer1: dry palms "
         "Answer2: wet palms Answer3: palms covered with oil Answer4: palms covered with lotion\n\n"
-        "Answer format: answer1/answer2/answer3/answer4\n\n",
+        f"Answer format: answer1/answer2/answer3/answer4{AFTER}",
         "the correct answer is answer1",
     ),
     ("arc_challenge_cloze", "test", 972, None, "", ""),
@@ -268,10 +283,11 @@ KNOWN = [
         "train",
         2000,
         0,
+        f"{BEFORE}"
         "Please choose the correct answer to the question: The sun is responsible for\n\n"
         "Answer1: puppies learning new tricks Answer2: children growing up and getting old "
         "Answer3: flowers wilting in a vase Answer4: plants sprouting, blooming and wilting\n\n"
-        "Answer format: answer1/answer2/answer3/answer4\n\n",
+        f"Answer format: answer1/answer2/answer3/answer4{AFTER}",
         "the correct answer is answer4",
     ),
     (

@@ -126,6 +126,7 @@ def test_metrics_are_had_by_name():
         "final_answer",
         "final_number",
         "meteor",
+        "option",
         "pass_at_1",
         "perplexity",
         "rouge_l",
