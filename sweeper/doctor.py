@@ -13,6 +13,7 @@ from typing import Literal
 
 from sweeper._environment import data_root, sweeps_home
 from sweeper.errors import SweeperError
+from sweeper.metrics.sandbox import isolation
 from sweeper.models import EmbeddedModelSpec, GgufModelSpec, ModelSpec
 
 __all__ = ["Finding", "examine"]
@@ -28,6 +29,15 @@ REQUIRED = (
     "mlflow",
     "pydantic",
 )
+OPTIONAL = (
+    ("bitsandbytes", "quantization", "qlora wants it"),
+    ("lm-eval", "harness", "evaluate --harness wants it"),
+    ("nltk", "metrics", "METEOR wants it"),
+    ("rouge-score", "metrics", "ROUGE-L wants it"),
+    ("sacrebleu", "metrics", "BLEU wants it"),
+)
+"""Packages, the extra that has them, and who wants them."""
+WALLED = "run on Linux with user namespaces allowed, or in a virtual machine"
 FREE_BYTES_WANTED = 2 * 10**9
 
 
@@ -48,13 +58,14 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Returns all findings; nothing is started or changed."""
+    """Returns all findings; nothing is changed."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python,
         _packages,
         _devices,
         _kernels,
         _models,
+        _sandbox,
         _storage,
     ]
     return [finding for check in checks for finding in check()]
@@ -71,11 +82,12 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             yield Finding(name, "missing", "not installed", "make install")
-    try:
-        yield Finding("bitsandbytes", "ok", importlib.metadata.version("bitsandbytes"))
-    except importlib.metadata.PackageNotFoundError:
-        fix = "pip install 'masa-mosa-sweeper[quantization]'"
-        yield Finding("bitsandbytes", "optional", "not installed; qlora wants it", fix)
+    for name, extra, reason in OPTIONAL:
+        try:
+            yield Finding(name, "ok", importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            fix = f"pip install 'masa-mosa-sweeper[{extra}]'"
+            yield Finding(name, "optional", f"not installed; {reason}", fix)
 
 
 def _devices() -> Iterator[Finding]:
@@ -141,6 +153,20 @@ def _models() -> Iterator[Finding]:
         yield Finding("data folder", "ok", str(root))
     else:
         yield Finding("data folder", "missing", f"{root} is not a folder", "correct SWEEPER_DATA")
+
+
+def _sandbox() -> Iterator[Finding]:
+    name = "sandbox of HumanEval"
+    try:
+        found = isolation()
+    except SweeperError as error:
+        yield Finding(name, "optional", f"HumanEval wants it; {error}", WALLED)
+        return
+    if found.is_complete:
+        yield Finding(name, "ok", str(found))
+    else:
+        detail = f"{found}; a program that gets by the hook can {found.dangers}"
+        yield Finding(name, "optional", detail, WALLED)
 
 
 def _storage() -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from sweeper.metrics import Estimate
 from sweeper.questions import Question
 from sweeper.spec import EvaluationSpec, TrainSpec
 from sweeper.task_scores import task_estimates
-from sweeper.written import Writing, measured, on_first_worker, write_answers
+from sweeper.written import Measures, Writing, on_first_worker, write_answers
 
 if TYPE_CHECKING:
     import torch
@@ -207,15 +207,16 @@ def _estimates(
     *,
     device: torch.device,
 ) -> dict[str, Estimate]:
-    written = {}
+    written, measures = {}, None
     if writing is not None:
         written = write_answers(forward, questions, writing, device=device)
+        measures = Measures(writing.spec, device=device)
 
     def measure(name: str, members: Sequence[int]) -> Estimate | None:
-        if writing is None or any(index not in written for index in members):
+        if measures is None or any(index not in written for index in members):
             return None
-        chosen, texts = [questions[i] for i in members], [written[i].text for i in members]
-        return measured(name, chosen, texts, spec=writing.spec, device=device)
+        texts = [written[i].text for i in members]
+        return measures.of(name, [questions[i] for i in members], texts)
 
     def work() -> dict[str, Estimate]:
         return task_estimates(questions, answered, measure=measure)

@@ -120,6 +120,9 @@ class EvaluationSpec(Spec):
     """Texts that end a generated answer; what its task says where null."""
     encoder: str | None = None
     """Folder of the encoder for BERTScore; without one that metric is left out."""
+    encoder_layer: int | None = Field(default=None, ge=1)
+    """Layer of the encoder whose outputs BERTScore compares, from 1; the last where null. Its
+    authors take the 17th of roberta-large."""
 
 
 class FinalSpec(Spec):

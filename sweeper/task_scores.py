@@ -3,7 +3,8 @@
 Names, each with its standard error under ``<name>_se``:
 
 * ``<task>/loss``; of choices ``<task>/accuracy`` and ``<task>/accuracy_per_character``, as
-  :func:`sweeper.evaluate.evaluate` has them; of written answers ``<task>/<metric>``.
+  :func:`sweeper.evaluate.evaluate` has them; of written answers ``<task>/<metric>``. A metric that
+  is made of others, such as ``dialogue_mean``, is there when all of them are.
 * ``<task>/<group>`` and ``<task>/<domain>``: the task's first metric on a part of its examples.
 * ``<task>/<metric>_macro``: mean of the first metric over the task's domains, each counted alike.
 * ``<task>/greedy_exact``: whether greedy decoding would give the answer token by token, where
@@ -20,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from sweeper.metrics import (
     METRICS,
     Estimate,
+    Metric,
     macro_average,
     mean_estimate,
     metric,
@@ -77,6 +79,7 @@ class _Scores:
         self._questions = questions
         self._answered = answered
         self._measure = measure
+        self._known: dict[tuple[str, tuple[int, ...]], Estimate | None] = {}
 
     def main_metric(self, members: Sequence[int]) -> str:
         """Returns the metric that a task is compared by."""
@@ -86,40 +89,32 @@ class _Scores:
 
     def of_task(self, members: Sequence[int]) -> dict[str, Estimate]:
         """Returns the scores of one task, by name without the task's."""
-        found: dict[str, Estimate] = {}
-        for name in self._metrics(members):
-            value = self._value(name, members)
-            if value is not None:
-                found[_label(name)] = value
+        values = {_label(name): self._value(name, members) for name in self._metrics(members)}
+        found = {name: value for name, value in values.items() if value is not None}
         by_character = "accuracy_per_character"
         if all(by_character in self._answered[i] for i in members):
             found[by_character] = mean_estimate([self._answered[i][by_character] for i in members])
         main = self.main_metric(members)
         if _label(main) in found:
-            return found | self._parts(main, members, whole=found[_label(main)])
+            return found | self._parts(main, members)
         if not any(self._questions[i].is_choice for i in members):
             found["greedy_exact"] = mean_estimate([self._answered[i]["accuracy"] for i in members])
         return found
 
-    def _parts(self, main: str, members: Sequence[int], *, whole: Estimate) -> dict[str, Estimate]:
+    def _parts(self, main: str, members: Sequence[int]) -> dict[str, Estimate]:
         """Returns the main metric on each group and each domain, and the mean over domains."""
-        groups = self._on_parts(main, _parted(members, self._group), whole=whole)
+        groups = self._on_parts(main, _parted(members, self._group))
         groups.pop("", None)
         parts = _parted(members, self._domain)
         if len(parts) < 2:
             return groups
-        domains = self._on_parts(main, parts, whole=whole)
+        domains = self._on_parts(main, parts)
         found = domains | groups
         if METRICS[main].has_mean:
             found[f"{_label(main)}_macro"] = macro_average(domains)
         return found
 
-    def _on_parts(
-        self, name: str, parts: Sequence[tuple[str, list[int]]], *, whole: Estimate
-    ) -> dict[str, Estimate]:
-        # To measure may mean to run programs: not a second time for the only part that there is.
-        if len(parts) == 1:
-            return {parts[0][0]: whole}
+    def _on_parts(self, name: str, parts: Sequence[tuple[str, list[int]]]) -> dict[str, Estimate]:
         values = {part: self._value(name, chosen) for part, chosen in parts}
         return {part: value for part, value in values.items() if value is not None}
 
@@ -134,16 +129,28 @@ class _Scores:
         return list(dict.fromkeys(named or [self.main_metric(members)]))
 
     def _value(self, name: str, members: Sequence[int]) -> Estimate | None:
-        chosen = [i for i in members if self._is_named(name, i)]
-        if not chosen:
-            return None
-        takes = metric(name).takes
-        if takes == "scores":
-            return mean_estimate([self._answered[i]["accuracy"] for i in chosen])
-        if takes == "losses":
+        """Returns a metric on those of the members that name it."""
+        chosen = tuple(i for i in members if self._is_named(name, i))
+        return self._on(name, chosen) if chosen else None
+
+    def _on(self, name: str, chosen: tuple[int, ...]) -> Estimate | None:
+        # To measure may mean to run programs: not a second time for the only part that there is,
+        # nor for a metric that is made of others.
+        if (name, chosen) not in self._known:
+            self._known[name, chosen] = self._measured(metric(name), chosen)
+        return self._known[name, chosen]
+
+    def _measured(self, found: Metric, chosen: tuple[int, ...]) -> Estimate | None:
+        if found.takes == "choices":
+            return found.measure([self._answered[i]["accuracy"] for i in chosen])
+        if found.takes == "losses":
             nats = [self._answered[i]["nats"] for i in chosen]
-            return metric(name).measure(nats, [int(self._answered[i]["tokens"]) for i in chosen])
-        return self._measure(name, chosen)
+            return found.measure(nats, [int(self._answered[i]["tokens"]) for i in chosen])
+        if found.takes == "metrics":
+            values = {part: self._on(part, chosen) for part in found.parts}
+            parts = {part: value for part, value in values.items() if value is not None}
+            return found.measure(parts) if len(parts) == len(values) else None
+        return self._measure(found.name, chosen)
 
     def _is_named(self, name: str, index: int) -> bool:
         question = self._questions[index]

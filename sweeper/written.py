@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sweeper.data import DataSpec, Example, TasksDataSpec
@@ -12,7 +13,8 @@ from sweeper.data.tasks import TASKS
 from sweeper.errors import BadInputError, SweeperError
 from sweeper.generation import Generation, generate, prompts_of
 from sweeper.likelihood import Forward
-from sweeper.metrics import METRICS, Estimate, metric
+from sweeper.metrics import METRICS, Estimate, Metric, metric
+from sweeper.metrics.bert_score import Matcher
 from sweeper.metrics.pass_at_1 import Problem
 from sweeper.questions import Question
 from sweeper.ranks import broadcast, rank
@@ -23,13 +25,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 __all__ = [
+    "Measures",
     "Writing",
     "check_metrics",
     "is_written",
-    "measured",
     "on_first_worker",
     "write_answers",
 ]
+
+logger = logging.getLogger(__name__)
 
 # For examples that are of no task, which would say it.
 MAX_NEW_TOKENS = 32
@@ -135,32 +139,58 @@ def _room(writing: Writing, most: int) -> int:
     return min(writing.max_length, writing.positions - most)
 
 
-def measured(
-    name: str,
-    questions: Sequence[Question],
-    texts: Sequence[str],
-    *,
-    spec: EvaluationSpec,
-    device: torch.device | str = "cpu",
-) -> Estimate | None:
-    """Returns a metric of written answers; None where the spec has no encoder for it.
+class Measures:
+    """The metrics of written answers of one evaluation.
+
+    An encoder is loaded when the first metric wants it, and what it says of a text is kept for the
+    others.
 
     Args:
-        name: of the metric.
-        questions: what was asked, at least one.
-        texts: what was written.
         spec: says where the encoder is.
-        device: where an encoder runs.
+        device: where it runs.
     """
-    found = metric(name)
-    if found.takes == "programs":
-        return found.measure(texts, [_problem(question.example) for question in questions])
-    wanted = [_reference(question.example) for question in questions]
-    if found.takes == "encoder":
-        if spec.encoder is None:
-            return None
-        return found.measure(texts, wanted, model=Path(spec.encoder), device=str(device))
-    return found.measure(texts, wanted)
+
+    def __init__(self, spec: EvaluationSpec, *, device: torch.device | str = "cpu") -> None:
+        self._spec = spec
+        self._device = str(device)
+
+    def has(self, name: str) -> bool:
+        """Whether a metric of written answers can be measured: some need an encoder."""
+        found = metric(name)
+        is_missing = found.takes == "encoder" and self._spec.encoder is None
+        return not is_missing and all(self.has(part) for part in found.parts)
+
+    def of(self, name: str, questions: Sequence[Question], texts: Sequence[str]) -> Estimate | None:
+        """Returns a metric; None where the spec has no encoder for it.
+
+        Args:
+            name: of a metric of texts, of an encoder or of programs.
+            questions: what was asked, at least one.
+            texts: what was written.
+        """
+        found = metric(name)
+        if found.takes == "programs":
+            return found.measure(texts, [_problem(question.example) for question in questions])
+        return self.of_texts(found, texts, [_reference(q.example) for q in questions])
+
+    def of_texts(
+        self, found: Metric, texts: Sequence[str], wanted: Sequence[str]
+    ) -> Estimate | None:
+        """Returns a metric of texts or of an encoder; None where the spec has no encoder for it.
+
+        Args:
+            found: the metric.
+            texts: what was written.
+            wanted: what it should be like, one for each.
+        """
+        if found.takes != "encoder":
+            return found.measure(texts, wanted)
+        return found.measure(texts, wanted, matcher=self._matcher) if self._matcher else None
+
+    @cached_property
+    def _matcher(self) -> Matcher | None:
+        folder, layer = self._spec.encoder, self._spec.encoder_layer
+        return None if folder is None else Matcher(folder, layer=layer, device=self._device)
 
 
 def on_first_worker(work: Callable[[], dict[str, Estimate]]) -> dict[str, Estimate]:
@@ -184,30 +214,39 @@ def on_first_worker(work: Callable[[], dict[str, Estimate]]) -> dict[str, Estima
 def check_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) -> None:
     """Tries each metric that the data's tasks name on one text, before hours are spent on training.
 
+    Those that will be left out, for want of an encoder, are told in a warning.
+
     Args:
         data: what the trials are trained and evaluated on.
         spec: how they are evaluated.
         has_final: whether there is an evaluation after the search.
 
     Raises:
+        BadInputError: the encoder has no such layer.
         MissingError: what a metric needs is not installed, or the encoder is not there.
         SweeperError: programs cannot be run safely on this machine.
     """
     if not isinstance(data, TasksDataSpec):
         return
     tasks = [*(data.trained() if spec.generates else ()), *(data.evaluated() if has_final else ())]
-    for name in sorted({name for task in tasks for name in task.metrics}):
-        if name not in METRICS:
-            continue
-        takes = METRICS[name].takes
-        if takes == "programs":
+    measures = Measures(spec)
+    # A text that each of them can read: a number for one, an option for another.
+    text = ["answer1"]
+    metrics = [METRICS[name] for name in sorted({n for task in tasks for n in task.metrics})]
+    for found in metrics:
+        if found.takes == "programs":
             problem = Problem("def one():\n", "one", "def check(candidate):\n    candidate()\n")
-            METRICS[name].measure(["    return 1\n"], [problem])
-        elif takes == "texts":
-            # A text that each of them can read: a number for one, an option for another.
-            METRICS[name].measure(["answer1"], ["answer1"])
-        elif takes == "encoder" and spec.encoder is not None:
-            METRICS[name].measure(["1"], ["1"], model=Path(spec.encoder))
+            found.measure(["    return 1\n"], [problem])
+        elif found.takes in {"texts", "encoder"}:
+            measures.of_texts(found, text, text)
+    left_out = [found.name for found in metrics if not measures.has(found.name)]
+    if left_out:
+        logger.warning(
+            "evaluation.encoder is null, and without an encoder there is no %s; to have them: hf "
+            "download roberta-large --local-dir FOLDER, then --set evaluation.encoder=FOLDER --set "
+            "evaluation.encoder_layer=17",
+            ", ".join(left_out),
+        )
 
 
 def _reference(example: Example) -> str:

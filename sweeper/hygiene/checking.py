@@ -133,10 +133,10 @@ def _contamination(splits: Splits, settings: HygieneSpec) -> Iterator[Finding]:
     for row, example in enumerate(splits.test):
         name = f"test of {example.task}" if example.task else "test"
         tested.setdefault(name, []).append(row)
-    overlaps, _ = find_overlaps(splits.validation, splits.train, threshold=settings.overlap)
+    overlaps = find_overlaps(splits.validation, splits.train, threshold=settings.overlap)
     yield _held_rows("validation", range(len(splits.validation)), splits, overlaps, settings)
     # All tasks at once: the training rows are read once, however many tasks there are.
-    overlaps, _ = find_overlaps(
+    overlaps = find_overlaps(
         splits.test, (*splits.train, *splits.validation), threshold=settings.overlap
     )
     for name, rows in tested.items():

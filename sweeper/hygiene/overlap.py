@@ -52,8 +52,8 @@ class Overlap:
 
 def find_overlaps(
     evaluation: Sequence[Example], training: Sequence[Example], *, threshold: float
-) -> tuple[list[Overlap], int]:
-    """Returns the evaluation rows that training rows hold, and how many training rows do.
+) -> list[Overlap]:
+    """Returns the evaluation rows that training rows hold.
 
     Args:
         evaluation: rows to look for.
@@ -61,14 +61,14 @@ def find_overlaps(
         threshold: the share of a row's own words, those of no template, from which it counts.
     """
     if not evaluation or not training:
-        return [], 0
+        return []
     index = _Index(evaluation, training)
     best = _Best(2 * len(evaluation), threshold)
     for first in range(0, len(training), _CHUNK):
         chunk = training[first : first + _CHUNK]
         for entries, rows, shares in index.look(chunk):
             best.add(entries, rows + first, shares)
-    return best.overlaps(), len(best.training_rows)
+    return best.overlaps()
 
 
 class _Best:
@@ -80,11 +80,9 @@ class _Best:
         self._shares = np.zeros(entries)
         self._rows = np.full(entries, -1)
         self._threshold = threshold
-        self.training_rows: set[int] = set()
 
     def add(self, entries: _Ints, rows: _Ints, shares: _Floats) -> None:
         enough = shares >= self._threshold
-        self.training_rows.update(rows[enough].tolist())
         # A few at a time: almost no training row holds half of an evaluation row.
         for entry, row, share in zip(entries[enough], rows[enough], shares[enough], strict=True):
             if share > self._shares[entry]:

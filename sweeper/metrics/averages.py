@@ -1,4 +1,4 @@
-"""Averages of a metric over groups: tasks, domains, subjects."""
+"""Averages: of a metric over groups (tasks, domains, subjects), of metrics of the same examples."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from sweeper.errors import BadInputError
-from sweeper.metrics.estimates import Estimate
+from sweeper.metrics.estimates import Estimate, mean_estimate
 
-__all__ = ["macro_average", "micro_average"]
+__all__ = ["joint_average", "macro_average", "micro_average"]
 
 
 def macro_average(groups: Mapping[str, Estimate]) -> Estimate:
@@ -45,6 +45,34 @@ def micro_average(groups: Mapping[str, Estimate]) -> Estimate:
     total = sum(x.count for x in found)
     value = math.fsum(x.value * x.count for x in found) / total
     return _weighted(found, [x.count / total for x in found], value=value)
+
+
+def joint_average(metrics: Sequence[Estimate]) -> Estimate:
+    """Returns the mean of metrics that were measured on the same examples, each counted alike.
+
+    They are correlated: the standard error is that of the mean, over the examples, of what each
+    contributes to all the metrics on average. With means over examples this is that of a mean of
+    the examples' averages; with pseudo-values it is the jackknife's of the average as a whole. None
+    where a metric does not know what its examples contribute.
+
+    Args:
+        metrics: on the same examples, in the same order.
+
+    Raises:
+        BadInputError: there is no metric, or they are not of equally many examples.
+    """
+    counts = sorted({found.count for found in metrics})
+    if len(counts) != 1:
+        raise BadInputError(
+            f"{len(metrics)} metrics, of {' and '.join(map(str, counts)) or 'no'} examples, have "
+            "no joint average; it needs metrics of the same examples; measure them on the same"
+        )
+    value = fmean(found.value for found in metrics)
+    known = [found.contributions for found in metrics if found.contributions is not None]
+    if len(known) < len(metrics):
+        return Estimate(value, None, counts[0])
+    joint = [fmean(of_one) for of_one in zip(*known, strict=True)]
+    return Estimate(value, mean_estimate(joint).standard_error, counts[0], tuple(joint))
 
 
 def _values(groups: Mapping[str, Estimate]) -> list[Estimate]:

@@ -2,14 +2,14 @@
 
 The package ``bert-score`` (0.3.13, its last) does not run on transformers 5: it asks the tokenizer
 for methods that are gone. What it does is little, and is written here after the paper
-(arXiv:1904.09675, section 3), on transformers alone.
+(arXiv:1904.09675, section 3), on transformers alone: without idf weights, without rescaling.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sweeper.errors import BadInputError, MissingError
 from sweeper.metrics.estimates import Estimate, mean_estimate, require_pairs
@@ -17,48 +17,103 @@ from sweeper.metrics.estimates import Estimate, mean_estimate, require_pairs
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["bert_score"]
+__all__ = ["Match", "Matcher", "bert_score", "bert_score_precision", "bert_score_recall"]
 
 
-def bert_score(
-    predictions: Sequence[str],
-    references: Sequence[str],
-    *,
-    model: str | Path,
-    layer: int | None = None,
-    batch_size: int = 32,
-    device: str = "cpu",
-) -> Estimate:
-    """Returns the mean F1 of BERTScore, without idf weights and without rescaling.
+class Match(NamedTuple):
+    """How well the tokens of two texts match, from -1 to 1; 0 where one has none."""
+
+    precision: float
+    """Mean over the prediction's tokens."""
+    recall: float
+    """Mean over the reference's tokens."""
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of both."""
+        total = self.precision + self.recall
+        # Cosines may be negative, and cancel.
+        return 2 * self.precision * self.recall / total if total else 0.0
+
+
+class Matcher:
+    """Matches texts by an encoder; each pair passes it once, whatever is asked of it.
 
     Each token of one text is matched with the most similar one of the other, by the cosine of
-    their contextual embeddings; precision and recall are the means over the tokens, of which the
-    special ones do not count. As in the authors' code, they may be matched with. A text without
-    tokens scores 0.
+    their contextual embeddings. Special tokens do not count; as in the authors' code, they may be
+    matched with.
 
     Args:
-        predictions: generations.
-        references: what they should be like.
-        model: folder of an encoder and its tokenizer, in the format of transformers.
+        folder: an encoder and its tokenizer, in the format of transformers.
         layer: whose outputs are the embeddings, from 1; the last where None. The authors found
             the 17th of roberta-large best, the 9th of bert-base-uncased.
-        batch_size: texts of one forward pass.
+        batch_size: pairs of one forward pass.
         device: where the encoder runs.
 
     Raises:
-        BadInputError: predictions and references do not belong together, or there is no such layer.
+        BadInputError: there is no such layer.
         MissingError: the folder is not there or has no encoder.
     """
-    require_pairs(predictions, references, "predictions and references")
-    encoder = _Encoder(Path(model), layer=layer, device=device)
-    # Longest first, so that one batch tells how much memory it takes; and each text only once.
-    texts = sorted({*predictions, *references}, key=lambda text: (-len(text), text))
-    embedded: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    for start in range(0, len(texts), batch_size):
-        batch = texts[start : start + batch_size]
-        embedded.update(zip(batch, encoder.embed(batch), strict=True))
-    pairs = zip(predictions, references, strict=True)
-    return mean_estimate([_f1(embedded[got], embedded[want]) for got, want in pairs])
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        layer: int | None = None,
+        batch_size: int = 16,
+        device: str = "cpu",
+    ) -> None:
+        self._encoder = _Encoder(Path(folder), layer=layer, device=device)
+        self._batch_size = batch_size
+        self._known: dict[tuple[str, str], Match] = {}
+
+    def match(self, predictions: Sequence[str], references: Sequence[str]) -> list[Match]:
+        """Returns the match of each prediction with its reference.
+
+        Raises:
+            BadInputError: predictions and references do not belong together.
+        """
+        require_pairs(predictions, references, "predictions and references")
+        pairs = list(zip(predictions, references, strict=True))
+        # Longest first, so that one batch tells how much memory it takes.
+        new = sorted(set(pairs) - self._known.keys(), key=lambda p: (-max(map(len, p)), p))
+        for start in range(0, len(new), self._batch_size):
+            batch = new[start : start + self._batch_size]
+            texts = sorted({text for pair in batch for text in pair})
+            embedded = dict(zip(texts, self._encoder.embed(texts), strict=True))
+            for got, want in batch:
+                self._known[got, want] = _match(embedded[got], embedded[want])
+        return [self._known[pair] for pair in pairs]
+
+
+def bert_score(
+    predictions: Sequence[str], references: Sequence[str], *, matcher: Matcher
+) -> Estimate:
+    """Returns the mean F1 of BERTScore.
+
+    The errors are those of :meth:`Matcher.match`.
+    """
+    return mean_estimate([found.f1 for found in matcher.match(predictions, references)])
+
+
+def bert_score_precision(
+    predictions: Sequence[str], references: Sequence[str], *, matcher: Matcher
+) -> Estimate:
+    """Returns the mean precision of BERTScore.
+
+    The errors are those of :meth:`Matcher.match`.
+    """
+    return mean_estimate([found.precision for found in matcher.match(predictions, references)])
+
+
+def bert_score_recall(
+    predictions: Sequence[str], references: Sequence[str], *, matcher: Matcher
+) -> Estimate:
+    """Returns the mean recall of BERTScore.
+
+    The errors are those of :meth:`Matcher.match`.
+    """
+    return mean_estimate([found.recall for found in matcher.match(predictions, references)])
 
 
 class _Encoder:
@@ -81,7 +136,7 @@ class _Encoder:
         if layer is not None and not 1 <= layer <= layers:
             raise BadInputError(
                 f"the encoder in {folder} has no layer {layer}; it has layers 1 to {layers}; "
-                "choose one of them"
+                "give evaluation.encoder_layer one of them, or null for the last"
             )
         self._layer = layers if layer is None else layer
         # Some tokenizers know no limit, and say so by a number that no index can have.
@@ -110,14 +165,13 @@ class _Encoder:
         return [(x[t], ~s[t]) for x, s, t in zip(vectors, is_special, is_token, strict=True)]
 
 
-def _f1(
+def _match(
     prediction: tuple[torch.Tensor, torch.Tensor], reference: tuple[torch.Tensor, torch.Tensor]
-) -> float:
+) -> Match:
     (got, got_counts), (want, want_counts) = prediction, reference
     if not got_counts.any() or not want_counts.any():
-        return 0.0
+        return Match(0.0, 0.0)
     similarity = got @ want.T
-    precision = float(similarity.max(dim=1).values[got_counts].mean())
-    recall = float(similarity.max(dim=0).values[want_counts].mean())
-    # Cosines may be negative, and cancel.
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    precision = similarity.max(dim=1).values[got_counts].mean()
+    recall = similarity.max(dim=0).values[want_counts].mean()
+    return Match(float(precision), float(recall))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from statistics import fmean, stdev
 from types import ModuleType
 
 from sweeper.errors import BadInputError, MissingError
 
-__all__ = ["Estimate", "library", "mean_estimate", "require_pairs"]
+__all__ = ["Estimate", "jackknife_estimate", "library", "mean_estimate", "require_pairs"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class Estimate:
     """None where the examples cannot tell it: there is one alone."""
     count: int
     """Examples that it was measured on, at least 1."""
+    contributions: tuple[float, ...] | None = field(default=None, repr=False, compare=False)
+    """What each example contributes, of which an average of metrics of the same examples has its
+    error: its own value where the metric is a mean over examples, else its pseudo-value (see
+    :func:`jackknife_estimate`). None where that is not known."""
 
 
 def mean_estimate(values: Sequence[float]) -> Estimate:
@@ -35,7 +39,24 @@ def mean_estimate(values: Sequence[float]) -> Estimate:
         raise _no_examples()
     spread = stdev(values) if len(values) > 1 else None
     error = None if spread is None else spread / math.sqrt(len(values))
-    return Estimate(fmean(values), error, len(values))
+    return Estimate(fmean(values), error, len(values), tuple(values))
+
+
+def jackknife_estimate(value: float, without: Sequence[float]) -> Estimate:
+    """Returns a statistic of a whole sample, such as BLEU, with its jackknife standard error.
+
+    The pseudo-value of example i of n is n·value − (n − 1)·value without i; the standard error is
+    that of their mean (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 11).
+
+    Args:
+        value: of all examples.
+        without: of all but one, for each in turn; looked at from two examples on.
+    """
+    count = len(without)
+    if count < 2:
+        return Estimate(value, None, count)
+    pseudo = tuple(count * value - (count - 1) * other for other in without)
+    return Estimate(value, stdev(pseudo) / math.sqrt(count), count, pseudo)
 
 
 def require_pairs(first: Sequence[object], second: Sequence[object], what: str) -> None:

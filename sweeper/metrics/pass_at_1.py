@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from sweeper.errors import DataError
 from sweeper.metrics.estimates import Estimate, mean_estimate, require_pairs
-from sweeper.metrics.sandbox import Limits, Outcome, run_program
+from sweeper.metrics.sandbox import Limits, Outcome, run_program, warn_of_missing_walls
 
 __all__ = ["STOP_STRINGS", "Problem", "check_completions", "pass_at_1", "program_of", "truncated"]
 
@@ -29,23 +28,6 @@ class Problem:
     """Name of the wanted function."""
     test: str
     """Source that defines ``check(candidate)``."""
-
-    @classmethod
-    def of_row(cls, row: Mapping[str, object]) -> Problem:
-        """Returns the problem in a row of HumanEval's file.
-
-        Raises:
-            DataError: a field is missing or no text.
-        """
-        fields = {name: row.get(name) for name in ("prompt", "entry_point", "test")}
-        wrong = [name for name, value in fields.items() if not isinstance(value, str)]
-        if wrong:
-            raise DataError(
-                f"a row of HumanEval has no text under {', '.join(wrong)}; it has "
-                f"{', '.join(map(str, row)) or 'no fields'}; it needs prompt, entry_point and "
-                "test; give the file of openai/human-eval"
-            )
-        return cls(**{name: str(value) for name, value in fields.items()})
 
 
 def truncated(completion: str) -> str:
@@ -93,6 +75,7 @@ def check_completions(
         SweeperError: the sandbox does not work on this machine.
     """
     require_pairs(completions, problems, "completions and problems")
+    warn_of_missing_walls()
     programs = [program_of(p, c) for p, c in zip(problems, completions, strict=True)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         return list(pool.map(lambda program: run_program(program, limits=limits), programs))

@@ -8,10 +8,10 @@ from difflib import get_close_matches
 from typing import Literal
 
 from sweeper.errors import BadInputError
-from sweeper.metrics.bert_score import bert_score
+from sweeper.metrics.bert_score import bert_score, bert_score_precision, bert_score_recall
 from sweeper.metrics.bleu import bleu
-from sweeper.metrics.choice import choice
-from sweeper.metrics.estimates import Estimate
+from sweeper.metrics.dialogue_mean import PARTS, dialogue_mean
+from sweeper.metrics.estimates import Estimate, mean_estimate
 from sweeper.metrics.exact import exact_match
 from sweeper.metrics.final_answer import final_answer
 from sweeper.metrics.final_number import final_number
@@ -29,36 +29,40 @@ class Metric:
     """A metric by name."""
 
     name: str
-    takes: Literal["texts", "encoder", "programs", "losses", "scores"]
+    takes: Literal["texts", "encoder", "programs", "losses", "choices", "metrics"]
     """What :attr:`measure` is given.
 
     * ``texts``: predictions and references, one string of each for each example.
-    * ``encoder``: the same, and ``model=``, the folder of an encoder.
+    * ``encoder``: the same, and ``matcher=``, a :class:`sweeper.metrics.bert_score.Matcher`.
     * ``programs``: completions, and :class:`sweeper.metrics.pass_at_1.Problem` for each.
     * ``losses``: nats and tokens of each text.
-    * ``scores``: scores of each question's answers, and the position of the right one.
+    * ``choices``: of each question, 1 where the choice that scores best is right, else 0.
+    * ``metrics``: the estimates of :attr:`parts`, by name, of the same examples.
     """
     measure: Callable[..., Estimate]
-    is_loss: bool = False
-    """Whether lower is better."""
     has_mean: bool = True
     """Whether it is a mean over examples, so that
     :func:`sweeper.metrics.micro_average` may pool groups."""
+    parts: tuple[str, ...] = ()
+    """Metrics that it is made of, where it takes metrics."""
 
 
 METRICS: Mapping[str, Metric] = {
     found.name: found
     for found in (
         Metric("bert_score", "encoder", bert_score),
+        Metric("bert_score_precision", "encoder", bert_score_precision),
+        Metric("bert_score_recall", "encoder", bert_score_recall),
         Metric("bleu", "texts", bleu, has_mean=False),
-        Metric("choice", "scores", choice),
+        Metric("choice", "choices", mean_estimate),
+        Metric("dialogue_mean", "metrics", dialogue_mean, has_mean=False, parts=PARTS),
         Metric("exact", "texts", exact_match),
         Metric("final_answer", "texts", final_answer),
         Metric("final_number", "texts", final_number),
         Metric("meteor", "texts", meteor),
         Metric("option", "texts", option),
         Metric("pass_at_1", "programs", pass_at_1),
-        Metric("perplexity", "losses", perplexity, is_loss=True, has_mean=False),
+        Metric("perplexity", "losses", perplexity, has_mean=False),
         Metric("rouge_l", "texts", rouge_l),
     )
 }

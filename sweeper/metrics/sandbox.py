@@ -9,20 +9,31 @@ models in a virtual machine.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from sweeper.errors import SweeperError
 from sweeper.metrics import _jail
 
-__all__ = ["Isolation", "Limits", "Outcome", "isolation", "run_program"]
+__all__ = [
+    "Isolation",
+    "Limits",
+    "Outcome",
+    "isolation",
+    "run_program",
+    "warn_of_missing_walls",
+]
+
+logger = logging.getLogger(__name__)
 
 WALLS = frozenset({"kernel", "hook"})
 """Namespaces and limits of the kernel, and an audit hook of Python that does not rely on them."""
@@ -56,6 +67,23 @@ class Isolation:
     """All file systems read-only but for a temporary folder in memory."""
     processes: bool
     """A limit that lets it start no process."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the kernel gave all walls."""
+        return all(astuple(self))
+
+    @property
+    def dangers(self) -> str:
+        """What a program can do that gets by the audit hook, in words; empty where it is walled."""
+        all_of_them = {
+            "open connections": self.network,
+            "change or delete any file of this user": self.files,
+            "fill the disk": self.files,
+            "read what is in the environment of this user's processes": self.files,
+            "start processes": self.processes,
+        }
+        return ", ".join(danger for danger, is_walled in all_of_them.items() if not is_walled)
 
     def __str__(self) -> str:
         """Returns it in words, for a report."""
@@ -116,7 +144,8 @@ def run_program(
             error = f"it did not start within {allowed.wall_time_s:g} s"
         raise SweeperError(
             f"the sandbox does not work on this machine: {error or 'it died at once'}; a program "
-            "of a model is never run outside of one; see: python -m sweeper doctor"
+            "of a model is never run outside of one; evaluate on another machine, or leave "
+            "HumanEval out"
         )
     isolated = dict.fromkeys(("network", "files", "processes"), False) | answer["had"]
     end, detail = _end(answer, allowed, is_late=is_late)
@@ -130,6 +159,25 @@ def isolation() -> Isolation:
         SweeperError: the sandbox does not work on this machine.
     """
     return run_program("").isolation
+
+
+@cache
+def warn_of_missing_walls() -> None:
+    """Warns, once in a process, of what is not held where the kernel does not give all walls.
+
+    Raises:
+        SweeperError: the sandbox does not work on this machine.
+    """
+    found = isolation()
+    if not found.is_complete:
+        logger.warning(
+            "programs that a model writes are not walled in by this machine's kernel (%s): the "
+            "audit hook stops what they ask of Python, but not what they do past it by C code, "
+            "for example with ctypes; such a program can %s; evaluate models that you do not "
+            "trust on Linux with user namespaces allowed, or in a virtual machine",
+            found,
+            found.dangers,
+        )
 
 
 def _start(request: dict[str, Any], *, wall_time_s: float) -> tuple[dict[str, Any], str, bool]:

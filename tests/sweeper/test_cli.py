@@ -14,6 +14,8 @@ from typer.testing import CliRunner, Result
 
 from sweeper.cli import app
 from sweeper.doctor import examine
+from sweeper.errors import SweeperError
+from sweeper.metrics.sandbox import Isolation
 
 SPACE = """
 name: tiny
@@ -163,21 +165,53 @@ def test_doctor_names_what_is_there(folder: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
-def test_doctor_names_the_method_that_wants_what_is_not_there(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("package", "reason", "extra"),
+    [
+        ("bitsandbytes", "qlora wants it", "[quantization]"),
+        ("lm-eval", "evaluate --harness wants it", "[harness]"),
+        ("sacrebleu", "BLEU wants it", "[metrics]"),
+        ("rouge-score", "ROUGE-L wants it", "[metrics]"),
+        ("nltk", "METEOR wants it", "[metrics]"),
+    ],
+)
+def test_doctor_names_what_wants_a_package_that_is_not_there(
+    package: str, reason: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = importlib.metadata.version
 
     def without(name: str) -> str:
-        if name == "bitsandbytes":
+        if name == package:
             raise importlib.metadata.PackageNotFoundError(name)
         return version(name)
 
     monkeypatch.setattr(importlib.metadata, "version", without)
-    [found] = [finding for finding in examine() if finding.name == "bitsandbytes"]
-    assert found.status == "optional"
-    assert "qlora wants it" in found.detail
-    assert "[quantization]" in found.fix
+    [found] = [finding for finding in examine() if finding.name == package]
+    assert (found.status, found.detail) == ("optional", f"not installed; {reason}")
+    assert found.fix == f"pip install 'masa-mosa-sweeper{extra}'"
+
+
+@pytest.mark.parametrize(
+    ("had", "status", "detail"),
+    [
+        (Isolation(True, True, True), "ok", "network: namespace, files: read-only mounts"),
+        (Isolation(False, True, True), "optional", "that gets by the hook can open connections"),
+        (SweeperError("no walls here"), "optional", "HumanEval wants it; no walls here"),
+    ],
+)
+def test_doctor_says_what_holds_the_programs_of_models(
+    had: Isolation | SweeperError, status: str, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def isolation() -> Isolation:
+        if isinstance(had, SweeperError):
+            raise had
+        return had
+
+    monkeypatch.setattr("sweeper.doctor.isolation", isolation)
+    [found] = [finding for finding in examine() if finding.name == "sandbox of HumanEval"]
+    assert found.status == status
+    assert detail in found.detail
+    assert bool(found.fix) == (status != "ok")
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ import torch
 
 from sweeper import evaluate as evaluation
 from sweeper.data import EmbeddedDataSpec, Example, TasksDataSpec
+from sweeper.data.tasks import TASKS
 from sweeper.errors import BadInputError, MissingError, SweeperError
 from sweeper.evaluate import evaluate, evaluate_base, rung_protocol, writing_of
 from sweeper.generation import Generation, generate, prompts_of
-from sweeper.metrics import METRICS
+from sweeper.metrics import METRICS, Estimate, mean_estimate
 from sweeper.questions import questions_of
 from sweeper.spec import EvaluationSpec
 from sweeper.written import Writing, check_metrics, is_written, on_first_worker
@@ -191,6 +192,34 @@ def test_bert_score_is_left_out_without_an_encoder(monkeypatch):
     assert "talk/bert_score" not in metrics
 
 
+def test_the_mean_of_dialogue_is_over_what_was_measured_of_the_same_answers(monkeypatch):
+    names = TASKS["convai2"].metrics
+    texts = {"texts": [0.25, 0.75, 0.5], "encoder": [0.5, 0.75, 1.0]}
+    calls = []
+
+    def measuring(name, values):
+        def measure(*_, **settings):
+            calls.append(name)
+            return mean_estimate(values)
+
+        return measure
+
+    for name in names:
+        values = texts.get(METRICS[name].takes)
+        if values:
+            changed = replace(METRICS[name], measure=measuring(name, values))
+            monkeypatch.setitem(METRICS, name, changed)
+    monkeypatch.setattr("sweeper.written.Matcher", lambda *_, **__: object())
+    found = base(*[written(n, "talk", names) for n in range(3)])
+    answers(monkeypatch, ["0", "2", "7"])
+    metrics = ask(found, EvaluationSpec(generates=True, encoder="anywhere"))
+    # Three of the six each; the mean of each answer is that of both lists.
+    means = [0.375, 0.75, 0.75]
+    assert metrics["talk/dialogue_mean"] == pytest.approx(fmean(means))
+    assert metrics["talk/dialogue_mean_se"] == pytest.approx(standard_error(means))
+    assert sorted(calls) == sorted(set(names) - {"dialogue_mean"})
+
+
 def test_perplexity_is_that_of_the_right_answers():
     found = base(*[written(n, "text", ("perplexity",)) for n in range(10, 14)])
     metrics = ask(found)
@@ -358,6 +387,50 @@ def test_an_encoder_that_is_not_there_is_found_before_training(tmp_path):
     spec = EvaluationSpec(encoder=str(tmp_path))
     with pytest.raises(MissingError, match="bert_score needs an encoder"):
         check_metrics(TasksDataSpec(train=("convai2",)), spec, has_final=True)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Metrics of texts that need no library; the names and settings of those of an encoder."""
+    settings = []
+
+    def note(predictions, references, **given):
+        settings.append(given)
+        return Estimate(0.0, None, 1)
+
+    for name in TASKS["convai2"].metrics:
+        monkeypatch.setitem(METRICS, name, replace(METRICS[name], measure=note))
+    return settings
+
+
+def test_what_is_left_out_without_an_encoder_is_told_before_training(measured, caplog):
+    check_metrics(TasksDataSpec(train=("convai2",)), EvaluationSpec(), has_final=True)
+    assert measured == [{}] * 3
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    names = "bert_score, bert_score_precision, bert_score_recall, dialogue_mean"
+    assert f"there is no {names}; to have them" in record.getMessage()
+    assert "--set evaluation.encoder=FOLDER" in record.getMessage()
+    caplog.clear()
+    # Of nothing that is generated nothing is left out.
+    check_metrics(TasksDataSpec(train=("convai2",)), EvaluationSpec(), has_final=False)
+    check_metrics(TasksDataSpec(train=("gsm8k",)), EvaluationSpec(), has_final=True)
+    assert caplog.records == []
+
+
+def test_the_encoder_is_tried_with_the_layer_of_the_spec(measured, monkeypatch, caplog):
+    made = []
+
+    def matcher(folder, **settings):
+        made.append((folder, settings))
+        return made[-1]
+
+    monkeypatch.setattr("sweeper.written.Matcher", matcher)
+    spec = EvaluationSpec(encoder="anywhere", encoder_layer=17)
+    check_metrics(TasksDataSpec(train=("convai2",)), spec, has_final=True)
+    assert made == [("anywhere", {"layer": 17, "device": "cpu"})]
+    assert measured.count({"matcher": made[0]}) == 3
+    assert caplog.records == []
 
 
 def test_writing_knows_that_virtual_tokens_take_positions():

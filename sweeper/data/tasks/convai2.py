@@ -62,7 +62,15 @@ CONVAI2 = Task(
     licence="MIT",
     citation="Dinan et al. 2019, arXiv:1902.00098; ParlAI's files *_self_original*.txt",
     read=_read,
-    metrics=("bleu", "bert_score", "meteor", "rouge_l"),
+    metrics=(
+        "bleu",
+        "bert_score",
+        "bert_score_recall",
+        "bert_score_precision",
+        "meteor",
+        "rouge_l",
+        "dialogue_mean",
+    ),
     files={
         split: Files(f"convai2/{name}_no_cands.txt", otherwise=f"convai2/{name}.txt")
         for split, name in _FILES.items()

@@ -113,7 +113,7 @@ def test_the_same_data_is_looked_at_once(data, cache, monkeypatch):
 
     def look(*rows, threshold):
         looked.append(threshold)
-        return [], 0
+        return []
 
     monkeypatch.setattr(checking, "find_overlaps", look)
     # Neither a second time nor with other limits.

@@ -20,7 +20,7 @@ FORMAT = "\n\nAnswer format: answer1/answer2/answer3/answer4\n\n"
 
 
 def held(evaluation, training, threshold=0.7):
-    found, _ = find_overlaps(evaluation, training, threshold=threshold)
+    found = find_overlaps(evaluation, training, threshold=threshold)
     return {overlap.row: overlap for overlap in found}
 
 
@@ -151,13 +151,17 @@ def test_short_questions_with_other_choices_are_other_questions():
     assert set(held([asked], [replace(asked, choices=(" b", " a"))])) == {0}
 
 
-def test_training_rows_that_hold_one_are_counted(examples):
+def test_a_row_that_several_training_rows_hold_is_found_once(examples):
     evaluation, training = examples(20), examples(50)
     training[9] = training[19] = training[29] = evaluation[4]
-    found, rows = find_overlaps(evaluation, training, threshold=0.7)
-    assert (len(found), rows) == (1, 3)
-    assert find_overlaps([], training, threshold=0.7) == ([], 0)
-    assert find_overlaps(evaluation, [], threshold=0.7) == ([], 0)
+    assert [found.training_row for found in find_overlaps(evaluation, training, threshold=0.7)] == [
+        9
+    ]
+
+
+def test_nothing_is_held_where_there_are_no_rows(examples):
+    assert find_overlaps([], examples(5), threshold=0.7) == []
+    assert find_overlaps(examples(5), [], threshold=0.7) == []
 
 
 def test_words_are_what_is_between_punctuation():

@@ -30,7 +30,7 @@ def load(shared, name, split):
 
 
 def held(evaluation, training):
-    return find_overlaps(evaluation, training, threshold=0.7)[0]
+    return find_overlaps(evaluation, training, threshold=0.7)
 
 
 @pytest.mark.parametrize("name", KNOWN)

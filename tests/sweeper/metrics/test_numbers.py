@@ -2,15 +2,18 @@
 
 import math
 import random
+from dataclasses import replace
 from statistics import fmean, stdev
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.errors import BadInputError, DataError
+from sweeper.errors import BadInputError
 from sweeper.metrics import METRICS, Estimate, macro_average, mean_estimate, metric, micro_average
-from sweeper.metrics.choice import choice
+from sweeper.metrics.averages import joint_average
+from sweeper.metrics.dialogue_mean import dialogue_mean
+from sweeper.metrics.estimates import jackknife_estimate
 from sweeper.metrics.perplexity import perplexity
 
 # What two ways of summing float64 differ by.
@@ -30,17 +33,17 @@ def test_one_value_tells_no_error():
     assert mean_estimate([3.0]) == Estimate(3.0, None, 1)
 
 
-def test_the_likeliest_choice_counts():
-    scores = [[-1.0, -2.0], [-3.0, -2.5, -9.0], [-1.0, -1.0], [-1.0, -1.0]]
-    found = choice(scores, [0, 0, 0, 1])
-    assert found.value == 0.5
-    assert found.standard_error == pytest.approx(0.5 / math.sqrt(3))
+@given(st.lists(st.floats(-10, 10), min_size=2, max_size=20))
+def test_the_jackknife_of_a_mean_is_that_mean(values):
+    without = [fmean(values[:i] + values[i + 1 :]) for i in range(len(values))]
+    found, expected = jackknife_estimate(fmean(values), without), mean_estimate(values)
+    assert found == replace(expected, standard_error=found.standard_error)
+    assert found.standard_error == pytest.approx(expected.standard_error, abs=ROUNDING)
+    assert found.contributions == pytest.approx(expected.contributions, abs=ROUNDING)
 
 
-@pytest.mark.parametrize("gold", [2, -1])
-def test_a_right_answer_must_be_among_the_answers(gold):
-    with pytest.raises(DataError, match=f"question 1: its right answer is number {gold} of 2"):
-        choice([[0.0], [0.0, 1.0]], [0, gold])
+def test_the_jackknife_needs_two():
+    assert jackknife_estimate(2.0, [0.0]) == Estimate(2.0, None, 1)
 
 
 def test_perplexity_is_per_token_of_all_texts():
@@ -72,6 +75,52 @@ def test_a_diverged_model_has_infinite_perplexity():
 def test_a_text_without_tokens_has_no_perplexity():
     with pytest.raises(BadInputError, match="text 1 has 0 tokens"):
         perplexity([1.0, 1.0], [1, 0])
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=2, max_size=20))
+def test_metrics_of_the_same_examples_have_the_error_of_their_mean_of_each(pairs):
+    metrics = [mean_estimate(values) for values in zip(*pairs, strict=True)]
+    expected = mean_estimate([fmean(pair) for pair in pairs])
+    found = joint_average(metrics)
+    assert found.value == pytest.approx(expected.value, abs=ROUNDING)
+    assert found.standard_error == pytest.approx(expected.standard_error, abs=ROUNDING)
+    assert found.count == len(pairs)
+
+
+def test_a_joint_average_knows_what_goes_together():
+    up, down = mean_estimate([0.0, 1.0, 0.0, 1.0]), mean_estimate([1.0, 0.0, 1.0, 0.0])
+    # The same metric twice is no more exact than once, and two that cancel are exact.
+    assert joint_average([up, up]).standard_error == pytest.approx(up.standard_error)
+    assert joint_average([up, down]).standard_error == 0.0
+
+
+def test_without_contributions_a_joint_average_has_no_error():
+    found = joint_average([mean_estimate([0.0, 1.0]), Estimate(1.0, 0.1, 2)])
+    assert found == Estimate(0.75, None, 2)
+
+
+def test_metrics_of_other_examples_have_no_joint_average():
+    with pytest.raises(BadInputError, match="2 metrics, of 2 and 3 examples, have no joint"):
+        joint_average([mean_estimate([0.0, 1.0]), mean_estimate([0.0, 1.0, 2.0])])
+    with pytest.raises(BadInputError, match="0 metrics, of no examples"):
+        joint_average([])
+
+
+# Rows of MoSA's table of ConvAI2, in percent: BLEU-4, F1, recall, precision, METEOR, ROUGE-L.
+@pytest.mark.parametrize(
+    ("row", "average"),
+    [
+        ((3.93, 86.53, 86.28, 86.80, 17.57, 18.44), 49.92),
+        ((1.82, 84.41, 84.71, 84.16, 11.38, 10.55), 46.17),
+        ((4.13, 86.83, 86.50, 87.18, 17.59, 18.64), 50.14),
+    ],
+)
+def test_the_mean_of_dialogue_is_the_published_average(row, average):
+    names = ("bleu", "bert_score", "bert_score_recall", "bert_score_precision", "meteor", "rouge_l")
+    assert set(METRICS["dialogue_mean"].parts) == set(names)
+    parts = {name: Estimate(x / 100, 0.01, 9) for name, x in zip(names, row, strict=True)}
+    # Two decimals are printed, rounded or cut.
+    assert 100 * dialogue_mean(parts).value == pytest.approx(average, abs=0.01)
 
 
 GROUPS = {"a": Estimate(0.5, 0.3, 10), "b": Estimate(0.8, 0.4, 30)}
@@ -120,8 +169,11 @@ def test_nothing_has_no_average(average):
 def test_metrics_are_had_by_name():
     assert sorted(METRICS) == [
         "bert_score",
+        "bert_score_precision",
+        "bert_score_recall",
         "bleu",
         "choice",
+        "dialogue_mean",
         "exact",
         "final_answer",
         "final_number",
@@ -132,8 +184,8 @@ def test_metrics_are_had_by_name():
         "rouge_l",
     ]
     assert all(metric(name).name == name for name in METRICS)
-    assert [name for name in METRICS if metric(name).is_loss] == ["perplexity"]
-    assert [name for name in METRICS if not metric(name).has_mean] == ["bleu", "perplexity"]
+    no_means = ["bleu", "dialogue_mean", "perplexity"]
+    assert [name for name in METRICS if not metric(name).has_mean] == no_means
 
 
 @pytest.mark.parametrize(
@@ -143,5 +195,7 @@ def test_metrics_are_had_by_name():
 def test_an_unknown_metric_is_refused_with_the_nearest(name, advice):
     with pytest.raises(BadInputError) as caught:
         metric(name)
-    assert str(caught.value).startswith(f"no metric {name!r}; known: bert_score, bleu, ")
+    assert str(caught.value).startswith(
+        f"no metric {name!r}; known: bert_score, bert_score_precision, "
+    )
     assert str(caught.value).endswith(f"; {advice}")

@@ -12,8 +12,15 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SweeperError
-from sweeper.metrics import _jail
-from sweeper.metrics.sandbox import Isolation, Limits, isolation, run_program
+from sweeper.metrics import _jail, sandbox
+from sweeper.metrics.pass_at_1 import Problem, pass_at_1
+from sweeper.metrics.sandbox import (
+    Isolation,
+    Limits,
+    isolation,
+    run_program,
+    warn_of_missing_walls,
+)
 
 QUICK = Limits(cpu_time_s=1, wall_time_s=30.0)
 
@@ -287,6 +294,53 @@ def test_the_isolation_is_told_in_words():
     assert run_program("", walls=["hook"]).isolation == Isolation(
         network=False, files=False, processes=False
     )
+
+
+@pytest.fixture
+def unwarned():
+    """As in a process that has not warned yet."""
+    warn_of_missing_walls.cache_clear()
+    yield
+    warn_of_missing_walls.cache_clear()
+
+
+def test_what_is_not_held_is_told_once(unwarned, monkeypatch, caplog):
+    monkeypatch.setattr(sandbox, "isolation", lambda: run_program("", walls=["hook"]).isolation)
+    problem = Problem("def one():\n", "one", "def check(candidate):\n    candidate()\n")
+    for _ in range(2):
+        assert pass_at_1(["    return 1\n"], [problem]).value == 1.0
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    for words in ("network: audit hook only", "ctypes", "can open connections, change or delete"):
+        assert words in record.getMessage()
+
+
+def test_where_all_is_held_nothing_is_told(unwarned, monkeypatch, caplog):
+    monkeypatch.setattr(sandbox, "isolation", lambda: Isolation(True, True, True))
+    warn_of_missing_walls()
+    assert caplog.records == []
+
+
+def test_only_what_is_not_held_is_a_danger():
+    assert Isolation(network=True, files=True, processes=False).dangers == "start processes"
+    assert not Isolation(network=True, files=True, processes=False).is_complete
+    assert Isolation(network=False, files=True, processes=True).dangers == "open connections"
+    assert Isolation(network=True, files=True, processes=True).dangers == ""
+
+
+# By C code, of which Python has no event: what the warning says.
+@pytest.mark.parametrize(
+    ("danger", "statement"),
+    [
+        ("open connections", "assert libc.socket(2, 1, 0) > 0"),
+        ("change or delete any file", "assert libc.truncate({path!r}.encode(), 0) == 0"),
+    ],
+)
+def test_the_hook_alone_does_not_hold_c_code(danger, statement, victim):
+    program = "import ctypes\nlibc = ctypes.CDLL(None)\n" + statement.format(path=str(victim))
+    found = run_program(program, walls=["hook"])
+    assert (found.end, found.detail) == ("passed", "")
+    assert danger in found.isolation.dangers
 
 
 def test_a_sandbox_that_does_not_start_is_an_error(monkeypatch, tmp_path):

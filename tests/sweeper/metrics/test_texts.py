@@ -2,15 +2,18 @@
 
 import math
 import os
+import random
 import subprocess
 import sys
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
+from statistics import fmean, stdev
 
 import pytest
 
 from sweeper.errors import BadInputError, DataError, MissingError
+from sweeper.metrics.averages import joint_average
 from sweeper.metrics.bleu import bleu
 from sweeper.metrics.exact import exact_match, normalised
 from sweeper.metrics.final_number import final_number, final_number_of
@@ -118,18 +121,34 @@ def test_bleu_is_that_of_the_corpus():
     assert found.count == 4
 
 
-def test_the_error_of_bleu_is_the_deviation_over_drawn_corpora():
-    import random
+def deviation_over_drawn_corpora(pairs, statistic):
+    draw = random.Random(1)
+    return stdev(statistic(draw.choices(pairs, k=len(pairs))) for _ in range(400))
 
+
+def test_the_error_of_bleu_is_the_deviation_over_drawn_corpora():
     pairs = SENTENCES * 12
     found = bleu(*zip(*pairs, strict=True))
-    assert found == bleu(*zip(*pairs, strict=True))
-    draw = random.Random(1)
-    values = [bleu_by_hand(draw.choices(pairs, k=len(pairs))) for _ in range(400)]
-    mean = math.fsum(values) / len(values)
-    deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in values) / (len(values) - 1))
-    # A deviation over n draws has an error of 1/sqrt(2n) of itself: 4 % with 400, 2 % with 1000.
+    # A deviation over n draws has an error of 1/sqrt(2n) of itself: 4 % with 400.
+    deviation = deviation_over_drawn_corpora(pairs, bleu_by_hand)
     assert found.standard_error == pytest.approx(deviation, rel=0.15)
+
+
+def test_the_error_of_a_joint_average_is_the_deviation_over_drawn_corpora():
+    pairs = SENTENCES * 12
+    metrics = [bleu(*zip(*pairs, strict=True)), rouge_l(*zip(*pairs, strict=True))]
+    of_each = {pair: rouge_l([pair[0]], [pair[1]]).value for pair in SENTENCES}
+
+    def average(drawn):
+        return (bleu_by_hand(drawn) + fmean(of_each[pair] for pair in drawn)) / 2
+
+    found = joint_average(metrics)
+    assert found.value == pytest.approx(average(pairs), rel=1e-9)
+    deviation = deviation_over_drawn_corpora(pairs, average)
+    assert found.standard_error == pytest.approx(deviation, rel=0.15)
+    # As if they were independent it would be a third less.
+    apart = math.hypot(*(metric.standard_error or math.nan for metric in metrics)) / 2
+    assert apart < 0.75 * deviation
 
 
 def test_one_sentence_has_no_error():
