@@ -8,7 +8,7 @@ import pytest
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared():
     """The folder of real, cut data beside the repository."""
     if not SHARED.is_dir():
