@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.frozen import Base
+from sweeper.generation import Generation
 from sweeper.likelihood import Forward, Score, can_share_prompts, score_candidates
 from sweeper.metrics import Estimate
-from sweeper.questions import Question
+from sweeper.questions import Question, parted, rows_by_task
 from sweeper.spec import EvaluationSpec, TrainSpec
 from sweeper.task_scores import task_estimates
 from sweeper.written import Measures, Writing, on_first_worker, write_answers
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "answer_of",
+    "estimates_of",
     "evaluate",
     "evaluate_base",
     "frozen_forward",
@@ -25,9 +28,6 @@ __all__ = [
     "rung_protocol",
     "writing_of",
 ]
-
-# What no report shows: the terms of other metrics.
-TERMS = ("nats", "tokens")
 
 
 def evaluate(
@@ -41,7 +41,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Returns the metrics of a model on some questions, the same on all workers.
 
-    * ``eval_loss``: mean over the examples of the loss per token of the right answer.
+    * ``eval_loss``: mean over the examples of the loss per token of the right answer. One that is
+      scored by what is written, and whose answer has no room, has no loss.
     * ``accuracy``: whether the candidate of the highest log-probability is right. The end-of-text
       token does not count, as in lm-evaluation-harness's ``acc``: a base that was never told where
       an answer ends would look worse than it is. Without candidates, whether greedy decoding gives
@@ -58,7 +59,7 @@ def evaluate(
 
     Args:
         forward: the model, in evaluation mode, with gradients off.
-        questions: at least one.
+        questions: at least one that can be asked, see :func:`sweeper.questions.parted`.
         pad_id: token that fills up shorter rows.
         device: where the model lives.
         shares_prompts: whether the model may be asked for all candidates of a question in one row,
@@ -68,28 +69,32 @@ def evaluate(
     Raises:
         SweeperError: what was written could not be measured.
     """
+    asked, _ = parted(questions, generates=writing is not None)
     scores = score_candidates(
         forward,
-        [question.candidates for question in questions],
+        [question.candidates for question in asked],
         pad_id=pad_id,
         device=device,
         shares_prompts=shares_prompts,
     )
-    answered = [_answer(q, found) for q, found in zip(questions, scores, strict=True)]
-    has_tasks = any(question.example.task for question in questions)
+    answered = [answer_of(q, found) for q, found in zip(asked, scores, strict=True)]
+    written: dict[int, Generation] = {}
+    measures = None
+    if writing is not None:
+        written = write_answers(forward, asked, writing, device=device)
+        measures = Measures(writing.spec, device=device)
+
+    def measure(name: str, members: Sequence[int]) -> Estimate | None:
+        if measures is None or any(index not in written for index in members):
+            return None
+        texts = [written[i].text for i in members]
+        return measures.of(name, [asked[i] for i in members], texts)
+
+    def work() -> dict[str, Estimate]:
+        return estimates_of(asked, answered, measure)
+
     metrics: dict[str, float] = {}
-    for name in answered[0]:
-        is_told = name not in TERMS and not (has_tasks and name == "accuracy")
-        if is_told and all(name in found for found in answered):
-            _add_mean(metrics, name, [found[name] for found in answered])
-    if not has_tasks:
-        _add_parts(metrics, "accuracy", answered, [question.domain for question in questions])
-        return metrics
-    tasks = [question.example.task for question in questions]
-    for task in sorted(set(tasks)):
-        chosen = [a["eval_loss"] for a, name in zip(answered, tasks, strict=True) if name == task]
-        _add_mean(metrics, f"{task}/loss", chosen)
-    for name, value in _estimates(forward, questions, answered, writing, device=device).items():
+    for name, value in (on_first_worker(work) if written else work()).items():
         metrics[name] = value.value
         if value.standard_error is not None:
             metrics[f"{name}_se"] = value.standard_error
@@ -166,19 +171,27 @@ def protocol_of(
     """Returns, for the record, what was asked and how, as plain JSON.
 
     Args:
-        questions: that were asked.
+        questions: as :func:`evaluate` got them. A row whose answer has no room is left out, or has
+            no loss where the model writes the answer.
         writing: as :func:`evaluate` got it.
         max_length: tokens after which a prompt was cut from the left.
     """
-    examples = [question.example for question in questions]
-    tasks = [example.task for example in examples if example.task]
+    asked, left_out = parted(questions, generates=writing is not None)
+    examples = [question.example for question in asked]
     return {
-        "rows": len(examples),
-        "task_rows": {task: tasks.count(task) for task in sorted(set(tasks))},
-        "by_likelihood_of_choices": sum(question.is_choice for question in questions),
+        "rows": len(asked),
+        "rows_left_out": len(left_out),
+        "rows_without_loss": sum(not question.candidates for question in asked),
+        "task_rows": _of_tasks(asked),
+        "task_rows_left_out": _of_tasks(left_out),
+        "by_likelihood_of_choices": sum(question.is_choice for question in asked),
         "generation": {} if writing is None else writing.settings(examples),
         "max_length": max_length,
     }
+
+
+def _of_tasks(questions: Sequence[Question]) -> dict[str, int]:
+    return {task: count for task, count in rows_by_task(questions).items() if task}
 
 
 def rung_protocol(base: Base, train: TrainSpec, spec: EvaluationSpec) -> dict[str, object]:
@@ -199,55 +212,60 @@ def rung_protocol(base: Base, train: TrainSpec, spec: EvaluationSpec) -> dict[st
     }
 
 
-def _estimates(
-    forward: Forward,
+def estimates_of(
     questions: Sequence[Question],
     answered: Sequence[Mapping[str, float]],
-    writing: Writing | None,
-    *,
-    device: torch.device,
+    measure: Callable[[str, Sequence[int]], Estimate | None],
 ) -> dict[str, Estimate]:
-    written, measures = {}, None
-    if writing is not None:
-        written = write_answers(forward, questions, writing, device=device)
-        measures = Measures(writing.spec, device=device)
+    """Returns all metrics by name.
 
-    def measure(name: str, members: Sequence[int]) -> Estimate | None:
-        if measures is None or any(index not in written for index in members):
-            return None
-        texts = [written[i].text for i in members]
-        return measures.of(name, [questions[i] for i in members], texts)
+    Args:
+        questions: that were asked.
+        answered: what the likelihoods say of each; nothing of one without candidates.
+        measure: as :func:`sweeper.task_scores.task_estimates` takes it.
+    """
+    tasks = [question.example.task for question in questions]
+    found: dict[str, Estimate] = {}
+    _add_mean(found, "eval_loss", answered)
+    if not any(tasks):
+        _add_mean(found, "accuracy", answered)
+    if all("accuracy_per_character" in own for own in answered):
+        _add_mean(found, "accuracy_per_character", answered)
+    parts = tasks if any(tasks) else [question.domain for question in questions]
+    for part in sorted(set(parts)):
+        members = [own for own, name in zip(answered, parts, strict=True) if name == part]
+        if any(tasks):
+            _add_mean(found, "eval_loss", members, called=f"{part}/loss")
+        elif len(members) < len(answered):
+            _add_mean(found, "accuracy", members, called=f"accuracy/{part}")
+    return found | (task_estimates(questions, answered, measure=measure) if any(tasks) else {})
 
-    def work() -> dict[str, Estimate]:
-        return task_estimates(questions, answered, measure=measure)
 
-    return on_first_worker(work) if written else work()
-
-
-def _add_parts(
-    metrics: dict[str, float],
+def _add_mean(
+    found: dict[str, Estimate],
     name: str,
     answered: Sequence[Mapping[str, float]],
-    parts: Sequence[str],
+    *,
+    called: str = "",
 ) -> None:
-    """Adds a metric by part, where there is more than one."""
-    for part in sorted(set(parts)) if len(set(parts)) > 1 else ():
-        chosen = [found[name] for found, own in zip(answered, parts, strict=True) if own == part]
-        _add_mean(metrics, f"{name}/{part}", chosen)
-
-
-def _add_mean(metrics: dict[str, float], name: str, values: Sequence[float]) -> None:
+    """Adds a mean over the questions that have the number; none where no question has."""
     import numpy as np
 
+    values = [own[name] for own in answered if name in own]
+    if not values:
+        return
+    error = None
     # A diverged model's losses may be infinite, or overflow when squared; the caller will see.
     with np.errstate(all="ignore"):
-        metrics[name] = float(np.mean(values))
         if len(values) > 1:
-            metrics[f"{name}_se"] = float(np.std(values, ddof=1) / math.sqrt(len(values)))
+            error = float(np.std(values, ddof=1) / math.sqrt(len(values)))
+        found[called or name] = Estimate(float(np.mean(values)), error, len(values))
 
 
-def _answer(question: Question, scores: Sequence[Score]) -> dict[str, float]:
-    """Returns the metrics of one question from the scores of its candidates."""
+def answer_of(question: Question, scores: Sequence[Score]) -> dict[str, float]:
+    """Returns what the scores of a question's candidates say; nothing where it has none."""
+    if not scores:
+        return {}
     gold = scores[question.gold]
     found = {
         "eval_loss": gold.loss / gold.tokens,

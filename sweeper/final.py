@@ -6,7 +6,6 @@ share the work.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from sweeper.evaluate import evaluate, frozen_forward, protocol_of, writing_of
 from sweeper.finals import FinalResult
 from sweeper.frozen import Base, Kept
 from sweeper.likelihood import Forward, can_share_prompts
-from sweeper.questions import questions_of, subset
+from sweeper.questions import drawn, parted, questions_of, rows_by_task
 from sweeper.spec import FinalSpec, TrialSpec
 
 if TYPE_CHECKING:
@@ -50,6 +49,10 @@ class Evaluation:
     """As of :func:`sweeper.evaluate.evaluate`."""
     protocol: Mapping[str, object]
     """As of :func:`sweeper.evaluate.protocol_of`."""
+    rows: Mapping[str, int]
+    """Examples that were asked, by task; under an empty name those of no task."""
+    rows_left_out: Mapping[str, int]
+    """Examples that were not, because an answer had no room; only where there are some."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,7 @@ def adapted(trial: TrialSpec, base: Base, adapter: Path) -> Iterator[Adapted]:
         yield _with_domains(trial, base, model)
         del model
     finally:
-        kept.restore()
-        gc.collect()
+        base.put_back(kept)
 
 
 def evaluate_adapter(
@@ -155,20 +157,18 @@ def evaluate_final(
             f"the {final.split} split of the data is empty; the final evaluation needs rows that "
             "no trial was chosen by; give data that has some, or set final.trials to 0"
         )
-    count = len(examples) if final.rows is None else final.rows
-    tasks = [example.task for example in examples]
-    chosen = [examples[i] for i in subset(len(examples), count, tasks=tasks)]
+    chosen = drawn(examples, final.rows)
     if adapter is None:
         found = evaluate_frozen(trial, base, chosen)
     else:
         found = evaluate_adapter(trial, base, adapter, chosen)
-    protocol = cast("dict[str, JsonValue]", dict(found.protocol))
     return FinalResult(
         split=final.split,
-        rows=int(str(protocol["rows"])),
+        rows=sum(found.rows.values()),
+        rows_left_out=sum(found.rows_left_out.values()),
         rows_in_split=len(examples),
         metrics=dict(found.metrics),
-        protocol=protocol,
+        protocol=cast("dict[str, JsonValue]", dict(found.protocol)),
         chosen_by=dict(chosen_by or {}),
         data_fingerprint=base.data_fingerprint,
         wall_time_s=time.perf_counter() - started_s,
@@ -199,7 +199,13 @@ def _evaluate(
             shares_prompts=shares_prompts and virtual_tokens == 0,
             writing=writing,
         )
-    return Evaluation(metrics, protocol_of(questions, writing, max_length=length))
+    asked, left_out = parted(questions, generates=True)
+    return Evaluation(
+        metrics,
+        protocol_of(questions, writing, max_length=length),
+        rows_by_task(asked),
+        rows_by_task(left_out),
+    )
 
 
 def _with_domains(trial: TrialSpec, base: Base, model: PeftModel) -> Adapted:

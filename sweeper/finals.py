@@ -29,6 +29,8 @@ class FinalResult(BaseModel):
     """``test``, or ``validation`` where the sweep says so."""
     rows: int = Field(ge=0)
     """Examples that were asked."""
+    rows_left_out: int = Field(default=0, ge=0)
+    """Examples that were not asked, because an answer is too long for ``train.max_length``."""
     rows_in_split: int = Field(ge=0)
     """Examples that the split has."""
     metrics: dict[str, float] = {}

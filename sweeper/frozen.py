@@ -17,7 +17,7 @@ from sweeper.data.token_table import TokenTable
 from sweeper.engine import load_deepspeed
 from sweeper.errors import DataError
 from sweeper.models import ModelSpec
-from sweeper.questions import Question, questions_of, subset
+from sweeper.questions import Question, drawn, questions_of
 from sweeper.ranks import control_group, workers
 
 if TYPE_CHECKING:
@@ -101,17 +101,35 @@ class Base:
             max_length: tokens after which a prompt is cut from the left.
             count: how many, drawn with a fixed seed; all of the split where None or too many.
             split: ``train``, ``validation`` or ``test``.
+
+        Raises:
+            DataError: not one of them has room for its answer, so that there is no loss.
         """
         examples: Sequence[Example] = getattr(self.splits, split)
         size = len(examples) if count is None else min(count, len(examples))
         key = (split, max_length, size)
         if key not in self._questions:
-            tasks = [example.task for example in examples]
-            chosen = [examples[index] for index in subset(len(examples), size, tasks=tasks)]
             self._questions[key] = questions_of(
-                chosen, self.tokenizer, max_length, domains=self.domains
+                drawn(examples, size),
+                self.tokenizer,
+                max_length,
+                domains=self.domains,
+                needs_loss=True,
             )
         return self._questions[key]
+
+    def put_back(self, kept: Kept) -> None:
+        """Makes the model what it was, and gives the memory back that an adapter took.
+
+        Args:
+            kept: the model before the adapter. Under ZeRO-3 all workers must call this.
+        """
+        import torch
+
+        kept.restore()
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 def load_base(

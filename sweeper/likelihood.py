@@ -100,7 +100,7 @@ def score_candidates(
 
     Args:
         forward: the model, in evaluation mode, with gradients off.
-        candidates: of each question, at least one.
+        candidates: of each question; one without any has no scores.
         pad_id: token that fills up shorter rows.
         device: where the model lives.
         shares_prompts: as :func:`can_share_prompts` has it.
@@ -108,6 +108,8 @@ def score_candidates(
     rows: list[_Row] = []
     for found in candidates:
         rows += _rows_of(found, shares_prompts=shares_prompts)
+    if not rows:
+        return [[] for _ in candidates]
     numbers = iter(_share_out(forward, rows, pad_id=pad_id, device=device))
     return [[next(numbers) for _ in found] for found in candidates]
 

@@ -6,17 +6,17 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeper.data.examples import Example
-from sweeper.data.tokens import Tokens, encode
+from sweeper.data.tokens import Tokens, encode_candidates
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Question", "questions_of", "subset"]
+__all__ = ["Question", "drawn", "parted", "questions_of", "rows_by_task", "subset"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ class Question:
     """One example to evaluate."""
 
     candidates: tuple[Tokens, ...]
-    """The prompt with each possible answer; with the right one alone where there are no choices."""
+    """The prompt with each possible answer; with the right one alone where there are no choices;
+    none where one of them has no room, for an evaluation cuts no answer."""
     characters: tuple[int, ...]
     """Length of each candidate answer, spaces around it not counted; at least 1."""
     gold: int
@@ -73,60 +74,82 @@ def subset(examples: int, count: int, *, tasks: Sequence[str] = ()) -> list[int]
     return sorted(order[:count])
 
 
+def drawn(examples: Sequence[Example], count: int | None) -> list[Example]:
+    """Returns the examples that an evaluation on ``count`` of them asks; all of them where None."""
+    tasks = [example.task for example in examples]
+    size = len(examples) if count is None else count
+    return [examples[index] for index in subset(len(examples), size, tasks=tasks)]
+
+
 def questions_of(
     examples: Sequence[Example],
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     *,
     domains: Sequence[str] = (),
+    needs_loss: bool = False,
 ) -> tuple[Question, ...]:
     """Returns the examples as token ids, each with all its candidate answers.
 
-    Left out is an example with an answer for which there is no room.
+    One with an answer for which there is no room has no candidates; :func:`parted` says what
+    becomes of it.
 
     Args:
         examples: what to ask.
         tokenizer: the base model's.
         max_length: tokens after which a prompt is cut from the left.
         domains: all domains of the data.
+        needs_loss: whether what is asked must have a loss.
 
     Raises:
-        DataError: no example is left.
+        DataError: no example can be asked, or none has the loss that is needed.
     """
-    answers = [_answers(example) for example in examples]
-    rows = [
-        replace(example, answer=answer)
-        for example, found in zip(examples, answers, strict=True)
-        for answer in found
-    ]
-    encoded = encode(rows, tokenizer, max_length, domains=domains, long_answers="leave_out")
-    tokens = {candidate.example: candidate for candidate in encoded.tokens}
-    questions = []
-    start = 0
-    for example, found in zip(examples, answers, strict=True):
-        places = range(start, start + len(found))
-        start += len(found)
-        if all(place in tokens for place in places):
-            characters = tuple(max(1, len(answer.strip())) for answer in found)
-            candidates = tuple(tokens[place] for place in places)
-            gold = found.index(example.answer)
-            questions.append(Question(candidates, characters, gold, example))
-    if examples and not questions:
+    encoded = encode_candidates(examples, tokenizer, max_length, domains=domains)
+    questions = tuple(
+        Question(
+            candidates,
+            tuple(max(1, len(answer.strip())) for answer in example.candidates),
+            example.candidates.index(example.answer),
+            example,
+        )
+        for example, candidates in zip(examples, encoded.candidates, strict=True)
+    )
+    asked, _ = parted(questions, generates=not needs_loss)
+    if examples and not asked:
         raise DataError(
             f"each of the {len(examples)} examples to evaluate on has an answer that is too long "
             f"for max_length {max_length}; answers are never cut; raise train.max_length"
         )
-    if len(questions) < len(examples):
+    if without_room := sum(not candidates for candidates in encoded.candidates):
         logger.warning(
-            "left out %d of %d examples to evaluate on: their answers are too long for %d tokens",
-            len(examples) - len(questions),
+            "%d of %d examples to evaluate on have an answer that is too long for %d tokens: they "
+            "are left out, or have no loss where the answer is generated",
+            without_room,
             len(examples),
             max_length,
         )
-    return tuple(questions)
+    return questions
 
 
-def _answers(example: Example) -> tuple[str, ...]:
-    """Returns the candidates, each once; the right answer alone where nothing is to choose."""
-    choices = tuple(dict.fromkeys(example.choices))
-    return choices if example.scoring == "choice" and len(choices) > 1 else (example.answer,)
+def parted(
+    questions: Sequence[Question], *, generates: bool
+) -> tuple[list[Question], list[Question]]:
+    """Returns the questions that can be asked, and those that are left out.
+
+    Without candidates a question has no loss, but a model can still write an answer to it.
+
+    Args:
+        questions: to ask.
+        generates: whether answers are written where a question is scored by that.
+    """
+    asked: list[Question] = []
+    left_out: list[Question] = []
+    for question in questions:
+        is_asked = question.candidates or (generates and question.example.is_written)
+        (asked if is_asked else left_out).append(question)
+    return asked, left_out
+
+
+def rows_by_task(questions: Sequence[Question]) -> dict[str, int]:
+    """Returns how many questions each task has; under an empty name those of no task."""
+    return dict(sorted(Counter(question.example.task for question in questions).items()))

@@ -138,9 +138,11 @@ class Ranking:
                 sentences.append(f"No final score of {_name(trial)}: {found.error}.")
             elif score is not None:
                 chosen = "chosen on the validation split by"
+                left_out = found.rows_left_out
+                others = f" ({left_out} left out: answers too long)" if left_out else ""
                 sentences.append(
-                    f"On {found.rows} rows of the {found.split} split {_name(trial)}, {chosen} "
-                    f"{metric} {self.score(trial)}, has {metric} {score}."
+                    f"On {found.rows} rows of the {found.split} split{others} {_name(trial)}, "
+                    f"{chosen} {metric} {self.score(trial)}, has {metric} {score}."
                 )
         base = self.base_final
         score = None if base is None else score_of(base.metrics, metric)

@@ -47,7 +47,7 @@ def task_estimates(
 
     Args:
         questions: each of a task.
-        answered: what the likelihoods say of each.
+        answered: what the likelihoods say of each; nothing of one without candidates.
         measure: takes the name of a metric of written answers and the positions of questions, and
             returns its value on these; None where it was not measured.
     """
@@ -97,8 +97,9 @@ class _Scores:
         main = self.main_metric(members)
         if _label(main) in found:
             return found | self._parts(main, members)
-        if not any(self._questions[i].is_choice for i in members):
-            found["greedy_exact"] = mean_estimate([self._answered[i]["accuracy"] for i in members])
+        greedy = [own["accuracy"] for own in self._scored(members)]
+        if greedy and not any(self._questions[i].is_choice for i in members):
+            found["greedy_exact"] = mean_estimate(greedy)
         return found
 
     def _parts(self, main: str, members: Sequence[int]) -> dict[str, Estimate]:
@@ -144,13 +145,18 @@ class _Scores:
         if found.takes == "choices":
             return found.measure([self._answered[i]["accuracy"] for i in chosen])
         if found.takes == "losses":
-            nats = [self._answered[i]["nats"] for i in chosen]
-            return found.measure(nats, [int(self._answered[i]["tokens"]) for i in chosen])
+            scored = self._scored(chosen)
+            nats, tokens = [own["nats"] for own in scored], [int(own["tokens"]) for own in scored]
+            return found.measure(nats, tokens) if scored else None
         if found.takes == "metrics":
             values = {part: self._on(part, chosen) for part in found.parts}
             parts = {part: value for part, value in values.items() if value is not None}
             return found.measure(parts) if len(parts) == len(values) else None
         return self._measure(found.name, chosen)
+
+    def _scored(self, members: Sequence[int]) -> list[Mapping[str, float]]:
+        """Returns what the likelihoods say of those that have one."""
+        return [self._answered[i] for i in members if self._answered[i]]
 
     def _is_named(self, name: str, index: int) -> bool:
         question = self._questions[index]

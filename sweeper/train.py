@@ -6,7 +6,6 @@ started; a replica of one worker has a process group of one.
 
 from __future__ import annotations
 
-import gc
 import time
 import traceback
 from collections.abc import Mapping
@@ -106,16 +105,11 @@ def _check(trial: TrialSpec, base: Base) -> None:
 
 
 def _put_back(run: Run | None, base: Base, kept: Kept) -> None:
-    import torch
-
     try:
         if run is not None:
             run.close()
     finally:
-        kept.restore()
-    gc.collect()
-    if base.device.type == "cuda":
-        torch.cuda.empty_cache()
+        base.put_back(kept)
 
 
 def _outcome(trial: TrialSpec, base: Base, *, run: Run, elapsed_s: float) -> Outcome:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -76,6 +75,9 @@ class TrialEvaluation(BaseModel):
     """``test`` or ``validation``; empty where each task of the harness has its own."""
     rows: dict[str, int]
     """Rows asked, by task; under an empty name where the data is not made of tasks."""
+    rows_left_out: dict[str, int] = {}
+    """Rows not asked, because an answer is too long for ``train.max_length``; by task, in the same
+    way."""
     metrics: dict[str, float]
     """Of the trial, each with its standard error under ``<name>_se``."""
     base_metrics: dict[str, float] = {}
@@ -131,6 +133,7 @@ def evaluate_trial(found: FoundTrial, asked: Asked) -> TrialEvaluation:
         tasks=list(asked.tasks),
         split="" if asked.is_harness else asked.split,
         rows=dict(result.rows),
+        rows_left_out=dict(result.rows_left_out),
         metrics=dict(result.metrics),
         base_metrics=dict(result.base_metrics),
         protocol=json.loads(json.dumps(dict(result.protocol))),
@@ -154,6 +157,7 @@ class _Result:
     metrics: Mapping[str, float]
     base_metrics: Mapping[str, float]
     protocol: Mapping[str, object]
+    rows_left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 _Evaluate = Callable[[TrialSpec, Base, Path], _Result]
@@ -186,8 +190,7 @@ def _by_tasks(asked: Asked) -> _Evaluate:
         examples = _examples(trial, base, asked)
         found = evaluate_adapter(trial, base, adapter, examples)
         frozen = evaluate_frozen(trial, base, examples).metrics if asked.has_base else {}
-        rows = Counter(example.task for example in examples)
-        return _Result(rows, found.metrics, frozen, found.protocol)
+        return _Result(found.rows, found.metrics, frozen, found.protocol, found.rows_left_out)
 
     return evaluate
 

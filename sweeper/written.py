@@ -28,7 +28,6 @@ __all__ = [
     "Measures",
     "Writing",
     "check_metrics",
-    "is_written",
     "on_first_worker",
     "write_answers",
 ]
@@ -75,16 +74,8 @@ class Writing:
                 "stop": list(self.stops(example)),
             }
             for example in examples
-            if is_written(example)
+            if example.is_written
         }
-
-
-def is_written(example: Example) -> bool:
-    """Whether an example is scored by what a model writes.
-
-    One of no task that names no metric is not: it is scored token by token, as it always was.
-    """
-    return example.scoring == "generate" and bool(example.metrics)
 
 
 def write_answers(
@@ -104,7 +95,7 @@ def write_answers(
     alike: dict[tuple[int, tuple[str, ...]], list[int]] = {}
     for index, question in enumerate(questions):
         example = question.example
-        if is_written(example):
+        if example.is_written:
             key = (writing.most_tokens(example), writing.stops(example))
             alike.setdefault(key, []).append(index)
     found: dict[int, Generation] = {}

@@ -38,6 +38,23 @@ class Example:
         by_choice = "choice" in self.metrics if self.metrics else bool(self.choices)
         return "choice" if by_choice else "generate"
 
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The answers whose likelihoods are compared, each once.
+
+        The right one alone where nothing is to choose.
+        """
+        choices = tuple(dict.fromkeys(self.choices))
+        return choices if self.scoring == "choice" and len(choices) > 1 else (self.answer,)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether it is scored by what a model writes.
+
+        One of no task is not: it is scored token by token, as it always was.
+        """
+        return self.scoring == "generate" and bool(self.task and self.metrics)
+
 
 @dataclass(frozen=True)
 class Splits:

@@ -52,7 +52,11 @@ class TokenTable(Sequence[Tokens]):
             "examples": np.fromiter((row.example for row in rows), np.int32, len(rows)),
             "domains": np.fromiter((row.domain for row in rows), np.int32, len(rows)),
         }
-        return cls(arrays, prompts_cut=encoded.prompts_cut, answers_cut=encoded.answers_cut)
+        return cls(
+            arrays,
+            prompts_cut=len(encoded.prompts_cut),
+            answers_cut=len(encoded.answers_cut),
+        )
 
     @property
     def lengths(self) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from sweeper.data.examples import Example
@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["IGNORED_LABEL", "Encoded", "LongAnswers", "Tokens", "collate", "encode"]
+__all__ = [
+    "IGNORED_LABEL",
+    "Encoded",
+    "EncodedCandidates",
+    "LongAnswers",
+    "Tokens",
+    "collate",
+    "encode",
+    "encode_candidates",
+]
 
 IGNORED_LABEL = -100
 """Label of a position without loss: torch's and transformers' ``ignore_index``."""
@@ -42,12 +51,23 @@ class Encoded:
     """Examples as token ids, in their order."""
 
     tokens: tuple[Tokens, ...]
-    prompts_cut: int
-    """Examples whose prompt was cut."""
-    answers_cut: int
-    """Examples whose answer was cut, and which therefore do not end in the end-of-text token."""
+    prompts_cut: tuple[int, ...]
+    """Positions of the examples whose prompt was cut."""
+    answers_cut: tuple[int, ...]
+    """Positions of those whose answer was cut, and which therefore do not end in the end-of-text
+    token."""
     left_out: tuple[int, ...]
     """Positions of the examples that are not among the tokens."""
+
+
+@dataclass(frozen=True)
+class EncodedCandidates:
+    """Examples as an evaluation by likelihood asks them, in their order."""
+
+    candidates: tuple[tuple[Tokens, ...], ...]
+    """The prompt with each of an example's ``candidates``; none where one of them has no room."""
+    prompts_cut: tuple[int, ...]
+    """Positions of the examples whose prompt was cut for one of its candidates at least."""
 
 
 def encode(
@@ -94,7 +114,8 @@ def encode(
     numbers = {domain: number for number, domain in enumerate(domains)}
     tokens: list[Tokens] = []
     left_out: list[int] = []
-    prompts_cut = answers_cut = 0
+    prompts_cut: list[int] = []
+    answers_cut: list[int] = []
     for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         answer.append(eos)
         room = max_length - len(start)
@@ -107,12 +128,44 @@ def encode(
             continue
         else:
             prompt_size, answer_size = min(len(prompt), room - len(answer)), len(answer)
-        prompts_cut += prompt_size < len(prompt)
-        answers_cut += answer_size < len(answer)
+        if prompt_size < len(prompt):
+            prompts_cut.append(index)
+        if answer_size < len(answer):
+            answers_cut.append(index)
         head = (*start, *prompt[len(prompt) - prompt_size :])
         domain = numbers.get(examples[index].domain, 0)
         tokens.append(Tokens((*head, *answer[:answer_size]), len(head), index, domain))
-    return Encoded(tuple(tokens), prompts_cut, answers_cut, tuple(left_out))
+    return Encoded(tuple(tokens), tuple(prompts_cut), tuple(answers_cut), tuple(left_out))
+
+
+def encode_candidates(
+    examples: Sequence[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    *,
+    domains: Sequence[str] = (),
+) -> EncodedCandidates:
+    """Returns the examples as token ids, each with all its candidate answers, none of them cut.
+
+    Args:
+        examples: what to encode.
+        tokenizer: must have an end-of-text token.
+        max_length: most tokens of a prompt with one answer, at least 2.
+        domains: all domains of the data.
+    """
+    rows = [(i, answer) for i, example in enumerate(examples) for answer in example.candidates]
+    asked = [replace(examples[index], answer=answer) for index, answer in rows]
+    encoded = encode(asked, tokenizer, max_length, domains=domains, long_answers="leave_out")
+    found: list[list[Tokens]] = [[] for _ in examples]
+    for tokens in encoded.tokens:
+        index = rows[tokens.example][0]
+        found[index].append(replace(tokens, example=index))
+    whole = [
+        tuple(own) if len(own) == len(example.candidates) else ()
+        for own, example in zip(found, examples, strict=True)
+    ]
+    cut = {rows[row][0] for row in encoded.prompts_cut}
+    return EncodedCandidates(tuple(whole), tuple(sorted(i for i in cut if whole[i])))
 
 
 def _shares(prompt: int, answer: int, room: int) -> tuple[int, int]:

@@ -18,9 +18,15 @@ Kind = Literal[
     "repeated choice",
     "cut prompt",
     "cut answer",
+    "left out",
+    "no loss",
     "bad row",
 ]
-"""What can be wrong with a row."""
+"""What can be wrong with a row.
+
+Of too long ones training cuts prompt, answer or both. An evaluation cuts prompts alone: a row whose
+answer has no room it leaves out, or it has no loss of it where the model writes the answer.
+"""
 
 
 @dataclass(frozen=True)

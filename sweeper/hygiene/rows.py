@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.data.examples import Example, Splits
-from sweeper.data.tokens import encode
+from sweeper.data.tokens import encode, encode_candidates
 from sweeper.hygiene.findings import Finding, Kind, Shown
 from sweeper.hygiene.texts import shortened
 
@@ -70,6 +70,9 @@ def long_rows(
 ) -> Iterator[Finding]:
     """Yields what does not fit into a length; of a large split an even sample is looked at.
 
+    What becomes of it is asked of what makes the token ids: training cuts, an evaluation leaves
+    out.
+
     Args:
         splits: all rows.
         tokenizer: of the model.
@@ -79,26 +82,52 @@ def long_rows(
         step = -(-len(examples) // _MEASURED)
         rows = range(0, len(examples), step) if step else range(0)
         where = split if step <= 1 else f"{split}, 1 row in {step}"
-        long: dict[Kind, list[tuple[int, int]]] = {"cut prompt": [], "cut answer": []}
+        long_in = _long_in_training if split == "train" else _long_in_evaluation
+        long: dict[Kind, list[int]] = {}
         for first in range(0, len(rows), _CHUNK):
             chunk = rows[first : first + _CHUNK]
-            encoded = encode([examples[row] for row in chunk], tokenizer, _UNCUT)
-            for row, tokens in zip(chunk, encoded.tokens, strict=True):
-                if (size := len(tokens.ids)) > max_length:
-                    # Where it has a token of the prompt before it, an answer is kept whole.
-                    is_answer = size - tokens.answer_start >= max_length
-                    long["cut answer" if is_answer else "cut prompt"].append((row, size))
-        for kind, found in long.items():
-            if found:
+            found = long_in([examples[row] for row in chunk], tokenizer, max_length)
+            for kind, places in found.items():
+                long.setdefault(kind, []).extend(chunk[place] for place in places)
+        for kind, found_rows in long.items():
+            if found_rows:
                 shown = tuple(
                     Shown(
                         place_of(split, row, examples[row]),
                         shortened(f"{examples[row].prompt}{examples[row].answer}"),
-                        remark=f"{size:,} tokens; train.max_length is {max_length:,}",
+                        remark=f"{_size(examples[row], tokenizer):,} tokens; "
+                        f"train.max_length is {max_length:,}",
                     )
-                    for row, size in found[:SHOWN]
+                    for row in found_rows[:SHOWN]
                 )
-                yield Finding(kind, where, len(found), len(rows), shown)
+                yield Finding(kind, where, len(found_rows), len(rows), shown)
+
+
+def _long_in_training(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> dict[Kind, Sequence[int]]:
+    """Returns the positions of the examples of which training cuts something."""
+    found = encode(examples, tokenizer, max_length, long_answers="cut")
+    return {"cut prompt": found.prompts_cut, "cut answer": found.answers_cut}
+
+
+def _long_in_evaluation(
+    examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> dict[Kind, Sequence[int]]:
+    """Returns the positions of the examples of which an evaluation has no whole row."""
+    found = encode_candidates(examples, tokenizer, max_length)
+    without_room = [place for place, own in enumerate(found.candidates) if not own]
+    return {
+        "cut prompt": found.prompts_cut,
+        "left out": [place for place in without_room if not examples[place].is_written],
+        "no loss": [place for place in without_room if examples[place].is_written],
+    }
+
+
+def _size(example: Example, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Returns the tokens of an example with the longest of its candidates."""
+    (candidates,) = encode_candidates([example], tokenizer, _UNCUT).candidates
+    return max(len(tokens.ids) for tokens in candidates)
 
 
 def _answer_problem(example: Example) -> str | None:

@@ -47,7 +47,9 @@ def _rows(evaluation: Mapping[str, Any]) -> str:
     total = f"{sum(rows.values()):,} rows"
     where = f" of the {evaluation['split']} split" if evaluation["split"] else ""
     of = ", ".join(f"{task} {count:,}" for task, count in rows.items())
-    return f"{total}{where} ({of})" if 1 < len(rows) <= 8 else total + where
+    asked = f"{total}{where} ({of})" if 1 < len(rows) <= 8 else total + where
+    left_out = sum(evaluation["rows_left_out"].values())
+    return f"{asked}, {left_out:,} left out (answers too long)" if left_out else asked
 
 
 def _table(evaluation: Mapping[str, Any]) -> Table:

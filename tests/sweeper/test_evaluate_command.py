@@ -33,6 +33,7 @@ DOCUMENT = {
     "tasks": ["arc_easy_cloze"],
     "split": "test",
     "rows": {"arc_easy_cloze": 1234},
+    "rows_left_out": {},
     "metrics": {
         "arc_easy_cloze/accuracy": 0.5125,
         "arc_easy_cloze/accuracy_se": 0.0123,
@@ -314,3 +315,9 @@ def test_the_base_stands_beside():
     assert ["arc_easy_cloze/accuracy", *f"{ours} {theirs}".split()] in cells
     assert ["arc_easy_cloze/loss", "inf", "–"] in cells
     assert "2,001 rows of the test split (a 1, b 2,000)" in text
+
+
+def test_what_is_left_out_is_printed_where_there_is_some():
+    assert "left out" not in printed(DOCUMENT, 100)
+    text = printed({**DOCUMENT, "rows_left_out": {"arc_easy_cloze": 1300, "b": 2}}, 100)
+    assert "1,234 rows of the test split, 1,302 left out (answers too long), in" in text

@@ -16,7 +16,7 @@ from sweeper.generation import Generation, generate, prompts_of
 from sweeper.metrics import METRICS, Estimate, mean_estimate
 from sweeper.questions import questions_of
 from sweeper.spec import EvaluationSpec
-from sweeper.written import Writing, check_metrics, is_written, on_first_worker
+from sweeper.written import Writing, check_metrics, on_first_worker
 from tests.sweeper import scenarios, tiny
 from tests.sweeper.test_likelihood import ROUNDING, lively
 
@@ -62,7 +62,7 @@ def answers(monkeypatch, texts):
         return {
             index: Generation(next(told), (), "length")
             for index, question in enumerate(questions)
-            if is_written(question.example)
+            if question.example.is_written
         }
 
     monkeypatch.setattr(evaluation, "write_answers", write)
@@ -309,9 +309,9 @@ def test_choices_that_are_to_be_generated_are_not_scored_by_likelihood():
     example = replace(choice(1), metrics=("exact",))
     (question,) = questions_of([example], tiny.tokenizer(), 16)
     assert not question.is_choice
-    assert is_written(example)
-    assert not is_written(choice(1))
-    assert not is_written(Example("1+1=", "2"))
+    assert example.is_written
+    assert not choice(1).is_written
+    assert not Example("1+1=", "2").is_written
 
 
 def test_the_record_says_what_was_asked():
@@ -322,7 +322,10 @@ def test_the_record_says_what_was_asked():
         "split": "validation",
         "rows_in_split": 8,
         "rows": 4,
+        "rows_left_out": 0,
+        "rows_without_loss": 0,
         "task_rows": {"letters": 2, "sums": 2},
+        "task_rows_left_out": {},
         "by_likelihood_of_choices": 2,
         "generation": {"sums": {"max_new_tokens": 32, "stop": ["a"]}},
         "max_length": 16,

@@ -134,6 +134,29 @@ def test_the_final_evaluation_takes_the_whole_split_or_as_many_rows_as_it_is_tol
     assert frozen.metrics == evaluate_base(base, max_length=16, split="test")
 
 
+def test_rows_whose_answer_has_no_room_are_counted(trained):
+    base, spec = tiny.base(), trial()
+    test = (*base.splits.test, Example("1+1=", "1" * 20), Example("1+1=", "2" * 20))
+    base.splits = Splits(base.splits.train, base.splits.validation, test)
+    found = evaluate_final(spec, base, FinalSpec(), adapter=adapter_of(trained))
+    assert (found.rows, found.rows_left_out, found.rows_in_split) == (10, 2, 12)
+    assert (found.protocol["rows"], found.protocol["rows_left_out"]) == (10, 2)
+    asked = evaluate_adapter(spec, base, adapter_of(trained), test)
+    assert (asked.rows, asked.rows_left_out) == ({"": 10}, {"": 2})
+    assert found.metrics == asked.metrics
+
+
+def test_the_memory_of_an_adapter_is_given_back(trained, monkeypatch):
+    base, calls = tiny.base(), []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append(snapshot(base.model)))
+    before = snapshot(base.model)
+    with adapted(trial(), base, adapter_of(trained)):
+        assert snapshot(base.model) != before
+        base.device = torch.device("cuda")
+    # Once the adapter is out of the base.
+    assert calls == [before]
+
+
 def test_a_split_without_rows_is_an_error():
     base = tiny.base()
     base.splits = Splits(base.splits.train, base.splits.validation, ())
@@ -233,6 +256,13 @@ def test_the_report_shows_the_test_score_beside_the_one_that_chose(sweep):
     json.dumps(document, allow_nan=False)
     # A record of a trial has none of it: it is what the search and the ranking read.
     assert sweep.trial(job.folder.name).read().metrics["eval_loss"] == 1.0
+
+
+def test_the_report_tells_what_the_final_evaluation_left_out(sweep):
+    job, _ = final_jobs(sweep, FinalSpec())
+    write_final(job.folder, RESULT.model_copy(update={"rows_left_out": 3}))
+    text = " ".join(rank_sweep(sweep).conclusions())
+    assert "On 10 rows of the test split (3 left out: answers too long) trial 1 (lora)" in text
 
 
 def test_a_failed_final_evaluation_is_told(sweep):

@@ -4,7 +4,7 @@ import pytest
 
 from sweeper.data import Example
 from sweeper.errors import DataError
-from sweeper.questions import questions_of, subset
+from sweeper.questions import drawn, parted, questions_of, rows_by_task, subset
 from tests.sweeper import tiny
 
 
@@ -64,8 +64,34 @@ def test_a_small_subset_has_each_task_and_a_large_one_each_in_its_share():
 
 def test_an_answer_without_room_leaves_its_question_out(caplog):
     examples = [Example("1+1=", "2"), Example("1", "1234567", choices=("1234567", "1"))]
-    (question,) = questions_of(examples, tiny.tokenizer(), 6)
-    assert question.example == examples[0]
-    assert "left out 1 of 2 examples" in caplog.text
+    questions = questions_of(examples, tiny.tokenizer(), 6)
+    assert questions[1].candidates == ()
+    for generates in (False, True):
+        assert parted(questions, generates=generates) == ([questions[0]], [questions[1]])
+    assert "1 of 2 examples to evaluate on have an answer that is too long" in caplog.text
     with pytest.raises(DataError, match=r"each of the 1 examples .* raise train\.max_length"):
         questions_of(examples[1:], tiny.tokenizer(), 6)
+
+
+def test_an_answer_without_room_can_still_be_written():
+    examples = [
+        Example("1", "1234567", task="sums", metrics=("exact",)),
+        Example("1", "2", task="sums", metrics=("exact",)),
+        # Of no task: nothing would be generated.
+        Example("1", "1234567"),
+    ]
+    long, short, plain = questions = questions_of(examples, tiny.tokenizer(), 6)
+    assert (long.candidates, plain.candidates, len(short.candidates)) == ((), (), 1)
+    assert parted(questions, generates=True) == ([long, short], [plain])
+    assert parted(questions, generates=False) == ([short], [long, plain])
+    assert rows_by_task(questions) == {"": 1, "sums": 2}
+    assert questions_of(examples[:1], tiny.tokenizer(), 6) == (long,)
+    with pytest.raises(DataError, match="each of the 1 examples"):
+        questions_of(examples[:1], tiny.tokenizer(), 6, needs_loss=True)
+
+
+def test_what_is_drawn_is_the_subset():
+    examples = [Example(str(n), "1", task=task) for n in range(20) for task in ("a", "b")]
+    places = subset(40, 6, tasks=[example.task for example in examples])
+    assert drawn(examples, 6) == [examples[place] for place in places]
+    assert drawn(examples, None) == examples

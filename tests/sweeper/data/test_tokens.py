@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 from sweeper.data import Example
-from sweeper.data.tokens import Tokens, collate, encode
+from sweeper.data.tokens import Tokens, collate, encode, encode_candidates
 from sweeper.errors import DataError
 
 PAD, BOS, EOS, A, B, C, D = range(7)
@@ -36,7 +36,7 @@ def tokenizer_of(*, has_begin):
 
 def test_prompt_answer_end(tokenizer):
     found = encode([Example("ab", "cd"), Example("", "d")], tokenizer, 8)
-    assert (found.prompts_cut, found.answers_cut, found.left_out) == (0, 0, ())
+    assert (found.prompts_cut, found.answers_cut, found.left_out) == ((), (), ())
     assert found.tokens == (
         Tokens(ids=(BOS, A, B, C, D, EOS), answer_start=3, example=0),
         Tokens(ids=(BOS, D, EOS), answer_start=1, example=1),
@@ -49,7 +49,7 @@ def test_nothing_to_encode(tokenizer):
 
 def test_a_long_prompt_loses_its_left_end(tokenizer):
     found = encode([Example("abcd", "a"), Example("abc", "a")], tokenizer, 6)
-    assert found.prompts_cut == 1
+    assert found.prompts_cut == (0,)
     assert found.tokens[0].ids == (BOS, B, C, D, A, EOS)
     assert found.tokens[1].ids == (BOS, A, B, C, A, EOS)
 
@@ -64,12 +64,27 @@ def test_a_long_answer_is_left_out_of_an_evaluation(tokenizer):
     examples = [Example("abcd", "bcd"), Example("a", "bcda"), Example("", "d")]
     found = encode(examples, tokenizer, 5, long_answers="leave_out")
     assert found.left_out == (1,)
-    assert found.prompts_cut == 1
-    assert found.answers_cut == 0
+    assert found.prompts_cut == (0,)
+    assert found.answers_cut == ()
     assert found.tokens == (
         Tokens(ids=(BOS, B, C, D, EOS), answer_start=1, example=0),
         Tokens(ids=(BOS, D, EOS), answer_start=1, example=2),
     )
+
+
+def test_all_candidates_of_a_question_have_room_or_it_has_none(tokenizer):
+    examples = [
+        Example("abcd", "b", choices=("b", "bcd")),
+        Example("a", "b", choices=("b", "bcda")),
+        Example("ab", "bcda"),
+        Example("a", "b", choices=("b", "c"), metrics=("exact",)),
+    ]
+    found = encode_candidates(examples, tokenizer, 5)
+    cut, whole = Tokens((BOS, C, D, B, EOS), 3), Tokens((BOS, B, C, D, EOS), 1)
+    assert found.candidates[:3] == ((cut, whole), (), ())
+    assert found.candidates[3] == (Tokens((BOS, A, B, EOS), 2, example=3),)
+    # Of a question that cannot be asked nothing is cut.
+    assert found.prompts_cut == (0,)
 
 
 def test_nothing_is_left_of_a_prompt_and_still_something_predicts_the_answer(tokenizer):
@@ -103,7 +118,7 @@ def test_nothing_is_left_of_a_prompt_and_still_something_predicts_the_answer(tok
 def test_prompt_and_answer_share_the_room_in_training(tokenizer, prompt, answer, ids, cut):
     found = encode([Example(prompt, answer)], tokenizer, 9, long_answers="cut")
     assert list(found.tokens[0].ids) == [BOS, *ids]
-    assert (found.prompts_cut, found.answers_cut) == cut
+    assert (len(found.prompts_cut), len(found.answers_cut)) == cut
     assert found.left_out == ()
 
 
@@ -121,7 +136,7 @@ def test_every_example_can_be_trained_on(prompt, answer, length, has_begin):
     assert len(tokens.ids) == min(whole, length)
     assert tokens.answer_start < len(tokens.ids)
     assert tokens.answer_start > 0 or prompt == 0
-    assert (found.prompts_cut or found.answers_cut) == (whole > length)
+    assert bool(found.prompts_cut or found.answers_cut) == (whole > length)
 
 
 def test_no_begin_of_text_where_the_tokenizer_has_none(tokenizer):

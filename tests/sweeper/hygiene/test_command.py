@@ -113,8 +113,10 @@ def test_json_is_one_document(folder):
     assert counts["contamination", "test"] == 20
     assert counts["contamination", "validation"] == 0
     assert counts["repeated row", "train"] == 3
-    # Each row has more than 32 tokens; of some the answer alone has.
-    assert counts["cut prompt", "train"] + counts["cut answer", "train"] == 103
+    # Each row has more than 32 tokens: of some the prompt is cut, of some the answer, of some both.
+    cut = [counts.get((kind, "train"), 0) for kind in ("cut prompt", "cut answer")]
+    assert max(cut) <= 103 <= sum(cut)
+    assert not {("cut answer", "validation"), ("cut answer", "test")} & set(counts)
     assert document["not_looked_at"] == []
 
 

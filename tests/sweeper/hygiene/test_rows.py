@@ -6,9 +6,11 @@ import pytest
 from transformers import AutoTokenizer
 
 from sweeper.data import Example, Splits
+from sweeper.data.tokens import encode
 from sweeper.embedded import MODEL_FOLDER
 from sweeper.hygiene.duplicates import near_duplicates, repeated_rows
 from sweeper.hygiene.rows import bad_rows, long_rows, row_findings
+from sweeper.questions import questions_of
 
 
 def test_repeats_name_the_first_of_their_kind(examples):
@@ -89,15 +91,51 @@ def test_rows_that_the_loader_left_out_are_counted():
     assert finding.shown[0].remark.startswith("no field 'x'")
 
 
+def long_in(tokenizer, **rows):
+    """How many rows of each kind each split has, and the finding of each."""
+    found = list(long_rows(Splits(**{**NO_ROWS, **rows}), tokenizer, max_length=32))
+    return {(f.kind, f.where): f.count for f in found}, {f.kind: f for f in found}
+
+
+NO_ROWS: dict[str, tuple[Example, ...]] = {"train": (), "validation": (), "test": ()}
+
+
 def test_long_rows_are_those_that_are_cut_in_training():
     tokenizer = AutoTokenizer.from_pretrained(MODEL_FOLDER)
     short, asked, told = Example("a", " b"), Example("cat " * 40, " b"), Example("a", " cat" * 40)
-    found = {f.kind: f for f in long_rows(splits(short, asked, told), tokenizer, max_length=32)}
-    assert set(found) == {"cut prompt", "cut answer"}
-    assert [found[kind].count for kind in ("cut prompt", "cut answer")] == [1, 1]
-    assert found["cut prompt"].shown[0].place == "train row 2"
-    assert found["cut answer"].shown[0].place == "train row 3"
-    assert "train.max_length is 32" in found["cut answer"].shown[0].remark
+    # The answer alone would fit, but both are longer than half of the room.
+    both = Example("cat " * 25, " cat" * 25)
+    rows = (short, asked, told, both)
+    counts, found = long_in(tokenizer, train=rows)
+    assert counts == {("cut prompt", "train"): 2, ("cut answer", "train"): 2}
+    trained = encode(rows, tokenizer, 32, long_answers="cut")
+    for kind, cut in (("cut prompt", trained.prompts_cut), ("cut answer", trained.answers_cut)):
+        assert [shown.place for shown in found[kind].shown] == [f"train row {row}" for row in cut]
+    size = len(encode([told], tokenizer, 1000).tokens[0].ids)
+    assert found["cut answer"].shown[0].remark == f"{size} tokens; train.max_length is 32"
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_an_evaluation_leaves_long_answers_out_and_cuts_none(split):
+    tokenizer = AutoTokenizer.from_pretrained(MODEL_FOLDER)
+    long = " cat" * 40
+    rows = (
+        Example("a", " b"),
+        Example("cat " * 40, " b"),
+        Example("cat " * 25, " cat" * 25),
+        Example("a", long),
+        Example("a", " b", choices=(" b", long)),
+        Example("a", long, task="tales", metrics=("exact",)),
+    )
+    counts, found = long_in(tokenizer, **{split: rows})
+    assert counts == {("cut prompt", split): 2, ("left out", split): 2, ("no loss", split): 1}
+    questions = questions_of(rows, tokenizer, 32)
+    assert [len(question.candidates) for question in questions] == [1, 1, 1, 0, 0, 0]
+    places = [f"{split} row {row}" for row in (3, 4)]
+    assert [shown.place for shown in found["left out"].shown] == places
+    # What has no room is another choice than the right one.
+    assert found["left out"].shown[1].remark == found["left out"].shown[0].remark
+    assert found["no loss"].shown[0].place == f"{split} row 5 (tales)"
 
 
 def test_of_many_rows_an_even_sample_is_measured(monkeypatch):
