@@ -23,6 +23,7 @@ from sweeper.hygiene import demand_clean
 from sweeper.jobs import Job, ReplicaConfig
 from sweeper.loading import Sweep, build_sweep
 from sweeper.mlflow_view import MlflowView
+from sweeper.objective import demand_objective
 from sweeper.order import evaluation_steps
 from sweeper.plan import params_of
 from sweeper.pool import Replicas, close, run_jobs, start_pool, status_of
@@ -57,17 +58,18 @@ def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
         address: the cluster it shall run on; None for this machine, whose room is checked too.
 
     Raises:
-        BadInputError: model or data is not there or cannot be used, evaluation rows are inside
-        training rows, or there is no room for a replica.
+        BadInputError: model or data cannot be used, evaluation rows are inside training rows,
+        nothing measures the objective, or there is no room for a replica.
     """
-    demand_room(sweep.spec.resources, address)
-    sweep.spec.model.check()
-    sweep.spec.data.check()
-    demand_tasks(sweep.space, sweep.spec.data)
     spec = sweep.spec
+    demand_room(spec.resources, address)
+    spec.model.check()
+    spec.data.check()
+    demand_tasks(sweep.space, spec.data)
     check_metrics(spec.data, spec.evaluation, has_final=spec.final.trials > 0)
     if isinstance(spec.data, TasksDataSpec):
         spec.data.pin()
+    demand_objective(sweep)
     fingerprint = spec.data.fingerprint()
     demand_clean(spec.data, spec.hygiene, fingerprint=fingerprint)
     return fingerprint

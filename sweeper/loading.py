@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from sweeper._base import Spec
 from sweeper.data import DataSpec
 from sweeper.documents import Document, apply_override, merge, nearest, read_yaml
 from sweeper.errors import Problem, SpecError
 from sweeper.hygiene import HygieneSpec
-from sweeper.metrics import METRICS
 from sweeper.models import ModelSpec
 from sweeper.problems import problems_of
 from sweeper.sections import SPACE_KEYS, space_of
@@ -67,18 +66,6 @@ class SweepSpec(Spec):
     """How generated answers are scored."""
     final: FinalSpec = FinalSpec()
     """What the best trials are evaluated on after the search."""
-
-    @model_validator(mode="after")
-    def _objective_is_measured(self) -> SweepSpec:
-        found = METRICS.get(self.objective.metric.rpartition("/")[2])
-        is_written = found is not None and found.takes in {"texts", "encoder", "programs"}
-        if is_written and not self.evaluation.generates:
-            raise ValueError(
-                f"objective.metric is {self.objective.metric!r}, which scores generated answers, "
-                "but evaluation.generates is false; the search needs it at each evaluation; set "
-                "evaluation.generates to true, or choose another metric such as eval_loss"
-            )
-        return self
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 from sweeper.budget import Fit
 from sweeper.errors import BadInputError
 from sweeper.loading import Sweep
+from sweeper.objective import demand_objective
 from sweeper.space import MethodSpace
 from sweeper.spec import EngineSpec, TrialSpec
 from sweeper.study import preview
@@ -118,7 +119,11 @@ class Plan:
 
 
 def plan_of(sweep: Sweep) -> Plan:
-    """Returns the plan of a sweep; that model or data is missing is part of it, not an error."""
+    """Returns the plan of a sweep; that model or data is missing is part of it, not an error.
+
+    Raises:
+        BadInputError: the evaluations in training do not have the objective.
+    """
     fingerprint = missing = ""
     try:
         sweep.spec.model.check()
@@ -126,6 +131,8 @@ def plan_of(sweep: Sweep) -> Plan:
         fingerprint = sweep.spec.data.fingerprint()
     except BadInputError as error:
         missing = str(error)
+    if not missing:
+        demand_objective(sweep)
     drawn = draw_all(sweep)
     trials = tuple(_planned(sweep, trial, data_fingerprint=fingerprint) for trial in drawn)
     largest = max(trial.trainable for trial in trials)

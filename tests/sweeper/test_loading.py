@@ -250,11 +250,3 @@ def test_how_trials_are_evaluated_reaches_each_of_them(space: Path) -> None:
 )
 def test_a_bad_value_of_the_evaluation_is_told_once(space: Path, override: str, path: str) -> None:
     assert list(problems(space, override)) == [path]
-
-
-def test_an_objective_that_no_evaluation_would_measure_is_refused(space: Path) -> None:
-    wanted = "objective={metric: gsm8k/final_number, mode: max}"
-    with pytest.raises(SpecError, match=r"set evaluation\.generates to true"):
-        load_sweep(space, overrides=[wanted])
-    assert load_sweep(space, overrides=[wanted, "evaluation.generates=true"])
-    assert load_sweep(space, overrides=["objective={metric: mmlu/accuracy, mode: max}"])
