@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sweeper.frozen import Base
 from sweeper.generation import Generation
 from sweeper.likelihood import Forward, Score, can_share_prompts, score_candidates
-from sweeper.metrics import Estimate
+from sweeper.metrics import Estimate, plain
 from sweeper.questions import Question, parted, rows_by_task
 from sweeper.spec import EvaluationSpec, TrainSpec
 from sweeper.task_scores import task_estimates
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "answer_of",
+    "estimate",
     "estimates_of",
     "evaluate",
     "evaluate_base",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-def evaluate(
+def estimate(
     forward: Forward,
     questions: Sequence[Question],
     *,
@@ -38,8 +39,8 @@ def evaluate(
     device: torch.device,
     shares_prompts: bool = False,
     writing: Writing | None = None,
-) -> dict[str, float]:
-    """Returns the metrics of a model on some questions, the same on all workers.
+) -> dict[str, Estimate]:
+    """Returns the metrics of a model on some questions by name, the same on all workers.
 
     * ``eval_loss``: mean over the examples of the loss per token of the right answer. One that is
       scored by what is written, and whose answer has no room, has no loss.
@@ -93,12 +94,28 @@ def evaluate(
     def work() -> dict[str, Estimate]:
         return estimates_of(asked, answered, measure)
 
-    metrics: dict[str, float] = {}
-    for name, value in (on_first_worker(work) if written else work()).items():
-        metrics[name] = value.value
-        if value.standard_error is not None:
-            metrics[f"{name}_se"] = value.standard_error
-    return metrics
+    return on_first_worker(work) if written else work()
+
+
+def evaluate(
+    forward: Forward,
+    questions: Sequence[Question],
+    *,
+    pad_id: int,
+    device: torch.device,
+    shares_prompts: bool = False,
+    writing: Writing | None = None,
+) -> dict[str, float]:
+    """Returns what :func:`estimate` does, as :func:`plain` numbers."""
+    found = estimate(
+        forward,
+        questions,
+        pad_id=pad_id,
+        device=device,
+        shares_prompts=shares_prompts,
+        writing=writing,
+    )
+    return plain(found)
 
 
 def frozen_forward(base: Base) -> Forward:
@@ -259,7 +276,8 @@ def _add_mean(
     with np.errstate(all="ignore"):
         if len(values) > 1:
             error = float(np.std(values, ddof=1) / math.sqrt(len(values)))
-        found[called or name] = Estimate(float(np.mean(values)), error, len(values))
+        mean = float(np.mean(values))
+    found[called or name] = Estimate(mean, error, len(values), tuple(values))
 
 
 def answer_of(question: Question, scores: Sequence[Score]) -> dict[str, float]:

@@ -20,10 +20,11 @@ import sweeper_adapters
 from sweeper.data import Example
 from sweeper.engine import ignore_known_warnings
 from sweeper.errors import TrialError
-from sweeper.evaluate import evaluate, frozen_forward, protocol_of, writing_of
+from sweeper.evaluate import estimate, frozen_forward, protocol_of, writing_of
 from sweeper.finals import FinalResult
 from sweeper.frozen import Base, Kept
 from sweeper.likelihood import Forward, can_share_prompts
+from sweeper.metrics import Estimate, plain
 from sweeper.questions import drawn, parted, questions_of, rows_by_task
 from sweeper.spec import FinalSpec, TrialSpec
 
@@ -45,14 +46,19 @@ __all__ = [
 class Evaluation:
     """What was found, and how."""
 
-    metrics: Mapping[str, float]
-    """As of :func:`sweeper.evaluate.evaluate`."""
+    estimates: Mapping[str, Estimate]
+    """As of :func:`sweeper.evaluate.estimate`."""
     protocol: Mapping[str, object]
     """As of :func:`sweeper.evaluate.protocol_of`."""
     rows: Mapping[str, int]
     """Examples that were asked, by task; under an empty name those of no task."""
     rows_left_out: Mapping[str, int]
     """Examples that were not, because an answer had no room; only where there are some."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """As of :func:`sweeper.evaluate.evaluate`."""
+        return plain(self.estimates)
 
 
 @dataclass(frozen=True)
@@ -167,10 +173,15 @@ def evaluate_final(
         rows=sum(found.rows.values()),
         rows_left_out=sum(found.rows_left_out.values()),
         rows_in_split=len(examples),
-        metrics=dict(found.metrics),
+        metrics=found.metrics,
         protocol=cast("dict[str, JsonValue]", dict(found.protocol)),
         chosen_by=dict(chosen_by or {}),
         data_fingerprint=base.data_fingerprint,
+        contributions={
+            name: value.contributions
+            for name, value in found.estimates.items()
+            if value.contributions is not None
+        },
         wall_time_s=time.perf_counter() - started_s,
         ended_at=datetime.now(UTC),
     )
@@ -191,7 +202,7 @@ def _evaluate(
     writing = writing_of(base, trial.evaluation, max_length=length, virtual_tokens=virtual_tokens)
     shares_prompts = can_share_prompts(base.model.config, max_length=length)
     with torch.no_grad():
-        metrics = evaluate(
+        estimates = estimate(
             forward,
             questions,
             pad_id=base.pad_id,
@@ -201,7 +212,7 @@ def _evaluate(
         )
     asked, left_out = parted(questions, generates=True)
     return Evaluation(
-        metrics,
+        estimates,
         protocol_of(questions, writing, max_length=length),
         rows_by_task(asked),
         rows_by_task(left_out),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,12 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sweeper._durable import read_json, write_text
 from sweeper.errors import TrialError
+from sweeper.metrics import Estimate, difference
 from sweeper.spec import FinalSpec
 
-__all__ = ["FINAL_FILE", "FinalResult", "is_evaluated", "read_final", "write_final"]
+__all__ = [
+    "FINAL_FILE",
+    "ROWS_FILE",
+    "FinalResult",
+    "gains",
+    "is_evaluated",
+    "read_final",
+    "write_final",
+]
 
 FINAL_FILE = "final.json"
 """Name of the file: in the folder of a trial, and in that of the sweep for the frozen base."""
+ROWS_FILE = "final_rows.json"
+"""Name of the file beside it that holds what each example contributes to each metric."""
 
 
 class FinalResult(BaseModel):
@@ -45,8 +57,20 @@ class FinalResult(BaseModel):
     """Seconds that it took."""
     ended_at: datetime = datetime.fromtimestamp(0, UTC)
     """When it was done, UTC."""
+    contributions: dict[str, tuple[float, ...]] = Field(default={}, exclude=True)
+    """What each example contributes to a metric, for :func:`gains`; in a file of its own."""
     error: str = ""
     """Why there are no metrics; empty where there are."""
+
+    def has_rows_of(self, other: FinalResult) -> bool:
+        """Whether another result is of the same examples."""
+
+        def rows(result: FinalResult) -> tuple[object, ...]:
+            asked = result.protocol.get("task_rows")
+            counts = (result.rows, result.rows_left_out, result.rows_in_split, asked)
+            return (result.split, result.data_fingerprint, *counts)
+
+        return not self.error and not other.error and rows(self) == rows(other)
 
     @classmethod
     def failed(cls, final: FinalSpec, error: str) -> FinalResult:
@@ -95,4 +119,40 @@ def write_final(folder: Path, result: FinalResult) -> None:
             f"{folder / FINAL_FILE} holds a result already; a trial is evaluated once; "
             "keep the result that is there"
         )
+    rows = {
+        # Float32 made them; more digits would say nothing.
+        name: [float(f"{value:.7g}") for value in values]
+        for name, values in result.contributions.items()
+    }
+    # Before the result, which says that the work is done.
+    write_text(folder / ROWS_FILE, json.dumps(rows, separators=(",", ":")) + "\n")
     write_text(folder / FINAL_FILE, result.model_dump_json(indent=2) + "\n")
+
+
+def gains(folder: Path, base_folder: Path) -> dict[str, Estimate]:
+    """Returns by how much a trial's metrics differ from the frozen base's, on the same rows.
+
+    Each is the trial's minus the base's with the error of paired examples
+    (:func:`sweeper.metrics.difference`); without those that either does not have by example.
+    Nothing where one of the two has no result, or they are of other rows.
+
+    Args:
+        folder: of the trial.
+        base_folder: of its sweep.
+    """
+    trial, base = read_final(folder), read_final(base_folder)
+    if trial is None or base is None or not trial.has_rows_of(base):
+        return {}
+    own, others = _by_row(folder, trial), _by_row(base_folder, base)
+    return {
+        name: difference(found, others[name])
+        for name, found in own.items()
+        if name in others and others[name].count == found.count
+    }
+
+
+def _by_row(folder: Path, result: FinalResult) -> dict[str, Estimate]:
+    return {
+        name: Estimate(result.metrics[name], None, len(values), tuple(values))
+        for name, values in (read_json(folder / ROWS_FILE) or {}).items()
+    }

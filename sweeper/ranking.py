@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sweeper.finals import FinalResult, read_final
+from sweeper.finals import FinalResult, gains, read_final
+from sweeper.metrics import Estimate, plain
 from sweeper.records import TrialRecord, TrialStatus
 from sweeper.scores import Score, score_of
 from sweeper.spec import ObjectiveSpec
@@ -39,6 +40,8 @@ class Ranking:
     """By trial: the result of its evaluation after the search."""
     base_final: FinalResult | None = None
     """That of the frozen base."""
+    gains: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    """By trial: by how much its final metrics differ from the base's, on the same rows."""
 
     @property
     def best(self) -> TrialRecord | None:
@@ -148,6 +151,11 @@ class Ranking:
         score = None if base is None else score_of(base.metrics, metric)
         if sentences and score is not None:
             sentences.append(f"The frozen base has {metric} {score} on the same rows.")
+            sentences += [
+                _over_base(_name(trial), self._sign() * -gain.value, gain.standard_error)
+                for trial in self.ranked
+                if (gain := self.gains.get(trial.id, {}).get(metric)) is not None
+            ]
         return sentences
 
     def _sign(self) -> int:
@@ -168,6 +176,21 @@ class Ranking:
         if gap == 0:
             return 0.0
         return gap / error if error is not None else None
+
+
+def _over_base(name: str, gain: float, error: float | None) -> str:
+    """Returns what it says that a trial is better than the base by this, on the same rows."""
+    trial = name[0].upper() + name[1:]
+    if not error:
+        return f"Whether the difference to {name} is more than chance is not known."
+    if abs(gain) <= error:
+        return f"{trial} is not distinguishable from that."
+    direction = "better" if gain > 0 else "worse"
+    weight = "" if abs(gain) >= STRONG * error else ", which is weak evidence"
+    return (
+        f"{trial} is {direction} by {Score(abs(gain), error)}, {abs(gain) / error:.1f} standard "
+        f"errors of the paired difference{weight}."
+    )
 
 
 def _name(trial: TrialRecord) -> str:
@@ -230,7 +253,12 @@ def rank_sweep(folder: SweepFolder) -> Ranking:
     ranking = rank(folder.trials(), objective, base_scores=folder.base_scores())
     found = {trial.id: read_final(folder.trial(trial.id).path) for trial in ranking.ranked}
     finals = {trial_id: result for trial_id, result in found.items() if result is not None}
-    return replace(ranking, finals=finals, base_final=read_final(folder.path))
+    return replace(
+        ranking,
+        finals=finals,
+        base_final=read_final(folder.path),
+        gains={name: gains(folder.trial(name).path, folder.path) for name in finals},
+    )
 
 
 def sweep_result(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str) -> dict[str, Any]:
@@ -269,6 +297,7 @@ def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -
         "steps": trial.steps,
         "metrics": _finite(trial.metrics),
         "final": _final_document(ranking.finals.get(trial.id)),
+        "final_gains": _finite(plain(ranking.gains.get(trial.id, {}))) or None,
         "trainable": trial.trainable,
         "percent": trial.percent,
         "wall_time_s": trial.wall_time_s,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ from sweeper.errors import BadInputError, DataError
 from sweeper.final import adapted, evaluate_adapter, evaluate_frozen
 from sweeper.frozen import Base
 from sweeper.harness import find_harness_tasks, run_harness
+from sweeper.metrics import difference, plain
 from sweeper.questions import subset
 from sweeper.spec import TrialSpec
 from sweeper.trial_lookup import FoundTrial
@@ -82,6 +83,10 @@ class TrialEvaluation(BaseModel):
     """Of the trial, each with its standard error under ``<name>_se``."""
     base_metrics: dict[str, float] = {}
     """Of the frozen base on the same rows; empty where it was not asked."""
+    gains: dict[str, float] = {}
+    """The trial's minus the base's, each with the standard error of paired examples
+    (:func:`sweeper.metrics.difference`) under ``<name>_se``; empty where the harness asked, which
+    tells nothing of single rows."""
     protocol: dict[str, JsonValue] = {}
     """How it was asked."""
     precision: str
@@ -136,6 +141,7 @@ def evaluate_trial(found: FoundTrial, asked: Asked) -> TrialEvaluation:
         rows_left_out=dict(result.rows_left_out),
         metrics=dict(result.metrics),
         base_metrics=dict(result.base_metrics),
+        gains=dict(result.gains),
         protocol=json.loads(json.dumps(dict(result.protocol))),
         precision=trial.engine.precision,
         device=str(base.device),
@@ -158,6 +164,7 @@ class _Result:
     base_metrics: Mapping[str, float]
     protocol: Mapping[str, object]
     rows_left_out: Mapping[str, int] = field(default_factory=dict)
+    gains: Mapping[str, float] = field(default_factory=dict)
 
 
 _Evaluate = Callable[[TrialSpec, Base, Path], _Result]
@@ -189,8 +196,16 @@ def _by_tasks(asked: Asked) -> _Evaluate:
     def evaluate(trial: TrialSpec, base: Base, adapter: Path) -> _Result:
         examples = _examples(trial, base, asked)
         found = evaluate_adapter(trial, base, adapter, examples)
-        frozen = evaluate_frozen(trial, base, examples).metrics if asked.has_base else {}
-        return _Result(found.rows, found.metrics, frozen, found.protocol, found.rows_left_out)
+        result = _Result(found.rows, found.metrics, {}, found.protocol, found.rows_left_out)
+        if not asked.has_base:
+            return result
+        frozen = evaluate_frozen(trial, base, examples)
+        pairs = {
+            name: difference(own, frozen.estimates[name])
+            for name, own in found.estimates.items()
+            if name in frozen.estimates
+        }
+        return replace(result, base_metrics=frozen.metrics, gains=plain(pairs))
 
     return evaluate
 

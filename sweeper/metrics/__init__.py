@@ -6,16 +6,18 @@ for perplexity. Libraries that only one of them needs are imported when it is as
 
 from __future__ import annotations
 
-from sweeper.metrics.averages import macro_average, micro_average
-from sweeper.metrics.estimates import Estimate, mean_estimate
+from sweeper.metrics.averages import difference, macro_average, micro_average
+from sweeper.metrics.estimates import Estimate, mean_estimate, plain
 from sweeper.metrics.registry import METRICS, Metric, metric
 
 __all__ = [
     "METRICS",
     "Estimate",
     "Metric",
+    "difference",
     "macro_average",
     "mean_estimate",
     "metric",
     "micro_average",
+    "plain",
 ]

@@ -1,15 +1,16 @@
-"""Averages: of a metric over groups (tasks, domains, subjects), of metrics of the same examples."""
+"""Averages over groups or over metrics of the same examples, and differences of two models."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from sweeper.errors import BadInputError
 from sweeper.metrics.estimates import Estimate, mean_estimate
 
-__all__ = ["joint_average", "macro_average", "micro_average"]
+__all__ = ["difference", "joint_average", "macro_average", "micro_average"]
 
 
 def macro_average(groups: Mapping[str, Estimate]) -> Estimate:
@@ -75,6 +76,37 @@ def joint_average(metrics: Sequence[Estimate]) -> Estimate:
     return Estimate(value, mean_estimate(joint).standard_error, counts[0], tuple(joint))
 
 
+def difference(first: Estimate, second: Estimate) -> Estimate:
+    """Returns a metric of one model minus that of another, on the same examples in the same order.
+
+    The standard error is that of the mean of the examples' differences: what makes an example hard
+    for both cancels, so it is smaller than the two errors added as if the examples were not the
+    same. Of an average over groups it is that of one sample of all their examples, which is a
+    little too large where the difference is not the same in all groups. None where a metric does
+    not know what its examples contribute, or a contribution is not finite.
+
+    Args:
+        first: of one model.
+        second: of the other.
+
+    Raises:
+        BadInputError: they are not of equally many examples.
+    """
+    if first.count != second.count:
+        raise BadInputError(
+            f"metrics of {first.count} and of {second.count} examples have no paired difference; "
+            "it needs the same examples; measure both on the same"
+        )
+    value = first.value - second.value
+    if first.contributions is None or second.contributions is None:
+        return Estimate(value, None, first.count)
+    pairs = zip(first.contributions, second.contributions, strict=True)
+    differences = [one - other for one, other in pairs]
+    if not all(map(math.isfinite, differences)):
+        return Estimate(value, None, first.count)
+    return replace(mean_estimate(differences), value=value)
+
+
 def _values(groups: Mapping[str, Estimate]) -> list[Estimate]:
     if not groups:
         raise BadInputError(
@@ -89,4 +121,8 @@ def _weighted(groups: Sequence[Estimate], weights: Sequence[float], *, value: fl
     known = [error for error in errors if error is not None]
     squares = [(w * error) ** 2 for w, error in zip(weights, known, strict=False)]
     error = math.sqrt(math.fsum(squares)) if len(known) == len(errors) else None
-    return Estimate(value, error, sum(x.count for x in groups))
+    total = sum(x.count for x in groups)
+    own: list[float] = []
+    for group, weight in zip(groups, weights, strict=True):
+        own += [c * weight * total / group.count for c in group.contributions or ()]
+    return Estimate(value, error, total, tuple(own) if len(own) == total else None)

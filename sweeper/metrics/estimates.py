@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from statistics import fmean, stdev
@@ -11,7 +11,7 @@ from types import ModuleType
 
 from sweeper.errors import BadInputError, MissingError
 
-__all__ = ["Estimate", "jackknife_estimate", "library", "mean_estimate", "require_pairs"]
+__all__ = ["Estimate", "jackknife_estimate", "library", "mean_estimate", "plain", "require_pairs"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,16 @@ def jackknife_estimate(value: float, without: Sequence[float]) -> Estimate:
         return Estimate(value, None, count)
     pseudo = tuple(count * value - (count - 1) * other for other in without)
     return Estimate(value, stdev(pseudo) / math.sqrt(count), count, pseudo)
+
+
+def plain(estimates: Mapping[str, Estimate]) -> dict[str, float]:
+    """Returns the values by name, and each one's standard error under ``<name>_se``."""
+    metrics: dict[str, float] = {}
+    for name, found in estimates.items():
+        metrics[name] = found.value
+        if found.standard_error is not None:
+            metrics[f"{name}_se"] = found.standard_error
+    return metrics
 
 
 def require_pairs(first: Sequence[object], second: Sequence[object], what: str) -> None:

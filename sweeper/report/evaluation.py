@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -12,7 +12,7 @@ from rich.text import Text
 from sweeper.report.words import duration
 from sweeper.scores import score_of
 
-__all__ = ["evaluation_view"]
+__all__ = ["evaluation_view", "metrics_table"]
 
 
 def evaluation_view(evaluation: Mapping[str, Any], *, chosen: str = "") -> RenderableType:
@@ -54,16 +54,37 @@ def _rows(evaluation: Mapping[str, Any]) -> str:
 
 def _table(evaluation: Mapping[str, Any]) -> Table:
     metrics, base = _numbers(evaluation["metrics"]), _numbers(evaluation["base_metrics"])
+    return metrics_table(metrics, base, _numbers(evaluation["gains"]))
+
+
+def metrics_table(
+    metrics: Mapping[str, float],
+    base: Mapping[str, float],
+    gains: Mapping[str, float],
+    *,
+    names: Sequence[str] = (),
+) -> Table:
+    """Returns metrics of a trial beside those of the frozen base.
+
+    Args:
+        metrics: of the trial, each with its standard error under ``<name>_se``.
+        base: of the base, in the same way; no column where empty.
+        gains: trial minus base, in the same way; no column where empty.
+        names: that are shown; all where empty.
+    """
+    columns = {"trial": metrics, "base": base, "difference": gains}
+    shown = {title: numbers for title, numbers in columns.items() if numbers or title == "trial"}
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("metric", overflow="fold")
-    table.add_column("trial", justify="right", no_wrap=True)
-    if base:
-        table.add_column("base", justify="right", no_wrap=True)
-    for name in metrics:
+    for title in shown:
+        table.add_column(title, justify="right", no_wrap=True)
+    for name in names or metrics:
         if name.removesuffix("_se") != name and name.removesuffix("_se") in metrics:
             continue
-        values = [_text(metrics, name), *([_text(base, name)] if base else [])]
-        table.add_row(name, *values)
+        cells = {title: _text(numbers, name) for title, numbers in shown.items()}
+        if gains.get(name, -1) >= 0 and cells["difference"] != "–":
+            cells["difference"] = f"+{cells['difference']}"
+        table.add_row(name, *cells.values())
     return table
 
 

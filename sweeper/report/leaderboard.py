@@ -6,12 +6,16 @@ import shlex
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from sweeper._environment import sweeps_home
+from sweeper.finals import FinalResult
+from sweeper.metrics import METRICS, plain
 from sweeper.ranking import Ranking
 from sweeper.records import TrialRecord
+from sweeper.report.evaluation import metrics_table
 from sweeper.report.words import count, duration, params_text, value_text, varying
 from sweeper.tracking import SweepFolder
 
@@ -108,6 +112,7 @@ def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "")
         *board,
         *lines,
     ]
+    parts += _finals(ranking)
     best = ranking.best
     if best is not None:
         parts += ["", _configuration(best), "", *_adapter(folder, best)]
@@ -133,6 +138,31 @@ def _overhead(ranking: Ranking) -> str:
         f"{duration(train_s)} in training steps; besides them {duration(overhead_s / len(done))} "
         "a trial"
     )
+
+
+def _finals(ranking: Ranking) -> list[RenderableType]:
+    """Returns a table of each evaluated trial's scores by task, beside those of the base."""
+    base = {} if ranking.base_final is None else ranking.base_final.metrics
+    parts: list[RenderableType] = []
+    for trial in ranking.ranked:
+        final = ranking.finals.get(trial.id)
+        names = [] if final is None else _by_task(final)
+        if final is None or not names:
+            continue
+        gains = plain(ranking.gains.get(trial.id, {}))
+        title = f"Trial {trial.number} on the {final.split} split, by task"
+        table = metrics_table(final.metrics, base, gains, names=names)
+        parts += ["", Text(title, style="bold"), Padding(table, (0, 0, 0, 2))]
+    return parts
+
+
+def _by_task(final: FinalResult) -> list[str]:
+    """Returns the names of the tasks' metrics, without losses, groups, domains and averages."""
+    tasks = final.protocol.get("task_rows")
+    ends = {*METRICS, "accuracy", "accuracy_per_character"}
+    places = [name.partition("/") for name in final.metrics]
+    known = tasks if isinstance(tasks, dict) else {}
+    return ["/".join((task, end)) for task, _, end in places if task in known and end in ends]
 
 
 def _configuration(best: TrialRecord) -> RenderableType:

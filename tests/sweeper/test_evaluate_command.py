@@ -40,6 +40,7 @@ DOCUMENT = {
         "arc_easy_cloze/loss": "Infinity",
     },
     "base_metrics": {},
+    "gains": {},
     "protocol": {},
     "precision": "bf16",
     "device": "cpu",
@@ -123,6 +124,9 @@ def test_the_test_split_of_the_trials_data_is_asked(home):
     metrics, base_metrics = expected(home, LORA, examples)
     assert document["metrics"] == metrics
     assert document["base_metrics"] == base_metrics
+    assert set(document["gains"]) == set(document["metrics"])
+    gain = metrics["eval_loss"] - base_metrics["eval_loss"]
+    assert document["gains"]["eval_loss"] == pytest.approx(gain)
     assert metrics["eval_loss"] != pytest.approx(base_metrics["eval_loss"], rel=1e-3)
     assert document["rows"] == {"": 6}
     assert (document["evaluator"], document["split"]) == ("sweeper", "test")
@@ -141,7 +145,7 @@ def test_what_is_found_is_kept_beside_the_record_and_not_in_it(home):
     assert str(new) in result.output
     document = json.loads(new.read_text())
     assert document["rows"] == {"": 4}
-    assert document["base_metrics"] == {}
+    assert document["base_metrics"] == document["gains"] == {}
     assert (folder.path / "record.json").read_bytes() == record
     assert not (folder.path / "final.json").exists()
     again = call("tiny-1", "--home", home, "--split", "validation", "--rows", 4)
@@ -311,10 +315,24 @@ def test_the_base_stands_beside():
     text = printed({**DOCUMENT, "base_metrics": base, "rows": {"a": 1, "b": 2000}}, 100)
     cells = [line.split() for line in text.splitlines()]
     assert ["metric", "trial", "base"] in cells
+    assert "difference" not in text
     ours, theirs = "0.512 ± 0.012", "0.250 ± 0.010"
     assert ["arc_easy_cloze/accuracy", *f"{ours} {theirs}".split()] in cells
     assert ["arc_easy_cloze/loss", "inf", "–"] in cells
     assert "2,001 rows of the test split (a 1, b 2,000)" in text
+
+
+def test_a_gain_has_its_sign():
+    name = "arc_easy_cloze/accuracy"
+    base, gain = {name: 0.25, f"{name}_se": 0.01}, {name: 0.262, f"{name}_se": 0.004}
+    text = printed({**DOCUMENT, "base_metrics": base, "gains": gain}, 100)
+    cells = [line.split() for line in text.splitlines()]
+    assert ["metric", "trial", "base", "difference"] in cells
+    row = f"{name} 0.512 ± 0.012 0.250 ± 0.010 +0.2620 ± 0.0040"
+    assert row.split() in cells
+    loss = {name: -0.262, f"{name}_se": 0.004}
+    assert " -0.2620 ± 0.0040" in printed({**DOCUMENT, "base_metrics": base, "gains": loss}, 100)
+    assert ["arc_easy_cloze/loss", "inf", "–", "–"] in cells
 
 
 def test_what_is_left_out_is_printed_where_there_is_some():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from statistics import fmean, stdev
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,7 @@ from sweeper.data import Example, Splits
 from sweeper.errors import TrialError
 from sweeper.evaluate import evaluate_base
 from sweeper.final import adapted, evaluate_adapter, evaluate_final, evaluate_frozen
-from sweeper.finals import FinalResult, read_final, write_final
+from sweeper.finals import FinalResult, gains, read_final, write_final
 from sweeper.ranking import rank_sweep, sweep_result
 from sweeper.selection import final_jobs
 from sweeper.spec import EvaluationSpec, FinalSpec, ObjectiveSpec
@@ -94,7 +95,7 @@ def test_the_base_is_put_back_from_a_failed_evaluation(trained, monkeypatch):
     def fail(*_, **__):
         raise ArithmeticError("in the middle")
 
-    monkeypatch.setattr(finals_of, "evaluate", fail)
+    monkeypatch.setattr(finals_of, "estimate", fail)
     with pytest.raises(ArithmeticError):
         evaluate_adapter(trial(), base, adapter_of(trained), base.splits.test)
     assert snapshot(base.model) == before
@@ -258,6 +259,46 @@ def test_the_report_shows_the_test_score_beside_the_one_that_chose(sweep):
     assert sweep.trial(job.folder.name).read().metrics["eval_loss"] == 1.0
 
 
+def on_rows(*losses, **fields):
+    found = {"metrics": {"eval_loss": fmean(losses)}, "contributions": {"eval_loss": losses}}
+    return RESULT.model_copy(update={**found, **fields})
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ((2.0, 3.1, 4.0), "Trial 1 (lora) is better by 1.033 ± 0.033, 31.0 standard errors of the"),
+        ((2.0, 2.1, 4.0), "is better by 0.70 ± 0.35, 2.0 standard errors of the paired difference"),
+        ((1.0, 2.1, 3.6), "is better by 0.23 ± 0.19, 1.3 standard errors of the paired difference,"),
+        ((0.0, 1.0, 2.1), "Trial 1 (lora) is worse by 0.967 ± 0.033, 29.0 standard errors"),
+        ((0.0, 2.0, 4.0), "Trial 1 (lora) is not distinguishable from that."),
+        ((2.0, 3.0, 4.0), "Whether the difference to trial 1 (lora) is more than chance is not"),
+    ],
+)
+def test_a_gain_over_the_base_is_that_of_the_same_rows(sweep, base, said):
+    job, of_base = final_jobs(sweep, FinalSpec())
+    write_final(job.folder, on_rows(1.0, 2.0, 3.0))
+    write_final(of_base.folder, on_rows(*base))
+    text = " ".join(rank_sweep(sweep).conclusions())
+    assert said in text
+    assert ("weak evidence" in text.partition("frozen base has")[2]) is ("0.19" in said)
+    document = sweep_result(sweep, rank_sweep(sweep), tracking_uri="")
+    gain = document["best"]["final_gains"]["eval_loss"]
+    assert gain == pytest.approx(2.0 - fmean(base))
+    assert "contributions" not in document["best"]["final"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"split": "validation"}, {"data_fingerprint": "x"}, {"rows": 9}, {"error": "gone"}]
+)
+def test_there_is_no_gain_on_other_rows(sweep, other):
+    job, of_base = final_jobs(sweep, FinalSpec())
+    write_final(job.folder, on_rows(1.0, 2.0, 3.0))
+    write_final(of_base.folder, on_rows(2.0, 3.1, 4.0, **other))
+    assert gains(job.folder, of_base.folder) == {}
+    assert "paired" not in " ".join(rank_sweep(sweep).conclusions())
+
+
 def test_the_report_tells_what_the_final_evaluation_left_out(sweep):
     job, _ = final_jobs(sweep, FinalSpec())
     write_final(job.folder, RESULT.model_copy(update={"rows_left_out": 3}))
@@ -311,6 +352,18 @@ def test_a_replica_evaluates_what_it_is_told(sweep, worker, trained):
     assert found.metrics == expected.metrics
     assert frozen.metrics == evaluate_base(base, max_length=16, split="test")
     assert final_jobs(sweep, FinalSpec()) == []
+    # Gains over the base, of the same examples one by one.
+    found_gains = gains(job.folder, sweep.path)
+    by_row = zip(
+        expected.estimates["eval_loss"].contributions,
+        evaluate_frozen(trial(seed=1), base, test).estimates["eval_loss"].contributions,
+        strict=True,
+    )
+    differences = [one - other for one, other in by_row]
+    gain = found_gains["eval_loss"]
+    assert gain.value == pytest.approx(fmean(differences))
+    assert gain.standard_error == pytest.approx(stdev(differences) / len(test) ** 0.5, rel=1e-4)
+    assert set(found_gains) == {name for name in found.metrics if not name.endswith("_se")}
 
 
 def test_a_job_that_comes_again_is_not_done_again(sweep, worker, trained, monkeypatch):

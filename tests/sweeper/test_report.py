@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from sweeper.finals import FinalResult
+from sweeper.metrics import Estimate
 from sweeper.ranking import rank, rank_sweep
 from sweeper.records import TrialFailure, TrialRecord
 from sweeper.report import LiveTable, doctor_view, next_commands, plan_view, sweep_view
@@ -135,6 +136,34 @@ def test_the_test_score_stands_beside_the_score_that_chose_the_trial(sweep, widt
     assert any("1.300 ± 0.020 complete" in line for line in lines)
     untested = printed(sweep_view(sweep, rank(RECORDS, LOSS)), width=width)
     assert " test " not in untested.partition("Best:")[0]
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_final_scores_are_shown_by_task(sweep, width):
+    metrics = {"a/accuracy": 0.5, "a/accuracy_se": 0.1, "a/stem": 0.2, "a/loss": 1.0, "b/exact": 0.1}
+    final = FinalResult(
+        split="test",
+        rows=30,
+        rows_in_split=30,
+        metrics={"eval_loss": 1.25, "accuracy": 0.3, **metrics},
+        protocol={"task_rows": {"a": 20, "b": 10}},
+    )
+    base = final.model_copy(update={"metrics": {"a/accuracy": 0.25, "a/accuracy_se": 0.1}})
+    best = RECORDS[2].id
+    ranking = replace(
+        rank(RECORDS, LOSS),
+        finals={best: final},
+        base_final=base,
+        gains={best: {"a/accuracy": Estimate(0.25, 0.05, 20)}},
+    )
+    text = printed(sweep_view(sweep, ranking), width=width)
+    table = text.partition("on the test split, by task")[2].partition("Best configuration")[0]
+    lines = [line.split() for line in table.splitlines()]
+    assert "a/accuracy 0.50 ± 0.10 0.25 ± 0.10 +0.250 ± 0.050".split() in lines
+    assert "b/exact 0.1 – –".split() in lines
+    # Groups, losses and averages are in the record.
+    assert not {"stem", "loss", "eval_loss"} & set(table.replace("/", " ").split())
+    assert "by task" not in printed(sweep_view(sweep, rank(RECORDS, LOSS)), width=width)
 
 
 def test_only_parameters_that_differ_are_in_the_table(sweep):
