@@ -268,8 +268,8 @@ def on_rows(*losses, **fields):
     ("base", "said"),
     [
         ((2.0, 3.1, 4.0), "Trial 1 (lora) is better by 1.033 ± 0.033, 31.0 standard errors of the"),
-        ((2.0, 2.1, 4.0), "is better by 0.70 ± 0.30, 2.3 standard errors of the paired difference"),
-        ((1.0, 2.1, 3.6), "is better by 0.23 ± 0.19, 1.3 standard errors of the paired difference,"),
+        ((2.0, 2.1, 4.0), "is better by 0.70 ± 0.30, 2.3 standard errors of the paired"),
+        ((1.0, 2.1, 3.6), "is better by 0.23 ± 0.19, 1.3 standard errors of the paired"),
         ((0.0, 1.0, 2.1), "Trial 1 (lora) is worse by 0.967 ± 0.033, 29.0 standard errors"),
         ((0.0, 2.0, 4.0), "Trial 1 (lora) is not distinguishable from that."),
         ((2.0, 3.0, 4.0), "Whether the difference to trial 1 (lora) is more than chance is not"),

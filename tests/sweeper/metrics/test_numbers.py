@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.errors import BadInputError
-from sweeper.metrics import METRICS, Estimate, macro_average, mean_estimate, metric, micro_average
-from sweeper.metrics.averages import difference, joint_average, macro_average, micro_average
+from sweeper.metrics import (
+    METRICS,
+    Estimate,
+    difference,
+    macro_average,
+    mean_estimate,
+    metric,
+    micro_average,
+)
+from sweeper.metrics.averages import joint_average
 from sweeper.metrics.dialogue_mean import dialogue_mean
 from sweeper.metrics.estimates import jackknife_estimate
 from sweeper.metrics.perplexity import perplexity
