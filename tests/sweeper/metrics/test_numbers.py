@@ -123,7 +123,7 @@ def test_a_difference_has_the_error_of_the_pairs():
     # One difference of 1 and nine of 0: sqrt(0.1 / 10).
     assert found.standard_error == pytest.approx(0.1)
     apart = math.hypot(one.standard_error or 0, other.standard_error or 0)
-    assert found.standard_error < apart / 2
+    assert (found.standard_error or 0) < apart / 2
     assert difference(other, one).value == pytest.approx(-0.1)
     assert difference(one, one).standard_error == 0.0
 
