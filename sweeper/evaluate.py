@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "answer_of",
-    "estimate",
     "estimates_of",
     "evaluate",
     "evaluate_base",
@@ -31,7 +30,7 @@ __all__ = [
 ]
 
 
-def estimate(
+def evaluate(
     forward: Forward,
     questions: Sequence[Question],
     *,
@@ -52,7 +51,6 @@ def estimate(
     * ``accuracy_per_character``: the same by the log-probability divided by the text's characters;
       only where all questions have candidates.
     * ``accuracy/<domain>`` where there is more than one domain, and no task.
-    * ``<metric>_se``: standard error of each of these means over the examples.
 
     The batches do not depend on the number of workers, which take turns, so the numbers do not
     either. Each worker runs equally many forward passes, as ZeRO-3 needs. No gradient is recorded
@@ -97,27 +95,6 @@ def estimate(
     return on_first_worker(work) if written else work()
 
 
-def evaluate(
-    forward: Forward,
-    questions: Sequence[Question],
-    *,
-    pad_id: int,
-    device: torch.device,
-    shares_prompts: bool = False,
-    writing: Writing | None = None,
-) -> dict[str, float]:
-    """Returns what :func:`estimate` does, as :func:`plain` numbers."""
-    found = estimate(
-        forward,
-        questions,
-        pad_id=pad_id,
-        device=device,
-        shares_prompts=shares_prompts,
-        writing=writing,
-    )
-    return plain(found)
-
-
 def frozen_forward(base: Base) -> Forward:
     """Returns the frozen model as :func:`evaluate` takes it."""
 
@@ -137,7 +114,7 @@ def evaluate_base(
     split: str = "validation",
     spec: EvaluationSpec | None = None,
 ) -> dict[str, float]:
-    """Returns the metrics of the frozen model on the questions that the trials get.
+    """Returns the metrics of the frozen model on the questions that the trials get, as numbers.
 
     Args:
         base: not in use by a trial.
@@ -150,7 +127,7 @@ def evaluate_base(
 
     spec = spec or EvaluationSpec()
     with torch.no_grad():
-        return evaluate(
+        found = evaluate(
             frozen_forward(base),
             base.questions(max_length=max_length, count=count, split=split),
             pad_id=base.pad_id,
@@ -158,6 +135,7 @@ def evaluate_base(
             shares_prompts=can_share_prompts(base.model.config, max_length=max_length),
             writing=writing_of(base, spec, max_length=max_length) if spec.generates else None,
         )
+    return plain(found)
 
 
 def writing_of(

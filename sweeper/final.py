@@ -20,7 +20,7 @@ import sweeper_adapters
 from sweeper.data import Example
 from sweeper.engine import ignore_known_warnings
 from sweeper.errors import TrialError
-from sweeper.evaluate import estimate, frozen_forward, protocol_of, writing_of
+from sweeper.evaluate import evaluate, frozen_forward, protocol_of, writing_of
 from sweeper.finals import FinalResult
 from sweeper.frozen import Base, Kept
 from sweeper.likelihood import Forward, can_share_prompts
@@ -47,7 +47,7 @@ class Evaluation:
     """What was found, and how."""
 
     estimates: Mapping[str, Estimate]
-    """As of :func:`sweeper.evaluate.estimate`."""
+    """As of :func:`sweeper.evaluate.evaluate`."""
     protocol: Mapping[str, object]
     """As of :func:`sweeper.evaluate.protocol_of`."""
     rows: Mapping[str, int]
@@ -57,7 +57,7 @@ class Evaluation:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """As of :func:`sweeper.evaluate.evaluate`."""
+        """The same as plain numbers."""
         return plain(self.estimates)
 
 
@@ -202,7 +202,7 @@ def _evaluate(
     writing = writing_of(base, trial.evaluation, max_length=length, virtual_tokens=virtual_tokens)
     shares_prompts = can_share_prompts(base.model.config, max_length=length)
     with torch.no_grad():
-        estimates = estimate(
+        estimates = evaluate(
             forward,
             questions,
             pad_id=base.pad_id,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sweeper._durable import read_json, write_text
 from sweeper.errors import TrialError
-from sweeper.metrics import Estimate, difference
+from sweeper.metrics import Estimate, differences
 from sweeper.spec import FinalSpec
 
 __all__ = [
@@ -143,12 +143,7 @@ def gains(folder: Path, base_folder: Path) -> dict[str, Estimate]:
     trial, base = read_final(folder), read_final(base_folder)
     if trial is None or base is None or not trial.has_rows_of(base):
         return {}
-    own, others = _by_row(folder, trial), _by_row(base_folder, base)
-    return {
-        name: difference(found, others[name])
-        for name, found in own.items()
-        if name in others and others[name].count == found.count
-    }
+    return differences(_by_row(folder, trial), _by_row(base_folder, base))
 
 
 def _by_row(folder: Path, result: FinalResult) -> dict[str, Estimate]:

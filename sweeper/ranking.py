@@ -104,8 +104,7 @@ class Ranking:
                 f"{ahead}. Whether that is more than chance is not known: "
                 f"{self.objective.metric} comes without a standard error."
             )
-        weight = "" if distance >= STRONG else ", which is weak evidence"
-        return f"{ahead}, {distance:.1f} standard errors of the difference{weight}."
+        return f"{ahead}, {distance:.1f} standard errors of the difference{_weight(distance)}."
 
     def _caveat(self) -> str:
         return (
@@ -186,11 +185,16 @@ def _over_base(name: str, gain: float, error: float | None) -> str:
     if abs(gain) <= error:
         return f"{trial} is not distinguishable from that."
     direction = "better" if gain > 0 else "worse"
-    weight = "" if abs(gain) >= STRONG * error else ", which is weak evidence"
+    distance = abs(gain) / error
     return (
-        f"{trial} is {direction} by {Score(abs(gain), error)}, {abs(gain) / error:.1f} standard "
-        f"errors of the paired difference{weight}."
+        f"{trial} is {direction} by {Score(abs(gain), error)}, {distance:.1f} standard errors of "
+        f"the paired difference{_weight(distance)}."
     )
+
+
+def _weight(distance: float) -> str:
+    """Returns what a difference of so many standard errors is worth, where that is little."""
+    return "" if distance >= STRONG else ", which is weak evidence"
 
 
 def _name(trial: TrialRecord) -> str:

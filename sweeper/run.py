@@ -19,6 +19,7 @@ from sweeper.errors import DivergedError, TrialError
 from sweeper.evaluate import evaluate, writing_of
 from sweeper.frozen import Base
 from sweeper.likelihood import Forward, answer_logits, can_share_prompts
+from sweeper.metrics import plain
 from sweeper.order import DataOrder, evaluation_steps, learning_rate
 from sweeper.ranks import broadcast, rank, sum_over_ranks, workers
 from sweeper.spec import TrialSpec
@@ -219,7 +220,7 @@ class Run:
         shares_prompts = can_share_prompts(base.model.config, max_length=length)
         writing = writing_of(base, spec, max_length=length, virtual_tokens=virtual_tokens)
         with self._engine.evaluating():
-            metrics = evaluate(
+            found = evaluate(
                 self._engine,
                 base.questions(max_length=length, count=train.eval_examples),
                 pad_id=base.pad_id,
@@ -227,6 +228,7 @@ class Run:
                 shares_prompts=shares_prompts and virtual_tokens == 0,
                 writing=writing if spec.generates else None,
             )
+        metrics = plain(found)
         self._demand_finite("evaluation", metrics["eval_loss"], step=self.state.step)
         self.state.metrics = metrics
         self.state.evaluation_time_s += time.perf_counter() - started_s

@@ -24,7 +24,7 @@ from sweeper.errors import BadInputError, DataError
 from sweeper.final import adapted, evaluate_adapter, evaluate_frozen
 from sweeper.frozen import Base
 from sweeper.harness import find_harness_tasks, run_harness
-from sweeper.metrics import difference, plain
+from sweeper.metrics import differences, plain
 from sweeper.questions import subset
 from sweeper.spec import TrialSpec
 from sweeper.trial_lookup import FoundTrial
@@ -200,12 +200,8 @@ def _by_tasks(asked: Asked) -> _Evaluate:
         if not asked.has_base:
             return result
         frozen = evaluate_frozen(trial, base, examples)
-        pairs = {
-            name: difference(own, frozen.estimates[name])
-            for name, own in found.estimates.items()
-            if name in frozen.estimates
-        }
-        return replace(result, base_metrics=frozen.metrics, gains=plain(pairs))
+        gains = differences(found.estimates, frozen.estimates)
+        return replace(result, base_metrics=frozen.metrics, gains=plain(gains))
 
     return evaluate
 

@@ -6,7 +6,7 @@ for perplexity. Libraries that only one of them needs are imported when it is as
 
 from __future__ import annotations
 
-from sweeper.metrics.averages import difference, macro_average, micro_average
+from sweeper.metrics.averages import difference, differences, macro_average, micro_average
 from sweeper.metrics.estimates import Estimate, mean_estimate, plain
 from sweeper.metrics.registry import METRICS, Metric, metric
 
@@ -15,6 +15,7 @@ __all__ = [
     "Estimate",
     "Metric",
     "difference",
+    "differences",
     "macro_average",
     "mean_estimate",
     "metric",

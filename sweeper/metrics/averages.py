@@ -10,7 +10,7 @@ from statistics import fmean
 from sweeper.errors import BadInputError
 from sweeper.metrics.estimates import Estimate, mean_estimate
 
-__all__ = ["difference", "joint_average", "macro_average", "micro_average"]
+__all__ = ["difference", "differences", "joint_average", "macro_average", "micro_average"]
 
 
 def macro_average(groups: Mapping[str, Estimate]) -> Estimate:
@@ -105,6 +105,22 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
     if not all(map(math.isfinite, differences)):
         return Estimate(value, None, first.count)
     return replace(mean_estimate(differences), value=value)
+
+
+def differences(
+    first: Mapping[str, Estimate], second: Mapping[str, Estimate]
+) -> dict[str, Estimate]:
+    """Returns the :func:`difference` of each metric that both have of equally many examples.
+
+    Args:
+        first: metrics of one model by name.
+        second: of the other, on the same examples.
+    """
+    return {
+        name: difference(found, second[name])
+        for name, found in first.items()
+        if name in second and second[name].count == found.count
+    }
 
 
 def _values(groups: Mapping[str, Estimate]) -> list[Estimate]:

@@ -11,6 +11,7 @@ from sweeper.data import Example
 from sweeper.data.tokens import collate
 from sweeper.evaluate import evaluate, evaluate_base
 from sweeper.likelihood import answer_logits
+from sweeper.metrics import plain
 from sweeper.questions import questions_of
 from tests.sweeper import scenarios, tiny
 
@@ -80,7 +81,7 @@ def test_both_accuracies_are_there_when_all_questions_have_choices(base):
         return base.model(**inputs).logits
 
     with torch.no_grad():
-        found = evaluate(forward, questions, pad_id=0, device=base.device)
+        found = plain(evaluate(forward, questions, pad_id=0, device=base.device))
     right, right_texts = [], []
     for question in questions:
         by_character, by_text = [], []
@@ -100,7 +101,7 @@ def test_losses_that_overflow_do_not_hide_as_another_error(base):
 
     questions = base.questions(max_length=16, count=4)
     with torch.no_grad():
-        found = evaluate(forward, questions, pad_id=0, device=base.device)
+        found = plain(evaluate(forward, questions, pad_id=0, device=base.device))
     assert found["eval_loss"] > 1e30
 
 
@@ -128,7 +129,9 @@ def oracle(answers):
 )
 def test_without_choices_only_the_exact_answer_counts(said, accuracy):
     questions = questions_of([Example("12+12=", "24")], tiny.tokenizer(), 16)
-    found = evaluate(oracle({"12+12=": said}), questions, pad_id=0, device=torch.device("cpu"))
+    found = plain(
+        evaluate(oracle({"12+12=": said}), questions, pad_id=0, device=torch.device("cpu"))
+    )
     assert found["accuracy"] == accuracy
     # One example has no spread.
     assert set(found) == {"eval_loss", "accuracy"}
@@ -160,7 +163,7 @@ def test_exact_match_is_what_greedy_decoding_gives(base):
         return trained(**inputs).logits
 
     with torch.no_grad():
-        found = evaluate(forward, questions, pad_id=0, device=base.device)
+        found = plain(evaluate(forward, questions, pad_id=0, device=base.device))
     assert found["accuracy"] == pytest.approx(fmean(right))
 
 

@@ -17,15 +17,15 @@ from sweeper.data.tasks import find_task
 from sweeper.errors import BadInputError, MissingError, TrialError
 from sweeper.evaluate import evaluate, frozen_forward
 from sweeper.final import adapted
-from sweeper.frozen import Base
 from sweeper.generation import generate, prompts_of
 from sweeper.harness import find_harness_tasks, run_harness
 from sweeper.likelihood import can_share_prompts, score_candidates
+from sweeper.metrics import plain
 from sweeper.models import EmbeddedModelSpec, FolderModelSpec
 from sweeper.questions import questions_of
 from sweeper.spec import TrainSpec, TrialSpec
 from sweeper_adapters.methods import LoraSpec, MasaSpec, Method, MtlLoraSpec, PromptTuningSpec
-from tests.sweeper import arc
+from tests.sweeper import arc, tiny
 
 STORIES = Path(__file__).resolve().parents[3] / "shared" / "data" / "models" / "stories260K" / "hf"
 # Sums of some twenty float32 log-probabilities, of batches that are padded differently.
@@ -83,17 +83,7 @@ def examples():
 
 def base_of(spec):
     loaded = spec.load("fp32")
-    return Base(
-        model_spec=spec,
-        data_spec=EmbeddedDataSpec(),
-        precision="fp32",
-        model=loaded.model,
-        tokenizer=loaded.tokenizer,
-        splits=Splits(examples(), examples(), examples()),
-        data_fingerprint="",
-        device=torch.device("cpu"),
-        control=None,
-    )
+    return tiny.base_of(spec, loaded, Splits(examples(), examples(), examples()))
 
 
 def trial_of(method):
@@ -169,7 +159,7 @@ def test_each_row_is_scored_and_answered_alike(model, method, tasks, tmp_path):
             base.model.config, max_length=LENGTH
         )
         ours = score_candidates(forward, [q.candidates for q in questions], **common)
-        metrics = evaluate(forward, questions, **common)
+        metrics = plain(evaluate(forward, questions, **common))
         theirs = of_harness(tasks, asked, base.tokenizer, told)
         told_by_us = run_harness(tasks, asked, base.tokenizer, **told)
 

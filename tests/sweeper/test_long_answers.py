@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sweeper.evaluate import evaluate, rung_protocol, writing_of
+from sweeper.metrics import plain
 from sweeper.questions import questions_of
 from sweeper.spec import EvaluationSpec
 from tests.sweeper import tiny
@@ -64,7 +65,7 @@ def test_answers_can_be_written_where_none_has_room_for_the_right_one(monkeypatc
 
     for shares_prompts in (False, True):
         answers(monkeypatch, ["1", LONG])
-        metrics = evaluate(
+        estimates = evaluate(
             forward,
             questions,
             pad_id=0,
@@ -72,6 +73,7 @@ def test_answers_can_be_written_where_none_has_room_for_the_right_one(monkeypatc
             writing=writing,
             shares_prompts=shares_prompts,
         )
+        metrics = plain(estimates)
         assert metrics["sums/exact"] == metrics["accuracy"] == 0.5
         assert not {"eval_loss", "sums/loss"} & set(metrics)
 

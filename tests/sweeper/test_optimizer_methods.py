@@ -9,6 +9,7 @@ from peft import PeftModel
 
 from sweeper.data.tokens import collate
 from sweeper.evaluate import evaluate
+from sweeper.metrics import plain
 from sweeper.order import DataOrder, learning_rate
 from sweeper_adapters.methods import HdPissaSpec, LoraProSpec, Method
 from tests.adapters.direct import Direct
@@ -154,7 +155,7 @@ def evaluated(base, model):
     model.eval()
     questions = base.questions(max_length=16, count=SETTINGS["eval_examples"])
     with torch.no_grad():
-        metrics = evaluate(forward, questions, pad_id=base.pad_id, device=base.device)
+        metrics = plain(evaluate(forward, questions, pad_id=base.pad_id, device=base.device))
     return metrics["eval_loss"]
 
 

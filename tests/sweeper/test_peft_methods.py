@@ -89,7 +89,8 @@ def reloaded(spec, folder):
     train = spec.train
     questions = base.questions(max_length=train.max_length, count=train.eval_examples)
     with torch.no_grad():
-        return evaluate(forward, questions, pad_id=base.pad_id, device=base.device)["eval_loss"]
+        found = evaluate(forward, questions, pad_id=base.pad_id, device=base.device)
+    return found["eval_loss"].value
 
 
 def look(spec, folder, **fate):

@@ -4,14 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from sweeper.data import EmbeddedDataSpec, Splits
+from sweeper.data import Splits
 from sweeper.data.tasks import TASKS
 from sweeper.errors import MissingError
 from sweeper.evaluate import evaluate_base
-from sweeper.frozen import Base
 from sweeper.models import GgufModelSpec
+from tests.sweeper import tiny
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 LENGTH = 256
@@ -32,17 +31,7 @@ def smollm2():
     loaded = spec.load("fp32")
 
     def ask(examples):
-        base = Base(
-            model_spec=spec,
-            data_spec=EmbeddedDataSpec(),
-            precision="fp32",
-            model=loaded.model,
-            tokenizer=loaded.tokenizer,
-            splits=Splits((), tuple(examples), ()),
-            data_fingerprint="first rows",
-            device=torch.device("cpu"),
-            control=None,
-        )
+        base = tiny.base_of(spec, loaded, Splits((), tuple(examples), ()))
         return evaluate_base(base, max_length=LENGTH)
 
     return ask

@@ -377,6 +377,7 @@ def score_adapter(folder):
     from peft import PeftModel
 
     from sweeper.evaluate import evaluate
+    from sweeper.metrics import plain
 
     base = tiny.base()
     kept = Kept(base.model)
@@ -387,7 +388,7 @@ def score_adapter(folder):
 
     questions = base.questions(max_length=16, count=9)
     with torch.no_grad():
-        found = evaluate(forward, questions, pad_id=0, device=base.device)
+        found = plain(evaluate(forward, questions, pad_id=0, device=base.device))
     kept.restore()
     return found
 

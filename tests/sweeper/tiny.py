@@ -85,6 +85,21 @@ def base(precision: str = "fp32") -> Base:
     )
 
 
+def base_of(spec, loaded, splits: Splits, *, called: str = "") -> Base:
+    """A base of one worker around a model that is loaded, in float32."""
+    return Base(
+        model_spec=spec,
+        data_spec=EmbeddedDataSpec(),
+        precision="fp32",
+        model=loaded.model,
+        tokenizer=loaded.tokenizer,
+        splits=splits,
+        data_fingerprint=called,
+        device=torch.device("cpu"),
+        control=None,
+    )
+
+
 def trial(method: str = "lora", *, workers: int = 1, **settings) -> TrialSpec:
     """A short trial; settings go to the engine where it knows them, else to the training."""
     engine = {k: v for k, v in settings.items() if k in EngineSpec.model_fields}

@@ -9,6 +9,7 @@ from sweeper.data.hub_source import HubSource, Split
 from sweeper.data.reading import Row
 from sweeper.data.task import Files, Task
 from sweeper.errors import DataError
+from sweeper.metrics.dialogue_mean import PARTS
 
 __all__ = ["CONVAI2"]
 
@@ -62,15 +63,7 @@ CONVAI2 = Task(
     licence="MIT",
     citation="Dinan et al. 2019, arXiv:1902.00098; ParlAI's files *_self_original*.txt",
     read=_read,
-    metrics=(
-        "bleu",
-        "bert_score",
-        "bert_score_recall",
-        "bert_score_precision",
-        "meteor",
-        "rouge_l",
-        "dialogue_mean",
-    ),
+    metrics=(*PARTS, "dialogue_mean"),
     files={
         split: Files(f"convai2/{name}_no_cands.txt", otherwise=f"convai2/{name}.txt")
         for split, name in _FILES.items()

@@ -12,17 +12,17 @@ import pytest
 import torch
 
 from sweeper import evaluate as evaluation
-from sweeper.data import EmbeddedDataSpec, Splits
+from sweeper.data import Splits
 from sweeper.data.hub_source import Split
 from sweeper.data.tasks import TASKS
 from sweeper.errors import MissingError
 from sweeper.evaluate import evaluate_base, frozen_forward, writing_of
-from sweeper.frozen import Base
 from sweeper.generation import Generation
 from sweeper.likelihood import can_share_prompts, score_candidates
 from sweeper.models import FolderModelSpec
 from sweeper.spec import EvaluationSpec
 from sweeper.written import write_answers
+from tests.sweeper import tiny
 
 ABSENT = {"lawyer_instruct", "us_terms", "metamath", "codefeedback"}
 SCORED = [name for name in TASKS if name not in ABSENT]
@@ -76,17 +76,7 @@ def asked(shared, stories):
         task = TASKS[name]
         split: Split = "test" if "test" in task.splits(shared) else "train"
         short = (example for example in task.load(split, shared).examples if fits(example))
-        return Base(
-            model_spec=spec,
-            data_spec=EmbeddedDataSpec(),
-            precision="fp32",
-            model=loaded.model,
-            tokenizer=loaded.tokenizer,
-            splits=Splits((), tuple(islice(short, rows)), ()),
-            data_fingerprint=name,
-            device=torch.device("cpu"),
-            control=None,
-        )
+        return tiny.base_of(spec, loaded, Splits((), tuple(islice(short, rows)), ()), called=name)
 
     return ask
 
