@@ -25,7 +25,7 @@ from sweeper.loading import Sweep, build_sweep
 from sweeper.mlflow_view import MlflowView
 from sweeper.objective import demand_objective
 from sweeper.order import evaluation_steps
-from sweeper.plan import params_of
+from sweeper.plan import origin_of, params_of
 from sweeper.pool import Replicas, close, run_jobs, start_pool, status_of
 from sweeper.search import StudySearch, run_tune, scheduler_for
 from sweeper.selection import final_jobs
@@ -117,12 +117,18 @@ class Driver:
     _asking: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def open(cls, folder: SweepFolder, **options: Any) -> Driver:
-        """Returns the driver of a sweep on disk; ``options`` as the class's fields."""
+    def open(cls, folder: SweepFolder, *, address: str | None = None, **options: Any) -> Driver:
+        """Returns the driver of a sweep on disk.
+
+        Args:
+            folder: the sweep's.
+            address: Ray cluster; None for this machine.
+            options: other fields of the class.
+        """
         sweep = build_sweep(folder.document, source=str(folder.path))
-        fingerprint = check_runnable(sweep)
+        fingerprint = check_runnable(sweep, address=address)
         _tell_other_data(folder, fingerprint)
-        return cls(folder, sweep, fingerprint, **options)
+        return cls(folder, sweep, fingerprint, address=address, **options)
 
     def run(self) -> None:
         """Connects to the cluster and runs what is left of the sweep.
@@ -271,13 +277,12 @@ class Driver:
         trial = self.sweep.space.trial(point)
         trial_id = trial.identity(data_fingerprint=self.data_fingerprint)
         space = self.sweep.space.method(str(point["method"]))
-        fixed = len(self.sweep.space.fixed_points(self.sweep.spec.search.trials))
         folder = self.folder.add_trial(
             trial_id,
             spec=trial.model_dump(mode="json"),
             number=number,
             method=trial.method.name,
-            origin="baseline" if number < fixed else "search",
+            origin=origin_of(number, self.sweep.space),
             params=params_of(trial, space),
             steps_total=trial.train.steps,
         )

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sweeper.budget import Fit
 from sweeper.errors import BadInputError
 from sweeper.loading import Sweep
 from sweeper.objective import demand_objective
-from sweeper.space import MethodSpace
+from sweeper.space import MethodSpace, Space
 from sweeper.spec import EngineSpec, TrialSpec
 from sweeper.study import preview
 
-__all__ = ["DrawnTrial", "Memory", "Plan", "PlannedTrial", "draw_all", "params_of", "plan_of"]
+__all__ = [
+    "DrawnTrial",
+    "Memory",
+    "Origin",
+    "Plan",
+    "PlannedTrial",
+    "draw_all",
+    "origin_of",
+    "params_of",
+    "plan_of",
+]
+
+Origin = Literal["baseline", "grid", "search"]
+"""Who suggested a trial."""
 
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
@@ -24,9 +37,10 @@ class DrawnTrial:
 
     number: int
     """Place in the order of suggestion, from 0."""
-    origin: str
-    """``baseline``, ``grid``, ``random``, or ``search``: stands in for a point that depends on
-    results."""
+    origin: Origin
+    """Who suggested it."""
+    is_example: bool
+    """Whether the sampler's choice depends on results, so that this trial only stands in for it."""
     spec: TrialSpec
     """What would be trained."""
     space: MethodSpace
@@ -39,7 +53,8 @@ class PlannedTrial:
 
     id: str
     number: int
-    origin: str
+    origin: Origin
+    is_example: bool
     """As in :class:`DrawnTrial`."""
     method: str
     params: dict[str, Any]
@@ -57,6 +72,7 @@ class PlannedTrial:
             "id": self.id,
             "number": self.number,
             "origin": self.origin,
+            "is_example": self.is_example,
             "method": self.method,
             "params": self.params,
             "trainable": self.trainable,
@@ -147,15 +163,22 @@ def draw_all(sweep: Sweep) -> tuple[DrawnTrial, ...]:
     """
     found = []
     for number, (point, is_certain) in enumerate(preview(sweep.space, sweep.spec.search)):
-        if number < len(sweep.space.baselines):
-            origin = "baseline"
-        elif sweep.space.cells():
-            origin = "grid"
-        else:
-            origin = "random" if is_certain else "search"
         method = sweep.space.method(str(point["method"]))
-        found.append(DrawnTrial(number, origin, sweep.space.trial(point), method))
+        origin = origin_of(number, sweep.space)
+        found.append(DrawnTrial(number, origin, not is_certain, sweep.space.trial(point), method))
     return tuple(found)
+
+
+def origin_of(number: int, space: Space) -> Origin:
+    """Returns who suggests the trial of this number: baselines, then the grid, else the search.
+
+    Args:
+        number: place in the order of suggestion, from 0.
+        space: of the sweep.
+    """
+    if number < len(space.baselines):
+        return "baseline"
+    return "grid" if space.cells() else "search"
 
 
 def _planned(sweep: Sweep, drawn: DrawnTrial, *, data_fingerprint: str) -> PlannedTrial:
@@ -166,6 +189,7 @@ def _planned(sweep: Sweep, drawn: DrawnTrial, *, data_fingerprint: str) -> Plann
         id=spec.identity(data_fingerprint=data_fingerprint),
         number=drawn.number,
         origin=drawn.origin,
+        is_example=drawn.is_example,
         method=spec.method.name,
         params=params_of(spec, drawn.space),
         trainable=trainable,

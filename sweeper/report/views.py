@@ -51,8 +51,9 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
         _pairs("Resources of one replica", resources),
     ]
-    if any(trial["origin"] == "search" for trial in trials):
-        text = "What origin 'search' draws depends on results; its rows are examples."
+    if any(trial["is_example"] for trial in trials):
+        first = next(trial["number"] for trial in trials if trial["is_example"])
+        text = f"From trial {first} on the draws depend on results; these rows are examples."
         parts += ["", Text(text)]
     if plan["missing"]:
         parts += ["", Text(f"Missing: {plan['missing']}", style="bold")]

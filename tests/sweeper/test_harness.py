@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -25,9 +24,10 @@ from sweeper.models import EmbeddedModelSpec, FolderModelSpec
 from sweeper.questions import questions_of
 from sweeper.spec import TrainSpec, TrialSpec
 from sweeper_adapters.methods import LoraSpec, MasaSpec, Method, MtlLoraSpec, PromptTuningSpec
+from tests.places import SHARED
 from tests.sweeper import arc, tiny
 
-STORIES = Path(__file__).resolve().parents[3] / "shared" / "data" / "models" / "stories260K" / "hf"
+STORIES = SHARED / "models" / "stories260K" / "hf"
 # Sums of some twenty float32 log-probabilities, of batches that are padded differently.
 ROUNDING = 1e-4
 LENGTH = 200

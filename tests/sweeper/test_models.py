@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -21,6 +20,7 @@ from sweeper.models import (
 )
 from sweeper.models.shapes import architecture, architecture_names, shape_of
 from sweeper_adapters.methods import Linear
+from tests.places import ROOT
 
 # Those of the models of the two papers are what methods count percentages of.
 PARAMETERS = {
@@ -229,7 +229,7 @@ def test_hub_cache_offline(tmp_path):
     shutil.copytree(MODEL_FOLDER, repository / "snapshots" / commit)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(commit)
-    root = Path(__file__).parents[2]
+    root = ROOT
     folders = [str(root), str(root / "adapters"), str(root / "kernels")]
     environment = {
         **os.environ,

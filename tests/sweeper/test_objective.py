@@ -1,7 +1,5 @@
 """An objective that no evaluation in training has is refused, with those that they have."""
 
-from pathlib import Path
-
 import pytest
 
 from sweeper.driver import check_runnable
@@ -10,10 +8,11 @@ from sweeper.loading import load_sweep
 from sweeper.objective import demand_objective, metric_names
 from sweeper.plan import plan_of
 from sweeper.spec import EvaluationSpec
+from tests.places import SPACES
 from tests.sweeper import arc, tiny
 from tests.sweeper.test_evaluate_tasks import answers, ask, base, choice, written
 
-SPACE = Path(__file__).parents[2] / "search_spaces" / "masa.yaml"
+SPACE = SPACES / "masa.yaml"
 
 MIXTURES = {
     "no task": list(tiny.base().splits.validation[:12]),

@@ -1,14 +1,14 @@
 """What a driver says that goes on with a sweep whose data has become another one."""
 
 import logging
-from pathlib import Path
 
 from sweeper.driver import Driver, _tell_other_data
 from sweeper.loading import load_sweep
 from sweeper.study import preview
 from sweeper.tracking import SweepFolder
+from tests.places import SPACES
 
-SPACE = Path(__file__).parents[2] / "search_spaces" / "masa.yaml"
+SPACE = SPACES / "masa.yaml"
 
 
 def test_trials_of_other_rows_are_told(tmp_path, caplog):

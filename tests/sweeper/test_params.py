@@ -21,8 +21,9 @@ from sweeper.plan import draw_all, plan_of
 from sweeper.report import params_view
 from sweeper_adapters.methods import DoraSpec, LoraSpec, MasaSpec, Method, MultiLoraSpec
 from tests.adapters.specs import SPECS
+from tests.places import SPACES
 
-PAPERS = Path(__file__).parents[2] / "search_spaces" / "papers"
+PAPERS = SPACES / "papers"
 PROFILES = PAPERS.parent / "profiles"
 
 # Of five layers, as the specs of the examples want it.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from sweeper.loading import load_sweep
 from sweeper.plan import Plan, plan_of
-
-SPACES = Path(__file__).parents[2] / "search_spaces"
+from tests.places import SPACES
 
 
 def plan(*overrides: str, space: str = "masa.yaml", profile: str = "llama3-8b") -> Plan:

@@ -1,7 +1,6 @@
 """SmolLM2-135M-Instruct, untrained, on the first test rows of three tasks."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -10,9 +9,9 @@ from sweeper.data.tasks import TASKS
 from sweeper.errors import MissingError
 from sweeper.evaluate import evaluate_base
 from sweeper.models import GgufModelSpec
+from tests.places import SHARED
 from tests.sweeper import tiny
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 LENGTH = 256
 # Candidates that are nearly as likely may change places where sums are rounded in another order.
 ROUNDING = 2

@@ -1,12 +1,12 @@
 """Local files: splits, limits, and every way they can be wrong."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from sweeper.data import JsonlDataSpec
 from sweeper.errors import DataError, MissingError
+from tests.places import SHARED
 
 
 def write(path, rows):
@@ -133,7 +133,7 @@ def test_text_in_another_encoding(folder):
 
 
 def test_arc_easy():
-    root = Path(__file__).parents[4] / "shared" / "data"
+    root = SHARED
     folder = root / "commonsense" / "ARC-Easy"
     if not folder.is_dir():
         pytest.skip(f"needs {folder}")

@@ -1,11 +1,10 @@
 """Folders with data: the shared one, and those a test writes in the Hub's layout."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
+from tests.places import SHARED
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,11 @@
 """The papers' protocols as profiles, and profiles that extend others."""
 
-from pathlib import Path
-
 import pytest
 
 from sweeper.data import TasksDataSpec
 from sweeper.errors import SpecError
 from sweeper.loading import load_sweep
-
-SPACES = Path(__file__).parents[3] / "search_spaces"
+from tests.places import SPACES
 
 # Of each profile: rows trained on, epochs, tasks trained and tested on. Rows are those of the whole
 # sets less the share held out.

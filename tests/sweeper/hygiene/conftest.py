@@ -1,13 +1,12 @@
 """The shared data, a cache of the test's own, and questions that nobody has asked before."""
 
 import random
-from pathlib import Path
 
 import pytest
 
 from sweeper.data import Example
+from tests.places import SHARED
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
 WORDS = [f"{head}{tail}" for head in "bdfgklmnprst" for tail in ("a", "ero", "ilo", "unda", "ovi")]
 
 

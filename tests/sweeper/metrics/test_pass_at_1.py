@@ -1,7 +1,6 @@
 """HumanEval: what becomes of completions, and that its own solutions pass."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,7 @@ from sweeper.metrics.pass_at_1 import (
     truncated,
 )
 from sweeper.metrics.sandbox import Limits
-
-SHARED = Path(__file__).parents[4] / "shared" / "data"
+from tests.places import SHARED
 
 DOUBLE = Problem(
     prompt="import math\n\n\ndef half(x):\n    return x / 2\n\n\n"
