@@ -17,10 +17,10 @@ from sweeper.tracking import SweepFolder
 from tests.places import SPACES
 
 SPACE = SPACES / "masa.yaml"
+EMBEDDED = str(SPACES / "profiles" / "embedded.yaml")
 
 KINDS = """
 name: kinds
-profile: embedded
 methods: [{name: lora, rank: %s}]
 train: {learning_rate: {loguniform: [1e-3, 1e-2]}}
 baselines: [{train: {learning_rate: 2e-3}}]
@@ -62,7 +62,7 @@ def test_plan_and_record_name_the_same_origin(
 ) -> None:
     path = tmp_path / "kinds.yaml"
     path.write_text(KINDS % rank)
-    sweep = load_sweep(path)
+    sweep = load_sweep(path, profile=EMBEDDED)
     folder = on_disk(tmp_path, sweep)
     driver = Driver(folder, sweep, data_fingerprint="")
     for number, (point, _) in enumerate(preview(sweep.space, sweep.spec.search)):
@@ -74,5 +74,5 @@ def test_plan_and_record_name_the_same_origin(
 def test_a_plan_tells_which_trials_depend_on_results(tmp_path: Path) -> None:
     path = tmp_path / "kinds.yaml"
     path.write_text(KINDS % "4")
-    drawn = draw_all(load_sweep(path))
+    drawn = draw_all(load_sweep(path, profile=EMBEDDED))
     assert [trial.is_example for trial in drawn] == [False, True, True, True]

@@ -412,7 +412,8 @@ PLAN = {
         {
             "id": f"{n:012x}",
             "number": n,
-            "origin": "baseline",
+            "origin": "baseline" if n == 0 else "search",
+            "is_example": n == 2,
             "method": "masa",
             "params": {"rank": 8, "experts": n, "targets": ["q"]},
             "trainable": 12_345,
@@ -438,6 +439,7 @@ def test_a_plan(width):
     assert "12,345   1.2345" in text
     assert "weights 4 MB, activations 12 B, total 2e+03 TB" in text
     assert "cpus per worker 1," in text
+    assert "From trial 2 on the draws depend on results; these rows are examples." in text
     assert "Nothing was started." in text
     assert "Missing: x" in printed(plan_view({**PLAN, "missing": "x"}), width=width)
 
