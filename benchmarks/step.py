@@ -55,7 +55,7 @@ from benchmarks._contenders import (
 )
 from benchmarks._count import count_step, linear_flops, live, peak_bytes
 from benchmarks._step_report import report
-from sweeper.engine import ignore_known_warnings
+from sweeper._third_party import ignore_known_warnings
 from sweeper.models.shapes import architecture, shape_of
 from sweeper_adapters.methods import Method, ModelShape
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper.distributed import on_first_worker
 from sweeper.errors import TrialError
-from sweeper.ranks import broadcast, rank
 
 if TYPE_CHECKING:
     import torch
@@ -81,15 +81,14 @@ def save_adapter(model: PeftModel, folder: Path, *, elements: int) -> None:
     Raises:
         TrialError: it could not be written, or holds another number of them; on all workers.
     """
-    problem = ""
-    if rank() == 0:
+
+    def write() -> None:
         try:
             _write(model, folder, elements)
         except (OSError, TrialError) as error:
-            problem = str(error)
-    problem = broadcast(problem)
-    if problem:
-        raise TrialError(f"the adapter could not be saved in {folder}: {problem}")
+            raise TrialError(f"the adapter could not be saved in {folder}: {error}") from error
+
+    on_first_worker(write, failure=TrialError)
 
 
 def _write(model: PeftModel, folder: Path, elements: int) -> None:

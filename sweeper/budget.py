@@ -14,7 +14,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
-from sweeper._base import Spec
+from sweeper._spec import Spec
 from sweeper_adapters.methods import LoraSpec, Method, MethodSpec, ModelShape
 
 __all__ = ["BUDGETS", "Budget", "Fit", "MatchBudget", "ParamsBudget", "fitted", "set_sizes"]

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeper.distributed import broadcast, gather, rank
 from sweeper.engine import EngineState
 from sweeper.errors import TrialError
-from sweeper.ranks import broadcast, gather, rank
 
 if TYPE_CHECKING:
     import torch

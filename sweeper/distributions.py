@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 
 from pydantic import Field, model_validator
 
-from sweeper._base import Spec
+from sweeper._spec import Spec
 
 __all__ = [
     "DISTRIBUTIONS",

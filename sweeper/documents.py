@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 
+from sweeper._text import nearest
 from sweeper.errors import Problem, SpecError
 from sweeper.space import Json, get_path, set_path
 
-__all__ = ["Document", "apply_override", "merge", "nearest", "parse_yaml", "read_yaml"]
+__all__ = ["Document", "apply_override", "merge", "parse_yaml", "read_yaml"]
 
 Document = dict[str, Json]
 
@@ -163,9 +163,3 @@ def _position(entries: list[Json], key: str, *, section: str) -> str:
     what = section.removesuffix("s")
     message = f"no {what} {key!r} in this space; it has {', '.join(known)}{nearest(key, known)}"
     raise SpecError("--set", [Problem(f"{section}.{key}", message)])
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """Returns ``; did you mean 'x'?`` for the known name nearest to ``name``, or nothing."""
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""

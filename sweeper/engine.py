@@ -8,19 +8,15 @@ needs no compiled operator anywhere.
 from __future__ import annotations
 
 import contextlib
-import importlib
-import logging
 import math
 import os
-import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from sweeper._third_party import load_deepspeed
+from sweeper.distributed import rank, workers
 from sweeper.parameters import parameters_of
-from sweeper.ranks import rank, workers
 from sweeper.spec import EngineSpec, TrainSpec
 
 if TYPE_CHECKING:
@@ -28,69 +24,12 @@ if TYPE_CHECKING:
 
     from sweeper_adapters.training import Training
 
-__all__ = ["Engine", "EngineState", "ds_config", "ignore_known_warnings", "load_deepspeed"]
+__all__ = ["Engine", "EngineState", "ds_config"]
 
 # DeepSpeed's own default, beyond which a bucket brings nothing.
 MAX_BUCKET_ELEMENTS = 500_000_000
 # torch.optim.AdamW's own default.
 ADAMW_EPS = 1e-8
-
-
-def load_deepspeed() -> ModuleType:
-    """Returns the module ``deepspeed``, imported for this machine and quiet on standard output.
-
-    The one place for what its import needs (each measured with DeepSpeed 0.19.8):
-
-    * ``DS_ACCELERATOR=cpu`` where there is no CUDA; it would find that out by itself, with noise.
-    * MLflow is out of its sight while it is imported: DeepSpeed's autotuner, which nothing here
-      uses, takes it if it can, and that costs 2.4 of the import's 3.3 seconds.
-    * On the CPU, its table of compatible operators is set to "none" before it is first asked for.
-      Filling it starts compilers, and with gloo the answer would be to compile a shared-memory
-      collective at the first trial. We use none of these operators.
-    * Its logger writes to standard output, which belongs to the user; it goes to standard error.
-    """
-    import torch
-
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    with _hidden("mlflow"):
-        deepspeed = importlib.import_module("deepspeed")
-    if not torch.cuda.is_available():
-        deepspeed.ops.__compatible_ops__ = {}
-    log = logging.getLogger("DeepSpeed")
-    log.setLevel(logging.ERROR)
-    for handler in log.handlers:
-        # Its own, and not what pytest adds to each logger.
-        if type(handler) is logging.StreamHandler:
-            handler.setStream(sys.stderr)
-    return deepspeed
-
-
-@contextlib.contextmanager
-def _hidden(name: str) -> Iterator[None]:
-    """Makes a package that nobody has imported yet look as if it were not installed."""
-    if name in sys.modules:
-        yield
-        return
-    # What Python itself documents for "this import must fail" (reference, section 5.3.1).
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
-def ignore_known_warnings() -> None:
-    """Silences what DeepSpeed and PEFT provoke by themselves and no user can act on."""
-    for message, category in (
-        # DeepSpeed 0.19 names collectives as before torch 2.13.
-        (r"`torch\.distributed\.(all_gather_into|reduce_scatter)_tensor` is dep", FutureWarning),
-        # PEFT 0.21 asks transformers 5.23 for a property by its old name.
-        ("`is_gradient_checkpointing` is deprecated", FutureWarning),
-        # PEFT 0.21 saves AdaLoRA's ranks by parameter, and looks for them by layer, too.
-        (r"The following rank_pattern keys .*\.lora_E'", RuntimeWarning),
-    ):
-        warnings.filterwarnings("ignore", message=message, category=category)
 
 
 def ds_config(

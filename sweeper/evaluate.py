@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sweeper.distributed import on_first_worker
+from sweeper.errors import SweeperError
 from sweeper.frozen import Base
 from sweeper.generation import Generation
 from sweeper.likelihood import Forward, Score, can_share_prompts, score_candidates
@@ -13,7 +15,7 @@ from sweeper.metrics import Estimate, plain
 from sweeper.questions import Question, parted, rows_by_task
 from sweeper.spec import EvaluationSpec, TrainSpec
 from sweeper.task_scores import task_estimates
-from sweeper.written import Measures, Writing, on_first_worker, write_answers
+from sweeper.written import Measures, Writing, write_answers
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +94,12 @@ def evaluate(
     def work() -> dict[str, Estimate]:
         return estimates_of(asked, answered, measure)
 
-    return on_first_worker(work) if written else work()
+    # Metrics that run programs or encoders would cost as much again on each of the others.
+    return on_first_worker(work, failure=_not_measured) if written else work()
+
+
+def _not_measured(reason: str) -> SweeperError:
+    return SweeperError(f"worker 0 could not measure what was generated: {reason}")
 
 
 def frozen_forward(base: Base) -> Forward:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, cast
 from pydantic import JsonValue
 
 import sweeper_adapters
+from sweeper._third_party import ignore_known_warnings
 from sweeper.data import Example
-from sweeper.engine import ignore_known_warnings
 from sweeper.errors import TrialError
 from sweeper.evaluate import evaluate, frozen_forward, protocol_of, writing_of
 from sweeper.finals import FinalResult

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sweeper._durable import read_json, write_text
+from sweeper._files import read_json, write_text
 from sweeper.errors import TrialError
 from sweeper.metrics import Estimate, differences
 from sweeper.spec import FinalSpec

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sweeper._third_party import load_deepspeed
 from sweeper.data import DataSpec, Example, Splits
 from sweeper.data.packing import demand_packing
 from sweeper.data.token_cache import training_tokens
 from sweeper.data.token_table import TokenTable
-from sweeper.engine import load_deepspeed
+from sweeper.distributed import control_group, workers
 from sweeper.errors import DataError
 from sweeper.models import ModelSpec
 from sweeper.questions import Question, drawn, questions_of
-from sweeper.ranks import control_group, workers
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from sweeper.data import Example
 from sweeper.data.tokens import Tokens, collate, encode
+from sweeper.distributed import gather, rank, sum_over_ranks, workers
 from sweeper.errors import DataError
 from sweeper.likelihood import Forward
-from sweeper.ranks import gather, rank, sum_over_ranks, workers
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeper.data.tokens import IGNORED_LABEL, Tokens, collate
-from sweeper.ranks import rank, sum_over_ranks, workers
+from sweeper.distributed import rank, sum_over_ranks, workers
 
 if TYPE_CHECKING:
     import torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from sweeper._base import Spec
+from sweeper._spec import Spec
 from sweeper.distributions import Scalar
 from sweeper.models.shapes import architecture
 from sweeper_adapters.methods import Method

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from sweeper._base import Spec
+from sweeper._spec import Spec
+from sweeper._text import nearest
 from sweeper.data import DataSpec
-from sweeper.documents import Document, apply_override, merge, nearest, read_yaml
+from sweeper.documents import Document, apply_override, merge, read_yaml
 from sweeper.errors import Problem, SpecError
 from sweeper.hygiene import HygieneSpec
 from sweeper.models import ModelSpec

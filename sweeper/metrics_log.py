@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sweeper._durable import append_line, dumps
+from sweeper._files import append_line, dumps
 
 __all__ = ["MetricPoint", "MetricSummary", "MetricsLog", "Rewind"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sweeper._text import nearest
 from sweeper.data import Example
 from sweeper.data.tokens import Tokens
-from sweeper.documents import nearest
 from sweeper.errors import Problem, SpecError
 from sweeper.evaluate import answer_of, estimates_of
 from sweeper.likelihood import Score

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sweeper.ranks import rank, workers
+from sweeper.distributed import rank, workers
 
 if TYPE_CHECKING:
     import torch

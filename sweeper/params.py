@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeper._text import params_text, varying
+from sweeper._third_party import ignore_known_warnings
 from sweeper.adapter_files import adapter_bytes
 from sweeper.documents import read_yaml
-from sweeper.engine import ignore_known_warnings
 from sweeper.errors import CountError
 from sweeper.frozen import Kept
 from sweeper.listed import ListedTrial, Published
@@ -23,7 +24,6 @@ from sweeper.loading import Sweep
 from sweeper.models import DTYPES
 from sweeper.models.shapes import architecture, skeleton
 from sweeper.plan import draw_all
-from sweeper.report.words import params_text, varying
 from sweeper.spec import TrialSpec
 
 if TYPE_CHECKING:

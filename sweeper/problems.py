@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from sweeper._text import nearest
 from sweeper.distributions import DISTRIBUTIONS
-from sweeper.documents import nearest
 from sweeper.errors import Problem
 
 __all__ = ["problems_of"]

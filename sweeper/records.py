@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sweeper._durable import read_json, signature, write_text
+from sweeper._files import read_json, signature, write_text
 from sweeper.metrics_log import MetricPoint, MetricsLog, MetricSummary, Rewind
 
 __all__ = ["TrialFailure", "TrialFolder", "TrialRecord", "TrialStatus"]

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 
+from sweeper.distributed import broadcast, control_group, is_meeting, rank
 from sweeper.errors import BadInputError
 from sweeper.finals import FinalResult, is_evaluated, write_final
 from sweeper.jobs import Job, ReplicaConfig
-from sweeper.ranks import broadcast, control_group, is_meeting, rank
 from sweeper.spec import FinalSpec, TrialSpec
 from sweeper.tracking import SweepFolder, TrialFolder
 

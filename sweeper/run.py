@@ -10,18 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sweeper._third_party import ignore_known_warnings
 from sweeper.adapter_files import adapter_elements, save_adapter
 from sweeper.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.data.packing import pack
 from sweeper.data.tokens import Tokens, collate
-from sweeper.engine import Engine, ignore_known_warnings
+from sweeper.distributed import on_first_worker, rank, sum_over_ranks, workers
+from sweeper.engine import Engine
 from sweeper.errors import DivergedError, TrialError
 from sweeper.evaluate import evaluate, writing_of
 from sweeper.frozen import Base
 from sweeper.likelihood import Forward, answer_logits, can_share_prompts
 from sweeper.metrics import plain
 from sweeper.order import DataOrder, evaluation_steps, learning_rate
-from sweeper.ranks import broadcast, rank, sum_over_ranks, workers
 from sweeper.spec import TrialSpec
 
 if TYPE_CHECKING:
@@ -254,15 +255,12 @@ class Run:
 
     def _report(self) -> bool:
         """Returns, on all workers, whether worker 0 was told to stop."""
-        answer: bool | str = False
-        if rank() == 0:
-            try:
-                final = self.state.step == self._trial.train.steps
-                answer = self._progress.report(self.state.step, self.state.metrics, final=final)
-            except BaseException as error:
-                broadcast(f"{type(error).__name__}: {error}")
-                raise
-        answer = broadcast(answer)
-        if isinstance(answer, str):
-            raise TrialError(f"worker 0 could not report an evaluation: {answer}")
-        return answer
+        final = self.state.step == self._trial.train.steps
+
+        def report() -> bool:
+            return self._progress.report(self.state.step, self.state.metrics, final=final)
+
+        def failure(reason: str) -> TrialError:
+            return TrialError(f"worker 0 could not report an evaluation: {reason}")
+
+        return on_first_worker(report, failure=failure)

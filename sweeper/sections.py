@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
+from sweeper._text import nearest
 from sweeper.budget import BUDGETS, Budget, set_sizes
 from sweeper.distributions import DISTRIBUTIONS, Distribution, Scalar
-from sweeper.documents import Document, merge, nearest
+from sweeper.documents import Document, merge
 from sweeper.errors import Problem
 from sweeper.listed import ListedTrial
 from sweeper.problems import problems_of

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from sweeper._base import Spec
+from sweeper._spec import Spec
 from sweeper.data import DataSpec
 from sweeper.models import ModelSpec
 from sweeper_adapters.methods import Method

@@ -29,7 +29,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from sweeper._durable import FileLock, read_json, write_json
+from sweeper._files import FileLock, read_json, write_json
 from sweeper.errors import BadInputError
 from sweeper.provenance import git_state, package_versions
 from sweeper.records import TrialFailure, TrialFolder, TrialRecord, TrialStatus

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sweeper.distributed import is_meeting, rank, workers
 from sweeper.errors import TrialError
 from sweeper.frozen import Base, Kept, load_base
-from sweeper.ranks import is_meeting, rank, workers
 from sweeper.run import Progress, Run
 from sweeper.spec import TrialSpec
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sweeper._durable import write_text
+from sweeper._files import write_text
 from sweeper.data import Example
 from sweeper.data.mixture import TasksDataSpec
 from sweeper.data.tasks import expand

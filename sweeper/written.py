@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sweeper.data import DataSpec, Example, TasksDataSpec
 from sweeper.data.tasks import TASKS
-from sweeper.errors import BadInputError, SweeperError
+from sweeper.errors import BadInputError
 from sweeper.generation import Generation, generate, prompts_of
 from sweeper.likelihood import Forward
 from sweeper.metrics import METRICS, Estimate, Metric, metric
 from sweeper.metrics.bert_score import Matcher
 from sweeper.metrics.pass_at_1 import Problem
 from sweeper.questions import Question
-from sweeper.ranks import broadcast, rank
 from sweeper.spec import EvaluationSpec
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = [
-    "Measures",
-    "Writing",
-    "check_metrics",
-    "on_first_worker",
-    "write_answers",
-]
+__all__ = ["Measures", "Writing", "check_metrics", "write_answers"]
 
 logger = logging.getLogger(__name__)
 
@@ -182,24 +175,6 @@ class Measures:
     def _matcher(self) -> Matcher | None:
         folder, layer = self._spec.encoder, self._spec.encoder_layer
         return None if folder is None else Matcher(folder, layer=layer, device=self._device)
-
-
-def on_first_worker(work: Callable[[], dict[str, Estimate]]) -> dict[str, Estimate]:
-    """Returns what the work on worker 0 gives; an error of it is raised on all workers.
-
-    Metrics that run programs or encoders would cost as much again on each of the others.
-    """
-    result: dict[str, Estimate] | str = {}
-    if rank() == 0:
-        try:
-            result = work()
-        except BaseException as error:
-            broadcast(f"{type(error).__name__}: {error}")
-            raise
-    result = broadcast(result)
-    if isinstance(result, str):
-        raise SweeperError(f"worker 0 could not measure what was generated: {result}")
-    return result
 
 
 def check_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sweeper._base import Spec
+from sweeper._spec import Spec
 from sweeper.data.examples import Example, Splits
 
 __all__ = ["EmbeddedDataSpec"]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from sweeper._base import Spec
+from sweeper._spec import Spec
 from sweeper.data.examples import Example
 from sweeper.errors import DataError
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from sweeper._base import Spec
+from sweeper._spec import Spec
 from sweeper.data.examples import Example, Splits
 from sweeper.data.splitting import key_of, sample, split_off
 from sweeper.data.task import Task

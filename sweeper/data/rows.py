@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from sweeper._base import Spec
+from sweeper._spec import Spec
 from sweeper.data.examples import Example, Splits
 from sweeper.data.formats import FieldsFormat, Format
 from sweeper.data.splitting import sample, split_off

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper import _environment
-from sweeper._durable import FileLock
+from sweeper._files import FileLock
 from sweeper.data.examples import Example
 from sweeper.data.token_table import TokenTable
 from sweeper.data.tokens import encode

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper._third_party import ignore_known_warnings
 from sweeper.data import Splits
-from sweeper.engine import ignore_known_warnings
 from sweeper.errors import ExportError
 from sweeper.export.formats import (
     ExportFormat,

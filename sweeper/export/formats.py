@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from sweeper.engine import load_deepspeed
+from sweeper._third_party import load_deepspeed
 from sweeper.errors import ExportError
 from sweeper.models import LoadedModel, ModelSource
 from sweeper.spec import TrialSpec

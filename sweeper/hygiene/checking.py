@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper import _environment
-from sweeper._durable import read_json, write_json
+from sweeper._files import read_json, write_json
 from sweeper.data import DataSpec, Example, Splits, TasksDataSpec
 from sweeper.errors import DataError
 from sweeper.hygiene.duplicates import Repeat, near_duplicates, repeated_rows

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sweeper._base import Spec
+from sweeper._spec import Spec
 
 __all__ = ["HygieneSpec"]
 

@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from sweeper._durable import FileLock
 from sweeper._environment import quieten_mlflow
+from sweeper._files import FileLock
 from sweeper.metrics_log import MetricPoint
 from sweeper.mlflow_view.links import sqlite_file
 

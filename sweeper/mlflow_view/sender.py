@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sweeper._durable import signature
+from sweeper._files import signature
 from sweeper.finals import FINAL_FILE, read_final
 from sweeper.metrics_log import MetricPoint, MetricsLog
 from sweeper.mlflow_view import content

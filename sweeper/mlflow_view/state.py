@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from sweeper._durable import read_json, signature, write_json
+from sweeper._files import read_json, signature, write_json
 from sweeper.mlflow_view.links import public_uri
 
 __all__ = ["SentState", "StateFile", "run_ids"]

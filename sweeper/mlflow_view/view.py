@@ -10,7 +10,7 @@ import logging
 import threading
 from dataclasses import dataclass
 
-from sweeper._durable import FileLock
+from sweeper._files import FileLock
 from sweeper.mlflow_view.links import (
     artifact_root,
     comparison_url,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper._base import Spec
+from sweeper._spec import Spec
 from sweeper.errors import BadInputError
 from sweeper.models.shapes import shape_of
 from sweeper_adapters.methods import ModelShape

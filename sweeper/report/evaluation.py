@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.report.words import duration
+from sweeper._text import duration
 from sweeper.scores import score_of
 
 __all__ = ["evaluation_view", "metrics_table"]

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.report.words import bytes_text
+from sweeper._text import bytes_text
 
 __all__ = ["export_view"]
 

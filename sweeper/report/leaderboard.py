@@ -11,12 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper._environment import sweeps_home
+from sweeper._text import count, duration, params_text, value_text, varying
 from sweeper.finals import FinalResult
 from sweeper.metrics import METRICS, plain
 from sweeper.ranking import Ranking
 from sweeper.records import TrialRecord
 from sweeper.report.evaluation import metrics_table
-from sweeper.report.words import count, duration, params_text, value_text, varying
 from sweeper.tracking import SweepFolder
 
 __all__ = ["Leaderboard", "next_commands", "sweep_view"]

@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from sweeper._text import count, duration, params_text, varying
 from sweeper.ranking import Ranking, rank
 from sweeper.records import TrialRecord
-from sweeper.report.words import count, duration, params_text, varying
 from sweeper.spec import ObjectiveSpec
 
 __all__ = ["LiveTable", "time_left_s"]

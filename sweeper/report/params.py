@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.report.words import bytes_text, count
+from sweeper._text import bytes_text, count
 
 __all__ = ["params_view"]
 

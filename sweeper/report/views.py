@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.report.words import bytes_text, count, params_text, value_text, varying
+from sweeper._text import bytes_text, count, params_text, value_text, varying
 
 __all__ = ["doctor_view", "plan_view"]
 

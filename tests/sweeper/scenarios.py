@@ -21,10 +21,11 @@ import torch
 import torch.distributed as dist
 
 import sweeper_adapters
-from sweeper import engine, ranks, train
+from sweeper import distributed, train
+from sweeper._third_party import load_deepspeed
 from tests.sweeper import tiny
 
-engine.load_deepspeed()
+load_deepspeed()
 importlib.import_module("deepspeed.runtime.zero.muon.muon_optimizer")
 sweeper_adapters.register()
 
@@ -94,11 +95,11 @@ def trials(specs, folder):
 def train_one(spec):
     """Trains one trial; returns its last metrics."""
     with tempfile.TemporaryDirectory() as folder:
-        shared = Path(ranks.broadcast(folder))
+        shared = Path(distributed.broadcast(folder))
         outcome = train.train(
             spec, tiny.base(spec.engine.precision), folder=shared, progress=tiny.Recorded()
         )
-        ranks.gather(None)
+        distributed.gather(None)
     return outcome.metrics
 
 
@@ -106,10 +107,10 @@ def logged(spec):
     """Trains one trial; returns what it logs at each step."""
     progress = tiny.Recorded()
     with tempfile.TemporaryDirectory() as folder:
-        shared = Path(ranks.broadcast(folder))
+        shared = Path(distributed.broadcast(folder))
         base = tiny.base(spec.engine.precision)
         train.train(spec, base, folder=shared, progress=progress)
-        ranks.gather(None)
+        distributed.gather(None)
     return progress.logged
 
 

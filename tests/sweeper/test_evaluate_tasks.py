@@ -16,7 +16,7 @@ from sweeper.generation import Generation, generate, prompts_of
 from sweeper.metrics import METRICS, Estimate, mean_estimate, plain
 from sweeper.questions import questions_of
 from sweeper.spec import EvaluationSpec
-from sweeper.written import Writing, check_metrics, on_first_worker
+from sweeper.written import Measures, Writing, check_metrics
 from tests.sweeper import scenarios, tiny
 from tests.sweeper.test_likelihood import ROUNDING, lively
 
@@ -348,13 +348,15 @@ def test_a_mixture_has_the_same_metrics_on_any_number_of_workers():
 
 
 def fail_to_measure():
-    def work():
+    def without(*args, **kwargs):
         raise MissingError("no library")
 
-    try:
-        on_first_worker(work)
-    except SweeperError as error:
-        return f"{type(error).__name__}: {error}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Measures, "of", without)
+        try:
+            score_mixture()
+        except SweeperError as error:
+            return f"{type(error).__name__}: {error}"
 
 
 def test_what_worker_0_cannot_measure_is_an_error_on_all():

@@ -7,10 +7,10 @@ import torch
 from torch.testing import assert_close
 
 from sweeper.data.tokens import collate
+from sweeper.distributed import rank, workers
 from sweeper.engine import Engine
 from sweeper.likelihood import answer_logits
 from sweeper.order import DataOrder
-from sweeper.ranks import rank, workers
 from sweeper.spec import EngineSpec, TrainSpec
 from sweeper_adapters.methods import LoraSpec, Method, MosaSpec
 from sweeper_adapters.training import ParameterGroup, Training

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper._durable import FileLock, write_text
+from sweeper._files import FileLock, write_text
 from sweeper.errors import BadInputError
 from sweeper.metrics_log import MetricSummary, Rewind
 from sweeper.records import TrialFolder, TrialRecord
@@ -410,7 +410,7 @@ def test_a_failed_replacement_leaves_the_old_file_and_no_other(tmp_path, monkeyp
     def fail(descriptor):
         raise OSError("no space left")
 
-    monkeypatch.setattr("sweeper._durable.os.fsync", fail)
+    monkeypatch.setattr("sweeper._files.os.fsync", fail)
     with pytest.raises(OSError, match="no space left"):
         write_text(path, "new")
     assert path.read_text() == "old"

@@ -7,9 +7,9 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from sweeper.data import EmbeddedDataSpec, Example, Splits
+from sweeper.distributed import control_group
 from sweeper.frozen import Base
 from sweeper.models import EmbeddedModelSpec
-from sweeper.ranks import control_group
 from sweeper.spec import EngineSpec, TrainSpec, TrialSpec
 from sweeper_adapters.methods import Linear, LoraSpec, MasaSpec, Method, ModelShape, MosaSpec
 

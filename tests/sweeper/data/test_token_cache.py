@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeper._durable import FileLock
+from sweeper._files import FileLock
 from sweeper.data import Example
 from sweeper.data import token_cache as cache
 from sweeper.data.token_cache import training_tokens

@@ -139,7 +139,7 @@ def test_a_password_gets_into_no_file_and_no_message(sweep, caplog):
 
 
 def test_a_sweep_that_another_process_is_sending_waits(sweep, monkeypatch):
-    from sweeper._durable import FileLock
+    from sweeper._files import FileLock
 
     monkeypatch.setattr("sweeper.mlflow_view.view.LOCK_WAIT_S", 0.0)
     view = MlflowView(sweep)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
-__all__ = ["bytes_text", "count", "duration", "params_text", "value_text", "varying"]
+__all__ = ["bytes_text", "count", "duration", "nearest", "params_text", "value_text", "varying"]
 
 
 def duration(seconds: float) -> str:
@@ -60,3 +61,9 @@ def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
 def params_text(params: Mapping[str, object], names: Sequence[str]) -> str:
     """Returns ``rank=8 experts=5`` for those of the names that there are."""
     return " ".join(f"{name}={value_text(params[name])}" for name in names if name in params)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Returns ``; did you mean 'x'?`` for the known name nearest to ``name``, or nothing."""
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

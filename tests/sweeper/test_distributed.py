@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from sweeper import ranks
+from sweeper import distributed
 from tests.sweeper import scenarios, tiny
 
 
 def talk():
-    rank = ranks.rank()
+    rank = distributed.rank()
     return (
-        ranks.workers(),
-        ranks.sum_over_ranks([rank, 0.1], device=torch.device("cpu")),
-        ranks.broadcast(f"from {rank}"),
-        ranks.gather(None if rank else {"rank": rank}),
-        ranks.is_meeting(ranks.control_group()),
+        distributed.workers(),
+        distributed.sum_over_ranks([rank, 0.1], device=torch.device("cpu")),
+        distributed.broadcast(f"from {rank}"),
+        distributed.gather(None if rank else {"rank": rank}),
+        distributed.is_meeting(distributed.control_group()),
     )
 
 
@@ -32,17 +32,17 @@ def test_all_workers_hear_the_same(workers):
 
 
 def test_a_process_without_a_group_is_alone():
-    assert (ranks.rank(), ranks.workers()) == (0, 1)
-    assert ranks.sum_over_ranks([2.5], device=torch.device("cpu")) == [2.5]
-    assert ranks.broadcast("x") == "x"
-    assert ranks.gather("x") == ["x"]
-    assert ranks.is_meeting(None)
+    assert (distributed.rank(), distributed.workers()) == (0, 1)
+    assert distributed.sum_over_ranks([2.5], device=torch.device("cpu")) == [2.5]
+    assert distributed.broadcast("x") == "x"
+    assert distributed.gather("x") == ["x"]
+    assert distributed.is_meeting(None)
 
 
 def fail_alone(folder):
-    ranks.MEETING_TIME_S = 1.0
+    distributed.MEETING_TIME_S = 1.0
     spec = tiny.trial(workers=2, zero_stage=3)
-    if ranks.rank() == 0:
+    if distributed.rank() == 0:
         return scenarios.attempt(spec, Path(folder), die_at=1)[0]
     # It waits for worker 0 in the next forward pass, for longer than a test may.
     hanging = threading.Thread(target=scenarios.attempt, args=(spec, Path(folder)), daemon=True)

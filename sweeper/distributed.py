@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from sweeper.errors import SweeperError
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +18,7 @@ __all__ = [
     "control_group",
     "gather",
     "is_meeting",
+    "on_first_worker",
     "rank",
     "sum_over_ranks",
     "workers",
@@ -103,3 +107,36 @@ def is_meeting(control: ProcessGroup | None) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """Why worker 0 failed."""
+
+    reason: str
+
+
+def on_first_worker(
+    work: Callable[[], T],
+    *,
+    failure: Callable[[str], Exception] = SweeperError,
+    group: ProcessGroup | None = None,
+) -> T:
+    """Returns what the work on worker 0 returns; where it raises, all workers raise.
+
+    Args:
+        work: done on worker 0 alone.
+        failure: makes the exception of the other workers from worker 0's "Type: message".
+        group: the process group that tells the others; the one that trains where None.
+    """
+    result: T | _Raised | None = None
+    if rank() == 0:
+        try:
+            result = work()
+        except BaseException as error:
+            broadcast(_Raised(f"{type(error).__name__}: {error}"), group=group)
+            raise
+    shared = broadcast(result, group=group)
+    if isinstance(shared, _Raised):
+        raise failure(shared.reason)
+    return cast("T", shared)
