@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,14 +43,15 @@ from benchmarks._bench import (
     write,
 )
 from sweeper.data import Splits, TasksDataSpec
-from sweeper.data.packing import packed_rows
+from sweeper.data.prepared import PreparedData
 from sweeper.data.splitting import sample
-from sweeper.data.token_cache import training_tokens
-from sweeper.data.token_table import TokenTable
-from sweeper.data.tokens import Tokens, encode
-from sweeper.frozen import Base, load_base
+from sweeper.data.tokens.cache import training_tokens
+from sweeper.data.tokens.encoding import Tokens, encode
+from sweeper.data.tokens.packing import packed_rows
+from sweeper.data.tokens.table import TokenTable
 from sweeper.likelihood import can_share_prompts, score_candidates
 from sweeper.models import GgufModelSpec
+from sweeper.models.frozen import FrozenBase, load_base
 from sweeper.order import DataOrder
 from sweeper.spec import TrainSpec, TrialSpec
 from sweeper.train import train
@@ -110,29 +111,19 @@ class Bench:
         self._base = load_base(
             MODEL, DATA, precision="fp32", max_length=setting.max_length, device="cpu"
         )
-        self._table = self._base.train_tokens(setting.max_length)
-        splits = self._base.splits
+        self._table = self._base.data.train_tokens(setting.max_length)
+        splits = self._base.data.splits
         chosen = tuple(sample(splits.train, setting.examples, seed=SEED))
         self._trained = self._on(Splits(chosen, splits.validation[:8], splits.test))
 
-    def _on(self, splits: Splits) -> Base:
+    def _on(self, splits: Splits) -> FrozenBase:
         base = self._base
-        return Base(
-            model_spec=base.model_spec,
-            data_spec=base.data_spec,
-            precision=base.precision,
-            model=base.model,
-            tokenizer=base.tokenizer,
-            splits=splits,
-            data_fingerprint="bench",
-            device=base.device,
-            control=None,
-        )
+        return replace(base, data=PreparedData(base.data.spec, splits, "bench", base.tokenizer))
 
     def tokens(self) -> list[dict[str, Any]]:
         """Returns seconds of tokenising, and of reading what was tokenised."""
-        examples, tokenizer = self._base.splits.train, self._base.tokenizer
-        length, domains = self._setting.max_length, self._base.domains
+        examples, tokenizer = self._base.data.splits.train, self._base.tokenizer
+        length, domains = self._setting.max_length, self._base.data.domains
 
         def tokenise() -> TokenTable:
             found = encode(examples, tokenizer, length, domains=domains, long_answers="cut")
@@ -213,7 +204,7 @@ class Bench:
     def scoring(self) -> list[dict[str, Any]]:
         """Returns questions a second of the frozen model."""
         base, setting = self._base, self._setting
-        questions = base.questions(
+        questions = base.data.questions(
             max_length=setting.max_length, count=setting.questions, split="test"
         )
         candidates = [question.candidates for question in questions]

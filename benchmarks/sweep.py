@@ -53,7 +53,8 @@ class Records:
 
 def fresh_loop(config: dict[str, Any]) -> None:
     """Trains one trial in a worker group of its own, which loads everything for it alone."""
-    from sweeper.train import load_base, train
+    from sweeper.models import load_base
+    from sweeper.train import train
 
     settings: ReplicaConfig = config["config"]
     job: Job = config["job"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sweeper.data.hygiene import DataCheck, check_data
 from sweeper.errors import BadInputError
-from sweeper.hygiene import DataCheck, check_data
 from sweeper.loading import Sweep
 from sweeper.models import ModelSpec
 

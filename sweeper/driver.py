@@ -17,9 +17,9 @@ from optuna.trial import TrialState
 
 from sweeper.cluster import Cluster, connect, demand_room, disconnect
 from sweeper.data import TasksDataSpec
+from sweeper.data.hygiene import demand_clean
 from sweeper.errors import BadInputError
 from sweeper.finals import FinalResult, write_final
-from sweeper.hygiene import demand_clean
 from sweeper.jobs import Job, ReplicaConfig
 from sweeper.loading import Sweep, build_sweep
 from sweeper.mlflow_view import MlflowView

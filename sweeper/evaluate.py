@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sweeper.data.questions import Question, parted, rows_by_task
 from sweeper.distributed import on_first_worker
 from sweeper.errors import SweeperError
-from sweeper.frozen import Base
 from sweeper.generation import Generation
 from sweeper.likelihood import Forward, Score, can_share_prompts, score_candidates
 from sweeper.metrics import Estimate, plain
-from sweeper.questions import Question, parted, rows_by_task
+from sweeper.models.frozen import FrozenBase
 from sweeper.spec import EvaluationSpec, TrainSpec
 from sweeper.task_scores import task_estimates
 from sweeper.written import Measures, Writing, write_answers
@@ -60,7 +60,7 @@ def evaluate(
 
     Args:
         forward: the model, in evaluation mode, with gradients off.
-        questions: at least one that can be asked, see :func:`sweeper.questions.parted`.
+        questions: at least one that can be asked, see :func:`sweeper.data.questions.parted`.
         pad_id: token that fills up shorter rows.
         device: where the model lives.
         shares_prompts: whether the model may be asked for all candidates of a question in one row,
@@ -102,7 +102,7 @@ def _not_measured(reason: str) -> SweeperError:
     return SweeperError(f"worker 0 could not measure what was generated: {reason}")
 
 
-def frozen_forward(base: Base) -> Forward:
+def frozen_forward(base: FrozenBase) -> Forward:
     """Returns the frozen model as :func:`evaluate` takes it."""
 
     def forward(*, domains: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
@@ -114,7 +114,7 @@ def frozen_forward(base: Base) -> Forward:
 
 
 def evaluate_base(
-    base: Base,
+    base: FrozenBase,
     *,
     max_length: int,
     count: int | None = None,
@@ -136,7 +136,7 @@ def evaluate_base(
     with torch.no_grad():
         found = evaluate(
             frozen_forward(base),
-            base.questions(max_length=max_length, count=count, split=split),
+            base.data.questions(max_length=max_length, count=count, split=split),
             pad_id=base.pad_id,
             device=base.device,
             shares_prompts=can_share_prompts(base.model.config, max_length=max_length),
@@ -146,7 +146,7 @@ def evaluate_base(
 
 
 def writing_of(
-    base: Base, spec: EvaluationSpec, *, max_length: int, virtual_tokens: int = 0
+    base: FrozenBase, spec: EvaluationSpec, *, max_length: int, virtual_tokens: int = 0
 ) -> Writing:
     """Returns how the model of a base writes answers.
 
@@ -162,7 +162,7 @@ def writing_of(
         max_length=max_length,
         positions=None if positions is None else positions - virtual_tokens,
         spec=spec,
-        domains=base.domains,
+        domains=base.data.domains,
         uses_cache=virtual_tokens == 0,
     )
 
@@ -196,7 +196,7 @@ def _of_tasks(questions: Sequence[Question]) -> dict[str, int]:
     return {task: count for task, count in rows_by_task(questions).items() if task}
 
 
-def rung_protocol(base: Base, train: TrainSpec, spec: EvaluationSpec) -> dict[str, object]:
+def rung_protocol(base: FrozenBase, train: TrainSpec, spec: EvaluationSpec) -> dict[str, object]:
     """Returns, for the record, what the trials of a sweep are asked while they train, and how.
 
     Args:
@@ -205,11 +205,11 @@ def rung_protocol(base: Base, train: TrainSpec, spec: EvaluationSpec) -> dict[st
         spec: of the evaluation.
     """
     length = train.max_length
-    questions = base.questions(max_length=length, count=train.eval_examples)
+    questions = base.data.questions(max_length=length, count=train.eval_examples)
     writing = writing_of(base, spec, max_length=length) if spec.generates else None
     return {
         "split": "validation",
-        "rows_in_split": len(base.splits.validation),
+        "rows_in_split": len(base.data.splits.validation),
         **protocol_of(questions, writing, max_length=length),
     }
 

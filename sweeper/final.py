@@ -19,13 +19,14 @@ from pydantic import JsonValue
 import sweeper_adapters
 from sweeper._third_party import ignore_known_warnings
 from sweeper.data import Example
+from sweeper.data.questions import drawn, parted, questions_of, rows_by_task
 from sweeper.errors import TrialError
 from sweeper.evaluate import evaluate, frozen_forward, protocol_of, writing_of
 from sweeper.finals import FinalResult
-from sweeper.frozen import Base, Kept
 from sweeper.likelihood import Forward, can_share_prompts
 from sweeper.metrics import Estimate, plain
-from sweeper.questions import drawn, parted, questions_of, rows_by_task
+from sweeper.models.frozen import FrozenBase
+from sweeper.models.snapshot import ModelSnapshot
 from sweeper.spec import FinalSpec, TrialSpec
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Adapted:
 
 
 @contextmanager
-def adapted(trial: TrialSpec, base: Base, adapter: Path) -> Iterator[Adapted]:
+def adapted(trial: TrialSpec, base: FrozenBase, adapter: Path) -> Iterator[Adapted]:
     """Puts an adapter into a base for as long as it is open.
 
     Args:
@@ -93,7 +94,7 @@ def adapted(trial: TrialSpec, base: Base, adapter: Path) -> Iterator[Adapted]:
         )
     ignore_known_warnings()
     sweeper_adapters.register()
-    kept = Kept(base.model, copies_weights=trial.method.changes_base)
+    kept = ModelSnapshot(base.model, copies_weights=trial.method.changes_base)
     try:
         trial.method.prepare_base(base.model)
         # In the dtype that it has on disk, which is the one it was trained and evaluated in.
@@ -106,7 +107,7 @@ def adapted(trial: TrialSpec, base: Base, adapter: Path) -> Iterator[Adapted]:
 
 
 def evaluate_adapter(
-    trial: TrialSpec, base: Base, adapter: Path, examples: Sequence[Example]
+    trial: TrialSpec, base: FrozenBase, adapter: Path, examples: Sequence[Example]
 ) -> Evaluation:
     """Returns the metrics of a trained adapter; answers that are scored so are always generated.
 
@@ -125,7 +126,7 @@ def evaluate_adapter(
         return _evaluate(found.forward, trial, base, examples, virtual_tokens=found.virtual_tokens)
 
 
-def evaluate_frozen(trial: TrialSpec, base: Base, examples: Sequence[Example]) -> Evaluation:
+def evaluate_frozen(trial: TrialSpec, base: FrozenBase, examples: Sequence[Example]) -> Evaluation:
     """Returns the metrics of the base without an adapter, asked as a trial is.
 
     Args:
@@ -138,7 +139,7 @@ def evaluate_frozen(trial: TrialSpec, base: Base, examples: Sequence[Example]) -
 
 def evaluate_final(
     trial: TrialSpec,
-    base: Base,
+    base: FrozenBase,
     final: FinalSpec,
     *,
     adapter: Path | None,
@@ -157,7 +158,7 @@ def evaluate_final(
         TrialError: the split is empty, or there is no adapter in the folder.
     """
     started_s = time.perf_counter()
-    examples: Sequence[Example] = getattr(base.splits, final.split)
+    examples: Sequence[Example] = getattr(base.data.splits, final.split)
     if not examples:
         raise TrialError(
             f"the {final.split} split of the data is empty; the final evaluation needs rows that "
@@ -176,7 +177,7 @@ def evaluate_final(
         metrics=found.metrics,
         protocol=cast("dict[str, JsonValue]", dict(found.protocol)),
         chosen_by=dict(chosen_by or {}),
-        data_fingerprint=base.data_fingerprint,
+        data_fingerprint=base.data.fingerprint,
         contributions={
             name: value.contributions
             for name, value in found.estimates.items()
@@ -190,7 +191,7 @@ def evaluate_final(
 def _evaluate(
     forward: Forward,
     trial: TrialSpec,
-    base: Base,
+    base: FrozenBase,
     examples: Sequence[Example],
     *,
     virtual_tokens: int,
@@ -198,7 +199,7 @@ def _evaluate(
     import torch
 
     length = trial.train.max_length
-    questions = questions_of(examples, base.tokenizer, length, domains=base.domains)
+    questions = questions_of(examples, base.tokenizer, length, domains=base.data.domains)
     writing = writing_of(base, trial.evaluation, max_length=length, virtual_tokens=virtual_tokens)
     shares_prompts = can_share_prompts(base.model.config, max_length=length)
     with torch.no_grad():
@@ -219,10 +220,10 @@ def _evaluate(
     )
 
 
-def _with_domains(trial: TrialSpec, base: Base, model: PeftModel) -> Adapted:
+def _with_domains(trial: TrialSpec, base: FrozenBase, model: PeftModel) -> Adapted:
     import torch
 
-    task_ids = torch.tensor(trial.method.task_ids(base.domains), device=base.device)
+    task_ids = torch.tensor(trial.method.task_ids(base.data.domains), device=base.device)
     config = model.active_peft_config
     virtual_tokens = int(config.num_virtual_tokens) if config.is_prompt_learning else 0
 

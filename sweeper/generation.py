@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from sweeper.data import Example
-from sweeper.data.tokens import Tokens, collate, encode
+from sweeper.data.tokens.encoding import Tokens, collate, encode
 from sweeper.distributed import gather, rank, sum_over_ranks, workers
 from sweeper.errors import DataError
 from sweeper.likelihood import Forward

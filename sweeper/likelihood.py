@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sweeper.data.tokens import IGNORED_LABEL, Tokens, collate
+from sweeper.data.tokens.encoding import IGNORED_LABEL, Tokens, collate
 from sweeper.distributed import rank, sum_over_ranks, workers
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from pydantic import Field, ValidationError
 from sweeper._spec import Spec
 from sweeper._text import nearest
 from sweeper.data import DataSpec
+from sweeper.data.hygiene import HygieneSpec
 from sweeper.documents import Document, apply_override, merge, read_yaml
 from sweeper.errors import Problem, SpecError
-from sweeper.hygiene import HygieneSpec
 from sweeper.models import ModelSpec
 from sweeper.problems import problems_of
 from sweeper.sections import SPACE_KEYS, space_of

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from sweeper._text import nearest
 from sweeper.data import Example
-from sweeper.data.tokens import Tokens
+from sweeper.data.questions import Question, drawn
+from sweeper.data.tokens.encoding import Tokens
 from sweeper.errors import Problem, SpecError
 from sweeper.evaluate import answer_of, estimates_of
 from sweeper.likelihood import Score
 from sweeper.loading import Sweep
 from sweeper.metrics import Estimate
-from sweeper.questions import Question, drawn
 from sweeper.spec import EvaluationSpec
 from sweeper.written import Measures
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from sweeper.data.token_table import TokenTable
-from sweeper.data.tokens import Tokens
+from sweeper.data.tokens.encoding import Tokens
+from sweeper.data.tokens.table import TokenTable
 from sweeper.spec import TrainSpec
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from sweeper._third_party import ignore_known_warnings
 from sweeper.adapter_files import adapter_bytes
 from sweeper.documents import read_yaml
 from sweeper.errors import CountError
-from sweeper.frozen import Kept
 from sweeper.listed import ListedTrial, Published
 from sweeper.loading import Sweep
 from sweeper.models import DTYPES
 from sweeper.models.shapes import architecture, skeleton
+from sweeper.models.snapshot import ModelSnapshot
 from sweeper.plan import draw_all
 from sweeper.spec import TrialSpec
 
@@ -165,7 +165,7 @@ class _Counter:
 
 
 def _checked(spec: TrialSpec, model: PreTrainedModel) -> _Counts:
-    kept = Kept(model)
+    kept = ModelSnapshot(model)
     try:
         counts = _measured(spec, model)
     finally:

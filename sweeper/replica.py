@@ -24,7 +24,8 @@ from sweeper.tracking import SweepFolder, TrialFolder
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-    from sweeper.train import Base, Outcome
+    from sweeper.models import FrozenBase
+    from sweeper.train import Outcome
 
 __all__ = ["serve"]
 
@@ -81,12 +82,12 @@ class _Worker:
         asked: Any = self._pool.register.remote(self._replica) if self._rank == 0 else None
         return bool(self._share(ray.get(asked) if asked is not None else None))
 
-    def load(self) -> Base:
+    def load(self) -> FrozenBase:
         """Returns the frozen base and its data; the first replica of a sweep scores it, too."""
         import torch
 
         from sweeper.evaluate import evaluate_base, rung_protocol
-        from sweeper.train import load_base
+        from sweeper.models import load_base
 
         config = self._config
         cuda = config.resources.gpus_per_worker > 0
@@ -136,14 +137,14 @@ class _Worker:
         """Returns rank 0's value on all ranks."""
         return broadcast(value, group=self._control)
 
-    def run(self, job: Job, base: Base) -> None:
+    def run(self, job: Job, base: FrozenBase) -> None:
         """Trains one trial, or evaluates it; whatever it raises ends that alone."""
         if job.final is not None:
             self._evaluate(job, base, job.final)
         else:
             self._train(job, base)
 
-    def _evaluate(self, job: Job, base: Base, final: FinalSpec) -> None:
+    def _evaluate(self, job: Job, base: FrozenBase, final: FinalSpec) -> None:
         from sweeper.final import evaluate_final
 
         # The replica that did it may have died before it could say so.
@@ -166,7 +167,7 @@ class _Worker:
             write_final(job.folder, result)
             ray.get(self._pool.done.remote(job.trial_id, "complete", metrics={}))
 
-    def _train(self, job: Job, base: Base) -> None:
+    def _train(self, job: Job, base: FrozenBase) -> None:
         from sweeper.train import train
 
         folder = TrialFolder(job.folder)

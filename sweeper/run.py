@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Protocol
 from sweeper._third_party import ignore_known_warnings
 from sweeper.adapter_files import adapter_elements, save_adapter
 from sweeper.checkpoint import load_checkpoint, save_checkpoint
-from sweeper.data.packing import pack
-from sweeper.data.tokens import Tokens, collate
+from sweeper.data.tokens.encoding import Tokens, collate
+from sweeper.data.tokens.packing import pack
 from sweeper.distributed import on_first_worker, rank, sum_over_ranks, workers
 from sweeper.engine import Engine
 from sweeper.errors import DivergedError, TrialError
 from sweeper.evaluate import evaluate, writing_of
-from sweeper.frozen import Base
 from sweeper.likelihood import Forward, answer_logits, can_share_prompts
 from sweeper.metrics import plain
+from sweeper.models.frozen import FrozenBase
 from sweeper.order import DataOrder, evaluation_steps, learning_rate
 from sweeper.spec import TrialSpec
 
@@ -79,22 +79,24 @@ class RunState:
 class Run:
     """A trial in training on this worker, between its adapter put in and taken out."""
 
-    def __init__(self, trial: TrialSpec, base: Base, folder: Path, progress: Progress) -> None:
+    def __init__(
+        self, trial: TrialSpec, base: FrozenBase, folder: Path, progress: Progress
+    ) -> None:
         import torch
 
         self._trial = trial
         self._base = base
         self._folder = folder
         self._progress = progress
-        self._identity = trial.identity(data_fingerprint=base.data_fingerprint)
+        self._identity = trial.identity(data_fingerprint=base.data.fingerprint)
         train = trial.train
         self._order = DataOrder(
-            base.train_tokens(train.max_length),
+            base.data.train_tokens(train.max_length),
             seed=train.seed,
             bucket=train.batch_size if train.bucketing else 1,
         )
         if train.packing:
-            base.demand_packing()
+            base.require_packable()
         self._evaluations = frozenset(evaluation_steps(trial.train))
         self.state = RunState()
         self.resumed_at = 0
@@ -109,7 +111,10 @@ class Run:
         self._training = trial.method.training(self._model, steps=trial.train.steps)
         self._training.prepare(self._calibration_loss)
         self._engine = Engine(
-            self._training, trial.train, trial.engine, task_ids=trial.method.task_ids(base.domains)
+            self._training,
+            trial.train,
+            trial.engine,
+            task_ids=trial.method.task_ids(base.data.domains),
         )
         # Dropout: another stream on each worker, whatever the adapter has drawn before.
         torch.manual_seed(trial.train.seed + (rank() + 1 << 31))
@@ -223,7 +228,7 @@ class Run:
         with self._engine.evaluating():
             found = evaluate(
                 self._engine,
-                base.questions(max_length=length, count=train.eval_examples),
+                base.data.questions(max_length=length, count=train.eval_examples),
                 pad_id=base.pad_id,
                 device=base.device,
                 shares_prompts=shares_prompts and virtual_tokens == 0,

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from sweeper.data.questions import Question
 from sweeper.metrics import (
     METRICS,
     Estimate,
@@ -27,7 +28,6 @@ from sweeper.metrics import (
     metric,
     micro_average,
 )
-from sweeper.questions import Question
 
 __all__ = ["task_estimates"]
 

@@ -15,11 +15,12 @@ from typing import Literal
 
 from sweeper.distributed import is_meeting, rank, workers
 from sweeper.errors import TrialError
-from sweeper.frozen import Base, Kept, load_base
+from sweeper.models.frozen import FrozenBase
+from sweeper.models.snapshot import ModelSnapshot
 from sweeper.run import Progress, Run
 from sweeper.spec import TrialSpec
 
-__all__ = ["Base", "Outcome", "Progress", "load_base", "train"]
+__all__ = ["Outcome", "train"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Outcome:
     """The rest of this call: adapter in, engine, reports, adapter saved, base put back."""
 
 
-def train(trial: TrialSpec, base: Base, *, folder: Path, progress: Progress) -> Outcome:
+def train(trial: TrialSpec, base: FrozenBase, *, folder: Path, progress: Progress) -> Outcome:
     """Trains a trial from its last checkpoint, or from the start, and leaves the base as it was.
 
     Afterwards ``folder/adapter`` holds the adapter in PEFT's format, and ``folder/checkpoint`` the
@@ -69,7 +70,7 @@ def train(trial: TrialSpec, base: Base, *, folder: Path, progress: Progress) -> 
     """
     _check(trial, base)
     started_s = time.perf_counter()
-    kept = Kept(base.model, copies_weights=trial.method.changes_base)
+    kept = ModelSnapshot(base.model, copies_weights=trial.method.changes_base)
     run: Run | None = None
     try:
         run = Run(trial, base, folder, progress)
@@ -89,10 +90,10 @@ def train(trial: TrialSpec, base: Base, *, folder: Path, progress: Progress) -> 
     return _outcome(trial, base, run=run, elapsed_s=time.perf_counter() - started_s)
 
 
-def _check(trial: TrialSpec, base: Base) -> None:
+def _check(trial: TrialSpec, base: FrozenBase) -> None:
     pairs = {
         "model": (trial.model, base.model_spec),
-        "data": (trial.data, base.data_spec),
+        "data": (trial.data, base.data.spec),
         "engine.precision": (trial.engine.precision, base.precision),
         "workers": (trial.workers, workers()),
     }
@@ -104,7 +105,7 @@ def _check(trial: TrialSpec, base: Base) -> None:
             )
 
 
-def _put_back(run: Run | None, base: Base, kept: Kept) -> None:
+def _put_back(run: Run | None, base: FrozenBase, kept: ModelSnapshot) -> None:
     try:
         if run is not None:
             run.close()
@@ -112,9 +113,9 @@ def _put_back(run: Run | None, base: Base, kept: Kept) -> None:
         base.put_back(kept)
 
 
-def _outcome(trial: TrialSpec, base: Base, *, run: Run, elapsed_s: float) -> Outcome:
+def _outcome(trial: TrialSpec, base: FrozenBase, *, run: Run, elapsed_s: float) -> Outcome:
     state = run.state
-    table = base.train_tokens(trial.train.max_length)
+    table = base.data.train_tokens(trial.train.max_length)
     return Outcome(
         status="complete" if state.step == trial.train.steps else "stopped",
         steps=state.step,

@@ -18,14 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sweeper._files import write_text
 from sweeper.data import Example
-from sweeper.data.mixture import TasksDataSpec
+from sweeper.data.questions import subset
+from sweeper.data.sources.mixture import TasksDataSpec
 from sweeper.data.tasks import expand
 from sweeper.errors import BadInputError, DataError
 from sweeper.final import adapted, evaluate_adapter, evaluate_frozen
-from sweeper.frozen import Base
 from sweeper.harness import find_harness_tasks, run_harness
 from sweeper.metrics import differences, plain
-from sweeper.questions import subset
+from sweeper.models.frozen import FrozenBase, hold_base
 from sweeper.spec import TrialSpec
 from sweeper.trial_lookup import FoundTrial
 
@@ -145,7 +145,7 @@ def evaluate_trial(found: FoundTrial, asked: Asked) -> TrialEvaluation:
         protocol=json.loads(json.dumps(dict(result.protocol))),
         precision=trial.engine.precision,
         device=str(base.device),
-        data_fingerprint=base.data_fingerprint,
+        data_fingerprint=base.data.fingerprint,
         wall_time_s=time.perf_counter() - started_s,
         ended_at=now,
         path=str((found.trial.path / EVALUATIONS_FOLDER / name).absolute()),
@@ -167,7 +167,7 @@ class _Result:
     gains: Mapping[str, float] = field(default_factory=dict)
 
 
-_Evaluate = Callable[[TrialSpec, Base, Path], _Result]
+_Evaluate = Callable[[TrialSpec, FrozenBase, Path], _Result]
 
 
 def _demand_sense(asked: Asked) -> None:
@@ -193,7 +193,7 @@ def _by_tasks(asked: Asked) -> _Evaluate:
     for name in asked.tasks:
         expand(name)
 
-    def evaluate(trial: TrialSpec, base: Base, adapter: Path) -> _Result:
+    def evaluate(trial: TrialSpec, base: FrozenBase, adapter: Path) -> _Result:
         examples = _examples(trial, base, asked)
         found = evaluate_adapter(trial, base, adapter, examples)
         result = _Result(found.rows, found.metrics, {}, found.protocol, found.rows_left_out)
@@ -210,7 +210,7 @@ def _by_harness(asked: Asked) -> _Evaluate:
     """Returns the evaluation by the harness, whose data is there before the model is loaded."""
     tasks = find_harness_tasks(asked.tasks, folder=asked.harness_tasks)
 
-    def evaluate(trial: TrialSpec, base: Base, adapter: Path) -> _Result:
+    def evaluate(trial: TrialSpec, base: FrozenBase, adapter: Path) -> _Result:
         with adapted(trial, base, adapter) as given:
             positions = getattr(base.model.config, "max_position_embeddings", None)
             virtual = given.virtual_tokens
@@ -231,14 +231,14 @@ def _by_harness(asked: Asked) -> _Evaluate:
     return evaluate
 
 
-def _task_ids(trial: TrialSpec, base: Base) -> Mapping[str, int]:
+def _task_ids(trial: TrialSpec, base: FrozenBase) -> Mapping[str, int]:
     """Returns the method's number of each domain that it was trained on.
 
     Raises:
         DataError: the data has other domains than then.
     """
     try:
-        return dict(zip(base.domains, trial.method.task_ids(base.domains), strict=True))
+        return dict(zip(base.data.domains, trial.method.task_ids(base.data.domains), strict=True))
     except ValueError as error:
         raise DataError(
             f"the data is not what the trial was trained on: {error}; its domains say which part "
@@ -246,35 +246,22 @@ def _task_ids(trial: TrialSpec, base: Base) -> Mapping[str, int]:
         ) from error
 
 
-def _base(trial: TrialSpec) -> Base:
+def _base(trial: TrialSpec) -> FrozenBase:
     """Returns the trial's base with its data, none of which is made ready for training."""
     import torch
 
-    loaded = trial.model.load(trial.engine.precision)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    # Moves it in place; transformers types the method as if it were not one.
-    torch.nn.Module.to(loaded.model, device)
-    return Base(
-        model_spec=trial.model,
-        data_spec=trial.data,
-        precision=trial.engine.precision,
-        model=loaded.model,
-        tokenizer=loaded.tokenizer,
-        splits=trial.data.load(),
-        data_fingerprint=trial.data.fingerprint(),
-        device=device,
-        control=None,
-    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return hold_base(trial.model, trial.data, precision=trial.engine.precision, device=device)
 
 
-def _examples(trial: TrialSpec, base: Base, asked: Asked) -> tuple[Example, ...]:
+def _examples(trial: TrialSpec, base: FrozenBase, asked: Asked) -> tuple[Example, ...]:
     """Returns the rows that were asked for.
 
     Raises:
         DataError: there are none.
     """
     data = trial.data
-    found: Sequence[Example] = getattr(base.splits, asked.split)
+    found: Sequence[Example] = getattr(base.data.splits, asked.split)
     if isinstance(data, TasksDataSpec) and asked.split == "test":
         found = data.test_examples(asked.tasks, rows=asked.rows)
     elif isinstance(data, TasksDataSpec) and asked.tasks:

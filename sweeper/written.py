@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sweeper.data import DataSpec, Example, TasksDataSpec
+from sweeper.data.questions import Question
 from sweeper.data.tasks import TASKS
 from sweeper.errors import BadInputError
 from sweeper.generation import Generation, generate, prompts_of
@@ -16,7 +17,6 @@ from sweeper.likelihood import Forward
 from sweeper.metrics import METRICS, Estimate, Metric, metric
 from sweeper.metrics.bert_score import Matcher
 from sweeper.metrics.pass_at_1 import Problem
-from sweeper.questions import Question
 from sweeper.spec import EvaluationSpec
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.data import WAYS, padding_share, report
-from sweeper.data.tokens import Tokens
+from sweeper.data.tokens.encoding import Tokens
 
 
 def share(lengths, **way):

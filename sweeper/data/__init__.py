@@ -9,12 +9,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sweeper.data.embedded import EmbeddedDataSpec
 from sweeper.data.examples import Example, Splits
 from sweeper.data.formats import FieldsFormat, Format, LlmAdaptersFormat
-from sweeper.data.hub import HubDataSpec
-from sweeper.data.jsonl import JsonlDataSpec
-from sweeper.data.mixture import TasksDataSpec
+from sweeper.data.sources.embedded import EmbeddedDataSpec
+from sweeper.data.sources.hub import HubDataSpec
+from sweeper.data.sources.jsonl import JsonlDataSpec
+from sweeper.data.sources.mixture import TasksDataSpec
 
 __all__ = [
     "DataSpec",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sweeper.data import Splits
-from sweeper.data.tokens import encode
+from sweeper.data.questions import subset
+from sweeper.data.tokens.encoding import encode
 from sweeper.errors import DataError
-from sweeper.questions import subset
 from sweeper.spec import TrialSpec
 
 if TYPE_CHECKING:

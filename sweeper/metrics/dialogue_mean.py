@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sweeper.data.tasks.convai2 import DIALOGUE_METRICS
 from sweeper.metrics.averages import joint_average
 from sweeper.metrics.estimates import Estimate
 
-__all__ = ["PARTS", "dialogue_mean"]
-
-PARTS = (
-    "bleu",
-    "bert_score",
-    "bert_score_recall",
-    "bert_score_precision",
-    "meteor",
-    "rouge_l",
-)
-"""The metrics, as in the table's columns."""
+__all__ = ["dialogue_mean"]
 
 
 def dialogue_mean(parts: Mapping[str, Estimate]) -> Estimate:
@@ -34,4 +25,4 @@ def dialogue_mean(parts: Mapping[str, Estimate]) -> Estimate:
     Args:
         parts: the six, by name, measured on the same examples.
     """
-    return joint_average([parts[name] for name in PARTS])
+    return joint_average([parts[name] for name in DIALOGUE_METRICS])

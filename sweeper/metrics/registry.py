@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
+from sweeper.data.tasks.convai2 import DIALOGUE_METRICS
 from sweeper.errors import BadInputError
 from sweeper.metrics.bert_score import bert_score, bert_score_precision, bert_score_recall
 from sweeper.metrics.bleu import bleu
-from sweeper.metrics.dialogue_mean import PARTS, dialogue_mean
+from sweeper.metrics.dialogue_mean import dialogue_mean
 from sweeper.metrics.estimates import Estimate, mean_estimate
 from sweeper.metrics.exact import exact_match
 from sweeper.metrics.final_answer import final_answer
@@ -55,7 +56,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("bert_score_recall", "encoder", bert_score_recall),
         Metric("bleu", "texts", bleu, has_mean=False),
         Metric("choice", "choices", mean_estimate),
-        Metric("dialogue_mean", "metrics", dialogue_mean, has_mean=False, parts=PARTS),
+        Metric("dialogue_mean", "metrics", dialogue_mean, has_mean=False, parts=DIALOGUE_METRICS),
         Metric("exact", "texts", exact_match),
         Metric("final_answer", "texts", final_answer),
         Metric("final_number", "texts", final_number),

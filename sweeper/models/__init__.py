@@ -10,11 +10,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sweeper.models._base import DTYPES, BaseModelSpec, LoadedModel, ModelSource
+from sweeper.models.frozen import FrozenBase, hold_base, load_base
 from sweeper.models.gguf import GgufModelSpec
 from sweeper.models.hub import HubModelSpec
 from sweeper.models.local import EmbeddedModelSpec, FolderModelSpec
 from sweeper.models.packaged import ArchitectureModelSpec
+from sweeper.models.snapshot import ModelSnapshot
+from sweeper.models.source import DTYPES, BaseModelSpec, LoadedModel, ModelSource
 
 __all__ = [
     "DTYPES",
@@ -22,11 +24,15 @@ __all__ = [
     "BaseModelSpec",
     "EmbeddedModelSpec",
     "FolderModelSpec",
+    "FrozenBase",
     "GgufModelSpec",
     "HubModelSpec",
     "LoadedModel",
+    "ModelSnapshot",
     "ModelSource",
     "ModelSpec",
+    "hold_base",
+    "load_base",
 ]
 
 ModelSpec = Annotated[

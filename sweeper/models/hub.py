@@ -10,9 +10,9 @@ from pydantic import Field, field_validator
 
 from sweeper import _environment
 from sweeper.errors import BadInputError, MissingError
-from sweeper.models._base import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
 from sweeper.models.local import read_config
 from sweeper.models.shapes import architecture
+from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
 
 __all__ = ["HubModelSpec"]
 

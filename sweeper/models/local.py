@@ -9,15 +9,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from sweeper.embedded import MODEL_FOLDER
 from sweeper.errors import DataError, MissingError
-from sweeper.models._base import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
+from sweeper.models.embedded import MODEL_FOLDER
+from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
 
 __all__ = ["EmbeddedModelSpec", "FolderModelSpec", "read_config"]
 
 
 class EmbeddedModelSpec(BaseModelSpec):
-    """The small LLaMA that comes with the sweeper (see :mod:`sweeper.embedded.pretrain`)."""
+    """The small LLaMA that comes with the sweeper (see :mod:`sweeper.models.embedded.pretrain`)."""
 
     kind: Literal["embedded"] = "embedded"
     """Says that the model comes with the sweeper."""
@@ -36,7 +36,7 @@ class EmbeddedModelSpec(BaseModelSpec):
         if not (MODEL_FOLDER / "model.safetensors").is_file():
             raise MissingError(
                 f"the embedded model is not at {MODEL_FOLDER}; an installed sweeper has "
-                "model.safetensors there; build it: python -m sweeper.embedded.pretrain"
+                "model.safetensors there; build it: python -m sweeper.models.embedded.pretrain"
             )
 
     def load(self, dtype: str) -> LoadedModel:

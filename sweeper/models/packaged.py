@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from sweeper.errors import MissingError
-from sweeper.models._base import BaseModelSpec, LoadedModel, ModelSource
 from sweeper.models.shapes import architecture
+from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource
 
 __all__ = ["ArchitectureModelSpec"]
 

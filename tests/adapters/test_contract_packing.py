@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from sweeper.data.packing import pack
-from sweeper.data.tokens import Tokens, collate
+from sweeper.data.tokens.encoding import Tokens, collate
+from sweeper.data.tokens.packing import pack
 from sweeper.likelihood import answer_logits
 from sweeper.spec import TrialSpec
 from sweeper_adapters.methods import HdPissaSpec, MtlLoraSpec

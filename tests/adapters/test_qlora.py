@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from sweeper.frozen import Kept
+from sweeper.models.snapshot import ModelSnapshot
 from sweeper_adapters import quantisation
 from sweeper_adapters.methods import EngineFacts, QloraSpec, qlora
 from sweeper_adapters.quantisation import BLOCK, quantise
@@ -94,7 +94,7 @@ def test_the_memory_is_given_back_and_the_base_is_put_back(llama, ids):
     before = logits(model, ids)
     weights = [p.detach().clone() for p in model.parameters()]
     layer = model.model.layers[0].mlp.up_proj
-    kept = Kept(model, copies_weights=True)
+    kept = ModelSnapshot(model, copies_weights=True)
     QloraSpec(rank=3).inject(model, seed=0)
     assert layer.weight.numel() == 0
     kept.restore()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sweeper.data import Example, Splits
-from sweeper.frozen import Base
+from sweeper.models.frozen import FrozenBase
 from sweeper.order import DataOrder
 from sweeper.spec import TrialSpec
 from sweeper_adapters.methods import PromptTuningSpec
@@ -22,14 +22,14 @@ WAYS = {
 }
 
 
-def uneven() -> Base:
+def uneven() -> FrozenBase:
     """The tiny base with examples of many lengths, some too long."""
     base = tiny.base()
     rows = [Example("1" * (n * 5 % 13), "2" * (1 + n * 7 % 9)) for n in range(30)]
     rows += [Example("1" * 30, "23"), Example("12", "3" * 30)]
-    base.splits = Splits(tuple(rows), base.splits.validation, base.splits.test)
-    base.data_fingerprint = "uneven"
-    base.domains = base.splits.domains()
+    base.data.splits = Splits(tuple(rows), base.data.splits.validation, base.data.splits.test)
+    base.data.fingerprint = "uneven"
+    base.data.domains = base.data.splits.domains()
     return base
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from sweeper.data.tokens import collate
+from sweeper.data.tokens.encoding import collate
 from sweeper.engine import ds_config
 from sweeper.order import DataOrder, learning_rate
 from sweeper.spec import EngineSpec, TrainSpec
@@ -70,7 +70,7 @@ def plainly_logged(spec, *, workers):
     optimizer = torch.optim.AdamW(
         parameters, lr=train.learning_rate, weight_decay=train.weight_decay
     )
-    order = DataOrder(base.train_tokens(train.max_length), seed=train.seed)
+    order = DataOrder(base.data.train_tokens(train.max_length), seed=train.seed)
     logged = []
     for step in range(train.steps):
         size = train.batch_size * spec.engine.gradient_accumulation * workers

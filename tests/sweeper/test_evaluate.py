@@ -8,11 +8,11 @@ import torch
 
 from sweeper import likelihood
 from sweeper.data import Example
-from sweeper.data.tokens import collate
+from sweeper.data.questions import questions_of
+from sweeper.data.tokens.encoding import collate
 from sweeper.evaluate import evaluate, evaluate_base
 from sweeper.likelihood import answer_logits
 from sweeper.metrics import plain
-from sweeper.questions import questions_of
 from tests.sweeper import scenarios, tiny
 
 # Batches of several rows round sums of float32 otherwise than single rows do.
@@ -47,7 +47,7 @@ def text_loss_of(base, tokens):
 
 def test_the_loss_is_the_mean_over_examples_of_the_loss_per_token(base, metrics):
     losses = []
-    for question in base.questions(max_length=16):
+    for question in base.data.questions(max_length=16):
         gold = question.candidates[question.gold]
         losses.append(loss_of(base, gold) / (len(gold.ids) - gold.answer_start))
     assert metrics["eval_loss"] == pytest.approx(fmean(losses), rel=ROUNDING)
@@ -57,7 +57,7 @@ def test_the_loss_is_the_mean_over_examples_of_the_loss_per_token(base, metrics)
 
 def test_choices_are_scored_by_likelihood(base, metrics):
     right = []
-    for question in base.questions(max_length=16):
+    for question in base.data.questions(max_length=16):
         if question.is_choice:
             losses = [text_loss_of(base, tokens) for tokens in question.candidates]
             right.append(float(losses.index(min(losses)) == question.gold))
@@ -75,7 +75,7 @@ def test_each_metric_has_a_standard_error_and_each_domain_a_score(metrics):
 
 
 def test_both_accuracies_are_there_when_all_questions_have_choices(base):
-    questions = [q for q in base.questions(max_length=16) if q.is_choice]
+    questions = [q for q in base.data.questions(max_length=16) if q.is_choice]
 
     def forward(**inputs):
         return base.model(**inputs).logits
@@ -99,7 +99,7 @@ def test_losses_that_overflow_do_not_hide_as_another_error(base):
     def forward(**inputs):
         return base.model(**inputs).logits * 1e38
 
-    questions = base.questions(max_length=16, count=4)
+    questions = base.data.questions(max_length=16, count=4)
     with torch.no_grad():
         found = plain(evaluate(forward, questions, pad_id=0, device=base.device))
     assert found["eval_loss"] > 1e30
@@ -142,7 +142,7 @@ def test_exact_match_is_what_greedy_decoding_gives(base):
     torch.manual_seed(0)
     trained.requires_grad_(True)
     optimizer = torch.optim.AdamW(trained.parameters(), lr=1e-2)
-    questions = [q for q in base.questions(max_length=16, split="train") if not q.is_choice]
+    questions = [q for q in base.data.questions(max_length=16, split="train") if not q.is_choice]
     batch = collate([q.candidates[0] for q in questions], 0)
     for _ in range(20):
         trained(**batch).loss.backward()
@@ -168,7 +168,7 @@ def test_exact_match_is_what_greedy_decoding_gives(base):
 
 
 def test_only_the_answers_tokens_are_projected(base):
-    questions = base.questions(max_length=16, count=6)
+    questions = base.data.questions(max_length=16, count=6)
     batch = collate([q.candidates[q.gold] for q in questions], 0)
 
     def forward(**inputs):

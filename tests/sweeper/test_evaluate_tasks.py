@@ -9,12 +9,12 @@ import torch
 
 from sweeper import evaluate as evaluation
 from sweeper.data import EmbeddedDataSpec, Example, TasksDataSpec
+from sweeper.data.questions import questions_of
 from sweeper.data.tasks import TASKS
 from sweeper.errors import BadInputError, MissingError, SweeperError
 from sweeper.evaluate import evaluate, evaluate_base, rung_protocol, writing_of
 from sweeper.generation import Generation, generate, prompts_of
 from sweeper.metrics import METRICS, Estimate, mean_estimate, plain
-from sweeper.questions import questions_of
 from sweeper.spec import EvaluationSpec
 from sweeper.written import Measures, Writing, check_metrics
 from tests.sweeper import scenarios, tiny

@@ -30,7 +30,7 @@ from sweeper_adapters.methods import (
     QloraSpec,
 )
 from tests.sweeper import scenarios, tiny
-from tests.sweeper.test_frozen import snapshot
+from tests.sweeper.models.test_frozen import snapshot
 from tests.sweeper.test_likelihood import ROUNDING
 
 # An adapter file may hold what was trained in another form (PiSSA's is a LoRA of twice the rank).
@@ -54,7 +54,7 @@ def trial(name="lora", **settings):
 def train_each(folder):
     """Trains a trial of each method on a base without test rows; returns its last evaluation."""
     base = tiny.base()
-    base.splits = Splits(base.splits.train, base.splits.validation, ())
+    base.data.splits = Splits(base.data.splits.train, base.data.splits.validation, ())
     found = {}
     for name in METHODS:
         outcome, *_ = scenarios.attempt(trial(name), folder / name, base=base)
@@ -78,7 +78,7 @@ def adapter_of(trained, name="lora"):
 def test_the_adapter_on_disk_scores_what_the_trial_scored_in_its_last_evaluation(name, trained):
     base = tiny.base()
     before, weights = snapshot(base.model), [p.clone() for p in base.model.parameters()]
-    spec, rows = trial(name), base.splits.validation
+    spec, rows = trial(name), base.data.splits.validation
     found = evaluate_adapter(spec, base, adapter_of(trained, name), rows)
     assert found.metrics == pytest.approx(trained[1][name], rel=FORM)
     frozen = evaluate_frozen(spec, base, rows)
@@ -97,7 +97,7 @@ def test_the_base_is_put_back_from_a_failed_evaluation(trained, monkeypatch):
 
     monkeypatch.setattr(finals_of, "evaluate", fail)
     with pytest.raises(ArithmeticError):
-        evaluate_adapter(trial(), base, adapter_of(trained), base.splits.test)
+        evaluate_adapter(trial(), base, adapter_of(trained), base.data.splits.test)
     assert snapshot(base.model) == before
 
 
@@ -127,7 +127,7 @@ def test_the_final_evaluation_takes_the_whole_split_or_as_many_rows_as_it_is_tol
     assert (whole.split, whole.rows, whole.rows_in_split) == ("test", 10, 10)
     assert whole.chosen_by == {"place": 1}
     assert whole.protocol["by_likelihood_of_choices"] == 3
-    expected = evaluate_adapter(spec, base, adapter, base.splits.test)
+    expected = evaluate_adapter(spec, base, adapter, base.data.splits.test)
     assert whole.metrics == expected.metrics
     few = evaluate_final(spec, base, FinalSpec(split="validation", rows=7), adapter=adapter)
     assert (few.split, few.rows, few.rows_in_split) == ("validation", 7, 30)
@@ -137,8 +137,8 @@ def test_the_final_evaluation_takes_the_whole_split_or_as_many_rows_as_it_is_tol
 
 def test_rows_whose_answer_has_no_room_are_counted(trained):
     base, spec = tiny.base(), trial()
-    test = (*base.splits.test, Example("1+1=", "1" * 20), Example("1+1=", "2" * 20))
-    base.splits = Splits(base.splits.train, base.splits.validation, test)
+    test = (*base.data.splits.test, Example("1+1=", "1" * 20), Example("1+1=", "2" * 20))
+    base.data.splits = Splits(base.data.splits.train, base.data.splits.validation, test)
     found = evaluate_final(spec, base, FinalSpec(), adapter=adapter_of(trained))
     assert (found.rows, found.rows_left_out, found.rows_in_split) == (10, 2, 12)
     assert (found.protocol["rows"], found.protocol["rows_left_out"]) == (10, 2)
@@ -160,7 +160,7 @@ def test_the_memory_of_an_adapter_is_given_back(trained, monkeypatch):
 
 def test_a_split_without_rows_is_an_error():
     base = tiny.base()
-    base.splits = Splits(base.splits.train, base.splits.validation, ())
+    base.data.splits = Splits(base.data.splits.train, base.data.splits.validation, ())
     with pytest.raises(TrialError, match=r"test split of the data is empty.*final\.trials to 0"):
         evaluate_final(trial(), base, FinalSpec(), adapter=None)
 
@@ -169,14 +169,14 @@ def evaluate_on_workers(folder, stage):
     base = tiny.base()
     spec = trial("masa", workers=2, zero_stage=stage)
     scenarios.attempt(spec, folder, base=base)
-    return evaluate_adapter(spec, base, folder / "adapter", base.splits.test).metrics
+    return evaluate_adapter(spec, base, folder / "adapter", base.data.splits.test).metrics
 
 
 def test_workers_that_shared_a_trial_share_its_evaluation(tmp_path):
     first, second = scenarios.run(evaluate_on_workers, 2, tmp_path, 3)
     assert first == second
     base = tiny.base()
-    alone = evaluate_adapter(trial("masa"), base, tmp_path / "adapter", base.splits.test)
+    alone = evaluate_adapter(trial("masa"), base, tmp_path / "adapter", base.data.splits.test)
     assert alone.metrics == pytest.approx(first, rel=ROUNDING)
 
 
@@ -337,7 +337,7 @@ def worker(monkeypatch):
 
 
 def test_a_replica_evaluates_what_it_is_told(sweep, worker, trained):
-    base, test = tiny.base(), tiny.base().splits.test
+    base, test = tiny.base(), tiny.base().data.splits.test
     job, of_base = final_jobs(sweep, FinalSpec())
     shutil.copytree(adapter_of(trained), job.folder / "adapter")
     for one in (job, of_base):

@@ -8,10 +8,10 @@ from tokenizers import decoders
 
 from sweeper import engine, generation
 from sweeper.data import Example
-from sweeper.data.tokens import Tokens
+from sweeper.data.questions import questions_of
+from sweeper.data.tokens.encoding import Tokens
 from sweeper.errors import DataError
 from sweeper.generation import generate, prompts_of
-from sweeper.questions import questions_of
 from sweeper.spec import EngineSpec
 from sweeper_adapters.methods import LoraSpec, MtlLoraSpec, PromptTuningSpec
 from tests.sweeper import scenarios, tiny

@@ -12,6 +12,7 @@ import torch
 from sweeper import harness
 from sweeper.adapter_files import adapter_elements, save_adapter
 from sweeper.data import EmbeddedDataSpec, Splits
+from sweeper.data.questions import questions_of
 from sweeper.data.tasks import find_task
 from sweeper.errors import BadInputError, MissingError, TrialError
 from sweeper.evaluate import evaluate, frozen_forward
@@ -21,7 +22,6 @@ from sweeper.harness import find_harness_tasks, run_harness
 from sweeper.likelihood import can_share_prompts, score_candidates
 from sweeper.metrics import plain
 from sweeper.models import EmbeddedModelSpec, FolderModelSpec
-from sweeper.questions import questions_of
 from sweeper.spec import TrainSpec, TrialSpec
 from sweeper_adapters.methods import LoraSpec, MasaSpec, Method, MtlLoraSpec, PromptTuningSpec
 from tests.places import SHARED
@@ -120,8 +120,8 @@ def asked_model(method, base, folder):
     with adapted(trial, base, write_adapter(trial, folder)) as found:
         told: dict[str, Mapping[str, int] | int | None] = {}
         if trial.method.needs_task_ids:
-            ids = trial.method.task_ids(base.domains)
-            told["task_ids"] = dict(zip(base.domains, ids, strict=True))
+            ids = trial.method.task_ids(base.data.domains)
+            told["task_ids"] = dict(zip(base.data.domains, ids, strict=True))
         if found.virtual_tokens:
             told["max_length"] = base.model.config.max_position_embeddings - found.virtual_tokens
         yield found.forward, found.model, told, found.virtual_tokens == 0
@@ -151,7 +151,7 @@ CASES = [
 def test_each_row_is_scored_and_answered_alike(model, method, tasks, tmp_path):
     spec = EmbeddedModelSpec() if model == "embedded" else FolderModelSpec(path=str(STORIES))
     base = base_of(spec)
-    questions = questions_of(examples(), base.tokenizer, LENGTH, domains=base.domains)
+    questions = questions_of(examples(), base.tokenizer, LENGTH, domains=base.data.domains)
     assert len(questions) == len(arc.QUESTIONS)
     with asked_model(method, base, tmp_path) as (forward, asked, told, can_share), torch.no_grad():
         common = {"pad_id": base.pad_id, "device": base.device}
@@ -203,7 +203,7 @@ def run_metrics(theirs):
 def test_the_two_accuracies_are_not_the_same_as_the_one_with_the_end(tasks):
     """So that the test above would see it if the wrong one was compared."""
     base = base_of(EmbeddedModelSpec())
-    questions = questions_of(examples(), base.tokenizer, LENGTH, domains=base.domains)
+    questions = questions_of(examples(), base.tokenizer, LENGTH, domains=base.data.domains)
     with torch.no_grad():
         scores = score_candidates(
             frozen_forward(base), [q.candidates for q in questions], pad_id=0, device=base.device
@@ -224,7 +224,9 @@ def test_what_is_written_is_the_same(method, folder, tmp_path):
     tasks = find_harness_tasks(["arc_written"], folder=folder)
     # As the harness has it: what it asks is not among the trained domains, so of the first.
     asked_examples = [replace(e, domain=TASKS[0]) for e in examples()[7:]]
-    prompts = prompts_of(asked_examples, base.tokenizer, max_length=LENGTH, domains=base.domains)
+    prompts = prompts_of(
+        asked_examples, base.tokenizer, max_length=LENGTH, domains=base.data.domains
+    )
     with asked_model(method, base, tmp_path) as (forward, model, told, _), torch.no_grad():
         ours = generate(
             forward,

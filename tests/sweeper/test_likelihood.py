@@ -6,9 +6,9 @@ from transformers import LlamaConfig, MistralConfig
 
 from sweeper import likelihood
 from sweeper.data import Example
-from sweeper.data.tokens import Tokens
+from sweeper.data.questions import questions_of
+from sweeper.data.tokens.encoding import Tokens
 from sweeper.likelihood import can_share_prompts, score_candidates
-from sweeper.questions import questions_of
 from sweeper_adapters import set_task_ids
 from tests.adapters.contract import on
 from tests.adapters.specs import SPECS

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from sweeper.data.questions import questions_of
 from sweeper.evaluate import evaluate, rung_protocol, writing_of
 from sweeper.metrics import plain
-from sweeper.questions import questions_of
 from sweeper.spec import EvaluationSpec
 from tests.sweeper import tiny
 from tests.sweeper.test_evaluate_tasks import CPU, answers, ask, base, choice, written

@@ -10,7 +10,7 @@ from sweeper_adapters import lora_ga_training
 from sweeper_adapters._origin import OriginTraining
 from sweeper_adapters.methods import ColaSpec, LoraGaSpec
 from tests.sweeper import scenarios, tiny
-from tests.sweeper.test_frozen import snapshot
+from tests.sweeper.models.test_frozen import snapshot
 
 STAGES = (0, 1, 2, 3)
 METHODS = {

@@ -15,7 +15,7 @@ from tests.sweeper.test_evaluate_tasks import answers, ask, base, choice, writte
 SPACE = SPACES / "masa.yaml"
 
 MIXTURES = {
-    "no task": list(tiny.base().splits.validation[:12]),
+    "no task": list(tiny.base().data.splits.validation[:12]),
     "choices": [choice(n, group="ab"[n % 2], domain="xyz"[n % 3]) for n in range(6)],
     "written": [written(n, domain="xy"[n % 2]) for n in range(4)],
     "both": [*[choice(n) for n in range(3)], *[written(n) for n in range(3)]],

@@ -7,7 +7,7 @@ import pytest
 import torch
 from peft import PeftModel
 
-from sweeper.data.tokens import collate
+from sweeper.data.tokens.encoding import collate
 from sweeper.evaluate import evaluate
 from sweeper.metrics import plain
 from sweeper.order import DataOrder, learning_rate
@@ -58,7 +58,7 @@ def plainly(spec):
     [group] = training.groups()
     decay = train.weight_decay * group.weight_decay
     optimizer = torch.optim.AdamW(trained, eps=1e-8 * group.eps, weight_decay=decay)
-    order = DataOrder(base.train_tokens(train.max_length), seed=train.seed)
+    order = DataOrder(base.data.train_tokens(train.max_length), seed=train.seed)
     logged = []
     size = train.batch_size * spec.engine.gradient_accumulation * spec.workers
     for step in range(train.steps):
@@ -153,7 +153,7 @@ def evaluated(base, model):
         return model(**inputs).logits
 
     model.eval()
-    questions = base.questions(max_length=16, count=SETTINGS["eval_examples"])
+    questions = base.data.questions(max_length=16, count=SETTINGS["eval_examples"])
     with torch.no_grad():
         metrics = plain(evaluate(forward, questions, pad_id=base.pad_id, device=base.device))
     return metrics["eval_loss"]

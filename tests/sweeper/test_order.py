@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.data.tokens import Tokens
+from sweeper.data.tokens.encoding import Tokens
 from sweeper.order import DataOrder, evaluation_steps, learning_rate
 from sweeper.spec import TrainSpec
 

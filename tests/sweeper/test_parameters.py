@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from sweeper.data.tokens import collate
+from sweeper.data.tokens.encoding import collate
 from sweeper.distributed import rank, workers
 from sweeper.engine import Engine
 from sweeper.likelihood import answer_logits
@@ -94,7 +94,7 @@ def numbers(shapes, *, seed, scale):
 
 
 def batch_of(base, step, *, size, start=0, stop=None):
-    examples = DataOrder(base.train_tokens(16), seed=0).batch(step, size)
+    examples = DataOrder(base.data.train_tokens(16), seed=0).batch(step, size)
     return collate(examples[start:stop], base.pad_id)
 
 

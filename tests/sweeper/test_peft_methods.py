@@ -22,7 +22,7 @@ from sweeper_adapters.methods import (
     VbloraSpec,
 )
 from tests.sweeper import scenarios, tiny
-from tests.sweeper.test_frozen import snapshot, tensors_left
+from tests.sweeper.models.test_frozen import snapshot, tensors_left
 
 STAGES = (0, 1, 2, 3)
 # The file is computed with in another order than what was trained; relative.
@@ -87,7 +87,7 @@ def reloaded(spec, folder):
         return model(**inputs, logits_to_keep=kept).logits
 
     train = spec.train
-    questions = base.questions(max_length=train.max_length, count=train.eval_examples)
+    questions = base.data.questions(max_length=train.max_length, count=train.eval_examples)
     with torch.no_grad():
         found = evaluate(forward, questions, pad_id=base.pad_id, device=base.device)
     return found["eval_loss"].value

@@ -105,7 +105,7 @@ def watch(method, folder):
     base = tiny.base()
     spec = trial(method, workers=1, gradient_accumulation=2)
     train(spec, base, folder=folder, progress=tiny.Recorded())
-    return base.domains, passes
+    return base.data.domains, passes
 
 
 @pytest.mark.parametrize("method", [MTL_LORA, LORAMOE], ids=["mtl_lora", "loramoe"])

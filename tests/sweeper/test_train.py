@@ -13,11 +13,11 @@ import torch
 
 from sweeper.checkpoint import load_checkpoint
 from sweeper.errors import TrialError
-from sweeper.frozen import Kept
+from sweeper.models.snapshot import ModelSnapshot
 from sweeper.train import train
 from sweeper_adapters.methods import LoraSpec
 from tests.sweeper import scenarios, tiny
-from tests.sweeper.test_frozen import snapshot
+from tests.sweeper.models.test_frozen import snapshot
 
 STAGES = (0, 1, 2, 3)
 
@@ -380,13 +380,13 @@ def score_adapter(folder):
     from sweeper.metrics import plain
 
     base = tiny.base()
-    kept = Kept(base.model)
+    kept = ModelSnapshot(base.model)
     model = PeftModel.from_pretrained(base.model, str(folder / "adapter")).eval()
 
     def forward(**inputs):
         return model(**inputs).logits
 
-    questions = base.questions(max_length=16, count=9)
+    questions = base.data.questions(max_length=16, count=9)
     with torch.no_grad():
         found = plain(evaluate(forward, questions, pad_id=0, device=base.device))
     kept.restore()

@@ -7,9 +7,10 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from sweeper.data import EmbeddedDataSpec, Example, Splits
+from sweeper.data.prepared import PreparedData
 from sweeper.distributed import control_group
-from sweeper.frozen import Base
 from sweeper.models import EmbeddedModelSpec
+from sweeper.models.frozen import FrozenBase
 from sweeper.spec import EngineSpec, TrainSpec, TrialSpec
 from sweeper_adapters.methods import Linear, LoraSpec, MasaSpec, Method, ModelShape, MosaSpec
 
@@ -71,32 +72,26 @@ def examples(start: int, stop: int) -> tuple[Example, ...]:
     return tuple(found)
 
 
-def base(precision: str = "fp32") -> Base:
-    return Base(
+def base(precision: str = "fp32") -> FrozenBase:
+    splits = Splits(examples(0, 40), examples(100, 130), examples(200, 210))
+    return FrozenBase(
         model_spec=EmbeddedModelSpec(),
-        data_spec=EmbeddedDataSpec(),
         precision=precision,
         model=model(precision),
-        tokenizer=tokenizer(),
-        splits=Splits(examples(0, 40), examples(100, 130), examples(200, 210)),
-        data_fingerprint="tiny",
+        data=PreparedData(EmbeddedDataSpec(), splits, "tiny", tokenizer()),
         device=torch.device("cpu"),
         control=control_group(),
     )
 
 
-def base_of(spec, loaded, splits: Splits, *, called: str = "") -> Base:
+def base_of(spec, loaded, splits: Splits, *, called: str = "") -> FrozenBase:
     """A base of one worker around a model that is loaded, in float32."""
-    return Base(
+    return FrozenBase(
         model_spec=spec,
-        data_spec=EmbeddedDataSpec(),
         precision="fp32",
         model=loaded.model,
-        tokenizer=loaded.tokenizer,
-        splits=splits,
-        data_fingerprint=called,
+        data=PreparedData(EmbeddedDataSpec(), splits, called, loaded.tokenizer),
         device=torch.device("cpu"),
-        control=None,
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from sweeper.data.examples import Example
 from sweeper.data.formats import text_of
-from sweeper.data.hub_source import HubSource
-from sweeper.data.lettered import lettered, options_of
-from sweeper.data.reading import Row
-from sweeper.data.task import Files, Task
+from sweeper.data.reading.files import Row
+from sweeper.data.reading.hub import HubSource
+from sweeper.data.tasks.lettered import lettered, options_of
+from sweeper.data.tasks.task import Files, Task
 
 __all__ = ["BBH", "BBH_FREE", "BBH_TASKS"]
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sweeper.data.examples import Example
 from sweeper.data.formats import FieldsFormat, text_of
-from sweeper.data.hub_source import HubSource
-from sweeper.data.reading import Row
-from sweeper.data.task import Files, Task
+from sweeper.data.reading.files import Row
+from sweeper.data.reading.hub import HubSource
+from sweeper.data.tasks.task import Files, Task
 
 __all__ = ["CODEFEEDBACK", "HUMANEVAL"]
 

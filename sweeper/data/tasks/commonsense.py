@@ -30,10 +30,10 @@ from typing import Literal
 
 from sweeper.data.examples import Example
 from sweeper.data.formats import LlmAdaptersFormat, question_and_options, text_of
-from sweeper.data.hub_source import HubSource, Split
-from sweeper.data.reading import Row
-from sweeper.data.task import Files, Task
+from sweeper.data.reading.files import Row
+from sweeper.data.reading.hub import HubSource, Split
 from sweeper.data.tasks.clips import joined_clips
+from sweeper.data.tasks.task import Files, Task
 from sweeper.errors import DataError
 
 __all__ = ["CLOZE", "COMMONSENSE"]

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sweeper.data.examples import Example
-from sweeper.data.hub_source import HubSource, Split
-from sweeper.data.reading import Row
-from sweeper.data.task import Files, Task
+from sweeper.data.reading.files import Row
+from sweeper.data.reading.hub import HubSource, Split
+from sweeper.data.tasks.task import Files, Task
 from sweeper.errors import DataError
-from sweeper.metrics.dialogue_mean import PARTS
 
-__all__ = ["CONVAI2"]
+__all__ = ["CONVAI2", "DIALOGUE_METRICS"]
+
+DIALOGUE_METRICS = (
+    "bleu",
+    "bert_score",
+    "bert_score_recall",
+    "bert_score_precision",
+    "meteor",
+    "rouge_l",
+)
+"""The columns of Table 3 of "MoSA: Mosaic Shared Adaptation of Large Language Models"."""
 
 # ParlAI has each file with and without the other candidates of a reply.
 _FILES: Mapping[Split, str] = {"train": "train_self_original", "test": "valid_self_original"}
@@ -63,7 +72,7 @@ CONVAI2 = Task(
     licence="MIT",
     citation="Dinan et al. 2019, arXiv:1902.00098; ParlAI's files *_self_original*.txt",
     read=_read,
-    metrics=(*PARTS, "dialogue_mean"),
+    metrics=(*DIALOGUE_METRICS, "dialogue_mean"),
     files={
         split: Files(f"convai2/{name}_no_cands.txt", otherwise=f"convai2/{name}.txt")
         for split, name in _FILES.items()

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from sweeper.data.task import Task
 from sweeper.data.tasks.bbh import BBH, BBH_FREE
 from sweeper.data.tasks.code import CODEFEEDBACK, HUMANEVAL
 from sweeper.data.tasks.commonsense import CLOZE, COMMONSENSE
@@ -15,6 +14,7 @@ from sweeper.data.tasks.fineval import FINEVAL
 from sweeper.data.tasks.instructions import DOLLY, LAWYER_INSTRUCT, OPENORCA
 from sweeper.data.tasks.maths import GSM8K, GSM8K_CHOICE, METAMATH
 from sweeper.data.tasks.mmlu import MMLU, MMLU_LAW
+from sweeper.data.tasks.task import Task
 from sweeper.data.tasks.us_terms import US_TERMS
 from sweeper.errors import DataError
 

@@ -1,0 +1,9 @@
+"""What is wrong with data: evaluation rows inside training rows, duplicates, bad rows."""
+
+from __future__ import annotations
+
+from sweeper.data.hygiene.checking import check_data, demand_clean
+from sweeper.data.hygiene.findings import DataCheck, Finding, Shown
+from sweeper.data.hygiene.settings import HygieneSpec
+
+__all__ = ["DataCheck", "Finding", "HygieneSpec", "Shown", "check_data", "demand_clean"]
