@@ -11,7 +11,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from sweeper.budget import MatchBudget, fitted
+from sweeper.experiment.space.budget import MatchBudget, fitted
 from sweeper.parameters import parameters_of
 from sweeper_adapters.methods import EngineFacts, Method, ModelShape, MosaSpec
 from sweeper_adapters.training import Training

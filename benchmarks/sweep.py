@@ -22,13 +22,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from sweeper.cluster import Cluster, connect, disconnect
-from sweeper.driver import Driver, check_runnable
-from sweeper.jobs import Job, ReplicaConfig
-from sweeper.loading import Sweep, load_sweep
-from sweeper.pool import trainer_of
+from sweeper.execution.cluster import connect, disconnect
+from sweeper.execution.driver import Driver
+from sweeper.execution.pool.jobs import Job, ReplicaConfig
+from sweeper.execution.pool.replicas import trainer_of
+from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.sweep import Sweep
+from sweeper.experiment.trial import TrialSpec
+from sweeper.preflight.checks import check_runnable
+from sweeper.preflight.room import Cluster
 from sweeper.provenance import package_versions
-from sweeper.spec import TrialSpec
 from sweeper.tracking import SweepFolder, TrialFolder, TrialRecord
 
 ROOT = Path(__file__).parents[1]

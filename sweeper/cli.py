@@ -23,7 +23,7 @@ from sweeper._environment import hide_progress_bars, sweeps_home
 from sweeper.errors import BadInputError, SweeperError
 
 if TYPE_CHECKING:
-    from sweeper.driver import Driver
+    from sweeper.execution.driver import Driver
     from sweeper.tracking import SweepFolder
 
 __all__ = [
@@ -101,8 +101,9 @@ def run(
 ) -> None:
     """Run a sweep; of a list of trials those that are on the profile's model."""
     with _output(as_json) as out:
-        from sweeper.driver import Driver, check_runnable, new_sweep_name
-        from sweeper.loading import load_sweep, runnable
+        from sweeper.execution.driver import Driver, new_sweep_name
+        from sweeper.experiment.loading import load_sweep, runnable
+        from sweeper.preflight.checks import check_runnable
         from sweeper.tracking import SweepFolder
 
         sweep, left_out = runnable(load_sweep(space, profile=profile, overrides=overrides or ()))
@@ -130,7 +131,7 @@ def resume(
 ) -> None:
     """Go on with a sweep after Ctrl-C, a crash or a reboot; what has ended is not run again."""
     with _output(as_json) as out:
-        from sweeper.driver import Driver
+        from sweeper.execution.driver import Driver
         from sweeper.tracking import SweepFolder
 
         folder = SweepFolder.open(sweep, home=home or sweeps_home())
@@ -149,8 +150,8 @@ def plan(
 ) -> None:
     """Show what would run: trials, parameters, memory, resources. Nothing is started."""
     with _output(as_json) as out:
-        from sweeper.loading import load_sweep
-        from sweeper.plan import plan_of
+        from sweeper.experiment.loading import load_sweep
+        from sweeper.preflight.plan import plan_of
         from sweeper.report import plan_view
 
         document = plan_of(load_sweep(space, profile=profile, overrides=overrides or ())).document()
@@ -170,8 +171,8 @@ def params(
     are needed. Beside each count stands what a paper prints of it, where it does.
     """
     with _output(as_json) as out:
-        from sweeper.loading import load_sweep
-        from sweeper.params import count_trials
+        from sweeper.experiment.loading import load_sweep
+        from sweeper.preflight.counting import count_trials
         from sweeper.report import params_view
 
         sweep = load_sweep(space, profile=profile, overrides=overrides or ())
@@ -193,8 +194,8 @@ def data_check(
     Exit code 1 says that a sweep on this data is refused; whatever else is found is told only.
     """
     with _output(as_json) as out:
-        from sweeper.data_check import check_sweep_data
-        from sweeper.loading import load_sweep
+        from sweeper.experiment.loading import load_sweep
+        from sweeper.preflight.data import check_sweep_data
         from sweeper.report import data_check_view
 
         sweep = load_sweep(space, profile=profile, overrides=overrides or ())
@@ -334,7 +335,7 @@ def ui(
 def doctor(as_json: _AsJson = False) -> None:
     """Tell what is installed, which backend runs, what is missing and how to get it."""
     with _output(as_json) as out:
-        from sweeper.doctor import examine
+        from sweeper.preflight.doctor import examine
         from sweeper.report import doctor_view
 
         findings = [finding.document() for finding in examine()]

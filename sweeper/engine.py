@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper._third_party import load_deepspeed
 from sweeper.distributed import rank, workers
+from sweeper.experiment.trial import EngineSpec, TrainSpec
 from sweeper.parameters import parameters_of
-from sweeper.spec import EngineSpec, TrainSpec
 
 if TYPE_CHECKING:
     import torch

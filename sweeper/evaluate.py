@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from sweeper.data.questions import Question, parted, rows_by_task
 from sweeper.distributed import on_first_worker
 from sweeper.errors import SweeperError
+from sweeper.experiment.trial import EvaluationSpec, TrainSpec
 from sweeper.generation import Generation
 from sweeper.likelihood import Forward, Score, can_share_prompts, score_candidates
 from sweeper.metrics import Estimate, plain
 from sweeper.models.frozen import FrozenBase
-from sweeper.spec import EvaluationSpec, TrainSpec
 from sweeper.task_scores import task_estimates
 from sweeper.written import Measures, Writing, write_answers
 

@@ -22,12 +22,13 @@ from sweeper.data import Example
 from sweeper.data.questions import drawn, parted, questions_of, rows_by_task
 from sweeper.errors import TrialError
 from sweeper.evaluate import evaluate, frozen_forward, protocol_of, writing_of
+from sweeper.experiment.sweep import FinalSpec
+from sweeper.experiment.trial import TrialSpec
 from sweeper.finals import FinalResult
 from sweeper.likelihood import Forward, can_share_prompts
 from sweeper.metrics import Estimate, plain
 from sweeper.models.frozen import FrozenBase
 from sweeper.models.snapshot import ModelSnapshot
-from sweeper.spec import FinalSpec, TrialSpec
 
 if TYPE_CHECKING:
     import torch

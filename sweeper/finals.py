@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sweeper._files import read_json, write_text
 from sweeper.errors import TrialError
+from sweeper.experiment.sweep import FinalSpec
 from sweeper.metrics import Estimate, differences
-from sweeper.spec import FinalSpec
 
 __all__ = [
     "FINAL_FILE",

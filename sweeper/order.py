@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sweeper.data.tokens.encoding import Tokens
 from sweeper.data.tokens.table import TokenTable
-from sweeper.spec import TrainSpec
+from sweeper.experiment.trial import TrainSpec
 
 if TYPE_CHECKING:
     import torch

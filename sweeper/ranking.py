@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.finals import FinalResult, gains, read_final
 from sweeper.metrics import Estimate, plain
 from sweeper.records import TrialRecord, TrialStatus
 from sweeper.scores import Score, score_of
-from sweeper.spec import ObjectiveSpec
 from sweeper.tracking import SweepFolder
 
 __all__ = ["Ranking", "rank", "rank_sweep", "sweep_result"]

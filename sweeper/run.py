@@ -19,11 +19,11 @@ from sweeper.distributed import on_first_worker, rank, sum_over_ranks, workers
 from sweeper.engine import Engine
 from sweeper.errors import DivergedError, TrialError
 from sweeper.evaluate import evaluate, writing_of
+from sweeper.experiment.trial import TrialSpec
 from sweeper.likelihood import Forward, answer_logits, can_share_prompts
 from sweeper.metrics import plain
 from sweeper.models.frozen import FrozenBase
 from sweeper.order import DataOrder, evaluation_steps, learning_rate
-from sweeper.spec import TrialSpec
 
 if TYPE_CHECKING:
     import torch

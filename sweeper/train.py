@@ -15,10 +15,10 @@ from typing import Literal
 
 from sweeper.distributed import is_meeting, rank, workers
 from sweeper.errors import TrialError
+from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.models.snapshot import ModelSnapshot
 from sweeper.run import Progress, Run
-from sweeper.spec import TrialSpec
 
 __all__ = ["Outcome", "train"]
 

@@ -22,11 +22,11 @@ from sweeper.data.questions import subset
 from sweeper.data.sources.mixture import TasksDataSpec
 from sweeper.data.tasks import expand
 from sweeper.errors import BadInputError, DataError
+from sweeper.experiment.trial import TrialSpec
 from sweeper.final import adapted, evaluate_adapter, evaluate_frozen
 from sweeper.harness import find_harness_tasks, run_harness
 from sweeper.metrics import differences, plain
 from sweeper.models.frozen import FrozenBase, hold_base
-from sweeper.spec import TrialSpec
 from sweeper.trial_lookup import FoundTrial
 
 __all__ = ["EVALUATIONS_FOLDER", "Asked", "Evaluator", "TrialEvaluation", "evaluate_trial"]

@@ -11,10 +11,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sweeper.errors import BadInputError
+from sweeper.experiment.trial import TrialSpec
 from sweeper.mlflow_view import run_ids
 from sweeper.ranking import rank_sweep
 from sweeper.records import TrialFolder, TrialRecord
-from sweeper.spec import TrialSpec
 from sweeper.tracking import SweepFolder, sweeps_in
 
 __all__ = ["FoundTrial", "find_trial"]

@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sweeper.data import DataSpec, Example, TasksDataSpec
+from sweeper.data import Example
 from sweeper.data.questions import Question
 from sweeper.data.tasks import TASKS
 from sweeper.errors import BadInputError
+from sweeper.experiment.trial import EvaluationSpec
 from sweeper.generation import Generation, generate, prompts_of
 from sweeper.likelihood import Forward
-from sweeper.metrics import METRICS, Estimate, Metric, metric
+from sweeper.metrics import Estimate, Metric, metric
 from sweeper.metrics.bert_score import Matcher
 from sweeper.metrics.pass_at_1 import Problem
-from sweeper.spec import EvaluationSpec
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Measures", "Writing", "check_metrics", "write_answers"]
+__all__ = ["Measures", "Writing", "write_answers"]
 
 logger = logging.getLogger(__name__)
 
@@ -175,44 +175,6 @@ class Measures:
     def _matcher(self) -> Matcher | None:
         folder, layer = self._spec.encoder, self._spec.encoder_layer
         return None if folder is None else Matcher(folder, layer=layer, device=self._device)
-
-
-def check_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) -> None:
-    """Tries each metric that the data's tasks name on one text, before hours are spent on training.
-
-    Those that will be left out, for want of an encoder, are told in a warning.
-
-    Args:
-        data: what the trials are trained and evaluated on.
-        spec: how they are evaluated.
-        has_final: whether there is an evaluation after the search.
-
-    Raises:
-        BadInputError: the encoder has no such layer.
-        MissingError: what a metric needs is not installed, or the encoder is not there.
-        SweeperError: programs cannot be run safely on this machine.
-    """
-    if not isinstance(data, TasksDataSpec):
-        return
-    tasks = [*(data.trained() if spec.generates else ()), *(data.evaluated() if has_final else ())]
-    measures = Measures(spec)
-    # A text that each of them can read: a number for one, an option for another.
-    text = ["answer1"]
-    metrics = [METRICS[name] for name in sorted({n for task in tasks for n in task.metrics})]
-    for found in metrics:
-        if found.takes == "programs":
-            problem = Problem("def one():\n", "one", "def check(candidate):\n    candidate()\n")
-            found.measure(["    return 1\n"], [problem])
-        elif found.takes in {"texts", "encoder"}:
-            measures.of_texts(found, text, text)
-    left_out = [found.name for found in metrics if not measures.has(found.name)]
-    if left_out:
-        logger.warning(
-            "evaluation.encoder is null, and without an encoder there is no %s; to have them: hf "
-            "download roberta-large --local-dir FOLDER, then --set evaluation.encoder=FOLDER --set "
-            "evaluation.encoder_layer=17",
-            ", ".join(left_out),
-        )
 
 
 def _reference(example: Example) -> str:

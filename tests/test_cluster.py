@@ -10,7 +10,7 @@ import yaml
 from jsonschema import ValidationError
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from sweeper.cluster import TRIAL_RESOURCE
+from sweeper.preflight.room import TRIAL_RESOURCE
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -35,7 +35,7 @@ FORBIDDEN = re.compile(
 )
 
 # What a driver needs to check specs; none of it may load what takes seconds to import.
-CHEAP = ("sweeper.spec", "sweeper.data", "sweeper.models", "sweeper_adapters.methods")
+CHEAP = ("sweeper.experiment.trial", "sweeper.data", "sweeper.models", "sweeper_adapters.methods")
 HEAVY = ("torch", "transformers", "peft", "datasets", "ray", "mlflow", "deepspeed", "optuna")
 
 

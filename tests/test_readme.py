@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from sweeper.loading import load_sweep
-from sweeper.plan import draw_all
+from sweeper.experiment.loading import load_sweep
+from sweeper.search.draws import draw_all
 from sweeper_adapters.methods import Method
 
 ROOT = Path(__file__).resolve().parent.parent

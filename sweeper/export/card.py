@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
+from sweeper.experiment.sweep import ObjectiveSpec
+from sweeper.experiment.trial import TrialSpec
 from sweeper.export.formats import ExportFormat
 from sweeper.export.usage import Usage
 from sweeper.models import ModelSource
 from sweeper.scores import score_of
-from sweeper.spec import ObjectiveSpec, TrialSpec
 from sweeper.trial_lookup import FoundTrial
 
 __all__ = ["MARK", "Card", "is_export"]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from sweeper._third_party import ignore_known_warnings
 from sweeper.data import Splits
 from sweeper.errors import ExportError
+from sweeper.experiment.trial import TrialSpec
 from sweeper.export.formats import (
     ExportFormat,
     merged_model,
@@ -28,7 +29,6 @@ from sweeper.export.formats import (
 )
 from sweeper.export.probe import Probe, largest_difference
 from sweeper.models import FolderModelSpec, ModelSource
-from sweeper.spec import TrialSpec
 
 if TYPE_CHECKING:
     from peft import PeftModel

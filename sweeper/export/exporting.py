@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import BadInputError, ExportError
+from sweeper.experiment.trial import TrialSpec
 from sweeper.export.card import MARK, Card, is_export
 from sweeper.export.conversion import Comparison, Conversion
 from sweeper.export.formats import EXPORT_FORMATS, ExportFormat, possible_formats
-from sweeper.spec import TrialSpec
 from sweeper.trial_lookup import FoundTrial
 
 __all__ = ["Export", "export_trial"]

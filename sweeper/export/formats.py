@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from sweeper._third_party import load_deepspeed
 from sweeper.errors import ExportError
+from sweeper.experiment.trial import TrialSpec
 from sweeper.models import LoadedModel, ModelSource
-from sweeper.spec import TrialSpec
 
 if TYPE_CHECKING:
     from peft import PeftModel

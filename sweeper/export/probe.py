@@ -8,7 +8,7 @@ from sweeper.data import Splits
 from sweeper.data.questions import subset
 from sweeper.data.tokens.encoding import encode
 from sweeper.errors import DataError
-from sweeper.spec import TrialSpec
+from sweeper.experiment.trial import TrialSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

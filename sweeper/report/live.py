@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper._text import count, duration, params_text, varying
+from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.ranking import Ranking, rank
 from sweeper.records import TrialRecord
-from sweeper.spec import ObjectiveSpec
 
 __all__ = ["LiveTable", "time_left_s"]
 

@@ -9,7 +9,7 @@ import torch
 
 from sweeper import engine, train
 from sweeper.evaluate import evaluate_base
-from sweeper.spec import TrialSpec
+from sweeper.experiment.trial import TrialSpec
 from sweeper_adapters.methods import EngineFacts
 from tests.adapters.contract import each, on, output
 from tests.adapters.specs import SPECS

@@ -10,9 +10,9 @@ from peft import PeftModel
 
 from sweeper.adapter_files import adapter_elements, save_adapter
 from sweeper.data import Example, FieldsFormat, JsonlDataSpec
+from sweeper.experiment.trial import EngineSpec, TrainSpec, TrialSpec
 from sweeper.models import FolderModelSpec, load_base
 from sweeper.records import TrialFolder
-from sweeper.spec import EngineSpec, TrainSpec, TrialSpec
 from sweeper.tracking import SweepFolder
 from sweeper.train import train
 from sweeper_adapters import set_task_ids

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from sweeper.data import Example, Splits
+from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.order import DataOrder
-from sweeper.spec import TrialSpec
 from sweeper_adapters.methods import PromptTuningSpec
 from tests.sweeper import scenarios, tiny
 

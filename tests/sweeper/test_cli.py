@@ -13,9 +13,9 @@ import ray
 from typer.testing import CliRunner, Result
 
 from sweeper.cli import app
-from sweeper.doctor import examine
 from sweeper.errors import SweeperError
 from sweeper.metrics.sandbox import Isolation
+from sweeper.preflight.doctor import examine
 
 SPACE = """
 name: tiny
@@ -207,7 +207,7 @@ def test_doctor_says_what_holds_the_programs_of_models(
             raise had
         return had
 
-    monkeypatch.setattr("sweeper.doctor.isolation", isolation)
+    monkeypatch.setattr("sweeper.preflight.doctor.isolation", isolation)
     [found] = [finding for finding in examine() if finding.name == "sandbox of HumanEval"]
     assert found.status == status
     assert detail in found.detail

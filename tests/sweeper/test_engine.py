@@ -9,8 +9,8 @@ import torch
 
 from sweeper.data.tokens.encoding import collate
 from sweeper.engine import ds_config
+from sweeper.experiment.trial import EngineSpec, TrainSpec
 from sweeper.order import DataOrder, learning_rate
-from sweeper.spec import EngineSpec, TrainSpec
 from tests.sweeper import scenarios, tiny
 
 # DeepSpeed sums gradients of float32 in another order than one backward pass over all examples

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from sweeper import cli, harness
 from sweeper.data import TasksDataSpec
 from sweeper.errors import DataError
+from sweeper.experiment.trial import EvaluationSpec
 from sweeper.final import evaluate_adapter, evaluate_frozen
 from sweeper.report import evaluation_view
-from sweeper.spec import EvaluationSpec
 from sweeper.tracking import SweepFolder
 from sweeper.trial_evaluation import EVALUATIONS_FOLDER, Asked, _base, evaluate_trial
 from sweeper.trial_lookup import find_trial

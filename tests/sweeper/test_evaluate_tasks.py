@@ -13,10 +13,11 @@ from sweeper.data.questions import questions_of
 from sweeper.data.tasks import TASKS
 from sweeper.errors import BadInputError, MissingError, SweeperError
 from sweeper.evaluate import evaluate, evaluate_base, rung_protocol, writing_of
+from sweeper.experiment.trial import EvaluationSpec
 from sweeper.generation import Generation, generate, prompts_of
 from sweeper.metrics import METRICS, Estimate, mean_estimate, plain
-from sweeper.spec import EvaluationSpec
-from sweeper.written import Measures, Writing, check_metrics
+from sweeper.preflight.metrics import check_metrics
+from sweeper.written import Measures, Writing
 from tests.sweeper import scenarios, tiny
 from tests.sweeper.test_likelihood import ROUNDING, lively
 

@@ -11,15 +11,16 @@ import ray
 import torch
 
 from sweeper import final as finals_of
-from sweeper import replica
 from sweeper.data import Example, Splits
 from sweeper.errors import TrialError
 from sweeper.evaluate import evaluate_base
+from sweeper.execution.final_jobs import final_jobs
+from sweeper.execution.pool.worker import _Worker
+from sweeper.experiment.sweep import FinalSpec, ObjectiveSpec
+from sweeper.experiment.trial import EvaluationSpec
 from sweeper.final import adapted, evaluate_adapter, evaluate_final, evaluate_frozen
 from sweeper.finals import FinalResult, gains, read_final, write_final
 from sweeper.ranking import rank_sweep, sweep_result
-from sweeper.selection import final_jobs
-from sweeper.spec import EvaluationSpec, FinalSpec, ObjectiveSpec
 from sweeper.tracking import SweepFolder
 from sweeper_adapters.methods import (
     LoraSpec,
@@ -313,11 +314,11 @@ def test_a_failed_final_evaluation_is_told(sweep):
     assert "No final score of trial 1 (lora): OSError: no room." in conclusions
 
 
-# In a replica.
+# In a worker.
 
 
 class Pool:
-    """Takes what a replica tells its pool."""
+    """Takes what a worker tells its pool."""
 
     def __init__(self):
         self.ended: list[tuple[Any, ...]] = []
@@ -329,7 +330,7 @@ class Pool:
 
 @pytest.fixture
 def worker(monkeypatch):
-    made = replica._Worker.__new__(replica._Worker)
+    made = _Worker.__new__(_Worker)
     pool: Any = Pool()
     made._pool, made._rank, made._control = pool, 0, None
     monkeypatch.setattr(ray, "get", lambda value: value)

@@ -11,8 +11,8 @@ from sweeper.data import Example
 from sweeper.data.questions import questions_of
 from sweeper.data.tokens.encoding import Tokens
 from sweeper.errors import DataError
+from sweeper.experiment.trial import EngineSpec
 from sweeper.generation import generate, prompts_of
-from sweeper.spec import EngineSpec
 from sweeper_adapters.methods import LoraSpec, MtlLoraSpec, PromptTuningSpec
 from tests.sweeper import scenarios, tiny
 

@@ -16,13 +16,13 @@ from sweeper.data.questions import questions_of
 from sweeper.data.tasks import find_task
 from sweeper.errors import BadInputError, MissingError, TrialError
 from sweeper.evaluate import evaluate, frozen_forward
+from sweeper.experiment.trial import TrainSpec, TrialSpec
 from sweeper.final import adapted
 from sweeper.generation import generate, prompts_of
 from sweeper.harness import find_harness_tasks, run_harness
 from sweeper.likelihood import can_share_prompts, score_candidates
 from sweeper.metrics import plain
 from sweeper.models import EmbeddedModelSpec, FolderModelSpec
-from sweeper.spec import TrainSpec, TrialSpec
 from sweeper_adapters.methods import LoraSpec, MasaSpec, Method, MtlLoraSpec, PromptTuningSpec
 from tests.places import SHARED
 from tests.sweeper import arc, tiny

@@ -6,8 +6,8 @@ import pytest
 
 from sweeper.data.questions import questions_of
 from sweeper.evaluate import evaluate, rung_protocol, writing_of
+from sweeper.experiment.trial import EvaluationSpec
 from sweeper.metrics import plain
-from sweeper.spec import EvaluationSpec
 from tests.sweeper import tiny
 from tests.sweeper.test_evaluate_tasks import CPU, answers, ask, base, choice, written
 from tests.sweeper.test_likelihood import ROUNDING, lively

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.data.tokens.encoding import Tokens
+from sweeper.experiment.trial import TrainSpec
 from sweeper.order import DataOrder, evaluation_steps, learning_rate
-from sweeper.spec import TrainSpec
 
 
 def order(count: int, seed: int = 0) -> DataOrder:

@@ -9,9 +9,9 @@ from torch.testing import assert_close
 from sweeper.data.tokens.encoding import collate
 from sweeper.distributed import rank, workers
 from sweeper.engine import Engine
+from sweeper.experiment.trial import EngineSpec, TrainSpec
 from sweeper.likelihood import answer_logits
 from sweeper.order import DataOrder
-from sweeper.spec import EngineSpec, TrainSpec
 from sweeper_adapters.methods import LoraSpec, Method, MosaSpec
 from sweeper_adapters.training import ParameterGroup, Training
 from tests.sweeper import scenarios, tiny

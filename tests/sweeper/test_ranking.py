@@ -8,10 +8,10 @@ import re
 
 import pytest
 
+from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.ranking import rank, rank_sweep, sweep_result
 from sweeper.records import TrialFailure, TrialRecord
 from sweeper.scores import Score, score_of
-from sweeper.spec import ObjectiveSpec
 from sweeper.tracking import SweepFolder
 
 LOSS = ObjectiveSpec(metric="eval_loss", mode="min")

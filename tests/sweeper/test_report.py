@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console
 
 from sweeper._text import count, duration, params_text, value_text, varying
+from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.finals import FinalResult
 from sweeper.metrics import Estimate
 from sweeper.ranking import rank, rank_sweep
 from sweeper.records import TrialFailure, TrialRecord
 from sweeper.report import LiveTable, doctor_view, next_commands, plan_view, sweep_view
 from sweeper.report.live import time_left_s
-from sweeper.spec import ObjectiveSpec
 from sweeper.tracking import SweepFolder
 
 LOSS = ObjectiveSpec(metric="eval_loss", mode="min")

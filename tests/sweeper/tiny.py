@@ -9,9 +9,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from sweeper.data import EmbeddedDataSpec, Example, Splits
 from sweeper.data.prepared import PreparedData
 from sweeper.distributed import control_group
+from sweeper.experiment.trial import EngineSpec, TrainSpec, TrialSpec
 from sweeper.models import EmbeddedModelSpec
 from sweeper.models.frozen import FrozenBase
-from sweeper.spec import EngineSpec, TrainSpec, TrialSpec
 from sweeper_adapters.methods import Linear, LoraSpec, MasaSpec, Method, ModelShape, MosaSpec
 
 CHARACTERS = "0123456789+-= abc"

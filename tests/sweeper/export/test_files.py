@@ -16,12 +16,12 @@ from torch.testing import assert_close
 
 from sweeper.data import Splits
 from sweeper.errors import BadInputError, DataError, ExportError
+from sweeper.experiment.trial import TrialSpec
 from sweeper.export import EXPORT_FORMATS, conversion, export_trial
 from sweeper.export.card import Card
 from sweeper.export.formats import write_peft
 from sweeper.export.probe import Probe, largest_difference
 from sweeper.models import ModelSource
-from sweeper.spec import TrialSpec
 from sweeper.tracking import SweepFolder
 from sweeper.trial_lookup import FoundTrial
 from sweeper_adapters import MasaLinear

@@ -4,7 +4,7 @@ import pytest
 
 from sweeper.data import TasksDataSpec
 from sweeper.errors import SpecError
-from sweeper.loading import load_sweep
+from sweeper.experiment.loading import load_sweep
 from tests.places import SPACES
 
 # Of each profile: rows trained on, epochs, tasks trained and tested on. Rows are those of the whole

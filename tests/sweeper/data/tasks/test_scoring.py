@@ -17,10 +17,10 @@ from sweeper.data.reading.hub import Split
 from sweeper.data.tasks import TASKS
 from sweeper.errors import MissingError
 from sweeper.evaluate import evaluate_base, frozen_forward, writing_of
+from sweeper.experiment.trial import EvaluationSpec
 from sweeper.generation import Generation
 from sweeper.likelihood import can_share_prompts, score_candidates
 from sweeper.models import FolderModelSpec
-from sweeper.spec import EvaluationSpec
 from sweeper.written import write_answers
 from tests.sweeper import tiny
 

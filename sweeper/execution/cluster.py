@@ -1,0 +1,86 @@
+"""The Ray cluster that a sweep runs on: this machine, or one that is already up."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from typing import Any
+
+import ray
+
+from sweeper._environment import ray_address
+from sweeper.errors import BadInputError
+from sweeper.preflight.room import TRIAL_RESOURCE, Cluster, _no_cluster
+
+__all__ = ["connect", "disconnect"]
+
+TRIAL_SLOTS = 10_000
+
+# Environment of all Ray processes that a sweep starts.
+RAY_ENVIRONMENT = {
+    # Ray makes its workers polite to the rest of the machine; these do the work.
+    "RAY_worker_niceness": "0",
+    # One run of Ray Train lives as long as the sweep; its working directory stays the user's.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Tune's tables on standard output would stand between ours.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # Records are written by us; Tune's CSV, JSON and TensorBoard files would be a second truth.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+
+def connect(address: str | None) -> Cluster:
+    """Connects to the cluster at ``address``, or starts Ray on this machine.
+
+    Args:
+        address: ``auto``, ``host:port``, ``ray://…``; where None, ``RAY_ADDRESS``, else a local
+        Ray.
+
+    Raises:
+        BadInputError: no cluster answers there.
+    """
+    os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
+    address = address or ray_address() or "local"
+    is_local = address == "local"
+    options: dict[str, Any]
+    if is_local:
+        options = {"include_dashboard": False, "resources": {TRIAL_RESOURCE: TRIAL_SLOTS}}
+    else:
+        options = {"runtime_env": {"env_vars": dict(RAY_ENVIRONMENT)}}
+    try:
+        ray.init(
+            address=address,
+            namespace="sweeper",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+            **options,
+        )
+    except (ConnectionError, ValueError) as error:
+        raise BadInputError(_no_cluster(address, error)) from error
+    if threading.current_thread() is threading.main_thread():
+        # Ray has put its own handler there, which ends the process without a word. A cluster
+        # manager's SIGTERM is a Ctrl-C: what is needed to go on is on disk.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return Cluster(
+        is_local=is_local,
+        cpus=found.get("CPU", 0),
+        gpus=found.get("GPU", 0),
+        has_trial_resource=TRIAL_RESOURCE in found,
+    )
+
+
+def disconnect() -> None:
+    """Leaves the cluster; a Ray that :func:`connect` started ends."""
+    ray.shutdown()

@@ -1,0 +1,55 @@
+"""Which trials are evaluated after the search, and what of that is still to be done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sweeper.execution.pool.jobs import Job
+from sweeper.experiment.sweep import FinalSpec
+from sweeper.experiment.trial import TrialSpec
+from sweeper.finals import read_final
+from sweeper.ranking import rank_sweep
+from sweeper.tracking import SweepFolder
+
+__all__ = ["final_jobs"]
+
+# What the pool calls an evaluation begins with it: the training of the same trial has its name.
+PREFIX = "final-"
+
+
+def final_jobs(folder: SweepFolder, final: FinalSpec) -> list[Job]:
+    """Returns the evaluations after the search that are still to be done.
+
+    They are those of the best trials and, for contrast, of the frozen base. What has a result is
+    not among them; what failed is.
+
+    Args:
+        folder: of a sweep whose trials have ended.
+        final: how many trials, and on what.
+    """
+    ranking = rank_sweep(folder)
+    jobs = []
+    for place, record in enumerate(ranking.ranked[: final.trials], start=1):
+        score, trial = ranking.score(record), folder.trial(record.id)
+        assert score is not None
+        job = Job(
+            trial_id=f"{PREFIX}{record.id}",
+            number=record.number,
+            folder=trial.path,
+            evaluation_steps=(),
+            spec_json=TrialSpec.model_validate(trial.spec()).model_dump_json(),
+            final=final,
+            chosen_by={
+                "metric": ranking.objective.metric,
+                "validation": score.value,
+                "place": place,
+            },
+        )
+        jobs.append(job)
+    if jobs:
+        base = replace(
+            jobs[0], trial_id=f"{PREFIX}base", folder=folder.path, is_base=True, chosen_by={}
+        )
+        jobs.append(base)
+    found = [read_final(job.folder) for job in jobs]
+    return [job for job, result in zip(jobs, found, strict=True) if result is None or result.error]

@@ -1,0 +1,51 @@
+"""What a replica is made of, and what it is given to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from sweeper.data import DataSpec
+from sweeper.experiment.sweep import FinalSpec, ResourcesSpec
+from sweeper.experiment.trial import EvaluationSpec, TrainSpec
+from sweeper.models import ModelSpec
+
+__all__ = ["Job", "ReplicaConfig"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial on its way to a replica."""
+
+    trial_id: str
+    number: int
+    """Optuna's number of the trial."""
+    folder: Path
+    """The trial's folder on storage that driver and replicas share."""
+    evaluation_steps: tuple[int, ...]
+    """Steps after which the trial is evaluated; the last one is its end."""
+    spec_json: str
+    """The :class:`~sweeper.experiment.trial.TrialSpec`."""
+    final: FinalSpec | None = None
+    """Where it is there the trial is not trained but evaluated, after the search."""
+    is_base: bool = False
+    """Whether the frozen base is evaluated, as this trial is; ``folder`` is then the sweep's."""
+    chosen_by: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Why the trial is evaluated."""
+
+
+@dataclass(frozen=True)
+class ReplicaConfig:
+    """What all replicas of a sweep are made of."""
+
+    sweep_folder: Path
+    model: ModelSpec
+    data: DataSpec
+    train: TrainSpec
+    """Of any trial: what all trials have in common, such as the length of sequences."""
+    precision: str
+    resources: ResourcesSpec
+    evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)

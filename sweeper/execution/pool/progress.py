@@ -1,0 +1,70 @@
+"""Where a trial in training reports to: its record, and the pool."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from sweeper.execution.pool.jobs import Job
+from sweeper.tracking import TrialFolder
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+
+__all__ = []
+
+
+class _Progress:
+    """Where a trial in training writes to: its record, and the pool."""
+
+    def __init__(self, pool: ActorHandle[Any], job: Job, folder: TrialFolder) -> None:
+        self._pool = pool
+        self._job = job
+        self._folder = folder
+        points = folder.points()
+        self._recorded_step = max((point.step for point in points), default=0)
+        self._evaluated = {p.step for p in points if any(map(_is_evaluation, p.metrics))}
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        if step <= self._recorded_step:
+            # The trial goes on from a checkpoint: what was recorded after it comes again.
+            self._folder.rewind(step - 1)
+            self._evaluated = {done for done in self._evaluated if done < step}
+            self._recorded_step = 0
+        self._folder.report(step, metrics)
+
+    def report(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+        if step not in self._evaluated:
+            self._folder.report(step, {**metrics, **_system_metrics()})
+        if final:
+            # The end of the trial carries these metrics to the pool.
+            return False
+        return bool(ray.get(self._pool.report.remote(self._job.trial_id, step, dict(metrics))))
+
+
+def _is_evaluation(metric: str) -> bool:
+    return metric.startswith("eval_")
+
+
+def _system_metrics() -> dict[str, float]:
+    """Returns what MLflow shows as system metrics, under its names; megabytes and percent."""
+    import psutil
+    import torch
+
+    memory = psutil.virtual_memory()
+    found = {
+        "system/cpu_utilization_percentage": psutil.cpu_percent(),
+        "system/system_memory_usage_megabytes": memory.used / 1e6,
+        "system/system_memory_usage_percentage": memory.percent,
+        "system/process_memory_usage_megabytes": psutil.Process(os.getpid()).memory_info().rss
+        / 1e6,
+    }
+    if torch.cuda.is_available():
+        free, total = torch.cuda.mem_get_info()
+        found["system/gpu_memory_usage_megabytes"] = (total - free) / 1e6
+        found["system/gpu_memory_usage_percentage"] = 100 * (total - free) / total
+    return found

@@ -1,0 +1,136 @@
+"""The replicas of a sweep: each is a Ray Train run that a thread of the driver waits for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from sweeper.execution.pool.jobs import ReplicaConfig
+from sweeper.execution.pool.worker import serve
+from sweeper.experiment.sweep import ResourcesSpec
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+    from ray.train.torch import TorchTrainer
+
+__all__ = ["Replicas", "trainer_of"]
+
+logger = logging.getLogger(__name__)
+
+
+class Replicas:
+    """The replicas of one sweep, each a Ray Train run that a thread of the driver waits for."""
+
+    def __init__(
+        self, pool: ActorHandle[Any], config: ReplicaConfig, *, count: int, storage: str
+    ) -> None:
+        """Prepares ``count`` replicas; ``storage`` is Ray Train's own folder."""
+        self._pool = pool
+        self._config = config
+        self._storage = storage
+        self._is_over = False
+        self._threads = [
+            threading.Thread(target=self._fit, args=(index,), daemon=True) for index in range(count)
+        ]
+
+    def start(self, *, one_by_one: bool) -> None:
+        """Starts the replicas and returns at once; they register with the pool when they are up.
+
+        Args:
+            one_by_one: on one machine each replica's start keeps several processors busy with
+                imports; in turn the first one serves sooner, and none later.
+        """
+        launch = threading.Thread(target=self._launch, args=(one_by_one,), daemon=True)
+        launch.start()
+
+    def _launch(self, one_by_one: bool) -> None:
+        for index, thread in enumerate(self._threads):
+            if self._is_over:
+                return
+            thread.start()
+            if one_by_one:
+                self._wait_settled(index)
+
+    def _wait_settled(self, index: int) -> None:
+        try:
+            ray.get(self._pool.wait_settled.remote(index))
+        # The sweep ended meanwhile, and Ray with it.
+        except Exception:
+            if not self._is_over:
+                raise
+
+    def abandon(self) -> None:
+        """Notes that the sweep is over: nobody is left to be told of a replica's end."""
+        self._is_over = True
+
+    def join(self, timeout_s: float) -> None:
+        """Waits until every replica has returned, at most ``timeout_s`` seconds in all."""
+        deadline = time.monotonic() + timeout_s
+        for thread in self._threads:
+            if thread.ident is None:
+                continue
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _fit(self, index: int) -> None:
+        try:
+            ray.get(self._pool.launched.remote(index))
+            trainer_of(
+                serve,
+                {"pool": self._pool, "replica": index, "config": self._config},
+                self._config.resources,
+                name=f"replica-{index}",
+                storage=self._storage,
+            ).fit()
+            error = "it ended"
+        # Whatever Ray Train raises, the trials must hear of it.
+        except Exception as failure:  # noqa: BLE001
+            if not self._is_over:
+                logger.warning("replica %d is lost: %s", index, failure)
+            error = f"{type(failure).__name__}: {failure}"
+        if not self._is_over:
+            ray.get(self._pool.lost.remote(index, error))
+
+
+def trainer_of(
+    loop: Callable[[dict[str, Any]], None],
+    loop_config: dict[str, Any],
+    resources: ResourcesSpec,
+    *,
+    name: str,
+    storage: str,
+) -> TorchTrainer:
+    """Returns a TorchTrainer that runs ``loop`` on one worker group.
+
+    Args:
+        loop: run by each worker.
+        loop_config: what it is called with.
+        resources: size of the group.
+        name: of the run, unique within ``storage``.
+        storage: folder for Ray Train's own files.
+    """
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    has_gpu = resources.gpus_per_worker > 0
+    per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}
+    if has_gpu:
+        per_worker["GPU"] = resources.gpus_per_worker
+    return TorchTrainer(
+        loop,
+        train_loop_config=loop_config,
+        torch_config=TorchConfig(backend="nccl" if has_gpu else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=resources.workers, use_gpu=has_gpu, resources_per_worker=per_worker
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=storage,
+            # Ray Train restarts for ever; the pool gives up a replica that never gets ready.
+            failure_config=FailureConfig(max_failures=-1),
+        ),
+    )

@@ -1,0 +1,35 @@
+"""What a sweep is: from a search-space file and a profile to checked trials."""
+
+from __future__ import annotations
+
+from sweeper.experiment.loading import build_sweep, load_sweep, runnable
+from sweeper.experiment.space import Point, Space
+from sweeper.experiment.sweep import (
+    AshaSpec,
+    FinalSpec,
+    ObjectiveSpec,
+    ResourcesSpec,
+    SearchSpec,
+    Sweep,
+    SweepSpec,
+)
+from sweeper.experiment.trial import EngineSpec, EvaluationSpec, TrainSpec, TrialSpec
+
+__all__ = [
+    "AshaSpec",
+    "EngineSpec",
+    "EvaluationSpec",
+    "FinalSpec",
+    "ObjectiveSpec",
+    "Point",
+    "ResourcesSpec",
+    "SearchSpec",
+    "Space",
+    "Sweep",
+    "SweepSpec",
+    "TrainSpec",
+    "TrialSpec",
+    "build_sweep",
+    "load_sweep",
+    "runnable",
+]

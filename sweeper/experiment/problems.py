@@ -1,0 +1,115 @@
+"""pydantic's errors in the words of the one who wrote the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sweeper._text import nearest
+from sweeper.errors import Problem
+from sweeper.experiment.space.distributions import DISTRIBUTIONS
+
+__all__ = ["problems_of"]
+
+_Location = tuple[int | str, ...]
+
+
+def problems_of(
+    error: ValidationError, model: type[BaseModel], *, under: str = ""
+) -> list[Problem]:
+    """Returns one problem for each error of a validation of ``model``.
+
+    Args:
+        error: what pydantic raised.
+        model: the model that was validated: unknown fields are compared with its own.
+        under: path put before each problem's own.
+    """
+    return [_problem(details, model, under) for details in error.errors(include_url=False)]
+
+
+def _problem(details: ErrorDetails, model: type[BaseModel], under: str) -> Problem:
+    location = details["loc"]
+    path = ".".join([*([under] if under else []), *_file_keys(location, model)])
+    return Problem(path, _message(details, location, model))
+
+
+def _message(details: ErrorDetails, location: _Location, model: type[BaseModel]) -> str:
+    got, kind = details["input"], details["type"]
+    context: Mapping[str, Any] = details.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = sorted(_fields_at(model, location[:-1]))
+        key = str(location[-1])
+        return f"unknown field {key!r}; known: {', '.join(known)}{nearest(key, known)}"
+    if kind == "missing":
+        return f"is missing; give {location[-1]!s}"
+    if kind in {"union_tag_invalid", "literal_error"}:
+        expected = context.get("expected_tags") or context.get("expected") or ""
+        allowed = [part.strip(" '") for part in str(expected).replace(" or ", ", ").split(",")]
+        value = context.get("tag", got)
+        return (
+            f"unknown value {value!r}; allowed: {', '.join(allowed)}{nearest(str(value), allowed)}"
+        )
+    if kind == "union_tag_not_found":
+        tag = str(context.get("discriminator", "'name'")).strip("'")
+        return f"does not say which one is meant; give its {tag!r}"
+    if isinstance(got, dict) and "type" in kind:
+        known = list(DISTRIBUTIONS)
+        key = next(iter(got), "")
+        hint = nearest(str(key), known)
+        return f"got {got!r}; give a value or a distribution ({', '.join(known)}){hint}"
+    reason = str(context["error"]) if "error" in context else details["msg"]
+    return f"got {got!r}: {reason}" if not isinstance(got, dict) else reason
+
+
+def _file_keys(location: _Location, model: type[BaseModel]) -> Iterator[str]:
+    """Yields the keys of ``location`` as they stand in the file: without the tags of unions."""
+    annotation: object = model
+    for key in location:
+        members = _members(annotation)
+        tagged = _tagged(members, str(key))
+        if tagged is not None and not any(key in m.model_fields for m in members):
+            annotation = tagged
+            continue
+        yield str(key)
+        annotation = _child(members, key)
+
+
+def _fields_at(model: type[BaseModel], location: _Location) -> set[str]:
+    annotation: object = model
+    for key in location:
+        members = _members(annotation)
+        tagged = _tagged(members, str(key))
+        if tagged is not None and not any(key in m.model_fields for m in members):
+            annotation = tagged
+        else:
+            annotation = _child(members, key)
+    return {name for member in _members(annotation) for name in member.model_fields}
+
+
+def _members(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in {Annotated, Union, UnionType, tuple, list}:
+        return [member for part in get_args(annotation) for member in _members(part)]
+    return []
+
+
+def _child(members: list[type[BaseModel]], key: int | str) -> object:
+    for member in members:
+        if key in member.model_fields:
+            return member.model_fields[str(key)].annotation
+    return members[0] if isinstance(key, int) and members else None
+
+
+def _tagged(members: list[type[BaseModel]], tag: str) -> type[BaseModel] | None:
+    for member in members:
+        for name in ("name", "kind"):
+            field = member.model_fields.get(name)
+            is_tag = field is not None and get_origin(field.annotation) is Literal
+            if field is not None and is_tag and tag in get_args(field.annotation):
+                return member
+    return None

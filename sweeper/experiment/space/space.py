@@ -1,0 +1,132 @@
+"""The space of trials: where a field of a trial would stand, a distribution may stand.
+
+A space is one tree per method, in the form of a :class:`~sweeper.experiment.trial.TrialSpec`, in
+which some leaves are distributions. Its *points* are flat: ``{"method": "masa", "masa.experts": 5,
+"train.learning_rate": 1e-3}``. Parameters of a method carry the method's name, so that they exist
+only where the method was chosen: that makes the space conditional, and define-by-run for Optuna.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sweeper.experiment.documents import Json, Scalar, set_path
+from sweeper.experiment.space.budget import Budget, fitted
+from sweeper.experiment.space.distributions import Distribution, Grid, Suggests
+from sweeper.experiment.space.listed import ListedTrial
+from sweeper.experiment.trial import TrialSpec
+
+__all__ = ["Axis", "MethodSpace", "Point", "Space"]
+
+Point = dict[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One searched field."""
+
+    name: str
+    """Its name in a point, for example ``masa.experts``."""
+    path: tuple[str, ...]
+    """Where it stands in a trial, for example ``("method", "experts")``."""
+    distribution: Distribution
+    """What it is drawn from."""
+
+
+@dataclass(frozen=True)
+class MethodSpace:
+    """One method's tree, its searched fields cut out; or a listed trial's, in which none is."""
+
+    name: str
+    """The method's name, or the listed trial's: the value of ``method`` in a point."""
+    tree: dict[str, Json]
+    """A trial's fields, without those of ``axes``."""
+    axes: tuple[Axis, ...]
+    """The searched fields."""
+    listed: ListedTrial | None = None
+    """What the file says of a listed trial; None where the file has methods."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Where its method stands in the file."""
+        return ("methods", self.name) if self.listed is None else ("trials", self.name, "method")
+
+
+@dataclass(frozen=True)
+class Space:
+    """All trials that a sweep may run."""
+
+    methods: tuple[MethodSpace, ...]
+    baselines: tuple[Point, ...] = ()
+    """Points that are run first; what a baseline leaves out is sampled."""
+    budget: Budget | None = None
+    """What every trial is sized to, after its point was drawn."""
+
+    def method(self, name: str) -> MethodSpace:
+        """Returns the space of the method, or the listed trial, called ``name``."""
+        return next(method for method in self.methods if method.name == name)
+
+    def suggest(self, trial: Suggests) -> Point:
+        """Returns the point that an Optuna trial draws (define-by-run)."""
+        names: list[Scalar] = [method.name for method in self.methods]
+        name = trial.suggest_categorical("method", names) if len(names) > 1 else names[0]
+        point: Point = {"method": name}
+        for axis in self.method(str(name)).axes:
+            point[axis.name] = axis.distribution.suggest(trial, axis.name)
+        return point
+
+    def trial(self, point: Mapping[str, Scalar]) -> TrialSpec:
+        """Returns the trial at a point, in the budget's size; the point must be complete."""
+        trial = TrialSpec.model_validate(self.tree(point))
+        if self.budget is None:
+            return trial
+        method = fitted(self.budget, trial.method, trial.model.shape())
+        return trial.model_copy(update={"method": method})
+
+    def tree(self, point: Mapping[str, Scalar]) -> Json:
+        """Returns the trial at a point, before it is checked."""
+        method = self.method(str(point["method"]))
+        tree: Json = method.tree
+        for axis in method.axes:
+            tree = set_path(tree, axis.path, point[axis.name])
+        return tree
+
+    def cells(self) -> tuple[Point, ...]:
+        """Returns the combinations of all grids, method by method; empty where there is no grid."""
+        found: list[Point] = []
+        for method in self.methods:
+            grids = [axis for axis in method.axes if isinstance(axis.distribution, Grid)]
+            for values in itertools.product(*(axis.distribution.candidates() for axis in grids)):
+                cell: Point = {"method": method.name}
+                cell.update(zip((axis.name for axis in grids), values, strict=True))
+                found.append(cell)
+        has_grid = any(
+            isinstance(axis.distribution, Grid) for method in self.methods for axis in method.axes
+        )
+        return tuple(found) if has_grid else ()
+
+    def is_grid(self) -> bool:
+        """Returns whether nothing but grids is searched: the space is then a finite list."""
+        return bool(self.cells()) and all(
+            isinstance(axis.distribution, Grid) for method in self.methods for axis in method.axes
+        )
+
+    def fixed_points(self, trials: int) -> tuple[Point, ...]:
+        """Returns the (partial) points that are enqueued: the baselines, then the grid in turn."""
+        cells = self.cells()
+        points = list(self.baselines[:trials])
+        while cells and len(points) < trials:
+            points.append(cells[(len(points) - len(self.baselines)) % len(cells)])
+        return tuple(points)
+
+    def corners(self) -> Iterator[tuple[Axis | None, Point]]:
+        """Yields points that show every value of each axis, with the axis that varies."""
+        for method in self.methods:
+            first: Point = {"method": method.name}
+            first.update({axis.name: axis.distribution.candidates()[0] for axis in method.axes})
+            yield None, first
+            for axis in method.axes:
+                for value in axis.distribution.candidates()[1:]:
+                    yield axis, {**first, axis.name: value}

@@ -1,0 +1,124 @@
+"""What a sweep is: on what it runs, how it searches, what it evaluates at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sweeper._spec import Spec
+from sweeper.data import DataSpec
+from sweeper.data.hygiene import HygieneSpec
+from sweeper.experiment.documents import Document
+from sweeper.experiment.space.space import Space
+from sweeper.experiment.trial import EngineSpec, EvaluationSpec
+from sweeper.models import ModelSpec
+
+__all__ = [
+    "AshaSpec",
+    "FinalSpec",
+    "ObjectiveSpec",
+    "ResourcesSpec",
+    "SearchSpec",
+    "Sweep",
+    "SweepSpec",
+]
+
+
+class FinalSpec(Spec):
+    """The evaluation after the search, of the best trials alone. The search never sees it."""
+
+    trials: int = Field(default=1, ge=0)
+    """How many of the best trials are evaluated; 0 for none."""
+    split: Literal["test", "validation"] = "test"
+    """On which split."""
+    rows: int | None = Field(default=None, ge=1)
+    """Most rows of it, drawn with a fixed seed; null takes all."""
+
+
+class ResourcesSpec(Spec):
+    """What one replica (one Ray Train worker group) takes from the cluster."""
+
+    workers: int = Field(default=1, ge=1)
+    """Worker processes of a replica; the trial is sharded over them by DeepSpeed."""
+    cpus_per_worker: float = Field(default=1, gt=0)
+    """CPUs of one worker."""
+    gpus_per_worker: float = Field(default=0, ge=0)
+    """GPUs of one worker; 0 runs on the CPU with gloo."""
+    max_replicas: int = Field(default=64, ge=1)
+    """Replicas started at most; fewer where the cluster has not the room."""
+
+
+class ObjectiveSpec(Spec):
+    """What the search optimises."""
+
+    metric: str = "eval_loss"
+    """Name of a metric that every evaluation reports."""
+    mode: Literal["min", "max"] = "min"
+    """Whether less or more of it is better."""
+
+
+class AshaSpec(Spec):
+    """Asynchronous successive halving (arXiv:1810.05934): stops trials that are behind."""
+
+    grace: int = Field(default=1, ge=1)
+    """Evaluations before a trial can be stopped."""
+    reduction: float = Field(default=3, gt=1, le=16)
+    """About one trial in this many goes on past a rung."""
+
+
+class SearchSpec(Spec):
+    """How the space is searched."""
+
+    trials: int = Field(default=8, ge=1)
+    """Trials in all, the baselines among them."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Seed of the sampler."""
+    startup_trials: int = Field(default=4, ge=1)
+    """Trials drawn at random before TPE's model is used."""
+    asha: Annotated[AshaSpec | None, Field()] = AshaSpec()
+    """Early stopping; ``null`` trains every trial to its end."""
+    prefetch: int = Field(default=1, ge=0)
+    """Trials suggested ahead of the replicas, so that none waits for the next one."""
+    max_failures: int = Field(default=2, ge=0)
+    """Times a trial is given to another replica after its replica died under it."""
+
+
+class SweepSpec(Spec):
+    """A sweep without its space: on what it runs and how it searches."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Name of the search space; the sweep's folder and its MLflow run start with it."""
+    description: str = ""
+    """One line for ``plan``."""
+    profile: str = Field(min_length=1)
+    """Name of the profile, or path of its file."""
+    model: ModelSpec
+    """The frozen base model (from the profile)."""
+    data: DataSpec
+    """Training and evaluation data (from the profile)."""
+    engine: EngineSpec = EngineSpec()
+    """DeepSpeed (from the profile)."""
+    resources: ResourcesSpec = ResourcesSpec()
+    """What a replica takes (from the profile)."""
+    hygiene: HygieneSpec = HygieneSpec()
+    """What is demanded of the data before a sweep starts; no part of what a trial is."""
+    objective: ObjectiveSpec = ObjectiveSpec()
+    """What is optimised."""
+    search: SearchSpec = SearchSpec()
+    """How the space is searched."""
+    evaluation: EvaluationSpec = EvaluationSpec()
+    """How generated answers are scored."""
+    final: FinalSpec = FinalSpec()
+    """What the best trials are evaluated on after the search."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep, checked and complete."""
+
+    spec: SweepSpec
+    space: Space
+    document: Document
+    """The resolved document: :func:`build_sweep` makes the same sweep of it."""

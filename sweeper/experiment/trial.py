@@ -1,0 +1,155 @@
+"""What is run and on what: trials, profiles, sweeps.
+
+A search-space file says *what* is searched, a profile says *on what* it runs. Both are read by
+:mod:`sweeper.experiment.loading`; this module only holds their checked, frozen form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from sweeper._spec import Spec
+from sweeper.data import DataSpec
+from sweeper.models import ModelSpec
+from sweeper_adapters.methods import Method
+
+__all__ = ["IDENTITY_VERSION", "EngineSpec", "EvaluationSpec", "TrainSpec", "TrialSpec"]
+
+IDENTITY_VERSION = 5
+"""Part of every trial's identity; raised by any change of code that changes losses."""
+
+
+class TrainSpec(Spec):
+    """How one trial is trained: the optimiser is AdamW on the adapter's parameters."""
+
+    steps: int = Field(ge=1)
+    """Optimiser steps."""
+    learning_rate: float = Field(gt=0, le=10)
+    """Peak learning rate."""
+    weight_decay: float = Field(default=0.0, ge=0, le=10)
+    """Decoupled weight decay of AdamW."""
+    warmup_ratio: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises linearly from zero."""
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    """How the learning rate falls after the warm-up; linear and cosine end at zero."""
+    max_grad_norm: float = Field(default=1.0, ge=0)
+    """Gradient-norm clip over all trained parameters; 0 turns it off."""
+    batch_size: int = Field(default=8, ge=1)
+    """Sequences in one micro-batch of one worker."""
+    max_length: int = Field(default=256, ge=8)
+    """Tokens of an example. A longer one loses the left of its prompt and, in training, the right
+    of an answer that takes half of the room or more; both are counted. An evaluation cuts no
+    answer."""
+    bucketing: bool = False
+    """Puts examples of like length into a micro-batch, so that less of it is padding. The order of
+    the data is then less random: each 64 micro-batches' worth of the shuffled data is sorted by
+    length, cut into micro-batches, and those are shuffled. Everything still hangs on the seed."""
+    packing: bool = False
+    """Puts several examples of a micro-batch into one row of at most ``max_length`` tokens, where
+    none sees another, so that less of it is padding. The same examples make a batch, and loss and
+    gradients are the same up to rounding."""
+    evaluations: int = Field(default=4, ge=1)
+    """Evaluations on the validation split, evenly spaced; the last one is at the end. ASHA decides
+    at these."""
+    eval_examples: int = Field(default=64, ge=1)
+    """Validation examples of one evaluation: the same seeded subset for every trial, with examples
+    of each task as far as it is large enough."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Seed of the adapter's initial values, the order of the data, and dropout."""
+
+    @model_validator(mode="after")
+    def _evaluations_fit(self) -> TrainSpec:
+        if self.evaluations > self.steps:
+            raise ValueError(
+                f"evaluations is {self.evaluations} but steps is {self.steps}; "
+                "give at most one evaluation a step"
+            )
+        return self
+
+
+class EngineSpec(Spec):
+    """How DeepSpeed runs a trial."""
+
+    zero_stage: Literal[0, 1, 2, 3] = 0
+    """ZeRO stage: 0 replicates, 1 shards the optimiser state, 2 also gradients, 3 also weights."""
+    offload: Literal["none", "cpu"] = "none"
+    """Where the optimiser state lives (and, with ZeRO 3, the weights)."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Dtype of the frozen base and of the arithmetic; with bf16 and fp16 the optimiser keeps fp32
+    copies."""
+    gradient_accumulation: int = Field(default=1, ge=1)
+    """Micro-batches in one optimiser step."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass (always non-reentrant)."""
+
+    @model_validator(mode="after")
+    def _offload_needs_zero(self) -> EngineSpec:
+        if self.offload != "none" and self.zero_stage == 0:
+            raise ValueError(
+                "offload is 'cpu' but zero_stage is 0; offload needs zero_stage 1, 2 or 3"
+            )
+        return self
+
+
+class EvaluationSpec(Spec):
+    """How answers are generated and scored, where a task scores what a model writes."""
+
+    generates: bool = False
+    """Whether the evaluations in training generate, too. Without it they have of such tasks the
+    loss, and whether greedy decoding would give the answer token by token; the final evaluation
+    always generates."""
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of a generated answer; what its task says where null."""
+    stop: tuple[str, ...] | None = None
+    """Texts that end a generated answer; what its task says where null."""
+    encoder: str | None = None
+    """Folder of the encoder for BERTScore; without one that metric is left out."""
+    encoder_layer: int | None = Field(default=None, ge=1)
+    """Layer of the encoder whose outputs BERTScore compares, from 1; the last where null. Its
+    authors take the 17th of roberta-large."""
+
+
+class TrialSpec(Spec):
+    """One training run, complete: whoever has this and the data can repeat it."""
+
+    method: Method
+    """The adapter and its parameters."""
+    train: TrainSpec
+    """Optimisation."""
+    model: ModelSpec
+    """The frozen base model."""
+    data: DataSpec
+    """What it is trained and evaluated on."""
+    engine: EngineSpec = EngineSpec()
+    """DeepSpeed."""
+    evaluation: EvaluationSpec = EvaluationSpec()
+    """How generated answers are scored."""
+    workers: int = Field(default=1, ge=1)
+    """Data-parallel workers; part of the identity, because the batch grows with them."""
+
+    @field_validator("train")
+    @classmethod
+    def _method_is_packable(cls, train: TrainSpec, info: ValidationInfo) -> TrainSpec:
+        method: Method | None = info.data.get("method")
+        if train.packing and method is not None and not method.is_packable:
+            raise ValueError(
+                f"packing is true but {method.name} adds to the rows of a batch, or treats them "
+                "apart; with it each row may hold one example only; set packing to false"
+            )
+        return train
+
+    def identity(self, *, data_fingerprint: str = "") -> str:
+        """Returns 12 hex digits that name this trial by its content.
+
+        Args:
+            data_fingerprint: hash of the data's content, so that changed files make a new trial.
+        """
+        content = self.model_dump(mode="json")
+        content["identity_version"] = IDENTITY_VERSION
+        content["data_fingerprint"] = data_fingerprint
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -1,0 +1,43 @@
+"""All that is checked before a sweep starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sweeper.data import TasksDataSpec
+from sweeper.data.hygiene import demand_clean
+from sweeper.experiment.sweep import Sweep
+from sweeper.preflight.metrics import check_metrics
+from sweeper.preflight.objective import demand_objective
+from sweeper.preflight.room import demand_room
+from sweeper.preflight.task_ids import demand_tasks
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["check_runnable"]
+
+
+def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
+    """Returns the data's fingerprint.
+
+    Args:
+        sweep: checked in itself.
+        address: the cluster it shall run on; None for this machine, whose room is checked too.
+
+    Raises:
+        BadInputError: model or data cannot be used, evaluation rows are inside training rows,
+        nothing measures the objective, or there is no room for a replica.
+    """
+    spec = sweep.spec
+    demand_room(spec.resources, address)
+    spec.model.check()
+    spec.data.check()
+    demand_tasks(sweep.space, spec.data)
+    check_metrics(spec.data, spec.evaluation, has_final=spec.final.trials > 0)
+    if isinstance(spec.data, TasksDataSpec):
+        spec.data.pin()
+    demand_objective(sweep)
+    fingerprint = spec.data.fingerprint()
+    demand_clean(spec.data, spec.hygiene, fingerprint=fingerprint)
+    return fingerprint

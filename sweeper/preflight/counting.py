@@ -1,0 +1,221 @@
+"""Parameters counted: adapters put into a model that has shapes and no values.
+
+The model is on torch's meta device, so nothing is downloaded and no weight takes memory. What is
+counted is what a trial would train, save and keep optimiser state of, not a formula; the formula of
+the method must come to the same number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeper._text import params_text, varying
+from sweeper._third_party import ignore_known_warnings
+from sweeper.adapter_files import adapter_bytes
+from sweeper.errors import CountError
+from sweeper.experiment.documents import read_yaml
+from sweeper.experiment.space.listed import ListedTrial, Published
+from sweeper.experiment.sweep import Sweep
+from sweeper.experiment.trial import TrialSpec
+from sweeper.models import DTYPES
+from sweeper.models.shapes import architecture, skeleton
+from sweeper.models.snapshot import ModelSnapshot
+from sweeper.search.draws import draw_all
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from sweeper_adapters.training import Training
+
+__all__ = ["CountedTrial", "count_trials"]
+
+
+@dataclass(frozen=True)
+class CountedTrial:
+    """What one trial trains and keeps."""
+
+    name: str
+    """A listed trial's name; of any other its method and the fields in which trials differ."""
+    method: str
+    trainable: int
+    """Trainable parameters, those that layers share counted once."""
+    total: int
+    """Parameters of the base model, and the trainable ones."""
+    adapter_bytes: int
+    """Size of the file that the trained adapter is saved in."""
+    optimizer_bytes: int
+    """AdamW's two moments and, on a 16-bit base, the float32 copies that it steps; over all
+    workers."""
+    published: Published | None
+    """What a paper prints of it."""
+    note: str
+    """Why the count is not what is printed, or another remark."""
+
+    @property
+    def percent(self) -> float:
+        """100 * trainable / total, as the papers count."""
+        return 100 * self.trainable / self.total
+
+    def document(self) -> dict[str, Any]:
+        """Returns the row as plain JSON; ``published`` keeps the digits that are printed."""
+        published = self.published
+        return {
+            "name": self.name,
+            "method": self.method,
+            "trainable": self.trainable,
+            "total": self.total,
+            "percent": self.percent,
+            "adapter_bytes": self.adapter_bytes,
+            "optimizer_bytes": self.optimizer_bytes,
+            "published": None if published is None else published.params,
+            "source": None if published is None else published.source,
+            "agrees": None if published is None else published.is_met_by(self.percent),
+            "note": self.note,
+        }
+
+
+def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
+    """Yields the counts of every trial of a sweep, as a plan lists them.
+
+    Raises:
+        CountError: a method's formula, or the shape of the model, is not what was built.
+    """
+    ignore_known_warnings()
+    drawn = draw_all(sweep)
+    # What is searched of the training changes no count.
+    params = [
+        trial.spec.method.model_dump(mode="json", exclude={"name"}, exclude_none=True)
+        for trial in drawn
+    ]
+    names = varying(params)
+    counter, printed = _Counter(), list(_printed())
+    for trial, fields in zip(drawn, params, strict=True):
+        spec = trial.spec
+        listed = trial.space.listed or _same(spec, printed)
+        counts = counter.count(spec)
+        name = f"{spec.method.name} {params_text(fields, names)}".rstrip()
+        yield CountedTrial(
+            name=name if trial.space.listed is None else trial.space.name,
+            method=spec.method.name,
+            trainable=counts.trainable,
+            total=counts.base + counts.trainable,
+            adapter_bytes=counts.adapter_bytes,
+            optimizer_bytes=counts.optimizer_bytes,
+            published=None if listed is None else listed.published,
+            note="" if listed is None else listed.note,
+        )
+
+
+def _printed() -> Iterator[ListedTrial]:
+    """Yields what the papers print, as the lists of trials that come with the sweeper have it."""
+    # The first folder is in an installed wheel, the second in a checkout.
+    for folder in (Path(__file__).parent, Path(__file__).parents[1]):
+        for path in sorted((folder / "search_spaces" / "papers").glob("*_params.yaml")):
+            entries = read_yaml(path)["trials"]
+            assert isinstance(entries, list)
+            yield from map(ListedTrial.model_validate, entries)
+
+
+def _same(spec: TrialSpec, printed: Iterable[ListedTrial]) -> ListedTrial | None:
+    """Returns the first printed trial with this method on this model."""
+    config = spec.model.config()
+    for trial in printed:
+        on = trial.architecture
+        if trial.method == spec.method and on is not None and architecture(on) == config:
+            return trial
+    return None
+
+
+@dataclass(frozen=True)
+class _Counts:
+    base: int
+    trainable: int
+    adapter_bytes: int
+    optimizer_bytes: int
+
+
+class _Counter:
+    """Counts trials; builds each model once, and each method on it once."""
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[str, str], PreTrainedModel] = {}
+        self._known: dict[tuple[str, str, str], _Counts] = {}
+
+    def count(self, spec: TrialSpec) -> _Counts:
+        """Returns the counts of a trial.
+
+        Raises:
+            CountError: a formula is not what was built.
+        """
+        on = (spec.model.model_dump_json(), spec.engine.precision)
+        key = (*on, spec.method.model_dump_json())
+        if key not in self._known:
+            if on not in self._models:
+                dtype = DTYPES[spec.engine.precision]
+                self._models[on] = skeleton(spec.model.config(), dtype=dtype)
+            self._known[key] = _checked(spec, self._models[on])
+            if spec.method.changes_base:
+                # There are no values that could be put back.
+                del self._models[on]
+        return self._known[key]
+
+
+def _checked(spec: TrialSpec, model: PreTrainedModel) -> _Counts:
+    kept = ModelSnapshot(model)
+    try:
+        counts = _measured(spec, model)
+    finally:
+        kept.restore()
+    shape = spec.model.shape()
+    for what, found, expected in (
+        (f"the model {spec.model}", counts.base, shape.total_parameters),
+        (f"the method {spec.method!r}", counts.trainable, spec.method.count(shape)),
+    ):
+        if found != expected:
+            raise CountError(
+                f"{what} has {found:,} parameters where it was built, and {expected:,} by its "
+                "formula; both must be the same; correct the formula"
+            )
+    return counts
+
+
+def _measured(spec: TrialSpec, model: PreTrainedModel) -> _Counts:
+    """Returns the counts of the model with the trial's adapter in it."""
+    import torch
+
+    base = sum(parameter.numel() for parameter in model.parameters())
+    # Also what an adapter is made of gets no memory.
+    with torch.device("meta"):
+        adapted = spec.method.inject(model, seed=spec.train.seed)
+    trainable = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    training = spec.method.training(adapted, steps=spec.train.steps)
+    state = _optimizer_bytes(training, is_16_bit=spec.engine.precision != "fp32")
+    # As DeepSpeed does when it starts, so that 16-bit adapters are saved.
+    torch.nn.Module.to(adapted, getattr(torch, DTYPES[spec.engine.precision]))
+    with training.finished():
+        return _Counts(base, trainable, adapter_bytes(adapted), state)
+
+
+def _optimizer_bytes(training: Training, *, is_16_bit: bool) -> int:
+    """Returns the bytes of the state of an AdamW that has stepped."""
+    import torch
+
+    parameters = [p for group in training.groups() for p in group.parameters]
+    # Parameters of one size have one state: without values there is nothing else to it.
+    sizes = Counter(parameter.shape for parameter in parameters)
+    found = 0
+    for size, number in sizes.items():
+        parameter = torch.nn.Parameter(torch.zeros(size, device="meta"))
+        parameter.grad = torch.zeros_like(parameter)
+        optimizer = torch.optim.AdamW([parameter])
+        optimizer.step()
+        state = optimizer.state[parameter]
+        # A counter is no part of it: an engine keeps it once for many parameters.
+        moments = sum(value.nbytes for name, value in state.items() if name != "step")
+        master = parameter.nbytes if is_16_bit else 0
+        found += number * (moments + master)
+    return found

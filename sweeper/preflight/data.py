@@ -1,0 +1,56 @@
+"""The check of the data that a sweep would run on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sweeper.data.hygiene import DataCheck, check_data
+from sweeper.errors import BadInputError
+from sweeper.experiment.sweep import Sweep
+from sweeper.models import ModelSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["check_sweep_data"]
+
+
+def check_sweep_data(sweep: Sweep) -> DataCheck:
+    """Returns all that is wrong with the data of a sweep, whether or not it would be refused.
+
+    The model need not be there; without its tokenizer the rows' lengths are not looked at.
+
+    Raises:
+        BadInputError: the data is not there or cannot be read.
+    """
+    sweep.spec.data.check()
+    tokenizer, reason = _tokenizer(sweep.spec.model)
+    # Trials are compared, so the length is the same for all of them.
+    _, point = next(iter(sweep.space.corners()))
+    return check_data(
+        sweep.spec.data,
+        sweep.spec.hygiene,
+        max_length=sweep.space.trial(point).train.max_length,
+        tokenizer=tokenizer,
+        no_tokenizer=reason,
+    )
+
+
+def _tokenizer(model: ModelSpec) -> tuple[PreTrainedTokenizerBase | None, str]:
+    """Returns the model's tokenizer, or None and why it cannot be had."""
+    try:
+        model.check()
+        source = model.source()
+    except BadInputError as error:
+        return None, str(error)
+    from transformers import AutoTokenizer
+
+    revision = source.revision or "main"
+    try:
+        # A look at the data downloads no part of a model.
+        found = AutoTokenizer.from_pretrained(source.name, revision=revision, local_files_only=True)
+    except (OSError, ValueError):
+        how = f"hf download --revision {revision} {source.name}" if source.is_on_hub else ""
+        where = f"is not in the Hub's cache; run: {how}" if how else "cannot be read"
+        return None, f"the tokenizer of {source.name} {where}"
+    return found, ""

@@ -1,0 +1,57 @@
+"""Whether the metrics that the data names can be measured."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from sweeper.data import DataSpec, TasksDataSpec
+from sweeper.experiment.trial import EvaluationSpec
+from sweeper.metrics import METRICS
+from sweeper.metrics.pass_at_1 import Problem
+
+if TYPE_CHECKING:
+    pass
+from sweeper.written import Measures
+
+__all__ = ["check_metrics"]
+
+logger = logging.getLogger(__name__)
+
+
+def check_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) -> None:
+    """Tries each metric that the data's tasks name on one text, before hours are spent on training.
+
+    Those that will be left out, for want of an encoder, are told in a warning.
+
+    Args:
+        data: what the trials are trained and evaluated on.
+        spec: how they are evaluated.
+        has_final: whether there is an evaluation after the search.
+
+    Raises:
+        BadInputError: the encoder has no such layer.
+        MissingError: what a metric needs is not installed, or the encoder is not there.
+        SweeperError: programs cannot be run safely on this machine.
+    """
+    if not isinstance(data, TasksDataSpec):
+        return
+    tasks = [*(data.trained() if spec.generates else ()), *(data.evaluated() if has_final else ())]
+    measures = Measures(spec)
+    # A text that each of them can read: a number for one, an option for another.
+    text = ["answer1"]
+    metrics = [METRICS[name] for name in sorted({n for task in tasks for n in task.metrics})]
+    for found in metrics:
+        if found.takes == "programs":
+            problem = Problem("def one():\n", "one", "def check(candidate):\n    candidate()\n")
+            found.measure(["    return 1\n"], [problem])
+        elif found.takes in {"texts", "encoder"}:
+            measures.of_texts(found, text, text)
+    left_out = [found.name for found in metrics if not measures.has(found.name)]
+    if left_out:
+        logger.warning(
+            "evaluation.encoder is null, and without an encoder there is no %s; to have them: hf "
+            "download roberta-large --local-dir FOLDER, then --set evaluation.encoder=FOLDER --set "
+            "evaluation.encoder_layer=17",
+            ", ".join(left_out),
+        )

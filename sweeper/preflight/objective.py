@@ -1,0 +1,79 @@
+"""Whether the evaluations in training have the metric that a sweep is to optimise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeper._text import nearest
+from sweeper.data import Example
+from sweeper.data.questions import Question, drawn
+from sweeper.data.tokens.encoding import Tokens
+from sweeper.errors import Problem, SpecError
+from sweeper.evaluate import answer_of, estimates_of
+from sweeper.experiment.sweep import Sweep
+from sweeper.experiment.trial import EvaluationSpec
+from sweeper.likelihood import Score
+from sweeper.metrics import Estimate
+from sweeper.written import Measures
+
+__all__ = ["demand_objective", "metric_names"]
+
+# Every evaluation in training has it: without a loss there is none, see ``Base.questions``.
+ALWAYS = "eval_loss"
+
+
+def demand_objective(sweep: Sweep) -> None:
+    """Reads the data where another metric than the loss is optimised, and looks who measures it.
+
+    Raises:
+        SpecError: the evaluations in training do not have the metric; with those that they have.
+        DataError: the data cannot be read.
+    """
+    spec, wanted = sweep.spec, sweep.spec.objective.metric
+    if wanted == ALWAYS:
+        return
+    # Trials are compared, so what they are asked is the same for all of them.
+    _, point = next(iter(sweep.space.corners()))
+    count = sweep.space.trial(point).train.eval_examples
+    examples = drawn(spec.data.load().validation, count)
+    is_generating = spec.evaluation.generates
+    known = metric_names(examples, spec.evaluation, generates=is_generating)
+    if wanted in known:
+        return
+    if wanted in metric_names(examples, spec.evaluation, generates=True):
+        hint = "; it scores generated answers: set evaluation.generates to true, or name another"
+    else:
+        hint = nearest(wanted, list(known)) or "; name one of them"
+    message = (
+        f"got {wanted!r}, which the evaluations in training do not have; the search needs it at "
+        f"each of them; they have {', '.join(known)}{hint}"
+    )
+    raise SpecError(spec.name, [Problem("objective.metric", message)])
+
+
+def metric_names(
+    examples: Sequence[Example], spec: EvaluationSpec, *, generates: bool
+) -> tuple[str, ...]:
+    """Returns the names of the metrics that an evaluation has of examples, without ``_se``.
+
+    No model is asked: they are what :func:`sweeper.evaluate.estimates_of` makes of scores that say
+    nothing. That each answer has room is taken for granted.
+
+    Args:
+        examples: at least one.
+        spec: of the evaluation.
+        generates: whether answers are written.
+    """
+    row, score = Tokens(ids=(), answer_start=0), Score(0.0, 0.0, tokens=1, is_greedy=False)
+    questions, answered = [], []
+    for example in examples:
+        count = len(example.candidates)
+        questions.append(Question((row,) * count, (1,) * count, 0, example))
+        answered.append(answer_of(questions[-1], (score,) * count))
+    measures = Measures(spec)
+
+    def measure(name: str, members: Sequence[int]) -> Estimate | None:
+        is_written = generates and all(examples[index].is_written for index in members)
+        return Estimate(0.0, None, len(members)) if is_written and measures.has(name) else None
+
+    return tuple(estimates_of(questions, answered, measure))

@@ -1,0 +1,174 @@
+"""What a sweep would run: trials, parameters, memory, resources. Nothing is started."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sweeper.errors import BadInputError
+from sweeper.experiment.space.budget import Fit
+from sweeper.experiment.sweep import Sweep
+from sweeper.experiment.trial import EngineSpec, TrialSpec
+from sweeper.preflight.objective import demand_objective
+from sweeper.search.draws import DrawnTrial, Origin, draw_all, params_of
+
+__all__ = ["Memory", "Plan", "PlannedTrial", "plan_of"]
+
+
+BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial of a plan."""
+
+    id: str
+    number: int
+    origin: Origin
+    is_example: bool
+    """As in :class:`DrawnTrial`."""
+    method: str
+    params: dict[str, Any]
+    """The method's fields, and the searched fields of training."""
+    trainable: int
+    """Trainable parameters."""
+    percent: float
+    """100 * trainable / (base + trainable), as the papers count."""
+    fit: Fit | None
+    """How it meets the budget; None where there is none."""
+
+    def document(self) -> dict[str, Any]:
+        """Returns the trial as plain JSON."""
+        document = {
+            "id": self.id,
+            "number": self.number,
+            "origin": self.origin,
+            "is_example": self.is_example,
+            "method": self.method,
+            "params": self.params,
+            "trainable": self.trainable,
+            "percent": self.percent,
+            "budget": None,
+        }
+        if self.fit is not None:
+            document["budget"] = {
+                "parameters": self.fit.parameters,
+                "size": dict(self.fit.sizes),
+                "miss": self.fit.miss,
+                "miss_percent": self.fit.miss_percent,
+            }
+        return document
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that one worker needs, by formula; the activations are an estimate."""
+
+    weights_bytes: int
+    trained_state_bytes: int
+    """Adapter, gradients, optimiser state of the largest trial."""
+    activations_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Their sum."""
+        return self.weights_bytes + self.trained_state_bytes + self.activations_bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep before it starts."""
+
+    sweep: Sweep
+    trials: tuple[PlannedTrial, ...]
+    memory: Memory
+    missing: str
+    """What is missing of the model or the data; empty where all is there."""
+
+    def document(self) -> dict[str, Any]:
+        """Returns the plan as one JSON document."""
+        spec, budget = self.sweep.spec, self.sweep.space.budget
+        return {
+            "space": spec.name,
+            "profile": spec.profile,
+            "objective": spec.objective.model_dump(mode="json"),
+            "search": spec.search.model_dump(mode="json"),
+            "resources": spec.resources.model_dump(mode="json"),
+            "memory": {
+                "weights_bytes": self.memory.weights_bytes,
+                "trained_state_bytes": self.memory.trained_state_bytes,
+                "activations_estimate_bytes": self.memory.activations_bytes,
+            },
+            "missing": self.missing or None,
+            "budget": None if budget is None else budget.model_dump(mode="json"),
+            "trials": [trial.document() for trial in self.trials],
+        }
+
+
+def plan_of(sweep: Sweep) -> Plan:
+    """Returns the plan of a sweep; that model or data is missing is part of it, not an error.
+
+    Raises:
+        BadInputError: the evaluations in training do not have the objective.
+    """
+    fingerprint = missing = ""
+    try:
+        sweep.spec.model.check()
+        sweep.spec.data.check()
+        fingerprint = sweep.spec.data.fingerprint()
+    except BadInputError as error:
+        missing = str(error)
+    if not missing:
+        demand_objective(sweep)
+    drawn = draw_all(sweep)
+    trials = tuple(_planned(sweep, trial, data_fingerprint=fingerprint) for trial in drawn)
+    largest = max(trial.trainable for trial in trials)
+    widest = max((trial.spec for trial in drawn), key=lambda x: x.model.shape().total_parameters)
+    return Plan(sweep, trials, _memory(widest, largest), missing)
+
+
+def _planned(sweep: Sweep, drawn: DrawnTrial, *, data_fingerprint: str) -> PlannedTrial:
+    spec, budget = drawn.spec, sweep.space.budget
+    shape = spec.model.shape()
+    trainable = spec.method.count(shape)
+    return PlannedTrial(
+        id=spec.identity(data_fingerprint=data_fingerprint),
+        number=drawn.number,
+        origin=drawn.origin,
+        is_example=drawn.is_example,
+        method=spec.method.name,
+        params=params_of(spec, drawn.space),
+        trainable=trainable,
+        percent=100 * trainable / (shape.total_parameters + trainable),
+        fit=None if budget is None else Fit.of(budget, spec.method, shape),
+    )
+
+
+def _memory(trial: TrialSpec, trainable: int) -> Memory:
+    engine, workers = trial.engine, trial.workers
+    shape, config = trial.model.shape(), trial.model.config()
+    weights = shape.total_parameters * BYTES[engine.precision]
+    if engine.zero_stage == 3:
+        weights //= workers
+    tokens = trial.train.batch_size * trial.train.max_length
+    width = int(config["hidden_size"])
+    # Per layer and token: with checkpointing its input; without, what autograd keeps of attention
+    # and the feed-forward block, about 16 widths and 4 inner widths.
+    inner = int(config.get("intermediate_size", 4 * width))
+    per_layer = width if engine.gradient_checkpointing else 16 * width + 4 * inner
+    # Logits, their gradient and the log-softmax are kept in fp32.
+    logits = 3 * 4 * tokens * int(config["vocab_size"])
+    activations = tokens * shape.layers * per_layer * BYTES[engine.precision] + logits
+    return Memory(weights, _trained_state(engine, trainable, workers), activations)
+
+
+def _trained_state(engine: EngineSpec, trainable: int, workers: int) -> int:
+    """Returns bytes of parameters, gradients and AdamW's state, all of them fp32."""
+    # On a 16-bit base DeepSpeed trains 16-bit parameters and keeps a master copy of them.
+    master = 0 if engine.precision == "fp32" else 4
+    # From this ZeRO stage on, each part is sharded over the workers.
+    parts = {1: 8 + master, 2: 4, 3: 4}
+    shares = (
+        size / (workers if engine.zero_stage >= stage else 1) for stage, size in parts.items()
+    )
+    return int(trainable * sum(shares))

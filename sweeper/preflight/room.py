@@ -1,0 +1,115 @@
+"""Whether a sweep has room: on this machine, or on a cluster that answers."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from dataclasses import dataclass
+
+from sweeper._environment import ray_address
+from sweeper.errors import BadInputError
+from sweeper.experiment.sweep import ResourcesSpec
+
+__all__ = ["Cluster", "demand_room"]
+
+
+# Custom resource that thin trials ask for, because Tune refuses a trial that asks for nothing. The
+# head of a cluster declares it (see cluster.yaml); where it does not, a trial asks for a thousandth
+# of a CPU.
+TRIAL_RESOURCE = "trial"
+
+
+# Seconds in which a cluster takes a connection.
+ANSWER_S = 5.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a sweep knows of the cluster it runs on."""
+
+    is_local: bool
+    """Started by this process, on this machine."""
+    cpus: float
+    gpus: float
+    has_trial_resource: bool
+
+    @property
+    def trial_resources(self) -> dict[str, float]:
+        """What a thin trial asks for."""
+        if self.has_trial_resource:
+            return {"CPU": 0, TRIAL_RESOURCE: 1}
+        return {"CPU": 0.001}
+
+    def replicas(self, resources: ResourcesSpec, *, trials: int) -> int:
+        """Returns how many replicas to start.
+
+        On this machine as many as it has room for; on a cluster up to the cap, because the
+        autoscaler adds machines for those that wait.
+
+        Raises:
+            BadInputError: this machine has no room for a single one.
+        """
+        wanted = min(resources.max_replicas, trials)
+        if not self.is_local:
+            return wanted
+        fitting = math.floor(self.cpus / (resources.workers * resources.cpus_per_worker))
+        if resources.gpus_per_worker:
+            gpus = math.floor(self.gpus / (resources.workers * resources.gpus_per_worker))
+            fitting = min(fitting, gpus)
+        if fitting < 1:
+            raise BadInputError(_no_room(self, resources))
+        return min(wanted, fitting)
+
+
+def _no_room(cluster: Cluster, resources: ResourcesSpec) -> str:
+    need = f"{resources.workers} worker(s) of {resources.cpus_per_worker:g} CPU"
+    if resources.gpus_per_worker:
+        need += f" and {resources.gpus_per_worker:g} GPU"
+    return (
+        f"one replica needs {need} each, but this machine has {cluster.cpus:g} CPUs and "
+        f"{cluster.gpus:g} GPUs; run on a cluster ('ray up cluster.yaml', then --address auto), "
+        "take a smaller profile, or set resources.workers, resources.cpus_per_worker, "
+        "resources.gpus_per_worker"
+    )
+
+
+def demand_room(resources: ResourcesSpec, address: str | None) -> None:
+    """Looks, without starting Ray, whether a replica has room here, or a cluster answers there.
+
+    Args:
+        resources: of a replica.
+        address: as of :func:`connect`.
+
+    Raises:
+        BadInputError: it has not, or none does.
+    """
+    address = address or ray_address()
+    if address is not None:
+        _demand_answer(address)
+        return
+    gpus = 0
+    if resources.gpus_per_worker:
+        import torch
+
+        gpus = torch.cuda.device_count()
+    machine = Cluster(is_local=True, cpus=os.cpu_count() or 1, gpus=gpus, has_trial_resource=False)
+    machine.replicas(resources, trials=1)
+
+
+def _demand_answer(address: str) -> None:
+    # Ray itself would try for a minute and then end the process without an exception.
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
+    except OSError as error:
+        raise BadInputError(_no_cluster(address, error)) from error
+
+
+def _no_cluster(address: str, error: Exception) -> str:
+    return (
+        f"no Ray cluster at {address!r}: {error}; start one with 'ray up cluster.yaml' or "
+        "'ray start --head', or leave out --address and RAY_ADDRESS to use this machine"
+    )

