@@ -24,7 +24,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from sweeper.provenance import git_state, package_versions
+from sweeper.tracking.provenance import git_state, package_versions
 from sweeper_kernels.backend import choose
 
 __all__ = [

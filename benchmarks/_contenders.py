@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from sweeper.experiment.space.budget import MatchBudget, fitted
-from sweeper.parameters import parameters_of
+from sweeper.training.parameter_access import parameters_of
 from sweeper_adapters.methods import EngineFacts, Method, ModelShape, MosaSpec
 from sweeper_adapters.training import Training
 from sweeper_kernels import Tessellation, group_index, mosa_linear_reference

@@ -49,12 +49,12 @@ from sweeper.data.tokens.cache import training_tokens
 from sweeper.data.tokens.encoding import Tokens, encode
 from sweeper.data.tokens.packing import packed_rows
 from sweeper.data.tokens.table import TokenTable
+from sweeper.evaluation.likelihood import can_share_prompts, score_candidates
 from sweeper.experiment.trial import TrainSpec, TrialSpec
-from sweeper.likelihood import can_share_prompts, score_candidates
 from sweeper.models import GgufModelSpec
 from sweeper.models.frozen import FrozenBase, load_base
-from sweeper.order import DataOrder
-from sweeper.train import train
+from sweeper.training.schedule import DataOrder
+from sweeper.training.train import train
 from sweeper_adapters.methods import LoraSpec
 
 SEED = 0

@@ -24,7 +24,7 @@ from sweeper.errors import BadInputError, SweeperError
 
 if TYPE_CHECKING:
     from sweeper.execution.driver import Driver
-    from sweeper.tracking import SweepFolder
+    from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = [
     "app",
@@ -104,7 +104,7 @@ def run(
         from sweeper.execution.driver import Driver, new_sweep_name
         from sweeper.experiment.loading import load_sweep, runnable
         from sweeper.preflight.checks import check_runnable
-        from sweeper.tracking import SweepFolder
+        from sweeper.tracking.sweep_folder import SweepFolder
 
         sweep, left_out = runnable(load_sweep(space, profile=profile, overrides=overrides or ()))
         if left_out:
@@ -132,7 +132,7 @@ def resume(
     """Go on with a sweep after Ctrl-C, a crash or a reboot; what has ended is not run again."""
     with _output(as_json) as out:
         from sweeper.execution.driver import Driver
-        from sweeper.tracking import SweepFolder
+        from sweeper.tracking.sweep_folder import SweepFolder
 
         folder = SweepFolder.open(sweep, home=home or sweeps_home())
         driver = Driver.open(
@@ -152,7 +152,7 @@ def plan(
     with _output(as_json) as out:
         from sweeper.experiment.loading import load_sweep
         from sweeper.preflight.plan import plan_of
-        from sweeper.report import plan_view
+        from sweeper.report.terminal import plan_view
 
         document = plan_of(load_sweep(space, profile=profile, overrides=overrides or ())).document()
         out.show(document, plan_view(document))
@@ -173,7 +173,7 @@ def params(
     with _output(as_json) as out:
         from sweeper.experiment.loading import load_sweep
         from sweeper.preflight.counting import count_trials
-        from sweeper.report import params_view
+        from sweeper.report.terminal import params_view
 
         sweep = load_sweep(space, profile=profile, overrides=overrides or ())
         with out.console.status("counting"):
@@ -196,7 +196,7 @@ def data_check(
     with _output(as_json) as out:
         from sweeper.experiment.loading import load_sweep
         from sweeper.preflight.data import check_sweep_data
-        from sweeper.report import data_check_view
+        from sweeper.report.terminal import data_check_view
 
         sweep = load_sweep(space, profile=profile, overrides=overrides or ())
         hide_progress_bars()
@@ -212,7 +212,7 @@ def data_check(
 def report(sweep: _SweepName, home: _Home = None, as_json: _AsJson = False) -> None:
     """Show a sweep's leaderboard and best configuration."""
     with _output(as_json) as out:
-        from sweeper.tracking import SweepFolder
+        from sweeper.tracking.sweep_folder import SweepFolder
 
         _show_result(SweepFolder.open(sweep, home=home or sweeps_home()), out, tracking_uri=None)
 
@@ -242,9 +242,9 @@ def export(
 ) -> None:
     """Write a trained adapter for other programs, and check that it gives the same outputs."""
     with _output(as_json) as out:
+        from sweeper.analysis.lookup import find_trial
         from sweeper.export import export_trial
-        from sweeper.report import export_view
-        from sweeper.trial_lookup import find_trial
+        from sweeper.report.terminal import export_view
 
         found = find_trial(run_or_trial, home=home or sweeps_home())
         hide_progress_bars()
@@ -293,9 +293,9 @@ def evaluate(  # noqa: PLR0913 - a parameter for each option
     nor the report reads it. Names of the harness's tasks: `lm-eval ls tasks`.
     """
     with _output(as_json) as out:
-        from sweeper.report import evaluation_view
-        from sweeper.trial_evaluation import Asked, evaluate_trial
-        from sweeper.trial_lookup import find_trial
+        from sweeper.analysis.lookup import find_trial
+        from sweeper.analysis.trial_evaluation import Asked, evaluate_trial
+        from sweeper.report.terminal import evaluation_view
 
         names = tuple(name.strip() for name in (tasks or "").split(",") if name.strip())
         asked = Asked(names, split, rows, has_base, is_harness, harness_tasks)
@@ -318,7 +318,7 @@ def ui(
 ) -> None:
     """Serve MLflow's own UI on this store, opened on this experiment, until Ctrl-C."""
     with _output(as_json=False) as out:
-        from sweeper.ui import serve_ui
+        from sweeper.tracking.mlflow_view.server import serve_ui
 
         serve_ui(
             home or sweeps_home(),
@@ -336,7 +336,7 @@ def doctor(as_json: _AsJson = False) -> None:
     """Tell what is installed, which backend runs, what is missing and how to get it."""
     with _output(as_json) as out:
         from sweeper.preflight.doctor import examine
-        from sweeper.report import doctor_view
+        from sweeper.report.terminal import doctor_view
 
         findings = [finding.document() for finding in examine()]
         out.show(findings, doctor_view(findings))
@@ -373,8 +373,8 @@ def _leave(driver: Driver, out: _Output, code: int, why: str) -> NoReturn:
 @contextmanager
 def _followed(driver: Driver, console: Console) -> Iterator[None]:
     """Shows how the sweep stands while the body runs, from a thread of its own."""
-    from sweeper.report import LiveTable
-    from sweeper.tracking import SweepFolder
+    from sweeper.report.terminal import LiveTable
+    from sweeper.tracking.sweep_folder import SweepFolder
 
     spec = driver.sweep.spec
     # Its own reader: the driver's remembers what the driver has read.
@@ -400,9 +400,10 @@ def _followed(driver: Driver, console: Console) -> Iterator[None]:
 
 def _show_result(folder: SweepFolder, out: _Output, *, tracking_uri: str | None) -> bool:
     """Shows a sweep's result; returns whether a trial failed."""
-    from sweeper.mlflow_view import public_uri, resolve_tracking_uri
-    from sweeper.ranking import rank_sweep, sweep_result
-    from sweeper.report import sweep_view
+    from sweeper.analysis.ranking import rank_sweep
+    from sweeper.report.document import sweep_result
+    from sweeper.report.terminal import sweep_view
+    from sweeper.tracking.mlflow_view import public_uri, resolve_tracking_uri
 
     uri = public_uri(resolve_tracking_uri(folder.home, tracking_uri))
     ranking = rank_sweep(folder)

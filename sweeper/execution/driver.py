@@ -26,14 +26,14 @@ from sweeper.execution.tune import StudySearch, run_tune, scheduler_for
 from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import Sweep
-from sweeper.finals import FinalResult, write_final
-from sweeper.mlflow_view import MlflowView
-from sweeper.order import evaluation_steps
 from sweeper.preflight.checks import check_runnable
 from sweeper.preflight.room import Cluster
 from sweeper.search.draws import origin_of, params_of
 from sweeper.search.study import TRIAL_ID, enqueue_failed, is_retried, open_study
-from sweeper.tracking import SweepFolder
+from sweeper.tracking.final_result import FinalResult, write_final
+from sweeper.tracking.mlflow_view import MlflowView
+from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.training.schedule import evaluation_steps
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sweeper.analysis.ranking import rank_sweep
 from sweeper.execution.pool.jobs import Job
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.experiment.trial import TrialSpec
-from sweeper.finals import read_final
-from sweeper.ranking import rank_sweep
-from sweeper.tracking import SweepFolder
+from sweeper.tracking.final_result import read_final
+from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["final_jobs"]
 

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from sweeper.experiment.trial import TrialSpec
-from sweeper.tracking import SweepFolder
+from sweeper.tracking.sweep_folder import SweepFolder
 
 if TYPE_CHECKING:
     pass

@@ -8,13 +8,13 @@ from typing import Any
 
 import yaml
 
+from sweeper.analysis.lookup import FoundTrial
+from sweeper.estimates import estimate_of
 from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.experiment.trial import TrialSpec
 from sweeper.export.formats import ExportFormat
 from sweeper.export.usage import Usage
 from sweeper.models import ModelSource
-from sweeper.scores import score_of
-from sweeper.trial_lookup import FoundTrial
 
 __all__ = ["MARK", "Card", "is_export"]
 
@@ -100,9 +100,9 @@ class Card:
         names = [n for n in metrics if n.startswith(scored) and not n.endswith("_se")]
         names = list(dict.fromkeys([objective.metric, *names]))
         rows = [
-            [name, str(score_of(metrics, name)), str(score_of(base, name) or "not scored")]
+            [name, str(estimate_of(metrics, name)), str(estimate_of(base, name) or "not scored")]
             for name in names
-            if score_of(metrics, name) is not None
+            if estimate_of(metrics, name) is not None
         ]
         if not rows:
             return "It was never evaluated."

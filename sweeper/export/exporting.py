@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sweeper.analysis.lookup import FoundTrial
 from sweeper.errors import BadInputError, ExportError
 from sweeper.experiment.trial import TrialSpec
 from sweeper.export.card import MARK, Card, is_export
 from sweeper.export.conversion import Comparison, Conversion
 from sweeper.export.formats import EXPORT_FORMATS, ExportFormat, possible_formats
-from sweeper.trial_lookup import FoundTrial
 
 __all__ = ["Export", "export_trial"]
 

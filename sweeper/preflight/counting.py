@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper._text import params_text, varying
 from sweeper._third_party import ignore_known_warnings
-from sweeper.adapter_files import adapter_bytes
 from sweeper.errors import CountError
 from sweeper.experiment.documents import read_yaml
 from sweeper.experiment.space.listed import ListedTrial, Published
@@ -25,6 +24,7 @@ from sweeper.models import DTYPES
 from sweeper.models.shapes import architecture, skeleton
 from sweeper.models.snapshot import ModelSnapshot
 from sweeper.search.draws import draw_all
+from sweeper.training.adapter_file import adapter_bytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -13,7 +13,7 @@ from typing import Literal
 
 from sweeper._environment import data_root, sweeps_home
 from sweeper.errors import SweeperError
-from sweeper.metrics.sandbox import isolation
+from sweeper.evaluation.sandbox.run import isolation
 from sweeper.models import EmbeddedModelSpec, GgufModelSpec, ModelSpec
 
 __all__ = ["Finding", "examine"]

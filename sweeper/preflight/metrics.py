@@ -6,13 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from sweeper.data import DataSpec, TasksDataSpec
+from sweeper.evaluation.metrics import METRICS
+from sweeper.evaluation.metrics.pass_at_1 import Problem
 from sweeper.experiment.trial import EvaluationSpec
-from sweeper.metrics import METRICS
-from sweeper.metrics.pass_at_1 import Problem
 
 if TYPE_CHECKING:
     pass
-from sweeper.written import Measures
+from sweeper.evaluation.measures import Measures
 
 __all__ = ["check_metrics"]
 

@@ -9,12 +9,12 @@ from sweeper.data import Example
 from sweeper.data.questions import Question, drawn
 from sweeper.data.tokens.encoding import Tokens
 from sweeper.errors import Problem, SpecError
-from sweeper.evaluate import answer_of, estimates_of
+from sweeper.estimates import Estimate
+from sweeper.evaluation.evaluate import answer_of, estimates_of
+from sweeper.evaluation.likelihood import CandidateScore
+from sweeper.evaluation.measures import Measures
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import EvaluationSpec
-from sweeper.likelihood import Score
-from sweeper.metrics import Estimate
-from sweeper.written import Measures
 
 __all__ = ["demand_objective", "metric_names"]
 
@@ -56,15 +56,15 @@ def metric_names(
 ) -> tuple[str, ...]:
     """Returns the names of the metrics that an evaluation has of examples, without ``_se``.
 
-    No model is asked: they are what :func:`sweeper.evaluate.estimates_of` makes of scores that say
-    nothing. That each answer has room is taken for granted.
+    No model is asked: they are what :func:`sweeper.evaluation.evaluate.estimates_of` makes of
+    scores that say nothing. That each answer has room is taken for granted.
 
     Args:
         examples: at least one.
         spec: of the evaluation.
         generates: whether answers are written.
     """
-    row, score = Tokens(ids=(), answer_start=0), Score(0.0, 0.0, tokens=1, is_greedy=False)
+    row, score = Tokens(ids=(), answer_start=0), CandidateScore(0.0, 0.0, tokens=1, is_greedy=False)
     questions, answered = [], []
     for example in examples:
         count = len(example.candidates)

@@ -8,7 +8,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from sweeper.parameters import parameters_of
+from sweeper.training.parameter_access import parameters_of
 from sweeper_adapters.methods import AdaloraSpec
 from tests.adapters.contract import logits, trained
 

@@ -7,7 +7,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from sweeper.adapter_files import adapter_elements
+from sweeper.training.adapter_file import adapter_elements
 from tests.adapters.contract import each, is_ours, logits, train, trained
 
 # Enough for a group of layers that share, and a shorter one.

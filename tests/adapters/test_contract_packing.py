@@ -8,8 +8,8 @@ from torch.testing import assert_close
 
 from sweeper.data.tokens.encoding import Tokens, collate
 from sweeper.data.tokens.packing import pack
+from sweeper.evaluation.likelihood import answer_logits
 from sweeper.experiment.trial import TrialSpec
-from sweeper.likelihood import answer_logits
 from sweeper_adapters.methods import HdPissaSpec, MtlLoraSpec
 from tests.adapters.contract import each, train, trained
 from tests.adapters.specs import SPECS

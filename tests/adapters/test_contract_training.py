@@ -5,7 +5,7 @@ import torch
 from peft import PeftModel
 from torch.testing import assert_close
 
-from sweeper.adapter_files import adapter_elements
+from sweeper.training.adapter_file import adapter_elements
 from tests.adapters.contract import each, logits, output, train, trained
 
 # Enough for a group of layers that share, and a shorter one.

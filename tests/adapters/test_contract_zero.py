@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from sweeper import engine, train
-from sweeper.evaluate import evaluate_base
+from sweeper.evaluation.evaluate import evaluate_base
 from sweeper.experiment.trial import TrialSpec
+from sweeper.training import engine, train
 from sweeper_adapters.methods import EngineFacts
 from tests.adapters.contract import each, on, output
 from tests.adapters.specs import SPECS

@@ -8,13 +8,13 @@ from typing import Literal
 import torch
 from peft import PeftModel
 
-from sweeper.adapter_files import adapter_elements, save_adapter
 from sweeper.data import Example, FieldsFormat, JsonlDataSpec
 from sweeper.experiment.trial import EngineSpec, TrainSpec, TrialSpec
 from sweeper.models import FolderModelSpec, load_base
-from sweeper.records import TrialFolder
-from sweeper.tracking import SweepFolder
-from sweeper.train import train
+from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
+from sweeper.training.adapter_file import adapter_elements, save_adapter
+from sweeper.training.train import train
 from sweeper_adapters import set_task_ids
 from sweeper_adapters.methods import Method
 from tests.adapters.conftest import build_llama

@@ -21,8 +21,9 @@ import torch
 import torch.distributed as dist
 
 import sweeper_adapters
-from sweeper import distributed, train
+from sweeper import distributed
 from sweeper._third_party import load_deepspeed
+from sweeper.training import train
 from tests.sweeper import tiny
 
 load_deepspeed()

@@ -10,17 +10,19 @@ from sweeper.data.reading.hub import HubSource, Split
 from sweeper.data.tasks.task import Files, Task
 from sweeper.errors import DataError
 
-__all__ = ["CONVAI2", "DIALOGUE_METRICS"]
+__all__ = ["CONVAI2"]
 
-DIALOGUE_METRICS = (
+# The columns of Table 3 of "MoSA: Mosaic Shared Adaptation of Large Language Models"; the last one
+# is the mean of the others.
+_METRICS = (
     "bleu",
     "bert_score",
     "bert_score_recall",
     "bert_score_precision",
     "meteor",
     "rouge_l",
+    "dialogue_mean",
 )
-"""The columns of Table 3 of "MoSA: Mosaic Shared Adaptation of Large Language Models"."""
 
 # ParlAI has each file with and without the other candidates of a reply.
 _FILES: Mapping[Split, str] = {"train": "train_self_original", "test": "valid_self_original"}
@@ -72,7 +74,7 @@ CONVAI2 = Task(
     licence="MIT",
     citation="Dinan et al. 2019, arXiv:1902.00098; ParlAI's files *_self_original*.txt",
     read=_read,
-    metrics=(*DIALOGUE_METRICS, "dialogue_mean"),
+    metrics=_METRICS,
     files={
         split: Files(f"convai2/{name}_no_cands.txt", otherwise=f"convai2/{name}.txt")
         for split, name in _FILES.items()

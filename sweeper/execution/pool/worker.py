@@ -19,14 +19,14 @@ from sweeper.execution.pool.jobs import Job, ReplicaConfig
 from sweeper.execution.pool.progress import _Progress
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.experiment.trial import TrialSpec
-from sweeper.finals import FinalResult, is_evaluated, write_final
-from sweeper.tracking import SweepFolder, TrialFolder
+from sweeper.tracking.final_result import FinalResult, is_evaluated, write_final
+from sweeper.tracking.sweep_folder import SweepFolder, TrialFolder
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
     from sweeper.models import FrozenBase
-    from sweeper.train import Outcome
+    from sweeper.training.train import Outcome
 
 __all__ = ["serve"]
 
@@ -87,7 +87,8 @@ class _Worker:
         """Returns the frozen base and its data; the first replica of a sweep scores it, too."""
         import torch
 
-        from sweeper.evaluate import evaluate_base, rung_protocol
+        from sweeper.evaluation.evaluate import evaluate_base
+        from sweeper.evaluation.protocol import rung_protocol
         from sweeper.models import load_base
 
         config = self._config
@@ -146,7 +147,7 @@ class _Worker:
             self._train(job, base)
 
     def _evaluate(self, job: Job, base: FrozenBase, final: FinalSpec) -> None:
-        from sweeper.final import evaluate_final
+        from sweeper.evaluation.final import evaluate_final
 
         # The replica that did it may have died before it could say so.
         if self._share(self._rank == 0 and is_evaluated(job.folder)):
@@ -169,7 +170,7 @@ class _Worker:
             ray.get(self._pool.done.remote(job.trial_id, "complete", metrics={}))
 
     def _train(self, job: Job, base: FrozenBase) -> None:
-        from sweeper.train import train
+        from sweeper.training.train import train
 
         folder = TrialFolder(job.folder)
         progress = _Progress(self._pool, job, folder)

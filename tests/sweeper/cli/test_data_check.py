@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from sweeper.cli import app
 from sweeper.experiment.loading import load_sweep
 from sweeper.preflight.data import check_sweep_data
-from sweeper.report import data_check_view
+from sweeper.report.terminal import data_check_view
 
 SPACE = """
 name: tiny

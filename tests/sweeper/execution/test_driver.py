@@ -14,7 +14,7 @@ from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.search.draws import draw_all
 from sweeper.search.study import preview
-from sweeper.tracking import SweepFolder
+from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
 
 SPACE = SPACES / "masa.yaml"

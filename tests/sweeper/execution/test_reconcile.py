@@ -6,7 +6,7 @@ from sweeper.execution.driver import Driver
 from sweeper.execution.reconcile import _tell_other_data
 from sweeper.experiment.loading import load_sweep
 from sweeper.search.study import preview
-from sweeper.tracking import SweepFolder
+from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
 
 SPACE = SPACES / "masa.yaml"

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from sweeper.tracking import SweepFolder, TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder, TrialRecord
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(280)]
 

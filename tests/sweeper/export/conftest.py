@@ -4,8 +4,8 @@ import gc
 
 import pytest
 
-from sweeper.tracking import SweepFolder
-from sweeper.trial_lookup import FoundTrial
+from sweeper.analysis.lookup import FoundTrial
+from sweeper.tracking.sweep_folder import SweepFolder
 from tests.adapters.specs import SPECS
 from tests.sweeper import exported
 

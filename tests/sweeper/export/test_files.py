@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
+from sweeper.analysis.lookup import FoundTrial
 from sweeper.data import Splits
 from sweeper.errors import BadInputError, DataError, ExportError
 from sweeper.experiment.trial import TrialSpec
@@ -22,8 +23,7 @@ from sweeper.export.card import Card
 from sweeper.export.formats import write_peft
 from sweeper.export.probe import Probe, largest_difference
 from sweeper.models import ModelSource
-from sweeper.tracking import SweepFolder
-from sweeper.trial_lookup import FoundTrial
+from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper_adapters import MasaLinear
 from tests.adapters.specs import SPECS
 from tests.sweeper import exported, tiny

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
+from sweeper.analysis.lookup import FoundTrial
 from sweeper.errors import BadInputError
 from sweeper.export import EXPORT_FORMATS, export_trial
-from sweeper.tracking import SweepFolder
-from sweeper.trial_lookup import FoundTrial
+from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper_adapters import lora_factors
 from sweeper_adapters.methods import LoraSpec, MasaSpec
 from tests.adapters.specs import SPECS

@@ -19,7 +19,7 @@ from sweeper.experiment.sweep import Sweep
 from sweeper.models.shapes import architecture, architecture_names, shape_of, skeleton
 from sweeper.preflight.counting import CountedTrial, count_trials
 from sweeper.preflight.plan import plan_of
-from sweeper.report import params_view
+from sweeper.report.terminal import params_view
 from sweeper.search.draws import draw_all
 from sweeper_adapters.methods import DoraSpec, LoraSpec, MasaSpec, Method, MultiLoraSpec
 from tests.adapters.specs import SPECS

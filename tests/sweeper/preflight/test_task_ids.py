@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from sweeper.data import EmbeddedDataSpec
-from sweeper.engine import Engine
 from sweeper.errors import SpecError
 from sweeper.experiment.space.space import MethodSpace, Space
 from sweeper.preflight.task_ids import demand_tasks
-from sweeper.train import train
+from sweeper.training.engine import Engine
+from sweeper.training.train import train
 from sweeper_adapters import _tasks, moe_training
 from sweeper_adapters.methods import LoraMoeSpec, MtlLoraSpec
 from tests.sweeper import scenarios, tiny

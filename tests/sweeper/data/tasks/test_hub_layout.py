@@ -6,7 +6,7 @@ from sweeper.data import Example
 from sweeper.data.tasks import TASKS
 from sweeper.data.tasks.bbh import BBH_TASKS
 from sweeper.errors import DataError, MissingError
-from sweeper.metrics import METRICS
+from sweeper.evaluation.metrics import METRICS
 
 
 def load(name, split, root):

@@ -11,17 +11,18 @@ from statistics import fmean
 import pytest
 import torch
 
-from sweeper import evaluate as evaluation
 from sweeper.data import Splits
 from sweeper.data.reading.hub import Split
 from sweeper.data.tasks import TASKS
 from sweeper.errors import MissingError
-from sweeper.evaluate import evaluate_base, frozen_forward, writing_of
+from sweeper.evaluation import evaluate as evaluation
+from sweeper.evaluation.answers import write_answers
+from sweeper.evaluation.evaluate import evaluate_base, frozen_forward
+from sweeper.evaluation.generation import Generation
+from sweeper.evaluation.likelihood import can_share_prompts, score_candidates
+from sweeper.evaluation.protocol import writing_of
 from sweeper.experiment.trial import EvaluationSpec
-from sweeper.generation import Generation
-from sweeper.likelihood import can_share_prompts, score_candidates
 from sweeper.models import FolderModelSpec
-from sweeper.written import write_answers
 from tests.sweeper import tiny
 
 ABSENT = {"lawyer_instruct", "us_terms", "metamath", "codefeedback"}

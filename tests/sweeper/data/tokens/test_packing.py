@@ -25,7 +25,7 @@ from transformers import (
 from sweeper.data.tokens.encoding import IGNORED_LABEL, Tokens, collate
 from sweeper.data.tokens.packing import pack, packed_rows, require_packable
 from sweeper.errors import DataError
-from sweeper.likelihood import answer_logits
+from sweeper.evaluation.likelihood import answer_logits
 
 NONE = IGNORED_LABEL
 SIZES: dict[str, Any] = {

@@ -324,7 +324,7 @@ def test_a_plan_shows_what_was_chosen(write):
 
 def test_a_record_has_the_size(write, tmp_path):
     from sweeper.execution.driver import Driver
-    from sweeper.tracking import SweepFolder
+    from sweeper.tracking.sweep_folder import SweepFolder
 
     sweep = write(budget={"params": 1_000_003})
     folder = SweepFolder.create(tmp_path / "sweeps", "parity-1", document=sweep.document)

@@ -200,7 +200,7 @@ def test_each_trial_of_a_list_gets_its_folder_and_its_job(write, tmp_path):
     """All that a driver does before a replica has the trial, resumed in the middle."""
     from sweeper.execution.driver import Driver
     from sweeper.execution.pool.jobs import Job
-    from sweeper.tracking import SweepFolder
+    from sweeper.tracking.sweep_folder import SweepFolder
 
     sweep, _ = runnable(write())
     folder = SweepFolder.create(tmp_path / "sweeps", "list-1", document=sweep.document)

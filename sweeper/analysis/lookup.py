@@ -1,0 +1,221 @@
+"""A trial by whatever somebody has of it: a sweep, an identity, a folder, a run of MLflow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sweeper.analysis.ranking import rank_sweep
+from sweeper.errors import BadInputError
+from sweeper.experiment.trial import TrialSpec
+from sweeper.tracking.mlflow_view import run_ids
+from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
+from sweeper.tracking.trial_folder import TrialFolder
+
+__all__ = ["FoundTrial", "find_trial"]
+
+# As many digits as git wants of a commit, at least.
+TRIAL_ID = re.compile(r"[0-9a-f]{4,12}")
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+# Names that a message lists before it only says that there are more.
+MAX_LISTED = 8
+
+
+@dataclass(frozen=True)
+class FoundTrial:
+    """A trial with the sweep that it belongs to."""
+
+    sweep: SweepFolder
+    trial: TrialFolder
+    reason: str = ""
+    """Why it is this one, where a sweep was named: a sentence; else empty."""
+
+    @property
+    def record(self) -> TrialRecord:
+        """The trial's record as it is now."""
+        return self.trial.read()
+
+    @property
+    def title(self) -> str:
+        """How messages call it: number, method, identity and sweep."""
+        record = self.record
+        return f"trial {record.number} ({record.method}, {record.id}) of sweep {self.sweep.name}"
+
+    def spec(self) -> TrialSpec:
+        """Returns what was run.
+
+        Raises:
+            BadInputError: another version wrote it, and this one cannot read it.
+        """
+        try:
+            return TrialSpec.model_validate(self.trial.spec())
+        except ValidationError as error:
+            raise BadInputError(
+                f"{self.title}: its spec.json is not one of this version ({error.error_count()} "
+                f"problems, the first: {error.errors()[0]['msg']}); use the version that ran the "
+                "sweep, which its sweep.json names"
+            ) from error
+
+    def adapter(self) -> Path:
+        """Returns the folder of its adapter.
+
+        Raises:
+            BadInputError: it has none, with the trials of the sweep that have one.
+        """
+        if self.trial.adapter.is_dir():
+            return self.trial.adapter
+        record = self.record
+        reason = f" ({record.error.type}: {record.error.message})" if record.error else ""
+        others = [t.id for t in self.sweep.trial_folders() if t.adapter.is_dir()]
+        hint = f"name another one: {', '.join(others[:8])}" if others else "no trial of it has one"
+        raise BadInputError(
+            f"{self.title} is {record.status}{reason} and has no adapter; one is saved when a "
+            f"trial is complete or pruned; {hint}"
+        )
+
+
+def find_trial(text: str, *, home: Path) -> FoundTrial:
+    """Returns the trial that somebody means.
+
+    Args:
+        text: a sweep's name or folder (which means its best trial, the one that ``report`` puts
+            first), a trial's identity or its first digits, ``SWEEP/TRIAL``, a trial's folder or its
+            adapter's, or MLflow's identity of the run that shows a trial or a sweep.
+        home: folder of all sweeps.
+
+    Raises:
+        BadInputError: there is none, with the nearest names; there are several; or the sweep has
+            no best one.
+    """
+    sweep = _sweep(text, home)
+    if sweep is not None:
+        return _best(sweep)
+    found = _by_folder(Path(text)) or _by_both_names(text, home)
+    if found is not None:
+        return found
+    if RUN_ID.fullmatch(text):
+        return _by_run(text, home)
+    return _by_id(text, home)
+
+
+def _sweep(text: Path | str, home: Path) -> SweepFolder | None:
+    # An empty text would be the folder of all sweeps.
+    if not str(text):
+        return None
+    try:
+        return SweepFolder.open(text, home=home)
+    except BadInputError:
+        return None
+
+
+def _in(sweep: SweepFolder, trial_id: str) -> TrialFolder | None:
+    # A trial's identity is one part of a path, or it would lead out of the sweep.
+    is_there = trial_id in {folder.id for folder in sweep.trial_folders()}
+    return sweep.trial(trial_id) if is_there else None
+
+
+def _best(sweep: SweepFolder) -> FoundTrial:
+    ranking = rank_sweep(sweep)
+    if ranking.best is None:
+        ids = [trial.id for trial in ranking.trials]
+        hint = f"it has {_listed(ids)}; name one of them" if ids else "it has no trials yet"
+        raise BadInputError(
+            f"sweep {sweep.name}: no trial is complete with a finite "
+            f"{ranking.objective.metric}, so there is no best one; {hint}"
+        )
+    return FoundTrial(sweep, sweep.trial(ranking.best.id), ranking.conclusions()[0])
+
+
+def _by_folder(path: Path) -> FoundTrial | None:
+    path = path.absolute()
+    # `report` prints the folder of the adapter.
+    folder = path.parent if path.name == "adapter" else path
+    sweep = _sweep(folder.parent.parent, folder.parent.parent)
+    trial = _in(sweep, folder.name) if sweep is not None else None
+    if sweep is None or trial is None or trial.path != folder:
+        return None
+    return FoundTrial(sweep, trial)
+
+
+def _by_both_names(text: str, home: Path) -> FoundTrial | None:
+    name, slash, trial_id = text.rstrip("/").rpartition("/")
+    sweep = _sweep(name, home) if slash else None
+    found = _beginning_with(trial_id, [sweep] if sweep is not None else [])
+    return _only(found, text, home) if found else None
+
+
+def _sweeps(home: Path) -> list[SweepFolder]:
+    return [SweepFolder(path) for path in sweeps_in(home)]
+
+
+def _by_id(text: str, home: Path) -> FoundTrial:
+    return _only(_beginning_with(text, _sweeps(home)), text, home)
+
+
+def _beginning_with(digits: str, sweeps: list[SweepFolder]) -> list[FoundTrial]:
+    """Returns the trials whose identity is, or begins with, some digits."""
+    if not TRIAL_ID.fullmatch(digits):
+        return []
+    return [
+        FoundTrial(sweep, trial)
+        for sweep in sweeps
+        for trial in sweep.trial_folders()
+        if trial.id.startswith(digits)
+    ]
+
+
+def _by_run(text: str, home: Path) -> FoundTrial:
+    found: list[FoundTrial] = []
+    for sweep in _sweeps(home):
+        if text in run_ids(sweep.path):
+            return _best(sweep)
+        trials = [trial for trial in sweep.trial_folders() if text in run_ids(trial.path)]
+        found += [FoundTrial(sweep, trial) for trial in trials]
+    return _only(found, text, home)
+
+
+def _only(found: list[FoundTrial], text: str, home: Path) -> FoundTrial:
+    if not found:
+        raise BadInputError(_unknown(text, home))
+    if len(found) > 1:
+        names = [f"{one.sweep.name}/{one.trial.id}" for one in found]
+        raise BadInputError(
+            f"trial: got {text!r}, which means {len(found)} trials; one must be meant; give one of "
+            f"{_listed(names)}"
+        )
+    return found[0]
+
+
+def _unknown(text: str, home: Path) -> str:
+    sweeps = _sweeps(home)
+    if not sweeps:
+        return (
+            f"trial: got {text!r}, but {home} holds no sweep; give --home, or the folder of a "
+            "sweep or of a trial"
+        )
+    near = get_close_matches(text, list(_names(sweeps)), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "give one of them"
+    return (
+        f"trial: got {text!r}; allowed are a sweep, a trial's identity (12 hex digits, the first 4 "
+        "or more will do), SWEEP/TRIAL, a folder of either, or MLflow's identity of a run; "
+        f"{home} holds the sweeps {_listed([sweep.name for sweep in sweeps])}; {hint}"
+    )
+
+
+def _names(sweeps: list[SweepFolder]) -> Iterator[str]:
+    for sweep in sweeps:
+        yield sweep.name
+        for trial in sweep.trial_folders():
+            yield trial.id
+            yield f"{sweep.name}/{trial.id}"
+
+
+def _listed(names: list[str]) -> str:
+    more = ", …" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more

@@ -1,0 +1,5 @@
+"""Room."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,289 @@
+"""A trial evaluated on demand, after its sweep: on tasks of ours, or by lm-evaluation-harness.
+
+What comes of it lies in a file of its own in the trial's folder. The record, which the search, the
+ranking and the report read, knows nothing of it: no trial is chosen by it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from sweeper._files import write_text
+from sweeper.analysis.lookup import FoundTrial
+from sweeper.analysis.statistics.paired import differences
+from sweeper.data import Example
+from sweeper.data.questions import subset
+from sweeper.data.sources.mixture import TasksDataSpec
+from sweeper.data.tasks import expand
+from sweeper.errors import BadInputError, DataError
+from sweeper.estimates import to_metrics
+from sweeper.evaluation.adapter import adapted, evaluate_adapter, evaluate_frozen
+from sweeper.evaluation.harness.run import find_harness_tasks, run_harness
+from sweeper.experiment.trial import TrialSpec
+from sweeper.models.frozen import FrozenBase, hold_base
+
+__all__ = ["EVALUATIONS_FOLDER", "Asked", "Evaluator", "TrialEvaluation", "evaluate_trial"]
+
+EVALUATIONS_FOLDER = "evaluations"
+"""Name of the folder in a trial's that holds a file of each evaluation, named by its time, UTC."""
+
+Evaluator = Literal["sweeper", "lm-evaluation-harness"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What somebody wants to know of a trial."""
+
+    tasks: tuple[str, ...] = ()
+    """Names of tasks or mixtures, or of the harness's tasks; those of the trial's data where
+    empty."""
+    split: Literal["test", "validation"] = "test"
+    rows: int | None = None
+    """Most rows of each task; all where None."""
+    has_base: bool = False
+    """Whether the frozen base is asked, too."""
+    is_harness: bool = False
+    """Whether lm-evaluation-harness asks."""
+    harness_tasks: Path | None = None
+    """Folder with tasks of one's own for it."""
+
+
+class TrialEvaluation(BaseModel):
+    """What one evaluation has found."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", use_attribute_docstrings=True, ser_json_inf_nan="strings"
+    )
+
+    trial: str
+    """Identity of the trial."""
+    sweep: str
+    """Name of its sweep."""
+    method: str
+    """Name of the method."""
+    evaluator: Evaluator
+    """Whose prompts and whose code."""
+    tasks: list[str]
+    """As they were asked for; empty for those of the trial's data."""
+    split: str
+    """``test`` or ``validation``; empty where each task of the harness has its own."""
+    rows: dict[str, int]
+    """Rows asked, by task; under an empty name where the data is not made of tasks."""
+    rows_left_out: dict[str, int] = {}
+    """Rows not asked, because an answer is too long for ``train.max_length``; by task, in the same
+    way."""
+    metrics: dict[str, float]
+    """Of the trial, each with its standard error under ``<name>_se``."""
+    base_metrics: dict[str, float] = {}
+    """Of the frozen base on the same rows; empty where it was not asked."""
+    gains: dict[str, float] = {}
+    """The trial's minus the base's, each with the standard error of paired examples
+    (:func:`sweeper.analysis.statistics.paired.difference`) under ``<name>_se``; empty where the
+    harness asked, which tells nothing of single rows."""
+    protocol: dict[str, JsonValue] = {}
+    """How it was asked."""
+    precision: str
+    """``fp32``, ``bf16`` or ``fp16``: of the base's weights."""
+    device: str
+    """Where it ran."""
+    data_fingerprint: str = ""
+    """Hash of the trial's data as it is now."""
+    wall_time_s: float = Field(ge=0)
+    """Seconds that it took, loading included."""
+    ended_at: datetime
+    """When it was done, UTC."""
+    path: str
+    """File that holds it, absolute."""
+
+    def document(self) -> dict[str, Any]:
+        """Returns it as plain JSON; what is no finite number is a text in it."""
+        document: dict[str, Any] = json.loads(self.model_dump_json())
+        return document
+
+
+def evaluate_trial(found: FoundTrial, asked: Asked) -> TrialEvaluation:
+    """Evaluates the adapter of a trial over its base model, and writes down what it found.
+
+    Args:
+        found: the trial.
+        asked: on what, and by whom.
+
+    Raises:
+        BadInputError: the trial has no adapter; a task is unknown; a model, data or a package is
+            not there. Nothing was written.
+        TrialError: the evaluation itself failed.
+    """
+    started_s = time.perf_counter()
+    _demand_sense(asked)
+    trial, adapter = found.spec(), found.adapter()
+    trial.model.check()
+    evaluate = (_by_harness if asked.is_harness else _by_tasks)(asked)
+    base = _base(trial)
+    _task_ids(trial, base)
+    result = evaluate(trial, base, adapter)
+    now = datetime.now(UTC)
+    name = f"{now:%Y%m%dT%H%M%S.%f}Z.json"
+    written = TrialEvaluation(
+        trial=found.trial.id,
+        sweep=found.sweep.name,
+        method=trial.method.name,
+        evaluator="lm-evaluation-harness" if asked.is_harness else "sweeper",
+        tasks=list(asked.tasks),
+        split="" if asked.is_harness else asked.split,
+        rows=dict(result.rows),
+        rows_left_out=dict(result.rows_left_out),
+        metrics=dict(result.metrics),
+        base_metrics=dict(result.base_metrics),
+        gains=dict(result.gains),
+        protocol=json.loads(json.dumps(dict(result.protocol))),
+        precision=trial.engine.precision,
+        device=str(base.device),
+        data_fingerprint=base.data.fingerprint,
+        wall_time_s=time.perf_counter() - started_s,
+        ended_at=now,
+        path=str((found.trial.path / EVALUATIONS_FOLDER / name).absolute()),
+    )
+    Path(written.path).parent.mkdir(exist_ok=True)
+    write_text(Path(written.path), written.model_dump_json(indent=2) + "\n")
+    return written
+
+
+@dataclass(frozen=True)
+class _Result:
+    """Numbers of a trial and, where it was asked, of its base."""
+
+    rows: Mapping[str, int]
+    metrics: Mapping[str, float]
+    base_metrics: Mapping[str, float]
+    protocol: Mapping[str, object]
+    rows_left_out: Mapping[str, int] = field(default_factory=dict)
+    gains: Mapping[str, float] = field(default_factory=dict)
+
+
+_Evaluate = Callable[[TrialSpec, FrozenBase, Path], _Result]
+
+
+def _demand_sense(asked: Asked) -> None:
+    if asked.is_harness and not asked.tasks:
+        raise BadInputError(
+            "tasks: none is given; --harness needs names of its own tasks, listed by "
+            "`lm-eval ls tasks`; add --tasks arc_easy,hellaswag"
+        )
+    if asked.is_harness and asked.split != "test":
+        raise BadInputError(
+            f"split: got {asked.split} with --harness, whose tasks each say which split they "
+            "read; leave --split out"
+        )
+    if asked.harness_tasks is not None and not asked.is_harness:
+        raise BadInputError(
+            f"harness-tasks: got {asked.harness_tasks} without --harness, which alone reads it; "
+            "add --harness"
+        )
+
+
+def _by_tasks(asked: Asked) -> _Evaluate:
+    """Returns the evaluation on our tasks; a wrong name shows before the model is loaded."""
+    for name in asked.tasks:
+        expand(name)
+
+    def evaluate(trial: TrialSpec, base: FrozenBase, adapter: Path) -> _Result:
+        examples = _examples(trial, base, asked)
+        found = evaluate_adapter(trial, base, adapter, examples)
+        result = _Result(found.rows, found.metrics, {}, found.protocol, found.rows_left_out)
+        if not asked.has_base:
+            return result
+        frozen = evaluate_frozen(trial, base, examples)
+        gains = differences(found.estimates, frozen.estimates)
+        return replace(result, base_metrics=frozen.metrics, gains=to_metrics(gains))
+
+    return evaluate
+
+
+def _by_harness(asked: Asked) -> _Evaluate:
+    """Returns the evaluation by the harness, whose data is there before the model is loaded."""
+    tasks = find_harness_tasks(asked.tasks, folder=asked.harness_tasks)
+
+    def evaluate(trial: TrialSpec, base: FrozenBase, adapter: Path) -> _Result:
+        with adapted(trial, base, adapter) as given:
+            positions = getattr(base.model.config, "max_position_embeddings", None)
+            virtual = given.virtual_tokens
+            found = run_harness(
+                tasks,
+                given.model,
+                base.tokenizer,
+                rows=asked.rows,
+                max_length=positions - virtual if positions and virtual else None,
+                task_ids=_task_ids(trial, base) if trial.method.needs_task_ids else None,
+            )
+        frozen: Mapping[str, float] = {}
+        if asked.has_base:
+            frozen = run_harness(tasks, base.model, base.tokenizer, rows=asked.rows).metrics
+        protocol = {"version": found.version, "shots": dict(found.shots)}
+        return _Result(found.rows, found.metrics, frozen, protocol)
+
+    return evaluate
+
+
+def _task_ids(trial: TrialSpec, base: FrozenBase) -> Mapping[str, int]:
+    """Returns the method's number of each domain that it was trained on.
+
+    Raises:
+        DataError: the data has other domains than then.
+    """
+    try:
+        return dict(zip(base.data.domains, trial.method.task_ids(base.data.domains), strict=True))
+    except ValueError as error:
+        raise DataError(
+            f"the data is not what the trial was trained on: {error}; its domains say which part "
+            "of the adapter answers; give the data back what it had when the trial ran"
+        ) from error
+
+
+def _base(trial: TrialSpec) -> FrozenBase:
+    """Returns the trial's base with its data, none of which is made ready for training."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return hold_base(trial.model, trial.data, precision=trial.engine.precision, device=device)
+
+
+def _examples(trial: TrialSpec, base: FrozenBase, asked: Asked) -> tuple[Example, ...]:
+    """Returns the rows that were asked for.
+
+    Raises:
+        DataError: there are none.
+    """
+    data = trial.data
+    found: Sequence[Example] = getattr(base.data.splits, asked.split)
+    if isinstance(data, TasksDataSpec) and asked.split == "test":
+        found = data.test_examples(asked.tasks, rows=asked.rows)
+    elif isinstance(data, TasksDataSpec) and asked.tasks:
+        names = {task.name for name in asked.tasks for task in expand(name)}
+        found = [example for example in found if example.task in names]
+    elif asked.tasks:
+        tasks = [task for name in asked.tasks for task in expand(name)]
+        found = [e for task in tasks for e in task.load(asked.split, rows=asked.rows).examples]
+    if not found:
+        raise DataError(
+            f"there is nothing to ask: no rows of {', '.join(asked.tasks) or 'the data'} in the "
+            f"{asked.split} split; of the validation split there are the rows that were kept from "
+            "the tasks trained on; name other tasks, or another split"
+        )
+    return _at_most(found, asked.rows)
+
+
+def _at_most(examples: Sequence[Example], rows: int | None) -> tuple[Example, ...]:
+    """Returns at most so many examples of each task, drawn with a fixed seed, in their order."""
+    places: dict[str, list[int]] = {}
+    for place, example in enumerate(examples):
+        places.setdefault(example.task, []).append(place)
+    kept = [own[i] for own in places.values() for i in subset(len(own), rows or len(own))]
+    return tuple(examples[place] for place in sorted(kept))

@@ -1,0 +1,177 @@
+"""A trained adapter, as it lies on disk, evaluated on a replica's base; and the base itself.
+
+Knows nothing of Ray, of checkpoints or of DeepSpeed. All workers call each function together, and
+share the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sweeper_adapters
+from sweeper._third_party import ignore_known_warnings
+from sweeper.data import Example
+from sweeper.data.questions import parted, questions_of, rows_by_task
+from sweeper.errors import TrialError
+from sweeper.estimates import Estimate, to_metrics
+from sweeper.evaluation.evaluate import evaluate, frozen_forward
+from sweeper.evaluation.likelihood import Forward, can_share_prompts
+from sweeper.evaluation.protocol import protocol_of, writing_of
+from sweeper.experiment.trial import TrialSpec
+from sweeper.models.frozen import FrozenBase
+from sweeper.models.snapshot import ModelSnapshot
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+
+__all__ = ["Adapted", "Evaluation", "adapted", "evaluate_adapter", "evaluate_frozen"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found, and how."""
+
+    estimates: Mapping[str, Estimate]
+    """As of :func:`sweeper.evaluation.evaluate.evaluate`."""
+    protocol: Mapping[str, object]
+    """As of :func:`sweeper.evaluation.protocol.protocol_of`."""
+    rows: Mapping[str, int]
+    """Examples that were asked, by task; under an empty name those of no task."""
+    rows_left_out: Mapping[str, int]
+    """Examples that were not, because an answer had no room; only where there are some."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The same as plain numbers."""
+        return to_metrics(self.estimates)
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A base with a trained adapter in it."""
+
+    model: PeftModel
+    forward: Forward
+    """The model as :func:`sweeper.evaluation.evaluate.evaluate` takes it."""
+    virtual_tokens: int
+    """That the method puts before each text."""
+
+
+@contextmanager
+def adapted(trial: TrialSpec, base: FrozenBase, adapter: Path) -> Iterator[Adapted]:
+    """Puts an adapter into a base for as long as it is open.
+
+    Args:
+        trial: that trained the adapter.
+        base: with the trial's model and data; not in use by another trial.
+        adapter: folder with PEFT's files.
+
+    Raises:
+        TrialError: there is no adapter in the folder.
+    """
+    from peft import PeftModel
+
+    if not (adapter / "adapter_config.json").is_file():
+        raise TrialError(
+            f"the trial's adapter is not in {adapter}; an evaluation needs the files that its "
+            "training wrote there; put them back, or train it again"
+        )
+    ignore_known_warnings()
+    sweeper_adapters.register()
+    kept = ModelSnapshot(base.model, copies_weights=trial.method.changes_base)
+    try:
+        trial.method.prepare_base(base.model)
+        # In the dtype that it has on disk, which is the one it was trained and evaluated in.
+        model = PeftModel.from_pretrained(base.model, str(adapter), autocast_adapter_dtype=False)
+        model.eval()
+        yield _with_domains(trial, base, model)
+        del model
+    finally:
+        base.put_back(kept)
+
+
+def evaluate_adapter(
+    trial: TrialSpec, base: FrozenBase, adapter: Path, examples: Sequence[Example]
+) -> Evaluation:
+    """Returns the metrics of a trained adapter; answers that are scored so are always generated.
+
+    Args:
+        trial: that trained the adapter; says how long prompts may be and how answers are generated.
+        base: with the trial's model and data.
+        adapter: folder with PEFT's files.
+        examples: what to ask: of the base's splits, or of any task. One of a domain that the trial
+            was not trained on counts as of its first.
+
+    Raises:
+        TrialError: there is no adapter in the folder.
+        DataError: nothing can be asked.
+    """
+    with adapted(trial, base, adapter) as found:
+        return _evaluate(found.forward, trial, base, examples, virtual_tokens=found.virtual_tokens)
+
+
+def evaluate_frozen(trial: TrialSpec, base: FrozenBase, examples: Sequence[Example]) -> Evaluation:
+    """Returns the metrics of the base without an adapter, asked as a trial is.
+
+    Args:
+        trial: that it is compared with.
+        base: not in use by a trial.
+        examples: as in :func:`evaluate_adapter`.
+    """
+    return _evaluate(frozen_forward(base), trial, base, examples, virtual_tokens=0)
+
+
+def _evaluate(
+    forward: Forward,
+    trial: TrialSpec,
+    base: FrozenBase,
+    examples: Sequence[Example],
+    *,
+    virtual_tokens: int,
+) -> Evaluation:
+    import torch
+
+    length = trial.train.max_length
+    questions = questions_of(examples, base.tokenizer, length, domains=base.data.domains)
+    writing = writing_of(base, trial.evaluation, max_length=length, virtual_tokens=virtual_tokens)
+    shares_prompts = can_share_prompts(base.model.config, max_length=length)
+    with torch.no_grad():
+        estimates = evaluate(
+            forward,
+            questions,
+            pad_id=base.pad_id,
+            device=base.device,
+            shares_prompts=shares_prompts and virtual_tokens == 0,
+            writing=writing,
+        )
+    asked, left_out = parted(questions, generates=True)
+    return Evaluation(
+        estimates,
+        protocol_of(questions, writing, max_length=length),
+        rows_by_task(asked),
+        rows_by_task(left_out),
+    )
+
+
+def _with_domains(trial: TrialSpec, base: FrozenBase, model: PeftModel) -> Adapted:
+    import torch
+
+    task_ids = torch.tensor(trial.method.task_ids(base.data.domains), device=base.device)
+    config = model.active_peft_config
+    virtual_tokens = int(config.num_virtual_tokens) if config.is_prompt_learning else 0
+
+    def forward(
+        *, domains: torch.Tensor, logits_to_keep: torch.Tensor, **inputs: torch.Tensor
+    ) -> torch.Tensor:
+        if trial.method.needs_task_ids:
+            sweeper_adapters.set_task_ids(model, task_ids[domains])
+        kept = torch.nn.functional.pad(logits_to_keep, (virtual_tokens, 0))
+        logits: torch.Tensor = model(**inputs, logits_to_keep=kept).logits
+        return logits
+
+    return Adapted(model, forward, virtual_tokens)

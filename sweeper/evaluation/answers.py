@@ -1,0 +1,119 @@
+"""Answers that a model writes, and the metrics that their examples name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sweeper.data import Example
+from sweeper.data.questions import Question
+from sweeper.data.tasks import TASKS
+from sweeper.errors import BadInputError
+from sweeper.evaluation.generation import Generation, generate, prompts_of
+from sweeper.evaluation.likelihood import Forward
+from sweeper.experiment.trial import EvaluationSpec
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["Writing", "write_answers"]
+
+logger = logging.getLogger(__name__)
+
+# For examples that are of no task, which would say it.
+MAX_NEW_TOKENS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Writing:
+    """How a model is made to write answers."""
+
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    """Tokens after which a prompt is cut from the left."""
+    positions: int | None
+    """That the model has, for prompt and answer together; None where there is no such limit."""
+    spec: EvaluationSpec
+    """What it says counts for more than what a task says."""
+    domains: Sequence[str] = ()
+    """All domains of the data."""
+    uses_cache: bool = True
+    """Whether keys and values of earlier tokens can be kept."""
+
+    def most_tokens(self, example: Example) -> int:
+        """Returns the most tokens of an answer."""
+        task = TASKS.get(example.task)
+        return self.spec.max_new_tokens or (task.max_new_tokens if task else MAX_NEW_TOKENS)
+
+    def stops(self, example: Example) -> tuple[str, ...]:
+        """Returns the texts that end an answer."""
+        task = TASKS.get(example.task)
+        if self.spec.stop is not None:
+            return self.spec.stop
+        return task.stop if task else ()
+
+    def settings(self, examples: Sequence[Example]) -> dict[str, dict[str, object]]:
+        """Returns, for the record, how the answers of each task are written."""
+        return {
+            example.task: {
+                "max_new_tokens": self.most_tokens(example),
+                "stop": list(self.stops(example)),
+            }
+            for example in examples
+            if example.is_written
+        }
+
+
+def write_answers(
+    forward: Forward, questions: Sequence[Question], writing: Writing, *, device: torch.device
+) -> dict[int, Generation]:
+    """Returns what the model writes, by position of the question; the same on all workers.
+
+    Args:
+        forward: the model, in evaluation mode, with gradients off.
+        questions: those that are not scored by what is written are passed over.
+        writing: how.
+        device: where the model lives.
+
+    Raises:
+        BadInputError: an answer may have as many tokens as the model has positions.
+    """
+    alike: dict[tuple[int, tuple[str, ...]], list[int]] = {}
+    for index, question in enumerate(questions):
+        example = question.example
+        if example.is_written:
+            key = (writing.most_tokens(example), writing.stops(example))
+            alike.setdefault(key, []).append(index)
+    found: dict[int, Generation] = {}
+    for (most, stops), members in alike.items():
+        prompts = prompts_of(
+            [questions[index].example for index in members],
+            writing.tokenizer,
+            max_length=_room(writing, most),
+            domains=writing.domains,
+        )
+        texts = generate(
+            forward,
+            prompts,
+            tokenizer=writing.tokenizer,
+            device=device,
+            max_new_tokens=most,
+            stop_strings=stops,
+            uses_cache=writing.uses_cache,
+        )
+        found.update(zip(members, texts, strict=True))
+    return found
+
+
+def _room(writing: Writing, most: int) -> int:
+    if writing.positions is None:
+        return writing.max_length
+    if most >= writing.positions:
+        raise BadInputError(
+            f"a generated answer may have {most} tokens but the model has {writing.positions} "
+            "positions for prompt and answer; give evaluation.max_new_tokens a smaller value"
+        )
+    return min(writing.max_length, writing.positions - most)

@@ -1,0 +1,213 @@
+"""Metrics with standard errors: of known answers by likelihood, of written ones by content."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sweeper.data.questions import Question, parted
+from sweeper.distributed import on_first_worker
+from sweeper.errors import SweeperError
+from sweeper.estimates import Estimate, to_metrics
+from sweeper.evaluation.answers import Writing, write_answers
+from sweeper.evaluation.generation import Generation
+from sweeper.evaluation.likelihood import (
+    CandidateScore,
+    Forward,
+    can_share_prompts,
+    score_candidates,
+)
+from sweeper.evaluation.measures import Measures
+from sweeper.evaluation.protocol import writing_of
+from sweeper.evaluation.task_scores import task_estimates
+from sweeper.experiment.trial import EvaluationSpec
+from sweeper.models.frozen import FrozenBase
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["answer_of", "estimates_of", "evaluate", "evaluate_base", "frozen_forward"]
+
+
+def evaluate(
+    forward: Forward,
+    questions: Sequence[Question],
+    *,
+    pad_id: int,
+    device: torch.device,
+    shares_prompts: bool = False,
+    writing: Writing | None = None,
+) -> dict[str, Estimate]:
+    """Returns the metrics of a model on some questions by name, the same on all workers.
+
+    * ``eval_loss``: mean over the examples of the loss per token of the right answer. One that is
+      scored by what is written, and whose answer has no room, has no loss.
+    * ``accuracy``: whether the candidate of the highest log-probability is right. The end-of-text
+      token does not count, as in lm-evaluation-harness's ``acc``: a base that was never told where
+      an answer ends would look worse than it is. Without candidates, whether greedy decoding gives
+      exactly the answer, its end included. Of data made of tasks it is as
+      :mod:`sweeper.evaluation.task_scores` has it, and its names come besides.
+    * ``accuracy_per_character``: the same by the log-probability divided by the text's characters;
+      only where all questions have candidates.
+    * ``accuracy/<domain>`` where there is more than one domain, and no task.
+
+    The batches do not depend on the number of workers, which take turns, so the numbers do not
+    either. Each worker runs equally many forward passes, as ZeRO-3 needs. No gradient is recorded
+    and the mode of the model is left alone: both are the caller's business.
+
+    Args:
+        forward: the model, in evaluation mode, with gradients off.
+        questions: at least one that can be asked, see :func:`sweeper.data.questions.parted`.
+        pad_id: token that fills up shorter rows.
+        device: where the model lives.
+        shares_prompts: whether the model may be asked for all candidates of a question in one row,
+            see :func:`sweeper.evaluation.likelihood.can_share_prompts`.
+        writing: how answers are written that are scored so; where None, none is.
+
+    Raises:
+        SweeperError: what was written could not be measured.
+    """
+    asked, _ = parted(questions, generates=writing is not None)
+    scores = score_candidates(
+        forward,
+        [question.candidates for question in asked],
+        pad_id=pad_id,
+        device=device,
+        shares_prompts=shares_prompts,
+    )
+    answered = [answer_of(q, found) for q, found in zip(asked, scores, strict=True)]
+    written: dict[int, Generation] = {}
+    measures = None
+    if writing is not None:
+        written = write_answers(forward, asked, writing, device=device)
+        measures = Measures(writing.spec, device=device)
+
+    def measure(name: str, members: Sequence[int]) -> Estimate | None:
+        if measures is None or any(index not in written for index in members):
+            return None
+        texts = [written[i].text for i in members]
+        return measures.of(name, [asked[i] for i in members], texts)
+
+    def work() -> dict[str, Estimate]:
+        return estimates_of(asked, answered, measure)
+
+    # Metrics that run programs or encoders would cost as much again on each of the others.
+    return on_first_worker(work, failure=_not_measured) if written else work()
+
+
+def _not_measured(reason: str) -> SweeperError:
+    return SweeperError(f"worker 0 could not measure what was generated: {reason}")
+
+
+def frozen_forward(base: FrozenBase) -> Forward:
+    """Returns the frozen model as :func:`evaluate` takes it."""
+
+    def forward(*, domains: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
+        del domains  # the frozen model treats all alike
+        logits: torch.Tensor = base.model(**inputs).logits
+        return logits
+
+    return forward
+
+
+def evaluate_base(
+    base: FrozenBase,
+    *,
+    max_length: int,
+    count: int | None = None,
+    split: str = "validation",
+    spec: EvaluationSpec | None = None,
+) -> dict[str, float]:
+    """Returns the metrics of the frozen model on the questions that the trials get, as numbers.
+
+    Args:
+        base: not in use by a trial.
+        max_length: tokens after which a prompt is cut from the left.
+        count: examples, as ``train.eval_examples``; all of the split where None.
+        split: ``validation`` or ``test``.
+        spec: of the evaluation; its defaults where None.
+    """
+    import torch
+
+    spec = spec or EvaluationSpec()
+    with torch.no_grad():
+        found = evaluate(
+            frozen_forward(base),
+            base.data.questions(max_length=max_length, count=count, split=split),
+            pad_id=base.pad_id,
+            device=base.device,
+            shares_prompts=can_share_prompts(base.model.config, max_length=max_length),
+            writing=writing_of(base, spec, max_length=max_length) if spec.generates else None,
+        )
+    return to_metrics(found)
+
+
+def estimates_of(
+    questions: Sequence[Question],
+    answered: Sequence[Mapping[str, float]],
+    measure: Callable[[str, Sequence[int]], Estimate | None],
+) -> dict[str, Estimate]:
+    """Returns all metrics by name.
+
+    Args:
+        questions: that were asked.
+        answered: what the likelihoods say of each; nothing of one without candidates.
+        measure: as :func:`sweeper.evaluation.task_scores.task_estimates` takes it.
+    """
+    tasks = [question.example.task for question in questions]
+    found: dict[str, Estimate] = {}
+    _add_mean(found, "eval_loss", answered)
+    if not any(tasks):
+        _add_mean(found, "accuracy", answered)
+    if all("accuracy_per_character" in own for own in answered):
+        _add_mean(found, "accuracy_per_character", answered)
+    parts = tasks if any(tasks) else [question.domain for question in questions]
+    for part in sorted(set(parts)):
+        members = [own for own, name in zip(answered, parts, strict=True) if name == part]
+        if any(tasks):
+            _add_mean(found, "eval_loss", members, called=f"{part}/loss")
+        elif len(members) < len(answered):
+            _add_mean(found, "accuracy", members, called=f"accuracy/{part}")
+    return found | (task_estimates(questions, answered, measure=measure) if any(tasks) else {})
+
+
+def _add_mean(
+    found: dict[str, Estimate],
+    name: str,
+    answered: Sequence[Mapping[str, float]],
+    *,
+    called: str = "",
+) -> None:
+    """Adds a mean over the questions that have the number; none where no question has."""
+    import numpy as np
+
+    values = [own[name] for own in answered if name in own]
+    if not values:
+        return
+    error = None
+    # A diverged model's losses may be infinite, or overflow when squared; the caller will see.
+    with np.errstate(all="ignore"):
+        if len(values) > 1:
+            error = float(np.std(values, ddof=1) / math.sqrt(len(values)))
+        mean = float(np.mean(values))
+    found[called or name] = Estimate(mean, error, len(values), tuple(values))
+
+
+def answer_of(question: Question, scores: Sequence[CandidateScore]) -> dict[str, float]:
+    """Returns what the scores of a question's candidates say; nothing where it has none."""
+    if not scores:
+        return {}
+    gold = scores[question.gold]
+    found = {
+        "eval_loss": gold.loss / gold.tokens,
+        "nats": gold.loss,
+        "tokens": float(gold.tokens),
+    }
+    if not question.is_choice:
+        return {**found, "accuracy": float(gold.is_greedy)}
+    best = min(range(len(scores)), key=lambda i: scores[i].text_loss)
+    found["accuracy"] = float(best == question.gold)
+    by_character = [s.text_loss / n for s, n in zip(scores, question.characters, strict=True)]
+    best = min(range(len(scores)), key=by_character.__getitem__)
+    return {**found, "accuracy_per_character": float(best == question.gold)}

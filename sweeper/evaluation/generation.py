@@ -1,0 +1,253 @@
+"""Greedy generation: what a model writes after a prompt, for many prompts at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from sweeper.data import Example
+from sweeper.data.tokens.encoding import Tokens, collate, encode
+from sweeper.distributed import gather, rank, sum_over_ranks, workers
+from sweeper.errors import DataError
+from sweeper.evaluation.likelihood import Forward
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["Generation", "generate", "prompts_of"]
+
+TOKEN_BUDGET = 8192
+"""Tokens of one batch, padding and those to come included: what its cache must hold. A constant, so
+that all trials are rounded alike."""
+CONTEXT_TOKENS = 4
+"""Tokens of the prompt before a generation that tell its decoding about spaces and part letters."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a model wrote after a prompt."""
+
+    text: str
+    """Without end-of-text token, and up to the first stop string."""
+    ids: tuple[int, ...]
+    """All generated tokens but the end-of-text token."""
+    end: Literal["end_of_text", "stop_string", "length"]
+    """What ended it; ``length`` where it has as many tokens as it may have."""
+
+
+def prompts_of(
+    examples: Sequence[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    domains: Sequence[str] = (),
+) -> tuple[Tokens, ...]:
+    """Returns the prompts of the examples as token ids, without answers.
+
+    Args:
+        examples: what to ask; their answers are not looked at.
+        tokenizer: the base model's; must have an end-of-text token.
+        max_length: tokens after which a prompt is cut from the left; with those to be generated at
+            most as many as the model has positions.
+        domains: all domains of the data.
+
+    Raises:
+        DataError: a prompt has no tokens.
+    """
+    asked = [replace(example, answer="") for example in examples]
+    # One more, for the end-of-text token that follows an answer.
+    encoded = encode(asked, tokenizer, max_length + 1, domains=domains)
+    for tokens in encoded.tokens:
+        if tokens.answer_start == 0:
+            raise DataError(
+                f"example {tokens.example}: its prompt {asked[tokens.example].prompt!r} has no "
+                "tokens, and the tokenizer puts none before it; a model needs at least 1 to go on "
+                "from; remove the example"
+            )
+    return tuple(replace(x, ids=x.ids[: x.answer_start]) for x in encoded.tokens)
+
+
+def generate(
+    forward: Forward,
+    prompts: Sequence[Tokens],
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    device: torch.device,
+    max_new_tokens: int,
+    stop_strings: Sequence[str] = (),
+    uses_cache: bool = True,
+) -> list[Generation]:
+    """Returns what the model writes after each prompt, the same on all workers.
+
+    Each token is the likeliest one. The batches do not depend on the number of workers, which take
+    turns, so the texts do not either. Each worker runs equally many forward passes, as ZeRO-3
+    needs. No gradient is recorded and the mode of the model is left alone: both are the caller's
+    business, as with :func:`sweeper.evaluation.evaluate.evaluate`.
+
+    Args:
+        forward: the model, in evaluation mode, with gradients off. With the cache it must pass on
+            what it is given by name (``position_ids``, ``past_key_values``, ``use_cache``).
+        prompts: what comes before ``answer_start`` of each is gone on from.
+        tokenizer: the base model's.
+        device: where the model lives.
+        max_new_tokens: most tokens of one generation, at least 1.
+        stop_strings: texts before which a generation ends.
+        uses_cache: whether keys and values of earlier tokens are kept. Must be off where a method
+            puts virtual tokens before each text: PEFT would put them before each new token, too.
+    """
+    batches = list(_batches(prompts, max_new_tokens))
+    found: dict[int, Generation] = {}
+    for turn in range(math.ceil(len(batches) / workers())):
+        number = turn * workers() + rank()
+        batch = batches[min(number, len(batches) - 1)]
+        decoding = _Decoding([prompts[index] for index in batch], tokenizer, stop_strings)
+        steps = (_cached if uses_cache else _plain)(decoding, forward, device)
+        for _ in range(max_new_tokens):
+            # A worker that is done goes on with the others: under ZeRO-3 they need its weights.
+            (open_rows,) = sum_over_ranks([decoding.open_rows], device=device)
+            if not open_rows:
+                break
+            decoding.take(next(steps))
+        if number < len(batches):
+            found.update(zip(batch, decoding.generations(), strict=True))
+    shared = {index: text for part in gather(found) for index, text in part.items()}
+    return [shared[index] for index in range(len(prompts))]
+
+
+def _batches(prompts: Sequence[Tokens], max_new_tokens: int) -> Iterator[list[int]]:
+    """Yields batches of prompts of like length, within ``TOKEN_BUDGET`` or of one prompt."""
+    batch: list[int] = []
+    for index in sorted(range(len(prompts)), key=lambda i: (-prompts[i].answer_start, i)):
+        longest = prompts[batch[0] if batch else index].answer_start + max_new_tokens
+        if batch and (len(batch) + 1) * longest > TOKEN_BUDGET:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+class _Decoding:
+    """A batch of prompts and what has been written after them."""
+
+    def __init__(
+        self,
+        prompts: Sequence[Tokens],
+        tokenizer: PreTrainedTokenizerBase,
+        stop_strings: Sequence[str],
+    ) -> None:
+        self.prompts = [list(prompt.ids[: prompt.answer_start]) for prompt in prompts]
+        self.written: list[list[int]] = [[] for _ in prompts]
+        """Tokens of each row; once it has ended the same one again and again."""
+        self.domains = [prompt.domain for prompt in prompts]
+        self._tokenizer = tokenizer
+        self._stop_strings = tuple(stop_strings)
+        self._ended: dict[int, Generation] = {}
+
+    @property
+    def open_rows(self) -> int:
+        """Rows that have not ended."""
+        return len(self.prompts) - len(self._ended)
+
+    def take(self, tokens: Sequence[int]) -> None:
+        """Appends one token to each row."""
+        for row, token in enumerate(tokens):
+            written = self.written[row]
+            if row in self._ended:
+                written.append(written[-1])
+                continue
+            written.append(token)
+            if token == self._tokenizer.eos_token_id:
+                self._ended[row] = self._generation(row, written[:-1], end="end_of_text")
+            elif self._stop_strings:
+                text = self._text(row, written)
+                starts = [start for stop in self._stop_strings if (start := text.find(stop)) >= 0]
+                if starts:
+                    ids = tuple(written)
+                    self._ended[row] = Generation(text[: min(starts)], ids, "stop_string")
+
+    def generations(self) -> list[Generation]:
+        """Returns what has been written after each prompt."""
+        return [
+            self._ended.get(row) or self._generation(row, written, end="length")
+            for row, written in enumerate(self.written)
+        ]
+
+    def _generation(
+        self, row: int, ids: Sequence[int], *, end: Literal["end_of_text", "length"]
+    ) -> Generation:
+        return Generation(self._text(row, ids), tuple(ids), end)
+
+    def _text(self, row: int, ids: Sequence[int]) -> str:
+        """Returns what the tokens add to the text of the prompt.
+
+        Decoded alone they would lose a space at their beginning with SentencePiece tokenizers, and
+        with it the indentation of a program.
+        """
+        context = self.prompts[row][-CONTEXT_TOKENS:]
+        before, whole = self._decode(context), self._decode([*context, *ids])
+        return whole[len(before) :] if whole.startswith(before) else self._decode(ids)
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return str(
+            self._tokenizer.decode(
+                list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        )
+
+
+def _cached(decoding: _Decoding, forward: Forward, device: torch.device) -> Iterator[list[int]]:
+    """Yields the next token of each row, from the last ones alone and a cache of the others.
+
+    Padding is on the left: so all rows end at the same position, and go on at the next.
+    """
+    import torch
+    from transformers import DynamicCache
+
+    rows = [torch.tensor(ids) for ids in decoding.prompts]
+    pad = torch.nn.utils.rnn.pad_sequence
+    input_ids = pad(rows, batch_first=True, padding_side="left").to(device)
+    mask = pad([torch.ones_like(ids) for ids in rows], batch_first=True, padding_side="left")
+    mask = mask.to(device)
+    domains = torch.tensor(decoding.domains, device=device)
+    cache = DynamicCache()
+    while True:
+        is_last = torch.zeros_like(input_ids, dtype=torch.bool)
+        is_last[:, -1] = True
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        logits = forward(
+            input_ids=input_ids,
+            attention_mask=mask,
+            position_ids=positions[:, -input_ids.shape[1] :],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=is_last,
+            domains=domains,
+        )
+        yield logits.argmax(dim=-1).tolist()
+        input_ids = torch.tensor([written[-1:] for written in decoding.written], device=device)
+        mask = torch.cat((mask, torch.ones_like(input_ids)), dim=1)
+
+
+def _plain(decoding: _Decoding, forward: Forward, device: torch.device) -> Iterator[list[int]]:
+    """Yields the next token of each row, from the whole rows each time, padded on the right."""
+    while True:
+        pairs = zip(decoding.prompts, decoding.written, strict=True)
+        rows = [(*prompt, *written) for prompt, written in pairs]
+        tokens = [
+            Tokens(ids=ids, answer_start=len(ids), domain=domain)
+            for ids, domain in zip(rows, decoding.domains, strict=True)
+        ]
+        batch = {name: value.to(device) for name, value in collate(tokens, 0).items()}
+        mask = batch["attention_mask"]
+        is_last = mask.bool() & (mask.cumsum(dim=1) == mask.sum(dim=1, keepdim=True))
+        logits = forward(
+            input_ids=batch["input_ids"],
+            attention_mask=mask,
+            logits_to_keep=is_last,
+            domains=batch["domains"],
+        )
+        yield logits.argmax(dim=-1).tolist()

@@ -1,0 +1,83 @@
+"""The metrics of answers that a model has generated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from sweeper.data import Example
+from sweeper.data.questions import Question
+from sweeper.estimates import Estimate
+from sweeper.evaluation.metrics import Metric, metric
+from sweeper.evaluation.metrics.bert_score import Matcher
+from sweeper.evaluation.metrics.pass_at_1 import Problem
+from sweeper.experiment.trial import EvaluationSpec
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Measures"]
+
+
+class Measures:
+    """The metrics of written answers of one evaluation.
+
+    An encoder is loaded when the first metric wants it, and what it says of a text is kept for the
+    others.
+
+    Args:
+        spec: says where the encoder is.
+        device: where it runs.
+    """
+
+    def __init__(self, spec: EvaluationSpec, *, device: torch.device | str = "cpu") -> None:
+        self._spec = spec
+        self._device = str(device)
+
+    def has(self, name: str) -> bool:
+        """Whether a metric of written answers can be measured: some need an encoder."""
+        found = metric(name)
+        is_missing = found.takes == "encoder" and self._spec.encoder is None
+        return not is_missing and all(self.has(part) for part in found.parts)
+
+    def of(self, name: str, questions: Sequence[Question], texts: Sequence[str]) -> Estimate | None:
+        """Returns a metric; None where the spec has no encoder for it.
+
+        Args:
+            name: of a metric of texts, of an encoder or of programs.
+            questions: what was asked, at least one.
+            texts: what was written.
+        """
+        found = metric(name)
+        if found.takes == "programs":
+            return found.measure(texts, [_problem(question.example) for question in questions])
+        return self.of_texts(found, texts, [_reference(q.example) for q in questions])
+
+    def of_texts(
+        self, found: Metric, texts: Sequence[str], wanted: Sequence[str]
+    ) -> Estimate | None:
+        """Returns a metric of texts or of an encoder; None where the spec has no encoder for it.
+
+        Args:
+            found: the metric.
+            texts: what was written.
+            wanted: what it should be like, one for each.
+        """
+        if found.takes != "encoder":
+            return found.measure(texts, wanted)
+        return found.measure(texts, wanted, matcher=self._matcher) if self._matcher else None
+
+    @cached_property
+    def _matcher(self) -> Matcher | None:
+        folder, layer = self._spec.encoder, self._spec.encoder_layer
+        return None if folder is None else Matcher(folder, layer=layer, device=self._device)
+
+
+def _reference(example: Example) -> str:
+    return example.references[0] if example.references else example.answer.strip()
+
+
+def _problem(example: Example) -> Problem:
+    test, entry_point = example.references
+    return Problem(prompt=example.prompt, test=test, entry_point=entry_point)

@@ -1,0 +1,85 @@
+"""What an evaluation asks and how, for the record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sweeper.data.questions import Question, parted, rows_by_task
+from sweeper.evaluation.answers import Writing
+from sweeper.experiment.trial import EvaluationSpec, TrainSpec
+from sweeper.models.frozen import FrozenBase
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["protocol_of", "rung_protocol", "writing_of"]
+
+
+def writing_of(
+    base: FrozenBase, spec: EvaluationSpec, *, max_length: int, virtual_tokens: int = 0
+) -> Writing:
+    """Returns how the model of a base writes answers.
+
+    Args:
+        base: with its tokenizer and its domains.
+        spec: of the evaluation.
+        max_length: tokens after which a prompt is cut from the left.
+        virtual_tokens: that a method puts before each text.
+    """
+    positions = getattr(base.model.config, "max_position_embeddings", None)
+    return Writing(
+        base.tokenizer,
+        max_length=max_length,
+        positions=None if positions is None else positions - virtual_tokens,
+        spec=spec,
+        domains=base.data.domains,
+        uses_cache=virtual_tokens == 0,
+    )
+
+
+def protocol_of(
+    questions: Sequence[Question], writing: Writing | None, *, max_length: int
+) -> dict[str, object]:
+    """Returns, for the record, what was asked and how, as plain JSON.
+
+    Args:
+        questions: as :func:`evaluate` got them. A row whose answer has no room is left out, or has
+            no loss where the model writes the answer.
+        writing: as :func:`evaluate` got it.
+        max_length: tokens after which a prompt was cut from the left.
+    """
+    asked, left_out = parted(questions, generates=writing is not None)
+    examples = [question.example for question in asked]
+    return {
+        "rows": len(asked),
+        "rows_left_out": len(left_out),
+        "rows_without_loss": sum(not question.candidates for question in asked),
+        "task_rows": _of_tasks(asked),
+        "task_rows_left_out": _of_tasks(left_out),
+        "by_likelihood_of_choices": sum(question.is_choice for question in asked),
+        "generation": {} if writing is None else writing.settings(examples),
+        "max_length": max_length,
+    }
+
+
+def _of_tasks(questions: Sequence[Question]) -> dict[str, int]:
+    return {task: count for task, count in rows_by_task(questions).items() if task}
+
+
+def rung_protocol(base: FrozenBase, train: TrainSpec, spec: EvaluationSpec) -> dict[str, object]:
+    """Returns, for the record, what the trials of a sweep are asked while they train, and how.
+
+    Args:
+        base: with the data of the sweep.
+        train: what all trials have in common.
+        spec: of the evaluation.
+    """
+    length = train.max_length
+    questions = base.data.questions(max_length=length, count=train.eval_examples)
+    writing = writing_of(base, spec, max_length=length) if spec.generates else None
+    return {
+        "split": "validation",
+        "rows_in_split": len(base.data.splits.validation),
+        **protocol_of(questions, writing, max_length=length),
+    }

@@ -1,0 +1,73 @@
+"""A sweep's result as one plain JSON document."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from sweeper.analysis.ranking import Ranking
+from sweeper.estimates import to_metrics
+from sweeper.tracking.final_result import FinalResult
+from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder
+
+__all__ = ["sweep_result"]
+
+
+def sweep_result(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str) -> dict[str, Any]:
+    """Returns a sweep's result as one plain JSON document.
+
+    Args:
+        folder: the sweep.
+        ranking: of its trials.
+        tracking_uri: MLflow's store, without a password.
+    """
+    best = ranking.best
+    return {
+        "sweep": folder.name,
+        "status": folder.status,
+        "tracking_uri": tracking_uri,
+        "objective": ranking.objective.model_dump(mode="json"),
+        "base": _finite(ranking.base_scores) or None,
+        "evaluation": folder.protocol() or None,
+        "base_final": _final_document(ranking.base_final),
+        "best": _trial_document(folder, ranking, best) if best is not None else None,
+        "conclusions": ranking.conclusions(),
+        "trials": [_trial_document(folder, ranking, trial) for trial in ranking.trials],
+    }
+
+
+def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -> dict[str, Any]:
+    adapter = folder.trial(trial.id).adapter
+    error = trial.error
+    return {
+        "id": trial.id,
+        "number": trial.number,
+        "origin": trial.origin,
+        "method": trial.method,
+        "params": trial.params,
+        "status": trial.status,
+        "steps": trial.steps,
+        "metrics": _finite(trial.metrics),
+        "final": _final_document(ranking.finals.get(trial.id)),
+        "final_gains": _finite(to_metrics(ranking.gains.get(trial.id, {}))) or None,
+        "trainable": trial.trainable,
+        "percent": trial.percent,
+        "wall_time_s": trial.wall_time_s,
+        "overhead_s": trial.overhead_s,
+        "attempts": trial.attempts,
+        "error": f"{error.type}: {error.message}" if error is not None else None,
+        "adapter": str(adapter) if adapter.is_dir() else None,
+    }
+
+
+def _final_document(result: FinalResult | None) -> dict[str, Any] | None:
+    if result is None:
+        return None
+    return {**result.model_dump(mode="json"), "metrics": _finite(result.metrics)}
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    # Strict JSON has no NaN; null says that there is no number, which is the truth.
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}

@@ -1,0 +1,24 @@
+"""What the terminal shows: table of a sweep, plan, counts, exports, evaluations, findings."""
+
+from __future__ import annotations
+
+from sweeper.report.terminal.counts import params_view
+from sweeper.report.terminal.data_check import data_check_view
+from sweeper.report.terminal.doctor import doctor_view
+from sweeper.report.terminal.evaluation import evaluation_view
+from sweeper.report.terminal.export import export_view
+from sweeper.report.terminal.leaderboard import next_commands, sweep_view
+from sweeper.report.terminal.live import LiveTable
+from sweeper.report.terminal.plan import plan_view
+
+__all__ = [
+    "LiveTable",
+    "data_check_view",
+    "doctor_view",
+    "evaluation_view",
+    "export_view",
+    "next_commands",
+    "params_view",
+    "plan_view",
+    "sweep_view",
+]

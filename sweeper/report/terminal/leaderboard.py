@@ -1,0 +1,206 @@
+"""The end of a sweep: leaderboard, conclusions, best configuration, what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from sweeper._environment import sweeps_home
+from sweeper._text import count, duration, params_text, value_text, varying
+from sweeper.analysis.ranking import Ranking
+from sweeper.estimates import to_metrics
+from sweeper.evaluation.metrics import METRICS
+from sweeper.report.terminal.evaluation import metrics_table
+from sweeper.tracking.final_result import FinalResult
+from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder
+
+__all__ = ["Leaderboard", "next_commands", "sweep_view"]
+
+# From this width on there is room for identity, size and time of each trial.
+WIDE = 110
+# Characters of an error in the table; the whole of it is in the trial's record.
+MAX_ERROR = 200
+
+
+class Leaderboard:
+    """All trials in a table: the complete ones by score, then the others."""
+
+    def __init__(self, ranking: Ranking) -> None:
+        """Takes the ranking that is shown."""
+        self._ranking = ranking
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yields the table, with more columns where there is room."""
+        yield self.table(is_wide=options.max_width >= WIDE)
+
+    def table(self, *, is_wide: bool) -> Table:
+        """Returns the table; ``is_wide`` adds identity, trainable parameters, steps and time."""
+        ranking = self._ranking
+        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        table.add_column("", justify="right", no_wrap=True)
+        table.add_column("trial", justify="right", no_wrap=True)
+        if is_wide:
+            table.add_column("id", no_wrap=True)
+        table.add_column("method", no_wrap=True)
+        table.add_column(ranking.objective.metric, no_wrap=True)
+        if ranking.finals:
+            # Beside what chose the trial: the same metric on rows that chose nothing.
+            table.add_column(next(iter(ranking.finals.values())).split, no_wrap=True)
+        table.add_column("status", no_wrap=True)
+        if is_wide:
+            for name in ("steps", "trainable", "time"):
+                table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("parameters", overflow="fold", ratio=1)
+        names = varying(trial.params for trial in ranking.trials)
+        for place, trial in enumerate(ranking.ranked, start=1):
+            self._add(table, str(place), trial, names=names, is_wide=is_wide)
+        for trial in ranking.others:
+            self._add(table, "", trial, names=names, is_wide=is_wide)
+        return table
+
+    def _add(
+        self, table: Table, place: str, trial: TrialRecord, *, names: list[str], is_wide: bool
+    ) -> None:
+        score = self._ranking.score(trial)
+        row: list[RenderableType] = [place, str(trial.number)]
+        if is_wide:
+            row.append(trial.id)
+        row += [trial.method, str(score) if score is not None else "none"]
+        if self._ranking.finals:
+            final = self._ranking.final_score(trial)
+            row.append(str(final) if final is not None else "")
+        row.append(trial.status)
+        if is_wide:
+            row += [
+                f"{trial.steps}/{trial.steps_total}" if trial.steps_total else str(trial.steps),
+                f"{trial.percent:.3g} %" if trial.total else "",
+                duration(trial.wall_time_s) if trial.attempts else "",
+            ]
+        text = Text(params_text(trial.params, names))
+        if trial.error is not None and trial.status == "failed":
+            first_line = f"{trial.error.type}: {trial.error.message}".partition("\n")[0]
+            text.append(f"\n{first_line[:MAX_ERROR]}", style="italic")
+        row.append(text)
+        table.add_row(*row, style="bold" if place == "1" else "")
+
+
+def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "") -> RenderableType:
+    """Returns what is to be seen of a sweep that has ended, or as far as it is.
+
+    Print it with ``crop=False``: commands and paths stay in one line each, however long.
+
+    Args:
+        folder: the sweep.
+        ranking: of its trials.
+        tracking_uri: MLflow's store, without a password; not shown where empty.
+    """
+    counts = ", ".join(f"{number} {status}" for status, number in ranking.counts().items())
+    summary = f"{count(len(ranking.trials), 'trial')}: {counts}" if counts else "no trials yet"
+    overhead = _overhead(ranking)
+    lines = [Text(text) for text in ranking.conclusions()]
+    board: list[RenderableType] = [Leaderboard(ranking), ""] if ranking.trials else []
+    parts: list[RenderableType] = [
+        Text(f"Sweep {folder.name}", style="bold"),
+        Text(summary),
+        *([Text(overhead)] if overhead else []),
+        "",
+        *board,
+        *lines,
+    ]
+    parts += _finals(ranking)
+    best = ranking.best
+    if best is not None:
+        parts += ["", _configuration(best), "", *_adapter(folder, best)]
+    parts += ["", Text("Next", style="bold")]
+    # Commands and paths are not broken into lines: they are there to be copied.
+    parts += [_line(f"  {command}") for command in next_commands(folder, ranking)]
+    if tracking_uri:
+        parts += ["", _line(f"MLflow store: {tracking_uri}")]
+    return Group(*parts)
+
+
+def _line(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ignore")
+
+
+def _overhead(ranking: Ranking) -> str:
+    done = [trial for trial in ranking.trials if trial.train_time_s > 0]
+    if not done:
+        return ""
+    train_s = sum(trial.train_time_s for trial in done)
+    overhead_s = sum(trial.overhead_s for trial in done)
+    return (
+        f"{duration(train_s)} in training steps; besides them {duration(overhead_s / len(done))} "
+        "a trial"
+    )
+
+
+def _finals(ranking: Ranking) -> list[RenderableType]:
+    """Returns a table of each evaluated trial's scores by task, beside those of the base."""
+    base = {} if ranking.base_final is None else ranking.base_final.metrics
+    parts: list[RenderableType] = []
+    for trial in ranking.ranked:
+        final = ranking.finals.get(trial.id)
+        names = [] if final is None else _by_task(final)
+        if final is None or not names:
+            continue
+        gains = to_metrics(ranking.gains.get(trial.id, {}))
+        title = f"Trial {trial.number} on the {final.split} split, by task"
+        table = metrics_table(final.metrics, base, gains, names=names)
+        parts += ["", Text(title, style="bold"), Padding(table, (0, 0, 0, 2))]
+    return parts
+
+
+def _by_task(final: FinalResult) -> list[str]:
+    """Returns the names of the tasks' metrics, without losses, groups, domains and averages."""
+    tasks = final.protocol.get("task_rows")
+    ends = {*METRICS, "accuracy", "accuracy_per_character"}
+    places = [name.partition("/") for name in final.metrics]
+    known = tasks if isinstance(tasks, dict) else {}
+    return ["/".join((task, end)) for task, _, end in places if task in known and end in ends]
+
+
+def _configuration(best: TrialRecord) -> RenderableType:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {"method": best.method, **best.params}
+    if best.total:
+        rows["trainable"] = f"{best.trainable:,} parameters, {best.percent:.3g} %"
+    for name, value in rows.items():
+        table.add_row(f"  {name}", value_text(value))
+    return Group(Text(f"Best configuration (trial {best.number}, {best.id})", style="bold"), table)
+
+
+def _adapter(folder: SweepFolder, best: TrialRecord) -> list[RenderableType]:
+    path = folder.trial(best.id).adapter
+    if not path.is_dir():
+        return [Text("Its adapter was not kept.")]
+    here = Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return [Text("Its adapter", style="bold"), _line(f"  {shown}")]
+
+
+def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
+    """Returns the commands that go on from here, the likeliest first."""
+    name = shlex.quote(folder.name)
+    home = ""
+    if folder.home != sweeps_home().absolute():
+        home = f" --home {shlex.quote(str(folder.home))}"
+    commands = []
+    counts = ranking.counts()
+    if folder.status != "complete" or counts.keys() & {"queued", "running"}:
+        commands.append(f"python -m sweeper resume {name}{home}")
+    if counts.get("failed"):
+        commands.append(f"python -m sweeper resume {name}{home} --retry-failed")
+    commands.append(f"python -m sweeper ui {name}{home}")
+    if ranking.best is not None and folder.trial(ranking.best.id).adapter.is_dir():
+        commands.append(f"python -m sweeper export {name}{home} --format peft")
+    commands.append(f"python -m sweeper report {name}{home} --json")
+    return commands

@@ -1,0 +1,26 @@
+"""MLflow as a view of the records, which can be caught up or built again at any time."""
+
+from __future__ import annotations
+
+from sweeper.tracking.mlflow_view.links import (
+    comparison_url,
+    experiment_url,
+    is_server,
+    public_uri,
+    resolve_tracking_uri,
+    ui_command,
+)
+from sweeper.tracking.mlflow_view.state import run_ids
+from sweeper.tracking.mlflow_view.view import MlflowView, SyncResult
+
+__all__ = [
+    "MlflowView",
+    "SyncResult",
+    "comparison_url",
+    "experiment_url",
+    "is_server",
+    "public_uri",
+    "resolve_tracking_uri",
+    "run_ids",
+    "ui_command",
+]

@@ -1,0 +1,105 @@
+"""MLflow's own pages on the sweeps' store."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+from sweeper.errors import BadInputError
+from sweeper.tracking.mlflow_view import (
+    MlflowView,
+    is_server,
+    public_uri,
+    resolve_tracking_uri,
+    ui_command,
+)
+from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
+
+__all__ = ["serve_ui"]
+
+# Seconds in which MLflow's server comes up; the first start makes its database.
+START_S = 120.0
+
+
+def serve_ui(
+    home: Path,
+    *,
+    sweep: str | None,
+    tracking_uri: str | None,
+    host: str,
+    port: int,
+    tell: Callable[[str], None],
+) -> None:
+    """Serves MLflow's pages until it is interrupted, and opens them where there is a browser.
+
+    Args:
+        home: folder of all sweeps.
+        sweep: the one whose trials are compared; the newest where None.
+        tracking_uri: the store; a server is not started again, only opened.
+        host: address to listen on.
+        port: port to listen on.
+        tell: prints a line.
+
+    Raises:
+        BadInputError: there is no sweep, or MLflow's server did not come up.
+    """
+    folder = _newest(home) if sweep is None else SweepFolder.open(sweep, home=home)
+    view = MlflowView(folder, tracking_uri=tracking_uri)
+    # What an earlier driver could not send is sent now.
+    view.sync()
+    uri = resolve_tracking_uri(home, tracking_uri)
+    if is_server(uri):
+        _open(view, public_uri(uri), tell)
+        return
+    command = ui_command(home, port, host=host, tracking_uri=tracking_uri)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            _wait(server, host, port)
+            _open(view, f"http://{host}:{port}", tell)
+            tell("Ctrl-C ends the server.")
+            server.wait()
+        except KeyboardInterrupt:
+            tell("The server has ended.")
+        finally:
+            server.terminate()
+
+
+def _newest(home: Path) -> SweepFolder:
+    folders = sweeps_in(home)
+    if not folders:
+        raise BadInputError(
+            f"{home} holds no sweep, so there is nothing to show; start one with "
+            "'python -m sweeper run search_spaces/masa.yaml', or give --home"
+        )
+    return SweepFolder(folders[-1])
+
+
+def _wait(server: subprocess.Popen[bytes], host: str, port: int) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise BadInputError(
+                f"MLflow's server ended with exit code {server.returncode}; port {port} may be in "
+                "use; give another with --port"
+            )
+        try:
+            with urllib.request.urlopen(f"http://{host}:{port}/health", timeout=1):
+                return
+        except (urllib.error.URLError, TimeoutError, ConnectionError):
+            time.sleep(0.2)
+    raise BadInputError(f"MLflow's server did not come up on port {port} within {START_S:g} s")
+
+
+def _open(view: MlflowView, base_url: str, tell: Callable[[str], None]) -> None:
+    experiment, comparison = view.pages(base_url)
+    tell(f"Experiment:  {experiment}")
+    tell(f"Comparison:  {comparison}")
+    # Without a display a text browser would take the terminal.
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(comparison)

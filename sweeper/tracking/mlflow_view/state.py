@@ -1,0 +1,80 @@
+"""What has been sent to MLflow, remembered beside each record."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from sweeper._files import read_json, signature, write_json
+from sweeper.tracking.mlflow_view.links import public_uri
+
+__all__ = ["SentState", "StateFile", "run_ids"]
+
+STATE_FILE = "mlflow.json"
+
+
+@dataclass
+class SentState:
+    """What one run has been sent."""
+
+    run_id: str = ""
+    """MLflow's identity of the run; empty before it is made."""
+    experiment_id: str = ""
+    """MLflow's identity of its experiment."""
+    offset: int = 0
+    """Bytes of the metrics log that are sent."""
+    last_steps: dict[str, int] = field(default_factory=dict)
+    """The last step sent of each metric."""
+    status: str = ""
+    """The status that the run shows; empty until its parameters are sent."""
+    artifacts_of: str = ""
+    """The status whose artifacts are stored."""
+
+
+class StateFile:
+    """The files with the sent states for one destination: a store and an experiment on it."""
+
+    def __init__(self, tracking_uri: str, *, experiment: str) -> None:
+        """Names the destination.
+
+        Args:
+            tracking_uri: of the store; its password does not get into the files.
+            experiment: name of the experiment.
+        """
+        digest = hashlib.sha256(f"{tracking_uri}\n{experiment}".encode()).hexdigest()
+        self._key = digest[:12]
+        self._about = {"tracking_uri": public_uri(tracking_uri), "experiment": experiment}
+
+    def load(self, folder: Path) -> SentState:
+        """Returns what was sent of the sweep or trial in ``folder``."""
+        content = _read(folder).get(self._key, {})
+        known = {item.name for item in fields(SentState)}
+        return SentState(**{key: value for key, value in content.items() if key in known})
+
+    def save(self, folder: Path, state: SentState) -> None:
+        """Remembers what was sent."""
+        # Not durable: what a loss of power takes away here, the store is asked for.
+        states = {**_read(folder), self._key: {**self._about, **asdict(state)}}
+        write_json(folder / STATE_FILE, states, is_durable=False)
+
+    def signature(self, folder: Path) -> tuple[int, int, int]:
+        """Returns what changes when another process sends something."""
+        return signature(folder / STATE_FILE)
+
+
+def run_ids(folder: Path) -> frozenset[str]:
+    """Returns MLflow's identities of the runs that show the sweep or trial in ``folder``.
+
+    One for each store that it was sent to; no store is asked.
+    """
+    states = _read(folder).values()
+    return frozenset(state["run_id"] for state in states if state.get("run_id"))
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    try:
+        return read_json(folder / STATE_FILE) or {}
+    except ValueError:
+        return {}

@@ -1,0 +1,210 @@
+"""MLflow as a view of the records: sent by one thread of the driver, caught up at any time.
+
+Nothing that goes wrong here reaches the caller: it is kept, logged once, tried again after a
+growing pause, and what is unsent then goes out with the next sync, also of the next process.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+
+from sweeper._files import FileLock
+from sweeper.tracking.mlflow_view.links import (
+    artifact_root,
+    comparison_url,
+    experiment_url,
+    public_uri,
+    resolve_tracking_uri,
+)
+from sweeper.tracking.mlflow_view.runs import Connect, Runs, connect
+from sweeper.tracking.mlflow_view.sender import Sender
+from sweeper.tracking.mlflow_view.state import StateFile
+from sweeper.tracking.sweep_folder import SweepFolder
+
+__all__ = ["MlflowView", "SyncResult"]
+
+logger = logging.getLogger(__name__)
+
+# Another process that sends the same sweep is done with a pass well within this.
+LOCK_WAIT_S = 10.0
+# Longest pause between two tries while the store does not answer.
+MAX_PAUSE_S = 60.0
+
+
+@dataclass(frozen=True)
+class SyncResult:
+    """What one pass did."""
+
+    points: int = 0
+    """Metric values sent."""
+    errors: tuple[str, ...] = ()
+    """What went wrong; the next pass tries again."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether MLflow shows all that was on disk when the pass began."""
+        return not self.errors
+
+
+class MlflowView:
+    """One sweep in MLflow: a parent run, and a child run for each trial that has begun."""
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        *,
+        tracking_uri: str | None = None,
+        experiment: str = "sweeper",
+        interval_s: float = 2.0,
+        connect: Connect = connect,
+    ) -> None:
+        """Prepares the view; MLflow is imported by the first pass.
+
+        Args:
+            folder: the sweep.
+            tracking_uri: where to log; see :func:`sweeper.mlflow_links.resolve_tracking_uri`.
+            experiment: name of the experiment; made when it is missing.
+            interval_s: pause between two passes of the thread.
+            connect: makes the client.
+        """
+        # A reader of its own: a reader remembers what it has read, and this one has its own thread.
+        self._folder = SweepFolder(folder.path)
+        self._experiment = experiment
+        self._interval_s = interval_s
+        self._connect = connect
+        self.tracking_uri = resolve_tracking_uri(folder.home, tracking_uri)
+        self._states = StateFile(self.tracking_uri, experiment=experiment)
+        self._mutex = threading.Lock()
+        self._sender: Sender | None = None
+        self._failed_passes = 0
+        self.last_result = SyncResult()
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    # The thread.
+
+    def start(self) -> None:
+        """Starts the thread that keeps MLflow up to date."""
+        if self._thread is None:
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._run, name="mlflow-view", daemon=True)
+            self._thread.start()
+
+    def stop(self, *, timeout_s: float = 60.0) -> SyncResult:
+        """Sends what is left and ends the thread, waiting for it at most ``timeout_s`` seconds."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return self.last_result
+        self._stopping.set()
+        thread.join(timeout_s)
+        if thread.is_alive():
+            logger.warning(
+                "MLflow at %s has not answered for %g s; the next sync sends what is unsent",
+                public_uri(self.tracking_uri),
+                timeout_s,
+            )
+        return self.last_result
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            if self._has_begun():
+                self.sync()
+            self._stopping.wait(self._pause_s())
+        self.sync()
+
+    def _has_begun(self) -> bool:
+        # Importing MLflow takes seconds of a processor that the replicas want for their own start.
+        return any(self._folder.path.glob("trials/*/record.json"))
+
+    def _pause_s(self) -> float:
+        if not self._failed_passes:
+            return self._interval_s
+        # The exponent is bounded only so that it cannot overflow.
+        return min(self._interval_s * 2.0 ** min(self._failed_passes, 20), MAX_PAUSE_S)
+
+    # One pass.
+
+    def sync(self) -> SyncResult:
+        """Sends all that is on disk and not yet in MLflow; never raises."""
+        with self._mutex:
+            try:
+                self.last_result = self._locked_pass()
+            except Exception as error:  # noqa: BLE001 - a view must not stop what it shows
+                # Whatever was known of the store may be wrong now; the next pass asks it again.
+                self._sender = None
+                self.last_result = SyncResult(errors=(self._text_of(error),))
+            self._tell(self.last_result)
+            return self.last_result
+
+    def _locked_pass(self) -> SyncResult:
+        with FileLock(self._folder.path / "mlflow.lock") as lock:
+            if not lock.acquire(wait_s=LOCK_WAIT_S):
+                return SyncResult(errors=(f"{lock.owner()} is sending this sweep",))
+            self._sender = sender = self._sender or self._new_sender()
+            parent_run_id = sender.send_sweep()
+            points, errors = 0, []
+            for trial in self._folder.trial_folders():
+                try:
+                    points += sender.send_trial(trial, parent_run_id=parent_run_id)
+                # One trial must not keep back the others.
+                except Exception as error:
+                    logger.debug("trial %s was not sent", trial.id, exc_info=True)
+                    errors.append(f"trial {trial.id}: {self._text_of(error)}")
+                    # Raises where the fault is not the trial's but the store's: the pass is over.
+                    sender.forget(trial.id)
+            return SyncResult(points, tuple(errors))
+
+    def _new_sender(self) -> Sender:
+        runs = Runs(
+            self._connect(self.tracking_uri),
+            sweep_id=str(self._folder.about()["sweep_id"]),
+            experiment=self._experiment,
+            artifact_root=artifact_root(self._folder.home, self.tracking_uri),
+        )
+        return Sender(self._folder, runs, states=self._states)
+
+    def _text_of(self, error: Exception) -> str:
+        # A URI may carry a password, and its driver may quote it.
+        text = f"{type(error).__name__}: {error}"
+        return text.replace(self.tracking_uri, public_uri(self.tracking_uri))
+
+    def _tell(self, result: SyncResult) -> None:
+        where = public_uri(self.tracking_uri)
+        if result.errors and self._failed_passes == 0:
+            logger.warning(
+                "MLflow at %s could not be brought up to date (%s); the records on disk are "
+                "whole, and the next sync sends what is unsent",
+                where,
+                result.errors[0],
+            )
+        elif not result.errors and self._failed_passes:
+            logger.info("MLflow at %s is up to date again", where)
+        self._failed_passes = self._failed_passes + 1 if result.errors else 0
+
+    # What is known without asking the store.
+
+    @property
+    def experiment_id(self) -> str:
+        """MLflow's identity of the experiment, empty before the first pass that got there."""
+        return self._states.load(self._folder.path).experiment_id
+
+    def run_ids(self) -> dict[str, str]:
+        """Returns MLflow's identities of the runs by trial, in the order of the trials' numbers."""
+        # Read on the caller's thread, so not with the reader of the other one.
+        folder = SweepFolder(self._folder.path)
+        found = {
+            record.id: self._states.load(folder.trial(record.id).path).run_id
+            for record in folder.trials()
+        }
+        return {trial_id: run_id for trial_id, run_id in found.items() if run_id}
+
+    def pages(self, base_url: str) -> tuple[str, str]:
+        """Returns the addresses of the experiment and of the comparison of the sweep's trials."""
+        experiment = experiment_url(base_url, self.experiment_id)
+        run_ids = list(self.run_ids().values())
+        if not run_ids:
+            return experiment, experiment
+        comparison = comparison_url(base_url, experiment_id=self.experiment_id, run_ids=run_ids)
+        return experiment, comparison

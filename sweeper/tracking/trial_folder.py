@@ -1,0 +1,209 @@
+"""The record of one trial: how far it is, how it ended, what it cost. On disk it is the truth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sweeper._files import read_json, signature, write_text
+from sweeper.tracking.metrics_log import MetricPoint, MetricsLog, MetricSummary, Rewind
+from sweeper.tracking.record import TrialFailure, TrialRecord, TrialStatus
+
+__all__ = ["TrialFolder"]
+
+
+class TrialFolder:
+    """A trial on disk. Its folder is all that a worker on another machine needs of it.
+
+    Whoever runs the trial writes, one process at a time; all others read.
+    """
+
+    def __init__(self, path: Path | str, *, clock: Callable[[], float] = time.time) -> None:
+        """Names the folder; nothing is read yet.
+
+        Args:
+            path: the trial's folder.
+            clock: Unix time in seconds.
+        """
+        self.path = Path(path)
+        self._clock = clock
+        self._log = MetricsLog(self.path / "metrics.jsonl")
+        self._summary = MetricSummary()
+        self._final: tuple[tuple[int, int, int], TrialRecord] | None = None
+
+    def __reduce__(self) -> tuple[type[TrialFolder], tuple[Path]]:
+        # Only the path travels: what this reader remembers belongs to this process.
+        return (TrialFolder, (self.path,))
+
+    @property
+    def id(self) -> str:
+        """The trial's identity, which is the folder's name."""
+        return self.path.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder of the checkpoint that a resume starts from; made by whoever writes it."""
+        return self.path / "checkpoint"
+
+    @property
+    def adapter(self) -> Path:
+        """Folder of the trained adapter; made by whoever writes it."""
+        return self.path / "adapter"
+
+    @property
+    def metrics_path(self) -> Path:
+        """The file of :class:`sweeper.tracking.metrics_log.MetricsLog`."""
+        return self._log.path
+
+    def description(self) -> dict[str, Any]:
+        """Returns what was asked for: the ``spec`` and, of the record, what never changes."""
+        return read_json(self.path / "spec.json") or {}
+
+    def spec(self) -> dict[str, Any]:
+        """Returns the trial's spec as plain JSON."""
+        spec: dict[str, Any] = self.description().get("spec", {})
+        return spec
+
+    def read(self) -> TrialRecord:
+        """Returns the record as it is now; until the trial ends its metrics come from their log."""
+        mark = signature(self.path / "record.json")
+        if self._final is not None and self._final[0] == mark:
+            return self._final[1]
+        record = self._stored()
+        if record.is_final:
+            self._final = (mark, record)
+            # Nothing more is read, and the points need not be kept in memory.
+            self._log, self._summary = MetricsLog(self._log.path), MetricSummary()
+            return record
+        return self._closed(self._with_metrics(record))
+
+    def _stored(self) -> TrialRecord:
+        # Without a record the trial was queued and nothing has happened to it since.
+        content = read_json(self.path / "record.json") or self.description()
+        return TrialRecord.model_validate(content)
+
+    def _with_metrics(self, record: TrialRecord) -> TrialRecord:
+        for entry in self._log.read_new():
+            self._summary.add(entry)
+        summary = self._summary
+        return record.model_copy(
+            update={
+                "steps": summary.steps,
+                "metrics": dict(summary.last),
+                "lowest": dict(summary.lowest),
+                "highest": dict(summary.highest),
+            }
+        )
+
+    def _closed(self, record: TrialRecord) -> TrialRecord:
+        # Up to the last report: a driver that was killed has written no end.
+        if record.attempt_started_at is None or not self._summary.points:
+            return record
+        last_s = self._summary.points[-1].unix_time_s
+        open_s = max(0.0, last_s - record.attempt_started_at.timestamp())
+        return record.model_copy(update={"wall_time_s": record.wall_time_s + open_s})
+
+    def points(self) -> list[MetricPoint]:
+        """Returns all points that count, in the order of their report."""
+        summary = MetricSummary()
+        for entry in MetricsLog(self.metrics_path).read_new():
+            summary.add(entry)
+        return summary.points
+
+    def evaluations(self, metric: str) -> list[tuple[int, Mapping[str, float]]]:
+        """Returns step and metrics of each step that reported ``metric``, one of each step."""
+        by_step = {point.step: point.metrics for point in self.points() if metric in point.metrics}
+        return sorted(by_step.items())
+
+    def begin(self, *, trainable: int = 0, total: int = 0) -> TrialRecord:
+        """Notes that an attempt starts now; one that was left open ended with its last report.
+
+        Args:
+            trainable: trainable parameters, 0 while not known.
+            total: all parameters, 0 while not known.
+        """
+        record, now = self.read(), self._now()
+        changes = {
+            "status": "running",
+            "attempts": record.attempts + 1,
+            "started_at": record.started_at or now,
+            "ended_at": None,
+            "attempt_started_at": now,
+            "trainable": trainable or record.trainable,
+            "total": total or record.total,
+        }
+        return self._write(record.model_copy(update=changes))
+
+    def note_size(self, *, trainable: int, total: int) -> TrialRecord:
+        """Notes the parameters that are trained and all of them."""
+        return self._write(
+            self._stored().model_copy(update={"trainable": trainable, "total": total})
+        )
+
+    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Appends what is known at ``step``, at the least a loss."""
+        self._log.append(MetricPoint(step, self._clock(), metrics))
+
+    def rewind(self, step: int) -> None:
+        """Takes back what was reported for steps after ``step``: the trial goes on from there."""
+        if any(point.step > step for point in self.points()):
+            self._log.append(Rewind(step))
+
+    def requeue(self) -> TrialRecord:
+        """Notes that the trial waits again, after its replica died or to retry a failure."""
+        changes = {"status": "queued", "ended_at": None, "attempt_started_at": None}
+        return self._write(self.read().model_copy(update=changes))
+
+    def complete(self, *, train_time_s: float = 0.0) -> TrialRecord:
+        """Notes that all steps were trained; ``train_time_s`` is this attempt's time in steps."""
+        return self._end("complete", train_time_s=train_time_s, error=None)
+
+    def prune(self, *, train_time_s: float = 0.0) -> TrialRecord:
+        """Notes that the scheduler stopped the trial; ``train_time_s`` as in :meth:`complete`."""
+        return self._end("pruned", train_time_s=train_time_s, error=None)
+
+    def fail(
+        self, kind: str, message: str, *, traceback: str = "", train_time_s: float = 0.0
+    ) -> TrialRecord:
+        """Notes why the trial failed.
+
+        Args:
+            kind: name of the exception, or of what happened.
+            message: its text.
+            traceback: the whole traceback, where there is one.
+            train_time_s: as in :meth:`complete`.
+        """
+        failure = TrialFailure(type=kind, message=message, traceback=traceback)
+        return self._end("failed", train_time_s=train_time_s, error=failure)
+
+    def _end(
+        self, status: TrialStatus, *, train_time_s: float, error: TrialFailure | None
+    ) -> TrialRecord:
+        record, now = self._stored(), self._now()
+        if record.is_final:
+            # The first word counts: a replica thought dead may still report.
+            return record
+        record = self._with_metrics(record)
+        attempt_s = 0.0
+        if record.attempt_started_at is not None:
+            attempt_s = max(0.0, (now - record.attempt_started_at).total_seconds())
+        changes = {
+            "status": status,
+            "ended_at": now,
+            "attempt_started_at": None,
+            "error": error,
+            "wall_time_s": record.wall_time_s + attempt_s,
+            "train_time_s": record.train_time_s + train_time_s,
+            "overhead_s": record.overhead_s + max(0.0, attempt_s - train_time_s),
+        }
+        return self._write(record.model_copy(update=changes))
+
+    def _write(self, record: TrialRecord) -> TrialRecord:
+        write_text(self.path / "record.json", record.model_dump_json(indent=2) + "\n")
+        return record
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)

@@ -1,0 +1,199 @@
+"""Checkpoints of a trial: adapter, optimizer, step and random state, never the frozen base."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import pickle
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeper.distributed import broadcast, gather, rank
+from sweeper.errors import TrialError
+from sweeper.training.engine import EngineState
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+SHARED = "shared.pt"
+
+# What reading a damaged file can raise, or one that another version of DeepSpeed has written.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    AttributeError,
+    ImportError,
+    pickle.UnpicklingError,
+)
+
+
+def save_checkpoint(
+    folder: Path, state: EngineState, *, identity: str, step: int, progress: Mapping[str, Any]
+) -> None:
+    """Writes a checkpoint and removes the ones before; all workers must call it together.
+
+    It is written under a name that nobody reads and renamed when it is complete, so that whoever
+    dies in between leaves the one before. Each file's hash stands in the manifest.
+
+    Args:
+        folder: holds the checkpoints of one trial, on storage that all workers share.
+        state: of the engine.
+        identity: of the trial; only the same trial can load it.
+        step: optimiser steps done.
+        progress: what else the trial needs to go on; JSON.
+
+    Raises:
+        TrialError: a worker could not write; on all workers.
+    """
+    unfinished = folder / f".step-{step:08d}.unfinished"
+    target = folder / f"step-{step:08d}"
+    _together(lambda: _clear(unfinished) if rank() == 0 else None, folder)
+    written = _together(lambda: _write_files(unfinished, state), folder)
+    manifest = {
+        "identity": identity,
+        "step": step,
+        "workers": len(written),
+        "files": {name: digest for files in written for name, digest in files.items()},
+        "progress": dict(progress),
+    }
+    _together(lambda: _publish(unfinished, target, manifest) if rank() == 0 else None, folder)
+
+
+def load_checkpoint(
+    folder: Path, *, identity: str, workers: int, device: torch.device
+) -> tuple[EngineState, Mapping[str, Any]] | None:
+    """Returns engine state and progress of the last good checkpoint, and sets the random state.
+
+    None where there is none. A checkpoint that is torn, or of another trial, is passed over with
+    a warning. All workers must call it together, and all get the same one.
+
+    Args:
+        folder: as in :func:`save_checkpoint`.
+        identity: of the trial.
+        workers: of the replica.
+        device: of this worker.
+    """
+    for path in broadcast(sorted(folder.glob("step-*"), reverse=True)):
+        try:
+            found, problem = _read(path, identity, workers), ""
+        except _UNREADABLE as error:
+            found, problem = None, f"{type(error).__name__}: {error}"
+        problems = [text for text in gather(problem) if text]
+        if problems or found is None:
+            logger.warning("ignoring checkpoint %s: %s", path, problems[0])
+            continue
+        manifest, (shared, local) = found
+        _set_random_state(local["random"], device)
+        state = EngineState(shared=shared, shard=local["shard"])
+        return state, manifest["progress"]
+    return None
+
+
+def _together(work: Callable[[], Any], folder: Path) -> list[Any]:
+    """Returns what the work gave on each worker; where one fails to write, all raise."""
+    result, problem = None, ""
+    try:
+        result = work()
+    except OSError as error:
+        problem = f"{type(error).__name__}: {error}"
+    results = gather((problem, result))
+    problems = [text for text, _ in results if text]
+    if problems:
+        raise TrialError(
+            f"the checkpoint in {folder} could not be written: {problems[0]}; all workers must be "
+            "able to write there; free space or point the sweep's folder to shared storage"
+        )
+    return [value for _, value in results]
+
+
+def _clear(unfinished: Path) -> None:
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+
+
+def _write_files(unfinished: Path, state: EngineState) -> dict[str, str]:
+    """Writes this worker's files and returns the hash of each."""
+    contents: dict[str, Any] = {f"rank-{rank()}.pt": {"shard": state.shard, "random": _random()}}
+    if rank() == 0:
+        contents[SHARED] = state.shared
+    return {name: _write(unfinished / name, value) for name, value in contents.items()}
+
+
+def _write(path: Path, value: Mapping[str, Any]) -> str:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    content = buffer.getbuffer()
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        # The checkpoint before is removed as soon as this one is in place, so it must be on disk.
+        os.fsync(file.fileno())
+    return hashlib.sha256(content).hexdigest()
+
+
+def _publish(unfinished: Path, target: Path, manifest: Mapping[str, Any]) -> None:
+    (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    shutil.rmtree(target, ignore_errors=True)
+    unfinished.rename(target)
+    for path in target.parent.glob("*step-*"):
+        if path != target:
+            shutil.rmtree(path)
+
+
+def _read(
+    path: Path, identity: str, workers: int
+) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
+    """Returns the manifest and the contents of the shared and of this worker's file."""
+    manifest = json.loads((path / MANIFEST).read_text())
+    if manifest["identity"] != identity or manifest["workers"] != workers:
+        raise ValueError(
+            f"it is of trial {manifest['identity']} with {manifest['workers']} workers, "
+            f"not of trial {identity} with {workers}"
+        )
+    names = (SHARED, f"rank-{rank()}.pt")
+    return manifest, [_load(path / name, manifest["files"][name]) for name in names]
+
+
+def _load(path: Path, digest: str) -> dict[str, Any]:
+    import torch
+
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ValueError(f"{path.name} is damaged: its content is not what was written")
+    # DeepSpeed's optimizers put objects of their own in their state, so plain tensors will not do.
+    # The hash in the manifest says that this is what we wrote.
+    found: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
+    return found
+
+
+def _random() -> dict[str, Any]:
+    """Returns the state of torch's random generators on this worker."""
+    import torch
+
+    return {
+        "cpu": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+    }
+
+
+def _set_random_state(state: Mapping[str, Any], device: torch.device) -> None:
+    import torch
+
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)

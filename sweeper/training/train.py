@@ -1,0 +1,133 @@
+"""Trains one trial on the base model of a replica: plain PyTorch and the engine.
+
+Knows nothing of Ray. All workers of a replica call :func:`train` together, with torch.distributed
+started; a replica of one worker has a process group of one.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sweeper.distributed import is_meeting, rank, workers
+from sweeper.errors import TrialError
+from sweeper.experiment.trial import TrialSpec
+from sweeper.models.frozen import FrozenBase
+from sweeper.models.snapshot import ModelSnapshot
+from sweeper.training.trainer import Progress, Run
+
+__all__ = ["Outcome", "train"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a trial. Times and tokens include those before a resume, but for overhead."""
+
+    status: Literal["complete", "stopped"]
+    steps: int
+    """Optimiser steps done."""
+    metrics: Mapping[str, float]
+    """Of the last evaluation."""
+    trainable: int
+    """Trained parameters."""
+    train_tokens: int
+    """Tokens seen in training, padding not counted."""
+    examples: int
+    """Examples to train on."""
+    prompts_cut: int
+    """Of how many of them the prompt was cut."""
+    answers_cut: int
+    """Of how many of them the answer was cut."""
+    resumed_at: int
+    """Step of the checkpoint that it went on from; 0 where it started anew."""
+    train_time_s: float
+    evaluation_time_s: float
+    checkpoint_time_s: float
+    overhead_time_s: float
+    """The rest of this call: adapter in, engine, reports, adapter saved, base put back."""
+
+
+def train(trial: TrialSpec, base: FrozenBase, *, folder: Path, progress: Progress) -> Outcome:
+    """Trains a trial from its last checkpoint, or from the start, and leaves the base as it was.
+
+    Afterwards ``folder/adapter`` holds the adapter in PEFT's format, and ``folder/checkpoint`` the
+    last checkpoint, from which the same call returns again without training.
+
+    Args:
+        trial: what to train; its model, data, precision and workers must be those of ``base``.
+        base: of this replica.
+        folder: of the trial, on storage that all workers share.
+        progress: called on worker 0.
+
+    Raises:
+        DivergedError: a loss was not a finite number; on all workers alike.
+        TrialError: the trial does not belong on this base, its adapter or a checkpoint could not be
+            written, worker 0 could not report, or the workers have lost each other.
+    """
+    _check(trial, base)
+    started_s = time.perf_counter()
+    kept = ModelSnapshot(base.model, copies_weights=trial.method.changes_base)
+    run: Run | None = None
+    try:
+        run = Run(trial, base, folder, progress)
+        run.train()
+        run.save_adapter()
+    except BaseException as error:
+        # Frames of the traceback would keep the model, and with it the GPU's memory, alive.
+        traceback.clear_frames(error.__traceback__)
+        if kept.is_sharded and not is_meeting(base.control):
+            raise TrialError(
+                f"{type(error).__name__} on worker {rank()} alone: {error}; the others hang, and "
+                "with ZeRO-3 each holds a part of the base; restart the replica"
+            ) from error
+        _put_back(run, base, kept)
+        raise
+    _put_back(run, base, kept)
+    return _outcome(trial, base, run=run, elapsed_s=time.perf_counter() - started_s)
+
+
+def _check(trial: TrialSpec, base: FrozenBase) -> None:
+    pairs = {
+        "model": (trial.model, base.model_spec),
+        "data": (trial.data, base.data.spec),
+        "engine.precision": (trial.engine.precision, base.precision),
+        "workers": (trial.workers, workers()),
+    }
+    for name, (wanted, held) in pairs.items():
+        if wanted != held:
+            raise TrialError(
+                f"{name} of the trial is {wanted} but the replica holds {held}; both must be "
+                "the same; start a replica for this trial"
+            )
+
+
+def _put_back(run: Run | None, base: FrozenBase, kept: ModelSnapshot) -> None:
+    try:
+        if run is not None:
+            run.close()
+    finally:
+        base.put_back(kept)
+
+
+def _outcome(trial: TrialSpec, base: FrozenBase, *, run: Run, elapsed_s: float) -> Outcome:
+    state = run.state
+    table = base.data.train_tokens(trial.train.max_length)
+    return Outcome(
+        status="complete" if state.step == trial.train.steps else "stopped",
+        steps=state.step,
+        metrics=state.metrics,
+        trainable=run.trainable,
+        train_tokens=state.train_tokens,
+        examples=len(table),
+        prompts_cut=table.prompts_cut,
+        answers_cut=table.answers_cut,
+        resumed_at=run.resumed_at,
+        train_time_s=state.train_time_s,
+        evaluation_time_s=state.evaluation_time_s,
+        checkpoint_time_s=state.checkpoint_time_s,
+        overhead_time_s=elapsed_s - (state.time_s - run.time_before_s),
+    )

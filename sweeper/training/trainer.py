@@ -1,0 +1,272 @@
+"""A trial in training on one worker: steps, evaluations, checkpoints, reports."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sweeper._third_party import ignore_known_warnings
+from sweeper.data.tokens.encoding import Tokens, collate
+from sweeper.data.tokens.packing import pack
+from sweeper.distributed import on_first_worker, rank, sum_over_ranks, workers
+from sweeper.errors import DivergedError, TrialError
+from sweeper.estimates import to_metrics
+from sweeper.evaluation.evaluate import evaluate
+from sweeper.evaluation.likelihood import Forward, answer_logits, can_share_prompts
+from sweeper.evaluation.protocol import writing_of
+from sweeper.experiment.trial import TrialSpec
+from sweeper.models.frozen import FrozenBase
+from sweeper.training.adapter_file import adapter_elements, save_adapter
+from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
+from sweeper.training.engine import Engine
+from sweeper.training.schedule import DataOrder, evaluation_steps, learning_rate
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Progress", "Run", "RunState"]
+
+
+class Progress(Protocol):
+    """Where a trial in training reports to; called on worker 0 alone."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Takes what a step has measured. Must not raise.
+
+        Steps after a checkpoint come again when a trial resumes, with the same values.
+
+        Args:
+            step: optimiser steps done, from 1.
+            metrics: ``train_loss`` (mean over all answer tokens of the global batch, before the
+                step), ``learning_rate``, ``grad_norm`` (before clipping), ``train_tokens`` (of the
+                trial so far, padding not counted), ``step_time_s``.
+        """
+
+    def report(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+        """Takes an evaluation and returns whether the trial shall stop there.
+
+        A trial that resumes repeats the report of its checkpoint first, since whoever died may
+        have died before answering it.
+
+        Args:
+            step: optimiser steps done.
+            metrics: of :func:`sweeper.evaluation.evaluate.evaluate`.
+            final: whether it is the last one; the answer then changes nothing.
+        """
+
+
+@dataclass
+class RunState:
+    """How far a trial is; part of its checkpoint."""
+
+    step: int = 0
+    train_tokens: int = 0
+    train_time_s: float = 0.0
+    evaluation_time_s: float = 0.0
+    checkpoint_time_s: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def time_s(self) -> float:
+        """Spent on steps, evaluations and checkpoints."""
+        return self.train_time_s + self.evaluation_time_s + self.checkpoint_time_s
+
+
+class Run:
+    """A trial in training on this worker, between its adapter put in and taken out."""
+
+    def __init__(
+        self, trial: TrialSpec, base: FrozenBase, folder: Path, progress: Progress
+    ) -> None:
+        import torch
+
+        self._trial = trial
+        self._base = base
+        self._folder = folder
+        self._progress = progress
+        self._identity = trial.identity(data_fingerprint=base.data.fingerprint)
+        train = trial.train
+        self._order = DataOrder(
+            base.data.train_tokens(train.max_length),
+            seed=train.seed,
+            bucket=train.batch_size if train.bucketing else 1,
+        )
+        if train.packing:
+            base.require_packable()
+        self._evaluations = frozenset(evaluation_steps(trial.train))
+        self.state = RunState()
+        self.resumed_at = 0
+        """Step of the checkpoint that it went on from; 0 where it started anew."""
+        self.time_before_s = 0.0
+        """Spent on it before that."""
+        ignore_known_warnings()
+        self._model = trial.method.inject(base.model, seed=trial.train.seed)
+        self.trainable = sum(p.numel() for p in self._model.parameters() if p.requires_grad)
+        """Trained parameters, as the method counts them."""
+        self._elements = adapter_elements(self._model)
+        self._training = trial.method.training(self._model, steps=trial.train.steps)
+        self._training.prepare(self._calibration_loss)
+        self._engine = Engine(
+            self._training,
+            trial.train,
+            trial.engine,
+            task_ids=trial.method.task_ids(base.data.domains),
+        )
+        # Dropout: another stream on each worker, whatever the adapter has drawn before.
+        torch.manual_seed(trial.train.seed + (rank() + 1 << 31))
+
+    def train(self) -> None:
+        """Trains until the trial is complete or told to stop."""
+        self._resume()
+        is_stopped = self.state.step > 0 and self._report()
+        while not is_stopped and self.state.step < self._trial.train.steps:
+            self._step()
+            if self.state.step in self._evaluations:
+                self._evaluate()
+                self._save_checkpoint()
+                is_stopped = self._report()
+
+    def save_adapter(self) -> None:
+        """Writes the adapter in PEFT's format."""
+        elements = self._training.file_elements(self._elements)
+        with self._engine.whole_adapter(), self._training.finished():
+            save_adapter(self._model, self._folder / "adapter", elements=elements)
+
+    def close(self) -> None:
+        """Takes the engine off the model; the base is still to be put back."""
+        self._engine.close()
+        del self._engine, self._model, self._training
+
+    def _resume(self) -> None:
+        found = load_checkpoint(
+            self._folder / "checkpoint",
+            identity=self._identity,
+            workers=workers(),
+            device=self._base.device,
+        )
+        if found is None:
+            return
+        engine_state, progress = found
+        self._engine.restore(engine_state)
+        self.state = RunState(**progress)
+        self.resumed_at = self.state.step
+        self.time_before_s = self.state.time_s
+
+    def _step(self) -> None:
+        """Takes one optimiser step on one global batch."""
+        train, state = self._trial.train, self.state
+        started_s = time.perf_counter()
+        micro_batches = self._trial.engine.gradient_accumulation
+        across = train.batch_size * workers()
+        examples = self._order.batch(state.step, across * micro_batches)
+        # Each worker knows the whole global batch, so none has to ask for its answer tokens.
+        answer_tokens = sum(len(tokens.ids) - max(1, tokens.answer_start) for tokens in examples)
+        loss = 0.0
+        for number in range(micro_batches):
+            start = number * across + rank() * train.batch_size
+            part = self._loss(self._engine, examples[start : start + train.batch_size])
+            part = part / answer_tokens
+            loss += float(part.detach())
+            auxiliary = self._training.auxiliary_loss()
+            if auxiliary is not None:
+                part = part + auxiliary / (micro_batches * workers())
+            self._engine.backward(part, is_last=number == micro_batches - 1)
+        (loss,) = sum_over_ranks([loss], device=self._base.device)
+        self._demand_finite("training", loss, step=state.step + 1)
+        rate = learning_rate(train, state.step)
+        norm = self._engine.step(learning_rate=rate)
+        elapsed_s = time.perf_counter() - started_s
+        state.step += 1
+        state.train_tokens += sum(len(tokens.ids) for tokens in examples)
+        state.train_time_s += elapsed_s
+        if rank() == 0:
+            metrics = {
+                "train_loss": loss,
+                "learning_rate": rate,
+                "grad_norm": norm,
+                "train_tokens": float(state.train_tokens),
+                "step_time_s": elapsed_s,
+            }
+            self._progress.log(state.step, metrics)
+
+    def _calibration_loss(self, number: int) -> torch.Tensor:
+        """Returns the mean loss of a batch of training examples, the same on all workers."""
+
+        def forward(*, domains: torch.Tensor, **inputs: torch.Tensor) -> torch.Tensor:
+            del domains
+            logits: torch.Tensor = self._model(**inputs).logits
+            return logits
+
+        examples = self._order.batch(number, self._trial.train.batch_size)
+        answer_tokens = sum(len(tokens.ids) - max(1, tokens.answer_start) for tokens in examples)
+        return self._loss(forward, examples) / answer_tokens
+
+    def _loss(self, forward: Forward, examples: list[Tokens]) -> torch.Tensor:
+        """Returns the loss of some examples, summed over their answers' tokens."""
+        import torch
+
+        train, pad_id = self._trial.train, self._base.pad_id
+        if train.packing:
+            batch = pack(examples, pad_id, max_length=train.max_length)
+        else:
+            batch = collate(examples, pad_id)
+        batch = {name: value.to(self._base.device) for name, value in batch.items()}
+        # A cache would be of no use, and with one the model does not tell packed examples apart.
+        logits, labels = answer_logits(partial(forward, use_cache=False), batch)
+        return torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+
+    def _evaluate(self) -> None:
+        started_s = time.perf_counter()
+        train, spec, base = self._trial.train, self._trial.evaluation, self._base
+        length, virtual_tokens = train.max_length, self._training.virtual_tokens
+        shares_prompts = can_share_prompts(base.model.config, max_length=length)
+        writing = writing_of(base, spec, max_length=length, virtual_tokens=virtual_tokens)
+        with self._engine.evaluating():
+            found = evaluate(
+                self._engine,
+                base.data.questions(max_length=length, count=train.eval_examples),
+                pad_id=base.pad_id,
+                device=base.device,
+                shares_prompts=shares_prompts and virtual_tokens == 0,
+                writing=writing if spec.generates else None,
+            )
+        metrics = to_metrics(found)
+        self._demand_finite("evaluation", metrics["eval_loss"], step=self.state.step)
+        self.state.metrics = metrics
+        self.state.evaluation_time_s += time.perf_counter() - started_s
+
+    def _demand_finite(self, kind: str, loss: float, *, step: int) -> None:
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"the {kind} loss is {loss} at step {step} with learning rate "
+                f"{self._trial.train.learning_rate:g}; it must be a finite number; "
+                "lower the learning rate"
+            )
+
+    def _save_checkpoint(self) -> None:
+        started_s = time.perf_counter()
+        save_checkpoint(
+            self._folder / "checkpoint",
+            self._engine.state(),
+            identity=self._identity,
+            step=self.state.step,
+            progress=asdict(self.state),
+        )
+        self.state.checkpoint_time_s += time.perf_counter() - started_s
+
+    def _report(self) -> bool:
+        """Returns, on all workers, whether worker 0 was told to stop."""
+        final = self.state.step == self._trial.train.steps
+
+        def report() -> bool:
+            return self._progress.report(self.state.step, self.state.metrics, final=final)
+
+        def failure(reason: str) -> TrialError:
+            return TrialError(f"worker 0 could not report an evaluation: {reason}")
+
+        return on_first_worker(report, failure=failure)

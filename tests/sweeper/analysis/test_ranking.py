@@ -1,0 +1,237 @@
+"""The best trial is one that is complete, and what is said of it is what the data allow."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+import pytest
+
+from sweeper.analysis.ranking import rank, rank_sweep
+from sweeper.estimates import Estimate, estimate_of
+from sweeper.experiment.sweep import ObjectiveSpec
+from sweeper.report.document import sweep_result
+from sweeper.tracking.record import TrialFailure, TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder
+
+LOSS = ObjectiveSpec(metric="eval_loss", mode="min")
+ACCURACY = ObjectiveSpec(metric="accuracy", mode="max")
+
+
+def trial(number, value=None, spread=None, *, metric="eval_loss", status="complete", **fields):
+    metrics = {} if value is None else {metric: value}
+    if spread is not None:
+        metrics[f"{metric}_se"] = spread
+    return TrialRecord(
+        id=f"{number:012x}", number=number, method="masa", status=status, metrics=metrics, **fields
+    )
+
+
+def text_of(trials, objective=LOSS, **base_scores):
+    ranking = rank(trials, objective, base_scores=base_scores)
+    return " ".join(ranking.conclusions())
+
+
+def numbers(trials):
+    return [trial.number for trial in trials]
+
+
+def test_the_lowest_loss_is_the_best():
+    ranking = rank([trial(0, 3.0), trial(1, 1.0), trial(2, 2.0)], LOSS)
+    assert numbers(ranking.ranked) == [1, 2, 0]
+    assert ranking.best is not None
+    assert ranking.best.number == 1
+
+
+def test_the_highest_accuracy_is_the_best():
+    trials = [trial(n, value, metric="accuracy") for n, value in enumerate([0.3, 0.5, 0.4])]
+    assert numbers(rank(trials, ACCURACY).ranked) == [1, 2, 0]
+
+
+def test_of_equal_trials_the_earlier_is_the_best():
+    ranking = rank([trial(2, 1.0), trial(0, 2.0), trial(1, 1.0)], LOSS)
+    assert numbers(ranking.ranked) == [1, 2, 0]
+
+
+@pytest.mark.parametrize("status", ["pruned", "failed", "running", "queued"])
+def test_a_trial_that_is_not_complete_is_never_the_best(status):
+    ranking = rank([trial(0, 0.1, status=status), trial(1, 5.0)], LOSS)
+    assert numbers(ranking.ranked) == [1]
+    assert numbers(ranking.others) == [0]
+    assert rank([trial(0, 0.1, status=status)], LOSS).best is None
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
+def test_a_trial_without_a_number_is_never_the_best(value):
+    assert numbers(rank([trial(0, value), trial(1, 5.0)], LOSS).ranked) == [1]
+
+
+def test_the_others_stand_below_in_the_order_of_their_status():
+    statuses = ["failed", "pruned", "queued", "running", "complete", "pruned"]
+    trials = [trial(n, status=status) for n, status in enumerate(statuses)]
+    ranking = rank(trials, LOSS)
+    assert numbers(ranking.others) == [4, 3, 2, 1, 5, 0]
+    assert numbers(ranking.trials) == [0, 1, 2, 3, 4, 5]
+    assert ranking.counts() == {"complete": 1, "running": 1, "queued": 1, "pruned": 2, "failed": 1}
+
+
+# What is said.
+
+
+def test_nothing_complete():
+    text = text_of([trial(0, 1.0, status="pruned")], eval_loss=2.5)
+    assert text == (
+        "No trial is complete with a score, so there is no best one. Frozen base: eval_loss 2.5."
+    )
+    assert "no best one" in text_of([])
+
+
+def test_one_complete_trial_has_nothing_to_be_compared_with():
+    text = text_of([trial(3, 1.25, 0.02)])
+    assert "Best: trial 3 (masa), eval_loss 1.250 ± 0.020 (lower is better)." in text
+    assert "It is the only complete trial" in text
+
+
+def test_a_difference_within_one_standard_error_is_none():
+    # sqrt(0.03² + 0.04²) = 0.05.
+    near = text_of([trial(0, 1.0, 0.03), trial(1, 1.04, 0.04)])
+    assert "It is not distinguishable from trial 1 (masa)" in near
+    assert "ahead" not in near
+    far = text_of([trial(0, 1.0, 0.03), trial(1, 1.0501, 0.04)])
+    assert "not distinguishable" not in far
+    assert "ahead of trial 1 (masa) by 0.0501, 1.0 standard errors of the difference, which" in far
+
+
+def test_a_large_difference_is_not_called_weak():
+    text = text_of([trial(0, 1.0, 0.03), trial(1, 1.2, 0.04)])
+    assert "ahead of trial 1 (masa) by 0.2, 4.0 standard errors of the difference." in text
+    assert "weak" not in text
+    assert "not the seed" in text
+    assert "the best of 2, chosen on these examples" in text
+
+
+def test_all_that_cannot_be_told_apart_are_counted():
+    trials = [trial(n, 1.0 + n / 1000, 0.05) for n in range(7)]
+    text = text_of(trials)
+    assert "from trial 1 (masa), trial 2 (masa), trial 3 (masa) and 3 more" in text
+
+
+def test_a_trial_further_down_with_a_large_error_is_not_forgotten():
+    text = text_of([trial(0, 1.0, 0.01), trial(1, 1.1, 0.01), trial(2, 1.2, 0.5)])
+    assert "It is not distinguishable from trial 2 (masa)" in text
+
+
+def test_without_standard_errors_no_claim_is_made():
+    text = text_of([trial(0, 1.0), trial(1, 1.2)])
+    assert "by 0.2. Whether that is more than chance is not known" in text
+
+
+def test_equal_scores_are_not_told_apart():
+    assert "from trial 1 (masa): the scores are equal." in text_of([trial(0, 1.0), trial(1, 1.0)])
+
+
+def test_a_spread_of_zero_is_no_certainty():
+    assert "not known" in text_of([trial(0, 1.0, 0.0), trial(1, 1.1, 0.0)])
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ({"eval_loss": 2.0, "eval_loss_se": 0.03}, "The best trial is better by 1."),
+        ({"eval_loss": 2.0}, "The best trial is better by 1."),
+        ({"eval_loss": 1.04, "eval_loss_se": 0.03}, "The best trial is not distinguishable from"),
+        ({"eval_loss": 0.5, "eval_loss_se": 0.03}, "No complete trial is better than that."),
+        ({"eval_loss": 1.0}, "No complete trial is better than that."),
+    ],
+)
+def test_the_frozen_base(base, said):
+    text = text_of([trial(0, 1.0, 0.04)], **base)
+    assert "Frozen base: eval_loss" in text
+    assert said in text
+
+
+def test_without_a_score_of_the_base_nothing_is_said_of_it():
+    assert "base" not in text_of([trial(0, 1.0)])
+
+
+def test_the_base_can_stand_in_the_trials_metrics():
+    record = trial(0, 1.0).model_copy(
+        update={"metrics": {"eval_loss": 1.0, "base_eval_loss": 3.0, "base_eval_loss_se": 0.1}}
+    )
+    assert rank([record], LOSS).base == Estimate(3.0, 0.1)
+    assert rank([record], LOSS, base_scores={"eval_loss": 2.0}).base == Estimate(2.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (1.23456, 0.0213, "1.235 ± 0.021"),
+        (0.5125, 0.035, "0.512 ± 0.035"),
+        (123.4, 12.3, "123 ± 12"),
+        (1234.5, 250.0, "1234 ± 250"),
+        (1.23456, None, "1.235"),
+        (0.00012345, None, "0.0001234"),
+        (2.0, 1e-12, "2.00000000 ± 0.00000000"),
+    ],
+)
+def test_scores_are_as_exact_as_their_error(value, error, text):
+    assert str(Estimate(value, error)) == text
+
+
+def test_a_score_without_a_usable_error():
+    assert estimate_of({"x": 1.0, "x_se": math.nan}, "x") == Estimate(1.0, None)
+    assert estimate_of({"x_se": 1.0}, "x") is None
+
+
+# The document.
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    document = {"objective": {"metric": "accuracy", "mode": "max"}}
+    folder = SweepFolder.create(tmp_path, "masa-1", document=document)
+    folder.note_base({"accuracy": 0.25, "other": math.nan})
+    ends = [lambda t: t.complete(), lambda t: t.fail("DivergedError", "NaN"), lambda t: t.prune()]
+    for number, end in enumerate(ends):
+        made = folder.add_trial(
+            f"{number:012x}", spec={}, number=number, method="lora", params={"rank": 8}
+        )
+        made.begin(trainable=5, total=100)
+        made.report(4, {"accuracy": 0.5, "train_loss": math.nan if number == 1 else 1.0})
+        end(made)
+    folder.trial("0" * 12).adapter.mkdir()
+    return folder
+
+
+def test_the_document_of_a_sweep(sweep):
+    ranking = rank_sweep(sweep)
+    assert ranking.objective == ACCURACY
+    text = json.dumps(sweep_result(sweep, ranking, tracking_uri="sqlite:///x"), allow_nan=False)
+    document = json.loads(text)
+    assert document["sweep"] == "masa-1"
+    assert document["tracking_uri"] == "sqlite:///x"
+    assert document["base"] == {"accuracy": 0.25, "other": None}
+    assert document["best"] == document["trials"][0]
+    first, failed, pruned = document["trials"]
+    assert first["adapter"] == str(sweep.trial("0" * 12).adapter)
+    assert {"id", "method", "params", "status", "steps", "metrics", "wall_time_s"} <= first.keys()
+    assert (first["status"], first["steps"], first["percent"]) == ("complete", 4, 5.0)
+    assert (failed["status"], failed["error"]) == ("failed", "DivergedError: NaN")
+    assert failed["metrics"]["train_loss"] is None
+    assert (pruned["status"], pruned["adapter"], pruned["error"]) == ("pruned", None, None)
+    assert re.match("Best: trial 0", document["conclusions"][0])
+
+
+def test_the_document_without_a_best_trial(tmp_path):
+    folder = SweepFolder.create(tmp_path, "empty", document={})
+    document = sweep_result(folder, rank_sweep(folder), tracking_uri="")
+    assert document["best"] is None
+    assert document["base"] is None
+    assert document["trials"] == []
+    assert document["objective"] == {"metric": "eval_loss", "mode": "min"}
+
+
+def test_a_failure_before_the_first_step():
+    record = trial(0, status="failed", error=TrialFailure(type="E", message="m"))
+    assert rank([record], LOSS).best is None

@@ -1,0 +1,236 @@
+"""The command line: bad input ends in exit code 2 and starts nothing; plan and doctor print."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import ray
+from typer.testing import CliRunner, Result
+
+from sweeper.cli import app
+from sweeper.errors import SweeperError
+from sweeper.evaluation.sandbox.run import Isolation
+from sweeper.preflight.doctor import examine
+
+SPACE = """
+name: tiny
+profile: tiny
+methods:
+  - {name: masa, experts: 2, group_size: 2}
+train: {learning_rate: {loguniform: [1e-4, 1e-2]}}
+search: {trials: 3}
+"""
+
+PROFILE = """
+name: tiny
+model: {kind: embedded}
+data: {kind: embedded}
+train: {steps: 8}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "tiny.yaml").write_text(PROFILE)
+    (tmp_path / "tiny.yaml").write_text(SPACE)
+    return tmp_path
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def assert_refused(folder: Path, message: str, *arguments: object) -> None:
+    home = folder / "home"
+    result = call("run", folder / "tiny.yaml", "--home", home, *arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert not home.exists()
+    assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("methods.0.name=maasa", "did you mean 'masa'"),
+        ("methods.masa.experts=0", "got 0"),
+        ("methods.masa.group_size=99", "99"),
+        ("methods=[{name: mosa, rank: null, groups: 99999999}]", "99999999"),
+        ("methods.masa.targets=[q_prj]", "q_proj"),
+        ("train.stepz=3", "did you mean 'steps'"),
+        ("train.steps", "path=value"),
+        ("resources.workers=1000", "one replica needs 1000 worker"),
+        ("data={kind: jsonl, path: nowhere}", "SWEEPER_DATA"),
+        ("model={kind: folder, path: nowhere}", "model.path"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_starts(
+    folder: Path, override: str, message: str
+) -> None:
+    assert_refused(folder, message, "--set", override)
+
+
+def test_yaml_syntax_is_refused_with_its_place(folder: Path) -> None:
+    (folder / "tiny.yaml").write_text("name: tiny\nmethods: [")
+    assert_refused(folder, "line")
+
+
+def test_empty_data_is_refused(folder: Path) -> None:
+    (folder / "data").mkdir()
+    for split in ("train", "test"):
+        (folder / "data" / f"{split}.jsonl").write_text("")
+    assert_refused(folder, "empty", "--set", f"data={{kind: jsonl, path: {folder / 'data'}}}")
+
+
+def test_an_unknown_sweep_is_refused_with_the_nearest(folder: Path) -> None:
+    result = call("report", "masa-1", "--home", folder)
+    assert result.exit_code == 2
+    assert "holds no sweep" in result.output
+
+
+def test_a_cluster_that_is_not_there_is_refused(folder: Path) -> None:
+    assert_refused(folder, "no Ray cluster at 'localhost:1'", "--address", "localhost:1")
+
+
+def test_plan_lists_every_trial_with_its_size(folder: Path) -> None:
+    result = call("plan", folder / "tiny.yaml", "--set", "methods.masa.experts={grid: [2, 3]}")
+    assert result.exit_code == 0, result.output
+    assert "Nothing was started" in result.output
+
+
+def test_plan_json_is_one_document(folder: Path) -> None:
+    command = [sys.executable, "-m", "sweeper", "plan", str(folder / "tiny.yaml"), "--json"]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    plan = json.loads(process.stdout)
+    assert len(plan["trials"]) == 3
+    assert len({trial["id"] for trial in plan["trials"]}) == 3
+    for trial in plan["trials"]:
+        assert trial["method"] == "masa"
+        assert trial["trainable"] > 0
+        assert 0 < trial["percent"] < 100
+        assert trial["params"]["experts"] == 2
+    assert plan["missing"] is None
+
+
+def test_plan_tells_what_a_budget_chose(folder: Path) -> None:
+    budget = "budget={match: lora, rank: 2}"
+    result = call("plan", folder / "tiny.yaml", "--set", budget)
+    assert result.exit_code == 0, result.output
+    assert "Budget: match lora, rank 2" in result.output
+    assert "missed by" in result.output
+    budget = "budget={params: 0.5}"
+    result = call("plan", folder / "tiny.yaml", "--set", budget)
+    assert result.exit_code == 2
+    assert "write 0.5% if percent is meant" in result.output
+
+
+def test_params_json_is_one_document(folder: Path) -> None:
+    trials = [
+        {"name": "a", "method": {"name": "lora", "rank": 2}},
+        {
+            "name": "b",
+            "method": {"name": "mosa", "rank": 32},
+            "architecture": "llama2-7b",
+            "published": {"params": "0.8256", "source": "MoSA, Table 2"},
+        },
+    ]
+    content = {"name": "list", "train": {"learning_rate": 1e-3}, "trials": trials}
+    (folder / "list.yaml").write_text(json.dumps(content))
+    command = [sys.executable, "-m", "sweeper", "params", str(folder / "list.yaml"), "--json"]
+    command += ["--profile", "tiny", "--set", "trials.a.method.rank=3"]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=240)
+    mine, papers = json.loads(process.stdout)
+    assert (mine["name"], mine["method"], mine["published"]) == ("a", "lora", None)
+    assert mine["optimizer_bytes"] == 8 * mine["trainable"]
+    assert mine["adapter_bytes"] > 4 * mine["trainable"]
+    assert papers["total"] == 6_738_415_616 + papers["trainable"]
+    assert papers["published"] == f"{papers['percent']:.4f}" == "0.8256"
+
+
+def test_of_a_list_nothing_is_run_on_a_wrong_profile(folder: Path) -> None:
+    trials = "trials=[{name: a, method: {name: lora}, architecture: llama2-7b}]"
+    (folder / "tiny.yaml").write_text("name: x\nprofile: tiny\ntrain: {learning_rate: 1e-3}\n")
+    assert_refused(folder, "take a profile of one of these", "--set", trials)
+
+
+def test_doctor_names_what_is_there(folder: Path) -> None:
+    result = call("doctor")
+    assert "torch" in result.output
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("package", "reason", "extra"),
+    [
+        ("bitsandbytes", "qlora wants it", "[quantization]"),
+        ("lm-eval", "evaluate --harness wants it", "[harness]"),
+        ("sacrebleu", "BLEU wants it", "[metrics]"),
+        ("rouge-score", "ROUGE-L wants it", "[metrics]"),
+        ("nltk", "METEOR wants it", "[metrics]"),
+    ],
+)
+def test_doctor_names_what_wants_a_package_that_is_not_there(
+    package: str, reason: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = importlib.metadata.version
+
+    def without(name: str) -> str:
+        if name == package:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", without)
+    [found] = [finding for finding in examine() if finding.name == package]
+    assert (found.status, found.detail) == ("optional", f"not installed; {reason}")
+    assert found.fix == f"pip install 'masa-mosa-sweeper{extra}'"
+
+
+@pytest.mark.parametrize(
+    ("had", "status", "detail"),
+    [
+        (Isolation(True, True, True), "ok", "network: namespace, files: read-only mounts"),
+        (Isolation(False, True, True), "optional", "that gets by the hook can open connections"),
+        (SweeperError("no walls here"), "optional", "HumanEval wants it; no walls here"),
+    ],
+)
+def test_doctor_says_what_holds_the_programs_of_models(
+    had: Isolation | SweeperError, status: str, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def isolation() -> Isolation:
+        if isinstance(had, SweeperError):
+            raise had
+        return had
+
+    monkeypatch.setattr("sweeper.preflight.doctor.isolation", isolation)
+    [found] = [finding for finding in examine() if finding.name == "sandbox of HumanEval"]
+    assert found.status == status
+    assert detail in found.detail
+    assert bool(found.fix) == (status != "ok")
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "detail"),
+    [("", "ok", "native on cpu"), ("torch", "optional", "slower"), ("fast", "missing", "'fast'")],
+)
+def test_doctor_says_which_kernels_run(
+    asked: str, status: str, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPER_KERNELS", asked)
+    found = next(finding for finding in examine() if finding.name == "kernels")
+    assert found.status == status
+    assert detail in found.detail
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "resume", "plan", "params", "report", "export", "ui", "doctor"]
+)
+def test_help_is_there_for_every_command(command: str) -> None:
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert "Usage" in result.output

@@ -1,0 +1,132 @@
+"""DeepSpeed computes what plain PyTorch computes, for every stage, and makes no noise."""
+
+import logging
+import sys
+from typing import Any
+
+import pytest
+import torch
+
+from sweeper.data.tokens.encoding import collate
+from sweeper.experiment.trial import EngineSpec, TrainSpec
+from sweeper.training.deepspeed_config import ds_config
+from sweeper.training.schedule import DataOrder, learning_rate
+from tests.sweeper import scenarios, tiny
+
+# DeepSpeed sums gradients of float32 in another order than one backward pass over all examples
+# does; AdamW divides by their size, which enlarges the difference.
+SUM_ORDER = 2e-4
+# bfloat16 has 8 bits of precision; the reference keeps the adapter in float32 throughout.
+HALF_PRECISION = 2e-2
+
+TRAIN = TrainSpec(steps=4, learning_rate=1e-3, batch_size=3, max_grad_norm=0.5)
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_the_configuration_follows_the_specs(stage):
+    spec = EngineSpec(zero_stage=stage, gradient_accumulation=2, precision="bf16")
+    config = ds_config(TRAIN, spec, trainable=1000, is_cuda=False)
+    assert config["zero_optimization"] == {
+        "stage": stage,
+        "reduce_bucket_size": 1000,
+        "allgather_bucket_size": 1000,
+    }
+    assert config["train_micro_batch_size_per_gpu"] == 3
+    assert config["gradient_accumulation_steps"] == 2
+    assert config["gradient_clipping"] == 0.5
+    assert config["bf16"] == {"enabled": True}
+    assert config["fp16"] == {"enabled": False}
+
+
+@pytest.mark.parametrize("is_cuda", [False, True])
+@pytest.mark.parametrize(
+    ("stage", "offloaded"),
+    [(1, {"offload_optimizer"}), (3, {"offload_optimizer", "offload_param"})],
+)
+def test_offload_pins_memory_only_on_a_gpu(stage, offloaded, is_cuda):
+    spec = EngineSpec(zero_stage=stage, offload="cpu")
+    zero = ds_config(TRAIN, spec, trainable=10, is_cuda=is_cuda)["zero_optimization"]
+    assert {name for name in zero if "offload" in name} == offloaded
+    assert all(zero[name] == {"device": "cpu", "pin_memory": is_cuda} for name in offloaded)
+
+
+def look_around():
+    handlers = logging.getLogger("DeepSpeed").handlers
+    streams = [h.stream for h in handlers if isinstance(h, logging.StreamHandler)]
+    return "mlflow" in sys.modules, [stream is sys.stderr for stream in streams]
+
+
+def test_deepspeed_is_quiet_on_standard_output_and_leaves_mlflow_alone():
+    assert scenarios.run(look_around, 1) == [(False, [True])]
+
+
+def plainly_logged(spec, *, workers):
+    """What a trial logs, by plain PyTorch: one process, one backward pass for each step."""
+    train = spec.train
+    base = tiny.base()
+    model = spec.method.inject(base.model, seed=train.seed)
+    model.train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        parameters, lr=train.learning_rate, weight_decay=train.weight_decay
+    )
+    order = DataOrder(base.data.train_tokens(train.max_length), seed=train.seed)
+    logged = []
+    for step in range(train.steps):
+        size = train.batch_size * spec.engine.gradient_accumulation * workers
+        batch = collate(order.batch(step, size), base.pad_id)
+        labels = batch["labels"][:, 1:]
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits[
+            :, :-1
+        ]
+        loss = torch.nn.functional.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), ignore_index=-100
+        )
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, train.max_grad_norm)
+        optimizer.param_groups[0]["lr"] = learning_rate(train, step)
+        optimizer.step()
+        optimizer.zero_grad()
+        logged.append({"train_loss": float(loss.detach()), "grad_norm": float(norm)})
+    return logged
+
+
+def logged_of_all(specs):
+    return [scenarios.logged(spec) for spec in specs]
+
+
+def series(logged, name):
+    return [metrics[name] for metrics in logged]
+
+
+SETTINGS: dict[str, Any] = {
+    "steps": 4,
+    "evaluations": 1,
+    "eval_examples": 2,
+    "gradient_accumulation": 2,
+    "max_grad_norm": 0.3,
+    "weight_decay": 0.1,
+    "warmup_ratio": 0.3,
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_stage_gives_what_plain_pytorch_gives(workers):
+    engines: list[dict[str, Any]] = [{"zero_stage": stage} for stage in range(4)]
+    engines += [{"zero_stage": stage, "offload": "cpu"} for stage in (2, 3)]
+    specs = [tiny.trial("masa", workers=workers, **SETTINGS, **engine) for engine in engines]
+    expected = plainly_logged(specs[0], workers=workers)
+    # The clip was in play.
+    assert min(series(expected, "grad_norm")) > SETTINGS["max_grad_norm"]
+    for found in scenarios.run(logged_of_all, workers, specs)[0]:
+        for name in ("train_loss", "grad_norm"):
+            assert series(found, name) == pytest.approx(series(expected, name), rel=SUM_ORDER)
+
+
+def test_half_precision_follows_at_a_distance():
+    specs = [
+        tiny.trial("lora", **SETTINGS, zero_stage=stage, precision="bf16") for stage in range(4)
+    ]
+    expected = series(plainly_logged(specs[0], workers=1), "train_loss")
+    for found in scenarios.run(logged_of_all, 1, specs)[0]:
+        assert series(found, "train_loss") == pytest.approx(expected, rel=HALF_PRECISION)
