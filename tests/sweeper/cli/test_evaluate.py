@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from sweeper import cli
 from sweeper.analysis.lookup import find_trial
 from sweeper.analysis.trial_evaluation import EVALUATIONS_FOLDER, Asked, _base, evaluate_trial
+from sweeper.cli import app
 from sweeper.data import TasksDataSpec
 from sweeper.errors import DataError
 from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen
@@ -87,7 +87,7 @@ def quick(monkeypatch):
 
 
 def call(*arguments):
-    return CliRunner().invoke(cli.app, ["evaluate", *map(str, arguments)])
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
 
 def asked(home, trial, *arguments):

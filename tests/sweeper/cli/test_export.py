@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from sweeper import cli
+from sweeper.cli import app
+from sweeper.cli.trial import export
 from sweeper.export import EXPORT_FORMATS, conversion
 from sweeper.report.terminal import export_view
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -46,7 +47,7 @@ def home(tmp_path_factory):
 
 
 def call(*arguments):
-    return CliRunner().invoke(cli.app, ["export", *map(str, arguments)])
+    return CliRunner().invoke(app, ["export", *map(str, arguments)])
 
 
 def test_the_best_trial_of_a_sweep_is_exported(home, tmp_path):
@@ -103,7 +104,7 @@ def test_an_export_that_is_not_equal_ends_in_exit_code_1(home, tmp_path, monkeyp
 
 
 def test_the_command_line_knows_all_formats():
-    choices, *_ = get_args(get_type_hints(cli.export, include_extras=True)["form"])
+    choices, *_ = get_args(get_type_hints(export, include_extras=True)["form"])
     assert get_args(choices) == EXPORT_FORMATS
 
 

@@ -1,0 +1,38 @@
+"""The application: all commands, in the order of ``--help``."""
+
+from __future__ import annotations
+
+import typer
+
+from sweeper.cli import preflight, sweep, trial
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Finds the best configuration of MASA, MoSA and their rivals for a model and a task.",
+)
+
+data = typer.Typer(no_args_is_help=True, help="Look at the data that a sweep would run on.")
+data.command("check")(preflight.data_check)
+app.add_typer(data, name="data")
+
+for command in (
+    sweep.run,
+    sweep.resume,
+    preflight.plan,
+    preflight.params,
+    sweep.report,
+    trial.export,
+    trial.evaluate,
+    sweep.ui,
+    preflight.doctor,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()

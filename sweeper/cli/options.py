@@ -1,0 +1,58 @@
+"""The arguments and options that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Address",
+    "AsJson",
+    "Home",
+    "Overrides",
+    "ProfileName",
+    "SpaceFile",
+    "SweepName",
+    "TrackingUri",
+    "Trial",
+]
+
+SpaceFile = Annotated[Path, typer.Argument(help="A search-space file, search_spaces/masa.yaml.")]
+
+SweepName = Annotated[str, typer.Argument(help="Name of a sweep, or its folder.")]
+
+ProfileName = Annotated[
+    str | None, typer.Option("--profile", help="On what to run: a profile's name or file.")
+]
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Set a field: --set train.steps=20 (may be repeated)."),
+]
+
+Home = Annotated[
+    Path | None, typer.Option("--home", help="Folder of all sweeps [$SWEEPER_HOME, ./sweeps].")
+]
+
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="Ray cluster: auto, host:port [$RAY_ADDRESS, this machine]."),
+]
+
+TrackingUri = Annotated[
+    str | None,
+    typer.Option("--tracking-uri", help="MLflow's store [$MLFLOW_TRACKING_URI, SQLite in --home]."),
+]
+
+Trial = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN_OR_TRIAL",
+        help="A sweep (its best trial), a trial's id or the first digits of it, SWEEP/TRIAL, a "
+        "folder, an MLflow run id.",
+    ),
+]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]

@@ -1,0 +1,64 @@
+"""Where a command's result goes, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import typer
+from rich.console import Console, RenderableType
+
+from sweeper.errors import BadInputError, SweeperError
+
+__all__ = ["BAD_INPUT", "INTERRUPTED", "SOME_FAILED", "Output", "opened_output"]
+
+
+SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+class Output:
+    """Where a command's result goes: a document on standard output, or a view of it."""
+
+    def __init__(self, *, as_json: bool, stdout: TextIO) -> None:
+        self._as_json = as_json
+        self._stdout = stdout
+        self.console = Console(stderr=as_json)
+
+    def show(self, document: object, view: RenderableType) -> None:
+        """Prints the document or its view."""
+        if self._as_json:
+            self._stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+            self._stdout.flush()
+        else:
+            # Commands and paths are printed whole, however narrow the terminal is.
+            self.console.print(view, crop=False)
+
+
+@contextmanager
+def opened_output(as_json: bool) -> Iterator[Output]:
+    """Yields where to print; turns bad input into its message and exit code 2.
+
+    With ``--json`` all that libraries write on standard output, native ones included, goes to
+    standard error: nothing but the document may stand there.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # PEFT imports it wherever it is, and it warns that a kernel could be faster.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    stdout = sys.stdout
+    if as_json:
+        sys.stdout.flush()
+        stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+    try:
+        yield Output(as_json=as_json, stdout=stdout)
+    except BadInputError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(BAD_INPUT) from error
+    except SweeperError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise typer.Exit(SOME_FAILED) from error

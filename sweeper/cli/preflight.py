@@ -1,0 +1,92 @@
+"""Commands that start nothing: plan, params, data check, doctor."""
+
+from __future__ import annotations
+
+import typer
+
+from sweeper._environment import hide_progress_bars
+from sweeper.cli.options import (
+    AsJson,
+    Overrides,
+    ProfileName,
+    SpaceFile,
+)
+from sweeper.cli.output import BAD_INPUT, SOME_FAILED, opened_output
+
+__all__ = ["data_check", "doctor", "params", "plan"]
+
+
+def plan(
+    space: SpaceFile,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what would run: trials, parameters, memory, resources. Nothing is started."""
+    with opened_output(as_json) as out:
+        from sweeper.experiment.loading import load_sweep
+        from sweeper.preflight.plan import plan_of
+        from sweeper.report.terminal import plan_view
+
+        document = plan_of(load_sweep(space, profile=profile, overrides=overrides or ())).document()
+        out.show(document, plan_view(document))
+
+
+def params(
+    space: SpaceFile,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count each trial's parameters, bytes of its adapter file and of its optimiser's state.
+
+    Every adapter is put into the profile's model without loading it: neither weights nor a network
+    are needed. Beside each count stands what a paper prints of it, where it does.
+    """
+    with opened_output(as_json) as out:
+        from sweeper.experiment.loading import load_sweep
+        from sweeper.preflight.counting import count_trials
+        from sweeper.report.terminal import params_view
+
+        sweep = load_sweep(space, profile=profile, overrides=overrides or ())
+        with out.console.status("counting"):
+            rows = [counted.document() for counted in count_trials(sweep)]
+        title = f"{sweep.spec.name} on {sweep.spec.profile}"
+        out.show(rows, params_view(rows, title=title))
+
+
+def data_check(
+    space: SpaceFile,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find evaluation rows inside training rows, duplicates, empty, wrong and over-long rows.
+
+    Exit code 1 says that a sweep on this data is refused; whatever else is found is told only.
+    """
+    with opened_output(as_json) as out:
+        from sweeper.experiment.loading import load_sweep
+        from sweeper.preflight.data import check_sweep_data
+        from sweeper.report.terminal import data_check_view
+
+        sweep = load_sweep(space, profile=profile, overrides=overrides or ())
+        hide_progress_bars()
+        with out.console.status("reading the data"):
+            document = check_sweep_data(sweep).document()
+        title = f"{sweep.spec.name} on {sweep.spec.profile}"
+        out.show(document, data_check_view(document, title=title))
+        if document["is_refused"]:
+            raise typer.Exit(SOME_FAILED)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Tell what is installed, which backend runs, what is missing and how to get it."""
+    with opened_output(as_json) as out:
+        from sweeper.preflight.doctor import examine
+        from sweeper.report.terminal import doctor_view
+
+        findings = [finding.document() for finding in examine()]
+        out.show(findings, doctor_view(findings))
+        if any(finding["status"] == "missing" for finding in findings):
+            raise typer.Exit(BAD_INPUT)

@@ -1,0 +1,192 @@
+"""Commands on a sweep: run, resume, report, ui."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from sweeper._environment import sweeps_home
+from sweeper.cli.options import (
+    Address,
+    AsJson,
+    Home,
+    Overrides,
+    ProfileName,
+    SpaceFile,
+    SweepName,
+    TrackingUri,
+)
+from sweeper.cli.output import INTERRUPTED, SOME_FAILED, Output, opened_output
+from sweeper.errors import BadInputError
+
+if TYPE_CHECKING:
+    from sweeper.execution.driver import Driver
+    from sweeper.tracking.sweep_folder import SweepFolder
+
+__all__ = ["report", "resume", "run", "ui"]
+
+logger = logging.getLogger(__name__)
+
+
+# Seconds between two looks at the records for the live table.
+REFRESH_S = 0.5
+
+
+def run(
+    space: SpaceFile,
+    profile: ProfileName = None,
+    overrides: Overrides = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the sweep.")] = None,
+    home: Home = None,
+    address: Address = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a sweep; of a list of trials those that are on the profile's model."""
+    with opened_output(as_json) as out:
+        from sweeper.execution.driver import Driver, new_sweep_name
+        from sweeper.experiment.loading import load_sweep, runnable
+        from sweeper.preflight.checks import check_runnable
+        from sweeper.tracking.sweep_folder import SweepFolder
+
+        sweep, left_out = runnable(load_sweep(space, profile=profile, overrides=overrides or ()))
+        if left_out:
+            text = f"Not run, being on another model or repeated: {', '.join(left_out)}"
+            out.console.print(text, markup=False, highlight=False)
+        fingerprint = check_runnable(sweep, address=address)
+        root = home or sweeps_home()
+        name = name or new_sweep_name(root, sweep)
+        folder = SweepFolder.create(root, name, document=sweep.document)
+        driver = Driver(folder, sweep, fingerprint, address=address, tracking_uri=tracking_uri)
+        _drive(driver, out)
+
+
+def resume(
+    sweep: SweepName,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed trials again.")
+    ] = False,
+    home: Home = None,
+    address: Address = None,
+    tracking_uri: TrackingUri = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a sweep after Ctrl-C, a crash or a reboot; what has ended is not run again."""
+    with opened_output(as_json) as out:
+        from sweeper.execution.driver import Driver
+        from sweeper.tracking.sweep_folder import SweepFolder
+
+        folder = SweepFolder.open(sweep, home=home or sweeps_home())
+        driver = Driver.open(
+            folder, address=address, tracking_uri=tracking_uri, retry_failed=retry_failed
+        )
+        _drive(driver, out)
+
+
+def report(sweep: SweepName, home: Home = None, as_json: AsJson = False) -> None:
+    """Show a sweep's leaderboard and best configuration."""
+    with opened_output(as_json) as out:
+        from sweeper.tracking.sweep_folder import SweepFolder
+
+        _show_result(SweepFolder.open(sweep, home=home or sweeps_home()), out, tracking_uri=None)
+
+
+def ui(
+    sweep: Annotated[str | None, typer.Argument(help="Open the comparison of its trials.")] = None,
+    home: Home = None,
+    tracking_uri: TrackingUri = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
+) -> None:
+    """Serve MLflow's own UI on this store, opened on this experiment, until Ctrl-C."""
+    with opened_output(as_json=False) as out:
+        from sweeper.tracking.mlflow_view.server import serve_ui
+
+        serve_ui(
+            home or sweeps_home(),
+            sweep=sweep,
+            tracking_uri=tracking_uri,
+            host=host,
+            port=port,
+            # An address in one piece can be clicked and copied.
+            tell=functools.partial(out.console.print, soft_wrap=True, markup=False),
+        )
+
+
+def _drive(driver: Driver, out: Output) -> None:
+    """Runs a sweep with the live table, then shows its result."""
+    try:
+        with _followed(driver, out.console):
+            driver.run()
+    except KeyboardInterrupt:
+        _leave(driver, out, INTERRUPTED, "Interrupted.")
+    except BadInputError:
+        raise
+    except Exception:
+        logger.exception("the sweep ended by an error of its own")
+        _leave(driver, out, SOME_FAILED, "Stopped.")
+    failed = _show_result(driver.folder, out, tracking_uri=driver.tracking_uri)
+    if failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _leave(driver: Driver, out: Output, code: int, why: str) -> NoReturn:
+    """Ends the process at once: an orderly exit would wait for, or abort in, Ray's own threads."""
+    folder = driver.folder
+    out.console.print(f"{why} Go on with: python -m sweeper resume {folder.path}", soft_wrap=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+@contextmanager
+def _followed(driver: Driver, console: Console) -> Iterator[None]:
+    """Shows how the sweep stands while the body runs, from a thread of its own."""
+    from sweeper.report.terminal import LiveTable
+    from sweeper.tracking.sweep_folder import SweepFolder
+
+    spec = driver.sweep.spec
+    # Its own reader: the driver's remembers what the driver has read.
+    folder = SweepFolder(driver.folder.path)
+    over = threading.Event()
+    with LiveTable(
+        console, sweep=folder.name, objective=spec.objective, trials_total=spec.search.trials
+    ) as table:
+
+        def follow() -> None:
+            while not over.wait(REFRESH_S):
+                table.update(folder.trials(), note=driver.note())
+
+        thread = threading.Thread(target=follow, name="live-table", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            table.update(folder.trials())
+
+
+def _show_result(folder: SweepFolder, out: Output, *, tracking_uri: str | None) -> bool:
+    """Shows a sweep's result; returns whether a trial failed."""
+    from sweeper.analysis.ranking import rank_sweep
+    from sweeper.report.document import sweep_result
+    from sweeper.report.terminal import sweep_view
+    from sweeper.tracking.mlflow_view import public_uri, resolve_tracking_uri
+
+    uri = public_uri(resolve_tracking_uri(folder.home, tracking_uri))
+    ranking = rank_sweep(folder)
+    out.show(
+        sweep_result(folder, ranking, tracking_uri=uri),
+        sweep_view(folder, ranking, tracking_uri=uri),
+    )
+    return "failed" in ranking.counts()
