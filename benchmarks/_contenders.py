@@ -11,7 +11,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from sweeper.experiment.space.budget import MatchBudget, fitted
+from sweeper.experiment.space.budget import MatchBudget, fit_to_budget
 from sweeper.training.parameter_access import parameters_of
 from sweeper_adapters.methods import EngineFacts, Method, ModelShape, MosaSpec
 from sweeper_adapters.training import Training
@@ -79,7 +79,7 @@ class Contender:
         if "vector_length" in accepted:
             fields["vector_length"] = fields["vectors"] = 64
         method: Method = TypeAdapter(Method).validate_python(fields)
-        return fitted(budget(), method, shape) if self.is_matched else method
+        return fit_to_budget(budget(), method, shape) if self.is_matched else method
 
 
 def budget() -> MatchBudget:

@@ -93,11 +93,11 @@ class Losses:
     def __init__(self) -> None:
         self.time_s = 0.0
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+    def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
         """Adds a step's time; the first one, which warms up what is new, does not count."""
         self.time_s += metrics["step_time_s"] if step > 1 else 0.0
 
-    def report(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+    def report_evaluation(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
         """Lets the trial go on."""
         del step, metrics, final
         return False

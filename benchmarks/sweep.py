@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.execution.cluster import connect, disconnect
-from sweeper.execution.driver import Driver
+from sweeper.execution.driver import SweepDriver
 from sweeper.execution.pool.jobs import Job, ReplicaConfig
 from sweeper.execution.pool.replicas import trainer_of
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
-from sweeper.preflight.checks import check_runnable
+from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.room import Cluster
 from sweeper.tracking.provenance import package_versions
 from sweeper.tracking.sweep_folder import SweepFolder, TrialFolder, TrialRecord
@@ -44,13 +44,13 @@ class Records:
     def __init__(self, folder: TrialFolder) -> None:
         self._folder = folder
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+    def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
         """Writes a step's metrics."""
-        self._folder.report(step, metrics)
+        self._folder.append(step, metrics)
 
-    def report(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+    def report_evaluation(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
         """Writes an evaluation's metrics; the trial goes on."""
-        self._folder.report(step, metrics)
+        self._folder.append(step, metrics)
         return final
 
 
@@ -75,7 +75,7 @@ def fresh_loop(config: dict[str, Any]) -> None:
     folder.complete(train_time_s=outcome.train_time_s)
 
 
-def run_warm(driver: Driver, cluster: Cluster) -> dict[str, Any]:
+def run_warm(driver: SweepDriver, cluster: Cluster) -> dict[str, Any]:
     """Returns the figures of the trials through the pool, MLflow's view included."""
     started_s = time.perf_counter()
     status = driver.run_on(cluster)
@@ -84,7 +84,7 @@ def run_warm(driver: Driver, cluster: Cluster) -> dict[str, Any]:
     return {**figures, "replica_ready_after_s": status["ready_after_s"]}
 
 
-def run_fresh(driver: Driver, jobs: list[Job], *, at_once: int) -> dict[str, Any]:
+def run_fresh(driver: SweepDriver, jobs: list[Job], *, at_once: int) -> dict[str, Any]:
     """Returns the figures of the trials, each in a TorchTrainer of its own."""
     config = driver.replica_config()
 
@@ -120,9 +120,9 @@ def figures_of(records: list[TrialRecord], *, wall_time_s: float) -> dict[str, A
 
 def bench(sweep: Sweep, home: Path) -> dict[str, Any]:
     """Returns the figures of one run of both ways."""
-    fingerprint = check_runnable(sweep)
+    fingerprint = require_runnable(sweep)
     folders = [SweepFolder.create(home, way, document=sweep.document) for way in ("warm", "fresh")]
-    warm, fresh = (Driver(folder, sweep, fingerprint) for folder in folders)
+    warm, fresh = (SweepDriver(folder, sweep, fingerprint) for folder in folders)
     cluster = connect(None)
     try:
         at_once = cluster.replicas(sweep.spec.resources, trials=sweep.spec.search.trials)
@@ -135,7 +135,7 @@ def bench(sweep: Sweep, home: Path) -> dict[str, Any]:
     return {"at_once": at_once, "trials": len(jobs), **figures}
 
 
-def job_of(done: TrialFolder, driver: Driver) -> Job:
+def job_of(done: TrialFolder, driver: SweepDriver) -> Job:
     """Returns the job of a trial that was run, to be run again by another driver."""
     trial = TrialSpec.model_validate(done.spec())
     record = done.read()

@@ -9,10 +9,10 @@ from sweeper.analysis.statistics.paired import differences
 from sweeper.estimates import Estimate
 from sweeper.tracking.final_result import ROWS_FILE, FinalResult, read_final
 
-__all__ = ["gains"]
+__all__ = ["gains_over_base"]
 
 
-def gains(folder: Path, base_folder: Path) -> dict[str, Estimate]:
+def gains_over_base(folder: Path, base_folder: Path) -> dict[str, Estimate]:
     """Returns by how much a trial's metrics differ from the frozen base's, on the same rows.
 
     Each is the trial's minus the base's with the error of paired examples

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.errors import BadInputError
 from sweeper.experiment.trial import TrialSpec
@@ -129,7 +130,7 @@ def _best(sweep: SweepFolder) -> FoundTrial:
             f"sweep {sweep.name}: no trial is complete with a finite "
             f"{ranking.objective.metric}, so there is no best one; {hint}"
         )
-    return FoundTrial(sweep, sweep.trial(ranking.best.id), ranking.conclusions()[0])
+    return FoundTrial(sweep, sweep.trial(ranking.best.id), conclusions_of(ranking)[0])
 
 
 def _by_folder(path: Path) -> FoundTrial | None:

@@ -25,12 +25,18 @@ from sweeper.data.sources.mixture import TasksDataSpec
 from sweeper.data.tasks import expand
 from sweeper.errors import BadInputError, DataError
 from sweeper.estimates import to_metrics
-from sweeper.evaluation.adapter import adapted, evaluate_adapter, evaluate_frozen
+from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, with_adapter
 from sweeper.evaluation.harness.run import find_harness_tasks, run_harness
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase, hold_base
 
-__all__ = ["EVALUATIONS_FOLDER", "Asked", "Evaluator", "TrialEvaluation", "evaluate_trial"]
+__all__ = [
+    "EVALUATIONS_FOLDER",
+    "EvaluationRequest",
+    "Evaluator",
+    "TrialEvaluation",
+    "evaluate_trial",
+]
 
 EVALUATIONS_FOLDER = "evaluations"
 """Name of the folder in a trial's that holds a file of each evaluation, named by its time, UTC."""
@@ -39,7 +45,7 @@ Evaluator = Literal["sweeper", "lm-evaluation-harness"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationRequest:
     """What somebody wants to know of a trial."""
 
     tasks: tuple[str, ...] = ()
@@ -109,7 +115,7 @@ class TrialEvaluation(BaseModel):
         return document
 
 
-def evaluate_trial(found: FoundTrial, asked: Asked) -> TrialEvaluation:
+def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluation:
     """Evaluates the adapter of a trial over its base model, and writes down what it found.
 
     Args:
@@ -122,9 +128,9 @@ def evaluate_trial(found: FoundTrial, asked: Asked) -> TrialEvaluation:
         TrialError: the evaluation itself failed.
     """
     started_s = time.perf_counter()
-    _demand_sense(asked)
+    _require_sense(asked)
     trial, adapter = found.spec(), found.adapter()
-    trial.model.check()
+    trial.model.require_available()
     evaluate = (_by_harness if asked.is_harness else _by_tasks)(asked)
     base = _base(trial)
     _task_ids(trial, base)
@@ -171,7 +177,7 @@ class _Result:
 _Evaluate = Callable[[TrialSpec, FrozenBase, Path], _Result]
 
 
-def _demand_sense(asked: Asked) -> None:
+def _require_sense(asked: EvaluationRequest) -> None:
     if asked.is_harness and not asked.tasks:
         raise BadInputError(
             "tasks: none is given; --harness needs names of its own tasks, listed by "
@@ -189,7 +195,7 @@ def _demand_sense(asked: Asked) -> None:
         )
 
 
-def _by_tasks(asked: Asked) -> _Evaluate:
+def _by_tasks(asked: EvaluationRequest) -> _Evaluate:
     """Returns the evaluation on our tasks; a wrong name shows before the model is loaded."""
     for name in asked.tasks:
         expand(name)
@@ -207,12 +213,12 @@ def _by_tasks(asked: Asked) -> _Evaluate:
     return evaluate
 
 
-def _by_harness(asked: Asked) -> _Evaluate:
+def _by_harness(asked: EvaluationRequest) -> _Evaluate:
     """Returns the evaluation by the harness, whose data is there before the model is loaded."""
     tasks = find_harness_tasks(asked.tasks, folder=asked.harness_tasks)
 
     def evaluate(trial: TrialSpec, base: FrozenBase, adapter: Path) -> _Result:
-        with adapted(trial, base, adapter) as given:
+        with with_adapter(trial, base, adapter) as given:
             positions = getattr(base.model.config, "max_position_embeddings", None)
             virtual = given.virtual_tokens
             found = run_harness(
@@ -255,7 +261,7 @@ def _base(trial: TrialSpec) -> FrozenBase:
     return hold_base(trial.model, trial.data, precision=trial.engine.precision, device=device)
 
 
-def _examples(trial: TrialSpec, base: FrozenBase, asked: Asked) -> tuple[Example, ...]:
+def _examples(trial: TrialSpec, base: FrozenBase, asked: EvaluationRequest) -> tuple[Example, ...]:
     """Returns the rows that were asked for.
 
     Raises:

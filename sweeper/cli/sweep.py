@@ -29,7 +29,7 @@ from sweeper.cli.output import INTERRUPTED, SOME_FAILED, Output, opened_output
 from sweeper.errors import BadInputError
 
 if TYPE_CHECKING:
-    from sweeper.execution.driver import Driver
+    from sweeper.execution.driver import SweepDriver
     from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["report", "resume", "run", "ui"]
@@ -53,20 +53,22 @@ def run(
 ) -> None:
     """Run a sweep; of a list of trials those that are on the profile's model."""
     with opened_output(as_json) as out:
-        from sweeper.execution.driver import Driver, new_sweep_name
-        from sweeper.experiment.loading import load_sweep, runnable
-        from sweeper.preflight.checks import check_runnable
+        from sweeper.execution.driver import SweepDriver, new_sweep_name
+        from sweeper.experiment.loading import load_sweep, only_runnable
+        from sweeper.preflight.checks import require_runnable
         from sweeper.tracking.sweep_folder import SweepFolder
 
-        sweep, left_out = runnable(load_sweep(space, profile=profile, overrides=overrides or ()))
+        sweep, left_out = only_runnable(
+            load_sweep(space, profile=profile, overrides=overrides or ())
+        )
         if left_out:
             text = f"Not run, being on another model or repeated: {', '.join(left_out)}"
             out.console.print(text, markup=False, highlight=False)
-        fingerprint = check_runnable(sweep, address=address)
+        fingerprint = require_runnable(sweep, address=address)
         root = home or sweeps_home()
         name = name or new_sweep_name(root, sweep)
         folder = SweepFolder.create(root, name, document=sweep.document)
-        driver = Driver(folder, sweep, fingerprint, address=address, tracking_uri=tracking_uri)
+        driver = SweepDriver(folder, sweep, fingerprint, address=address, tracking_uri=tracking_uri)
         _drive(driver, out)
 
 
@@ -82,11 +84,11 @@ def resume(
 ) -> None:
     """Go on with a sweep after Ctrl-C, a crash or a reboot; what has ended is not run again."""
     with opened_output(as_json) as out:
-        from sweeper.execution.driver import Driver
+        from sweeper.execution.driver import SweepDriver
         from sweeper.tracking.sweep_folder import SweepFolder
 
         folder = SweepFolder.open(sweep, home=home or sweeps_home())
-        driver = Driver.open(
+        driver = SweepDriver.open(
             folder, address=address, tracking_uri=tracking_uri, retry_failed=retry_failed
         )
         _drive(driver, out)
@@ -122,7 +124,7 @@ def ui(
         )
 
 
-def _drive(driver: Driver, out: Output) -> None:
+def _drive(driver: SweepDriver, out: Output) -> None:
     """Runs a sweep with the live table, then shows its result."""
     try:
         with _followed(driver, out.console):
@@ -139,7 +141,7 @@ def _drive(driver: Driver, out: Output) -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-def _leave(driver: Driver, out: Output, code: int, why: str) -> NoReturn:
+def _leave(driver: SweepDriver, out: Output, code: int, why: str) -> NoReturn:
     """Ends the process at once: an orderly exit would wait for, or abort in, Ray's own threads."""
     folder = driver.folder
     out.console.print(f"{why} Go on with: python -m sweeper resume {folder.path}", soft_wrap=True)
@@ -149,7 +151,7 @@ def _leave(driver: Driver, out: Output, code: int, why: str) -> NoReturn:
 
 
 @contextmanager
-def _followed(driver: Driver, console: Console) -> Iterator[None]:
+def _followed(driver: SweepDriver, console: Console) -> Iterator[None]:
     """Shows how the sweep stands while the body runs, from a thread of its own."""
     from sweeper.report.terminal import LiveTable
     from sweeper.tracking.sweep_folder import SweepFolder

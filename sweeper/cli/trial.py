@@ -94,11 +94,11 @@ def evaluate(  # noqa: PLR0913 - a parameter for each option
     """
     with opened_output(as_json) as out:
         from sweeper.analysis.lookup import find_trial
-        from sweeper.analysis.trial_evaluation import Asked, evaluate_trial
+        from sweeper.analysis.trial_evaluation import EvaluationRequest, evaluate_trial
         from sweeper.report.terminal import evaluation_view
 
         names = tuple(name.strip() for name in (tasks or "").split(",") if name.strip())
-        asked = Asked(names, split, rows, has_base, is_harness, harness_tasks)
+        asked = EvaluationRequest(names, split, rows, has_base, is_harness, harness_tasks)
         found = find_trial(run_or_trial, home=home or sweeps_home())
         hide_progress_bars()
         # The harness has progress bars of its own.

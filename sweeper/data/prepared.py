@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sweeper.data.examples import Example, Splits
-from sweeper.data.questions import Question, drawn, questions_of
+from sweeper.data.questions import Question, draw_examples, questions_of
 from sweeper.data.tokens.cache import training_tokens
 from sweeper.data.tokens.table import TokenTable
 from sweeper.errors import DataError
@@ -105,7 +105,7 @@ class PreparedData:
         key = (split, max_length, size)
         if key not in self._questions:
             self._questions[key] = questions_of(
-                drawn(examples, size),
+                draw_examples(examples, size),
                 self.tokenizer,
                 max_length,
                 domains=self.domains,

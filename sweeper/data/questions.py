@@ -16,7 +16,7 @@ from sweeper.errors import DataError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Question", "drawn", "parted", "questions_of", "rows_by_task", "subset"]
+__all__ = ["Question", "draw_examples", "questions_of", "rows_by_task", "split_by_room", "subset"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def subset(examples: int, count: int, *, tasks: Sequence[str] = ()) -> list[int]
     return sorted(order[:count])
 
 
-def drawn(examples: Sequence[Example], count: int | None) -> list[Example]:
+def draw_examples(examples: Sequence[Example], count: int | None) -> list[Example]:
     """Returns the examples that an evaluation on ``count`` of them asks; all of them where None."""
     tasks = [example.task for example in examples]
     size = len(examples) if count is None else count
@@ -91,7 +91,7 @@ def questions_of(
 ) -> tuple[Question, ...]:
     """Returns the examples as token ids, each with all its candidate answers.
 
-    One with an answer for which there is no room has no candidates; :func:`parted` says what
+    One with an answer for which there is no room has no candidates; :func:`split_by_room` says what
     becomes of it.
 
     Args:
@@ -114,7 +114,7 @@ def questions_of(
         )
         for example, candidates in zip(examples, encoded.candidates, strict=True)
     )
-    asked, _ = parted(questions, generates=not needs_loss)
+    asked, _ = split_by_room(questions, generates=not needs_loss)
     if examples and not asked:
         raise DataError(
             f"each of the {len(examples)} examples to evaluate on has an answer that is too long "
@@ -131,7 +131,7 @@ def questions_of(
     return questions
 
 
-def parted(
+def split_by_room(
     questions: Sequence[Question], *, generates: bool
 ) -> tuple[list[Question], list[Question]]:
     """Returns the questions that can be asked, and those that are left out.

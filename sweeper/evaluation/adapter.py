@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import sweeper_adapters
 from sweeper._third_party import ignore_known_warnings
 from sweeper.data import Example
-from sweeper.data.questions import parted, questions_of, rows_by_task
+from sweeper.data.questions import questions_of, rows_by_task, split_by_room
 from sweeper.errors import TrialError
 from sweeper.estimates import Estimate, to_metrics
 from sweeper.evaluation.evaluate import evaluate, frozen_forward
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
     from peft import PeftModel
 
-__all__ = ["Adapted", "Evaluation", "adapted", "evaluate_adapter", "evaluate_frozen"]
+__all__ = ["AdaptedModel", "Evaluation", "evaluate_adapter", "evaluate_frozen", "with_adapter"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Adapted:
+class AdaptedModel:
     """A base with a trained adapter in it."""
 
     model: PeftModel
@@ -63,7 +63,7 @@ class Adapted:
 
 
 @contextmanager
-def adapted(trial: TrialSpec, base: FrozenBase, adapter: Path) -> Iterator[Adapted]:
+def with_adapter(trial: TrialSpec, base: FrozenBase, adapter: Path) -> Iterator[AdaptedModel]:
     """Puts an adapter into a base for as long as it is open.
 
     Args:
@@ -111,7 +111,7 @@ def evaluate_adapter(
         TrialError: there is no adapter in the folder.
         DataError: nothing can be asked.
     """
-    with adapted(trial, base, adapter) as found:
+    with with_adapter(trial, base, adapter) as found:
         return _evaluate(found.forward, trial, base, examples, virtual_tokens=found.virtual_tokens)
 
 
@@ -149,7 +149,7 @@ def _evaluate(
             shares_prompts=shares_prompts and virtual_tokens == 0,
             writing=writing,
         )
-    asked, left_out = parted(questions, generates=True)
+    asked, left_out = split_by_room(questions, generates=True)
     return Evaluation(
         estimates,
         protocol_of(questions, writing, max_length=length),
@@ -158,7 +158,7 @@ def _evaluate(
     )
 
 
-def _with_domains(trial: TrialSpec, base: FrozenBase, model: PeftModel) -> Adapted:
+def _with_domains(trial: TrialSpec, base: FrozenBase, model: PeftModel) -> AdaptedModel:
     import torch
 
     task_ids = torch.tensor(trial.method.task_ids(base.data.domains), device=base.device)
@@ -174,4 +174,4 @@ def _with_domains(trial: TrialSpec, base: FrozenBase, model: PeftModel) -> Adapt
         logits: torch.Tensor = model(**inputs, logits_to_keep=kept).logits
         return logits
 
-    return Adapted(model, forward, virtual_tokens)
+    return AdaptedModel(model, forward, virtual_tokens)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Writing", "write_answers"]
+__all__ = ["GenerationSettings", "write_answers"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ MAX_NEW_TOKENS = 32
 
 
 @dataclass(frozen=True, eq=False)
-class Writing:
+class GenerationSettings:
     """How a model is made to write answers."""
 
     tokenizer: PreTrainedTokenizerBase
@@ -68,7 +68,11 @@ class Writing:
 
 
 def write_answers(
-    forward: Forward, questions: Sequence[Question], writing: Writing, *, device: torch.device
+    forward: Forward,
+    questions: Sequence[Question],
+    writing: GenerationSettings,
+    *,
+    device: torch.device,
 ) -> dict[int, Generation]:
     """Returns what the model writes, by position of the question; the same on all workers.
 
@@ -108,7 +112,7 @@ def write_answers(
     return found
 
 
-def _room(writing: Writing, most: int) -> int:
+def _room(writing: GenerationSettings, most: int) -> int:
     if writing.positions is None:
         return writing.max_length
     if most >= writing.positions:

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sweeper.data.questions import Question, parted
+from sweeper.data.questions import Question, split_by_room
 from sweeper.distributed import on_first_worker
 from sweeper.errors import SweeperError
 from sweeper.estimates import Estimate, to_metrics
-from sweeper.evaluation.answers import Writing, write_answers
+from sweeper.evaluation.answers import GenerationSettings, write_answers
 from sweeper.evaluation.generation import Generation
 from sweeper.evaluation.likelihood import (
     CandidateScore,
@@ -18,7 +18,7 @@ from sweeper.evaluation.likelihood import (
     can_share_prompts,
     score_candidates,
 )
-from sweeper.evaluation.measures import Measures
+from sweeper.evaluation.measures import WrittenMetrics
 from sweeper.evaluation.protocol import writing_of
 from sweeper.evaluation.task_scores import task_estimates
 from sweeper.experiment.trial import EvaluationSpec
@@ -37,7 +37,7 @@ def evaluate(
     pad_id: int,
     device: torch.device,
     shares_prompts: bool = False,
-    writing: Writing | None = None,
+    writing: GenerationSettings | None = None,
 ) -> dict[str, Estimate]:
     """Returns the metrics of a model on some questions by name, the same on all workers.
 
@@ -58,7 +58,7 @@ def evaluate(
 
     Args:
         forward: the model, in evaluation mode, with gradients off.
-        questions: at least one that can be asked, see :func:`sweeper.data.questions.parted`.
+        questions: at least one that can be asked, see :func:`sweeper.data.questions.split_by_room`.
         pad_id: token that fills up shorter rows.
         device: where the model lives.
         shares_prompts: whether the model may be asked for all candidates of a question in one row,
@@ -68,7 +68,7 @@ def evaluate(
     Raises:
         SweeperError: what was written could not be measured.
     """
-    asked, _ = parted(questions, generates=writing is not None)
+    asked, _ = split_by_room(questions, generates=writing is not None)
     scores = score_candidates(
         forward,
         [question.candidates for question in asked],
@@ -81,7 +81,7 @@ def evaluate(
     measures = None
     if writing is not None:
         written = write_answers(forward, asked, writing, device=device)
-        measures = Measures(writing.spec, device=device)
+        measures = WrittenMetrics(writing.spec, device=device)
 
     def measure(name: str, members: Sequence[int]) -> Estimate | None:
         if measures is None or any(index not in written for index in members):

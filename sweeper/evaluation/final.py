@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from pydantic import JsonValue
 
 from sweeper.data import Example
-from sweeper.data.questions import drawn
+from sweeper.data.questions import draw_examples
 from sweeper.errors import TrialError
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.experiment.trial import TrialSpec
@@ -52,7 +52,7 @@ def evaluate_final(
             f"the {final.split} split of the data is empty; the final evaluation needs rows that "
             "no trial was chosen by; give data that has some, or set final.trials to 0"
         )
-    chosen = drawn(examples, final.rows)
+    chosen = draw_examples(examples, final.rows)
     if adapter is None:
         found = evaluate_frozen(trial, base, chosen)
     else:

@@ -11,16 +11,16 @@ from sweeper.data.questions import Question
 from sweeper.estimates import Estimate
 from sweeper.evaluation.metrics import Metric, metric
 from sweeper.evaluation.metrics.bert_score import Matcher
-from sweeper.evaluation.metrics.pass_at_1 import Problem
+from sweeper.evaluation.metrics.pass_at_1 import ProgrammingProblem
 from sweeper.experiment.trial import EvaluationSpec
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Measures"]
+__all__ = ["WrittenMetrics"]
 
 
-class Measures:
+class WrittenMetrics:
     """The metrics of written answers of one evaluation.
 
     An encoder is loaded when the first metric wants it, and what it says of a text is kept for the
@@ -78,6 +78,6 @@ def _reference(example: Example) -> str:
     return example.references[0] if example.references else example.answer.strip()
 
 
-def _problem(example: Example) -> Problem:
+def _problem(example: Example) -> ProgrammingProblem:
     test, entry_point = example.references
-    return Problem(prompt=example.prompt, test=test, entry_point=entry_point)
+    return ProgrammingProblem(prompt=example.prompt, test=test, entry_point=entry_point)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sweeper.data.questions import Question, parted, rows_by_task
-from sweeper.evaluation.answers import Writing
+from sweeper.data.questions import Question, rows_by_task, split_by_room
+from sweeper.evaluation.answers import GenerationSettings
 from sweeper.experiment.trial import EvaluationSpec, TrainSpec
 from sweeper.models.frozen import FrozenBase
 
@@ -18,7 +18,7 @@ __all__ = ["protocol_of", "rung_protocol", "writing_of"]
 
 def writing_of(
     base: FrozenBase, spec: EvaluationSpec, *, max_length: int, virtual_tokens: int = 0
-) -> Writing:
+) -> GenerationSettings:
     """Returns how the model of a base writes answers.
 
     Args:
@@ -28,7 +28,7 @@ def writing_of(
         virtual_tokens: that a method puts before each text.
     """
     positions = getattr(base.model.config, "max_position_embeddings", None)
-    return Writing(
+    return GenerationSettings(
         base.tokenizer,
         max_length=max_length,
         positions=None if positions is None else positions - virtual_tokens,
@@ -39,7 +39,7 @@ def writing_of(
 
 
 def protocol_of(
-    questions: Sequence[Question], writing: Writing | None, *, max_length: int
+    questions: Sequence[Question], writing: GenerationSettings | None, *, max_length: int
 ) -> dict[str, object]:
     """Returns, for the record, what was asked and how, as plain JSON.
 
@@ -49,7 +49,7 @@ def protocol_of(
         writing: as :func:`evaluate` got it.
         max_length: tokens after which a prompt was cut from the left.
     """
-    asked, left_out = parted(questions, generates=writing is not None)
+    asked, left_out = split_by_room(questions, generates=writing is not None)
     examples = [question.example for question in asked]
     return {
         "rows": len(asked),

@@ -20,13 +20,13 @@ from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.final_jobs import final_jobs
 from sweeper.execution.pool.actor import close, run_jobs, start_pool, status_of
 from sweeper.execution.pool.jobs import Job, ReplicaConfig
-from sweeper.execution.pool.replicas import Replicas
+from sweeper.execution.pool.replicas import ReplicaSet
 from sweeper.execution.reconcile import _tell_other_data
 from sweeper.execution.tune import StudySearch, run_tune, scheduler_for
 from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import Sweep
-from sweeper.preflight.checks import check_runnable
+from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.room import Cluster
 from sweeper.search.draws import origin_of, params_of
 from sweeper.search.study import TRIAL_ID, enqueue_failed, is_retried, open_study
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.tune.schedulers import TrialScheduler
 
-__all__ = ["Driver", "new_sweep_name"]
+__all__ = ["SweepDriver", "new_sweep_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def new_sweep_name(home: Path, sweep: Sweep) -> str:
 
 
 @dataclass
-class Driver:
+class SweepDriver:
     """Runs the sweep in a folder to its end; what a dead driver has done is not done again."""
 
     folder: SweepFolder
@@ -77,7 +77,9 @@ class Driver:
     _asking: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def open(cls, folder: SweepFolder, *, address: str | None = None, **options: Any) -> Driver:
+    def open(
+        cls, folder: SweepFolder, *, address: str | None = None, **options: Any
+    ) -> SweepDriver:
         """Returns the driver of a sweep on disk.
 
         Args:
@@ -86,7 +88,7 @@ class Driver:
             options: other fields of the class.
         """
         sweep = build_sweep(folder.document, source=str(folder.path))
-        fingerprint = check_runnable(sweep, address=address)
+        fingerprint = require_runnable(sweep, address=address)
         _tell_other_data(folder, fingerprint)
         return cls(folder, sweep, fingerprint, address=address, **options)
 
@@ -165,7 +167,7 @@ class Driver:
             is_base_scored=bool(self.folder.base_scores()),
         )
         storage = str(self.folder.path / "ray")
-        servers = Replicas(pool, self.replica_config(), count=replicas, storage=storage)
+        servers = ReplicaSet(pool, self.replica_config(), count=replicas, storage=storage)
         servers.start(one_by_one=cluster.is_local)
         try:
             if left > 0:
@@ -257,12 +259,11 @@ class Driver:
     def replica_config(self) -> ReplicaConfig:
         """Returns what the sweep's replicas are made of."""
         spec = self.sweep.spec
-        _, point = next(iter(self.sweep.space.corners()))
         return ReplicaConfig(
             sweep_folder=self.folder.path,
             model=spec.model,
             data=spec.data,
-            train=self.sweep.space.trial(point).train,
+            train=self.sweep.space.any_trial().train,
             precision=spec.engine.precision,
             resources=spec.resources,
             evaluation=spec.evaluation,

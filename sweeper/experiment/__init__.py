@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.experiment.loading import build_sweep, load_sweep, runnable
+from sweeper.experiment.loading import build_sweep, load_sweep, only_runnable
 from sweeper.experiment.space import Point, Space
 from sweeper.experiment.sweep import (
     AshaSpec,
@@ -31,5 +31,5 @@ __all__ = [
     "TrialSpec",
     "build_sweep",
     "load_sweep",
-    "runnable",
+    "only_runnable",
 ]

@@ -19,7 +19,7 @@ from sweeper.experiment.sweep import (
 )
 from sweeper_adapters.methods import EngineFacts
 
-__all__ = ["build_sweep", "load_sweep", "resolve_document", "runnable"]
+__all__ = ["build_sweep", "load_sweep", "only_runnable", "resolve_document"]
 
 PROFILES = "profiles"
 
@@ -118,7 +118,7 @@ def _header(document: Document) -> Document:
     return header
 
 
-def runnable(sweep: Sweep) -> tuple[Sweep, tuple[str, ...]]:
+def only_runnable(sweep: Sweep) -> tuple[Sweep, tuple[str, ...]]:
     """Returns what of a sweep the profile's model can run, and the listed trials left out.
 
     Left out are trials that are counted on another architecture, and those that another trial of

@@ -10,7 +10,7 @@ from sweeper._text import nearest
 from sweeper.errors import Problem
 from sweeper.experiment.documents import Document, Json, Scalar, get_path, merge
 from sweeper.experiment.problems import problems_of
-from sweeper.experiment.space.budget import BUDGETS, Budget, set_sizes
+from sweeper.experiment.space.budget import BUDGETS, Budget, size_fields_of
 from sweeper.experiment.space.distributions import DISTRIBUTIONS, Distribution
 from sweeper.experiment.space.listed import ListedTrial
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
@@ -61,7 +61,7 @@ def _sized_twice(document: Document, entry: Json, method: MethodSpace) -> list[P
         return []
     return [
         Problem(".".join((*method.path, field)), _size_is_set(field, get_path(entry, (field,))))
-        for field in set_sizes(str(get_path(entry, ("name",))))
+        for field in size_fields_of(str(get_path(entry, ("name",))))
         if get_path(entry, (field,)) is not None
     ]
 
@@ -277,7 +277,7 @@ def _baseline(entry: Json, space: Space, *, under: str, sized: bool) -> tuple[Po
             continue
         axis = next((axis for axis in method.axes if axis.path == path), None)
         where = ".".join((under, *path))
-        if sized and path[0] == "method" and path[-1] in set_sizes(method.name):
+        if sized and path[0] == "method" and path[-1] in size_fields_of(method.name):
             problems.append(Problem(where, _size_is_set(path[-1], value)))
         elif axis is None:
             known = [".".join(axis.path) for axis in method.axes]

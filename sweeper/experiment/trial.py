@@ -1,7 +1,7 @@
-"""What is run and on what: trials, profiles, sweeps.
+"""What one trial is: method, training, model, data, engine.
 
-A search-space file says *what* is searched, a profile says *on what* it runs. Both are read by
-:mod:`sweeper.experiment.loading`; this module only holds their checked, frozen form.
+Whoever has a :class:`TrialSpec` and its data can repeat the trial; its hash is the trial's
+identity.
 """
 
 from __future__ import annotations

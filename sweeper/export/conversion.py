@@ -148,7 +148,7 @@ class Conversion:
             merged = merged_model(adapted)
             difference = largest_difference(logits, probe.logits(merged))
             sensitivity = _sensitivity(merged, probe, logits)
-            _demand_exact(difference, tolerance=sensitivity * ARITHMETIC)
+            _require_exact(difference, tolerance=sensitivity * ARITHMETIC)
         else:
             self._write_adapter(adapted, adapter, folder)
             sensitivity = _sensitivity(adapted, probe, logits)
@@ -180,7 +180,7 @@ class Conversion:
         return PeftModel.from_pretrained(base.model, str(adapter)), base
 
 
-def _demand_exact(difference: float, *, tolerance: float) -> None:
+def _require_exact(difference: float, *, tolerance: float) -> None:
     if not difference <= tolerance:
         raise ExportError(
             f"merged in float32 the adapter's logits differ by {difference:.3g} from those of the "

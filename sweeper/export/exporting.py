@@ -74,11 +74,11 @@ def export_trial(
         ExportError: what was written does not give the adapter's outputs; it is gone again.
     """
     trial = found.spec()
-    _demand_possible(trial, form, dtype)
+    _require_possible(trial, form, dtype)
     adapter = found.adapter()
     folder = (output or found.trial.path / "exports" / form).expanduser().absolute()
-    _demand_free(folder, is_overwriting=is_overwriting)
-    trial.model.check()
+    _require_free(folder, is_overwriting=is_overwriting)
+    trial.model.require_available()
     conversion = Conversion(
         trial=trial,
         splits=trial.data.load(),
@@ -94,7 +94,7 @@ def export_trial(
         return _export(found, conversion, comparison, written=unfinished, folder=folder)
 
 
-def _demand_possible(trial: TrialSpec, form: ExportFormat, dtype: str | None) -> None:
+def _require_possible(trial: TrialSpec, form: ExportFormat, dtype: str | None) -> None:
     if dtype is not None and form != "merged":
         raise BadInputError(
             f"dtype: got {dtype} for format {form}; only a merged model has a dtype of its own; "
@@ -109,7 +109,7 @@ def _demand_possible(trial: TrialSpec, form: ExportFormat, dtype: str | None) ->
         )
 
 
-def _demand_free(folder: Path, *, is_overwriting: bool) -> None:
+def _require_free(folder: Path, *, is_overwriting: bool) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not is_overwriting:

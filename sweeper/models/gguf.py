@@ -61,7 +61,7 @@ class GgufModelSpec(BaseModelSpec):
         ).to_dict()
         return config
 
-    def check(self) -> None:
+    def require_available(self) -> None:
         """Looks whether the file is there, and the package that reads such files.
 
         Raises:
@@ -83,12 +83,12 @@ class GgufModelSpec(BaseModelSpec):
         Args:
             dtype: ``fp32``, ``bf16`` or ``fp16``, or torch's names for them.
         """
-        self.check()
+        self.require_available()
         return load_pretrained(self._copy(), dtype=dtype)
 
     def source(self) -> ModelSource:
         """Returns the folder of the dequantised copy, which is written where there is none."""
-        self.check()
+        self.require_available()
         return ModelSource(str(self._copy()))
 
     def _path(self) -> Path:

@@ -53,7 +53,7 @@ class HubModelSpec(BaseModelSpec):
             raise self._missing(str(error)) from error
         return read_config(Path(path).parent)
 
-    def check(self) -> None:
+    def require_available(self) -> None:
         """Looks whether the model can be had, without asking the Hub.
 
         Raises:
@@ -80,7 +80,7 @@ class HubModelSpec(BaseModelSpec):
             MissingError: it cannot be had.
             BadInputError: it is not of the architecture that the spec names.
         """
-        self.check()
+        self.require_available()
         try:
             loaded = load_pretrained(self.name, dtype=dtype, revision=self.revision)
         except (OSError, ValueError) as error:

@@ -24,10 +24,10 @@ class EmbeddedModelSpec(BaseModelSpec):
 
     def config(self) -> Mapping[str, Any]:
         """Returns the content of the model's ``config.json``."""
-        self.check()
+        self.require_available()
         return read_config(MODEL_FOLDER)
 
-    def check(self) -> None:
+    def require_available(self) -> None:
         """Looks whether the weights are there.
 
         Raises:
@@ -45,7 +45,7 @@ class EmbeddedModelSpec(BaseModelSpec):
         Args:
             dtype: ``fp32``, ``bf16`` or ``fp16``, or torch's names for them.
         """
-        self.check()
+        self.require_available()
         return load_pretrained(MODEL_FOLDER, dtype=dtype)
 
     def source(self) -> ModelSource:
@@ -63,10 +63,10 @@ class FolderModelSpec(BaseModelSpec):
 
     def config(self) -> Mapping[str, Any]:
         """Returns the content of the folder's ``config.json``."""
-        self.check()
+        self.require_available()
         return read_config(self._folder)
 
-    def check(self) -> None:
+    def require_available(self) -> None:
         """Looks whether configuration, weights and tokenizer are there.
 
         Raises:
@@ -100,7 +100,7 @@ class FolderModelSpec(BaseModelSpec):
         Args:
             dtype: ``fp32``, ``bf16`` or ``fp16``, or torch's names for them.
         """
-        self.check()
+        self.require_available()
         return load_pretrained(self._folder, dtype=dtype)
 
     def source(self) -> ModelSource:

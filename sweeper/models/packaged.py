@@ -32,7 +32,7 @@ class ArchitectureModelSpec(BaseModelSpec):
         """Returns the packaged configuration."""
         return architecture(self.name)
 
-    def check(self) -> None:
+    def require_available(self) -> None:
         """Always raises: there is nothing that could be loaded.
 
         Raises:
@@ -52,7 +52,7 @@ class ArchitectureModelSpec(BaseModelSpec):
         Raises:
             MissingError: always.
         """
-        self.check()
+        self.require_available()
         raise AssertionError(dtype)
 
     def source(self) -> ModelSource:
@@ -61,5 +61,5 @@ class ArchitectureModelSpec(BaseModelSpec):
         Raises:
             MissingError: always.
         """
-        self.check()
+        self.require_available()
         raise AssertionError

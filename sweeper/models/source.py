@@ -66,7 +66,7 @@ class BaseModelSpec(Spec):
         return shape_of(self.config())
 
     @abstractmethod
-    def check(self) -> None:
+    def require_available(self) -> None:
         """Looks whether the model can be loaded, without loading it.
 
         Raises:

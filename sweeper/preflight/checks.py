@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sweeper.data import TasksDataSpec
-from sweeper.data.hygiene import demand_clean
+from sweeper.data.hygiene import require_clean
 from sweeper.experiment.sweep import Sweep
-from sweeper.preflight.metrics import check_metrics
-from sweeper.preflight.objective import demand_objective
-from sweeper.preflight.room import demand_room
-from sweeper.preflight.task_ids import demand_tasks
+from sweeper.preflight.metrics import require_metrics
+from sweeper.preflight.objective import require_objective
+from sweeper.preflight.room import require_room
+from sweeper.preflight.task_ids import require_tasks
 
 if TYPE_CHECKING:
     pass
 
-__all__ = ["check_runnable"]
+__all__ = ["require_runnable"]
 
 
-def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
+def require_runnable(sweep: Sweep, *, address: str | None = None) -> str:
     """Returns the data's fingerprint.
 
     Args:
@@ -30,14 +30,14 @@ def check_runnable(sweep: Sweep, *, address: str | None = None) -> str:
         nothing measures the objective, or there is no room for a replica.
     """
     spec = sweep.spec
-    demand_room(spec.resources, address)
-    spec.model.check()
-    spec.data.check()
-    demand_tasks(sweep.space, spec.data)
-    check_metrics(spec.data, spec.evaluation, has_final=spec.final.trials > 0)
+    require_room(spec.resources, address)
+    spec.model.require_available()
+    spec.data.require_available()
+    require_tasks(sweep.space, spec.data)
+    require_metrics(spec.data, spec.evaluation, has_final=spec.final.trials > 0)
     if isinstance(spec.data, TasksDataSpec):
         spec.data.pin()
-    demand_objective(sweep)
+    require_objective(sweep)
     fingerprint = spec.data.fingerprint()
-    demand_clean(spec.data, spec.hygiene, fingerprint=fingerprint)
+    require_clean(spec.data, spec.hygiene, fingerprint=fingerprint)
     return fingerprint

@@ -23,14 +23,12 @@ def check_sweep_data(sweep: Sweep) -> DataCheck:
     Raises:
         BadInputError: the data is not there or cannot be read.
     """
-    sweep.spec.data.check()
+    sweep.spec.data.require_available()
     tokenizer, reason = _tokenizer(sweep.spec.model)
-    # Trials are compared, so the length is the same for all of them.
-    _, point = next(iter(sweep.space.corners()))
     return check_data(
         sweep.spec.data,
         sweep.spec.hygiene,
-        max_length=sweep.space.trial(point).train.max_length,
+        max_length=sweep.space.any_trial().train.max_length,
         tokenizer=tokenizer,
         no_tokenizer=reason,
     )
@@ -39,7 +37,7 @@ def check_sweep_data(sweep: Sweep) -> DataCheck:
 def _tokenizer(model: ModelSpec) -> tuple[PreTrainedTokenizerBase | None, str]:
     """Returns the model's tokenizer, or None and why it cannot be had."""
     try:
-        model.check()
+        model.require_available()
         source = model.source()
     except BadInputError as error:
         return None, str(error)

@@ -16,7 +16,7 @@ from sweeper.errors import SweeperError
 from sweeper.evaluation.sandbox.run import isolation
 from sweeper.models import EmbeddedModelSpec, GgufModelSpec, ModelSpec
 
-__all__ = ["Finding", "examine"]
+__all__ = ["InstallFinding", "examine"]
 
 REQUIRED = (
     "ray",
@@ -42,7 +42,7 @@ FREE_BYTES_WANTED = 2 * 10**9
 
 
 @dataclass(frozen=True)
-class Finding:
+class InstallFinding:
     """One thing that was looked at."""
 
     name: str
@@ -57,9 +57,9 @@ class Finding:
         return asdict(self)
 
 
-def examine() -> list[Finding]:
+def examine() -> list[InstallFinding]:
     """Returns all findings; nothing is changed."""
-    checks: list[Callable[[], Iterator[Finding]]] = [
+    checks: list[Callable[[], Iterator[InstallFinding]]] = [
         _python,
         _packages,
         _devices,
@@ -71,27 +71,27 @@ def examine() -> list[Finding]:
     return [finding for check in checks for finding in check()]
 
 
-def _python() -> Iterator[Finding]:
+def _python() -> Iterator[InstallFinding]:
     # An older Python does not get here: the package does not install on it.
-    yield Finding("python", "ok", platform.python_version())
+    yield InstallFinding("python", "ok", platform.python_version())
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[InstallFinding]:
     for name in REQUIRED:
         try:
-            yield Finding(name, "ok", importlib.metadata.version(name))
+            yield InstallFinding(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, "missing", "not installed", "make install")
+            yield InstallFinding(name, "missing", "not installed", "make install")
     for name, extra, reason in OPTIONAL:
         try:
-            yield Finding(name, "ok", importlib.metadata.version(name))
+            yield InstallFinding(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             fix = f"pip install 'masa-mosa-sweeper[{extra}]'"
-            yield Finding(name, "optional", f"not installed; {reason}", fix)
+            yield InstallFinding(name, "optional", f"not installed; {reason}", fix)
 
 
-def _devices() -> Iterator[Finding]:
-    yield Finding("cpu", "ok", f"{os.cpu_count()} cores")
+def _devices() -> Iterator[InstallFinding]:
+    yield InstallFinding("cpu", "ok", f"{os.cpu_count()} cores")
     try:
         import torch
     except ImportError:
@@ -100,20 +100,20 @@ def _devices() -> Iterator[Finding]:
         for index in range(torch.cuda.device_count()):
             properties = torch.cuda.get_device_properties(index)
             size = f"{properties.total_memory / 1e9:.0f} GB"
-            yield Finding(f"gpu {index}", "ok", f"{properties.name}, {size}")
-        yield Finding("deepspeed backend", "ok", "cuda, NCCL")
+            yield InstallFinding(f"gpu {index}", "ok", f"{properties.name}, {size}")
+        yield InstallFinding("deepspeed backend", "ok", "cuda, NCCL")
         compiler = shutil.which("nvcc")
         if compiler is None:
             fix = "install the CUDA toolkit of your torch build"
-            yield Finding("nvcc", "optional", "offload to the CPU compiles an operator", fix)
+            yield InstallFinding("nvcc", "optional", "offload to the CPU compiles an operator", fix)
     else:
         build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build of torch"
         fix = "run on a GPU cluster: ray up cluster.yaml"
-        yield Finding("gpu", "optional", f"none is visible ({build})", fix)
-        yield Finding("deepspeed backend", "ok", "cpu, gloo")
+        yield InstallFinding("gpu", "optional", f"none is visible ({build})", fix)
+        yield InstallFinding("deepspeed backend", "ok", "cpu, gloo")
 
 
-def _kernels() -> Iterator[Finding]:
+def _kernels() -> Iterator[InstallFinding]:
     try:
         import torch
     except ImportError:
@@ -125,64 +125,66 @@ def _kernels() -> Iterator[Finding]:
         try:
             backend = choose(torch.empty(0, device=device))
         except ValueError as error:
-            yield Finding("kernels", "missing", str(error), "unset SWEEPER_KERNELS")
+            yield InstallFinding("kernels", "missing", str(error), "unset SWEEPER_KERNELS")
             return
         detail = f"{backend} on {device}"
         if backend == "torch":
             fix = "install a C compiler" if device == "cpu" else "pip install triton"
-            yield Finding("kernels", "optional", f"{detail}, several times slower", fix)
+            yield InstallFinding("kernels", "optional", f"{detail}, several times slower", fix)
         else:
-            yield Finding("kernels", "ok", detail)
+            yield InstallFinding("kernels", "ok", detail)
 
 
-def _models() -> Iterator[Finding]:
+def _models() -> Iterator[InstallFinding]:
     models: list[tuple[str, ModelSpec]] = [("embedded model", EmbeddedModelSpec())]
     models.append(("SmolLM2-135M (profile smollm2)", GgufModelSpec()))
     for name, model in models:
         try:
-            model.check()
+            model.require_available()
         except SweeperError as error:
-            yield Finding(name, "optional", "not there", str(error))
+            yield InstallFinding(name, "optional", "not there", str(error))
         else:
-            yield Finding(name, "ok", "there")
+            yield InstallFinding(name, "ok", "there")
     root = data_root()
     if root is None:
         fix = "export SWEEPER_DATA=<folder>, or --set data.root=<folder>"
-        yield Finding("data folder", "optional", "SWEEPER_DATA is not set", fix)
+        yield InstallFinding("data folder", "optional", "SWEEPER_DATA is not set", fix)
     elif root.is_dir():
-        yield Finding("data folder", "ok", str(root))
+        yield InstallFinding("data folder", "ok", str(root))
     else:
-        yield Finding("data folder", "missing", f"{root} is not a folder", "correct SWEEPER_DATA")
+        yield InstallFinding(
+            "data folder", "missing", f"{root} is not a folder", "correct SWEEPER_DATA"
+        )
 
 
-def _sandbox() -> Iterator[Finding]:
+def _sandbox() -> Iterator[InstallFinding]:
     name = "sandbox of HumanEval"
     try:
         found = isolation()
     except SweeperError as error:
-        yield Finding(name, "optional", f"HumanEval wants it; {error}", WALLED)
+        yield InstallFinding(name, "optional", f"HumanEval wants it; {error}", WALLED)
         return
     if found.is_complete:
-        yield Finding(name, "ok", str(found))
+        yield InstallFinding(name, "ok", str(found))
     else:
         detail = f"{found}; a program that gets by the hook can {found.dangers}"
-        yield Finding(name, "optional", detail, WALLED)
+        yield InstallFinding(name, "optional", detail, WALLED)
 
 
-def _storage() -> Iterator[Finding]:
+def _storage() -> Iterator[InstallFinding]:
     home = sweeps_home()
     existing = next(path for path in [home.absolute(), *home.absolute().parents] if path.exists())
     free = shutil.disk_usage(existing).free
     detail = f"{home} ({free / 1e9:.0f} GB free)"
     if not os.access(existing, os.W_OK):
-        yield Finding("sweeps", "missing", f"{home} cannot be written", "set SWEEPER_HOME")
+        yield InstallFinding("sweeps", "missing", f"{home} cannot be written", "set SWEEPER_HOME")
     elif free < FREE_BYTES_WANTED:
-        yield Finding("sweeps", "missing", detail, "free some space, or set SWEEPER_HOME")
+        yield InstallFinding("sweeps", "missing", detail, "free some space, or set SWEEPER_HOME")
     else:
-        yield Finding("sweeps", "ok", detail)
+        yield InstallFinding("sweeps", "ok", detail)
     shared = Path("/dev/shm")
     if shared.exists() and shutil.disk_usage(shared).free < FREE_BYTES_WANTED // 8:
-        yield Finding(
+        yield InstallFinding(
             "/dev/shm",
             "missing",
             "under 250 MB free: Ray's object store goes to disk",

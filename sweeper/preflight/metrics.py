@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from sweeper.data import DataSpec, TasksDataSpec
 from sweeper.evaluation.metrics import METRICS
-from sweeper.evaluation.metrics.pass_at_1 import Problem
+from sweeper.evaluation.metrics.pass_at_1 import ProgrammingProblem
 from sweeper.experiment.trial import EvaluationSpec
 
 if TYPE_CHECKING:
     pass
-from sweeper.evaluation.measures import Measures
+from sweeper.evaluation.measures import WrittenMetrics
 
-__all__ = ["check_metrics"]
+__all__ = ["require_metrics"]
 
 logger = logging.getLogger(__name__)
 
 
-def check_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) -> None:
+def require_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) -> None:
     """Tries each metric that the data's tasks name on one text, before hours are spent on training.
 
     Those that will be left out, for want of an encoder, are told in a warning.
@@ -37,13 +37,15 @@ def check_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) -> N
     if not isinstance(data, TasksDataSpec):
         return
     tasks = [*(data.trained() if spec.generates else ()), *(data.evaluated() if has_final else ())]
-    measures = Measures(spec)
+    measures = WrittenMetrics(spec)
     # A text that each of them can read: a number for one, an option for another.
     text = ["answer1"]
     metrics = [METRICS[name] for name in sorted({n for task in tasks for n in task.metrics})]
     for found in metrics:
         if found.takes == "programs":
-            problem = Problem("def one():\n", "one", "def check(candidate):\n    candidate()\n")
+            problem = ProgrammingProblem(
+                "def one():\n", "one", "def check(candidate):\n    candidate()\n"
+            )
             found.measure(["    return 1\n"], [problem])
         elif found.takes in {"texts", "encoder"}:
             measures.of_texts(found, text, text)

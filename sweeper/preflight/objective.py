@@ -6,23 +6,23 @@ from collections.abc import Sequence
 
 from sweeper._text import nearest
 from sweeper.data import Example
-from sweeper.data.questions import Question, drawn
+from sweeper.data.questions import Question, draw_examples
 from sweeper.data.tokens.encoding import Tokens
 from sweeper.errors import Problem, SpecError
 from sweeper.estimates import Estimate
 from sweeper.evaluation.evaluate import answer_of, estimates_of
 from sweeper.evaluation.likelihood import CandidateScore
-from sweeper.evaluation.measures import Measures
+from sweeper.evaluation.measures import WrittenMetrics
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import EvaluationSpec
 
-__all__ = ["demand_objective", "metric_names"]
+__all__ = ["metric_names", "require_objective"]
 
 # Every evaluation in training has it: without a loss there is none, see ``Base.questions``.
 ALWAYS = "eval_loss"
 
 
-def demand_objective(sweep: Sweep) -> None:
+def require_objective(sweep: Sweep) -> None:
     """Reads the data where another metric than the loss is optimised, and looks who measures it.
 
     Raises:
@@ -32,10 +32,8 @@ def demand_objective(sweep: Sweep) -> None:
     spec, wanted = sweep.spec, sweep.spec.objective.metric
     if wanted == ALWAYS:
         return
-    # Trials are compared, so what they are asked is the same for all of them.
-    _, point = next(iter(sweep.space.corners()))
-    count = sweep.space.trial(point).train.eval_examples
-    examples = drawn(spec.data.load().validation, count)
+    count = sweep.space.any_trial().train.eval_examples
+    examples = draw_examples(spec.data.load().validation, count)
     is_generating = spec.evaluation.generates
     known = metric_names(examples, spec.evaluation, generates=is_generating)
     if wanted in known:
@@ -70,7 +68,7 @@ def metric_names(
         count = len(example.candidates)
         questions.append(Question((row,) * count, (1,) * count, 0, example))
         answered.append(answer_of(questions[-1], (score,) * count))
-    measures = Measures(spec)
+    measures = WrittenMetrics(spec)
 
     def measure(name: str, members: Sequence[int]) -> Estimate | None:
         is_written = generates and all(examples[index].is_written for index in members)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweeper.errors import BadInputError
-from sweeper.experiment.space.budget import Fit
+from sweeper.experiment.space.budget import BudgetFit
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import EngineSpec, TrialSpec
-from sweeper.preflight.objective import demand_objective
+from sweeper.preflight.objective import require_objective
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, params_of
 
 __all__ = ["Memory", "Plan", "PlannedTrial", "plan_of"]
@@ -34,7 +34,7 @@ class PlannedTrial:
     """Trainable parameters."""
     percent: float
     """100 * trainable / (base + trainable), as the papers count."""
-    fit: Fit | None
+    fit: BudgetFit | None
     """How it meets the budget; None where there is none."""
 
     def document(self) -> dict[str, Any]:
@@ -68,11 +68,6 @@ class Memory:
     trained_state_bytes: int
     """Adapter, gradients, optimiser state of the largest trial."""
     activations_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        """Their sum."""
-        return self.weights_bytes + self.trained_state_bytes + self.activations_bytes
 
 
 @dataclass(frozen=True)
@@ -113,13 +108,13 @@ def plan_of(sweep: Sweep) -> Plan:
     """
     fingerprint = missing = ""
     try:
-        sweep.spec.model.check()
-        sweep.spec.data.check()
+        sweep.spec.model.require_available()
+        sweep.spec.data.require_available()
         fingerprint = sweep.spec.data.fingerprint()
     except BadInputError as error:
         missing = str(error)
     if not missing:
-        demand_objective(sweep)
+        require_objective(sweep)
     drawn = draw_all(sweep)
     trials = tuple(_planned(sweep, trial, data_fingerprint=fingerprint) for trial in drawn)
     largest = max(trial.trainable for trial in trials)
@@ -140,7 +135,7 @@ def _planned(sweep: Sweep, drawn: DrawnTrial, *, data_fingerprint: str) -> Plann
         params=params_of(spec, drawn.space),
         trainable=trainable,
         percent=100 * trainable / (shape.total_parameters + trainable),
-        fit=None if budget is None else Fit.of(budget, spec.method, shape),
+        fit=None if budget is None else BudgetFit.of(budget, spec.method, shape),
     )
 
 

@@ -11,7 +11,7 @@ from sweeper._environment import ray_address
 from sweeper.errors import BadInputError
 from sweeper.experiment.sweep import ResourcesSpec
 
-__all__ = ["Cluster", "demand_room"]
+__all__ = ["Cluster", "require_room"]
 
 
 # Custom resource that thin trials ask for, because Tune refuses a trial that asks for nothing. The
@@ -74,7 +74,7 @@ def _no_room(cluster: Cluster, resources: ResourcesSpec) -> str:
     )
 
 
-def demand_room(resources: ResourcesSpec, address: str | None) -> None:
+def require_room(resources: ResourcesSpec, address: str | None) -> None:
     """Looks, without starting Ray, whether a replica has room here, or a cluster answers there.
 
     Args:
@@ -86,7 +86,7 @@ def demand_room(resources: ResourcesSpec, address: str | None) -> None:
     """
     address = address or ray_address()
     if address is not None:
-        _demand_answer(address)
+        _require_answer(address)
         return
     gpus = 0
     if resources.gpus_per_worker:
@@ -97,7 +97,7 @@ def demand_room(resources: ResourcesSpec, address: str | None) -> None:
     machine.replicas(resources, trials=1)
 
 
-def _demand_answer(address: str) -> None:
+def _require_answer(address: str) -> None:
     # Ray itself would try for a minute and then end the process without an exception.
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdigit():

@@ -6,10 +6,10 @@ from sweeper.data import DataSpec
 from sweeper.errors import Problem, SpecError
 from sweeper.experiment.space.space import Space
 
-__all__ = ["demand_tasks"]
+__all__ = ["require_tasks"]
 
 
-def demand_tasks(space: Space, data: DataSpec) -> None:
+def require_tasks(space: Space, data: DataSpec) -> None:
     """Reads the data's domains where a method of the space needs task ids.
 
     Args:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import Ranking
 from sweeper.estimates import to_metrics
 from sweeper.tracking.final_result import FinalResult
@@ -33,7 +34,7 @@ def sweep_result(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str) ->
         "evaluation": folder.protocol() or None,
         "base_final": _final_document(ranking.base_final),
         "best": _trial_document(folder, ranking, best) if best is not None else None,
-        "conclusions": ranking.conclusions(),
+        "conclusions": conclusions_of(ranking),
         "trials": [_trial_document(folder, ranking, trial) for trial in ranking.trials],
     }
 

@@ -45,7 +45,7 @@ __all__ = [
     "sweeps_in",
 ]
 
-SweepStatus = Literal["running", "complete", "stopped", "failed"]
+SweepStatus = Literal["running", "complete", "stopped"]
 
 SWEEP_FILE = "sweep.json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -137,13 +137,7 @@ class TrialFolder:
         }
         return self._write(record.model_copy(update=changes))
 
-    def note_size(self, *, trainable: int, total: int) -> TrialRecord:
-        """Notes the parameters that are trained and all of them."""
-        return self._write(
-            self._stored().model_copy(update={"trainable": trainable, "total": total})
-        )
-
-    def report(self, step: int, metrics: Mapping[str, float]) -> None:
+    def append(self, step: int, metrics: Mapping[str, float]) -> None:
         """Appends what is known at ``step``, at the least a loss."""
         self._log.append(MetricPoint(step, self._clock(), metrics))
 

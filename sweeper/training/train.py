@@ -18,13 +18,13 @@ from sweeper.errors import TrialError
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.models.snapshot import ModelSnapshot
-from sweeper.training.trainer import Progress, Run
+from sweeper.training.trainer import Trainer, TrialReporter
 
-__all__ = ["Outcome", "train"]
+__all__ = ["TrialOutcome", "train"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrialOutcome:
     """What became of a trial. Times and tokens include those before a resume, but for overhead."""
 
     status: Literal["complete", "stopped"]
@@ -51,7 +51,9 @@ class Outcome:
     """The rest of this call: adapter in, engine, reports, adapter saved, base put back."""
 
 
-def train(trial: TrialSpec, base: FrozenBase, *, folder: Path, progress: Progress) -> Outcome:
+def train(
+    trial: TrialSpec, base: FrozenBase, *, folder: Path, progress: TrialReporter
+) -> TrialOutcome:
     """Trains a trial from its last checkpoint, or from the start, and leaves the base as it was.
 
     Afterwards ``folder/adapter`` holds the adapter in PEFT's format, and ``folder/checkpoint`` the
@@ -71,9 +73,9 @@ def train(trial: TrialSpec, base: FrozenBase, *, folder: Path, progress: Progres
     _check(trial, base)
     started_s = time.perf_counter()
     kept = ModelSnapshot(base.model, copies_weights=trial.method.changes_base)
-    run: Run | None = None
+    run: Trainer | None = None
     try:
-        run = Run(trial, base, folder, progress)
+        run = Trainer(trial, base, folder, progress)
         run.train()
         run.save_adapter()
     except BaseException as error:
@@ -105,7 +107,7 @@ def _check(trial: TrialSpec, base: FrozenBase) -> None:
             )
 
 
-def _put_back(run: Run | None, base: FrozenBase, kept: ModelSnapshot) -> None:
+def _put_back(run: Trainer | None, base: FrozenBase, kept: ModelSnapshot) -> None:
     try:
         if run is not None:
             run.close()
@@ -113,10 +115,10 @@ def _put_back(run: Run | None, base: FrozenBase, kept: ModelSnapshot) -> None:
         base.put_back(kept)
 
 
-def _outcome(trial: TrialSpec, base: FrozenBase, *, run: Run, elapsed_s: float) -> Outcome:
+def _outcome(trial: TrialSpec, base: FrozenBase, *, run: Trainer, elapsed_s: float) -> TrialOutcome:
     state = run.state
     table = base.data.train_tokens(trial.train.max_length)
-    return Outcome(
+    return TrialOutcome(
         status="complete" if state.step == trial.train.steps else "stopped",
         steps=state.step,
         metrics=state.metrics,

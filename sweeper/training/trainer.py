@@ -29,13 +29,13 @@ from sweeper.training.schedule import DataOrder, evaluation_steps, learning_rate
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Progress", "Run", "RunState"]
+__all__ = ["Trainer", "TrainerState", "TrialReporter"]
 
 
-class Progress(Protocol):
+class TrialReporter(Protocol):
     """Where a trial in training reports to; called on worker 0 alone."""
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+    def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
         """Takes what a step has measured. Must not raise.
 
         Steps after a checkpoint come again when a trial resumes, with the same values.
@@ -47,7 +47,7 @@ class Progress(Protocol):
                 trial so far, padding not counted), ``step_time_s``.
         """
 
-    def report(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+    def report_evaluation(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
         """Takes an evaluation and returns whether the trial shall stop there.
 
         A trial that resumes repeats the report of its checkpoint first, since whoever died may
@@ -61,7 +61,7 @@ class Progress(Protocol):
 
 
 @dataclass
-class RunState:
+class TrainerState:
     """How far a trial is; part of its checkpoint."""
 
     step: int = 0
@@ -77,11 +77,11 @@ class RunState:
         return self.train_time_s + self.evaluation_time_s + self.checkpoint_time_s
 
 
-class Run:
+class Trainer:
     """A trial in training on this worker, between its adapter put in and taken out."""
 
     def __init__(
-        self, trial: TrialSpec, base: FrozenBase, folder: Path, progress: Progress
+        self, trial: TrialSpec, base: FrozenBase, folder: Path, progress: TrialReporter
     ) -> None:
         import torch
 
@@ -99,7 +99,7 @@ class Run:
         if train.packing:
             base.require_packable()
         self._evaluations = frozenset(evaluation_steps(trial.train))
-        self.state = RunState()
+        self.state = TrainerState()
         self.resumed_at = 0
         """Step of the checkpoint that it went on from; 0 where it started anew."""
         self.time_before_s = 0.0
@@ -153,7 +153,7 @@ class Run:
             return
         engine_state, progress = found
         self._engine.restore(engine_state)
-        self.state = RunState(**progress)
+        self.state = TrainerState(**progress)
         self.resumed_at = self.state.step
         self.time_before_s = self.state.time_s
 
@@ -177,7 +177,7 @@ class Run:
                 part = part + auxiliary / (micro_batches * workers())
             self._engine.backward(part, is_last=number == micro_batches - 1)
         (loss,) = sum_over_ranks([loss], device=self._base.device)
-        self._demand_finite("training", loss, step=state.step + 1)
+        self._require_finite("training", loss, step=state.step + 1)
         rate = learning_rate(train, state.step)
         norm = self._engine.step(learning_rate=rate)
         elapsed_s = time.perf_counter() - started_s
@@ -192,7 +192,7 @@ class Run:
                 "train_tokens": float(state.train_tokens),
                 "step_time_s": elapsed_s,
             }
-            self._progress.log(state.step, metrics)
+            self._progress.log_step(state.step, metrics)
 
     def _calibration_loss(self, number: int) -> torch.Tensor:
         """Returns the mean loss of a batch of training examples, the same on all workers."""
@@ -236,11 +236,11 @@ class Run:
                 writing=writing if spec.generates else None,
             )
         metrics = to_metrics(found)
-        self._demand_finite("evaluation", metrics["eval_loss"], step=self.state.step)
+        self._require_finite("evaluation", metrics["eval_loss"], step=self.state.step)
         self.state.metrics = metrics
         self.state.evaluation_time_s += time.perf_counter() - started_s
 
-    def _demand_finite(self, kind: str, loss: float, *, step: int) -> None:
+    def _require_finite(self, kind: str, loss: float, *, step: int) -> None:
         if not math.isfinite(loss):
             raise DivergedError(
                 f"the {kind} loss is {loss} at step {step} with learning rate "
@@ -264,7 +264,9 @@ class Run:
         final = self.state.step == self._trial.train.steps
 
         def report() -> bool:
-            return self._progress.report(self.state.step, self.state.metrics, final=final)
+            return self._progress.report_evaluation(
+                self.state.step, self.state.metrics, final=final
+            )
 
         def failure(reason: str) -> TrialError:
             return TrialError(f"worker 0 could not report an evaluation: {reason}")

@@ -9,7 +9,7 @@ import torch
 
 from sweeper.evaluation.evaluate import evaluate_base
 from sweeper.experiment.trial import TrialSpec
-from sweeper.training import engine, train
+from sweeper.training import train
 from sweeper_adapters.methods import EngineFacts
 from tests.adapters.contract import each, on, output
 from tests.adapters.specs import SPECS
@@ -80,21 +80,9 @@ def plan(precision, spec):
     )
 
 
-def keep_nothing_whole():
-    """Has ZeRO-3 take all weights away between passes, as it does large ones by itself."""
-    original = engine.ds_config
-
-    def config(*args, **kwargs):
-        made = original(*args, **kwargs)
-        made["zero_optimization"]["stage3_param_persistence_threshold"] = 0
-        return made
-
-    engine.ds_config = config
-
-
 def run(specs, folder):
     """Trains trials one after another; returns of each what it logs and its last evaluation."""
-    keep_nothing_whole()
+    scenarios.keep_nothing_whole()
     found: list[Any] = []
     for number, spec in enumerate(specs):
         progress = tiny.Recorded()

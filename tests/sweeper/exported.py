@@ -130,7 +130,7 @@ def made(sweep: SweepFolder, spec: TrialSpec, *, number: int = 0, loss: float = 
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
     with training.finished():
         save_adapter(model, folder.path / "adapter", elements=training.file_elements(elements))
-    folder.report(STEPS, {"eval_loss": loss, "eval_loss_se": 0.1, "accuracy": 0.5})
+    folder.append(STEPS, {"eval_loss": loss, "eval_loss_se": 0.1, "accuracy": 0.5})
     folder.complete()
     return folder
 
@@ -148,11 +148,11 @@ class _Report:
     def __init__(self, folder: TrialFolder) -> None:
         self._folder = folder
 
-    def log(self, step, metrics):
-        self._folder.report(step, metrics)
+    def log_step(self, step, metrics):
+        self._folder.append(step, metrics)
 
-    def report(self, step, metrics, *, final):
-        self._folder.report(step, metrics)
+    def report_evaluation(self, step, metrics, *, final):
+        self._folder.append(step, metrics)
         return False
 
 

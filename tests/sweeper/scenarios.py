@@ -23,7 +23,7 @@ import torch.distributed as dist
 import sweeper_adapters
 from sweeper import distributed
 from sweeper._third_party import load_deepspeed
-from sweeper.training import train
+from sweeper.training import engine, train
 from tests.sweeper import tiny
 
 load_deepspeed()
@@ -118,7 +118,7 @@ def logged(spec):
 def attempt(spec, folder, *, base=None, **fate):
     """Trains one trial in a folder; returns its outcome or its error, and what was reported."""
     progress = tiny.Recorded(**fate)
-    found: train.Outcome | str
+    found: train.TrialOutcome | str
     try:
         found = train.train(
             spec, base or tiny.base(spec.engine.precision), folder=folder, progress=progress
@@ -131,3 +131,16 @@ def attempt(spec, folder, *, base=None, **fate):
 def attempts(cases):
     """Makes several attempts one after another, each on a new base."""
     return [attempt(spec, Path(folder), **fate) for spec, folder, fate in cases]
+
+
+def keep_nothing_whole() -> None:
+    """Has ZeRO-3 take all weights away between passes, as it does large ones by itself."""
+    module: Any = engine
+    original = module.ds_config
+
+    def config(*args: Any, **settings: Any) -> dict[str, Any]:
+        made: dict[str, Any] = original(*args, **settings)
+        made["zero_optimization"]["stage3_param_persistence_threshold"] = 0
+        return made
+
+    module.ds_config = config

@@ -153,7 +153,7 @@ class Recorded:
         self._die_at = die_at
         self._is_out_of_memory = is_out_of_memory
 
-    def log(self, step, metrics):
+    def log_step(self, step, metrics):
         if step == self._die_at:
             raise InterruptedError(f"died at step {step}")
         if self._is_out_of_memory:
@@ -162,7 +162,7 @@ class Recorded:
         self.losses.append(metrics["train_loss"])
         self.logged.append(dict(metrics))
 
-    def report(self, step, metrics, *, final):
+    def report_evaluation(self, step, metrics, *, final):
         if step == self._fail_at:
             raise ConnectionError("the pool is gone")
         self.reports.append((step, dict(metrics), final))

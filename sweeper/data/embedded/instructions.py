@@ -10,7 +10,7 @@ import hashlib
 import random
 from typing import Literal
 
-from sweeper.data.embedded.skills import SKILLS, Skill, Task
+from sweeper.data.embedded.skills import SKILLS, Exercise, Skill
 from sweeper.data.examples import Example
 
 __all__ = ["SplitName", "generate", "split_of"]
@@ -22,7 +22,7 @@ _HELD_OUT_PERCENT = 10
 """Percent of all tasks that are validation tasks, and percent that are test tasks."""
 
 
-def split_of(skill: str, task: Task) -> SplitName:
+def split_of(skill: str, task: Exercise) -> SplitName:
     """Returns the split that a task belongs to, whatever it is worded like."""
     key = "\0".join((skill, task.argument, *task.operands))
     percent = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % 100
@@ -54,7 +54,7 @@ def _example(skill: Skill, split: SplitName, rng: random.Random) -> Example:
     return Example(prompt=f"{question}\nAnswer:", answer=answer, domain=skill.name)
 
 
-def _task(skill: Skill, split: SplitName, rng: random.Random) -> Task:
+def _task(skill: Skill, split: SplitName, rng: random.Random) -> Exercise:
     while True:
         task = skill.draw(rng)
         if split_of(skill.name, task) == split:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from sweeper.data.embedded.lexicon import NAMES, NOUNS, OPPOSITES
 
-__all__ = ["SKILLS", "Skill", "Task"]
+__all__ = ["SKILLS", "Exercise", "Skill"]
 
 
 @dataclass(frozen=True)
-class Task:
+class Exercise:
     """One thing to do, in no words yet."""
 
     operands: tuple[str, ...]
@@ -33,7 +33,7 @@ class Skill:
 
     name: str
     """Domain of its instructions."""
-    draw: Callable[[random.Random], Task]
+    draw: Callable[[random.Random], Exercise]
     """Returns a random task."""
     code: str
     """What pretraining text calls it; ``{argument}`` stands for the task's argument."""
@@ -41,52 +41,52 @@ class Skill:
     """Instructions; ``{operands}`` stands for the task's operands, too."""
 
 
-def _draw_reverse(rng: random.Random) -> Task:
+def _draw_reverse(rng: random.Random) -> Exercise:
     words = tuple(rng.sample(NOUNS, rng.randint(2, 4)))
-    return Task(operands=words, result=words[::-1])
+    return Exercise(operands=words, result=words[::-1])
 
 
-def _draw_sort(rng: random.Random) -> Task:
+def _draw_sort(rng: random.Random) -> Exercise:
     digits = tuple(rng.sample("0123456789", rng.randint(3, 4)))
-    return Task(operands=digits, result=tuple(sorted(digits)))
+    return Exercise(operands=digits, result=tuple(sorted(digits)))
 
 
-def _draw_addition(rng: random.Random) -> Task:
+def _draw_addition(rng: random.Random) -> Exercise:
     first, second = rng.randint(0, 19), rng.randint(0, 9)
-    return Task(operands=(str(first), str(second)), result=(str(first + second),))
+    return Exercise(operands=(str(first), str(second)), result=(str(first + second),))
 
 
-def _draw_subtraction(rng: random.Random) -> Task:
+def _draw_subtraction(rng: random.Random) -> Exercise:
     rest, second = rng.randint(0, 19), rng.randint(0, 9)
-    return Task(operands=(str(rest + second), str(second)), result=(str(rest),))
+    return Exercise(operands=(str(rest + second), str(second)), result=(str(rest),))
 
 
-def _draw_lookup(rng: random.Random) -> Task:
+def _draw_lookup(rng: random.Random) -> Exercise:
     names = rng.sample(NAMES, rng.randint(2, 4))
     things = rng.sample(NOUNS, len(names))
     rows = tuple(f"{name} {thing}" for name, thing in zip(names, things, strict=True))
     asked = rng.randrange(len(names))
-    return Task(operands=rows, argument=names[asked], result=(things[asked],))
+    return Exercise(operands=rows, argument=names[asked], result=(things[asked],))
 
 
-def _draw_last(rng: random.Random) -> Task:
+def _draw_last(rng: random.Random) -> Exercise:
     words = tuple(rng.sample(NOUNS, rng.randint(2, 4)))
-    return Task(operands=words, result=words[-1:])
+    return Exercise(operands=words, result=words[-1:])
 
 
-def _draw_antonym(rng: random.Random) -> Task:
+def _draw_antonym(rng: random.Random) -> Exercise:
     words = tuple(rng.sample(sorted(OPPOSITES), rng.randint(1, 3)))
-    return Task(operands=words, result=tuple(OPPOSITES[word] for word in words))
+    return Exercise(operands=words, result=tuple(OPPOSITES[word] for word in words))
 
 
-def _draw_capitals(rng: random.Random) -> Task:
+def _draw_capitals(rng: random.Random) -> Exercise:
     word = rng.choice(NOUNS)
-    return Task(operands=(word,), result=(word.upper(),))
+    return Exercise(operands=(word,), result=(word.upper(),))
 
 
-def _draw_largest(rng: random.Random) -> Task:
+def _draw_largest(rng: random.Random) -> Exercise:
     numbers = rng.sample(range(100), rng.randint(2, 3))
-    return Task(operands=tuple(map(str, numbers)), result=(str(max(numbers)),))
+    return Exercise(operands=tuple(map(str, numbers)), result=(str(max(numbers)),))
 
 
 SKILLS: tuple[Skill, ...] = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sweeper.data.hygiene.checking import check_data, demand_clean
+from sweeper.data.hygiene.checking import check_data, require_clean
 from sweeper.data.hygiene.findings import DataCheck, Finding, Shown
 from sweeper.data.hygiene.settings import HygieneSpec
 
-__all__ = ["DataCheck", "Finding", "HygieneSpec", "Shown", "check_data", "demand_clean"]
+__all__ = ["DataCheck", "Finding", "HygieneSpec", "Shown", "check_data", "require_clean"]

@@ -25,7 +25,7 @@ from sweeper.errors import DataError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["check_data", "demand_clean"]
+__all__ = ["check_data", "require_clean"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def check_data(
     return DataCheck(fingerprint, rows, tuple(findings), is_allowed, tuple(not_looked_at))
 
 
-def demand_clean(data: DataSpec, settings: HygieneSpec, *, fingerprint: str) -> None:
+def require_clean(data: DataSpec, settings: HygieneSpec, *, fingerprint: str) -> None:
     """Refuses data whose training rows hold rows that are evaluated on.
 
     What was found is kept in the cache (``SWEEPER_CACHE``), so that data is looked at once.

@@ -63,7 +63,7 @@ class HubSource:
     splits: Mapping[Split, str] = field(default_factory=lambda: {"train": "train", "test": "test"})
     """Its names of the splits that it has."""
 
-    def check(self) -> None:
+    def require_available(self) -> None:
         """Looks whether the data set can be had, without asking the Hub.
 
         Raises:

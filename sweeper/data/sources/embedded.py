@@ -26,7 +26,7 @@ class EmbeddedDataSpec(Spec):
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the examples drawn; which split a task falls into does not depend on it."""
 
-    def check(self) -> None:
+    def require_available(self) -> None:
         """Does nothing: generated data is always there."""
 
     def fingerprint(self) -> str:

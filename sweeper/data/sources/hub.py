@@ -41,7 +41,7 @@ class HubDataSpec(RowDataSpec):
     test_split: str = "test"
     """Name of the split to test on; where there is none, training rows are split off."""
 
-    def check(self) -> None:
+    def require_available(self) -> None:
         """Looks whether the data can be had, without asking the Hub.
 
         Raises:
@@ -87,7 +87,7 @@ class HubDataSpec(RowDataSpec):
             MissingError: the data set cannot be had.
             DataError: a row cannot be read, or a split has no row.
         """
-        self.check()
+        self.require_available()
         found = self._read(self._dataset())
         return self._complete(found, source=dict.fromkeys(found, self.name))
 

@@ -31,7 +31,7 @@ class JsonlDataSpec(RowDataSpec):
     path: str = Field(min_length=1)
     """Folder or file. A relative one starts from ``SWEEPER_DATA``, else from the current folder."""
 
-    def check(self) -> None:
+    def require_available(self) -> None:
         """Looks whether the files are there and the first row of each can be read.
 
         Raises:

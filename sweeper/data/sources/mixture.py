@@ -78,7 +78,7 @@ class TasksDataSpec(Spec):
             _check_names(value)
         return value
 
-    def check(self) -> None:
+    def require_available(self) -> None:
         """Looks whether the rows can be had, without asking the Hub.
 
         Raises:
@@ -86,9 +86,9 @@ class TasksDataSpec(Spec):
             DataError: a task has no such split.
         """
         for task in self.trained():
-            task.check("train", self._root())
+            task.require_available("train", self._root())
         for task in self.evaluated():
-            task.check("test", self._root())
+            task.require_available("test", self._root())
 
     def pin(self) -> None:
         """Fixes which rows of the Hub are read, before the fingerprint; see ``HubSource.pin``.

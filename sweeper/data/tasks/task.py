@@ -110,7 +110,7 @@ class Task:
             found.append("train")
         return tuple(found)
 
-    def check(self, split: Split, root: Path | None = None) -> None:
+    def require_available(self, split: Split, root: Path | None = None) -> None:
         """Looks whether a split can be had, without asking the Hub.
 
         Raises:
@@ -125,7 +125,7 @@ class Task:
             )
         root = root or _environment.data_root()
         if root is None and self.hub is not None:
-            self.hub.check()
+            self.hub.require_available()
 
     def load(
         self, split: Split, root: Path | None = None, *, rows: int | None = None, seed: int = 0
@@ -142,7 +142,7 @@ class Task:
             MissingError: its rows cannot be had.
             DataError: the source has no such split, or its rows are of another form.
         """
-        self.check(split, root)
+        self.require_available(split, root)
         root = root or _environment.data_root()
         is_replaced = self._is_replaced(root)
         found = self._rows("test" if is_replaced else split, root)
@@ -175,7 +175,7 @@ class Task:
         commit. The commit of a branch is known once it is in the Hub's cache
         (``HubSource.commit``): the same rows have another hash before, and other rows another one.
         """
-        self.check(split, root)
+        self.require_available(split, root)
         root = root or _environment.data_root()
         source: Split = "test" if self._is_replaced(root) else split
         digest = hashlib.sha256(f"{self.name}\0{self.version}\0{split}".encode())

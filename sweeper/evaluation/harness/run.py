@@ -97,7 +97,7 @@ def find_harness_tasks(names: Sequence[str], *, folder: Path | None = None) -> H
             "name another folder"
         )
     manager = _manager(names, folder)
-    _demand_known(names, manager)
+    _require_known(names, manager)
     for name, task in _load(names, manager).items():
         if getattr(task, "UNSAFE_CODE", False):
             raise BadInputError(
@@ -168,7 +168,7 @@ def _manager(names: Sequence[str], folder: Path | None) -> TaskManager:
     return TaskManager(include_path=None if folder is None else str(folder))
 
 
-def _demand_known(names: Sequence[str], manager: TaskManager) -> None:
+def _require_known(names: Sequence[str], manager: TaskManager) -> None:
     known = list(manager.all_tasks)
     for name in names:
         if name not in known:

@@ -10,9 +10,21 @@ from dataclasses import dataclass
 
 from sweeper.estimates import Estimate, mean_estimate
 from sweeper.evaluation.metrics.inputs import require_pairs
-from sweeper.evaluation.sandbox.run import Limits, Outcome, run_program, warn_of_missing_walls
+from sweeper.evaluation.sandbox.run import (
+    Limits,
+    ProgramOutcome,
+    run_program,
+    warn_of_missing_walls,
+)
 
-__all__ = ["STOP_STRINGS", "Problem", "check_completions", "pass_at_1", "program_of", "truncated"]
+__all__ = [
+    "STOP_STRINGS",
+    "ProgrammingProblem",
+    "pass_at_1",
+    "program_of",
+    "run_completions",
+    "truncated",
+]
 
 STOP_STRINGS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 """Where a completion ends: something new at the margin (Codex, arXiv:2107.03374, section 2)."""
@@ -20,7 +32,7 @@ FENCE = re.compile(r"```[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Problem:
+class ProgrammingProblem:
     """One problem of HumanEval."""
 
     prompt: str
@@ -37,7 +49,7 @@ def truncated(completion: str) -> str:
     return completion[: min((end for end in ends if end >= 0), default=len(completion))]
 
 
-def program_of(problem: Problem, completion: str) -> str:
+def program_of(problem: ProgrammingProblem, completion: str) -> str:
     """Returns the program that tests a completion.
 
     A completion continues the prompt and is cut at the first stop string. A model trained to follow
@@ -61,9 +73,12 @@ def program_of(problem: Problem, completion: str) -> str:
     return f"{source}\n\n{problem.test}\n\ncheck({problem.entry_point})\n"
 
 
-def check_completions(
-    completions: Sequence[str], problems: Sequence[Problem], *, limits: Limits | None = None
-) -> list[Outcome]:
+def run_completions(
+    completions: Sequence[str],
+    problems: Sequence[ProgrammingProblem],
+    *,
+    limits: Limits | None = None,
+) -> list[ProgramOutcome]:
     """Returns how the tests of each completion end; as many run at once as there are processors.
 
     Args:
@@ -83,11 +98,14 @@ def check_completions(
 
 
 def pass_at_1(
-    completions: Sequence[str], problems: Sequence[Problem], *, limits: Limits | None = None
+    completions: Sequence[str],
+    problems: Sequence[ProgrammingProblem],
+    *,
+    limits: Limits | None = None,
 ) -> Estimate:
     """Returns the share of completions that pass their tests.
 
-    The arguments and errors are those of :func:`check_completions`.
+    The arguments and errors are those of :func:`run_completions`.
     """
-    outcomes = check_completions(completions, problems, limits=limits)
+    outcomes = run_completions(completions, problems, limits=limits)
     return mean_estimate([float(outcome.is_passed) for outcome in outcomes])

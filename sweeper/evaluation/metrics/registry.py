@@ -39,7 +39,8 @@ class Metric:
     * ``texts``: predictions and references, one string of each for each example.
     * ``encoder``: the same, and ``matcher=``, a
       :class:`sweeper.evaluation.metrics.bert_score.Matcher`.
-    * ``programs``: completions, and :class:`sweeper.evaluation.metrics.pass_at_1.Problem` for each.
+    * ``programs``: completions, and a
+      :class:`sweeper.evaluation.metrics.pass_at_1.ProgrammingProblem` for each.
     * ``losses``: nats and tokens of each text.
     * ``choices``: of each question, 1 where the choice that scores best is right, else 0.
     * ``metrics``: the estimates of :attr:`parts`, by name, of the same examples.

@@ -27,7 +27,7 @@ from sweeper.evaluation.sandbox import jail
 __all__ = [
     "Isolation",
     "Limits",
-    "Outcome",
+    "ProgramOutcome",
     "isolation",
     "run_program",
     "warn_of_missing_walls",
@@ -99,7 +99,7 @@ class Isolation:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProgramOutcome:
     """How a program ended."""
 
     end: Literal["passed", "failed", "timeout", "killed"]
@@ -116,7 +116,7 @@ class Outcome:
 
 def run_program(
     program: str, *, limits: Limits | None = None, walls: Collection[str] = WALLS
-) -> Outcome:
+) -> ProgramOutcome:
     """Returns how a Python program ends in the sandbox; what it prints is thrown away.
 
     It has the packages of this interpreter, an empty environment, a fixed hash seed, and a
@@ -149,7 +149,7 @@ def run_program(
         )
     isolated = dict.fromkeys(("network", "files", "processes"), False) | answer["had"]
     end, detail = _end(answer, allowed, is_late=is_late)
-    return Outcome(end=end, detail=detail, isolation=Isolation(**isolated))
+    return ProgramOutcome(end=end, detail=detail, isolation=Isolation(**isolated))
 
 
 def isolation() -> Isolation:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import ray
 
 from sweeper.execution.pool.jobs import Job
-from sweeper.execution.pool.queue import Message, PoolState
+from sweeper.execution.pool.queue import Message, TrialQueue
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -30,15 +30,15 @@ def start_pool(name: str, **settings: Any) -> ActorHandle[Any]:
 
     Args:
         name: under which thin trials find it.
-        settings: of :class:`PoolState`.
+        settings: of :class:`TrialQueue`.
     """
     # One slot for each waiting call: every thin trial and every replica waits in one.
-    options = ray.remote(PoolState).options(name=name, num_cpus=0, max_concurrency=1000)
+    options = ray.remote(TrialQueue).options(name=name, num_cpus=0, max_concurrency=1000)
     return cast("ActorHandle[Any]", options.remote(**settings))
 
 
 def status_of(pool: ActorHandle[Any], *, timeout_s: float) -> dict[str, Any]:
-    """Returns :meth:`PoolState.status` of a pool's actor.
+    """Returns :meth:`TrialQueue.status` of a pool's actor.
 
     Raises:
         TimeoutError: the pool did not answer in time, or is gone.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = []
 
 
-class _Progress:
+class PoolReporter:
     """Where a trial in training writes to: its record, and the pool."""
 
     def __init__(self, pool: ActorHandle[Any], job: Job, folder: TrialFolder) -> None:
@@ -29,21 +29,23 @@ class _Progress:
         self._recorded_step = max((point.step for point in points), default=0)
         self._evaluated = {p.step for p in points if any(map(_is_evaluation, p.metrics))}
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+    def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
         if step <= self._recorded_step:
             # The trial goes on from a checkpoint: what was recorded after it comes again.
             self._folder.rewind(step - 1)
             self._evaluated = {done for done in self._evaluated if done < step}
             self._recorded_step = 0
-        self._folder.report(step, metrics)
+        self._folder.append(step, metrics)
 
-    def report(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+    def report_evaluation(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
         if step not in self._evaluated:
-            self._folder.report(step, {**metrics, **_system_metrics()})
+            self._folder.append(step, {**metrics, **_system_metrics()})
         if final:
             # The end of the trial carries these metrics to the pool.
             return False
-        return bool(ray.get(self._pool.report.remote(self._job.trial_id, step, dict(metrics))))
+        return bool(
+            ray.get(self._pool.await_verdict.remote(self._job.trial_id, step, dict(metrics)))
+        )
 
 
 def _is_evaluation(metric: str) -> bool:

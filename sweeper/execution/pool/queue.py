@@ -14,7 +14,7 @@ from sweeper.execution.pool.jobs import Job
 if TYPE_CHECKING:
     pass
 
-__all__ = ["Message", "PoolState"]
+__all__ = ["Message", "TrialQueue"]
 
 
 # Times in a row that a replica may die before it is ready; then it is given up.
@@ -64,7 +64,7 @@ class _ReplicaState:
     error: str = ""
 
 
-class PoolState:
+class TrialQueue:
     """The pool's logic, without Ray: an asyncio object that tests drive directly."""
 
     def __init__(self, *, replicas: int, max_deaths: int, is_base_scored: bool = False) -> None:
@@ -168,7 +168,7 @@ class PoolState:
             entry.replica = replica
             return entry.job
 
-    async def report(self, trial_id: str, step: int, metrics: Mapping[str, float]) -> bool:
+    async def await_verdict(self, trial_id: str, step: int, metrics: Mapping[str, float]) -> bool:
         """Hands an evaluation to the trial's thin half and waits for its word.
 
         A trial that was resumed may report a step again: the second time it is not passed on.

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
     from ray.train.torch import TorchTrainer
 
-__all__ = ["Replicas", "trainer_of"]
+__all__ = ["ReplicaSet", "trainer_of"]
 
 logger = logging.getLogger(__name__)
 
 
-class Replicas:
+class ReplicaSet:
     """The replicas of one sweep, each a Ray Train run that a thread of the driver waits for."""
 
     def __init__(

@@ -16,7 +16,7 @@ import ray
 from sweeper.distributed import broadcast, control_group, is_meeting, rank
 from sweeper.errors import BadInputError
 from sweeper.execution.pool.jobs import Job, ReplicaConfig
-from sweeper.execution.pool.progress import _Progress
+from sweeper.execution.pool.progress import PoolReporter
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.final_result import FinalResult, is_evaluated, write_final
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
     from sweeper.models import FrozenBase
-    from sweeper.training.train import Outcome
+    from sweeper.training.train import TrialOutcome
 
 __all__ = ["serve"]
 
@@ -45,7 +45,7 @@ def serve(config: dict[str, Any]) -> None:
     Args:
         config: ``pool`` (the actor), ``replica`` (its index), ``config`` (:class:`ReplicaConfig`).
     """
-    worker = _Worker(config["pool"], config["replica"], config["config"])
+    worker = ReplicaWorker(config["pool"], config["replica"], config["config"])
     if not worker.register():
         return
     try:
@@ -62,7 +62,7 @@ def serve(config: dict[str, Any]) -> None:
         worker.run(job, base)
 
 
-class _Worker:
+class ReplicaWorker:
     """One process of a replica."""
 
     def __init__(self, pool: ActorHandle[Any], replica: int, config: ReplicaConfig) -> None:
@@ -173,7 +173,7 @@ class _Worker:
         from sweeper.training.train import train
 
         folder = TrialFolder(job.folder)
-        progress = _Progress(self._pool, job, folder)
+        progress = PoolReporter(self._pool, job, folder)
         trial = TrialSpec.model_validate_json(job.spec_json)
         if self._rank == 0:
             shape = trial.model.shape()
@@ -187,7 +187,7 @@ class _Worker:
         if self._rank == 0:
             self._finish(job, folder, outcome)
 
-    def _finish(self, job: Job, folder: TrialFolder, outcome: Outcome) -> None:
+    def _finish(self, job: Job, folder: TrialFolder, outcome: TrialOutcome) -> None:
         is_complete = outcome.status == "complete"
         # Where the time went that was not spent on steps, and what of the data was not trained on.
         totals: dict[str, float] = {
@@ -198,7 +198,7 @@ class _Worker:
             "train_prompts_cut": outcome.prompts_cut,
             "train_answers_cut": outcome.answers_cut,
         }
-        folder.report(outcome.steps, totals)
+        folder.append(outcome.steps, totals)
         end = folder.complete if is_complete else folder.prune
         end(train_time_s=outcome.train_time_s)
         status = "complete" if is_complete else "pruned"

@@ -17,7 +17,15 @@ from pydantic import Field, field_validator
 from sweeper._spec import Spec
 from sweeper_adapters.methods import LoraSpec, Method, MethodSpec, ModelShape
 
-__all__ = ["BUDGETS", "Budget", "Fit", "MatchBudget", "ParamsBudget", "fitted", "set_sizes"]
+__all__ = [
+    "BUDGETS",
+    "Budget",
+    "BudgetFit",
+    "MatchBudget",
+    "ParamsBudget",
+    "fit_to_budget",
+    "size_fields_of",
+]
 
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*")
 
@@ -112,7 +120,7 @@ BUDGETS: Mapping[str, type[MatchBudget | ParamsBudget]] = {
 
 
 @dataclass(frozen=True)
-class Fit:
+class BudgetFit:
     """How a method meets a budget."""
 
     parameters: int
@@ -128,13 +136,13 @@ class Fit:
         return 100 * self.miss / max(1, self.parameters)
 
     @classmethod
-    def of(cls, budget: Budget, method: Method, shape: ModelShape) -> Fit:
+    def of(cls, budget: Budget, method: Method, shape: ModelShape) -> BudgetFit:
         """Returns how ``method``, sized already, meets the budget on a model of this shape."""
         parameters = budget.parameters(method, shape)
         return cls(parameters, method.sizes(), method.count(shape) - parameters)
 
 
-def fitted(budget: Budget, method: Method, shape: ModelShape) -> Method:
+def fit_to_budget(budget: Budget, method: Method, shape: ModelShape) -> Method:
     """Returns ``method`` in the size that comes nearest to the budget.
 
     Of sizes that are equally near it is the smallest; one that the model does not allow is not
@@ -143,7 +151,7 @@ def fitted(budget: Budget, method: Method, shape: ModelShape) -> Method:
     return method.resized(shape, budget.parameters(method, shape))
 
 
-def set_sizes(name: str) -> tuple[str, ...]:
+def size_fields_of(name: str) -> tuple[str, ...]:
     """Returns the fields of the method called ``name`` that a budget sets; none if unknown."""
     union, *_ = get_args(Method)
     for spec in get_args(union):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sweeper.experiment.documents import Json, Scalar, set_path
-from sweeper.experiment.space.budget import Budget, fitted
+from sweeper.experiment.space.budget import Budget, fit_to_budget
 from sweeper.experiment.space.distributions import Distribution, Grid, Suggests
 from sweeper.experiment.space.listed import ListedTrial
 from sweeper.experiment.trial import TrialSpec
@@ -82,7 +82,7 @@ class Space:
         trial = TrialSpec.model_validate(self.tree(point))
         if self.budget is None:
             return trial
-        method = fitted(self.budget, trial.method, trial.model.shape())
+        method = fit_to_budget(self.budget, trial.method, trial.model.shape())
         return trial.model_copy(update={"method": method})
 
     def tree(self, point: Mapping[str, Scalar]) -> Json:
@@ -107,12 +107,6 @@ class Space:
         )
         return tuple(found) if has_grid else ()
 
-    def is_grid(self) -> bool:
-        """Returns whether nothing but grids is searched: the space is then a finite list."""
-        return bool(self.cells()) and all(
-            isinstance(axis.distribution, Grid) for method in self.methods for axis in method.axes
-        )
-
     def fixed_points(self, trials: int) -> tuple[Point, ...]:
         """Returns the (partial) points that are enqueued: the baselines, then the grid in turn."""
         cells = self.cells()
@@ -120,6 +114,11 @@ class Space:
         while cells and len(points) < trials:
             points.append(cells[(len(points) - len(self.baselines)) % len(cells)])
         return tuple(points)
+
+    def any_trial(self) -> TrialSpec:
+        """Returns a trial of the space, for what all trials have in common."""
+        _, point = next(iter(self.corners()))
+        return self.trial(point)
 
     def corners(self) -> Iterator[tuple[Axis | None, Point]]:
         """Yields points that show every value of each axis, with the axis that varies."""

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper._text import bytes_text, count
+from sweeper.report.terminal.tables import row_table
 
 __all__ = ["params_view"]
 
@@ -58,7 +59,7 @@ class _Rows:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         is_wide = options.max_width >= WIDE
         has_published = any(row["published"] or row["note"] for row in self._rows)
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        table = row_table()
         table.add_column("name", overflow="fold")
         if is_wide:
             table.add_column("method", no_wrap=True)

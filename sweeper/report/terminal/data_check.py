@@ -10,6 +10,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from sweeper.report.terminal.tables import pair_table, row_table
+
 __all__ = ["data_check_view"]
 
 
@@ -37,7 +39,7 @@ def data_check_view(check: Mapping[str, Any], *, title: str) -> RenderableType:
 
 
 def _findings(check: Mapping[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = row_table()
     table.add_column("found", overflow="fold")
     table.add_column("in", overflow="fold")
     for name in ("rows", "of", "share", "allowed"):
@@ -63,7 +65,7 @@ def _shown(entry: Mapping[str, Any]) -> Table:
     columns = [(entry["place"] + remark, entry["text"])]
     if entry["other_place"]:
         columns.append((entry["other_place"], entry["other_text"]))
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0), expand=True)
+    table = pair_table(is_wide=True)
     for _ in columns:
         table.add_column(ratio=1, overflow="fold")
     table.add_row(*(Text(place, style="dim") for place, _ in columns))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
+
+from sweeper.report.terminal.tables import row_table
 
 __all__ = ["doctor_view"]
 
@@ -17,7 +18,7 @@ MARKS = {"ok": "ok", "optional": "-", "missing": "MISSING"}
 
 def doctor_view(findings: Sequence[Mapping[str, str]]) -> RenderableType:
     """Returns the doctor's findings (``doctor --json``) for people."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = row_table()
     table.add_column("", no_wrap=True)
     table.add_column("what", overflow="fold")
     table.add_column("found, and what to do", overflow="fold", ratio=1)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sweeper._text import duration
 from sweeper.estimates import estimate_of
+from sweeper.report.terminal.tables import row_table
 
 __all__ = ["evaluation_view", "metrics_table"]
 
@@ -74,7 +75,7 @@ def metrics_table(
     """
     columns = {"trial": metrics, "base": base, "difference": gains}
     shown = {title: numbers for title, numbers in columns.items() if numbers or title == "trial"}
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = row_table()
     table.add_column("metric", overflow="fold")
     for title in shown:
         table.add_column(title, justify="right", no_wrap=True)

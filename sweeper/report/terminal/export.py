@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sweeper._text import bytes_text
+from sweeper.report.terminal.tables import pair_table
 
 __all__ = ["export_view"]
 
@@ -30,7 +30,7 @@ def export_view(export: Mapping[str, Any], *, chosen: str = "") -> RenderableTyp
         chosen: why it is this trial, where a sweep was named.
     """
     difference, effect = export["largest_difference"], export["adapter_effect"]
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table = pair_table()
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("  as", _WHAT[export["format"]])

@@ -12,10 +12,12 @@ from rich.text import Text
 
 from sweeper._environment import sweeps_home
 from sweeper._text import count, duration, params_text, value_text, varying
+from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import Ranking
 from sweeper.estimates import to_metrics
 from sweeper.evaluation.metrics import METRICS
 from sweeper.report.terminal.evaluation import metrics_table
+from sweeper.report.terminal.tables import pair_table, row_table
 from sweeper.tracking.final_result import FinalResult
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -42,7 +44,7 @@ class Leaderboard:
     def table(self, *, is_wide: bool) -> Table:
         """Returns the table; ``is_wide`` adds identity, trainable parameters, steps and time."""
         ranking = self._ranking
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        table = row_table()
         table.add_column("", justify="right", no_wrap=True)
         table.add_column("trial", justify="right", no_wrap=True)
         if is_wide:
@@ -103,7 +105,7 @@ def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "")
     counts = ", ".join(f"{number} {status}" for status, number in ranking.counts().items())
     summary = f"{count(len(ranking.trials), 'trial')}: {counts}" if counts else "no trials yet"
     overhead = _overhead(ranking)
-    lines = [Text(text) for text in ranking.conclusions()]
+    lines = [Text(text) for text in conclusions_of(ranking)]
     board: list[RenderableType] = [Leaderboard(ranking), ""] if ranking.trials else []
     parts: list[RenderableType] = [
         Text(f"Sweep {folder.name}", style="bold"),
@@ -167,7 +169,7 @@ def _by_task(final: FinalResult) -> list[str]:
 
 
 def _configuration(best: TrialRecord) -> RenderableType:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table = pair_table()
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     rows = {"method": best.method, **best.params}

@@ -8,12 +8,12 @@ from types import TracebackType
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from sweeper._text import count, duration, params_text, varying
 from sweeper.analysis.ranking import Ranking, rank
 from sweeper.experiment.sweep import ObjectiveSpec
+from sweeper.report.terminal.tables import row_table
 from sweeper.tracking.record import TrialRecord
 
 __all__ = ["LiveTable", "time_left_s"]
@@ -176,7 +176,7 @@ class _Rows:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         ranking, is_wide = self._ranking, options.max_width >= WIDE
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        table = row_table()
         metric = ranking.objective.metric
         for name in ("trial", "steps", *([LOSS] if is_wide else []), metric):
             table.add_column(name, justify="right", no_wrap=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sweeper._text import bytes_text, count, params_text, value_text, varying
+from sweeper.report.terminal.tables import row_table
 
 __all__ = ["plan_view"]
 
@@ -18,7 +18,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
     """Returns what a plan's document (``plan --json``) says, for people."""
     trials, memory, resources = plan["trials"], plan["memory"], plan["resources"]
     objective = plan["objective"]
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = row_table()
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("origin", no_wrap=True)
     table.add_column("method", no_wrap=True)
@@ -64,7 +64,7 @@ def _budget(
     """Returns what size each trial was given, and by how much it misses the budget."""
     if budget is None:
         return []
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = row_table()
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("method", no_wrap=True)
     for name in ("budget", "missed by", "percent"):

@@ -64,7 +64,8 @@ class MlflowView:
 
         Args:
             folder: the sweep.
-            tracking_uri: where to log; see :func:`sweeper.mlflow_links.resolve_tracking_uri`.
+            tracking_uri: where to log; see
+                :func:`sweeper.tracking.mlflow_view.resolve_tracking_uri`.
             experiment: name of the experiment; made when it is missing.
             interval_s: pause between two passes of the thread.
             connect: makes the client.

@@ -18,7 +18,7 @@ def add(sweep, trial_id, number, loss=None):
     folder = sweep.add_trial(trial_id, spec={}, number=number, method="masa")
     if loss is not None:
         folder.begin()
-        folder.report(10, {"eval_loss": loss})
+        folder.append(10, {"eval_loss": loss})
         folder.complete()
     return folder
 

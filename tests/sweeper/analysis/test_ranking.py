@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank, rank_sweep
 from sweeper.estimates import Estimate, estimate_of
 from sweeper.experiment.sweep import ObjectiveSpec
@@ -30,7 +31,7 @@ def trial(number, value=None, spread=None, *, metric="eval_loss", status="comple
 
 def text_of(trials, objective=LOSS, **base_scores):
     ranking = rank(trials, objective, base_scores=base_scores)
-    return " ".join(ranking.conclusions())
+    return " ".join(conclusions_of(ranking))
 
 
 def numbers(trials):
@@ -155,14 +156,6 @@ def test_without_a_score_of_the_base_nothing_is_said_of_it():
     assert "base" not in text_of([trial(0, 1.0)])
 
 
-def test_the_base_can_stand_in_the_trials_metrics():
-    record = trial(0, 1.0).model_copy(
-        update={"metrics": {"eval_loss": 1.0, "base_eval_loss": 3.0, "base_eval_loss_se": 0.1}}
-    )
-    assert rank([record], LOSS).base == Estimate(3.0, 0.1)
-    assert rank([record], LOSS, base_scores={"eval_loss": 2.0}).base == Estimate(2.0)
-
-
 @pytest.mark.parametrize(
     ("value", "error", "text"),
     [
@@ -198,7 +191,7 @@ def sweep(tmp_path):
             f"{number:012x}", spec={}, number=number, method="lora", params={"rank": 8}
         )
         made.begin(trainable=5, total=100)
-        made.report(4, {"accuracy": 0.5, "train_loss": math.nan if number == 1 else 1.0})
+        made.append(4, {"accuracy": 0.5, "train_loss": math.nan if number == 1 else 1.0})
         end(made)
     folder.trial("0" * 12).adapter.mkdir()
     return folder

@@ -12,7 +12,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sweeper.analysis.lookup import find_trial
-from sweeper.analysis.trial_evaluation import EVALUATIONS_FOLDER, Asked, _base, evaluate_trial
+from sweeper.analysis.trial_evaluation import (
+    EVALUATIONS_FOLDER,
+    EvaluationRequest,
+    _base,
+    evaluate_trial,
+)
 from sweeper.cli import app
 from sweeper.data import TasksDataSpec
 from sweeper.errors import DataError
@@ -120,7 +125,9 @@ def splits_of(home, trial_id):
 
 
 def test_the_test_split_of_the_trials_data_is_asked(home):
-    document = evaluate_trial(find_trial(LORA, home=home), Asked(has_base=True)).document()
+    document = evaluate_trial(
+        find_trial(LORA, home=home), EvaluationRequest(has_base=True)
+    ).document()
     examples = splits_of(home, LORA).test
     metrics, base_metrics = expected(home, LORA, examples)
     assert document["metrics"] == metrics

@@ -3,7 +3,7 @@
 import pytest
 
 from sweeper.data import Example
-from sweeper.data.questions import drawn, parted, questions_of, rows_by_task, subset
+from sweeper.data.questions import draw_examples, questions_of, rows_by_task, split_by_room, subset
 from sweeper.errors import DataError
 from tests.sweeper import tiny
 
@@ -67,7 +67,7 @@ def test_an_answer_without_room_leaves_its_question_out(caplog):
     questions = questions_of(examples, tiny.tokenizer(), 6)
     assert questions[1].candidates == ()
     for generates in (False, True):
-        assert parted(questions, generates=generates) == ([questions[0]], [questions[1]])
+        assert split_by_room(questions, generates=generates) == ([questions[0]], [questions[1]])
     assert "1 of 2 examples to evaluate on have an answer that is too long" in caplog.text
     with pytest.raises(DataError, match=r"each of the 1 examples .* raise train\.max_length"):
         questions_of(examples[1:], tiny.tokenizer(), 6)
@@ -82,8 +82,8 @@ def test_an_answer_without_room_can_still_be_written():
     ]
     long, short, plain = questions = questions_of(examples, tiny.tokenizer(), 6)
     assert (long.candidates, plain.candidates, len(short.candidates)) == ((), (), 1)
-    assert parted(questions, generates=True) == ([long, short], [plain])
-    assert parted(questions, generates=False) == ([short], [long, plain])
+    assert split_by_room(questions, generates=True) == ([long, short], [plain])
+    assert split_by_room(questions, generates=False) == ([short], [long, plain])
     assert rows_by_task(questions) == {"": 1, "sums": 2}
     assert questions_of(examples[:1], tiny.tokenizer(), 6) == (long,)
     with pytest.raises(DataError, match="each of the 1 examples"):
@@ -93,5 +93,5 @@ def test_an_answer_without_room_can_still_be_written():
 def test_what_is_drawn_is_the_subset():
     examples = [Example(str(n), "1", task=task) for n in range(20) for task in ("a", "b")]
     places = subset(40, 6, tasks=[example.task for example in examples])
-    assert drawn(examples, 6) == [examples[place] for place in places]
-    assert drawn(examples, None) == examples
+    assert draw_examples(examples, 6) == [examples[place] for place in places]
+    assert draw_examples(examples, None) == examples

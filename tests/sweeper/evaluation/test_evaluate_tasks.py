@@ -13,14 +13,14 @@ from sweeper.data.tasks import TASKS
 from sweeper.errors import BadInputError, MissingError, SweeperError
 from sweeper.estimates import Estimate, mean_estimate, to_metrics
 from sweeper.evaluation import evaluate as evaluation
-from sweeper.evaluation.answers import Writing
+from sweeper.evaluation.answers import GenerationSettings
 from sweeper.evaluation.evaluate import evaluate, evaluate_base
 from sweeper.evaluation.generation import Generation, generate, prompts_of
-from sweeper.evaluation.measures import Measures
+from sweeper.evaluation.measures import WrittenMetrics
 from sweeper.evaluation.metrics import METRICS
 from sweeper.evaluation.protocol import rung_protocol, writing_of
 from sweeper.experiment.trial import EvaluationSpec
-from sweeper.preflight.metrics import check_metrics
+from sweeper.preflight.metrics import require_metrics
 from tests.sweeper import scenarios, tiny
 from tests.sweeper.evaluation.test_likelihood import ROUNDING, lively
 
@@ -47,7 +47,7 @@ def written(number, task="sums", metrics=("exact",), *, domain="two"):
 
 def base(*examples, model=None):
     made = tiny.base()
-    made.splits = replace(made.splits, validation=tuple(examples), test=())
+    made.data.splits = replace(made.data.splits, validation=tuple(examples), test=())
     if model is not None:
         made.model = model
     return made
@@ -356,7 +356,7 @@ def fail_to_measure():
         raise MissingError("no library")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Measures, "of", without)
+        patch.setattr(WrittenMetrics, "of", without)
         try:
             score_mixture()
         except SweeperError as error:
@@ -379,23 +379,23 @@ def test_a_metric_whose_library_is_missing_is_found_before_training(monkeypatch)
         raise MissingError("pip install it")
 
     monkeypatch.setitem(METRICS, "meteor", replace(METRICS["meteor"], measure=measure))
-    check_metrics(data, EvaluationSpec(), has_final=False)
+    require_metrics(data, EvaluationSpec(), has_final=False)
     with pytest.raises(MissingError, match="pip install it"):
-        check_metrics(data, EvaluationSpec(), has_final=True)
+        require_metrics(data, EvaluationSpec(), has_final=True)
     with pytest.raises(MissingError, match="pip install it"):
-        check_metrics(data, EvaluationSpec(generates=True), has_final=False)
-    check_metrics(EmbeddedDataSpec(), EvaluationSpec(generates=True), has_final=True)
+        require_metrics(data, EvaluationSpec(generates=True), has_final=False)
+    require_metrics(EmbeddedDataSpec(), EvaluationSpec(generates=True), has_final=True)
 
 
 @pytest.mark.parametrize("name", ["boolq", "gsm8k", "us_terms"])
 def test_a_metric_that_looks_for_something_in_a_text_can_be_tried(name):
-    check_metrics(TasksDataSpec(train=(name,)), EvaluationSpec(generates=True), has_final=False)
+    require_metrics(TasksDataSpec(train=(name,)), EvaluationSpec(generates=True), has_final=False)
 
 
 def test_an_encoder_that_is_not_there_is_found_before_training(tmp_path):
     spec = EvaluationSpec(encoder=str(tmp_path))
     with pytest.raises(MissingError, match="bert_score needs an encoder"):
-        check_metrics(TasksDataSpec(train=("convai2",)), spec, has_final=True)
+        require_metrics(TasksDataSpec(train=("convai2",)), spec, has_final=True)
 
 
 @pytest.fixture
@@ -413,7 +413,7 @@ def measured(monkeypatch):
 
 
 def test_what_is_left_out_without_an_encoder_is_told_before_training(measured, caplog):
-    check_metrics(TasksDataSpec(train=("convai2",)), EvaluationSpec(), has_final=True)
+    require_metrics(TasksDataSpec(train=("convai2",)), EvaluationSpec(), has_final=True)
     assert measured == [{}] * 3
     [record] = caplog.records
     assert record.levelname == "WARNING"
@@ -422,8 +422,8 @@ def test_what_is_left_out_without_an_encoder_is_told_before_training(measured, c
     assert "--set evaluation.encoder=FOLDER" in record.getMessage()
     caplog.clear()
     # Of nothing that is generated nothing is left out.
-    check_metrics(TasksDataSpec(train=("convai2",)), EvaluationSpec(), has_final=False)
-    check_metrics(TasksDataSpec(train=("gsm8k",)), EvaluationSpec(), has_final=True)
+    require_metrics(TasksDataSpec(train=("convai2",)), EvaluationSpec(), has_final=False)
+    require_metrics(TasksDataSpec(train=("gsm8k",)), EvaluationSpec(), has_final=True)
     assert caplog.records == []
 
 
@@ -436,7 +436,7 @@ def test_the_encoder_is_tried_with_the_layer_of_the_spec(measured, monkeypatch, 
 
     monkeypatch.setattr("sweeper.evaluation.answers.Matcher", matcher)
     spec = EvaluationSpec(encoder="anywhere", encoder_layer=17)
-    check_metrics(TasksDataSpec(train=("convai2",)), spec, has_final=True)
+    require_metrics(TasksDataSpec(train=("convai2",)), spec, has_final=True)
     assert made == [("anywhere", {"layer": 17, "device": "cpu"})]
     assert measured.count({"matcher": made[0]}) == 3
     assert caplog.records == []
@@ -445,7 +445,7 @@ def test_the_encoder_is_tried_with_the_layer_of_the_spec(measured, monkeypatch, 
 def test_writing_knows_that_virtual_tokens_take_positions():
     found = tiny.base()
     writing = writing_of(found, EvaluationSpec(), max_length=16, virtual_tokens=5)
-    assert isinstance(writing, Writing)
+    assert isinstance(writing, GenerationSettings)
     assert (writing.positions, writing.uses_cache) == (59, False)
 
 

@@ -10,16 +10,17 @@ import pytest
 import ray
 import torch
 
-from sweeper.analysis.comparison import gains
+from sweeper.analysis.comparison import gains_over_base
+from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.data import Example, Splits
 from sweeper.errors import TrialError
 from sweeper.evaluation import adapter as finals_of
-from sweeper.evaluation.adapter import adapted, evaluate_adapter, evaluate_frozen
+from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, with_adapter
 from sweeper.evaluation.evaluate import evaluate_base
 from sweeper.evaluation.final import evaluate_final
 from sweeper.execution.final_jobs import final_jobs
-from sweeper.execution.pool.worker import _Worker
+from sweeper.execution.pool.worker import ReplicaWorker
 from sweeper.experiment.sweep import FinalSpec, ObjectiveSpec
 from sweeper.experiment.trial import EvaluationSpec
 from sweeper.report.document import sweep_result
@@ -109,7 +110,7 @@ def test_without_an_adapter_there_is_nothing_to_evaluate(tmp_path):
     base = tiny.base()
     with (
         pytest.raises(TrialError, match=r"adapter is not in .* put them back, or train it again"),
-        adapted(trial(), base, tmp_path),
+        with_adapter(trial(), base, tmp_path),
     ):
         pass
 
@@ -155,7 +156,7 @@ def test_the_memory_of_an_adapter_is_given_back(trained, monkeypatch):
     base, calls = tiny.base(), []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append(snapshot(base.model)))
     before = snapshot(base.model)
-    with adapted(trial(), base, adapter_of(trained)):
+    with with_adapter(trial(), base, adapter_of(trained)):
         assert snapshot(base.model) != before
         base.device = torch.device("cuda")
     # Once the adapter is out of the base.
@@ -204,7 +205,7 @@ def sweep(tmp_path):
             method="lora",
         )
         made.begin()
-        made.report(4, {"eval_loss": loss, "eval_loss_se": 0.1})
+        made.append(4, {"eval_loss": loss, "eval_loss_se": 0.1})
         {"complete": made.complete, "prune": made.prune}[status]()
     return folder
 
@@ -248,7 +249,7 @@ def test_the_report_shows_the_test_score_beside_the_one_that_chose(sweep):
     write_final(base.folder, RESULT.model_copy(update={"metrics": {"eval_loss": 2.5}}))
     sweep.note_protocol({"split": "validation", "rows": 30})
     ranking = rank_sweep(sweep)
-    text = " ".join(ranking.conclusions())
+    text = " ".join(conclusions_of(ranking))
     assert (
         "On 10 rows of the test split trial 1 (lora), chosen on the validation split by eval_loss "
         "1.00 ± 0.10, has eval_loss 1.5. The frozen base has eval_loss 2.5 on the same rows."
@@ -283,7 +284,7 @@ def test_a_gain_over_the_base_is_that_of_the_same_rows(sweep, base, said):
     job, of_base = final_jobs(sweep, FinalSpec())
     write_final(job.folder, on_rows(1.0, 2.0, 3.0))
     write_final(of_base.folder, on_rows(*base))
-    text = " ".join(rank_sweep(sweep).conclusions())
+    text = " ".join(conclusions_of(rank_sweep(sweep)))
     assert said in text
     assert ("weak evidence" in text.partition("frozen base has")[2]) is ("0.19" in said)
     document = sweep_result(sweep, rank_sweep(sweep), tracking_uri="")
@@ -299,21 +300,21 @@ def test_there_is_no_gain_on_other_rows(sweep, other):
     job, of_base = final_jobs(sweep, FinalSpec())
     write_final(job.folder, on_rows(1.0, 2.0, 3.0))
     write_final(of_base.folder, on_rows(2.0, 3.1, 4.0, **other))
-    assert gains(job.folder, of_base.folder) == {}
-    assert "paired" not in " ".join(rank_sweep(sweep).conclusions())
+    assert gains_over_base(job.folder, of_base.folder) == {}
+    assert "paired" not in " ".join(conclusions_of(rank_sweep(sweep)))
 
 
 def test_the_report_tells_what_the_final_evaluation_left_out(sweep):
     job, _ = final_jobs(sweep, FinalSpec())
     write_final(job.folder, RESULT.model_copy(update={"rows_left_out": 3}))
-    text = " ".join(rank_sweep(sweep).conclusions())
+    text = " ".join(conclusions_of(rank_sweep(sweep)))
     assert "On 10 rows of the test split (3 left out: answers too long) trial 1 (lora)" in text
 
 
 def test_a_failed_final_evaluation_is_told(sweep):
     job, _ = final_jobs(sweep, FinalSpec())
     write_final(job.folder, FinalResult.failed(FinalSpec(), "OSError: no room"))
-    conclusions = rank_sweep(sweep).conclusions()
+    conclusions = conclusions_of(rank_sweep(sweep))
     assert "No final score of trial 1 (lora): OSError: no room." in conclusions
 
 
@@ -333,7 +334,7 @@ class Pool:
 
 @pytest.fixture
 def worker(monkeypatch):
-    made = _Worker.__new__(_Worker)
+    made = ReplicaWorker.__new__(ReplicaWorker)
     pool: Any = Pool()
     made._pool, made._rank, made._control = pool, 0, None
     monkeypatch.setattr(ray, "get", lambda value: value)
@@ -357,7 +358,7 @@ def test_a_replica_evaluates_what_it_is_told(sweep, worker, trained):
     assert frozen.metrics == evaluate_base(base, max_length=16, split="test")
     assert final_jobs(sweep, FinalSpec()) == []
     # Gains over the base, of the same examples one by one.
-    found_gains = gains(job.folder, sweep.path)
+    found_gains = gains_over_base(job.folder, sweep.path)
     ours = expected.estimates["eval_loss"].contributions
     theirs = evaluate_frozen(trial(seed=1), base, test).estimates["eval_loss"].contributions
     differences = [one - other for one, other in zip(ours or (), theirs or (), strict=True)]

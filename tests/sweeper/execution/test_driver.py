@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import BadInputError
-from sweeper.execution.driver import Driver
+from sweeper.execution.driver import SweepDriver
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.search.draws import draw_all
@@ -46,9 +46,9 @@ def test_a_resume_looks_for_room_on_the_cluster_that_it_is_given(
     overrides = ["resources.gpus_per_worker=64"]
     sweep = load_sweep(SPACE, profile="embedded", overrides=overrides)
     folder = on_disk(tmp_path, sweep)
-    assert Driver.open(folder, address=cluster).address == cluster
+    assert SweepDriver.open(folder, address=cluster).address == cluster
     with pytest.raises(BadInputError, match=r"1 CPU and 64 GPU each, but this machine has"):
-        Driver.open(folder)
+        SweepDriver.open(folder)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_plan_and_record_name_the_same_origin(
     path.write_text(KINDS % rank)
     sweep = load_sweep(path, profile=EMBEDDED)
     folder = on_disk(tmp_path, sweep)
-    driver = Driver(folder, sweep, data_fingerprint="")
+    driver = SweepDriver(folder, sweep, data_fingerprint="")
     for number, (point, _) in enumerate(preview(sweep.space, sweep.spec.search)):
         driver.job(point, number)
     assert [record.origin for record in folder.trials()] == origins

@@ -2,7 +2,7 @@
 
 import logging
 
-from sweeper.execution.driver import Driver
+from sweeper.execution.driver import SweepDriver
 from sweeper.execution.reconcile import _tell_other_data
 from sweeper.experiment.loading import load_sweep
 from sweeper.search.study import preview
@@ -18,7 +18,7 @@ def test_trials_of_other_rows_are_told(tmp_path, caplog):
     point, _ = next(iter(preview(sweep.space, sweep.spec.search)))
     with caplog.at_level(logging.WARNING):
         _tell_other_data(folder, "before")
-        job = Driver(folder, sweep, "before").job(point, 0)
+        job = SweepDriver(folder, sweep, "before").job(point, 0)
         _tell_other_data(folder, "before")
         assert caplog.text == ""
         _tell_other_data(folder, "after")

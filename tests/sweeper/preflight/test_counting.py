@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 
 from sweeper.errors import CountError
-from sweeper.experiment.loading import load_sweep, runnable
+from sweeper.experiment.loading import load_sweep, only_runnable
 from sweeper.experiment.space.listed import Published
 from sweeper.experiment.sweep import Sweep
 from sweeper.models.shapes import architecture, architecture_names, shape_of, skeleton
@@ -208,7 +208,7 @@ def test_the_papers_rows_are_the_same_on_every_profile(profile):
     ],
 )
 def test_of_the_papers_rows_those_of_the_profiles_model_can_be_run(paper, profile, trials):
-    sweep, left_out = runnable(load_sweep(PAPERS / f"{paper}_params.yaml", profile=profile))
+    sweep, left_out = only_runnable(load_sweep(PAPERS / f"{paper}_params.yaml", profile=profile))
     drawn = draw_all(sweep)
     assert len(drawn) == trials == len({trial.spec.identity() for trial in drawn})
     assert all(trial.spec.model == sweep.spec.model for trial in drawn)

@@ -5,8 +5,8 @@ import pytest
 from sweeper.errors import SpecError
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.trial import EvaluationSpec
-from sweeper.preflight.checks import check_runnable
-from sweeper.preflight.objective import demand_objective, metric_names
+from sweeper.preflight.checks import require_runnable
+from sweeper.preflight.objective import metric_names, require_objective
 from sweeper.preflight.plan import plan_of
 from tests.places import SPACES
 from tests.sweeper import arc, tiny
@@ -53,30 +53,30 @@ def sweep(tmp_path):
 def test_a_score_of_generated_answers_needs_generation(sweep):
     for metric in ("accuracy", "arc_easy/option"):
         with pytest.raises(SpecError, match=r"set evaluation\.generates to true") as caught:
-            demand_objective(sweep(metric))
+            require_objective(sweep(metric))
         known = "they have eval_loss, arc_easy/loss, arc_easy/greedy_exact; it scores generated"
         assert f"objective.metric: got '{metric}', which" in str(caught.value)
         assert known in str(caught.value)
-        demand_objective(sweep(metric, "evaluation.generates=true"))
-    demand_objective(sweep("arc_easy/greedy_exact"))
+        require_objective(sweep(metric, "evaluation.generates=true"))
+    require_objective(sweep("arc_easy/greedy_exact"))
 
 
 def test_a_name_of_no_metric_is_told_with_the_nearest(sweep):
     message = r"they have eval_loss, .*; did you mean 'arc_easy/greedy_exact'\?"
     with pytest.raises(SpecError, match=message):
-        demand_objective(sweep("arc_easy/greedy"))
+        require_objective(sweep("arc_easy/greedy"))
     with pytest.raises(SpecError, match="arc_easy/option, accuracy; name one of them"):
-        demand_objective(sweep("zzz", "evaluation.generates=true"))
+        require_objective(sweep("zzz", "evaluation.generates=true"))
 
 
 def test_nothing_is_read_where_the_loss_is_optimised(monkeypatch):
     sweep = load_sweep(SPACE)
     monkeypatch.setattr(type(sweep.spec.data), "load", lambda self: pytest.fail("it is read"))
-    demand_objective(sweep)
+    require_objective(sweep)
 
 
 def test_neither_a_plan_nor_a_sweep_begins_with_it(sweep):
     with pytest.raises(SpecError, match="which the evaluations in training do not have"):
         plan_of(sweep("accuracy"))
     with pytest.raises(SpecError, match="which the evaluations in training do not have"):
-        check_runnable(sweep("accuracy"))
+        require_runnable(sweep("accuracy"))

@@ -7,7 +7,7 @@ import pytest
 from sweeper.data import EmbeddedDataSpec
 from sweeper.errors import SpecError
 from sweeper.experiment.space.space import MethodSpace, Space
-from sweeper.preflight.task_ids import demand_tasks
+from sweeper.preflight.task_ids import require_tasks
 from sweeper.training.engine import Engine
 from sweeper.training.train import train
 from sweeper_adapters import _tasks, moe_training
@@ -138,7 +138,7 @@ def space(*methods):
 def test_data_with_other_domains_is_refused_before_anything_starts():
     data = EmbeddedDataSpec(train_rows=50, eval_rows=50)
     with pytest.raises(SpecError) as refused:
-        demand_tasks(space(LORAMOE, MTL_LORA), data)
+        require_tasks(space(LORAMOE, MTL_LORA), data)
     assert [problem.path for problem in refused.value.problems] == [
         "methods.loramoe",
         "methods.mtl_lora",
@@ -146,5 +146,5 @@ def test_data_with_other_domains_is_refused_before_anything_starts():
     assert "it is ['letter']; the data has addition, " in str(refused.value)
     assert "tasks is 2 but the data has 9 domains, addition, " in str(refused.value)
     known = LORAMOE.model_copy(update={"knowledge_domains": ("capitals",)})
-    demand_tasks(space(known, MTL_LORA.model_copy(update={"tasks": 9})), data)
-    demand_tasks(space(MTL_LORA.model_copy(update={"tasks": 1})), data)
+    require_tasks(space(known, MTL_LORA.model_copy(update={"tasks": 9})), data)
+    require_tasks(space(MTL_LORA.model_copy(update={"tasks": 1})), data)

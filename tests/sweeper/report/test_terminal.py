@@ -91,7 +91,7 @@ def sweep(tmp_path, monkeypatch):
             steps_total=60,
         )
         trial.begin(trainable=1, total=100)
-        trial.report(60, {"eval_loss": 1.5, "eval_loss_se": 0.01})
+        trial.append(60, {"eval_loss": 1.5, "eval_loss_se": 0.01})
         end(trial)
     folder.note_base({"eval_loss": 2.5})
     return folder

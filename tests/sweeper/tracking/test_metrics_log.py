@@ -88,13 +88,13 @@ def test_a_rewind_takes_back_later_steps(sweep, clock):
     trial.begin()
     for step in range(1, 6):
         clock.now_s += 1
-        trial.report(step, {"loss": 10.0 - step})
+        trial.append(step, {"loss": 10.0 - step})
     reader = SweepFolder(sweep.path)
     assert reader.trials()[0].steps == 5
     trial.rewind(3)
     record = reader.trials()[0]
     assert (record.steps, record.metrics, record.lowest) == (3, {"loss": 7.0}, {"loss": 7.0})
-    trial.report(4, {"loss": 6.5})
+    trial.append(4, {"loss": 6.5})
     assert [point.step for point in trial.points()] == [1, 2, 3, 4]
     assert TrialFolder(trial.path).read().metrics == {"loss": 6.5}
 
@@ -103,7 +103,7 @@ def test_a_rewind_to_the_end_writes_nothing(sweep):
     trial = add(sweep)
     trial.rewind(0)
     assert not trial.metrics_path.exists()
-    trial.report(1, {"loss": 1.0})
+    trial.append(1, {"loss": 1.0})
     size = trial.metrics_path.stat().st_size
     trial.rewind(1)
     assert trial.metrics_path.stat().st_size == size

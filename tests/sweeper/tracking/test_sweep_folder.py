@@ -241,7 +241,7 @@ def test_the_life_of_a_trial(sweep, clock):
     trial.begin(trainable=10, total=1000)
     for step, loss in [(1, 3.0), (2, 1.0), (3, 2.0)]:
         clock.now_s += 1
-        trial.report(step, {"loss": loss})
+        trial.append(step, {"loss": loss})
     running = TrialFolder(trial.path).read()
     assert (running.status, running.steps, running.metrics) == ("running", 3, {"loss": 2.0})
     assert (running.lowest, running.highest) == ({"loss": 1.0}, {"loss": 3.0})
@@ -292,7 +292,7 @@ def test_an_attempt_that_was_killed_counts_up_to_its_last_report(sweep, clock):
     trial = add(sweep)
     trial.begin()
     clock.now_s += 4
-    trial.report(1, {"loss": 1.0})
+    trial.append(1, {"loss": 1.0})
     clock.now_s += 1000
     resumed = SweepFolder(sweep.path, clock=clock)
     assert [record.status for record in resumed.requeue_interrupted()] == ["queued"]
@@ -300,7 +300,7 @@ def test_an_attempt_that_was_killed_counts_up_to_its_last_report(sweep, clock):
     again = resumed.trial(trial.id)
     again.begin()
     clock.now_s += 2
-    again.report(2, {"loss": 1.0})
+    again.append(2, {"loss": 1.0})
     assert again.complete().wall_time_s == pytest.approx(6)
 
 
@@ -321,23 +321,12 @@ def test_a_trial_that_begins_without_an_end_of_the_last_attempt_counts_it(sweep,
     trial = add(sweep)
     trial.begin()
     clock.now_s += 2
-    trial.report(1, {"loss": 1.0})
+    trial.append(1, {"loss": 1.0})
     clock.now_s += 50
     trial.begin()
     clock.now_s += 1
     record = trial.complete()
     assert (record.attempts, record.wall_time_s) == pytest.approx((2, 3))
-
-
-def test_the_size_can_be_noted_while_it_runs(sweep, clock):
-    trial = add(sweep)
-    trial.begin()
-    clock.now_s += 1
-    trial.report(1, {"loss": 1.0})
-    trial.note_size(trainable=5, total=100)
-    assert trial.read().percent == 5
-    assert trial.read().wall_time_s == pytest.approx(1)
-    assert trial.complete().wall_time_s == pytest.approx(1)
 
 
 def test_a_trial_that_never_began_can_fail(sweep, clock):
@@ -349,13 +338,13 @@ def test_a_trial_that_never_began_can_fail(sweep, clock):
 def test_a_record_is_read_again_when_it_changes(sweep):
     trial = add(sweep)
     trial.begin()
-    trial.report(1, {"loss": 1.0})
+    trial.append(1, {"loss": 1.0})
     trial.complete()
     reader = SweepFolder(sweep.path)
     assert reader.trials()[0].status == "complete"
     trial.requeue()
     trial.begin()
-    trial.report(2, {"loss": 0.5})
+    trial.append(2, {"loss": 0.5})
     record = reader.trials()[0]
     assert (record.status, record.steps, record.lowest) == ("running", 2, {"loss": 0.5})
 
@@ -371,8 +360,8 @@ def test_a_record_of_a_newer_version_can_be_read(sweep):
 def test_not_a_number_survives_in_strict_json(sweep):
     trial = add(sweep)
     trial.begin()
-    trial.report(1, {"loss": 2.0})
-    trial.report(2, {"loss": math.nan, "norm": math.inf})
+    trial.append(1, {"loss": 2.0})
+    trial.append(2, {"loss": math.nan, "norm": math.inf})
     trial.fail("DivergedError", "loss is NaN")
     for name in ("record.json", "metrics.jsonl"):
         for line in (trial.path / name).read_text().split("\n{"):
@@ -386,11 +375,11 @@ def test_not_a_number_survives_in_strict_json(sweep):
 def test_evaluations_are_the_steps_with_that_metric_once_each(sweep):
     trial = add(sweep)
     for step in range(1, 5):
-        trial.report(step, {"loss": 1.0})
+        trial.append(step, {"loss": 1.0})
         if step % 2 == 0:
-            trial.report(step, {"eval_loss": float(step)})
+            trial.append(step, {"eval_loss": float(step)})
     # A replica that was thought dead reports the last step a second time.
-    trial.report(4, {"eval_loss": 4.5})
+    trial.append(4, {"eval_loss": 4.5})
     assert trial.evaluations("eval_loss") == [(2, {"eval_loss": 2.0}), (4, {"eval_loss": 4.5})]
     assert trial.evaluations("accuracy") == []
 

@@ -120,7 +120,7 @@ def told():
 
 
 def test_trials_of_one_seed_have_the_same_batches_whatever_else_they_have():
-    table = uneven().train_tokens(16)
+    table = uneven().data.train_tokens(16)
     orders = [DataOrder(table, seed=3, bucket=4) for _ in range(2)]
     assert [orders[0].batch(step, 8) for step in range(9)] == [
         orders[1].batch(step, 8) for step in range(9)

@@ -8,7 +8,6 @@ import torch
 from peft import PeftModel
 
 from sweeper.evaluation.evaluate import evaluate
-from sweeper.training import engine
 from sweeper_adapters.methods import (
     AdaloraSpec,
     DoraSpec,
@@ -63,18 +62,6 @@ def trial(name, **settings):
     return spec.model_copy(update={"method": METHODS[name]})
 
 
-def keep_nothing_whole():
-    """Has ZeRO-3 take all weights away between passes, as it does large ones by itself."""
-    original = engine.ds_config
-
-    def config(*args, **kwargs):
-        made = original(*args, **kwargs)
-        made["zero_optimization"]["stage3_param_persistence_threshold"] = 0
-        return made
-
-    engine.ds_config = config
-
-
 def reloaded(spec, folder):
     """What the adapter's file makes of a new base, in its last evaluation."""
     base = tiny.base(spec.engine.precision)
@@ -111,7 +98,7 @@ def stages_of(name):
 
 
 def look_at_stages(name, folder):
-    keep_nothing_whole()
+    scenarios.keep_nothing_whole()
     found = []
     for stage in stages_of(name):
         spec, place = trial(name, zero_stage=stage), Path(folder) / str(stage)
@@ -151,7 +138,7 @@ def test_a_trial_leaves_no_memory_in_use(tmp_path):
 
 def interrupted(name, folder):
     """Trains with some stages: through, broken off at the first report, and on from there."""
-    keep_nothing_whole()
+    scenarios.keep_nothing_whole()
     found = []
     for stage in (0, 1, 3):
         spec = trial(name, zero_stage=stage, steps=6, evaluations=2)

@@ -7,19 +7,19 @@ import pytest
 from sweeper.data import EmbeddedDataSpec
 from sweeper.data.embedded.instructions import SplitName, generate, split_of
 from sweeper.data.embedded.lexicon import NAMES, NOUNS, OPPOSITES
-from sweeper.data.embedded.skills import SKILLS, Task
+from sweeper.data.embedded.skills import SKILLS, Exercise
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 BY_HAND = {
-    "reverse": Task(operands=("cat", "dog", "sun"), result=("sun", "dog", "cat")),
-    "sort": Task(operands=("7", "2", "9"), result=("2", "7", "9")),
-    "addition": Task(operands=("17", "5"), result=("22",)),
-    "subtraction": Task(operands=("17", "5"), result=("12",)),
-    "lookup": Task(operands=("Ada cat", "Tom dog"), argument="Tom", result=("dog",)),
-    "last": Task(operands=("cat", "dog", "sun"), result=("sun",)),
-    "antonym": Task(operands=("hot", "small"), result=("cold", "big")),
-    "capitals": Task(operands=("cat",), result=("CAT",)),
-    "largest": Task(operands=("9", "51", "50"), result=("51",)),
+    "reverse": Exercise(operands=("cat", "dog", "sun"), result=("sun", "dog", "cat")),
+    "sort": Exercise(operands=("7", "2", "9"), result=("2", "7", "9")),
+    "addition": Exercise(operands=("17", "5"), result=("22",)),
+    "subtraction": Exercise(operands=("17", "5"), result=("12",)),
+    "lookup": Exercise(operands=("Ada cat", "Tom dog"), argument="Tom", result=("dog",)),
+    "last": Exercise(operands=("cat", "dog", "sun"), result=("sun",)),
+    "antonym": Exercise(operands=("hot", "small"), result=("cold", "big")),
+    "capitals": Exercise(operands=("cat",), result=("CAT",)),
+    "largest": Exercise(operands=("9", "51", "50"), result=("51",)),
 }
 
 
@@ -75,7 +75,7 @@ def test_the_split_of_a_task_depends_on_its_content_alone():
     for _ in range(500):
         task = SKILLS[0].draw(rng)
         counts[split_of("reverse", task)] += 1
-        assert split_of("reverse", task) == split_of("reverse", Task(task.operands, ()))
+        assert split_of("reverse", task) == split_of("reverse", Exercise(task.operands, ()))
     # Of 500 tasks, 80, 10 and 10 percent; five standard deviations are about 34.
     assert abs(counts["validation"] - 50) < 34
     assert abs(counts["test"] - 50) < 34
@@ -96,7 +96,7 @@ def test_the_seed_decides():
 
 def test_spec():
     spec = EmbeddedDataSpec(train_rows=100, eval_rows=20)
-    spec.check()
+    spec.require_available()
     splits = spec.load()
     assert [len(splits.train), len(splits.validation), len(splits.test)] == [100, 20, 20]
     assert spec.fingerprint() == EmbeddedDataSpec(train_rows=100, eval_rows=20).fingerprint()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sweeper.data import EmbeddedDataSpec, JsonlDataSpec, TasksDataSpec
-from sweeper.data.hygiene import Finding, HygieneSpec, Shown, check_data, checking, demand_clean
+from sweeper.data.hygiene import Finding, HygieneSpec, Shown, check_data, checking, require_clean
 from sweeper.errors import DataError
 
 
@@ -40,7 +40,7 @@ def data(tmp_path, examples):
 
 
 def demand(data, **settings):
-    demand_clean(data, HygieneSpec(**settings), fingerprint=data.fingerprint())
+    require_clean(data, HygieneSpec(**settings), fingerprint=data.fingerprint())
 
 
 def refusal(data):

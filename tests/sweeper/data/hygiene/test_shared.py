@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sweeper.data import TasksDataSpec
-from sweeper.data.hygiene import HygieneSpec, demand_clean
+from sweeper.data.hygiene import HygieneSpec, require_clean
 from sweeper.data.hygiene.overlap import find_overlaps
 from sweeper.data.tasks import find_task
 from sweeper.errors import DataError
@@ -72,10 +72,10 @@ def test_the_same_questions_in_another_form_are_found(shared):
 
 def test_the_mixture_of_eight_can_be_trained_on(shared):
     data = TasksDataSpec(root=str(shared), train=("commonsense",))
-    demand_clean(data, HygieneSpec(), fingerprint=data.fingerprint())
+    require_clean(data, HygieneSpec(), fingerprint=data.fingerprint())
 
 
 def test_fineval_holds_a_part_of_its_test_rows(shared):
     data = TasksDataSpec(root=str(shared), train=("fineval",))
     with pytest.raises(DataError, match=r"11 of 265 rows \(4.2%\) of test of fineval"):
-        demand_clean(data, HygieneSpec(), fingerprint=data.fingerprint())
+        require_clean(data, HygieneSpec(), fingerprint=data.fingerprint())

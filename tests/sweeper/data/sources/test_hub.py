@@ -50,6 +50,6 @@ def test_missing_data_names_the_command(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     spec = HubDataSpec(name="acme/tiny")
     with pytest.raises(MissingError, match=r"hf download --repo-type dataset .*acme/tiny"):
-        spec.check()
+        spec.require_available()
     with pytest.raises(MissingError, match=r"hf download --repo-type dataset .*acme/tiny"):
         spec.load()

@@ -73,7 +73,7 @@ def test_one_file(folder):
 def test_a_relative_path_starts_from_the_data_root(folder, monkeypatch):
     monkeypatch.setenv("SWEEPER_DATA", str(folder.parent))
     spec = JsonlDataSpec(path=folder.name)
-    spec.check()
+    spec.require_available()
     assert len(spec.load().train) > 0
 
 
@@ -87,12 +87,12 @@ def test_the_fingerprint_follows_the_content(folder):
 
 def test_missing_data_names_the_setting(tmp_path, monkeypatch):
     with pytest.raises(MissingError, match="export SWEEPER_DATA="):
-        JsonlDataSpec(path="commonsense/nowhere").check()
+        JsonlDataSpec(path="commonsense/nowhere").require_available()
     monkeypatch.setenv("SWEEPER_DATA", str(tmp_path))
     with pytest.raises(MissingError, match=f"SWEEPER_DATA is {tmp_path}"):
-        JsonlDataSpec(path="commonsense/nowhere").check()
+        JsonlDataSpec(path="commonsense/nowhere").require_available()
     with pytest.raises(MissingError, match=r"has no train\.jsonl.*--set data\.path=FOLDER"):
-        JsonlDataSpec(path=str(tmp_path)).check()
+        JsonlDataSpec(path=str(tmp_path)).require_available()
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_bad_data_is_found_before_anything_starts(folder, content, message):
     (folder / "train.jsonl").write_text(content)
     spec = JsonlDataSpec(path=str(folder))
     with pytest.raises(DataError, match=message):
-        spec.check()
+        spec.require_available()
     with pytest.raises(DataError, match=message):
         spec.load()
 
@@ -117,7 +117,7 @@ def test_bad_data_is_found_before_anything_starts(folder, content, message):
 def test_an_empty_split_file(folder):
     (folder / "test.jsonl").write_text("")
     with pytest.raises(DataError, match=r"the test split is empty: .*test\.jsonl"):
-        JsonlDataSpec(path=str(folder)).check()
+        JsonlDataSpec(path=str(folder)).require_available()
 
 
 def test_too_few_rows_to_split(folder):
@@ -129,7 +129,7 @@ def test_too_few_rows_to_split(folder):
 def test_text_in_another_encoding(folder):
     (folder / "train.jsonl").write_bytes('{"prompt": "é"}'.encode("latin-1"))
     with pytest.raises(DataError, match="not UTF-8"):
-        JsonlDataSpec(path=str(folder)).check()
+        JsonlDataSpec(path=str(folder)).require_available()
 
 
 def test_arc_easy():
@@ -141,7 +141,7 @@ def test_arc_easy():
         spec = JsonlDataSpec.model_validate(
             {"path": str(folder), "format": {"name": "llm_adapters", "reading": reading}}
         )
-        spec.check()
+        spec.require_available()
         splits = spec.load()
         assert len(splits.train) + len(splits.validation) == 2000
         assert len(splits.test) == 2376

@@ -57,7 +57,7 @@ def shares(examples):
 
 def test_a_list_takes_all_rows(root):
     data = spec(root=str(root), train=["gsm8k", "codefeedback"], evaluate=["gsm8k"])
-    data.check()
+    data.require_available()
     splits = data.load()
     assert shares(splits.train) == {"gsm8k": 90, "codefeedback": 36}
     assert shares(splits.validation) == {"gsm8k": 10, "codefeedback": 4}
@@ -141,7 +141,7 @@ def test_where_nothing_is_named_to_test_on_it_is_what_is_trained_on(root):
     assert [task.name for task in data.evaluated()] == ["gsm8k"]
     data = spec(root=str(root), train=["gsm8k", "codefeedback"])
     with pytest.raises(DataError, match=r"codefeedback has no test split.*data\.evaluate"):
-        data.check()
+        data.require_available()
 
 
 def test_a_mixture_stands_for_its_tasks():
@@ -240,11 +240,11 @@ def test_bad_rows_are_left_out_and_told(root, caplog):
 def test_the_data_root_is_of_the_spec_or_of_the_environment(root, monkeypatch, tmp_path):
     monkeypatch.setenv("SWEEPER_DATA", str(root))
     data = spec(train=["gsm8k"])
-    data.check()
+    data.require_available()
     assert data.load() == spec(root=str(root), train=["gsm8k"]).load()
     assert data.fingerprint() == spec(root=str(root), train=["gsm8k"]).fingerprint()
     with pytest.raises(MissingError, match="in the data root /nowhere; it may hold files gsm8k/"):
-        spec(root="/nowhere", train=["gsm8k"]).check()
+        spec(root="/nowhere", train=["gsm8k"]).require_available()
 
 
 def test_the_fingerprint_follows_rows_and_tasks(root):

@@ -369,17 +369,17 @@ def test_missing_data_names_places_and_command(tmp_path, monkeypatch):
         r"meta-math/MetaMathQA .*hf download --repo-type dataset .*meta-math/MetaMathQA "
         r"--local-dir .*MetaMathQA",
     ):
-        TASKS["metamath"].check("train", tmp_path)
+        TASKS["metamath"].require_available("train", tmp_path)
     with pytest.raises(MissingError, match=r"gsm8k_choice .*get them from .*zyy-2001/CoLA"):
-        TASKS["gsm8k_choice"].check("train", tmp_path)
+        TASKS["gsm8k_choice"].require_available("train", tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(MissingError, match=r"HF_HUB_OFFLINE forbids .*or export SWEEPER_DATA"):
-        TASKS["metamath"].check("train")
+        TASKS["metamath"].require_available("train")
     with pytest.raises(MissingError, match=r"bbh is not on the Hub and no data root is set"):
-        TASKS["bbh"].check("test")
+        TASKS["bbh"].require_available("test")
     monkeypatch.setenv("SWEEPER_DATA", str(tmp_path))
     with pytest.raises(MissingError, match=r"no data for the task bbh in the data root"):
-        TASKS["bbh"].check("test")
+        TASKS["bbh"].require_available("test")
 
 
 @pytest.mark.parametrize(

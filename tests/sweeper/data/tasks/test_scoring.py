@@ -55,7 +55,7 @@ def stories(shared):
     """The model, without data."""
     spec = FolderModelSpec(path=str(shared / "models" / "stories260K" / "hf"))
     try:
-        spec.check()
+        spec.require_available()
     except MissingError as error:
         pytest.skip(str(error))
     return spec, spec.load("fp32")

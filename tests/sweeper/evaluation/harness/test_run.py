@@ -14,7 +14,7 @@ from sweeper.data.questions import questions_of
 from sweeper.data.tasks import find_task
 from sweeper.errors import BadInputError, MissingError, TrialError
 from sweeper.estimates import to_metrics
-from sweeper.evaluation.adapter import adapted
+from sweeper.evaluation.adapter import with_adapter
 from sweeper.evaluation.evaluate import evaluate, frozen_forward
 from sweeper.evaluation.generation import generate, prompts_of
 from sweeper.evaluation.harness import run
@@ -117,7 +117,7 @@ def asked_model(method, base, folder):
         yield frozen_forward(base), base.model, {}, True
         return
     trial = trial_of(method)
-    with adapted(trial, base, write_adapter(trial, folder)) as found:
+    with with_adapter(trial, base, write_adapter(trial, folder)) as found:
         told: dict[str, Mapping[str, int] | int | None] = {}
         if trial.method.needs_task_ids:
             ids = trial.method.task_ids(base.data.domains)

@@ -6,16 +6,16 @@ import pytest
 
 from sweeper.errors import BadInputError
 from sweeper.evaluation.metrics.pass_at_1 import (
-    Problem,
-    check_completions,
+    ProgrammingProblem,
     pass_at_1,
     program_of,
+    run_completions,
     truncated,
 )
 from sweeper.evaluation.sandbox.run import Limits
 from tests.places import SHARED
 
-DOUBLE = Problem(
+DOUBLE = ProgrammingProblem(
     prompt="import math\n\n\ndef half(x):\n    return x / 2\n\n\n"
     'def double(x):\n    """Returns 2x."""\n',
     entry_point="double",
@@ -65,7 +65,7 @@ WRONG = [
 def test_pass_at_1_is_the_share_that_passes_with_its_error():
     completions = RIGHT + WRONG
     limits = Limits(cpu_time_s=1)
-    outcomes = check_completions(completions, [DOUBLE] * len(completions), limits=limits)
+    outcomes = run_completions(completions, [DOUBLE] * len(completions), limits=limits)
     assert [outcome.is_passed for outcome in outcomes] == [True] * 7 + [False] * 7
     assert outcomes[-2].end == "timeout"
     found = pass_at_1(completions[3:11], [DOUBLE] * 8, limits=limits)
@@ -96,7 +96,9 @@ def rows():
 
 
 def problem_of(row):
-    return Problem(prompt=row["prompt"], entry_point=row["entry_point"], test=row["test"])
+    return ProgrammingProblem(
+        prompt=row["prompt"], entry_point=row["entry_point"], test=row["test"]
+    )
 
 
 @pytest.mark.slow
@@ -107,7 +109,7 @@ def test_all_canonical_solutions_pass(rows, form):
     if form == "answered":
         pairs = zip(problems, completions, strict=True)
         completions = [f"Sure!\n```python\n{p.prompt}{c}```\nThere." for p, c in pairs]
-    outcomes = check_completions(completions, problems)
+    outcomes = run_completions(completions, problems)
     failed = [
         (row["task_id"], outcome.end, outcome.detail)
         for row, outcome in zip(rows, outcomes, strict=True)
@@ -118,5 +120,5 @@ def test_all_canonical_solutions_pass(rows, form):
 
 def test_no_problem_is_passed_by_doing_nothing(rows):
     some = rows[::20]
-    outcomes = check_completions(["    pass\n"] * len(some), [problem_of(r) for r in some])
+    outcomes = run_completions(["    pass\n"] * len(some), [problem_of(r) for r in some])
     assert [outcome.end for outcome in outcomes] == ["failed"] * len(some)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SweeperError
-from sweeper.evaluation.metrics.pass_at_1 import Problem, pass_at_1
+from sweeper.evaluation.metrics.pass_at_1 import ProgrammingProblem, pass_at_1
 from sweeper.evaluation.sandbox import jail, run
 from sweeper.evaluation.sandbox.run import (
     Isolation,
@@ -309,7 +309,7 @@ def unwarned():
 
 def test_what_is_not_held_is_told_once(unwarned, monkeypatch, caplog):
     monkeypatch.setattr(run, "isolation", lambda: run_program("", walls=["hook"]).isolation)
-    problem = Problem("def one():\n", "one", "def check(candidate):\n    candidate()\n")
+    problem = ProgrammingProblem("def one():\n", "one", "def check(candidate):\n    candidate()\n")
     for _ in range(2):
         assert pass_at_1(["    return 1\n"], [problem]).value == 1.0
     [record] = caplog.records

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from sweeper.execution.pool.jobs import Job
-from sweeper.execution.pool.queue import MAX_FALSE_STARTS, Message, PoolState
+from sweeper.execution.pool.queue import MAX_FALSE_STARTS, Message, TrialQueue
 
 
 def job(trial_id: str) -> Job:
@@ -31,10 +31,10 @@ async def settle() -> None:
 
 def test_a_trial_trains_on_only_when_its_thin_half_asks_for_more() -> None:
     async def scenario() -> None:
-        pool = PoolState(replicas=1, max_deaths=2)
+        pool = TrialQueue(replicas=1, max_deaths=2)
         await pool.submit(job("a"))
         assert await pool.take(0, timeout_s=1) == job("a")
-        report = asyncio.create_task(pool.report("a", 10, {"eval_loss": 2.0}))
+        report = asyncio.create_task(pool.await_verdict("a", 10, {"eval_loss": 2.0}))
         message = await pool.next_message("a")
         assert (message.kind, message.step, message.metrics) == ("report", 10, {"eval_loss": 2.0})
         await settle()
@@ -49,21 +49,21 @@ def test_a_trial_trains_on_only_when_its_thin_half_asks_for_more() -> None:
 
 def test_a_stopped_trial_hears_it_at_its_report() -> None:
     async def scenario() -> None:
-        pool = PoolState(replicas=1, max_deaths=2)
+        pool = TrialQueue(replicas=1, max_deaths=2)
         await pool.submit(job("a"))
         await pool.take(0, timeout_s=1)
-        report = asyncio.create_task(pool.report("a", 10, {}))
+        report = asyncio.create_task(pool.await_verdict("a", 10, {}))
         await pool.next_message("a")
         await pool.stop("a")
         assert await report is True
-        assert await pool.report("a", 20, {}) is True
+        assert await pool.await_verdict("a", 20, {}) is True
 
     run(scenario)
 
 
 def test_a_trial_stopped_in_the_queue_never_starts() -> None:
     async def scenario() -> None:
-        pool = PoolState(replicas=1, max_deaths=2)
+        pool = TrialQueue(replicas=1, max_deaths=2)
         await pool.submit(job("a"))
         await pool.stop("a")
         assert (await pool.next_message("a")).status == "pruned"
@@ -74,7 +74,7 @@ def test_a_trial_stopped_in_the_queue_never_starts() -> None:
 
 def test_a_dead_replica_gives_its_trial_back_to_the_front_of_the_queue() -> None:
     async def scenario() -> None:
-        pool = PoolState(replicas=2, max_deaths=2)
+        pool = TrialQueue(replicas=2, max_deaths=2)
         for name in ("a", "b"):
             await pool.submit(job(name))
         assert await pool.take(0, timeout_s=1) == job("a")
@@ -87,14 +87,14 @@ def test_a_dead_replica_gives_its_trial_back_to_the_front_of_the_queue() -> None
 
 def test_a_step_reported_again_after_a_death_is_not_passed_on() -> None:
     async def scenario() -> None:
-        pool = PoolState(replicas=1, max_deaths=2)
+        pool = TrialQueue(replicas=1, max_deaths=2)
         await pool.submit(job("a"))
         await pool.take(0, timeout_s=1)
-        first = asyncio.create_task(pool.report("a", 10, {}))
+        first = asyncio.create_task(pool.await_verdict("a", 10, {}))
         await pool.next_message("a")
         await pool.register(0)
         await pool.take(0, timeout_s=1)
-        assert await pool.report("a", 10, {}) is False
+        assert await pool.await_verdict("a", 10, {}) is False
         first.cancel()
 
     run(scenario)
@@ -102,7 +102,7 @@ def test_a_step_reported_again_after_a_death_is_not_passed_on() -> None:
 
 def test_a_trial_under_which_replicas_keep_dying_fails_alone() -> None:
     async def scenario() -> None:
-        pool = PoolState(replicas=1, max_deaths=1)
+        pool = TrialQueue(replicas=1, max_deaths=1)
         for name in ("a", "b"):
             await pool.submit(job(name))
         for _ in range(2):
@@ -120,7 +120,7 @@ def test_a_trial_under_which_replicas_keep_dying_fails_alone() -> None:
 
 def test_a_replica_that_never_gets_ready_is_given_up_and_all_trials_fail() -> None:
     async def scenario() -> None:
-        pool = PoolState(replicas=1, max_deaths=2)
+        pool = TrialQueue(replicas=1, max_deaths=2)
         await pool.submit(job("a"))
         verdicts = [await pool.register(0) for _ in range(MAX_FALSE_STARTS + 1)]
         assert verdicts == [True] * MAX_FALSE_STARTS + [False]
@@ -135,7 +135,7 @@ def test_a_replica_that_never_gets_ready_is_given_up_and_all_trials_fail() -> No
 
 def test_closing_lets_a_waiting_replica_go() -> None:
     async def scenario() -> None:
-        pool = PoolState(replicas=1, max_deaths=2)
+        pool = TrialQueue(replicas=1, max_deaths=2)
         waiting = asyncio.create_task(pool.take(0, timeout_s=60))
         await settle()
         await pool.close()
@@ -147,7 +147,7 @@ def test_closing_lets_a_waiting_replica_go() -> None:
 
 def test_a_trial_submitted_twice_runs_once() -> None:
     async def scenario() -> None:
-        pool = PoolState(replicas=1, max_deaths=2)
+        pool = TrialQueue(replicas=1, max_deaths=2)
         await pool.submit(job("a"))
         await pool.submit(job("a"))
         await pool.take(0, timeout_s=1)
@@ -158,7 +158,7 @@ def test_a_trial_submitted_twice_runs_once() -> None:
 
 def test_status_counts_replicas_and_queue() -> None:
     async def scenario() -> None:
-        pool = PoolState(replicas=2, max_deaths=2)
+        pool = TrialQueue(replicas=2, max_deaths=2)
         await pool.register(0)
         await pool.ready(0)
         await pool.submit(job("a"))
@@ -171,7 +171,7 @@ def test_status_counts_replicas_and_queue() -> None:
 
 def test_a_replica_is_settled_when_it_is_ready_or_lost() -> None:
     async def scenario() -> None:
-        pool = PoolState(replicas=2, max_deaths=2)
+        pool = TrialQueue(replicas=2, max_deaths=2)
         waiting = [asyncio.create_task(pool.wait_settled(index)) for index in range(2)]
         await pool.launched(0)
         await pool.register(0)

@@ -15,7 +15,13 @@ from pydantic import ValidationError
 
 from sweeper.errors import SpecError
 from sweeper.experiment.loading import build_sweep, load_sweep
-from sweeper.experiment.space.budget import Fit, MatchBudget, ParamsBudget, fitted, set_sizes
+from sweeper.experiment.space.budget import (
+    BudgetFit,
+    MatchBudget,
+    ParamsBudget,
+    fit_to_budget,
+    size_fields_of,
+)
 from sweeper.experiment.sweep import Sweep
 from sweeper.models.shapes import architecture, shape_of
 from sweeper.preflight.plan import plan_of
@@ -169,11 +175,11 @@ def test_mosa_keeps_its_other_fields():
 
 def test_a_budget_of_lora_is_on_the_methods_own_layers():
     budget = MatchBudget(match="lora", rank=32)
-    assert fitted(budget, LoraSpec(), LLAMA3) == LoraSpec(rank=32)
-    assert fitted(budget, MosaSpec(rank=1), LLAMA3) == MosaSpec(rank=32)
+    assert fit_to_budget(budget, LoraSpec(), LLAMA3) == LoraSpec(rank=32)
+    assert fit_to_budget(budget, MosaSpec(rank=1), LLAMA3) == MosaSpec(rank=32)
     wider = MatchBudget(match="lora", rank=32, targets=SEVEN)
     assert wider.parameters(MosaSpec(), LLAMA3) == LoraSpec(rank=32).count(LLAMA3)
-    masa = fitted(budget, MasaSpec(), LLAMA3)
+    masa = fit_to_budget(budget, MasaSpec(), LLAMA3)
     assert isinstance(masa, MasaSpec)
     # Sizes to both sides of it are further away.
     misses = [
@@ -188,7 +194,9 @@ def test_a_budget_in_percent_is_of_all_parameters():
     trained = budget.parameters(LoraSpec(), LLAMA3)
     assert 100 * trained / (trained + LLAMA3.total_parameters) == pytest.approx(0.522, abs=1e-8)
     # Table 1 of the MASA paper has this percentage.
-    assert fitted(budget, MasaSpec(router="softmax", rank=1), LLAMA3) == MasaSpec(router="softmax")
+    assert fit_to_budget(budget, MasaSpec(router="softmax", rank=1), LLAMA3) == MasaSpec(
+        router="softmax"
+    )
 
 
 def test_a_budget_may_be_a_number():
@@ -218,17 +226,17 @@ def test_what_is_no_budget_is_refused(params, message):
 
 def test_a_fit_tells_the_miss_with_its_sign():
     budget = ParamsBudget(params=1_000)
-    over = Fit.of(budget, LoraSpec(rank=1), TINY)
+    over = BudgetFit.of(budget, LoraSpec(rank=1), TINY)
     assert over.sizes == {"rank": 1}
     assert over.miss == LoraSpec(rank=1).count(TINY) - 1_000 > 0
     assert over.miss_percent == pytest.approx(over.miss / 10)
-    assert Fit.of(ParamsBudget(params=10**6), LoraSpec(rank=1), TINY).miss < 0
+    assert BudgetFit.of(ParamsBudget(params=10**6), LoraSpec(rank=1), TINY).miss < 0
 
 
 def test_which_fields_a_budget_sets():
-    assert set_sizes("lora") == ("rank",)
-    assert set_sizes("mosa") == ("rank", "groups")
-    assert set_sizes("nonesuch") == ()
+    assert size_fields_of("lora") == ("rank",)
+    assert size_fields_of("mosa") == ("rank", "groups")
+    assert size_fields_of("nonesuch") == ()
 
 
 # In a search space.
@@ -281,7 +289,7 @@ def test_every_trial_of_a_sweep_is_sized(write):
     for trial in drawn:
         method = trial.spec.method
         assert sweep.space.budget is not None
-        assert method == fitted(sweep.space.budget, method, trial.spec.model.shape())
+        assert method == fit_to_budget(sweep.space.budget, method, trial.spec.model.shape())
         # What is known of a trial has the size that it is trained in.
         assert params_of(trial.spec, trial.space)["rank"] == method.sizes()["rank"]
     # The size depends on what was drawn.
@@ -323,12 +331,12 @@ def test_a_plan_shows_what_was_chosen(write):
 
 
 def test_a_record_has_the_size(write, tmp_path):
-    from sweeper.execution.driver import Driver
+    from sweeper.execution.driver import SweepDriver
     from sweeper.tracking.sweep_folder import SweepFolder
 
     sweep = write(budget={"params": 1_000_003})
     folder = SweepFolder.create(tmp_path / "sweeps", "parity-1", document=sweep.document)
-    driver = Driver(folder, sweep, "fingerprint")
+    driver = SweepDriver(folder, sweep, "fingerprint")
     job = driver.job(draw_point(sweep, "mosa"), 0)
     record = folder.trial(job.trial_id).read()
     assert record.params["groups"] == json.loads(job.spec_json)["method"]["groups"]

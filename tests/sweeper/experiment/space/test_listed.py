@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from sweeper.errors import MissingError, SpecError
-from sweeper.experiment.loading import build_sweep, load_sweep, runnable
+from sweeper.experiment.loading import build_sweep, load_sweep, only_runnable
 from sweeper.experiment.sweep import Sweep
 from sweeper.models import ArchitectureModelSpec
 from sweeper.preflight.plan import plan_of
@@ -89,7 +89,7 @@ def test_a_trial_is_counted_on_the_architecture_that_it_names(write):
 
 def test_an_architecture_has_no_weights():
     model = ArchitectureModelSpec(name="llama3-8b")
-    for call in (model.check, model.source, lambda: model.load("fp32")):
+    for call in (model.require_available, model.source, lambda: model.load("fp32")):
         with pytest.raises(MissingError, match="take a profile whose model has weights"):
             call()
 
@@ -173,42 +173,42 @@ def test_a_file_lists_or_searches(write):
 
 
 def test_trials_on_other_models_and_repeated_ones_are_not_run(write):
-    sweep, left_out = runnable(write())
+    sweep, left_out = only_runnable(write())
     assert left_out == ("elsewhere", "again")
     assert [trial.space.name for trial in draw_all(sweep)] == ["small", "large", "here"]
     assert sweep.spec.search.trials == 3
     # What is written down of the sweep is what is run.
     again = build_sweep(sweep.document, source="sweep.json")
     assert again.space == sweep.space
-    assert runnable(again) == (again, ())
+    assert only_runnable(again) == (again, ())
 
 
 def test_where_nothing_can_be_run_the_profile_is_wrong(write):
     elsewhere = [TRIALS[2], {**TRIALS[3], "architecture": "llama2-7b"}]
     with pytest.raises(SpecError, match=r"none of the 2 trials .* on llama2-7b, llama3-8b; take"):
-        runnable(write(elsewhere))
+        only_runnable(write(elsewhere))
 
 
 def test_a_search_is_run_as_it_is(write):
     document = {**write().document, "methods": [{"name": "lora"}]}
     del document["trials"]
     sweep = build_sweep(document, source="a search")
-    assert runnable(sweep) == (sweep, ())
+    assert only_runnable(sweep) == (sweep, ())
 
 
 def test_each_trial_of_a_list_gets_its_folder_and_its_job(write, tmp_path):
     """All that a driver does before a replica has the trial, resumed in the middle."""
-    from sweeper.execution.driver import Driver
+    from sweeper.execution.driver import SweepDriver
     from sweeper.execution.pool.jobs import Job
     from sweeper.tracking.sweep_folder import SweepFolder
 
-    sweep, _ = runnable(write())
+    sweep, _ = only_runnable(write())
     folder = SweepFolder.create(tmp_path / "sweeps", "list-1", document=sweep.document)
     jobs: list[Job] = []
     for number in range(3):
         # A driver that starts anew goes on where the one before was.
         again = build_sweep(folder.document, source="sweep.json")
-        driver = Driver(folder, again, "fingerprint")
+        driver = SweepDriver(folder, again, "fingerprint")
         study = open_study(
             f"sqlite:///{folder.path / 'optuna.db'}",
             name="list-1",

@@ -97,5 +97,5 @@ def test_build_writes_a_model_folder(tmp_path):
 
     build(tmp_path, Recipe(steps=2, batch_size=2))
     spec = FolderModelSpec(path=str(tmp_path))
-    spec.check()
+    spec.require_available()
     assert spec.shape() == EmbeddedModelSpec().shape()

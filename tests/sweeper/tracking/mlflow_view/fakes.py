@@ -67,9 +67,9 @@ def add(sweep, number=0):
 
 def train(trial: TrialFolder, *, start: int = 0, stop: int = STEPS):
     for step in range(start + 1, stop + 1):
-        trial.report(step, {"loss": 10.0 / step})
+        trial.append(step, {"loss": 10.0 / step})
         if step % 3 == 0:
-            trial.report(step, {"eval_loss": 5.0 / step, "system/cpu_utilization_percentage": 50.0})
+            trial.append(step, {"eval_loss": 5.0 / step, "system/cpu_utilization_percentage": 50.0})
 
 
 def save_adapter(trial):

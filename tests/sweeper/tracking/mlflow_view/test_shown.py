@@ -118,7 +118,7 @@ def test_every_end_has_its_status(sweep, client):
     for number, end in ends.items():
         trial = add(sweep, number)
         trial.begin()
-        trial.report(1, {"loss": 1.0})
+        trial.append(1, {"loss": 1.0})
         end(trial)
     never_begun = add(sweep, 5)
     view = MlflowView(sweep)
@@ -155,8 +155,8 @@ def test_every_end_has_its_status(sweep, client):
 def test_not_a_number_is_shown_as_such(sweep, client):
     trial = add(sweep)
     trial.begin()
-    trial.report(1, {"loss": 2.0})
-    trial.report(2, {"loss": math.nan})
+    trial.append(1, {"loss": 2.0})
+    trial.append(2, {"loss": math.nan})
     trial.fail("DivergedError", "NaN")
     assert MlflowView(sweep).sync().is_complete
     values = history(client, runs_of(client, sweep)[trial.id], "loss")
@@ -167,7 +167,7 @@ def test_not_a_number_is_shown_as_such(sweep, client):
 def test_a_name_that_mlflow_refuses_is_changed(sweep, client):
     trial = add(sweep)
     trial.begin()
-    trial.report(1, {"accuracy (%)": 50.0})
+    trial.append(1, {"accuracy (%)": 50.0})
     assert MlflowView(sweep).sync().is_complete
     assert history(client, runs_of(client, sweep)[trial.id], "accuracy ___") == [(1, 50.0)]
 
