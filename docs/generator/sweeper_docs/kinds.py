@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import annotated_types
@@ -43,10 +44,8 @@ def default_of(field: FieldInfo) -> str:
 def _kind(annotation: Any, metadata: Sequence[object] = ()) -> str:
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
-        flat = [
-            x for item in more for x in (item.metadata if isinstance(item, FieldInfo) else [item])
-        ]
-        return _kind(inner, [*metadata, *flat])
+        own = [item.metadata if isinstance(item, FieldInfo) else [item] for item in more]
+        return _kind(inner, [*metadata, *chain.from_iterable(own)])
     if get_origin(annotation) in {Union, types.UnionType}:
         return _one_of(get_args(annotation), metadata)
     word = _word(annotation)

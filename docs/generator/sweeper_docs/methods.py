@@ -25,13 +25,12 @@ _FACTS: tuple[Callable[[AnyMethodSpec], bool], ...] = (
     lambda spec: spec.needs_task_ids,
 )
 # What a fact hangs on, where it is not the same for all settings: fields to try, and what to say.
-_OTHERWISE = {
-    "masa": ({"router": "softmax"}, "With `router: none`, the default."),
-    "mae": ({"router": "softmax"}, "With `router: none`, the default."),
-    "mtl_lora": (
-        {"tasks": 2},
-        "With `tasks: 1`, the default; with more, each example's task must be known.",
-    ),
+_NO_ROUTER = "With `router: none`, the default."
+_ONE_TASK = "With `tasks: 1`, the default; with more, each example's task must be known."
+_OTHERWISE: dict[str, tuple[dict[str, object], str]] = {
+    "masa": ({"router": "softmax"}, _NO_ROUTER),
+    "mae": ({"router": "softmax"}, _NO_ROUTER),
+    "mtl_lora": ({"tasks": 2}, _ONE_TASK),
 }
 _MARKS = "¹²³⁴⁵"
 _INTRODUCTION = """
@@ -51,8 +50,8 @@ def methods_page() -> str:
     every = [is_met for found in met.values() for is_met in found]
     total = (
         f"{sum(every)} of {len(every)} published figures are met in all. "
-        "`python -m sweeper params search_spaces/papers/masa_params.yaml` (and `mosa_params.yaml`) shows each one, "
-        "and beside each that is not met the reason."
+        "`python -m sweeper params search_spaces/papers/masa_params.yaml` (and "
+        "`mosa_params.yaml`) shows each one, and beside each that is not met the reason."
     )
     legend = "\n".join(f"- {_MARKS[position]} {note}" for position, note in enumerate(notes))
     return page(

@@ -36,8 +36,8 @@ A search-space file says what is searched. On what it is searched, a [profile](p
 _SPACE_KEYS = {
     "methods": (
         "list of sections",
-        "The [methods](methods.md), each with its `name` and its fields. Of several the method is searched, too. A "
-        "[distribution](#distributions) may stand where a field of a method stands.",
+        "The [methods](methods.md), each with its `name` and its fields. Of several the method "
+        "is searched, too. A [distribution](#distributions) may stand where a field stands.",
     ),
     "trials": (
         "list of sections",
@@ -45,7 +45,8 @@ _SPACE_KEYS = {
     ),
     "train": (
         "section",
-        "How a trial is trained; see [train](#train). A [distribution](#distributions) may stand for a field.",
+        "How a trial is trained; see [train](#train). A [distribution](#distributions) may stand "
+        "where a field stands.",
     ),
     "baselines": (
         "list of sections",

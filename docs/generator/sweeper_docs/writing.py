@@ -52,14 +52,11 @@ def navigation_problems() -> list[str]:
     config = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))
     named = list(_leaves(config["project"]["nav"]))
     there = [path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md"))]
-    problems = [
-        f"zensical.toml: nav names {x!r}, and there is none" for x in named if x not in there
-    ]
-    problems += [f"zensical.toml: nav lacks the page {x!r}" for x in there if x not in named]
-    problems += [
-        f"zensical.toml: nav has {x!r} twice" for x in sorted(set(named)) if named.count(x) > 1
-    ]
-    return problems
+    twice = sorted({name for name in named if named.count(name) > 1})
+    problems = [f"names {name!r}, and there is none" for name in named if name not in there]
+    problems += [f"lacks the page {name!r}" for name in there if name not in named]
+    problems += [f"has {name!r} twice" for name in twice]
+    return [f"zensical.toml: nav {problem}" for problem in problems]
 
 
 def _leaves(entry: object) -> Iterator[str]:
