@@ -36,9 +36,7 @@ def lines_of(path: Path) -> list[list[str]]:
 
 def inline(path: Path) -> list[list[str]]:
     """The commands in a document's running text, as far as they are whole."""
-    text = re.sub(
-        r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
-    )
+    text = "\n".join(line for _, line in prose(path))
     found = re.findall(r"`((?:python -m sweeper|make) [^`]+)`", text)
     return [shlex.split(re.sub(r"\s+", " ", one).replace("…", "")) for one in found]
 

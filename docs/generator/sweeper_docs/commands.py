@@ -17,6 +17,8 @@ Each command is `python -m sweeper COMMAND`. In an installed package `sweeper CO
 same. `--help` on a command prints what this page says of it. With `--json` a command prints one
 JSON document on standard output and nothing else there; messages go to standard error.
 """
+# Options that the command line itself gives no help on, by parameter.
+_NO_HELP = {"port": "Port to listen on."}
 _TYPES: dict[Any, str] = {int: "whole number", str: "text", bool: "flag"}
 
 
@@ -56,7 +58,7 @@ def _section(name: str, command: Any) -> str:
     options = [param for param in command.params if param.param_type_name == "option"]
     usage = " ".join([f"python -m sweeper {name}", *map(_metavar, arguments), "[OPTIONS]"])
     rows = [
-        (_names(param), _takes(param), _default(param), plain(param.help or ""))
+        (_names(param), _takes(param), _default(param), plain(param.help or _NO_HELP.get(param.name)))
         for param in [*arguments, *options]
     ]
     parts = [
