@@ -26,6 +26,7 @@ class KeptFile:
 HOME = (
     KeptFile("<sweep>/", "One sweep."),
     KeptFile("mlflow.db", "MLflow's store in SQLite, unless another store is named."),
+    KeptFile("mlflow.db.lock", "Held by the process that makes or changes that database."),
     KeptFile("mlartifacts/", "The files that MLflow keeps of each run."),
 )
 """What is in the folder of all sweeps."""
@@ -50,6 +51,7 @@ SWEEP = (
     KeptFile("mlflow.lock", "Held by the process that sends to MLflow."),
     KeptFile("driver.lock", "Held by the driver that runs the sweep."),
     KeptFile("ray/", "What Ray keeps of its runs. It may be deleted when the sweep is over."),
+    KeptFile("tune/", "What Ray Tune keeps of the trials. It may be deleted then, too."),
     KeptFile("trials/<id>/", "One trial. `<id>` is 12 digits of the hash of what the trial is."),
 )
 """What is in the folder of a sweep."""
