@@ -12,6 +12,8 @@ from sweeper_docs.commands import commands
 from tests.docs.documents import DOCUMENTS, ROOT, blocks, name_of, prose
 
 COMMANDS = dict(commands())
+# A file that a block writes.
+HERE = re.compile(r"<< *'?(\w+)'?\n.*?^\1$", re.MULTILINE | re.DOTALL)
 FOLDERS = r"(?:search_spaces|benchmarks|tests|docs|\.ci)/\S+"
 
 
@@ -25,7 +27,7 @@ def lines_of(path: Path) -> list[list[str]]:
     for block in blocks(path):
         if block.language != "sh":
             continue
-        for line in block.text.replace("\\\n", " ").splitlines():
+        for line in HERE.sub("", block.text).replace("\\\n", " ").splitlines():
             words = shlex.split(line.strip().removeprefix("$ "), comments=True)
             while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
                 words = words[1:]
@@ -51,6 +53,12 @@ def sweeper_calls(path: Path) -> list[list[str]]:
             calls.append(words[3:])
     # A form, such as `python -m sweeper COMMAND`, and a module, such as sweeper.embedded.pretrain.
     return [words for words in calls if words and words[0] != "COMMAND"]
+
+
+def written(path: Path) -> set[str]:
+    """The files that a document's blocks make."""
+    text = "\n".join(block.text for block in blocks(path))
+    return {block.title for block in blocks(path)} | set(re.findall(r"[^-]> *([\w./-]+)", text))
 
 
 def called(words: list[str]) -> str:
@@ -92,7 +100,7 @@ def test_commands_and_options_exist(path: Path):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_files_that_commands_name_exist(path: Path):
-    own = {block.title for block in blocks(path)}
+    own = written(path)
     for words in [*lines_of(path), *inline(path)]:
         for word in words:
             if re.fullmatch(FOLDERS, word) and word not in own and not word.isupper():
@@ -102,7 +110,7 @@ def test_files_that_commands_name_exist(path: Path):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_profiles_that_commands_name_exist(path: Path):
-    own = {Path(block.title).stem for block in blocks(path) if block.title}
+    own = {Path(name).stem for name in written(path)}
     for words in sweeper_calls(path):
         for option, value in pairwise(words):
             if option == "--profile" and re.fullmatch(r"[a-z0-9.-]+", value) and value not in own:

@@ -58,7 +58,12 @@ def _section(name: str, command: Any) -> str:
     options = [param for param in command.params if param.param_type_name == "option"]
     usage = " ".join([f"python -m sweeper {name}", *map(_metavar, arguments), "[OPTIONS]"])
     rows = [
-        (_names(param), _takes(param), _default(param), plain(param.help or _NO_HELP.get(param.name)))
+        (
+            _names(param),
+            _takes(param),
+            _default(param),
+            plain(param.help or _NO_HELP.get(param.name)),
+        )
         for param in [*arguments, *options]
     ]
     parts = [
