@@ -17,7 +17,8 @@ LOADED = re.compile(r"<(?:script|img|iframe|source)[^>]+src=\"([^\"]+)\"|<link([
 
 
 def build(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("zensical"), "build", "--strict", "--clean"]
+    zensical = str(Path(sys.executable).with_name("zensical"))
+    command = [zensical, "build", "--strict", "--clean"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -56,9 +57,12 @@ def test_nothing_is_loaded_from_elsewhere(site: Path):
 
 def test_scripts_are_there(site: Path):
     text = (site / "index.html").read_text(encoding="utf-8")
-    for name in ("mermaid.tiny.js", "iframe-worker.js"):
+    scripts = site / "assets" / "javascripts"
+    for name in ("diagrams.js", "iframe-worker.js"):
         assert f"assets/javascripts/{name}" in text
-        assert (site / "assets" / "javascripts" / name).is_file()
+        assert (scripts / name).is_file()
+    assert "mermaid.tiny.js" in (scripts / "diagrams.js").read_text(encoding="utf-8")
+    assert (scripts / "mermaid.tiny.js").is_file()
 
 
 def test_the_generator_is_no_page(site: Path):

@@ -75,6 +75,10 @@ def _section(name: str, command: Any) -> str:
     return "\n\n".join(parts)
 
 
+def _meaning(param: Any) -> str:
+    return plain(param.help or _NO_HELP.get(param.name))
+
+
 def _metavar(param: Any) -> str:
     name = str(param.metavar or param.name.upper())
     return name if param.required else f"[{name}]"
