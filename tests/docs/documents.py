@@ -37,6 +37,7 @@ __all__ = [
     "links",
     "name_of",
     "prose",
+    "written",
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,6 +139,13 @@ def _marks_above(lines: list[str], position: int) -> Iterator[tuple[str, str]]:
         if found is not None:
             yield found[1], found[2]
         above -= 1
+
+
+def written(path: Path) -> set[str]:
+    """Returns the files that a document's blocks make."""
+    found = blocks(path)
+    text = "\n".join(block.text for block in found)
+    return {x.title for x in found if x.title} | set(re.findall(r"[^-]> *([\w./-]+)", text))
 
 
 def prose(path: Path) -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sweeper_docs.commands import commands
-from tests.docs.documents import DOCUMENTS, ROOT, blocks, name_of, prose
+from tests.docs.documents import DOCUMENTS, ROOT, blocks, name_of, prose, written
 
 COMMANDS = dict(commands())
 # A file that a block writes.
@@ -53,12 +53,6 @@ def sweeper_calls(path: Path) -> list[list[str]]:
             calls.append(words[3:])
     # A form, such as `python -m sweeper COMMAND`, and a module, such as sweeper.embedded.pretrain.
     return [words for words in calls if words and words[0] != "COMMAND"]
-
-
-def written(path: Path) -> set[str]:
-    """The files that a document's blocks make."""
-    text = "\n".join(block.text for block in blocks(path))
-    return {block.title for block in blocks(path)} | set(re.findall(r"[^-]> *([\w./-]+)", text))
 
 
 def called(words: list[str]) -> str:
