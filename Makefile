@@ -30,7 +30,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test check lint types imports conformance bench-sweep bench-kernels bench-step bench-data kernels-report clean
+.PHONY: help install sweep test check lint types imports docs conformance bench-sweep bench-kernels bench-step bench-data kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -56,7 +56,7 @@ sweep: install ## sweep MASA on the embedded model and data (under 5 minutes on 
 test: install ## run the test suite
 	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=15 $(PYTEST_ARGS)
 
-check: lint types imports ## run every check that a commit must pass
+check: lint types imports docs ## run every check that a commit must pass
 
 lint: install ## ruff: rules and formatting
 	$(BIN)/ruff check .
@@ -67,6 +67,10 @@ types: install ## mypy, strict on the packages
 
 imports: install ## import-linter: who may import whom
 	$(BIN)/lint-imports
+
+docs: install ## make the reference from the code and build the pages into site/ (strict)
+	$(BIN)/python docs/generator
+	$(BIN)/zensical build --strict --clean
 
 conformance: install ## PEFT's own tests of tuners on ours (downloads PEFT's sources once)
 	$(BIN)/python -m tests.conformance $(PYTEST_ARGS)
@@ -88,5 +92,5 @@ bench-data: install ## examples a second of tokenising, training and scoring, wi
 	$(BIN)/python -P benchmarks/data.py $(ARGS)
 
 clean: ## remove the environment, caches and builds; sweeps stay
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist site .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

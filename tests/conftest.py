@@ -1,10 +1,13 @@
 """What every test relies on: no network, one thread, no settings of the user, seeded."""
 
 import atexit
+import fcntl
 import os
 import random
 import sys
 import tempfile
+from collections.abc import Generator
+from pathlib import Path
 
 # Before the first import of the libraries that read these at import.
 os.environ.update(
@@ -56,9 +59,39 @@ def _seeded() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the tests that start Ray first: the longest, which would else keep one process busy
-    when all others are done."""
-    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+    """Spreads the files that start Ray over the run: one of them at its beginning.
+
+    They are the longest, and would else keep one process busy when all others are done. Two in a
+    row would leave a process waiting for the other's Ray.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    with_ray = {path: sum(map(_starts_ray, found)) for path, found in files.items()}
+    order = [path for path in files if not with_ray[path]]
+    longest_first = sorted((path for path in files if with_ray[path]), key=lambda x: -with_ray[x])
+    for position, path in enumerate(longest_first):
+        order.insert(position * len(files) // len(longest_first), path)
+    items[:] = [item for path in order for item in files[path]]
+
+
+def _starts_ray(item: pytest.Item) -> bool:
+    return item.get_closest_marker("ray") is not None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Lets one test at a time start Ray, of all processes on this machine.
+
+    Outside of all that measures the time of a test: waiting is not the test's.
+    """
+    if not _starts_ray(item):
+        return (yield)
+    path = Path(tempfile.gettempdir()) / f"sweeper-ray-{os.getuid()}.lock"
+    with path.open("w") as lock:
+        # The kernel gives it back however this process ends.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

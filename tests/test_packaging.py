@@ -56,7 +56,9 @@ def test_the_version_is_written_once():
     assert version("masa-mosa-sweeper") == sweeper.__version__
     assert PROJECT["dynamic"] == ["version"]
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert sweeper.__version__ in changes
+    newest = re.search(r"^## \[?([^]\s]+)", changes, re.MULTILINE)
+    assert newest is not None
+    assert newest[1] in {sweeper.__version__, "Unreleased"}
 
 
 def test_the_wheel_holds_every_file_of_the_packages_and_no_other(wheel):

@@ -1,0 +1,89 @@
+"""The page on environment variables, and the list that it is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sweeper_docs.markdown import code, page, table
+
+__all__ = ["DEFAULTS_OF_OTHERS", "VARIABLES", "Variable", "environment_page"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable that the project reads."""
+
+    name: str
+    meaning: str
+    """What it sets, and what it may be."""
+    default: str
+    """What holds where it is not set."""
+
+
+VARIABLES = (
+    Variable("SWEEPER_HOME", "Folder of all sweeps.", "`sweeps` in the working folder"),
+    Variable(
+        "SWEEPER_DATA",
+        "Folder of the [tasks'](tasks.md) data, and where relative data paths start from.",
+        "the Hub; the working folder",
+    ),
+    Variable(
+        "SWEEPER_CACHE",
+        "Folder of converted models, token ids and results of data checks. It may be deleted.",
+        "`masa-mosa-sweeper` in the user's cache folder",
+    ),
+    Variable(
+        "SWEEPER_KERNELS",
+        "`triton`, `native` or `torch`: what the operations of MoSA and MASA run on.",
+        "the fastest that is there",
+    ),
+    Variable("CC", "C compiler of the kernels for CPUs.", "the first of cc, gcc, clang"),
+    Variable(
+        "XDG_CACHE_HOME", "The user's cache folder; compiled kernels are kept there.", "`~/.cache`"
+    ),
+    Variable("MLFLOW_TRACKING_URI", "MLflow's store.", "SQLite in the folder of all sweeps"),
+    Variable("RAY_ADDRESS", "Ray cluster to run on.", "this machine"),
+    Variable(
+        "HF_HUB_OFFLINE", "`1` keeps models and data of the Hub to those in its cache.", "not set"
+    ),
+    Variable(
+        "TRITON_INTERPRET",
+        "`1` runs the Triton kernels in Triton's interpreter on a CPU, for tests.",
+        "not set",
+    ),
+)
+"""What the project reads, and what a user may set."""
+
+DEFAULTS_OF_OTHERS = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "The Hub draws no progress bars.",
+    "MLFLOW_DISABLE_TELEMETRY": "MLflow sends no telemetry.",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "MLflow keeps off standard output.",
+    "MLFLOW_LOGGING_LEVEL": "MLflow logs warnings and errors.",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "A server that does not answer is asked twice more.",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "A request to the server ends after 20 seconds.",
+    "DS_ACCELERATOR": "DeepSpeed runs on the CPU where there is no GPU.",
+    "LOCAL_RANK": "DeepSpeed learns which device a worker has.",
+}
+"""Variables of other programs that are set where the user has not set them, and to what end."""
+
+_INTRODUCTION = """
+An option of a [command](commands.md) goes before the variable that sets the same.
+"""
+_OTHERS = """
+These are set for the processes of a sweep, each only where it is not set already. Settings of Ray
+(`RAY_…`, `TUNE_…`) come with them: they keep Ray from logging twice and from changing the working
+folder.
+"""
+
+
+def environment_page() -> str:
+    """Returns the page."""
+    read = [(code(x.name), x.meaning, x.default) for x in VARIABLES]
+    others = [(code(name), meaning) for name, meaning in DEFAULTS_OF_OTHERS.items()]
+    return page(
+        "Environment variables",
+        _INTRODUCTION,
+        "## What may be set\n\n" + table(("variable", "meaning", "default"), read),
+        f"## What is set for other programs\n\n{_OTHERS.strip()}\n\n"
+        + table(("variable", "what for"), others),
+    )

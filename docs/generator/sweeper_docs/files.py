@@ -1,0 +1,120 @@
+"""The page on the files of a sweep; tests hold its lists to folders that sweeps have made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sweeper_docs.fields import fields_table
+from sweeper_docs.markdown import code, page, table
+from sweeper_docs.project import TrialFailure, TrialRecord
+
+__all__ = ["HOME", "SWEEP", "TRIAL", "KeptFile", "files_page"]
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A file or a folder that a sweep keeps."""
+
+    name: str
+    """Relative to the folder that it is listed under; of a folder with a slash at the end."""
+    content: str
+    written: str = ""
+    """Once, replaced whole, or growing."""
+
+
+HOME = (
+    KeptFile("<sweep>/", "One sweep."),
+    KeptFile("mlflow.db", "MLflow's store in SQLite, unless another store is named."),
+    KeptFile("mlflow.db.lock", "Held by the process that makes or changes that database."),
+    KeptFile("mlartifacts/", "The files that MLflow keeps of each run."),
+)
+"""What is in the folder of all sweeps."""
+
+SWEEP = (
+    KeptFile(
+        "sweep.json",
+        "Name, identity, time, commit, versions of packages, and the resolved search space.",
+        "once",
+    ),
+    KeptFile(
+        "state.json",
+        "How the sweep stands (`running`, `complete`, `stopped` or `failed`), and since when.",
+        "replaced",
+    ),
+    KeptFile("optuna.db", "The Optuna study in SQLite: what was suggested, how it ended.", "grows"),
+    KeptFile("evaluation.json", "On which rows trials are evaluated in training, and how.", "once"),
+    KeptFile("base.json", "Metrics of the frozen base on these rows.", "once"),
+    KeptFile("final.json", "The frozen base in the evaluation after the search.", "once"),
+    KeptFile("final_rows.json", "What each example of it contributes to each metric.", "once"),
+    KeptFile("mlflow.json", "What has been sent to MLflow.", "replaced"),
+    KeptFile("mlflow.lock", "Held by the process that sends to MLflow."),
+    KeptFile("driver.lock", "Held by the driver that runs the sweep."),
+    KeptFile("ray/", "What Ray keeps of its runs. It may be deleted when the sweep is over."),
+    KeptFile("tune/", "What Ray Tune keeps of the trials. It may be deleted then, too."),
+    KeptFile("trials/<id>/", "One trial. `<id>` is 12 digits of the hash of what the trial is."),
+)
+"""What is in the folder of a sweep."""
+
+TRIAL = (
+    KeptFile(
+        "spec.json", "What the trial is: spec, number, method, origin, searched values.", "once"
+    ),
+    KeptFile(
+        "record.json", "How the trial stands; see [the record](#record-of-a-trial).", "replaced"
+    ),
+    KeptFile(
+        "metrics.jsonl",
+        "What the trial reported: a line for each step, with `step`, `unix_time_s`, `metrics`.",
+        "grows",
+    ),
+    KeptFile(
+        "checkpoint/",
+        "Adapter, optimiser, step and random states. `resume` goes on from here.",
+        "replaced",
+    ),
+    KeptFile("adapter/", "The trained adapter in PEFT's form.", "once"),
+    KeptFile("final.json", "The trial in the evaluation after the search.", "once"),
+    KeptFile("final_rows.json", "What each example of it contributes to each metric.", "once"),
+    KeptFile("evaluations/", "Results of `evaluate`, a file each.", "once"),
+    KeptFile("exports/", "What `export` wrote, a folder for each format.", "once"),
+    KeptFile("mlflow.json", "What has been sent to MLflow.", "replaced"),
+)
+"""What is in the folder of a trial."""
+
+_INTRODUCTION = """
+A sweep lives in `<home>/<sweep>/`. `<home>` is `sweeps` unless `SWEEPER_HOME` or `--home` says
+otherwise. These files are the truth. MLflow's store is a view of them and can be made again from
+them.
+
+Files are replaced whole or only grow, so that a crash leaves the old content or the new. A file
+that nothing has been written to yet is missing.
+"""
+_METRICS = """
+A line `{"rewind_to": 40}` in `metrics.jsonl` says that the trial went on from step 40: what was
+reported for later steps before that line no longer counts.
+"""
+_RECORD = """
+These are the fields of `record.json`. What is no number is one of the texts `NaN`, `Infinity` and
+`-Infinity`.
+"""
+
+
+def files_page() -> str:
+    """Returns the page."""
+    return page(
+        "Files of a sweep",
+        _INTRODUCTION,
+        _listing("Folder of all sweeps", HOME),
+        _listing("Folder of a sweep", SWEEP),
+        _listing("Folder of a trial", TRIAL),
+        _METRICS,
+        f"## Record of a trial\n\n{_RECORD.strip()}\n\n"
+        + fields_table(TrialRecord, links={"error": "[section](#error-of-a-record) or `null`"}),
+        "### Error of a record\n\n" + fields_table(TrialFailure),
+    )
+
+
+def _listing(heading: str, files: Iterable[KeptFile]) -> str:
+    rows = [(code(file.name), file.content, file.written or "–") for file in files]
+    return f"## {heading}\n\n" + table(("file", "what is in it", "written"), rows)

@@ -1,0 +1,104 @@
+"""All of the project's code that the reference is made from; no other module here imports it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+from sweeper._spec import Spec
+from sweeper.cli import app
+from sweeper.cli.output import BAD_INPUT, INTERRUPTED, SOME_FAILED
+from sweeper.data import DataSpec
+from sweeper.data.formats import Format
+from sweeper.data.hygiene import HygieneSpec
+from sweeper.data.tasks.registry import MIXTURES, TASKS
+from sweeper.data.tasks.task import Task
+from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.space.budget import BUDGETS
+from sweeper.experiment.space.distributions import DISTRIBUTIONS
+from sweeper.experiment.space.listed import ListedTrial, Published
+from sweeper.experiment.space_file import COMPARED_ALIKE, SPACE_KEYS
+from sweeper.experiment.sweep import (
+    AshaSpec,
+    FinalSpec,
+    ObjectiveSpec,
+    ResourcesSpec,
+    SearchSpec,
+    Sweep,
+    SweepSpec,
+)
+from sweeper.experiment.trial import EngineSpec, EvaluationSpec, TrainSpec
+from sweeper.models import ModelSpec
+from sweeper.search.draws import draw_all
+from sweeper.tracking.record import TrialFailure, TrialRecord
+from sweeper_adapters.methods import AnyMethodSpec, Method
+
+__all__ = [
+    "BAD_INPUT",
+    "BUDGETS",
+    "COMPARED_ALIKE",
+    "DISTRIBUTIONS",
+    "INTERRUPTED",
+    "MIXTURES",
+    "ROOT",
+    "SOME_FAILED",
+    "SPACES",
+    "SPACE_KEYS",
+    "TASKS",
+    "AnyMethodSpec",
+    "AshaSpec",
+    "EngineSpec",
+    "EvaluationSpec",
+    "FinalSpec",
+    "HygieneSpec",
+    "ListedTrial",
+    "ObjectiveSpec",
+    "Published",
+    "ResourcesSpec",
+    "SearchSpec",
+    "Spec",
+    "Sweep",
+    "SweepSpec",
+    "Task",
+    "TrainSpec",
+    "TrialFailure",
+    "TrialRecord",
+    "app",
+    "data_kinds",
+    "draw_all",
+    "formats",
+    "load_sweep",
+    "method_specs",
+    "model_kinds",
+]
+
+ROOT = Path(__file__).resolve().parents[3]
+"""The checkout."""
+SPACES = ROOT / "search_spaces"
+"""The packaged search spaces; the profiles are in a folder below."""
+
+
+def method_specs() -> dict[str, type[AnyMethodSpec]]:
+    """Returns the spec of each method, by name, in the order of the union."""
+    return _by_tag(Method, "name")
+
+
+def data_kinds() -> dict[str, type[Spec]]:
+    """Returns the spec of each source of data, by ``kind``."""
+    return _by_tag(DataSpec, "kind")
+
+
+def model_kinds() -> dict[str, type[Spec]]:
+    """Returns the spec of each source of a base model, by ``kind``."""
+    return _by_tag(ModelSpec, "kind")
+
+
+def formats() -> dict[str, type[Spec]]:
+    """Returns the spec of each format of rows, by ``name``."""
+    return _by_tag(Format, "name")
+
+
+def _by_tag(union: Any, tag: str) -> dict[str, Any]:
+    """Returns the members of a tagged union by the value of their tag."""
+    members, *_ = get_args(union)
+    return {str(member.model_fields[tag].default): member for member in get_args(members)}

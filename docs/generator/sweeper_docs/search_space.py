@@ -1,0 +1,127 @@
+"""The page on the fields of a search-space file."""
+
+from __future__ import annotations
+
+from sweeper_docs.fields import section
+from sweeper_docs.kinds import default_of, kind_of
+from sweeper_docs.markdown import code, page, paragraphs, plain, table
+from sweeper_docs.project import (
+    BUDGETS,
+    COMPARED_ALIKE,
+    DISTRIBUTIONS,
+    SPACE_KEYS,
+    AshaSpec,
+    EvaluationSpec,
+    FinalSpec,
+    HygieneSpec,
+    ListedTrial,
+    ObjectiveSpec,
+    Published,
+    SearchSpec,
+    SweepSpec,
+    TrainSpec,
+)
+
+__all__ = ["FROM_PROFILE", "search_space_page"]
+
+FROM_PROFILE = ("model", "data", "engine", "resources")
+"""Keys that belong to a profile and not to a search space."""
+
+_INTRODUCTION = """
+A search-space file says what is searched. On what it is searched, a [profile](profile.md) says.
+`--set path=value` sets any field of either from the command line; a method's field is
+`methods.NAME.FIELD`. Unknown fields are refused, and all problems of a file are reported at once.
+"""
+# Sections of the file that have no field of their own in a spec.
+_SPACE_KEYS = {
+    "methods": (
+        "list of sections",
+        "The [methods](methods.md), each with its `name` and its fields. Of several the method "
+        "is searched, too. A [distribution](#distributions) may stand where a field stands.",
+    ),
+    "trials": (
+        "list of sections",
+        "Trials one by one in the place of `methods` and `baselines`; see [trials](#trials).",
+    ),
+    "train": (
+        "section",
+        "How a trial is trained; see [train](#train). A [distribution](#distributions) may stand "
+        "where a field stands.",
+    ),
+    "baselines": (
+        "list of sections",
+        "Trials that are run first; see [baselines](#baselines).",
+    ),
+    "budget": ("section", "The size that every trial is brought to; see [budget](#budget)."),
+}
+_DISTRIBUTIONS = """
+A distribution stands where a field of a method or of `train` would stand, and names one of these.
+"""
+_BASELINES = """
+A baseline is a point of the space: `{method: {name: masa, experts: 5}, train: {learning_rate:
+1e-3}}`. The baselines are the first trials of a sweep and count as trials. What a baseline leaves
+out is sampled. Its values must lie within the space, and a field that is not searched is refused.
+`method.name` may be left out where there is one method.
+"""
+_BUDGET = """
+A budget sets each method's size, so that methods can be compared. It has one of two forms. The
+fields that it sets (`rank` for most methods, see [methods](methods.md)) must then be left out.
+"""
+_TRIALS = """
+A file with `trials` has neither `methods` nor `baselines`, and nothing in it is searched. Every
+listed trial is run to its end unless `search` says otherwise. `run` leaves out the trials that
+are on another architecture than the profile's model.
+"""
+
+
+def search_space_page() -> str:
+    """Returns the page."""
+    alike = ", ".join(map(code, COMPARED_ALIKE))
+    shared = (
+        f"Trials are compared, so {alike} cannot be searched: they are one value for all trials."
+    )
+    return page(
+        "Search spaces",
+        _INTRODUCTION,
+        "## Keys of the file\n\n" + _keys(),
+        f"## Distributions\n\n{_DISTRIBUTIONS.strip()}",
+        *(section(name, spec, level=3) for name, spec in DISTRIBUTIONS.items()),
+        section("train", TrainSpec, note=paragraphs(shared)),
+        f"## baselines\n\n{_BASELINES.strip()}",
+        f"## budget\n\n{_BUDGET.strip()}",
+        *(section(name, spec, level=3) for name, spec in BUDGETS.items()),
+        section(
+            "trials",
+            ListedTrial,
+            note=_TRIALS.strip(),
+            links={
+                "method": "section, a [method](methods.md)",
+                "published": "[section](#published) or `null`",
+            },
+        ),
+        section("published", Published, level=3),
+        section("objective", ObjectiveSpec),
+        section("search", SearchSpec, links={"asha": "[section](#asha) or `null`"}),
+        section("asha", AshaSpec, level=3),
+        section("evaluation", EvaluationSpec),
+        section("final", FinalSpec),
+        section("hygiene", HygieneSpec),
+    )
+
+
+def _keys() -> str:
+    rows = []
+    for name, field in SweepSpec.model_fields.items():
+        if name in FROM_PROFILE:
+            continue
+        kind = kind_of(field)
+        if kind == "section":
+            kind = f"[section](#{name})"
+        # Where none is named, the profile of the embedded model is taken.
+        default = code("embedded") if name == "profile" else default_of(field)
+        rows.append((code(name), kind, default, plain(field.description)))
+    for name in SPACE_KEYS:
+        kind, meaning = _SPACE_KEYS[name]
+        default = "required, or `trials`" if name == "methods" else "–"
+        rows.append((code(name), kind, default, meaning))
+    return table(("key", "takes", "default", "meaning"), rows)

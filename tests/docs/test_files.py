@@ -1,0 +1,58 @@
+"""What the reference says of a sweep's files is what the code that writes them makes."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from sweeper.tracking.final_result import FinalResult, write_final
+from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper_docs.files import HOME, SWEEP, TRIAL
+from tests.docs.documents import ROOT
+
+PACKAGES = ("sweeper", "adapters/sweeper_adapters")
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> SweepFolder:
+    """A sweep with a trial, written by all that writes a record."""
+    sweep = SweepFolder.create(tmp_path, "listed", document={"name": "listed"})
+    sweep.mark("running")
+    sweep.note_base({"eval_loss": 2.0})
+    sweep.note_protocol({"rows": 1})
+    with sweep.lock():
+        trial = sweep.add_trial("0123456789ab", spec={}, number=0, method="lora")
+        trial.begin()
+        trial.report(1, {"train_loss": 1.0})
+        trial.checkpoint.mkdir()
+        trial.adapter.mkdir()
+        trial.complete()
+    result = FinalResult(split="test", rows=2, rows_in_split=2, contributions={"a": (0.0, 1.0)})
+    write_final(trial.path, result)
+    write_final(sweep.path, result)
+    return sweep
+
+
+def test_what_is_written_is_listed(sweep: SweepFolder):
+    (trial,) = sweep.trial_folders()
+    for folder, files in ((sweep.path, SWEEP), (trial.path, TRIAL)):
+        known = {file.name.split("/")[0] for file in files}
+        there = {path.name for path in folder.iterdir()}
+        assert len(there) > 5
+        assert there <= known
+
+
+def test_what_is_listed_is_named_in_the_code():
+    named = {
+        node.value
+        for folder in PACKAGES
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    listed = {file.name.split("/")[0] for file in (*HOME, *SWEEP, *TRIAL)} - {"<sweep>"}
+    # A lock is named after what it locks.
+    unlocked = {name.removesuffix(".lock") for name in listed - named}
+    assert sorted(unlocked - named) == []
