@@ -54,7 +54,7 @@ from sweeper.experiment.trial import TrainSpec, TrialSpec
 from sweeper.models import GgufModelSpec
 from sweeper.models.frozen import FrozenBase, load_base
 from sweeper.training.schedule import DataOrder
-from sweeper.training.train import train
+from sweeper.training.trial import train
 from sweeper_adapters.methods import LoraSpec
 
 SEED = 0

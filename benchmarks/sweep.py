@@ -32,7 +32,9 @@ from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.room import Cluster
 from sweeper.tracking.provenance import package_versions
-from sweeper.tracking.sweep_folder import SweepFolder, TrialFolder, TrialRecord
+from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "sweep.json"
@@ -57,7 +59,7 @@ class Records:
 def fresh_loop(config: dict[str, Any]) -> None:
     """Trains one trial in a worker group of its own, which loads everything for it alone."""
     from sweeper.models import load_base
-    from sweeper.training.train import train
+    from sweeper.training.trial import train
 
     settings: ReplicaConfig = config["config"]
     job: Job = config["job"]

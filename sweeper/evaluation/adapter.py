@@ -18,9 +18,9 @@ from sweeper.data import Example
 from sweeper.data.questions import questions_of, rows_by_task, split_by_room
 from sweeper.errors import TrialError
 from sweeper.estimates import Estimate, to_metrics
-from sweeper.evaluation.evaluate import evaluate, frozen_forward
 from sweeper.evaluation.likelihood import Forward, can_share_prompts
 from sweeper.evaluation.protocol import protocol_of, writing_of
+from sweeper.evaluation.scoring import evaluate, frozen_forward
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.models.snapshot import ModelSnapshot
@@ -37,7 +37,7 @@ class Evaluation:
     """What was found, and how."""
 
     estimates: Mapping[str, Estimate]
-    """As of :func:`sweeper.evaluation.evaluate.evaluate`."""
+    """As of :func:`sweeper.evaluation.scoring.evaluate`."""
     protocol: Mapping[str, object]
     """As of :func:`sweeper.evaluation.protocol.protocol_of`."""
     rows: Mapping[str, int]
@@ -57,7 +57,7 @@ class AdaptedModel:
 
     model: PeftModel
     forward: Forward
-    """The model as :func:`sweeper.evaluation.evaluate.evaluate` takes it."""
+    """The model as :func:`sweeper.evaluation.scoring.evaluate` takes it."""
     virtual_tokens: int
     """That the method puts before each text."""
 

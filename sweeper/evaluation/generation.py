@@ -85,7 +85,7 @@ def generate(
     Each token is the likeliest one. The batches do not depend on the number of workers, which take
     turns, so the texts do not either. Each worker runs equally many forward passes, as ZeRO-3
     needs. No gradient is recorded and the mode of the model is left alone: both are the caller's
-    business, as with :func:`sweeper.evaluation.evaluate.evaluate`.
+    business, as with :func:`sweeper.evaluation.scoring.evaluate`.
 
     Args:
         forward: the model, in evaluation mode, with gradients off. With the cache it must pass on

@@ -3,7 +3,7 @@
 Names, each with its standard error under ``<name>_se``:
 
 * ``<task>/loss``; of choices ``<task>/accuracy`` and ``<task>/accuracy_per_character``, as
-  :func:`sweeper.evaluation.evaluate.evaluate` has them; of written answers ``<task>/<metric>``. A
+  :func:`sweeper.evaluation.scoring.evaluate` has them; of written answers ``<task>/<metric>``. A
   metric that is made of others, such as ``dialogue_mean``, is there when all of them are.
 * ``<task>/<group>`` and ``<task>/<domain>``: the task's first metric on a part of its examples.
 * ``<task>/<metric>_macro``: mean of the first metric over the task's domains, each counted alike.

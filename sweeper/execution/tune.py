@@ -27,7 +27,7 @@ from sweeper.execution.pool.queue import Message
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import AshaSpec, ObjectiveSpec, SearchSpec
 from sweeper.search.study import TRIAL_ID, draw, redraw
-from sweeper.tracking.sweep_folder import TrialFolder
+from sweeper.tracking.trial_folder import TrialFolder
 
 __all__ = ["EVALUATION", "IS_FINAL", "StudySearch", "ThinTrial", "run_tune", "scheduler_for"]
 

@@ -10,9 +10,9 @@ from sweeper.data.questions import Question, draw_examples
 from sweeper.data.tokens.encoding import Tokens
 from sweeper.errors import Problem, SpecError
 from sweeper.estimates import Estimate
-from sweeper.evaluation.evaluate import answer_of, estimates_of
 from sweeper.evaluation.likelihood import CandidateScore
 from sweeper.evaluation.measures import WrittenMetrics
+from sweeper.evaluation.scoring import answer_of, estimates_of
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import EvaluationSpec
 
@@ -54,7 +54,7 @@ def metric_names(
 ) -> tuple[str, ...]:
     """Returns the names of the metrics that an evaluation has of examples, without ``_se``.
 
-    No model is asked: they are what :func:`sweeper.evaluation.evaluate.estimates_of` makes of
+    No model is asked: they are what :func:`sweeper.evaluation.scoring.estimates_of` makes of
     scores that say nothing. That each answer has room is taken for granted.
 
     Args:

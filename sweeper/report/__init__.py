@@ -1,5 +1,7 @@
-"""Room."""
+"""A sweep shown: as a document, and in the terminal."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from sweeper.report.document import sweep_result
+
+__all__ = ["sweep_result"]

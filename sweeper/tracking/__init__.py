@@ -1,5 +1,22 @@
-"""Room."""
+"""What is on disk of a sweep: the truth, of which MLflow is a view."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from sweeper.tracking.final_result import FinalResult, is_evaluated, read_final, write_final
+from sweeper.tracking.record import TrialFailure, TrialRecord, TrialStatus
+from sweeper.tracking.sweep_folder import SweepFolder, SweepStatus, sweeps_in
+from sweeper.tracking.trial_folder import TrialFolder
+
+__all__ = [
+    "FinalResult",
+    "SweepFolder",
+    "SweepStatus",
+    "TrialFailure",
+    "TrialFolder",
+    "TrialRecord",
+    "TrialStatus",
+    "is_evaluated",
+    "read_final",
+    "sweeps_in",
+    "write_final",
+]

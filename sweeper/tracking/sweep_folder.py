@@ -32,16 +32,12 @@ from typing import Any, Literal
 from sweeper._files import FileLock, read_json, write_json
 from sweeper.errors import BadInputError
 from sweeper.tracking.provenance import git_state, package_versions
-from sweeper.tracking.record import TrialFailure, TrialRecord, TrialStatus
+from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.trial_folder import TrialFolder
 
 __all__ = [
     "SweepFolder",
     "SweepStatus",
-    "TrialFailure",
-    "TrialFolder",
-    "TrialRecord",
-    "TrialStatus",
     "sweeps_in",
 ]
 

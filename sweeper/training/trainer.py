@@ -16,9 +16,9 @@ from sweeper.data.tokens.packing import pack
 from sweeper.distributed import on_first_worker, rank, sum_over_ranks, workers
 from sweeper.errors import DivergedError, TrialError
 from sweeper.estimates import to_metrics
-from sweeper.evaluation.evaluate import evaluate
 from sweeper.evaluation.likelihood import Forward, answer_logits, can_share_prompts
 from sweeper.evaluation.protocol import writing_of
+from sweeper.evaluation.scoring import evaluate
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.training.adapter_file import adapter_elements, save_adapter
@@ -55,7 +55,7 @@ class TrialReporter(Protocol):
 
         Args:
             step: optimiser steps done.
-            metrics: of :func:`sweeper.evaluation.evaluate.evaluate`.
+            metrics: of :func:`sweeper.evaluation.scoring.evaluate`.
             final: whether it is the last one; the answer then changes nothing.
         """
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from sweeper.evaluation.evaluate import evaluate_base
+from sweeper.evaluation.scoring import evaluate_base
 from sweeper.experiment.trial import TrialSpec
 from sweeper.training import train
 from sweeper_adapters.methods import EngineFacts
@@ -89,7 +89,7 @@ def run(specs, folder):
         base = tiny.base(spec.engine.precision)
         place = Path(folder) / str(number)
         try:
-            outcome = train.train(spec, base, folder=place, progress=progress)
+            outcome = train(spec, base, folder=place, progress=progress)
             found.append((progress.logged, outcome.metrics["eval_loss"], place))
         except Exception as error:  # noqa: BLE001 - of one trial; the others shall run
             found.append(f"{type(error).__name__}: {error}")

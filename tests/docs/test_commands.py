@@ -51,7 +51,7 @@ def sweeper_calls(path: Path) -> list[list[str]]:
             calls.append(words[1:])
         elif words[1:3] == ["-m", "sweeper"]:
             calls.append(words[3:])
-    # A form, such as `python -m sweeper COMMAND`, and a module, such as sweeper.embedded.pretrain.
+    # A form, such as `python -m sweeper COMMAND`, and a module that is run by itself.
     return [words for words in calls if words and words[0] != "COMMAND"]
 
 

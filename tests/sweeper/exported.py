@@ -14,7 +14,7 @@ from sweeper.models import FolderModelSpec, load_base
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 from sweeper.training.adapter_file import adapter_elements, save_adapter
-from sweeper.training.train import train
+from sweeper.training.trial import train
 from sweeper_adapters import set_task_ids
 from sweeper_adapters.methods import Method
 from tests.adapters.conftest import build_llama

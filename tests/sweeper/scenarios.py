@@ -23,7 +23,7 @@ import torch.distributed as dist
 import sweeper_adapters
 from sweeper import distributed
 from sweeper._third_party import load_deepspeed
-from sweeper.training import engine, train
+from sweeper.training import TrialOutcome, engine, train
 from tests.sweeper import tiny
 
 load_deepspeed()
@@ -88,7 +88,7 @@ def trials(specs, folder):
     found = []
     for number, spec in enumerate(specs):
         progress = tiny.Recorded()
-        train.train(spec, base, folder=Path(folder) / str(number), progress=progress)
+        train(spec, base, folder=Path(folder) / str(number), progress=progress)
         found.append((progress.losses, progress.reports))
     return found
 
@@ -97,7 +97,7 @@ def train_one(spec):
     """Trains one trial; returns its last metrics."""
     with tempfile.TemporaryDirectory() as folder:
         shared = Path(distributed.broadcast(folder))
-        outcome = train.train(
+        outcome = train(
             spec, tiny.base(spec.engine.precision), folder=shared, progress=tiny.Recorded()
         )
         distributed.gather(None)
@@ -110,7 +110,7 @@ def logged(spec):
     with tempfile.TemporaryDirectory() as folder:
         shared = Path(distributed.broadcast(folder))
         base = tiny.base(spec.engine.precision)
-        train.train(spec, base, folder=shared, progress=progress)
+        train(spec, base, folder=shared, progress=progress)
         distributed.gather(None)
     return progress.logged
 
@@ -118,9 +118,9 @@ def logged(spec):
 def attempt(spec, folder, *, base=None, **fate):
     """Trains one trial in a folder; returns its outcome or its error, and what was reported."""
     progress = tiny.Recorded(**fate)
-    found: train.TrialOutcome | str
+    found: TrialOutcome | str
     try:
-        found = train.train(
+        found = train(
             spec, base or tiny.base(spec.engine.precision), folder=folder, progress=progress
         )
     except Exception as error:  # noqa: BLE001 - an error is what some tests are after

@@ -1,5 +1,7 @@
-"""Room."""
+"""What may be concluded from measurements on the same rows."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from sweeper.analysis.statistics.paired import difference, differences
+
+__all__ = ["difference", "differences"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 
 from sweeper.execution.pool.jobs import Job
-from sweeper.tracking.sweep_folder import TrialFolder
+from sweeper.tracking.trial_folder import TrialFolder
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle

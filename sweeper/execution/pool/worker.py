@@ -20,13 +20,14 @@ from sweeper.execution.pool.progress import PoolReporter
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.final_result import FinalResult, is_evaluated, write_final
-from sweeper.tracking.sweep_folder import SweepFolder, TrialFolder
+from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
     from sweeper.models import FrozenBase
-    from sweeper.training.train import TrialOutcome
+    from sweeper.training.trial import TrialOutcome
 
 __all__ = ["serve"]
 
@@ -87,8 +88,8 @@ class ReplicaWorker:
         """Returns the frozen base and its data; the first replica of a sweep scores it, too."""
         import torch
 
-        from sweeper.evaluation.evaluate import evaluate_base
         from sweeper.evaluation.protocol import rung_protocol
+        from sweeper.evaluation.scoring import evaluate_base
         from sweeper.models import load_base
 
         config = self._config
@@ -170,7 +171,7 @@ class ReplicaWorker:
             ray.get(self._pool.done.remote(job.trial_id, "complete", metrics={}))
 
     def _train(self, job: Job, base: FrozenBase) -> None:
-        from sweeper.training.train import train
+        from sweeper.training.trial import train
 
         folder = TrialFolder(job.folder)
         progress = PoolReporter(self._pool, job, folder)

@@ -15,6 +15,8 @@ from sweeper.experiment.loading import load_sweep
 from sweeper.preflight.data import check_sweep_data
 from sweeper.report.terminal import data_check_view
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 SPACE = """
 name: tiny
 profile: tiny

@@ -86,7 +86,7 @@ def data_root(home, monkeypatch):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """As in the tests of the run."""
+    """As in the tests of the harness."""
     evaluator = pytest.importorskip("lm_eval.evaluator")
     monkeypatch.setattr(evaluator, "add_env_info", lambda results: None)
 
@@ -213,11 +213,11 @@ def test_test_examples_of_a_mixture(home):
         data.test_examples(["arc_eesy"])
 
 
-# By the run.
+# By the harness.
 
 
 def test_the_harness_asks_the_adapter_and_the_base(home, quick):
-    options = ["--harness", "--tasks", "arc_local", "--run-tasks", home.parent / "harness"]
+    options = ["--harness", "--tasks", "arc_local", "--harness-tasks", home.parent / "harness"]
     document = asked(home, LORA, *options, "--base")
     assert document["evaluator"] == "lm-evaluation-harness"
     assert document["rows"] == {"arc_local": 5}
@@ -228,7 +228,7 @@ def test_the_harness_asks_the_adapter_and_the_base(home, quick):
     result = call(BY_DOMAIN, "--home", home, *options, "--rows", 2)
     assert result.exit_code == 0, result.output
     version = document["protocol"]["version"]
-    assert f"by lm-evaluation-run {version}, 2 rows, in " in result.output
+    assert f"by lm-evaluation-harness {version}, 2 rows, in " in result.output
 
 
 @pytest.mark.parametrize(
@@ -244,8 +244,8 @@ def test_the_harness_asks_the_adapter_and_the_base(home, quick):
         ([LORA, "--rows", "0"], "greater than or equal to 1"),
         ([LORA, "--harness"], "tasks: none is given; .* add --tasks arc_easy,hellaswag"),
         ([LORA, "--harness", "--tasks", "a", "--split", "validation"], "leave --split out"),
-        ([LORA, "--run-tasks", "."], "without --run, which alone reads it; add --har"),
-        ([LORA, "--harness", "--tasks", "a", "--run-tasks", "."], r"no \*\.yaml in"),
+        ([LORA, "--harness-tasks", "."], "without --harness, which alone reads it; add --har"),
+        ([LORA, "--harness", "--tasks", "a", "--harness-tasks", "."], r"no \*\.yaml in"),
     ],
 )
 def test_bad_input_ends_in_exit_code_2(arguments, message, home, data_root, monkeypatch, tmp_path):
@@ -262,7 +262,7 @@ def test_without_the_harness_the_exit_code_is_2(home, monkeypatch):
     monkeypatch.setattr(run, "find_spec", lambda name: None)
     result = call(LORA, "--home", home, "--harness", "--tasks", "arc_easy")
     assert result.exit_code == 2
-    assert "run: pip install 'masa-mosa-sweeper[run]'" in result.output
+    assert "run: pip install 'masa-mosa-sweeper[harness]'" in result.output
 
 
 def test_an_evaluation_that_fails_ends_in_exit_code_1(home):
@@ -271,9 +271,9 @@ def test_an_evaluation_that_fails_ends_in_exit_code_1(home):
     file = arc.write_rows(home.parent / "long.jsonl", arc.rows(0, 2))
     # An answer of more tokens than the model, one for each letter, has positions.
     arc.write_task(folder, "arc_long", file, doc_to_choice=["a" * 3000, "b"], doc_to_target=0)
-    result = call(LORA, *options, "--run-tasks", folder)
+    result = call(LORA, *options, "--harness-tasks", folder)
     assert result.exit_code == 1, result.output
-    assert "lm-evaluation-run could not evaluate arc_long" in result.output
+    assert "lm-evaluation-harness could not evaluate arc_long" in result.output
 
 
 def test_data_with_other_domains_than_then_is_told(home, tmp_path):

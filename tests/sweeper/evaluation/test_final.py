@@ -17,8 +17,8 @@ from sweeper.data import Example, Splits
 from sweeper.errors import TrialError
 from sweeper.evaluation import adapter as finals_of
 from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, with_adapter
-from sweeper.evaluation.evaluate import evaluate_base
 from sweeper.evaluation.final import evaluate_final
+from sweeper.evaluation.scoring import evaluate_base
 from sweeper.execution.final_jobs import final_jobs
 from sweeper.execution.pool.worker import ReplicaWorker
 from sweeper.experiment.sweep import FinalSpec, ObjectiveSpec

@@ -6,12 +6,12 @@ import pytest
 
 from sweeper.data.questions import questions_of
 from sweeper.estimates import to_metrics
-from sweeper.evaluation.evaluate import evaluate
 from sweeper.evaluation.protocol import rung_protocol, writing_of
+from sweeper.evaluation.scoring import evaluate
 from sweeper.experiment.trial import EvaluationSpec
 from tests.sweeper import tiny
-from tests.sweeper.evaluation.test_evaluate_tasks import CPU, answers, ask, base, choice, written
 from tests.sweeper.evaluation.test_likelihood import ROUNDING, lively
+from tests.sweeper.evaluation.test_task_scores import CPU, answers, ask, base, choice, written
 
 LONG = "1234567890123456"
 """An answer for which there is no room."""

@@ -7,7 +7,7 @@ import pytest
 from sweeper.data import Splits
 from sweeper.data.tasks import TASKS
 from sweeper.errors import MissingError
-from sweeper.evaluation.evaluate import evaluate_base
+from sweeper.evaluation.scoring import evaluate_base
 from sweeper.models import GgufModelSpec
 from tests.places import SHARED
 from tests.sweeper import tiny

@@ -17,7 +17,8 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
-from sweeper.tracking.sweep_folder import SweepFolder, TrialRecord
+from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(280)]
 

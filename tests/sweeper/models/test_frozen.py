@@ -11,7 +11,7 @@ from sweeper.errors import DataError
 from sweeper.models import EmbeddedModelSpec, FolderModelSpec, LoadedModel
 from sweeper.models.frozen import load_base
 from sweeper.models.snapshot import ModelSnapshot
-from sweeper.training.train import train
+from sweeper.training.trial import train
 from tests.sweeper import scenarios, tiny
 
 

@@ -10,7 +10,7 @@ from sweeper.preflight.objective import metric_names, require_objective
 from sweeper.preflight.plan import plan_of
 from tests.places import SPACES
 from tests.sweeper import arc, tiny
-from tests.sweeper.evaluation.test_evaluate_tasks import answers, ask, base, choice, written
+from tests.sweeper.evaluation.test_task_scores import answers, ask, base, choice, written
 
 SPACE = SPACES / "masa.yaml"
 

@@ -9,7 +9,7 @@ from sweeper.errors import SpecError
 from sweeper.experiment.space.space import MethodSpace, Space
 from sweeper.preflight.task_ids import require_tasks
 from sweeper.training.engine import Engine
-from sweeper.training.train import train
+from sweeper.training.trial import train
 from sweeper_adapters import _tasks, moe_training
 from sweeper_adapters.methods import LoraMoeSpec, MtlLoraSpec
 from tests.sweeper import scenarios, tiny

@@ -9,7 +9,7 @@ from peft import PeftModel
 
 from sweeper.data.tokens.encoding import collate
 from sweeper.estimates import to_metrics
-from sweeper.evaluation.evaluate import evaluate
+from sweeper.evaluation.scoring import evaluate
 from sweeper.training.schedule import DataOrder, learning_rate
 from sweeper_adapters.methods import HdPissaSpec, LoraProSpec, Method
 from tests.adapters.direct import Direct

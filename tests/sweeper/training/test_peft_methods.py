@@ -7,7 +7,7 @@ import pytest
 import torch
 from peft import PeftModel
 
-from sweeper.evaluation.evaluate import evaluate
+from sweeper.evaluation.scoring import evaluate
 from sweeper_adapters.methods import (
     AdaloraSpec,
     DoraSpec,

@@ -15,12 +15,12 @@ from sweeper.data import Splits
 from sweeper.data.reading.hub import Split
 from sweeper.data.tasks import TASKS
 from sweeper.errors import MissingError
-from sweeper.evaluation import evaluate as evaluation
+from sweeper.evaluation import scoring as evaluation
 from sweeper.evaluation.answers import write_answers
-from sweeper.evaluation.evaluate import evaluate_base, frozen_forward
 from sweeper.evaluation.generation import Generation
 from sweeper.evaluation.likelihood import can_share_prompts, score_candidates
 from sweeper.evaluation.protocol import writing_of
+from sweeper.evaluation.scoring import evaluate_base, frozen_forward
 from sweeper.experiment.trial import EvaluationSpec
 from sweeper.models import FolderModelSpec
 from tests.sweeper import tiny

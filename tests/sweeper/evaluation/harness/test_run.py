@@ -1,4 +1,4 @@
-"""lm-evaluation-run and our scoring agree, row by row, on the same rows and prompts."""
+"""lm-evaluation-harness and our scoring agree, row by row, on the same rows and prompts."""
 
 import logging
 import math
@@ -15,11 +15,11 @@ from sweeper.data.tasks import find_task
 from sweeper.errors import BadInputError, MissingError, TrialError
 from sweeper.estimates import to_metrics
 from sweeper.evaluation.adapter import with_adapter
-from sweeper.evaluation.evaluate import evaluate, frozen_forward
 from sweeper.evaluation.generation import generate, prompts_of
 from sweeper.evaluation.harness import run
 from sweeper.evaluation.harness.run import find_harness_tasks, run_harness
 from sweeper.evaluation.likelihood import can_share_prompts, score_candidates
+from sweeper.evaluation.scoring import evaluate, frozen_forward
 from sweeper.experiment.trial import TrainSpec, TrialSpec
 from sweeper.models import EmbeddedModelSpec, FolderModelSpec
 from sweeper.training.adapter_file import adapter_elements, save_adapter
@@ -43,14 +43,14 @@ METHODS: dict[str, Method] = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """The run tells in its results what is installed; to find out takes it five seconds."""
+    """The harness tells in its results what is installed; to find out takes it five seconds."""
     evaluator = pytest.importorskip("lm_eval.evaluator")
     monkeypatch.setattr(evaluator, "add_env_info", lambda results: None)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Tasks of the run: the questions in two parts, and one that is answered in words."""
+    """Tasks of the harness: the questions in two parts, and one that is answered in words."""
     root = tmp_path_factory.mktemp("harness")
     for name, part in zip(TASKS, ((0, 7), (7, 16)), strict=True):
         arc.write_task(root, name, arc.write_rows(root / f"{name}.jsonl", arc.rows(*part)))
@@ -112,7 +112,7 @@ def write_adapter(trial, folder):
 
 @contextmanager
 def asked_model(method, base, folder):
-    """The model with an adapter of a method, or without; how we ask it, and how the run."""
+    """The model with an adapter of a method, or without; how we ask it, and how the harness."""
     if method is None:
         yield frozen_forward(base), base.model, {}, True
         return
@@ -128,7 +128,7 @@ def asked_model(method, base, folder):
 
 
 def of_harness(tasks, model, tokenizer, told):
-    """What the run logs of each row, and its table."""
+    """What the harness logs of each row, and its table."""
     from lm_eval import simple_evaluate
 
     from sweeper.evaluation.harness.model import HarnessModel
@@ -222,7 +222,7 @@ def test_the_two_accuracies_are_not_the_same_as_the_one_with_the_end(tasks):
 def test_what_is_written_is_the_same(method, folder, tmp_path):
     base = base_of(EmbeddedModelSpec())
     tasks = find_harness_tasks(["arc_written"], folder=folder)
-    # As the run has it: what it asks is not among the trained domains, so of the first.
+    # As the harness has it: what it asks is not among the trained domains, so of the first.
     asked_examples = [replace(e, domain=TASKS[0]) for e in examples()[7:]]
     prompts = prompts_of(
         asked_examples, base.tokenizer, max_length=LENGTH, domains=base.data.domains
@@ -281,7 +281,7 @@ def test_a_model_that_is_given_is_no_reason_to_warn(tasks, caplog):
 
 def test_without_the_harness_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setattr(run, "find_spec", lambda name: None)
-    with pytest.raises(MissingError, match=r"run: pip install 'masa-mosa-sweeper\[run\]'"):
+    with pytest.raises(MissingError, match=r"run: pip install 'masa-mosa-sweeper\[harness\]'"):
         find_harness_tasks(["arc_easy"])
 
 

@@ -194,7 +194,7 @@ def write_wordnet(folder: Path) -> None:
 METEOR = """
 import sys, nltk.data
 nltk.data.path[:] = sys.argv[1:]
-from sweeper.metrics.meteor import meteor
+from sweeper.evaluation.metrics.meteor import meteor
 print(meteor([{got!r}], [{want!r}]).value)
 """
 

@@ -102,7 +102,7 @@ def test_a_sleeping_program_is_killed_wherever_it_went(walls):
 
 
 def jails() -> list[str]:
-    """Processes that run the inside of a run."""
+    """Processes that run the inside of a sandbox."""
     processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
     return [path.name for path in processes if "_jail.py" in command_of(path)]
 

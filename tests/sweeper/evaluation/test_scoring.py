@@ -11,8 +11,8 @@ from sweeper.data.questions import questions_of
 from sweeper.data.tokens.encoding import collate
 from sweeper.estimates import to_metrics
 from sweeper.evaluation import likelihood
-from sweeper.evaluation.evaluate import evaluate, evaluate_base
 from sweeper.evaluation.likelihood import answer_logits
+from sweeper.evaluation.scoring import evaluate, evaluate_base
 from tests.sweeper import scenarios, tiny
 
 # Batches of several rows round sums of float32 otherwise than single rows do.

@@ -12,13 +12,13 @@ from sweeper.data.questions import questions_of
 from sweeper.data.tasks import TASKS
 from sweeper.errors import BadInputError, MissingError, SweeperError
 from sweeper.estimates import Estimate, mean_estimate, to_metrics
-from sweeper.evaluation import evaluate as evaluation
+from sweeper.evaluation import scoring as evaluation
 from sweeper.evaluation.answers import GenerationSettings
-from sweeper.evaluation.evaluate import evaluate, evaluate_base
 from sweeper.evaluation.generation import Generation, generate, prompts_of
 from sweeper.evaluation.measures import WrittenMetrics
 from sweeper.evaluation.metrics import METRICS
 from sweeper.evaluation.protocol import rung_protocol, writing_of
+from sweeper.evaluation.scoring import evaluate, evaluate_base
 from sweeper.experiment.trial import EvaluationSpec
 from sweeper.preflight.metrics import require_metrics
 from tests.sweeper import scenarios, tiny
@@ -213,7 +213,7 @@ def test_the_mean_of_dialogue_is_over_what_was_measured_of_the_same_answers(monk
         if values:
             changed = replace(METRICS[name], measure=measuring(name, values))
             monkeypatch.setitem(METRICS, name, changed)
-    monkeypatch.setattr("sweeper.evaluation.answers.Matcher", lambda *_, **__: object())
+    monkeypatch.setattr("sweeper.evaluation.measures.Matcher", lambda *_, **__: object())
     found = base(*[written(n, "talk", names) for n in range(3)])
     answers(monkeypatch, ["0", "2", "7"])
     metrics = ask(found, EvaluationSpec(generates=True, encoder="anywhere"))
@@ -434,7 +434,7 @@ def test_the_encoder_is_tried_with_the_layer_of_the_spec(measured, monkeypatch, 
         made.append((folder, settings))
         return made[-1]
 
-    monkeypatch.setattr("sweeper.evaluation.answers.Matcher", matcher)
+    monkeypatch.setattr("sweeper.evaluation.measures.Matcher", matcher)
     spec = EvaluationSpec(encoder="anywhere", encoder_layer=17)
     require_metrics(TasksDataSpec(train=("convai2",)), spec, has_final=True)
     assert made == [("anywhere", {"layer": 17, "device": "cpu"})]

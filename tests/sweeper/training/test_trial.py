@@ -14,7 +14,7 @@ import torch
 from sweeper.errors import TrialError
 from sweeper.models.snapshot import ModelSnapshot
 from sweeper.training.checkpoint import load_checkpoint
-from sweeper.training.train import train
+from sweeper.training.trial import train
 from sweeper_adapters.methods import LoraSpec
 from tests.sweeper import scenarios, tiny
 from tests.sweeper.models.test_frozen import snapshot
@@ -377,7 +377,7 @@ def score_adapter(folder):
     from peft import PeftModel
 
     from sweeper.estimates import to_metrics
-    from sweeper.evaluation.evaluate import evaluate
+    from sweeper.evaluation.scoring import evaluate
 
     base = tiny.base()
     kept = ModelSnapshot(base.model)
