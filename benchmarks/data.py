@@ -49,6 +49,7 @@ from sweeper.data.tokens.cache import training_tokens
 from sweeper.data.tokens.encoding import Tokens, encode
 from sweeper.data.tokens.packing import packed_rows
 from sweeper.data.tokens.table import TokenTable
+from sweeper.estimates import Estimate
 from sweeper.evaluation.likelihood import can_share_prompts, score_candidates
 from sweeper.experiment.trial import TrainSpec, TrialSpec
 from sweeper.models import GgufModelSpec
@@ -97,7 +98,7 @@ class Losses:
         """Adds a step's time; the first one, which warms up what is new, does not count."""
         self.time_s += metrics["step_time_s"] if step > 1 else 0.0
 
-    def report_evaluation(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+    def report_evaluation(self, step: int, metrics: Mapping[str, Estimate], *, final: bool) -> bool:
         """Lets the trial go on."""
         del step, metrics, final
         return False

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from sweeper.estimates import Estimate, to_metrics
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.driver import SweepDriver
 from sweeper.execution.pool.jobs import Job, ReplicaConfig
@@ -50,9 +51,9 @@ class Records:
         """Writes a step's metrics."""
         self._folder.append(step, metrics)
 
-    def report_evaluation(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+    def report_evaluation(self, step: int, metrics: Mapping[str, Estimate], *, final: bool) -> bool:
         """Writes an evaluation's metrics; the trial goes on."""
-        self._folder.append(step, metrics)
+        self._folder.append(step, to_metrics(metrics))
         return final
 
 

@@ -12,6 +12,7 @@ from sweeper.errors import BadInputError
 __all__ = [
     "Estimate",
     "estimate_of",
+    "from_metrics",
     "jackknife_estimate",
     "mean_estimate",
     "no_examples",
@@ -59,14 +60,22 @@ class Estimate:
 def mean_estimate(values: Sequence[float]) -> Estimate:
     """Returns the mean of one number for each example, with its sample standard error.
 
+    A diverged model has losses that are infinite, not a number, or overflow when they are squared.
+    Their mean says so, and its standard error is not a number.
+
     Raises:
         BadInputError: there are no values.
     """
     if not values:
         raise no_examples()
-    spread = stdev(values) if len(values) > 1 else None
-    error = None if spread is None else spread / math.sqrt(len(values))
-    return Estimate(fmean(values), error, len(values), tuple(values))
+    count = len(values)
+    if not all(map(math.isfinite, values)):
+        return Estimate(sum(values) / count, math.nan if count > 1 else None, count, tuple(values))
+    try:
+        error = stdev(values) / math.sqrt(count) if count > 1 else None
+        return Estimate(fmean(values), error, count, tuple(values))
+    except OverflowError:
+        return Estimate(sum(values) / count, math.nan, count, tuple(values))
 
 
 def jackknife_estimate(value: float, without: Sequence[float]) -> Estimate:
@@ -97,6 +106,13 @@ def to_metrics(estimates: Mapping[str, Estimate]) -> dict[str, float]:
         if found.standard_error is not None:
             metrics[f"{name}{ERROR}"] = found.standard_error
     return metrics
+
+
+def from_metrics(metrics: Mapping[str, float]) -> dict[str, Estimate]:
+    """Returns what :func:`to_metrics` made numbers of, but for values that are not finite."""
+    names = [name for name in metrics if name.removesuffix(ERROR) not in metrics.keys() - {name}]
+    found = {name: estimate_of(metrics, name) for name in names}
+    return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
 def estimate_of(metrics: Mapping[str, float], name: str) -> Estimate | None:

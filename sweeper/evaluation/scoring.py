@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.data.questions import Question, split_by_room
 from sweeper.distributed import on_first_worker
 from sweeper.errors import SweeperError
-from sweeper.estimates import Estimate, to_metrics
+from sweeper.estimates import Estimate, mean_estimate, to_metrics
 from sweeper.evaluation.answers import GenerationSettings, write_answers
 from sweeper.evaluation.generation import Generation
 from sweeper.evaluation.likelihood import (
@@ -180,18 +179,9 @@ def _add_mean(
     called: str = "",
 ) -> None:
     """Adds a mean over the questions that have the number; none where no question has."""
-    import numpy as np
-
     values = [own[name] for own in answered if name in own]
-    if not values:
-        return
-    error = None
-    # A diverged model's losses may be infinite, or overflow when squared; the caller will see.
-    with np.errstate(all="ignore"):
-        if len(values) > 1:
-            error = float(np.std(values, ddof=1) / math.sqrt(len(values)))
-        mean = float(np.mean(values))
-    found[called or name] = Estimate(mean, error, len(values), tuple(values))
+    if values:
+        found[called or name] = mean_estimate(values)
 
 
 def answer_of(question: Question, scores: Sequence[CandidateScore]) -> dict[str, float]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sweeper._third_party import ignore_known_warnings
 from sweeper.data.tokens.encoding import Tokens, collate
 from sweeper.data.tokens.packing import pack
 from sweeper.distributed import on_first_worker, rank, sum_over_ranks, workers
 from sweeper.errors import DivergedError, TrialError
-from sweeper.estimates import to_metrics
+from sweeper.estimates import Estimate, from_metrics, to_metrics
 from sweeper.evaluation.likelihood import Forward, answer_logits, can_share_prompts
 from sweeper.evaluation.protocol import writing_of
 from sweeper.evaluation.scoring import evaluate
@@ -47,7 +47,7 @@ class TrialReporter(Protocol):
                 trial so far, padding not counted), ``step_time_s``.
         """
 
-    def report_evaluation(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+    def report_evaluation(self, step: int, metrics: Mapping[str, Estimate], *, final: bool) -> bool:
         """Takes an evaluation and returns whether the trial shall stop there.
 
         A trial that resumes repeats the report of its checkpoint first, since whoever died may
@@ -69,7 +69,16 @@ class TrainerState:
     train_time_s: float = 0.0
     evaluation_time_s: float = 0.0
     checkpoint_time_s: float = 0.0
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, Estimate] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, progress: Mapping[str, Any]) -> TrainerState:
+        """Returns the state that :meth:`document` wrote."""
+        return cls(**{**progress, "metrics": from_metrics(progress["metrics"])})
+
+    def document(self) -> dict[str, Any]:
+        """Returns the state as plain JSON."""
+        return {**vars(self), "metrics": to_metrics(self.metrics)}
 
     @property
     def time_s(self) -> float:
@@ -153,7 +162,7 @@ class Trainer:
             return
         engine_state, progress = found
         self._engine.restore(engine_state)
-        self.state = TrainerState(**progress)
+        self.state = TrainerState.read(progress)
         self.resumed_at = self.state.step
         self.time_before_s = self.state.time_s
 
@@ -235,9 +244,8 @@ class Trainer:
                 shares_prompts=shares_prompts and virtual_tokens == 0,
                 writing=writing if spec.generates else None,
             )
-        metrics = to_metrics(found)
-        self._require_finite("evaluation", metrics["eval_loss"], step=self.state.step)
-        self.state.metrics = metrics
+        self._require_finite("evaluation", found["eval_loss"].value, step=self.state.step)
+        self.state.metrics = found
         self.state.evaluation_time_s += time.perf_counter() - started_s
 
     def _require_finite(self, kind: str, loss: float, *, step: int) -> None:
@@ -255,7 +263,7 @@ class Trainer:
             self._engine.state(),
             identity=self._identity,
             step=self.state.step,
-            progress=asdict(self.state),
+            progress=self.state.document(),
         )
         self.state.checkpoint_time_s += time.perf_counter() - started_s
 

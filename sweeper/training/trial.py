@@ -15,6 +15,7 @@ from typing import Literal
 
 from sweeper.distributed import is_meeting, rank, workers
 from sweeper.errors import TrialError
+from sweeper.estimates import Estimate
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.models.snapshot import ModelSnapshot
@@ -30,7 +31,7 @@ class TrialOutcome:
     status: Literal["complete", "stopped"]
     steps: int
     """Optimiser steps done."""
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, Estimate]
     """Of the last evaluation."""
     trainable: int
     """Trained parameters."""

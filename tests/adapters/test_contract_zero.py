@@ -90,7 +90,7 @@ def run(specs, folder):
         place = Path(folder) / str(number)
         try:
             outcome = train(spec, base, folder=place, progress=progress)
-            found.append((progress.logged, outcome.metrics["eval_loss"], place))
+            found.append((progress.logged, outcome.metrics["eval_loss"].value, place))
         except Exception as error:  # noqa: BLE001 - of one trial; the others shall run
             found.append(f"{type(error).__name__}: {error}")
     return found

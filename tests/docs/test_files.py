@@ -25,7 +25,7 @@ def sweep(tmp_path: Path) -> SweepFolder:
     with sweep.lock():
         trial = sweep.add_trial("0123456789ab", spec={}, number=0, method="lora")
         trial.begin()
-        trial.report(1, {"train_loss": 1.0})
+        trial.append(1, {"train_loss": 1.0})
         trial.checkpoint.mkdir()
         trial.adapter.mkdir()
         trial.complete()

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweeper_docs.project import SPACE_KEYS, Profile, SweepSpec, load_sweep
+from sweeper_docs.project import SPACE_KEYS, SweepSpec, load_sweep
 from tests.docs.documents import DOCUMENTS, ROOT, Block, blocks
 
 BLOCKS = [x for path in DOCUMENTS for x in blocks(path) if x.language == "yaml"]
-KEYS = {*SPACE_KEYS, *SweepSpec.model_fields, *Profile.model_fields, "extends"}
+KEYS = {*SPACE_KEYS, *SweepSpec.model_fields, "extends"}
 
 
 def is_whole(content: object) -> bool:

@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 
 from sweeper.data import Example, FieldsFormat, JsonlDataSpec
+from sweeper.estimates import to_metrics
 from sweeper.experiment.trial import EngineSpec, TrainSpec, TrialSpec
 from sweeper.models import FolderModelSpec, load_base
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -152,7 +153,7 @@ class _Report:
         self._folder.append(step, metrics)
 
     def report_evaluation(self, step, metrics, *, final):
-        self._folder.append(step, metrics)
+        self._folder.append(step, to_metrics(metrics))
         return False
 
 

@@ -23,6 +23,7 @@ import torch.distributed as dist
 import sweeper_adapters
 from sweeper import distributed
 from sweeper._third_party import load_deepspeed
+from sweeper.estimates import to_metrics
 from sweeper.training import TrialOutcome, engine, train
 from tests.sweeper import tiny
 
@@ -101,7 +102,7 @@ def train_one(spec):
             spec, tiny.base(spec.engine.precision), folder=shared, progress=tiny.Recorded()
         )
         distributed.gather(None)
-    return outcome.metrics
+    return to_metrics(outcome.metrics)
 
 
 def logged(spec):

@@ -9,6 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from sweeper.data import EmbeddedDataSpec, Example, Splits
 from sweeper.data.prepared import PreparedData
 from sweeper.distributed import control_group
+from sweeper.estimates import to_metrics
 from sweeper.experiment.trial import EngineSpec, TrainSpec, TrialSpec
 from sweeper.models import EmbeddedModelSpec
 from sweeper.models.frozen import FrozenBase
@@ -165,7 +166,7 @@ class Recorded:
     def report_evaluation(self, step, metrics, *, final):
         if step == self._fail_at:
             raise ConnectionError("the pool is gone")
-        self.reports.append((step, dict(metrics), final))
+        self.reports.append((step, to_metrics(metrics), final))
         return step == self._stop_at
 
 

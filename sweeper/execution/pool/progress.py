@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
+from sweeper.estimates import Estimate, to_metrics
 from sweeper.execution.pool.jobs import Job
 from sweeper.tracking.trial_folder import TrialFolder
 
@@ -37,15 +38,14 @@ class PoolReporter:
             self._recorded_step = 0
         self._folder.append(step, metrics)
 
-    def report_evaluation(self, step: int, metrics: Mapping[str, float], *, final: bool) -> bool:
+    def report_evaluation(self, step: int, metrics: Mapping[str, Estimate], *, final: bool) -> bool:
+        numbers = to_metrics(metrics)
         if step not in self._evaluated:
-            self._folder.append(step, {**metrics, **_system_metrics()})
+            self._folder.append(step, {**numbers, **_system_metrics()})
         if final:
             # The end of the trial carries these metrics to the pool.
             return False
-        return bool(
-            ray.get(self._pool.await_verdict.remote(self._job.trial_id, step, dict(metrics)))
-        )
+        return bool(ray.get(self._pool.await_verdict.remote(self._job.trial_id, step, numbers)))
 
 
 def _is_evaluation(metric: str) -> bool:

@@ -15,6 +15,7 @@ import ray
 
 from sweeper.distributed import broadcast, control_group, is_meeting, rank
 from sweeper.errors import BadInputError
+from sweeper.estimates import to_metrics
 from sweeper.execution.pool.jobs import Job, ReplicaConfig
 from sweeper.execution.pool.progress import PoolReporter
 from sweeper.experiment.sweep import FinalSpec
@@ -203,7 +204,7 @@ class ReplicaWorker:
         end = folder.complete if is_complete else folder.prune
         end(train_time_s=outcome.train_time_s)
         status = "complete" if is_complete else "pruned"
-        ray.get(self._pool.done.remote(job.trial_id, status, metrics=dict(outcome.metrics)))
+        ray.get(self._pool.done.remote(job.trial_id, status, metrics=to_metrics(outcome.metrics)))
 
     def _fail(self, job: Job, folder: TrialFolder, error: Exception) -> None:
         logger.warning("trial %s failed: %s: %s", job.trial_id, type(error).__name__, error)

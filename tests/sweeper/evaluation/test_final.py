@@ -15,6 +15,7 @@ from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.data import Example, Splits
 from sweeper.errors import TrialError
+from sweeper.estimates import to_metrics
 from sweeper.evaluation import adapter as finals_of
 from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, with_adapter
 from sweeper.evaluation.final import evaluate_final
@@ -63,7 +64,7 @@ def train_each(folder):
     found = {}
     for name in METHODS:
         outcome, *_ = scenarios.attempt(trial(name), folder / name, base=base)
-        found[name] = outcome if isinstance(outcome, str) else dict(outcome.metrics)
+        found[name] = outcome if isinstance(outcome, str) else to_metrics(outcome.metrics)
     return found
 
 

@@ -144,7 +144,7 @@ def test_the_file_holds_what_was_evaluated(name, stage, tmp_path):
     untrained = evaluated(base, base.model)
     model = PeftModel.from_pretrained(base.model, str(Path(tmp_path) / "adapter"))
     found = evaluated(base, model)
-    assert found == pytest.approx(outcome.metrics["eval_loss"], rel=1e-5)
+    assert found == pytest.approx(outcome.metrics["eval_loss"].value, rel=1e-5)
     assert found < untrained - 0.1
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sweeper.errors import TrialError
+from sweeper.estimates import to_metrics
 from sweeper.models.snapshot import ModelSnapshot
 from sweeper.training.checkpoint import load_checkpoint
 from sweeper.training.trial import train
@@ -273,7 +274,7 @@ def test_a_trial_that_is_done_returns_at_once(interrupted, tmp_path):
     assert steps == []
     assert reports == before[3][-1:]
     assert outcome.status == "complete"
-    assert outcome.metrics == before[0].metrics
+    assert to_metrics(outcome.metrics) == to_metrics(before[0].metrics)
     assert (tmp_path / "done" / "adapter" / "adapter_model.safetensors").is_file()
 
 
