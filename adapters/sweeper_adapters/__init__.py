@@ -4,9 +4,8 @@ Importing this package, or :mod:`sweeper_adapters.methods`, imports neither torc
 that only plans stays fast. The first use of a config, layer or model class makes PEFT know our
 methods; so does :func:`register`, which a script calls before ``PeftModel.from_pretrained``.
 
-These classes, such as ``MasaConfig``, ``MasaLinear`` and ``MasaModel``, are attributes of this
-package; their names follow from the specs. A type checker finds them where they are defined:
-``sweeper_adapters.methods.masa.tuner``.
+These classes are attributes of this package; their names follow from the specs. A type checker
+finds them where they are defined: in ``tuner.py`` of the method's folder in :mod:`.methods`.
 """
 
 from __future__ import annotations

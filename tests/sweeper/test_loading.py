@@ -10,7 +10,7 @@ import pytest
 from sweeper.errors import SpecError
 from sweeper.loading import Sweep, build_sweep, load_sweep
 from sweeper.space import Point
-from sweeper_adapters.methods import qlora
+from sweeper_adapters.methods.qlora import spec as qlora
 
 CONFIG = {
     "model_type": "llama",
