@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sweeper_kernels._mosa_operators import mosa_backward, mosa_forward
-from sweeper_kernels._operators import index_shape, pack
+from sweeper_kernels._operators.definition import index_shape, pack
+from sweeper_kernels._operators.mosa import mosa_backward, mosa_forward
 from sweeper_kernels.segment_sum import check_index
 from sweeper_kernels.tessellation import Tessellation
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sweeper_kernels._operators import INDEX_SCHEMA, define, index_shape, pack, unpack
-from sweeper_kernels._tiles import new_sums, row_tiles
+from sweeper_kernels._operators.definition import INDEX_SCHEMA, define, index_shape, pack, unpack
+from sweeper_kernels._operators.tiles import new_sums, row_tiles
 from sweeper_kernels.backend import choose
 from sweeper_kernels.tessellation import Tessellation
 

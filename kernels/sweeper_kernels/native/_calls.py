@@ -1,35 +1,18 @@
-"""The kernels for CPUs: C, compiled where it is first used, with the system's compiler.
-
-The library is kept in the user's cache, under a name that follows from the source, the compiler
-and the processor. Its OpenMP threads are torch's own: it is linked without an OpenMP runtime, so
-that it takes the one that torch has loaded, and works with as many threads as torch does.
-"""
+"""What the kernels for CPUs are called by, and the structures that they take."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import logging
-import platform
-import shlex
-import shutil
-import subprocess
-import tempfile
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from sweeper_kernels._environment import cache_folder, compiler_name
+from sweeper_kernels.native._library import load_library
 from sweeper_kernels.tessellation import Tessellation
 
 __all__ = ["NativeSums", "Tile", "expand", "is_available", "native_group_index"]
 
-_SOURCE = Path(__file__).with_name("_native.c")
-_FLAGS = ("-O3", "-march=native", "-funroll-loops", "-std=c11", "-fPIC", "-fopenmp")
-# What clang makes of OpenMP needs a runtime of its own.
-_COMPILERS = ("cc", "gcc")
 # Below this many weights a second thread costs more than it saves.
 _WEIGHTS_OF_A_THREAD = 1 << 15
 # Groups up to which sums are kept in eight lanes (256 KiB a thread), and in float64 (512 KiB): as
@@ -38,8 +21,6 @@ _MOST_GROUPS_IN_LANES, _LANES = 1 << 12, 8
 _MOST_GROUPS_IN_FLOAT64 = 1 << 16
 # Buckets in which skewed groups are looked up (16 KiB).
 _BUCKETS_BITS = 12
-
-_logger = logging.getLogger(__name__)
 
 Tile = tuple[int, int, int, int]
 """Rows from, to, columns from, to: a part of a matrix."""
@@ -50,7 +31,7 @@ class _Divisor(ctypes.Structure):
 
 
 class _Grouping(ctypes.Structure):
-    """Mirrors ``grouping`` of _native.c."""
+    """Mirrors ``grouping`` of kernels.c."""
 
     _fields_ = (
         ("stored", ctypes.c_void_p),
@@ -73,7 +54,7 @@ class _Grouping(ctypes.Structure):
 
 def is_available() -> bool:
     """Whether there is a compiler, or a library that one has made; the first call compiles."""
-    return _library() is not None
+    return load_library() is not None
 
 
 def native_group_index(tessellation: Tessellation) -> Tensor:
@@ -176,7 +157,7 @@ def _call(
     name: str, grouping: _Grouping, tile: Tile, *arguments: object, threads: int | None = None
 ) -> None:
     """Calls a function of the library with at most ``threads`` threads, torch's where None."""
-    library = _library()
+    library = load_library()
     assert library is not None
     weights = (tile[1] - tile[0]) * (tile[3] - tile[2])
     threads = min(threads or torch.get_num_threads(), weights // _WEIGHTS_OF_A_THREAD)
@@ -236,56 +217,3 @@ def _divisor(divisor: int) -> _Divisor:
     """Returns what divides exactly (Granlund and Montgomery, 1994, theorem 4.2)."""
     shift = 31 + (divisor - 1).bit_length()
     return _Divisor(factor=(1 << shift) // divisor + 1, shift=shift)
-
-
-@lru_cache(maxsize=1)
-def _library() -> ctypes.CDLL | None:
-    try:
-        return ctypes.CDLL(str(_built()))
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", None) or error
-        _logger.warning(
-            "the kernels for CPUs could not be compiled and loaded (%s): torch's operations take "
-            "their place, several times slower; install a C compiler, or name it in CC",
-            str(reason).strip(),
-        )
-        return None
-
-
-def _built() -> Path:
-    """Returns the compiled library, making it where the cache does not have it.
-
-    Raises:
-        OSError: there is no compiler, or no place to write to.
-        RuntimeError: there is no home folder.
-        subprocess.CalledProcessError: the compiler fails.
-    """
-    compiler = shlex.split(compiler_name()) or list(filter(None, map(shutil.which, _COMPILERS)))[:1]
-    if not compiler:
-        raise FileNotFoundError(f"no C compiler: none of {', '.join(_COMPILERS)} is on the path")
-    source = _SOURCE.read_bytes()
-    key = hashlib.sha256(source + repr((compiler, _FLAGS, _processor())).encode()).hexdigest()
-    folder = cache_folder()
-    path = folder / f"native-{key[:16]}.so"
-    if path.exists():
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    # Many processes may do this at once: each makes its own file, and moving it is atomic.
-    with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        made, result = Path(temporary) / "native.o", Path(temporary) / "native.so"
-        for command in (
-            [*compiler, *_FLAGS, "-c", str(_SOURCE), "-o", str(made)],
-            [*compiler, "-shared", str(made), "-o", str(result)],
-        ):
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        result.replace(path)
-    return path
-
-
-def _processor() -> str:
-    """Returns what -march=native depends on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from sweeper_kernels._operators import INDEX_SCHEMA, define, index_shape, unpack
-from sweeper_kernels._tiles import column_tiles, new_sums, row_tiles, tile_of_weight
+from sweeper_kernels._operators.definition import INDEX_SCHEMA, define, index_shape, unpack
+from sweeper_kernels._operators.tiles import column_tiles, new_sums, row_tiles, tile_of_weight
 from sweeper_kernels.backend import Backend, choose
 from sweeper_kernels.tessellation import Tessellation
 
