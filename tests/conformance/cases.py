@@ -83,28 +83,39 @@ def decoder_cases() -> list[tuple[type, dict[str, Any]]]:
 
 
 def build_decoders(folder: Path) -> list[str]:
-    """Writes tiny decoders with a tokenizer, and returns their folders.
-
-    A LLaMA with grouped queries, a Qwen2 with biases, an OPT, and a GPT-2, whose layers are Conv1D.
-    The last one's folder does not carry its name, because PEFT's tests skip by it.
-    """
+    """Writes tiny decoders with a tokenizer, and returns their folders."""
     import torch
+    from transformers import AutoModelForCausalLM
+
+    tokenizer, paths = _build_tokenizer(), []
+    for name, config in _build_configs().items():
+        torch.manual_seed(0)
+        path = folder / name
+        AutoModelForCausalLM.from_config(config).save_pretrained(path)
+        tokenizer.save_pretrained(path)
+        paths.append(str(path))
+    return paths
+
+
+def _build_tokenizer() -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        AutoModelForCausalLM,
-        GPT2Config,
-        LlamaConfig,
-        OPTConfig,
-        PreTrainedTokenizerFast,
-        Qwen2Config,
-    )
+    from transformers import PreTrainedTokenizerFast
 
     words = {word: number for number, word in enumerate(["<pad>", "<s>", "</s>", *"abcdefgh"])}
     made = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=made, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
     )
+
+
+def _build_configs() -> dict[str, Any]:
+    """A LLaMA with grouped queries, a Qwen2 with biases, an OPT, and a GPT-2 with its Conv1D.
+
+    The last one's folder does not carry its name, because PEFT's tests skip by it.
+    """
+    from transformers import GPT2Config, LlamaConfig, OPTConfig, Qwen2Config
+
     common: dict[str, Any] = {
         "vocab_size": 64,
         "bos_token_id": 1,
@@ -119,7 +130,7 @@ def build_decoders(folder: Path) -> list[str]:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
     }
-    configs = {
+    return {
         "tiny-LlamaForCausalLM": LlamaConfig(**decoder),
         "tiny-qwen2": Qwen2Config(**decoder),
         "tiny-OPTForCausalLM": OPTConfig(
@@ -133,11 +144,3 @@ def build_decoders(folder: Path) -> list[str]:
         ),
         "tiny-Conv1D": GPT2Config(**common, n_embd=16, n_layer=3, n_head=4, n_positions=64),
     }
-    paths = []
-    for name, config in configs.items():
-        torch.manual_seed(0)
-        path = folder / name
-        AutoModelForCausalLM.from_config(config).save_pretrained(path)
-        tokenizer.save_pretrained(path)
-        paths.append(str(path))
-    return paths

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from peft import PeftConfig
 
-__all__ = ["AdapterConfig", "LowRankConfig", "number_error"]
+__all__ = ["AdapterConfig", "LowRankConfig", "build_number_error"]
 
 
-def number_error(method: str, name: str, value: float, *, allowed: str) -> ValueError:
+def build_number_error(method: str, name: str, value: float, *, allowed: str) -> ValueError:
     """Returns the error for a number of a config that is out of its range."""
     return ValueError(f"{method}: {name} is {value}; allowed is {allowed}; change {name}")
 
@@ -65,6 +65,6 @@ class LowRankConfig(AdapterConfig):
         """
         for name in ("r", *counts):
             if getattr(self, name) < 1:
-                raise number_error(method, name, getattr(self, name), allowed="1 or more")
+                raise build_number_error(method, name, getattr(self, name), allowed="1 or more")
         if not 0 <= self.dropout < 1:
-            raise number_error(method, "dropout", self.dropout, allowed="0 to below 1")
+            raise build_number_error(method, "dropout", self.dropout, allowed="0 to below 1")

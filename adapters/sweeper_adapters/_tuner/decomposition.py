@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sweeper_adapters._tuner.config import number_error
+from sweeper_adapters._tuner.config import build_number_error
 
-__all__ = ["demand_iterations", "leading_singular"]
+__all__ = ["decompose_leading", "demand_iterations"]
 
 # Up to this many rows or columns the exact decomposition takes well under a second.
 _SMALL = 512
@@ -23,11 +23,11 @@ def demand_iterations(method: str, iterations: int | None) -> None:
         ValueError: it is neither 1 or more nor None.
     """
     if iterations is not None and iterations < 1:
-        raise number_error(method, "svd_iterations", iterations, allowed="1 or more, or None")
+        raise build_number_error(method, "svd_iterations", iterations, allowed="1 or more, or None")
 
 
 @torch.no_grad()
-def leading_singular(
+def decompose_leading(
     matrix: Tensor, count: int, *, iterations: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the leading left singular vectors, [P, N], values, [N], and right ones, [N, Q].
@@ -45,11 +45,13 @@ def leading_singular(
     if iterations is None or smaller <= max(_SMALL, columns):
         left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     else:
-        left, values, right = _randomised(matrix, columns, iterations)
+        left, values, right = _decompose_randomly(matrix, columns, iterations)
     return left[:, :count], values[:count], right[:count]
 
 
-def _randomised(matrix: Tensor, columns: int, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
+def _decompose_randomly(
+    matrix: Tensor, columns: int, iterations: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Returns about the leading part: Halko et al. 2011, arXiv:0909.4061, algorithms 4.4 and 5.1.
 
     What torch.svd_lowrank computes, but with a generator of its own.

@@ -11,10 +11,10 @@ from peft.utils.error import NoMatchingPeftModuleError
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from sweeper_adapters._targets import linear_names, what_there_is
+from sweeper_adapters._targets import describe_known, list_linear_names
 from sweeper_adapters._tuner.config import AdapterConfig
 from sweeper_adapters._tuner.layer import AdapterLinear
-from sweeper_adapters._tuner.sharing import followers
+from sweeper_adapters._tuner.sharing import find_followers
 
 __all__ = ["AdapterModel"]
 
@@ -69,7 +69,7 @@ class AdapterModel(BaseTuner):
         except NoMatchingPeftModuleError as error:
             named = config.target_modules or ()
             targets = [named] if isinstance(named, str) else sorted(named)
-            names = what_there_is(targets, linear_names(model))
+            names = describe_known(targets, list_linear_names(model))
             raise NoMatchingPeftModuleError(f"{error} Of the model: {names}") from error
         leaders: dict[tuple[str, Hashable], nn.Module] = {}
         for name, layer in model.named_modules():
@@ -92,7 +92,7 @@ class AdapterModel(BaseTuner):
         selected: dict[str, Tensor] = super()._get_adapter_state_dict(
             model, config, adapter_name, state_dict, unwanted_adapter_names
         )
-        again = followers(model, adapter_name)
+        again = find_followers(model, adapter_name)
         return {key: value for key, value in selected.items() if key not in again}
 
     @classmethod
@@ -107,7 +107,7 @@ class AdapterModel(BaseTuner):
         loaded: dict[str, Tensor] = super()._remap_adapter_state_dict_for_load(
             model, config, adapter_name, state_dict
         )
-        for follower, leader in followers(model, adapter_name).items():
+        for follower, leader in find_followers(model, adapter_name).items():
             if leader in loaded:
                 loaded[follower] = loaded[leader]
         return loaded

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sweeper_adapters._targets import demand_targets, what_there_is
+from sweeper_adapters._targets import demand_targets, describe_known
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._sizing import find_nearest
 
@@ -235,7 +235,7 @@ class MethodSpec(AnyMethodSpec):
             yield (
                 "targets",
                 f"target {target!r} matches no linear layer of the model; "
-                f"{what_there_is([target], known)}",
+                f"{describe_known([target], known)}",
             )
 
     def _rank_problems(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sweeper_kernels.tessellation import Strategy, Tessellation
 
-__all__ = ["INDEX_SCHEMA", "Packed", "define", "index_shape", "pack", "unpack"]
+__all__ = ["INDEX_SCHEMA", "Packed", "define", "find_index_shape", "pack", "unpack"]
 
 _LIBRARY = torch.library.Library("sweeper", "FRAGMENT")  # type: ignore[no-untyped-call]
 
@@ -60,7 +60,7 @@ def unpack(index: Tensor | None, tessellation: list[int], skew: float) -> Tensor
     return _tessellation(tuple(tessellation), skew) if index is None else index.int().contiguous()
 
 
-def index_shape(index: Tensor | Tessellation) -> tuple[int, ...]:
+def find_index_shape(index: Tensor | Tessellation) -> tuple[int, ...]:
     """Returns the shape of Γ, [O, I]; of a stored one whatever it is."""
     if isinstance(index, Tessellation):
         return index.out_features, index.in_features

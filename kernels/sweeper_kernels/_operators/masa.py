@@ -12,7 +12,7 @@ from sweeper_kernels.backend import choose
 __all__ = ["masa_gate_backward", "masa_gate_forward"]
 
 
-def _gates(h: Tensor, routing: Routing) -> tuple[Tensor, Tensor]:
+def _compute_gates(h: Tensor, routing: Routing) -> tuple[Tensor, Tensor]:
     """Returns p, [T, up_projections, experts], and the features, [T, experts, R], in 32 bit."""
     h = h.to(torch.promote_types(h.dtype, torch.float32))
     features = h[:, : routing.features].view(-1, routing.experts, routing.rank)
@@ -27,7 +27,7 @@ def _forward(h: Tensor, experts: int, up_projections: int, rank: int) -> Tensor:
 
         made: Tensor = gate_forward(h, experts=experts, up_projections=up_projections, rank=rank)
         return made
-    gates, features = _gates(h, Routing(experts, up_projections, rank))
+    gates, features = _compute_gates(h, Routing(experts, up_projections, rank))
     return (gates @ features).flatten(1).to(h.dtype)
 
 
@@ -43,7 +43,7 @@ def _backward(
         )
         return made
     routing = Routing(experts, up_projections, rank)
-    gates, features = _gates(h, routing)
+    gates, features = _compute_gates(h, routing)
     u = gates @ features
     grad_u = grad_u.to(u.dtype).view(u.shape)
     grad_gates = grad_u @ features.mT

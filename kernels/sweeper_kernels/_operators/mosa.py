@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from sweeper_kernels._operators.definition import INDEX_SCHEMA, define, index_shape, unpack
-from sweeper_kernels._operators.tiles import column_tiles, new_sums, row_tiles, tile_of_weight
+from sweeper_kernels._operators.definition import INDEX_SCHEMA, define, find_index_shape, unpack
+from sweeper_kernels._operators.tiles import cut_columns, cut_rows, make_tile, start_sums
 from sweeper_kernels.backend import Backend, choose
 from sweeper_kernels.tessellation import Tessellation
 
@@ -33,11 +33,11 @@ def _forward(
         from sweeper_kernels._triton.mosa import expand
 
         return F.linear(x, expand(values, grouping, weight=weight, dtype=x.dtype), bias)
-    shape = index_shape(grouping)
+    shape = find_index_shape(grouping)
     flat = x.reshape(-1, shape[1])
     y = flat.new_empty(flat.shape[0], shape[0])
-    for tile in row_tiles(*shape):
-        part = tile_of_weight(values, grouping, tile, weight=weight, dtype=x.dtype, backend=backend)
+    for tile in cut_rows(*shape):
+        part = make_tile(values, grouping, tile, weight=weight, dtype=x.dtype, backend=backend)
         rows = slice(tile[0], tile[1])
         if bias is None:
             torch.mm(flat, part.mT, out=y[:, rows])
@@ -58,7 +58,7 @@ def _backward(
 ) -> tuple[Tensor, Tensor]:
     """Returns the gradients of x and λ, each empty where it is not needed."""
     grouping, backend = unpack(index, tessellation, skew), choose(x)
-    shape = index_shape(grouping)
+    shape = find_index_shape(grouping)
     flat_grad_y, flat = grad_y.reshape(-1, shape[0]), x.reshape(-1, shape[1])
     if backend == "triton":
         grads = _backward_on_gpu(flat_grad_y, flat, values, grouping, weight=weight, needs=needs)
@@ -106,14 +106,12 @@ def _backward_in_tiles(
     backend: Backend,
 ) -> _Grads:
     grad_x = x.new_empty(x.shape) if needs[0] else None
-    sums = new_sums(x, index, groups=values.shape[0], backend=backend) if needs[1] else None
+    sums = start_sums(x, index, groups=values.shape[0], backend=backend) if needs[1] else None
     # Columns, so that no tile adds to what another one has written.
-    for tile in column_tiles(*index_shape(index)):
+    for tile in cut_columns(*find_index_shape(index)):
         columns = slice(tile[2], tile[3])
         if grad_x is not None:
-            part = tile_of_weight(
-                values, index, tile, weight=weight, dtype=x.dtype, backend=backend
-            )
+            part = make_tile(values, index, tile, weight=weight, dtype=x.dtype, backend=backend)
             torch.mm(grad_y, part, out=grad_x[:, columns])
         if sums is not None:
             sums.add(grad_y.mT @ x[:, columns], tile)

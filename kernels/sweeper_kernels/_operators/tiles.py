@@ -12,7 +12,7 @@ from sweeper_kernels.backend import Backend
 from sweeper_kernels.native import NativeSums, Tile, expand
 from sweeper_kernels.tessellation import Tessellation
 
-__all__ = ["Sums", "column_tiles", "new_sums", "row_tiles", "tile_of_weight"]
+__all__ = ["Sums", "cut_columns", "cut_rows", "make_tile", "start_sums"]
 
 # Weights of a tile (8 MiB in float32): small enough to stay in a third-level cache between being
 # made and being used. But a product with fewer than 512 rows or columns runs slower, by a third
@@ -37,14 +37,16 @@ class _TorchSums:
         self._sums = torch.zeros(groups, dtype=dtype, device=like.device)
 
     def add(self, values: Tensor, tile: Tile) -> None:
-        index = _tile_of_index(self._index, tile, device=values.device)
+        index = _cut_index(self._index, tile, device=values.device)
         self._sums.index_add_(0, index.reshape(-1), values.reshape(-1).to(self._sums.dtype))
 
     def total(self) -> Tensor:
         return self._sums
 
 
-def new_sums(like: Tensor, index: Tensor | Tessellation, *, groups: int, backend: Backend) -> Sums:
+def start_sums(
+    like: Tensor, index: Tensor | Tessellation, *, groups: int, backend: Backend
+) -> Sums:
     """Returns sums of nothing yet.
 
     Args:
@@ -58,7 +60,7 @@ def new_sums(like: Tensor, index: Tensor | Tessellation, *, groups: int, backend
     return _TorchSums(like, index, groups=groups)
 
 
-def tile_of_weight(
+def make_tile(
     values: Tensor,
     index: Tensor | Tessellation,
     tile: Tile,
@@ -88,32 +90,32 @@ def tile_of_weight(
         weight = None if is_direct else weight
     else:
         values = values.to(torch.promote_types(values.dtype, torch.float32))
-        made = values[_tile_of_index(index, tile, device=values.device)]
+        made = values[_cut_index(index, tile, device=values.device)]
     if weight is not None:
         made = made + weight[o0:o1, i0:i1]
     return made.to(dtype)
 
 
-def row_tiles(out_features: int, in_features: int) -> Iterator[Tile]:
+def cut_rows(out_features: int, in_features: int) -> Iterator[Tile]:
     """Yields tiles of whole rows that make up a matrix [O, I]."""
-    step = _lines(in_features)
+    step = _count_lines(in_features)
     for o0 in range(0, out_features, step):
         yield o0, min(o0 + step, out_features), 0, in_features
 
 
-def column_tiles(out_features: int, in_features: int) -> Iterator[Tile]:
+def cut_columns(out_features: int, in_features: int) -> Iterator[Tile]:
     """Yields tiles of whole columns that make up a matrix [O, I]."""
-    step = _lines(out_features)
+    step = _count_lines(out_features)
     for i0 in range(0, in_features, step):
         yield 0, out_features, i0, min(i0 + step, in_features)
 
 
-def _lines(length: int) -> int:
+def _count_lines(length: int) -> int:
     """Returns how many lines of some length make a tile."""
     return max(_LINES, _WEIGHTS // max(1, length))
 
 
-def _tile_of_index(index: Tensor | Tessellation, tile: Tile, *, device: torch.device) -> Tensor:
+def _cut_index(index: Tensor | Tessellation, tile: Tile, *, device: torch.device) -> Tensor:
     """Returns the groups of a tile."""
     o0, o1, i0, i1 = tile
     if isinstance(index, Tensor):

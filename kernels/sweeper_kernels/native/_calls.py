@@ -65,8 +65,8 @@ def native_group_index(tessellation: Tessellation) -> Tensor:
     """
     shape = (tessellation.out_features, tessellation.in_features)
     index = torch.empty(shape, dtype=torch.int32, device="cpu")
-    grouping, tile = _grouping(tessellation), (0, shape[0], 0, shape[1])
-    _call("sweeper_group_index", grouping, tile, _pointer(index))
+    grouping, tile = _describe_index(tessellation), (0, shape[0], 0, shape[1])
+    _call("sweeper_group_index", grouping, tile, _point_to(index))
     return index
 
 
@@ -85,12 +85,12 @@ def expand(
     part = None if weight is None else weight[tile[0] : tile[1], tile[2] : tile[3]]
     _call(
         "sweeper_expand",
-        _grouping(index),
+        _describe_index(index),
         tile,
-        _pointer(values),
-        None if part is None else _pointer(part),
+        _point_to(values),
+        None if part is None else _point_to(part),
         ctypes.c_int64(0 if part is None else part.stride(0)),
-        _pointer(out),
+        _point_to(out),
     )
 
 
@@ -129,7 +129,7 @@ class NativeSums:
         if values.stride(1) != 1:
             values = values.contiguous()
         arguments = [
-            _pointer(values),
+            _point_to(values),
             ctypes.c_int64(values.stride(0)),
             ctypes.c_int64(self._used),
         ]
@@ -139,10 +139,10 @@ class NativeSums:
             name = "sweeper_add_float"
         _call(
             name,
-            _grouping(self._index),
+            _describe_index(self._index),
             tile,
             *arguments,
-            _pointer(self._sums),
+            _point_to(self._sums),
             threads=self._threads,
         )
 
@@ -167,7 +167,7 @@ def _call(
     )
 
 
-def _pointer(tensor: Tensor) -> ctypes.c_void_p:
+def _point_to(tensor: Tensor) -> ctypes.c_void_p:
     if tensor.device.type != "cpu":
         raise ValueError(
             f"a kernel for CPUs was given a tensor on {tensor.device}; allowed is the CPU; "
@@ -176,23 +176,23 @@ def _pointer(tensor: Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(tensor.data_ptr())
 
 
-def _grouping(index: Tensor | Tessellation) -> _Grouping:
+def _describe_index(index: Tensor | Tessellation) -> _Grouping:
     if isinstance(index, Tessellation):
-        return _computed(index)
+        return _describe_tessellation(index)
     return _Grouping(
-        stored=_pointer(index).value, out_features=index.shape[0], in_features=index.shape[1]
+        stored=_point_to(index).value, out_features=index.shape[0], in_features=index.shape[1]
     )
 
 
 @lru_cache(maxsize=1024)
-def _computed(tessellation: Tessellation) -> _Grouping:
+def _describe_tessellation(tessellation: Tessellation) -> _Grouping:
     """Returns the structure of a tessellation; it holds on to what it points to."""
     size, larger = tessellation.sizes
     rows, columns = tessellation.sides
     grouping = _Grouping(
-        by_size=_divisor(size),
-        by_size_and_one=_divisor(size + 1),
-        by_columns=_divisor(columns),
+        by_size=_find_divisor(size),
+        by_size_and_one=_find_divisor(size + 1),
+        by_columns=_find_divisor(columns),
         out_features=tessellation.out_features,
         in_features=tessellation.in_features,
         rows=rows,
@@ -213,7 +213,7 @@ def _computed(tessellation: Tessellation) -> _Grouping:
     return grouping
 
 
-def _divisor(divisor: int) -> _Divisor:
+def _find_divisor(divisor: int) -> _Divisor:
     """Returns what divides exactly (Granlund and Montgomery, 1994, theorem 4.2)."""
     shift = 31 + (divisor - 1).bit_length()
     return _Divisor(factor=(1 << shift) // divisor + 1, shift=shift)

@@ -18,7 +18,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from sweeper_kernels._environment import cache_folder, compiler_name
+from sweeper_kernels._environment import find_cache_folder, read_compiler_name
 
 __all__ = ["load_library"]
 
@@ -53,14 +53,16 @@ def _build() -> Path:
         RuntimeError: there is no home folder.
         subprocess.CalledProcessError: the compiler fails.
     """
-    compiler = shlex.split(compiler_name()) or list(filter(None, map(shutil.which, _COMPILERS)))[:1]
+    compiler = (
+        shlex.split(read_compiler_name()) or list(filter(None, map(shutil.which, _COMPILERS)))[:1]
+    )
     if not compiler:
         raise FileNotFoundError(f"no C compiler: none of {', '.join(_COMPILERS)} is on the path")
     source = _SOURCE.read_bytes()
     key = hashlib.sha256(
         source + repr((compiler, _FLAGS, _describe_processor())).encode()
     ).hexdigest()
-    folder = cache_folder()
+    folder = find_cache_folder()
     path = folder / f"native-{key[:16]}.so"
     if path.exists():
         return path

@@ -79,7 +79,7 @@ class AdaloraTraining(Training):
             if weight and name not in self._widths:
                 value = parameters.value(parameter)
                 rows = value if "lora_A" in name else value.T
-                penalty = _penalty_gradient(rows)
+                penalty = _compute_penalty_gradient(rows)
                 gradient += weight * (penalty if "lora_A" in name else penalty.T)
                 parameters.set_gradient(parameter, gradient)
             self._gradients[name] = gradient
@@ -108,7 +108,7 @@ class AdaloraTraining(Training):
             _, pattern = allocator.update_and_allocate(whole, self._step, force_mask=True)
             allocator.reset_ipt()
         else:
-            pattern = _lists(self._allocated)
+            pattern = _convert_to_lists(self._allocated)
             allocator.mask_using_rank_pattern(whole, pattern)
         if pattern is None:
             return False
@@ -129,9 +129,9 @@ class AdaloraTraining(Training):
         """Sets what :meth:`state` returned."""
         self._step = int(state["step"])
         for kind in _SUMS:
-            setattr(self._allocator, kind, _part(state, kind))
-        self._allocated = _part(state, "allocated")
-        self._kept = _part(state, "kept")
+            setattr(self._allocator, kind, _select_kind(state, kind))
+        self._allocated = _select_kind(state, "allocated")
+        self._kept = _select_kind(state, "kept")
 
     def file_elements(self, injected: int) -> int:
         """Returns the elements of A, B and E that belong to entries of E that are not zero."""
@@ -142,7 +142,7 @@ class AdaloraTraining(Training):
     @contextmanager
     def finished(self) -> Iterator[None]:
         """Has PEFT save what belongs to entries of E that are not zero, while it is open."""
-        self._config.rank_pattern = _lists(self._pattern()) or None
+        self._config.rank_pattern = _convert_to_lists(self._pattern()) or None
         try:
             yield
         finally:
@@ -176,7 +176,7 @@ class _Whole:
         yield from self._parameters.items()
 
 
-def _penalty_gradient(rows: Tensor) -> Tensor:
+def _compute_penalty_gradient(rows: Tensor) -> Tensor:
     """Returns the gradient of ``|R R' - I|`` (Frobenius) by R, [R, I]."""
     with torch.enable_grad():
         rows = rows.detach().requires_grad_()
@@ -185,11 +185,11 @@ def _penalty_gradient(rows: Tensor) -> Tensor:
     return gradient
 
 
-def _lists(pattern: Mapping[str, Tensor]) -> dict[str, list[bool]]:
+def _convert_to_lists(pattern: Mapping[str, Tensor]) -> dict[str, list[bool]]:
     return {name: kept.tolist() for name, kept in pattern.items()}
 
 
-def _part(state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
+def _select_kind(state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
     """Returns the entries of one kind, by the names of their parameters."""
     return {
         name.removeprefix(f"{kind} "): value

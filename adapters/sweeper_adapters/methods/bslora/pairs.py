@@ -15,17 +15,17 @@ from torch import Tensor, nn
 __all__ = ["Gate", "Kron", "Pair", "Slice", "Transform"]
 
 
-def _matrix(rows: int, columns: int) -> nn.Parameter:
+def _draw_matrix(rows: int, columns: int) -> nn.Parameter:
     """Returns a matrix, [rows, columns], kaiming_uniform(a=√5)."""
     return nn.Parameter(nn.init.kaiming_uniform_(torch.empty(rows, columns), a=math.sqrt(5)))
 
 
-def _precise(parameter: nn.Parameter) -> Tensor:
+def _widen(parameter: nn.Parameter) -> Tensor:
     """Returns it in float32 or more: products in 16 bit would round."""
     return parameter.to(torch.promote_types(parameter.dtype, torch.float32))
 
 
-def _middle(length: int, size: int) -> slice:
+def _find_middle(length: int, size: int) -> slice:
     """Returns the ``length`` indices in the middle of ``size``."""
     start = (size - length) // 2
     return slice(start, start + length)
@@ -36,21 +36,21 @@ class Pair(nn.Module):
 
     def __init__(self, rank: int, in_features: int, out_features: int, *, scale: float) -> None:
         super().__init__()
-        self.a = _matrix(rank, in_features)
+        self.a = _draw_matrix(rank, in_features)
         self.b = nn.Parameter(torch.zeros(out_features, rank))
         self.scale = scale
 
     def forward(self, x: Tensor, out_features: int) -> Tensor:
         """Returns s B A x, [..., O], by the middle of A and B, for x, [..., I]."""
-        a = self.a[:, _middle(x.shape[-1], self.a.shape[1])]
-        b = self.b[_middle(out_features, self.b.shape[0])]
+        a = self.a[:, _find_middle(x.shape[-1], self.a.shape[1])]
+        b = self.b[_find_middle(out_features, self.b.shape[0])]
         # Scaled where it is small.
         return F.linear(F.linear(x, a) * self.scale, b)
 
     def factors(self, in_features: int, out_features: int) -> tuple[Tensor, Tensor]:
         """Returns the middle of A, [R, I], and s B, [O, R], in float32 or more."""
-        a = _precise(self.a)[:, _middle(in_features, self.a.shape[1])]
-        b = _precise(self.b)[_middle(out_features, self.b.shape[0])]
+        a = _widen(self.a)[:, _find_middle(in_features, self.a.shape[1])]
+        b = _widen(self.b)[_find_middle(out_features, self.b.shape[0])]
         return a, b * self.scale
 
     def grow(self, in_features: int, out_features: int, *, init_weights: bool) -> None:
@@ -105,8 +105,8 @@ class Gate(Transform):
 
     def __init__(self, in_features: int, out_features: int, size: int) -> None:
         super().__init__()
-        self.in_down, self.in_up = _matrix(1, in_features), _matrix(size, 1)
-        self.out_down, self.out_up = _matrix(1, size), _matrix(out_features, 1)
+        self.in_down, self.in_up = _draw_matrix(1, in_features), _draw_matrix(size, 1)
+        self.out_down, self.out_up = _draw_matrix(1, size), _draw_matrix(out_features, 1)
 
     def forward(self, x: Tensor, pair: Pair) -> Tensor:
         """Returns g_4 (g_3 s B A g_2) g_1 x; what is in brackets is one number."""
@@ -116,8 +116,8 @@ class Gate(Transform):
     def factors(self, pair: Pair) -> tuple[Tensor, Tensor]:
         """Returns factors of rank 1: g_1, and g_4 times a number."""
         a, b = pair.factors(self.in_up.shape[0], self.in_up.shape[0])
-        number = (_precise(self.out_down) @ b) @ (a @ _precise(self.in_up))
-        return _precise(self.in_down), _precise(self.out_up) @ number
+        number = (_widen(self.out_down) @ b) @ (a @ _widen(self.in_up))
+        return _widen(self.in_down), _widen(self.out_up) @ number
 
 
 class Kron(Transform):
@@ -131,8 +131,8 @@ class Kron(Transform):
                 "must divide both; give a smaller block, or leave the layer out of target_modules"
             )
         self.block = block
-        self.k_a = _matrix(1, in_features // block)
-        self.k_b = _matrix(out_features // block, 1)
+        self.k_a = _draw_matrix(1, in_features // block)
+        self.k_b = _draw_matrix(out_features // block, 1)
 
     def forward(self, x: Tensor, pair: Pair) -> Tensor:
         """Returns s (k_B ⊗ B) (k_A ⊗ A) x without making these matrices."""
@@ -144,4 +144,4 @@ class Kron(Transform):
     def factors(self, pair: Pair) -> tuple[Tensor, Tensor]:
         """Returns k_A ⊗ A and s k_B ⊗ B."""
         a, b = pair.factors(self.block, self.block)
-        return torch.kron(_precise(self.k_a), a), torch.kron(_precise(self.k_b), b)
+        return torch.kron(_widen(self.k_a), a), torch.kron(_widen(self.k_b), b)

@@ -30,10 +30,10 @@ from sweeper_adapters._tuner import (
     AdapterConfig,
     AdapterLinear,
     AdapterModel,
-    number_error,
+    build_number_error,
     register_tuner,
 )
-from sweeper_adapters._tuner.sharing import layer_group
+from sweeper_adapters._tuner.sharing import find_layer_group
 from sweeper_adapters.methods.bslora.pairs import Gate, Kron, Pair, Slice, Transform
 
 __all__ = ["BsloraConfig", "BsloraLinear", "BsloraModel"]
@@ -75,18 +75,18 @@ class BsloraConfig(AdapterConfig):
         self.peft_type = PeftType("BSLORA")
         for name in _RANKS:
             if getattr(self, name) < 0:
-                raise number_error("bslora", name, getattr(self, name), allowed="0 or more")
+                raise build_number_error("bslora", name, getattr(self, name), allowed="0 or more")
         if not any(getattr(self, name) for name in _RANKS):
             raise ValueError(
                 f"bslora: {', '.join(_RANKS)} are all 0; at least one is 1 or more; raise one"
             )
         for name in ("share_size", "block"):
             if getattr(self, name) < 1:
-                raise number_error("bslora", name, getattr(self, name), allowed="1 or more")
+                raise build_number_error("bslora", name, getattr(self, name), allowed="1 or more")
         if not self.scale > 0:
-            raise number_error("bslora", "scale", self.scale, allowed="above 0")
+            raise build_number_error("bslora", "scale", self.scale, allowed="above 0")
         if not 0 <= self.dropout < 1:
-            raise number_error("bslora", "dropout", self.dropout, allowed="0 to below 1")
+            raise build_number_error("bslora", "dropout", self.dropout, allowed="0 to below 1")
         if self.transform not in _TRANSFORMS:
             raise ValueError(
                 f"bslora: transform is {self.transform!r}; allowed is one of "
@@ -213,7 +213,7 @@ class BsloraModel(AdapterModel):
         config: AdapterConfig,
     ) -> Mapping[str, Hashable]:
         assert isinstance(config, BsloraConfig)
-        kind, number = layer_group(name, 1)
+        kind, number = find_layer_group(name, 1)
         keys = {"intra": (kind.partition("*")[0], number), "inter": ()}
         return {
             f"bslora_{scope}": key

@@ -38,10 +38,10 @@ from sweeper_adapters._tuner import (
     AdapterConfig,
     AdapterModel,
     LowRankConfig,
-    number_error,
+    build_number_error,
     register_tuner,
 )
-from sweeper_adapters._tuner.decomposition import demand_iterations, leading_singular
+from sweeper_adapters._tuner.decomposition import decompose_leading, demand_iterations
 from sweeper_adapters._tuner.origin import OriginLinear
 
 __all__ = ["ColaConfig", "ColaLinear", "ColaModel"]
@@ -86,7 +86,7 @@ class ColaConfig(LowRankConfig):
                     f"{', '.join(known)}; change {name}"
                 )
         if self.collaboration == "heuristic" and self.up_projections < self.down_projections:
-            raise number_error(
+            raise build_number_error(
                 "cola",
                 "up_projections",
                 self.up_projections,
@@ -128,7 +128,7 @@ class ColaLinear(OriginLinear):
             return
         self._demand_weight(weight, config)
         matrix = weight.detach().T if self.is_transposed else weight.detach()
-        left, values, right = leading_singular(matrix, config.r, iterations=config.svd_iterations)
+        left, values, right = decompose_leading(matrix, config.r, iterations=config.svd_iterations)
         roots = (values / self.scaling[adapter_name]).sqrt()
         down = roots[:, None] * right / downs.weight.shape[0]
         up = left * roots / ups.weight.shape[0]
@@ -146,7 +146,7 @@ class ColaLinear(OriginLinear):
             )
         limit = min(self.in_features, self.out_features)
         if config.r > limit:
-            raise number_error("cola", "r", config.r, allowed=f"1 to {limit} for this layer")
+            raise build_number_error("cola", "r", config.r, allowed=f"1 to {limit} for this layer")
 
     def _pairs(self, adapter_name: str, *, is_training: bool) -> tuple[Tensor, float]:
         downs, ups = self._projections(adapter_name)

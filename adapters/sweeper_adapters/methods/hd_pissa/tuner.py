@@ -32,10 +32,10 @@ from sweeper_adapters._tuner import (
     AdapterConfig,
     AdapterLinear,
     AdapterModel,
-    number_error,
+    build_number_error,
     register_tuner,
 )
-from sweeper_adapters._tuner.decomposition import demand_iterations, leading_singular
+from sweeper_adapters._tuner.decomposition import decompose_leading, demand_iterations
 
 __all__ = ["HdPissaConfig", "HdPissaLinear", "HdPissaModel", "SliceIds", "Slices"]
 
@@ -63,7 +63,7 @@ class HdPissaConfig(AdapterConfig):
         self.peft_type = PeftType("HDPISSA")
         for name in ("r", "slices"):
             if getattr(self, name) < 1:
-                raise number_error("hd_pissa", name, getattr(self, name), allowed="1 or more")
+                raise build_number_error("hd_pissa", name, getattr(self, name), allowed="1 or more")
         demand_iterations("hd_pissa", self.svd_iterations)
 
 
@@ -149,7 +149,7 @@ class Slices(nn.Module):
         a, b, change = (tensor.to(x.dtype) for tensor in (self.a, self.b, self.change))
         changed = F.linear(x, change)
         if ids is None:
-            moved_a, moved_b, a, b = (_joined(t) for t in (self.move_a.mT, self.move_b, a.mT, b))
+            moved_a, moved_b, a, b = (_join(t) for t in (self.move_a.mT, self.move_b, a.mT, b))
             features, moved = x @ a, x @ moved_a
             return changed + F.linear(features, moved_b) + F.linear(moved, b + moved_b)
         tokens = x.flatten(1, -2) if x.dim() > 2 else x[:, None]
@@ -168,12 +168,12 @@ class Slices(nn.Module):
         """
         dtype = torch.promote_types(move_a.dtype, torch.float32)
         a, b, move_a, move_b = (x.to(dtype) for x in (self.a, self.b, move_a, move_b))
-        left = _joined(torch.cat([move_b, b + move_b], dim=2))
-        right = _joined(torch.cat([a, move_a], dim=1).mT)
+        left = _join(torch.cat([move_b, b + move_b], dim=2))
+        right = _join(torch.cat([a, move_a], dim=1).mT)
         return self.change.to(dtype) + left @ right.T
 
 
-def _joined(matrices: Tensor) -> Tensor:
+def _join(matrices: Tensor) -> Tensor:
     """Returns K matrices side by side, [P, K * Q], for [K, P, Q]."""
     return matrices.transpose(0, 1).flatten(1)
 
@@ -207,7 +207,7 @@ class HdPissaLinear(AdapterLinear):
         if not (config.inference_mode or self.weight.is_meta or slices.move_a.is_meta):
             weight = self.weight.detach()
             slices.begin_at(
-                *leading_singular(
+                *decompose_leading(
                     weight.T if self.is_transposed else weight,
                     config.slices * config.r,
                     iterations=config.svd_iterations,

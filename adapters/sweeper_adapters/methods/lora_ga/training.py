@@ -40,7 +40,7 @@ class LoraGaTraining(OriginTraining):
         """
         layers = [(x, name) for _, x, name in self.layers() if isinstance(x, LoraGaLinear)]
         weights = {id(layer.weight): layer.weight for layer, _ in layers}
-        gradients = _gradients(list(weights.values()), loss, self._batches)
+        gradients = _take_gradients(list(weights.values()), loss, self._batches)
         for layer, adapter_name in layers:
             gradient = gradients.get(id(layer.weight))
             if gradient is not None:
@@ -57,7 +57,7 @@ class LoraGaTraining(OriginTraining):
                     dist.broadcast(value, src=0)
 
 
-def _gradients(
+def _take_gradients(
     weights: list[Tensor], loss: Callable[[int], Tensor], batches: int
 ) -> dict[int, Tensor]:
     """Returns the gradient of the summed losses by each frozen weight, on the CPU, in float32."""

@@ -30,10 +30,10 @@ from sweeper_adapters._tuner import (
     AdapterConfig,
     AdapterModel,
     LowRankConfig,
-    number_error,
+    build_number_error,
     register_tuner,
 )
-from sweeper_adapters._tuner.decomposition import leading_singular
+from sweeper_adapters._tuner.decomposition import decompose_leading
 from sweeper_adapters._tuner.origin import OriginLinear
 
 __all__ = ["LoraGaConfig", "LoraGaLinear", "LoraGaModel"]
@@ -84,7 +84,7 @@ class LoraGaLinear(OriginLinear):
         rank, limit = downs.weight.shape[1], min(gradient.shape) // 2
         if rank > limit:
             allowed = f"1 to {limit} for a gradient of {tuple(gradient.shape)}, which must have 2 r"
-            raise number_error("lora_ga", "r", rank, allowed=f"{allowed} singular vectors")
+            raise build_number_error("lora_ga", "r", rank, allowed=f"{allowed} singular vectors")
         if not torch.isfinite(gradient).all():
             raise ValueError(
                 f"lora_ga: the gradient of a weight of {tuple(gradient.shape)} has values that are "
@@ -92,7 +92,7 @@ class LoraGaLinear(OriginLinear):
             )
         gradient = gradient.to(ups.weight.device, torch.float32)
         gradient = gradient.T if self.is_transposed else gradient
-        left, _, right = leading_singular(gradient, 2 * rank, iterations=_ITERATIONS)
+        left, _, right = decompose_leading(gradient, 2 * rank, iterations=_ITERATIONS)
         factor = self.out_features**0.25 / gamma**0.5
         self.begin_at(adapter_name, right[:rank] * factor, left[:, rank:] * factor)
 

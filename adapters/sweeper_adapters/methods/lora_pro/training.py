@@ -54,15 +54,15 @@ class LoraProTraining(Training):
     def before_step(self, parameters: Parameters) -> None:
         """Replaces the gradients of A and B; layers of one shape are done together."""
         for pairs in self._pairs.values():
-            a, b = (torch.stack([parameters.value(p) for p in side]) for side in _sides(pairs))
+            a, b = (torch.stack([parameters.value(p) for p in side]) for side in _list_sides(pairs))
             grad_a, grad_b = (
-                torch.stack([parameters.gradient(p) for p in side]) for side in _sides(pairs)
+                torch.stack([parameters.gradient(p) for p in side]) for side in _list_sides(pairs)
             )
             scaling = a.new_tensor([pair.scaling for pair in pairs])[:, None, None]
             adjusted = adjust_gradients(
                 a, b, grad_a, grad_b, scaling=scaling, damping=self._damping
             )
-            for side, gradients in zip(_sides(pairs), adjusted, strict=True):
+            for side, gradients in zip(_list_sides(pairs), adjusted, strict=True):
                 for parameter, gradient in zip(side, gradients, strict=True):
                     parameters.set_gradient(parameter, gradient)
 
@@ -78,7 +78,7 @@ class _Pair:
         self.scaling: float = layer.scaling[adapter_name]
 
 
-def _sides(pairs: list[_Pair]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+def _list_sides(pairs: list[_Pair]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     return [pair.a for pair in pairs], [pair.b for pair in pairs]
 
 

@@ -64,7 +64,7 @@ class LoraMoeSpec(MixtureSpec):
         if not any(ids):
             raise ValueError(
                 "loramoe: knowledge_domains names no domain of the data; it is "
-                f"{list(self.knowledge_domains)}; the data has {_listed(domains)}; "
+                f"{list(self.knowledge_domains)}; the data has {_list_names(domains)}; "
                 "name those whose samples ask for world knowledge"
             )
         return ids
@@ -81,5 +81,5 @@ class LoraMoeSpec(MixtureSpec):
         return BalancedTraining(model, balance=self.balance, type_bias=self.type_bias)
 
 
-def _listed(domains: Sequence[str]) -> str:
+def _list_names(domains: Sequence[str]) -> str:
     return ", ".join(domain for domain in domains if domain) or "none"

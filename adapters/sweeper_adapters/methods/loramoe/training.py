@@ -66,7 +66,7 @@ class BalancedTraining(Training):
         """
         super().__init__(model)
         assert isinstance(model.base_model, MoeModel)
-        self._routing = model.base_model.routing
+        self._gate_record = model.base_model.gate_record
         self._balance = balance
         self._type_bias = type_bias
         self._types: Tensor | None = None
@@ -77,7 +77,7 @@ class BalancedTraining(Training):
         The gates of one forward pass are kept from here to :meth:`auxiliary_loss`.
         """
         self._types = task_ids
-        self._routing.start()
+        self._gate_record.start()
 
     def auxiliary_loss(self) -> Tensor:
         """Returns β times the balance of the last forward pass in training mode; forgets it.
@@ -86,7 +86,7 @@ class BalancedTraining(Training):
             ValueError: the types of its samples are not known, or it kept no graph, so that the
                 loss would train nothing.
         """
-        shares = self._routing.take()
+        shares = self._gate_record.take()
         if not shares or self._types is None:
             raise ValueError(
                 "loramoe: task ids are none for the last forward pass in training mode; needed is "

@@ -25,10 +25,10 @@ from sweeper_adapters._tuner import (
     AdapterLinear,
     AdapterModel,
     LowRankConfig,
-    number_error,
+    build_number_error,
     register_tuner,
 )
-from sweeper_adapters._tuner.sharing import layer_group
+from sweeper_adapters._tuner.sharing import find_layer_group
 from sweeper_kernels import add_low_rank, masa_gate, masa_linear
 
 __all__ = ["Experts", "MasaConfig", "MasaLinear", "MasaModel"]
@@ -66,7 +66,7 @@ class MasaConfig(LowRankConfig):
         self.peft_type = PeftType("MASA")
         self._check("masa", "num_experts", "group_size", "num_up_projections")
         if not self.initial_scale > 0:
-            raise number_error("masa", "initial_scale", self.initial_scale, allowed="above 0")
+            raise build_number_error("masa", "initial_scale", self.initial_scale, allowed="above 0")
         for name, known in (("sharing", tuple(_SHARED)), ("router", _ROUTERS)):
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -301,7 +301,7 @@ class MasaModel(AdapterModel):
         self, name: str, layer: AdapterLinear, config: AdapterConfig
     ) -> Mapping[str, Hashable]:
         assert isinstance(config, MasaConfig)
-        group = layer_group(name, config.group_size)
+        group = find_layer_group(name, config.group_size)
         key = (*group, layer.in_features, layer.out_features)
         return dict.fromkeys(_SHARED[config.sharing], key)
 

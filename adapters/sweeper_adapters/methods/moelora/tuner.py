@@ -28,7 +28,7 @@ from sweeper_adapters._tuner import (
     register_tuner,
 )
 
-__all__ = ["MoeConfig", "MoeLinear", "MoeModel", "Routing"]
+__all__ = ["GateRecord", "MoeConfig", "MoeLinear", "MoeModel"]
 
 
 @dataclass
@@ -49,7 +49,7 @@ class MoeConfig(LowRankConfig):
         self._check("moelora", "num_experts")
 
 
-class Routing:
+class GateRecord:
     """How the layers of a model share tokens out among their experts, for a loss on it.
 
     It is off, and keeps nothing, unless a training hook asks for one forward pass at a time. It is
@@ -147,9 +147,9 @@ class MoeLinear(AdapterLinear):
     adapter_layer_names = ("moelora_A", "moelora_B")
     other_param_names = ("scaling",)
 
-    def __init__(self, base_layer: nn.Module, routing: Routing) -> None:
+    def __init__(self, base_layer: nn.Module, gate_record: GateRecord) -> None:
         super().__init__(base_layer)
-        self.routing = routing
+        self.gate_record = gate_record
         self.scaling: dict[str, float] = {}
         self.moelora_A = nn.ModuleDict()
         self.moelora_B = nn.ModuleDict()
@@ -181,7 +181,7 @@ class MoeLinear(AdapterLinear):
         assert isinstance(up, _UpProjections)
         features, gates = down(self._cast_input_dtype(x, up.weight.dtype))
         if self.training:
-            self.routing.add(gates)
+            self.gate_record.add(gates)
         # Scaled where it is small.
         weights = gates.to(features.dtype)[..., None] * self.scaling[adapter_name]
         result: Tensor = up(features * weights)
@@ -212,15 +212,15 @@ class MoeModel(AdapterModel):
         adapter_name: str,
     ) -> None:
         super()._pre_injection_hook(model, config, adapter_name)
-        self.routing = Routing()
+        self.gate_record = GateRecord()
 
     def forward(self, *args: Any, **kwargs: Any) -> object:
         """Returns what the model returns; its attention mask tells what is padding."""
-        self.routing.set_mask(kwargs.get("attention_mask"))
+        self.gate_record.set_mask(kwargs.get("attention_mask"))
         return super().forward(*args, **kwargs)
 
     def _new_layer(self, target: nn.Module) -> AdapterLinear:
-        return MoeLinear(target, self.routing)
+        return MoeLinear(target, self.gate_record)
 
 
 register_tuner(MoeConfig, MoeModel)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["matrix_size"]
+__all__ = ["compute_matrix_size"]
 
 
-def matrix_size(in_features: int, out_features: int, *, rank: int, mora_type: int) -> int:
+def compute_matrix_size(in_features: int, out_features: int, *, rank: int, mora_type: int) -> int:
     """Returns the rows and columns of MoRA's square matrix, which has a LoRA's parameters.
 
     Rounded to the nearest, then for type 6, which turns pairs of features, down to an even number

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sweeper_adapters.methods._base import MethodSpec, Tuner
 from sweeper_adapters.methods._facts import ModelShape
-from sweeper_adapters.methods.mora.size import matrix_size
+from sweeper_adapters.methods.mora.size import compute_matrix_size
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -47,7 +47,7 @@ class MoraSpec(MethodSpec):
 
     def size(self, in_features: int, out_features: int) -> int:
         """Returns the rows and columns of the matrix of one layer."""
-        return matrix_size(in_features, out_features, rank=self.rank, mora_type=self.type)
+        return compute_matrix_size(in_features, out_features, rank=self.rank, mora_type=self.type)
 
     def peft_config(self) -> PeftConfig:
         """Returns our ``MoraConfig``."""

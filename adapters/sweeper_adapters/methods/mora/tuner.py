@@ -27,10 +27,10 @@ from sweeper_adapters._tuner import (
     AdapterConfig,
     AdapterLinear,
     AdapterModel,
-    number_error,
+    build_number_error,
     register_tuner,
 )
-from sweeper_adapters.methods.mora.size import matrix_size
+from sweeper_adapters.methods.mora.size import compute_matrix_size
 
 __all__ = ["MoraConfig", "MoraLinear", "MoraModel"]
 
@@ -60,11 +60,11 @@ class MoraConfig(AdapterConfig):
         super().__post_init__()
         self.peft_type = PeftType("MORA")
         if self.r < 1:
-            raise number_error("mora", "r", self.r, allowed="1 or more")
+            raise build_number_error("mora", "r", self.r, allowed="1 or more")
         if self.mora_type not in _TYPES:
-            raise number_error("mora", "mora_type", self.mora_type, allowed="1 or 6")
+            raise build_number_error("mora", "mora_type", self.mora_type, allowed="1 or 6")
         if not 0 <= self.dropout < 1:
-            raise number_error("mora", "dropout", self.dropout, allowed="0 to below 1")
+            raise build_number_error("mora", "dropout", self.dropout, allowed="0 to below 1")
 
 
 def _cycle(x: Tensor, length: int) -> Tensor:
@@ -150,7 +150,7 @@ class MoraLinear(AdapterLinear):
     def update_layer(self, adapter_name: str, config: AdapterConfig) -> None:
         """Adds an adapter to this layer."""
         assert isinstance(config, MoraConfig)
-        size = matrix_size(
+        size = compute_matrix_size(
             self.in_features, self.out_features, rank=config.r, mora_type=config.mora_type
         )
         square = _Square(size, config.mora_type, config.dropout)

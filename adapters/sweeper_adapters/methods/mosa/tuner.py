@@ -19,7 +19,7 @@ from sweeper_adapters._tuner import (
     AdapterConfig,
     AdapterLinear,
     AdapterModel,
-    number_error,
+    build_number_error,
     register_tuner,
 )
 from sweeper_kernels import Tessellation, group_index, mosa_linear
@@ -67,11 +67,11 @@ class MosaConfig(AdapterConfig):
         by_name = self.num_groups if isinstance(self.num_groups, dict) else {}
         for name, value in (("r", self.r), ("num_groups", self.num_groups), *by_name.items()):
             if isinstance(value, int) and value < 1:
-                raise number_error("mosa", name, value, allowed="1 or more")
+                raise build_number_error("mosa", name, value, allowed="1 or more")
         if not 0 < self.skew < 1:
-            raise number_error("mosa", "skew", self.skew, allowed="above 0 and below 1")
+            raise build_number_error("mosa", "skew", self.skew, allowed="above 0 and below 1")
         if not 0 <= self.tessellation_seed < 2**63:
-            raise number_error(
+            raise build_number_error(
                 "mosa", "tessellation_seed", self.tessellation_seed, allowed="0 to 2**63 - 1"
             )
         for name, known in (("grouping", _GROUPINGS), ("index", _INDICES)):

@@ -25,7 +25,7 @@ from sweeper_adapters._tuner import (
     AdapterLinear,
     AdapterModel,
     LowRankConfig,
-    number_error,
+    build_number_error,
     register_tuner,
 )
 
@@ -53,7 +53,7 @@ class MtlLoraConfig(LowRankConfig):
         self.peft_type = PeftType("MTLLORA")
         self._check("mtl_lora", "num_up_projections", "num_tasks")
         if not self.temperature > 0:
-            raise number_error("mtl_lora", "temperature", self.temperature, allowed="above 0")
+            raise build_number_error("mtl_lora", "temperature", self.temperature, allowed="above 0")
 
 
 class _DownProjection(nn.Module):
@@ -68,7 +68,7 @@ class _DownProjection(nn.Module):
 
     def forward(self, x: Tensor, task_ids: Tensor) -> Tensor:
         """Returns Λ_t A x, [B, ..., R], for x, [B, ..., I], and t, [B]."""
-        return _product(F.linear(x, self.weight), self.lambdas, task_ids)
+        return _multiply(F.linear(x, self.weight), self.lambdas, task_ids)
 
 
 class _UpProjections(nn.Module):
@@ -97,10 +97,10 @@ class _UpProjections(nn.Module):
             features: [B, ..., R].
             task_ids: t, [B].
         """
-        return _product(features, self.mixed(), task_ids)
+        return _multiply(features, self.mixed(), task_ids)
 
 
-def _product(x: Tensor, matrices: Tensor, task_ids: Tensor) -> Tensor:
+def _multiply(x: Tensor, matrices: Tensor, task_ids: Tensor) -> Tensor:
     """Returns M_t x of each sample, [B, ..., P].
 
     Args:

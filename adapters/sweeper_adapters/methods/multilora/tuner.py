@@ -46,7 +46,7 @@ class MultiLoraConfig(LowRankConfig):
         self._check("multilora", "parallel")
 
 
-def _kaiming(count: int, rows: int, columns: int) -> nn.Parameter:
+def _draw_matrices(count: int, rows: int, columns: int) -> nn.Parameter:
     """Returns random matrices, [N, P, Q], each as nn.Linear begins."""
     values = torch.empty(count, rows, columns)
     for matrix in values:
@@ -59,7 +59,7 @@ class _Downs(nn.Module):
 
     def __init__(self, count: int, rank: int, in_features: int) -> None:
         super().__init__()
-        self.weight = _kaiming(count, rank, in_features)
+        self.weight = _draw_matrices(count, rank, in_features)
 
     def matrix(self) -> Tensor:
         """Returns all of them, one below the other, [N * R, I]."""
@@ -75,7 +75,7 @@ class _Ups(nn.Module):
 
     def __init__(self, count: int, out_features: int, rank: int) -> None:
         super().__init__()
-        self.weight = _kaiming(count, out_features, rank)
+        self.weight = _draw_matrices(count, out_features, rank)
         self.scales = nn.Parameter(torch.zeros(count, out_features))
 
     def matrix(self, dtype: torch.dtype) -> Tensor:

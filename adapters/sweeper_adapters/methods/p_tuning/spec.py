@@ -44,9 +44,14 @@ class PTuningSpec(PromptSpec):
         size = self.encoder_size or width
         vectors = self.virtual_tokens * width
         if self.encoder == "mlp":
-            return vectors + _linear(width, size) + _linear(size, size) + _linear(size, width)
-        lstm = _lstm_layer(width, size) + _lstm_layer(2 * size, size)
-        return vectors + lstm + _linear(2 * size, 2 * size) + _linear(2 * size, width)
+            return (
+                vectors
+                + _count_linear(width, size)
+                + _count_linear(size, size)
+                + _count_linear(size, width)
+            )
+        lstm = _count_lstm_layer(width, size) + _count_lstm_layer(2 * size, size)
+        return vectors + lstm + _count_linear(2 * size, 2 * size) + _count_linear(2 * size, width)
 
     def peft_config(self) -> PeftConfig:
         """Returns PEFT's own ``PromptEncoderConfig``."""
@@ -61,10 +66,10 @@ class PTuningSpec(PromptSpec):
         )
 
 
-def _linear(inputs: int, outputs: int) -> int:
+def _count_linear(inputs: int, outputs: int) -> int:
     return inputs * outputs + outputs
 
 
-def _lstm_layer(inputs: int, size: int) -> int:
+def _count_lstm_layer(inputs: int, size: int) -> int:
     """Returns the parameters of both directions: four gates, with two biases each."""
     return 2 * 4 * size * (inputs + size + 2)

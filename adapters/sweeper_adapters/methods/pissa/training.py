@@ -26,7 +26,8 @@ class PissaTraining(Training):
         name = model.active_adapter
         layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
         self._first: dict[Any, tuple[Tensor, Tensor]] = {
-            layer: (_on_cpu(layer.lora_A[name]), _on_cpu(layer.lora_B[name])) for layer in layers
+            layer: (_copy_to_cpu(layer.lora_A[name]), _copy_to_cpu(layer.lora_B[name]))
+            for layer in layers
         }
 
     def file_elements(self, injected: int) -> int:
@@ -43,8 +44,8 @@ class PissaTraining(Training):
         # The scale, which is alpha through r, stays.
         config.r, config.lora_alpha, config.init_lora_weights = 2 * before[0], 2 * before[1], True
         for layer, (a, b) in self._first.items():
-            layer.lora_A[name] = _joined(layer.lora_A[name].weight, a, dim=0)
-            layer.lora_B[name] = _joined(layer.lora_B[name].weight, -b, dim=1)
+            layer.lora_A[name] = _join(layer.lora_A[name].weight, a, dim=0)
+            layer.lora_B[name] = _join(layer.lora_B[name].weight, -b, dim=1)
         try:
             yield
         finally:
@@ -53,13 +54,13 @@ class PissaTraining(Training):
                 layer.lora_A[name], layer.lora_B[name] = a, b
 
 
-def _on_cpu(side: nn.Linear) -> Tensor:
+def _copy_to_cpu(side: nn.Linear) -> Tensor:
     # Where parameters are only counted there are no values to copy.
     device = "meta" if side.weight.is_meta else "cpu"
     return side.weight.detach().to(device, copy=True)
 
 
-def _joined(trained: Tensor, first: Tensor, *, dim: int) -> nn.Linear:
+def _join(trained: Tensor, first: Tensor, *, dim: int) -> nn.Linear:
     """Returns a linear layer with both weights, one under the other or side by side."""
     weight = torch.cat([trained.detach(), first.to(trained)], dim=dim)
     joined = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")

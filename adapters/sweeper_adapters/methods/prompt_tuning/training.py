@@ -37,7 +37,7 @@ class PromptTraining(Training):
             tokens = some.new_empty(config.num_virtual_tokens, config.token_dim)
         else:
             tokens = model.get_prompt_embedding_to_save(name)
-        trained, encoder.embedding = encoder.embedding, _table(tokens)
+        trained, encoder.embedding = encoder.embedding, _build_table(tokens)
         config.inference_mode = True
         try:
             yield
@@ -46,5 +46,5 @@ class PromptTraining(Training):
             config.inference_mode = False
 
 
-def _table(tokens: Tensor) -> nn.Embedding:
+def _build_table(tokens: Tensor) -> nn.Embedding:
     return nn.Embedding(tokens.shape[0], tokens.shape[1], _weight=tokens)

@@ -39,14 +39,14 @@ def quantise(model: PreTrainedModel, *, kind: str, double: bool) -> None:
     output = base.get_output_embeddings()
     for name, layer in list(model.named_modules()):
         if type(layer) is nn.Linear and layer is not output:
-            model.set_submodule(name, _quantised(layer, kind=kind, double=double))
+            model.set_submodule(name, _quantise_layer(layer, kind=kind, double=double))
             layer.requires_grad_(False)
             layer.weight.data = layer.weight.data.new_empty(0)
     # What transformers sets on a model that it loads in 4 bit, and PEFT looks for.
     base.is_loaded_in_4bit = True
 
 
-def _quantised(layer: nn.Linear, *, kind: str, double: bool) -> nn.Linear:
+def _quantise_layer(layer: nn.Linear, *, kind: str, double: bool) -> nn.Linear:
     from bitsandbytes.nn import Linear4bit, Params4bit
 
     from sweeper_adapters.methods.qlora.linear_4bit import OneRowLinear4bit

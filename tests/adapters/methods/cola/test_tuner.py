@@ -274,7 +274,7 @@ def test_loading_decomposes_nothing(llama, ids, tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("it decomposes a weight")
 
-    monkeypatch.setattr(cola, "leading_singular", refuse)
+    monkeypatch.setattr(cola, "decompose_leading", refuse)
     for is_empty in (False, True):
         again = PeftModel.from_pretrained(
             llama(), tmp_path, low_cpu_mem_usage=is_empty, is_trainable=is_empty

@@ -348,7 +348,7 @@ def test_a_file_is_the_change_and_training_can_go_on_from_it(tmp_path):
 
 def test_a_loaded_adapter_decomposes_nothing(tmp_path, monkeypatch):
     adapted(torch.float32).save_pretrained(tmp_path)
-    monkeypatch.setattr("sweeper_adapters.methods.hd_pissa.tuner.leading_singular", None)
+    monkeypatch.setattr("sweeper_adapters.methods.hd_pissa.tuner.decompose_leading", None)
     PeftModel.from_pretrained(net(), tmp_path)
     PeftModel.from_pretrained(net(), tmp_path, is_trainable=True, low_cpu_mem_usage=True)
     with pytest.raises(TypeError):

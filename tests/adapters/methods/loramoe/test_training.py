@@ -123,7 +123,7 @@ def test_checkpointing_gives_the_router_the_same_gradient(with_loss, with_mask, 
         (loss + auxiliary if with_loss else auxiliary).backward()
         found.append(router_gradients(model))
         # The second run of the layers, in the backward pass, has left nothing.
-        assert model.base_model.routing.take() == []
+        assert model.base_model.gate_record.take() == []
     assert len(found[0]) == 5
     assert all(gradient.abs().sum() > 0 for gradient in found[0].values())
     assert_close(found[0], found[1], rtol=0, atol=0)
@@ -159,12 +159,12 @@ def test_samples_of_unknown_type_are_refused(llama, ids):
 
 def test_a_layer_that_sees_no_samples_is_refused():
     model = get_peft_model(nn.Sequential(nn.Linear(6, 5)), MoeConfig(target_modules=["0"]))
-    routing = layers_of(model)[0].routing
-    routing.start()
+    record = layers_of(model)[0].gate_record
+    record.start()
     model.train()
     model(torch.randn(7, 6))
     with pytest.raises(ValueError, match=r"activations of shape \(7, 'features'\); .* out of targ"):
-        routing.take()
+        record.take()
 
 
 def test_nothing_is_kept_of_passes_that_nobody_asks_about(llama, ids):
@@ -184,7 +184,7 @@ def test_nothing_is_kept_of_passes_that_nobody_asks_about(llama, ids):
     model(input_ids=ids)
     with torch.no_grad():
         model(input_ids=ids)
-    assert model.base_model.routing.take() == []
+    assert model.base_model.gate_record.take() == []
     # A step of training.
     model.train()
     training.set_task_ids(TYPES)
@@ -201,7 +201,7 @@ def test_passes_that_are_announced_again_do_not_add_up(llama, ids):
     for _ in range(3):
         training.set_task_ids(TYPES)
         model(input_ids=ids)
-    assert len(model.base_model.routing.take()) == 5
+    assert len(model.base_model.gate_record.take()) == 5
 
 
 @pytest.mark.parametrize(
