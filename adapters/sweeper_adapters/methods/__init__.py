@@ -1,7 +1,8 @@
 """All methods as specs: what a method is called, how large it is, and what PEFT makes of it.
 
-The tagged union :data:`Method` is the registry: a new method is one spec and one line here. Nothing
-in this package imports torch or PEFT until an adapter is made.
+The tagged union :data:`Method` is the registry. A method has the folder of its name: its spec, and
+where they are ours its PEFT tuner and its part in training. Importing the specs imports neither
+torch nor PEFT; a spec imports its tuner where an adapter is made.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class AnyMethodSpec(BaseModel):
     def is_packable(self) -> bool:
         """Whether it can be trained on rows that hold several examples each.
 
-        Not where it adds to each row, or treats the rows of a batch apart.
+        It cannot where it adds to each row, or treats the rows of a batch apart.
         """
         return not self.needs_task_ids
 

@@ -21,9 +21,9 @@ class ColaSpec(LowRankSpec):
     """CoLA: pairs of A and B that work together, ``y = W0 x + alpha / rank * sum_ij B_j A_i x``.
 
     All A and all B begin as the principal part of W0 (PiSSA, divided among them), which is
-    subtracted, so that the model begins as it was. Departs from the authors' code where the pairs
-    are not all there are: what is subtracted is then what those pairs begin with, and what is drawn
-    at random in training is averaged in evaluation. The base is not changed: the file holds A and B
+    subtracted, so that the model begins as it was. It departs from the authors' code where the
+    pairs are not all there are: what is subtracted is then what those pairs begin with, and what is
+    drawn at random in training is averaged in evaluation. The base is not changed: the file holds A and B
     and the values that they began with, and weighs 1 + 1/N and 1 + 1/M as much.
     """
 

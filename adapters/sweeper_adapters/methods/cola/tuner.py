@@ -15,10 +15,11 @@ singular value decomposition W0 = U S Vᵀ (PiSSA, divided among N and M matrice
 - ``heuristic``: A_i works with ⌊M/N⌋ consecutive B_j, A_0 with the rest of them, too: with the
   first ⌊M/N⌋ + M mod N. M pairs, so that the initial product is 1/N of the principal part.
 
-Departs from the authors' code: that subtracts the whole principal part from W0 under every strategy
-and so begins, but for ``full``, at another model than W0; here what is subtracted is the strategy's
-own initial product. It draws in evaluation, too, and drops other inputs for each pair. It gives the
-rest of ``heuristic`` to A_0, A_1, … by one, which is the same where one or none is left.
+This departs from the authors' code. That code subtracts the whole principal part from W0 under
+every strategy, and so begins, but for ``full``, at another model than W0; here what is subtracted
+is the strategy's own initial product. Theirs draws in evaluation, too, and drops other inputs for
+each pair. It gives the rest of ``heuristic`` to A_0, A_1, … by one, which is the same where one or
+none is left.
 
 As long as they begin alike, the A_i of ``full`` get the same gradient, and so do the B_j: they stay
 equal, and differ from PiSSA in the step size alone. The same is true of A_i and B_j that

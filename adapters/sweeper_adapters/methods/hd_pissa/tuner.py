@@ -13,7 +13,7 @@ computes, for a sample x of slice i,
     y = W x + D x + [δB_i A_i + (B_i + δB_i) δA_i] x.
 
 The last term is zero, and has the gradients of A_i and B_i. After each step D, the change of W so
-far, takes it up for all slices, and the moves become zero again (see ``hd_pissa_training``). Where
+far, takes it up for all slices, and the moves become zero again (see ``training.py``). Where
 it is not told which slice a sample belongs to, a layer adds up all slices: without the trainer it
 is a LoRA of rank K R that starts like PiSSA.
 """
@@ -70,7 +70,8 @@ class HdPissaConfig(AdapterConfig):
 class SliceIds:
     """The slice of each sample in the passes that follow; one for each model, read by its layers.
 
-    Not forgotten after a forward pass: gradient checkpointing runs it again in the backward pass.
+    It is not forgotten after a forward pass: gradient checkpointing runs it again in the backward
+    pass.
     """
 
     def __init__(self) -> None:

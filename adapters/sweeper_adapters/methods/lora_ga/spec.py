@@ -28,7 +28,7 @@ class LoraGaSpec(LowRankSpec):
     in each worker. The base is not changed: the file holds A and B and the values that they began
     with, and weighs twice as much.
 
-    Departs from the original: the scale is alpha / rank, where the paper has alpha / sqrt(rank).
+    This departs from the original: the scale is alpha / rank, the paper has alpha / sqrt(rank).
     PEFT's LoRA-GA is another: it puts the singular values into B.
     """
 

@@ -13,9 +13,9 @@ the part of G along its 2r leading singular vectors: the best approximation of G
 
 Before it has seen a gradient, an adapter begins as a plain LoRA does: A random, B zero.
 
-Departs from the original: the scale is s = alpha / r where the paper has alpha / √r (an alpha that
-is √r times as large gives it), W0 is not changed, and initial products with values larger than the
-largest of W0 are not shrunk, as the authors' code can.
+This departs from the original in three ways. The scale is s = alpha / r where the paper has
+alpha / √r; an alpha that is √r times as large gives it. W0 is not changed. Initial products with
+values larger than the largest of W0 are not shrunk, which the authors' code can do.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ class MoraSpec(MethodSpec):
     """MoRA: a trained square matrix between fixed maps, ``y = W0 x + decompress(M compress(x))``.
 
     Its rank is far above that of a LoRA with as many parameters. As in the authors' code the update
-    is not scaled, so that there is no alpha. Departs from it in nothing but speed: type 6 skips the
-    chunks of the input whose results would be cut away.
+    is not scaled, so that there is no alpha. It departs from that code in nothing but speed: type 6
+    skips the chunks of the input whose results would be cut away.
     """
 
     source: ClassVar[str] = "MoRA, arXiv:2405.12130, Eq. 6 (type 1) and Eq. 9 (type 6)"

@@ -105,7 +105,7 @@ class MosaConfig(AdapterConfig):
     def tessellation(self, *, out_features: int, in_features: int) -> Tessellation:
         """Returns the tessellation of a weight matrix [out_features, in_features].
 
-        Not where num_groups is by name: see :meth:`of_layer`.
+        A config whose num_groups is by name has none: see :meth:`of_layer`.
 
         Raises:
             ValueError: when it has more groups than the matrix has weights.
