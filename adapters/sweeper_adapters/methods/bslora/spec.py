@@ -25,9 +25,11 @@ class BsloraSpec(MethodSpec):
     a gated part is one of rank 1, whatever its rank.
 
     It departs from the authors' code in dropout only: here it is drawn once for all three parts,
-    there once for each, and not for the shared parts of ``kron``. Ten of the twelve counts that the authors
-    print for Llama-3-8B are met to the last digit. MASA's tables print 0.2247 % without saying of
-    what: with ranks of 2, 4 and 8 in any order, no transformation gives it.
+    there once for each, and not for the shared parts of ``kron``.
+
+    Ten of the twelve counts that the authors print for Llama-3-8B are met to the last digit. MASA's
+    tables print 0.2247 % without saying of what: with ranks of 2, 4 and 8 in any order, no
+    transformation gives it.
     """
 
     source: ClassVar[str] = "BSLoRA, paper of ICML 2025 (PMLR 267:78883), and its authors' code"

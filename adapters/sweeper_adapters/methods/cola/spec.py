@@ -23,8 +23,8 @@ class ColaSpec(LowRankSpec):
     All A and all B begin as the principal part of W0 (PiSSA, divided among them), which is
     subtracted, so that the model begins as it was. It departs from the authors' code where the
     pairs are not all there are: what is subtracted is then what those pairs begin with, and what is
-    drawn at random in training is averaged in evaluation. The base is not changed: the file holds A and B
-    and the values that they began with, and weighs 1 + 1/N and 1 + 1/M as much.
+    drawn at random in training is averaged in evaluation. The base is not changed: the file holds A
+    and B and the values that they began with, and weighs 1 + 1/N and 1 + 1/M as much.
     """
 
     source: ClassVar[str] = "Zhou et al. 2025, CoLA, arXiv:2505.15471, and its authors' code"
