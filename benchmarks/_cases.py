@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sweeper_kernels import Tessellation
-from sweeper_kernels._masa_operators import Routing
+from sweeper_kernels._routing import Routing
 from sweeper_kernels._triton import masa, mosa, segment_sum
 
 __all__ = ["RANK", "TOKENS", "Case", "cases"]

@@ -57,7 +57,7 @@ def lora_factors(model: PeftModel, adapter_name: str = "default") -> dict[str, L
     for name, layer in model.get_base_model().named_modules():
         if not isinstance(layer, BaseTunerLayer) or not _has(layer, adapter_name):
             continue
-        a, b = _factors(layer, adapter_name)
+        a, b = _find_factors(layer, adapter_name)
         is_transposed = isinstance(layer.get_base_layer(), Conv1D)
         found[name] = LoraFactors(_copy(a), _copy(b), is_transposed)
     if not found:
@@ -78,36 +78,36 @@ def _has(layer: BaseTunerLayer, adapter_name: str) -> bool:
 
 
 @singledispatch
-def _factors(layer: BaseTunerLayer, adapter_name: str) -> tuple[Tensor, Tensor]:
+def _find_factors(layer: BaseTunerLayer, adapter_name: str) -> tuple[Tensor, Tensor]:
     """Returns A, [R, I], and B, [O, R], with all scales in them."""
-    raise _no_lora(layer, f"adapter {adapter_name!r} has no matrices A and B")
+    raise _build_error(layer, f"adapter {adapter_name!r} has no matrices A and B")
 
 
-def _no_lora(layer: BaseTunerLayer, reason: str) -> ValueError:
+def _build_error(layer: BaseTunerLayer, reason: str) -> ValueError:
     return ValueError(
         f"the adapter of a {type(layer).__module__}.{type(layer).__name__} is no LoRA: {reason}; "
         "a LoRA is B A with fixed A and B; use --format peft"
     )
 
 
-@_factors.register
+@_find_factors.register
 def _of_ours(layer: AdapterLinear, adapter_name: str) -> tuple[Tensor, Tensor]:
     return layer.lora_factors(adapter_name)
 
 
-@_factors.register
+@_find_factors.register
 def _of_lora(layer: LoraLayer, adapter_name: str) -> tuple[Tensor, Tensor]:
     if adapter_name in layer.lora_variant:
-        raise _no_lora(layer, f"it is PEFT's {type(layer.lora_variant[adapter_name]).__name__}")
+        raise _build_error(layer, f"it is PEFT's {type(layer.lora_variant[adapter_name]).__name__}")
     if layer.lora_bias.get(adapter_name, False):
-        raise _no_lora(layer, "it trains a bias, too")
+        raise _build_error(layer, "it trains a bias, too")
     a, b = layer.lora_A[adapter_name], layer.lora_B[adapter_name]
     assert isinstance(a, nn.Linear)
     assert isinstance(b, nn.Linear)
     return a.weight, b.weight.float() * layer.scaling[adapter_name]
 
 
-@_factors.register
+@_find_factors.register
 def _of_adalora(layer: SVDLinear, adapter_name: str) -> tuple[Tensor, Tensor]:
     """Returns Λ P and s Q over the singular values that training has not set to zero."""
     p, q = layer.lora_A[adapter_name].float(), layer.lora_B[adapter_name].float()
@@ -117,7 +117,7 @@ def _of_adalora(layer: SVDLinear, adapter_name: str) -> tuple[Tensor, Tensor]:
     return (values * p)[kept], (q * scale)[:, kept]
 
 
-@_factors.register
+@_find_factors.register
 def _of_vblora(layer: VBLoRALinear, adapter_name: str) -> tuple[Tensor, Tensor]:
     """Returns the matrices that are composed of the bank's vectors, fixed after training."""
     a, b = layer._get_lora_matrices(adapter_name, cast_to_fp32=True)

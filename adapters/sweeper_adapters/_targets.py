@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["demand_targets", "linear_names", "what_there_is"]
+__all__ = ["demand_targets", "describe_known", "list_linear_names"]
 
 
-def what_there_is(targets: Iterable[str], known: Sequence[str]) -> str:
+def describe_known(targets: Iterable[str], known: Sequence[str]) -> str:
     """Returns what a model has in the place of targets that match nothing, for a message.
 
     Args:
@@ -32,7 +32,7 @@ def what_there_is(targets: Iterable[str], known: Sequence[str]) -> str:
     return f"it has {', '.join(known)}; {hint}"
 
 
-def linear_names(model: nn.Module) -> list[str]:
+def list_linear_names(model: nn.Module) -> list[str]:
     """Returns the last part of the name of each linear layer of a model, each once."""
     from torch import nn
     from transformers.pytorch_utils import Conv1D
@@ -55,5 +55,5 @@ def demand_targets(model: nn.Module, targets: Sequence[str]) -> None:
         listed = ", ".join(repr(target) for target in missing)
         raise ValueError(
             f"target {listed} matches no layer of the model; "
-            f"{what_there_is(missing, linear_names(model))}"
+            f"{describe_known(missing, list_linear_names(model))}"
         )

@@ -97,7 +97,7 @@ class Training:
     def before_step(self, parameters: Parameters) -> None:
         """May change gradients before they are clipped and the optimiser steps.
 
-        Not called where gradients are clipped first, and are not finite.
+        It is not called where gradients are clipped first, and are not finite.
         """
 
     def after_step(

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from sweeper_kernels import native
-from sweeper_kernels._environment import backend_name
+from sweeper_kernels._environment import read_backend_name
 
 __all__ = ["Backend", "choose", "using"]
 
@@ -48,9 +48,9 @@ def choose(tensor: Tensor) -> Backend:
         ValueError: ``SWEEPER_KERNELS`` is not a backend, or ``native`` was asked for and could
             not be compiled.
     """
-    backend = _forced.get() or _from_environment() or _fastest(tensor)
+    backend = _forced.get() or _read_environment() or _find_fastest(tensor)
     if backend == "native" and tensor.device.type != "cpu":
-        backend = _fastest(tensor)
+        backend = _find_fastest(tensor)
     # The kernels compute in float32.
     if backend == "native" and not native.is_available():
         raise ValueError(
@@ -75,7 +75,7 @@ def using(backend: Backend) -> Iterator[None]:
         _forced.reset(token)
 
 
-def _fastest(tensor: Tensor) -> Backend:
+def _find_fastest(tensor: Tensor) -> Backend:
     if tensor.device.type == "cuda" and find_spec("triton") is not None:
         # Its atomic additions come in any order.
         return "torch" if torch.are_deterministic_algorithms_enabled() else "triton"
@@ -84,8 +84,8 @@ def _fastest(tensor: Tensor) -> Backend:
     return "torch"
 
 
-def _from_environment() -> Backend | None:
-    named = backend_name()
+def _read_environment() -> Backend | None:
+    named = read_backend_name()
     for backend in get_args(Backend):
         if named == backend:
             return backend  # type: ignore[no-any-return]

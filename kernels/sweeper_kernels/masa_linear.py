@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sweeper_kernels._masa_operators import Routing, masa_gate_backward, masa_gate_forward
+from sweeper_kernels._operators.masa import masa_gate_backward, masa_gate_forward
+from sweeper_kernels._routing import Routing
 
 __all__ = ["add_low_rank", "masa_gate", "masa_linear", "masa_linear_reference"]
 

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sweeper_kernels._mosa_operators import mosa_backward, mosa_forward
-from sweeper_kernels._operators import index_shape, pack
+from sweeper_kernels._operators.definition import find_index_shape, pack
+from sweeper_kernels._operators.mosa import mosa_backward, mosa_forward
 from sweeper_kernels.segment_sum import check_index
 from sweeper_kernels.tessellation import Tessellation
 
@@ -83,7 +83,7 @@ def _check(x: Tensor, values: Tensor, index: Tensor | Tessellation, weight: Tens
             f"{index.ndim if isinstance(index, Tensor) else 2} dimensions; "
             "allowed are [K] and [O, I]; pass λ and Γ of one weight matrix"
         )
-    shape = (index_shape(index)[0], x.shape[-1]) if weight is None else tuple(weight.shape)
+    shape = (find_index_shape(index)[0], x.shape[-1]) if weight is None else tuple(weight.shape)
     check_index("mosa_linear", index, shape=shape, groups=values.shape[0])
     if x.shape[-1] != shape[1]:
         raise ValueError(

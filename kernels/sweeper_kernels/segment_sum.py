@@ -5,8 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sweeper_kernels._operators import INDEX_SCHEMA, define, index_shape, pack, unpack
-from sweeper_kernels._tiles import new_sums, row_tiles
+from sweeper_kernels._operators.definition import (
+    INDEX_SCHEMA,
+    define,
+    find_index_shape,
+    pack,
+    unpack,
+)
+from sweeper_kernels._operators.tiles import cut_rows, start_sums
 from sweeper_kernels.backend import choose
 from sweeper_kernels.tessellation import Tessellation
 
@@ -86,7 +92,7 @@ def check_index(
             )
     else:
         count = index.groups
-    found = index_shape(index)
+    found = find_index_shape(index)
     if found != shape:
         raise ValueError(
             f"{operation}: the matrix is {shape} but index is {found}; they must be the same; "
@@ -108,11 +114,11 @@ def _segment_sum(
 
         summed: Tensor = on_gpu(values, grouping, groups=groups)
         return summed
-    sums = new_sums(values, grouping, groups=groups, backend=backend)
+    sums = start_sums(values, grouping, groups=groups, backend=backend)
     # float32 values need no other form, so there is nothing to make tile by tile.
     is_read_directly = backend == "native" and values.dtype == torch.float32
     whole = (0, values.shape[0], 0, values.shape[1])
-    for tile in [whole] if is_read_directly else row_tiles(*values.shape):
+    for tile in [whole] if is_read_directly else cut_rows(*values.shape):
         sums.add(values[tile[0] : tile[1]], tile)
     return sums.total()
 

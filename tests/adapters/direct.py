@@ -1,4 +1,6 @@
-"""Parameters of a model that no engine holds, for the hooks of a method."""
+"""What an engine does for the hooks of a method, done without one."""
+
+import torch
 
 
 class Direct:
@@ -15,3 +17,19 @@ class Direct:
 
     def set_value(self, parameter, value):
         parameter.data.copy_(value)
+
+
+def build_adamw(training, *, learning_rate, weight_decay):
+    """The optimiser of a trial, with the factors that a method asks for."""
+    groups = [
+        {
+            "params": list(group.parameters),
+            "lr": learning_rate * group.learning_rate,
+            "factor": group.learning_rate,
+            "weight_decay": weight_decay * group.weight_decay,
+            # Large, so that it shows where it is not scaled.
+            "eps": 1e-4 * group.eps,
+        }
+        for group in training.groups()
+    ]
+    return torch.optim.AdamW(groups)

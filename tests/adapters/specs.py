@@ -1,80 +1,55 @@
-"""One example and more of each method, for a LLaMA of 3 layers or more (see conftest.py)."""
+"""The examples of all methods, for a LLaMA of 3 layers or more (see conftest.py).
 
-from sweeper_adapters.methods import (
-    AdaloraSpec,
-    BsloraSpec,
-    ColaSpec,
-    DoraSpec,
-    HdPissaSpec,
-    HiraSpec,
-    HydraLoraSpec,
-    LoraGaSpec,
-    LoraMoeSpec,
-    LoraProSpec,
-    LoraSpec,
-    MaeSpec,
-    MasaControlSpec,
-    MasaSpec,
-    Method,
-    MoeLoraSpec,
-    MoraSpec,
-    MosaSpec,
-    MtlLoraSpec,
-    MultiLoraSpec,
-    PissaSpec,
-    PromptTuningSpec,
-    PTuningSpec,
-    QloraSpec,
-    VbloraSpec,
-)
+Each method has its own in ``methods/<its name>/examples.py``.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import get_args
+
+import pytest
+from pydantic import ValidationError
+
+from sweeper_adapters.methods import AnyMethodSpec, EngineFacts, Method
+
+UNION: tuple[type[AnyMethodSpec], ...] = get_args(get_args(Method)[0])
+NAMES: tuple[str, ...] = tuple(spec.model_fields["name"].default for spec in UNION)
+
+
+def load_examples(method: str) -> ModuleType:
+    """Returns the module that has the examples of a method."""
+    return import_module(f"tests.adapters.methods.{method}.examples")
+
 
 SPECS: dict[str, Method] = {
-    "lora": LoraSpec(rank=4),
-    "masa": MasaSpec(rank=4),
-    "masa-b": MasaSpec(rank=4, sharing="b", group_size=3),
-    "masa-both": MasaSpec(rank=4, sharing="both", group_size=3, up_projections=2),
-    "masa-none": MasaSpec(rank=4, sharing="none", experts=2),
-    "masa-one": MasaSpec(rank=4, experts=1, group_size=1, targets=("q_proj",)),
-    "masa-router": MasaSpec(rank=4, router="softmax", up_projections=2, experts=3),
-    "masa-control": MasaControlSpec(rank=4, experts=3),
-    "mosa": MosaSpec(rank=4),
-    "mosa-stored": MosaSpec(rank=4, index="stored"),
-    "mosa-row": MosaSpec(groups=33, grouping="row"),
-    "mosa-col": MosaSpec(groups=33, grouping="col"),
-    "mosa-skewed": MosaSpec(groups=33, grouping="skewed", targets=("q_proj", "down_proj")),
-    "mae": MaeSpec(rank=4, experts=3),
-    "mae-router": MaeSpec(rank=4, experts=3, router="softmax"),
-    "hydralora": HydraLoraSpec(rank=4),
-    "moelora": MoeLoraSpec(rank=4, experts=3),
-    "loramoe": LoraMoeSpec(rank=4, experts=4, knowledge_domains=("letter",)),
-    "mtl-lora": MtlLoraSpec(rank=4),
-    "mtl-lora-tasks": MtlLoraSpec(rank=4, tasks=2, targets=("q_proj", "down_proj")),
-    "bslora-slice": BsloraSpec(),
-    "bslora-gate": BsloraSpec(transform="gate", share_size=12),
-    "bslora-kron": BsloraSpec(transform="kron", block=8),
-    "bslora-intra": BsloraSpec(local_rank=0, inter_rank=0, targets=("q_proj", "k_proj", "up_proj")),
-    "mora-1": MoraSpec(rank=3, type=1),
-    "mora-6": MoraSpec(rank=3, type=6),
-    "multilora": MultiLoraSpec(rank=4),
-    "multilora-three": MultiLoraSpec(rank=3, parallel=3, targets=("q_proj", "down_proj")),
-    "cola": ColaSpec(rank=4),
-    "cola-random": ColaSpec(rank=4, collaboration="random"),
-    "cola-heuristic": ColaSpec(rank=4, collaboration="heuristic", up_projections=5),
-    "cola-lora": ColaSpec(rank=4, init="lora", targets=("q_proj", "down_proj")),
-    "lora-ga": LoraGaSpec(rank=4),
-    "lora-pro": LoraProSpec(rank=4),
-    "hd-pissa": HdPissaSpec(rank=3, slices=2),
-    "hd-pissa-one": HdPissaSpec(rank=5, slices=1, targets=("q_proj", "down_proj")),
-    "dora": DoraSpec(rank=4),
-    "pissa": PissaSpec(rank=4),
-    "qlora": QloraSpec(rank=4),
-    "qlora-fp4": QloraSpec(rank=4, quantisation="fp4", double_quantisation=False),
-    "hira": HiraSpec(rank=4),
-    "vblora": VbloraSpec(rank=2, vectors=6, vector_length=16),
-    "vblora-top-k": VbloraSpec(rank=2, vectors=6, vector_length=8, top_k=3, saves_top_k=True),
-    "adalora": AdaloraSpec(initial_rank=4, target_rank=2),
-    "prompt-tuning": PromptTuningSpec(virtual_tokens=3),
-    "prompt-tuning-vocabulary": PromptTuningSpec(virtual_tokens=3, start="vocabulary"),
-    "p-tuning": PTuningSpec(virtual_tokens=3),
-    "p-tuning-lstm": PTuningSpec(virtual_tokens=3, encoder="lstm", encoder_size=5),
+    name: spec for method in NAMES for name, spec in load_examples(method).EXAMPLES.items()
 }
+
+
+def is_ours(spec: Method) -> bool:
+    """Whether the method is a tuner of this project, and not one that PEFT has."""
+    return spec.tuner is not None
+
+
+def each(condition: Callable[[Method], bool] = lambda spec: True) -> pytest.MarkDecorator:
+    """Runs a test for each example that the condition holds for; skips what this machine cannot."""
+    chosen = [
+        pytest.param(spec, id=name, marks=_skipped(spec))
+        for name, spec in SPECS.items()
+        if condition(spec)
+    ]
+    return pytest.mark.parametrize("spec", chosen)
+
+
+def _skipped(spec: Method) -> tuple[pytest.MarkDecorator, ...]:
+    here = EngineFacts(zero_stage=0, workers=1, precision="fp32", has_gpu=False, batch_size=2)
+    return tuple(pytest.mark.skip(reason) for _, reason in spec.engine_problems(here))
+
+
+def on(spec: Method, *targets: str) -> Method:
+    """The example on other targets, if it has targets whose names its sizes do not depend on."""
+    try:
+        return type(spec).model_validate(spec.model_dump() | {"targets": targets})
+    except ValidationError:
+        return spec

@@ -1,3 +1,5 @@
+"""What all specs are told alike: values and targets that cannot be, and their text and back."""
+
 import json
 import subprocess
 import sys
@@ -8,90 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from sweeper_adapters.methods import Linear, LoraSpec, MasaSpec, Method, ModelShape, MosaSpec
-
-
-def decoder(*, layers, hidden, key_value, feed_forward, total):
-    linears = (
-        Linear("q_proj", hidden, hidden),
-        Linear("k_proj", hidden, key_value),
-        Linear("v_proj", hidden, key_value),
-        Linear("o_proj", hidden, hidden),
-        Linear("gate_proj", hidden, feed_forward),
-        Linear("up_proj", hidden, feed_forward),
-        Linear("down_proj", feed_forward, hidden),
-    )
-    return ModelShape(layers, linears, total)
-
-
-LLAMA3_8B = decoder(layers=32, hidden=4096, key_value=1024, feed_forward=14336, total=8_030_261_248)
-LLAMA32_3B = decoder(layers=28, hidden=3072, key_value=1024, feed_forward=8192, total=3_212_749_824)
-LLAMA2_7B = decoder(layers=32, hidden=4096, key_value=4096, feed_forward=11008, total=6_738_415_616)
-TINY = decoder(layers=4, hidden=32, key_value=16, feed_forward=48, total=50_000)
-
-
-def masa(**values):
-    """MASA as counted in the paper's tables: with the router."""
-    return MasaSpec(router="softmax", **values)
-
-
-def published(shape, spec):
-    trained = spec.count(shape)
-    return 100 * trained / (shape.total_parameters + trained)
-
-
-@pytest.mark.parametrize(
-    ("shape", "spec", "percent"),
-    [
-        # MASA, Tables 1 and 2.
-        (LLAMA3_8B, LoraSpec(rank=8), "0.2605"),
-        (LLAMA3_8B, LoraSpec(rank=16), "0.5196"),
-        (LLAMA3_8B, masa(), "0.5220"),
-        # Table 3: experts without sharing.
-        (LLAMA3_8B, masa(sharing="none"), "0.8280"),
-        # Table 4: N on the left, M on the right.
-        (LLAMA3_8B, masa(experts=3), "0.37"),
-        (LLAMA3_8B, masa(experts=4), "0.45"),
-        (LLAMA3_8B, masa(experts=5), "0.52"),
-        (LLAMA3_8B, masa(experts=6), "0.60"),
-        (LLAMA3_8B, masa(up_projections=1), "0.52"),
-        (LLAMA3_8B, masa(up_projections=2), "0.73"),
-        (LLAMA3_8B, masa(up_projections=3), "0.95"),
-        # Table 5: what is shared.
-        (LLAMA3_8B, masa(sharing="b"), "0.7605"),
-        (LLAMA3_8B, masa(sharing="both"), "0.4541"),
-        # Table 6: S.
-        (LLAMA3_8B, masa(group_size=1), "0.828"),
-        (LLAMA3_8B, masa(group_size=2), "0.522"),
-        (LLAMA3_8B, masa(group_size=4), "0.368"),
-        (LLAMA3_8B, masa(group_size=8), "0.291"),
-        # Appendix B. The row is labelled A = 5, which gives 0.7669.
-        (LLAMA32_3B, LoraSpec(rank=8), "0.3770"),
-        (LLAMA32_3B, LoraSpec(rank=16), "0.7511"),
-        (LLAMA32_3B, masa(experts=6), "0.8810"),
-        (LLAMA32_3B, masa(experts=5), "0.7669"),
-        # Without the router of the tables.
-        (LLAMA3_8B, MasaSpec(), "0.4452"),
-        # MoSA, Tables 2 to 4 and Figure 3.
-        (LLAMA2_7B, MosaSpec(rank=32), "0.8256"),
-        (LLAMA3_8B, MosaSpec(rank=32), "0.7002"),
-        (LLAMA3_8B, LoraSpec(rank=32, targets=MosaSpec().targets), "0.7002"),
-    ],
-)
-def test_published_percentages(shape, spec, percent):
-    digits = len(percent.split(".")[1])
-    assert f"{published(shape, spec):.{digits}f}" == percent
-
-
-def test_a_last_group_may_be_shorter():
-    whole, cut = MasaSpec(group_size=2), MasaSpec(group_size=3)
-    inputs = 8 * 5 * (6 * 32 + 48)
-    # Four layers: groups of 2 and 2, or of 3 and 1.
-    assert whole.count(TINY) == cut.count(TINY)
-    assert MasaSpec(group_size=4).count(TINY) == whole.count(TINY) - inputs
-
-
-def test_groups_are_counted_once_a_layer():
-    assert MosaSpec(groups=7, targets=("q_proj", "down_proj")).count(TINY) == 4 * 2 * 7
+from tests.adapters.shapes import TINY
 
 
 @pytest.mark.parametrize(

@@ -3,41 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from sweeper_adapters import (
-    BsloraConfig,
-    ColaConfig,
-    HdPissaConfig,
-    LoraGaConfig,
-    MasaConfig,
-    MoeConfig,
-    MoraConfig,
-    MosaConfig,
-    MtlLoraConfig,
-    MultiLoraConfig,
-)
+import sweeper_adapters
+from sweeper_adapters import TUNERS
+from tests.adapters.specs import load_examples
 
 # Config and settings for each variant of each tuner. PEFT's models have layers of 10 to 20, of 20
 # to 2, and embeddings, so sizes are small; its tests train with SGD and rates of up to 0.5, so
 # scales are.
 VARIANTS: list[tuple[str, type, dict[str, Any]]] = [
-    ("MASA", MasaConfig, {"r": 4, "alpha": 2}),
-    ("MASA both", MasaConfig, {"r": 2, "alpha": 1, "sharing": "both", "num_up_projections": 2}),
-    ("MASA router", MasaConfig, {"r": 2, "alpha": 2, "router": "softmax", "num_experts": 2}),
-    ("MoSA", MosaConfig, {"num_groups": 5}),
-    ("MoSA row", MosaConfig, {"num_groups": 5, "grouping": "row"}),
-    ("MoSA skewed", MosaConfig, {"num_groups": 3, "grouping": "skewed"}),
-    ("MoELoRA", MoeConfig, {"r": 2, "alpha": 2}),
-    ("MTL-LoRA", MtlLoraConfig, {"r": 4, "alpha": 2}),
-    ("BSLoRA slice", BsloraConfig, {"scale": 0.5}),
-    ("BSLoRA gate", BsloraConfig, {"scale": 0.5, "transform": "gate", "share_size": 8}),
-    ("BSLoRA kron", BsloraConfig, {"scale": 0.5, "transform": "kron", "block": 1}),
-    ("MoRA 6", MoraConfig, {"r": 2}),
-    ("MoRA 1", MoraConfig, {"r": 2, "mora_type": 1}),
-    ("MultiLoRA", MultiLoraConfig, {"r": 2, "alpha": 1}),
-    ("CoLA", ColaConfig, {"r": 2, "alpha": 1}),
-    ("CoLA random", ColaConfig, {"r": 2, "alpha": 1, "collaboration": "random", "init": "lora"}),
-    ("LoRA-GA", LoraGaConfig, {"r": 2, "alpha": 1}),
-    ("HD-PiSSA", HdPissaConfig, {"r": 1, "slices": 2}),
+    (name, getattr(sweeper_adapters, tuner.classes[0]), settings)
+    for tuner in TUNERS.values()
+    for name, settings in load_examples(tuner.folder).VARIANTS.items()
 ]
 
 # What PEFT's tables ask of a LoRA on its MLP: one layer by name, by list, two, one saved whole, and
@@ -50,10 +26,12 @@ _PLACES: list[tuple[str, str, dict[str, Any]]] = [
     ("conv1d", "EmbConv1D", {"target_modules": ["conv1d"]}),
 ]
 
+# A step of one scale for all moves too little there, and no matrix has a rank above 1.
 _ON_CONV1D: dict[type, dict[str, Any]] = {
-    BsloraConfig: {"scale": 8},
-    ColaConfig: {"r": 1},
-    HdPissaConfig: {"slices": 1},
+    getattr(sweeper_adapters, tuner.classes[0]): getattr(
+        load_examples(tuner.folder), "ON_CONV1D", {}
+    )
+    for tuner in TUNERS.values()
 }
 
 
@@ -76,9 +54,8 @@ def custom_cases() -> list[tuple[str, str, type, dict[str, Any]]]:
 
 
 def _extra(config: type, place: str) -> dict[str, Any]:
-    """Returns what a variant needs on the Conv1D of 5 to 1, where a step of one scale for all moves
-    too little, and no matrix has a rank above 1."""
-    return _ON_CONV1D.get(config, {}) if place == "conv1d" else {}
+    """Returns what a variant needs on the Conv1D of 5 to 1, besides its settings."""
+    return _ON_CONV1D[config] if place == "conv1d" else {}
 
 
 def active_cases() -> list[tuple[str, str, type, dict[str, Any], dict[str, Any]]]:
@@ -106,28 +83,39 @@ def decoder_cases() -> list[tuple[type, dict[str, Any]]]:
 
 
 def build_decoders(folder: Path) -> list[str]:
-    """Writes tiny decoders with a tokenizer, and returns their folders.
-
-    A LLaMA with grouped queries, a Qwen2 with biases, an OPT, and a GPT-2, whose layers are Conv1D.
-    The last one's folder does not carry its name, because PEFT's tests skip by it.
-    """
+    """Writes tiny decoders with a tokenizer, and returns their folders."""
     import torch
+    from transformers import AutoModelForCausalLM
+
+    tokenizer, paths = _build_tokenizer(), []
+    for name, config in _build_configs().items():
+        torch.manual_seed(0)
+        path = folder / name
+        AutoModelForCausalLM.from_config(config).save_pretrained(path)
+        tokenizer.save_pretrained(path)
+        paths.append(str(path))
+    return paths
+
+
+def _build_tokenizer() -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        AutoModelForCausalLM,
-        GPT2Config,
-        LlamaConfig,
-        OPTConfig,
-        PreTrainedTokenizerFast,
-        Qwen2Config,
-    )
+    from transformers import PreTrainedTokenizerFast
 
     words = {word: number for number, word in enumerate(["<pad>", "<s>", "</s>", *"abcdefgh"])}
     made = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=made, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
     )
+
+
+def _build_configs() -> dict[str, Any]:
+    """A LLaMA with grouped queries, a Qwen2 with biases, an OPT, and a GPT-2 with its Conv1D.
+
+    The last one's folder does not carry its name, because PEFT's tests skip by it.
+    """
+    from transformers import GPT2Config, LlamaConfig, OPTConfig, Qwen2Config
+
     common: dict[str, Any] = {
         "vocab_size": 64,
         "bos_token_id": 1,
@@ -142,7 +130,7 @@ def build_decoders(folder: Path) -> list[str]:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
     }
-    configs = {
+    return {
         "tiny-LlamaForCausalLM": LlamaConfig(**decoder),
         "tiny-qwen2": Qwen2Config(**decoder),
         "tiny-OPTForCausalLM": OPTConfig(
@@ -156,11 +144,3 @@ def build_decoders(folder: Path) -> list[str]:
         ),
         "tiny-Conv1D": GPT2Config(**common, n_embd=16, n_layer=3, n_head=4, n_positions=64),
     }
-    paths = []
-    for name, config in configs.items():
-        torch.manual_seed(0)
-        path = folder / name
-        AutoModelForCausalLM.from_config(config).save_pretrained(path)
-        tokenizer.save_pretrained(path)
-        paths.append(str(path))
-    return paths

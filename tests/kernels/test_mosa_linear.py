@@ -29,8 +29,8 @@ def backend(request):
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     """A matrix of a test is cut in several tiles, of which the last is smaller."""
-    monkeypatch.setattr("sweeper_kernels._tiles._WEIGHTS", 700)
-    monkeypatch.setattr("sweeper_kernels._tiles._LINES", 1)
+    monkeypatch.setattr("sweeper_kernels._operators.tiles._WEIGHTS", 700)
+    monkeypatch.setattr("sweeper_kernels._operators.tiles._LINES", 1)
 
 
 def tensors(x_shape, out_features, groups, *, dtype=torch.float32, strategy="brt"):

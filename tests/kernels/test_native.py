@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper_kernels import Tessellation, backend, choose, group_index_reference, native, using
+from sweeper_kernels.native import _calls
 from tests.kernels.drawn import tessellations
 
 # Sizes of a run of tests, in any order, and long enough for several strips of a row.
@@ -32,7 +33,7 @@ def test_groups_are_those_of_the_reference_on_long_rows(shape, strategy):
 
 @given(st.integers(1, 2**31 - 1), st.integers(0, 2**31 - 1))
 def test_division_is_exact(divisor, number):
-    made = native._divisor(divisor)
+    made = _calls._find_divisor(divisor)
     for candidate in (number, number // divisor * divisor, max(0, number // divisor * divisor - 1)):
         assert candidate * made.factor >> made.shift == candidate // divisor
         assert candidate * made.factor < 2**64

@@ -1,7 +1,8 @@
 """All methods as specs: what a method is called, how large it is, and what PEFT makes of it.
 
-The tagged union :data:`Method` is the registry: a new method is one spec and one line here. Nothing
-in this package imports torch or PEFT until an adapter is made.
+The tagged union :data:`Method` is the registry. A method has the folder of its name: its spec, and
+where they are ours its PEFT tuner and its part in training. Importing the specs imports neither
+torch nor PEFT; a spec imports its tuner where an adapter is made.
 """
 
 from __future__ import annotations
@@ -10,30 +11,30 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import (
-    AnyMethodSpec,
-    EngineFacts,
-    Linear,
-    MethodSpec,
-    ModelShape,
-)
+from sweeper_adapters.methods._base import AnyMethodSpec, MethodSpec
+from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods.adalora import AdaloraSpec
 from sweeper_adapters.methods.bslora import BsloraSpec
 from sweeper_adapters.methods.cola import ColaSpec
+from sweeper_adapters.methods.dora import DoraSpec
 from sweeper_adapters.methods.hd_pissa import HdPissaSpec
 from sweeper_adapters.methods.hira import HiraSpec
 from sweeper_adapters.methods.hydralora import HydraLoraSpec
-from sweeper_adapters.methods.lora import DoraSpec, LoraSpec, PissaSpec
+from sweeper_adapters.methods.lora import LoraSpec
 from sweeper_adapters.methods.lora_ga import LoraGaSpec
 from sweeper_adapters.methods.lora_pro import LoraProSpec
+from sweeper_adapters.methods.loramoe import LoraMoeSpec
 from sweeper_adapters.methods.mae import MaeSpec
-from sweeper_adapters.methods.masa import MasaControlSpec, MasaSpec
-from sweeper_adapters.methods.moe import LoraMoeSpec, MoeLoraSpec
+from sweeper_adapters.methods.masa import MasaSpec
+from sweeper_adapters.methods.masa_control import MasaControlSpec
+from sweeper_adapters.methods.moelora import MoeLoraSpec
 from sweeper_adapters.methods.mora import MoraSpec
 from sweeper_adapters.methods.mosa import MosaSpec
 from sweeper_adapters.methods.mtl_lora import MtlLoraSpec
 from sweeper_adapters.methods.multilora import MultiLoraSpec
-from sweeper_adapters.methods.prompts import PromptTuningSpec, PTuningSpec
+from sweeper_adapters.methods.p_tuning import PTuningSpec
+from sweeper_adapters.methods.pissa import PissaSpec
+from sweeper_adapters.methods.prompt_tuning import PromptTuningSpec
 from sweeper_adapters.methods.qlora import QloraSpec
 from sweeper_adapters.methods.vblora import VbloraSpec
 

@@ -1,4 +1,4 @@
-"""What every method's spec has, and what counting knows of a model."""
+"""What every method's spec has, and what those have that adapt layers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sweeper_adapters._targets import demand_targets, what_there_is
-from sweeper_adapters.methods._sizing import nearest
+from sweeper_adapters._targets import demand_targets, describe_known
+from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
+from sweeper_adapters.methods._sizing import find_nearest
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -18,61 +19,32 @@ if TYPE_CHECKING:
 
     from sweeper_adapters.training import Training
 
-__all__ = ["AnyMethodSpec", "EngineFacts", "Linear", "LowRankSpec", "MethodSpec", "ModelShape"]
+__all__ = ["AnyMethodSpec", "LowRankSpec", "MethodSpec", "Tuner"]
 
 SEVEN_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 FIVE_TARGETS = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)
-class Linear:
-    """One linear layer inside a decoder layer."""
+class Tuner:
+    """Where the classes of a PEFT tuner of ours are, known without importing them."""
 
-    name: str
-    """Last part of its module name, ``q_proj``; more parts where that is not unique."""
-    in_features: int
-    out_features: int
-
-    @property
-    def weights(self) -> int:
-        """Weights in its matrix, the bias not counted."""
-        return self.in_features * self.out_features
-
-    def is_named(self, target: str) -> bool:
-        """Whether PEFT's target name ``target`` selects this layer (equal, or a dotted suffix)."""
-        return self.name == target or self.name.endswith(f".{target}")
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """What counting needs to know about a decoder model whose layers are all alike."""
-
-    layers: int
-    linears: tuple[Linear, ...]
-    """The linear layers of one decoder layer."""
-    total_parameters: int
-    """Parameters of the base model."""
+    peft_type: str
+    """PEFT's name of the kind of adapter; saved adapters have it, too."""
+    folder: str
+    """Folder of the method, here beside, whose ``tuner.py`` has the classes."""
+    stem: str
+    """What their names begin with."""
 
     @property
-    def hidden_size(self) -> int:
-        """Width of the residual stream: what the first linear of a layer takes in."""
-        return self.linears[0].in_features
+    def module(self) -> str:
+        """The module that has them."""
+        return f"{__package__}.{self.folder}.tuner"
 
-
-@dataclass(frozen=True)
-class EngineFacts:
-    """What a method may have to know about how it will be trained."""
-
-    zero_stage: int
-    """ZeRO stage, 0 to 3."""
-    workers: int
-    """Data-parallel workers."""
-    precision: str
-    """``fp32``, ``bf16`` or ``fp16``: the dtype of the frozen base."""
-    has_gpu: bool
-    """Whether the workers train on GPUs."""
-    batch_size: int
-    """Sequences in one micro-batch of one worker."""
+    @property
+    def classes(self) -> tuple[str, str, str]:
+        """Names of the config, of the adapted layer and of the adapted model."""
+        return f"{self.stem}Config", f"{self.stem}Linear", f"{self.stem}Model"
 
 
 class AnyMethodSpec(BaseModel):
@@ -84,6 +56,8 @@ class AnyMethodSpec(BaseModel):
 
     source: ClassVar[str]
     """Paper and equation, table or section that the method comes from."""
+    tuner: ClassVar[Tuner | None] = None
+    """The tuner of this package that runs it; None where PEFT has it."""
     size_field: ClassVar[str] = "rank"
     """The field that a parameter budget turns; the number of parameters grows with it."""
     size_fields: ClassVar[tuple[str, ...]] = ()
@@ -125,7 +99,7 @@ class AnyMethodSpec(BaseModel):
     def is_packable(self) -> bool:
         """Whether it can be trained on rows that hold several examples each.
 
-        Not where it adds to each row, or treats the rows of a batch apart.
+        It cannot where it adds to each row, or treats the rows of a batch apart.
         """
         return not self.needs_task_ids
 
@@ -165,7 +139,7 @@ class AnyMethodSpec(BaseModel):
             shape: of the model.
             parameters: trainable parameters wished for.
         """
-        return nearest(self.at_size, shape, parameters)
+        return find_nearest(self.at_size, shape, parameters)
 
     def sizes(self) -> Mapping[str, object]:
         """Returns the field that sets the size, and its value."""
@@ -261,7 +235,7 @@ class MethodSpec(AnyMethodSpec):
             yield (
                 "targets",
                 f"target {target!r} matches no linear layer of the model; "
-                f"{what_there_is([target], known)}",
+                f"{describe_known([target], known)}",
             )
 
     def _rank_problems(

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from sweeper_adapters.methods._base import AnyMethodSpec, ModelShape
+from sweeper_adapters.methods._facts import ModelShape
 
-__all__ = ["nearest"]
+__all__ = ["Countable", "find_nearest"]
 
-_Spec = TypeVar("_Spec", bound="AnyMethodSpec")
+
+class Countable(Protocol):
+    """What has a number of parameters on a model, and may not fit it."""
+
+    def count(self, shape: ModelShape) -> int:
+        """Returns the number of trainable parameters on a model of this shape."""
+
+    def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
+        """Returns (field, message) for all that keeps it from being used on ``shape``."""
+
+
+_Spec = TypeVar("_Spec", bound=Countable)
 
 # No model is wide enough for a size above this.
 _LARGEST = 2**31 - 1
 
 
-def nearest(at: Callable[[int], _Spec | None], shape: ModelShape, parameters: int) -> _Spec:
+def find_nearest(at: Callable[[int], _Spec | None], shape: ModelShape, parameters: int) -> _Spec:
     """Returns a method in the size whose number of parameters is nearest to a wished one.
 
     Of sizes that are equally near it is the smallest. It is a size that the model allows, where it
@@ -38,16 +48,16 @@ def nearest(at: Callable[[int], _Spec | None], shape: ModelShape, parameters: in
         return spec_at(size).count(shape)
 
     lowest = next(size for size in range(1, _LARGEST) if at(size) is not None)
-    smallest, largest = _allowed(at, shape, lowest=lowest)
-    size = min(_first(lambda size: count(size) >= parameters, smallest, largest), largest)
+    smallest, largest = _find_range(at, shape, lowest=lowest)
+    size = min(_find_first(lambda size: count(size) >= parameters, smallest, largest), largest)
     if size > smallest and parameters - count(size - 1) <= count(size) - parameters:
         size -= 1
     # Neighbouring sizes may come to the same number.
     reached = count(size)
-    return spec_at(_first(lambda size: count(size) >= reached, smallest, largest))
+    return spec_at(_find_first(lambda size: count(size) >= reached, smallest, largest))
 
 
-def _allowed(
+def _find_range(
     at: Callable[[int], _Spec | None], shape: ModelShape, *, lowest: int
 ) -> tuple[int, int]:
     """Returns the smallest and the largest size that the model allows."""
@@ -59,12 +69,12 @@ def _allowed(
 
     # A size may have to be above another field; what is wrong at every size stays wrong.
     early = problems(lowest)
-    largest = _first(lambda size: bool(problems(size) - early), lowest, _LARGEST) - 1
-    smallest = _first(lambda size: not problems(size), lowest, largest)
+    largest = _find_first(lambda size: bool(problems(size) - early), lowest, _LARGEST) - 1
+    smallest = _find_first(lambda size: not problems(size), lowest, largest)
     return (smallest, largest) if smallest <= largest else (lowest, max(lowest, largest))
 
 
-def _first(test: Callable[[int], bool], lowest: int, highest: int) -> int:
+def _find_first(test: Callable[[int], bool], lowest: int, highest: int) -> int:
     """Returns the first number that passes a test, ``highest + 1`` where none does.
 
     Args:

@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sweeper_kernels._masa_operators import Routing
+from sweeper_kernels._routing import Routing
 
 __all__ = ["gate_backward", "gate_forward"]
 

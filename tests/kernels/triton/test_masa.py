@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from sweeper_kernels import masa_linear, masa_linear_reference, using
-from sweeper_kernels._masa_operators import Routing
+from sweeper_kernels._routing import Routing
 from sweeper_kernels._triton.masa import gate_backward, gate_forward
 from tests.kernels.triton.cases import name_of
 

@@ -10,8 +10,7 @@ from sweeper.data.tokens.encoding import Tokens
 from sweeper.evaluation import likelihood
 from sweeper.evaluation.likelihood import can_share_prompts, score_candidates
 from sweeper_adapters import set_task_ids
-from tests.adapters.contract import on
-from tests.adapters.specs import SPECS
+from tests.adapters.specs import SPECS, on
 from tests.sweeper import scenarios, tiny
 
 # Sums of float32 numbers in another order; on one machine they mostly agree to the bit.

@@ -11,7 +11,7 @@ from sweeper.errors import SpecError
 from sweeper.experiment.loading import build_sweep, load_sweep
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import Sweep
-from sweeper_adapters.methods import qlora
+from sweeper_adapters.methods.qlora import spec as qlora
 
 CONFIG = {
     "model_type": "llama",

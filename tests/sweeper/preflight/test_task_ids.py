@@ -10,8 +10,9 @@ from sweeper.experiment.space.space import MethodSpace, Space
 from sweeper.preflight.task_ids import require_tasks
 from sweeper.training.engine import Engine
 from sweeper.training.trial import train
-from sweeper_adapters import _tasks, moe_training
+from sweeper_adapters import _task_ids as _tasks
 from sweeper_adapters.methods import LoraMoeSpec, MtlLoraSpec
+from sweeper_adapters.methods.loramoe import training as moe_training
 from tests.sweeper import scenarios, tiny
 
 # The domains of the examples are "letter" and "sum".

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from sweeper.estimates import to_metrics
-from sweeper_adapters import lora_ga_training
-from sweeper_adapters._origin import OriginTraining
+from sweeper_adapters._tuner.origin import OriginTraining
 from sweeper_adapters.methods import ColaSpec, LoraGaSpec
+from sweeper_adapters.methods.lora_ga import training as lora_ga_training
 from tests.sweeper import scenarios, tiny
 from tests.sweeper.models.test_frozen import snapshot
 

@@ -1,0 +1,70 @@
+"""The configs of our tuners: which layers get an adapter, and what low-rank methods add to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peft import PeftConfig
+
+__all__ = ["AdapterConfig", "LowRankConfig", "build_number_error"]
+
+
+def build_number_error(method: str, name: str, value: float, *, allowed: str) -> ValueError:
+    """Returns the error for a number of a config that is out of its range."""
+    return ValueError(f"{method}: {name} is {value}; allowed is {allowed}; change {name}")
+
+
+@dataclass
+class AdapterConfig(PeftConfig):
+    """Which layers get an adapter, the same for all our methods."""
+
+    target_modules: list[str] | set[str] | str | None = None
+    """Names, or a regular expression, of the layers that get an adapter."""
+    exclude_modules: list[str] | set[str] | str | None = None
+    """Names, or a regular expression, of layers that get none though they are targets."""
+    modules_to_save: list[str] | None = None
+    """Layers that are trained whole and saved with the adapter."""
+    layers_to_transform: list[int] | int | None = None
+    """Indices of the decoder layers that get an adapter; all without it."""
+    layers_pattern: list[str] | str | None = None
+    """Name of the list of decoder layers, for ``layers_to_transform``."""
+    init_weights: bool = True
+    """Whether the adapter starts as no change of the model; False is for tests."""
+
+    def __post_init__(self) -> None:
+        """Turns lists into sets, as PEFT's configs do."""
+        super().__post_init__()  # type: ignore[no-untyped-call]
+        if isinstance(self.target_modules, list):
+            self.target_modules = set(self.target_modules)
+        if isinstance(self.exclude_modules, list):
+            self.exclude_modules = set(self.exclude_modules)
+        if self.layers_pattern and self.layers_to_transform is None:
+            raise ValueError(
+                f"layers_pattern is {self.layers_pattern!r} but layers_to_transform is not set. "
+                "When `layers_pattern` is specified, `layers_to_transform` must also be specified; "
+                "set it or leave layers_pattern out"
+            )
+
+
+@dataclass
+class LowRankConfig(AdapterConfig):
+    """A rank, a scale, and dropout."""
+
+    r: int = 8
+    """Rank: rows of each A and columns of each B."""
+    alpha: float = 16
+    """Scale of the update, divided by the rank."""
+    dropout: float = 0.0
+    """Share of the adapter's inputs set to zero in training; a router sees all of them."""
+
+    def _check(self, method: str, *counts: str) -> None:
+        """Checks the fields above, and that each field in ``counts`` is 1 or more.
+
+        Raises:
+            ValueError: when a value is out of its range.
+        """
+        for name in ("r", *counts):
+            if getattr(self, name) < 1:
+                raise build_number_error(method, name, getattr(self, name), allowed="1 or more")
+        if not 0 <= self.dropout < 1:
+            raise build_number_error(method, "dropout", self.dropout, allowed="0 to below 1")

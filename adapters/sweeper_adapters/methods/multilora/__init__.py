@@ -1,0 +1,7 @@
+"""MultiLoRA."""
+
+from __future__ import annotations
+
+from sweeper_adapters.methods.multilora.spec import MultiLoraSpec
+
+__all__ = ["MultiLoraSpec"]

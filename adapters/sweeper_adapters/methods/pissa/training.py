@@ -1,0 +1,68 @@
+"""What PiSSA does in training: it is saved as a LoRA that needs no other base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
+
+from sweeper_adapters.training import Training
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+__all__ = ["PissaTraining"]
+
+
+class PissaTraining(Training):
+    """Saves the adapter as the LoRA of twice the rank that does the same on the original base."""
+
+    def __init__(self, model: PeftModel) -> None:
+        super().__init__(model)
+        name = model.active_adapter
+        layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+        self._first: dict[Any, tuple[Tensor, Tensor]] = {
+            layer: (_copy_to_cpu(layer.lora_A[name]), _copy_to_cpu(layer.lora_B[name]))
+            for layer in layers
+        }
+
+    def file_elements(self, injected: int) -> int:
+        """Returns twice as many: what was trained, and what it began with."""
+        return 2 * injected
+
+    @contextmanager
+    def finished(self) -> Iterator[None]:
+        """Makes it that LoRA while it is open: ``B A - B_0 A_0 = [B, -B_0] [A; A_0]``."""
+        name = self.model.active_adapter
+        config: Any = self.model.peft_config[name]
+        trained = {layer: (layer.lora_A[name], layer.lora_B[name]) for layer in self._first}
+        before = (config.r, config.lora_alpha, config.init_lora_weights)
+        # The scale, which is alpha through r, stays.
+        config.r, config.lora_alpha, config.init_lora_weights = 2 * before[0], 2 * before[1], True
+        for layer, (a, b) in self._first.items():
+            layer.lora_A[name] = _join(layer.lora_A[name].weight, a, dim=0)
+            layer.lora_B[name] = _join(layer.lora_B[name].weight, -b, dim=1)
+        try:
+            yield
+        finally:
+            config.r, config.lora_alpha, config.init_lora_weights = before
+            for layer, (a, b) in trained.items():
+                layer.lora_A[name], layer.lora_B[name] = a, b
+
+
+def _copy_to_cpu(side: nn.Linear) -> Tensor:
+    # Where parameters are only counted there are no values to copy.
+    device = "meta" if side.weight.is_meta else "cpu"
+    return side.weight.detach().to(device, copy=True)
+
+
+def _join(trained: Tensor, first: Tensor, *, dim: int) -> nn.Linear:
+    """Returns a linear layer with both weights, one under the other or side by side."""
+    weight = torch.cat([trained.detach(), first.to(trained)], dim=dim)
+    joined = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+    joined.weight = nn.Parameter(weight, requires_grad=False)
+    return joined

@@ -1,0 +1,7 @@
+"""Examples of DoRA."""
+
+from sweeper_adapters.methods import DoraSpec
+
+EXAMPLES = {
+    "dora": DoraSpec(rank=4),
+}

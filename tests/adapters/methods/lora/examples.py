@@ -1,0 +1,7 @@
+"""Examples of LoRA."""
+
+from sweeper_adapters.methods import LoraSpec
+
+EXAMPLES = {
+    "lora": LoraSpec(rank=4),
+}
