@@ -7,15 +7,26 @@ import json
 import logging
 import math
 import os
+import shutil
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-__all__ = ["FileLock", "append_line", "dumps", "read_json", "signature", "write_json", "write_text"]
+__all__ = [
+    "FileLock",
+    "append_line",
+    "dumps",
+    "put_whole",
+    "read_json",
+    "signature",
+    "write_json",
+    "write_text",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -47,19 +58,49 @@ def write_text(path: Path, text: str, *, is_durable: bool = True) -> None:
         text: the whole new content.
         is_durable: wait until it would survive a loss of power.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            if is_durable:
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with put_whole(path) as unfinished, unfinished.open("x", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        if is_durable:
+            os.fsync(file.fileno())
     if is_durable:
         _sync_folder(path.parent)
+
+
+@contextmanager
+def put_whole(path: Path, *, has_one_writer: bool = False) -> Iterator[Path]:
+    """Yields a new path for a file or a folder, which takes the place of ``path`` at the end.
+
+    A reader sees the old content or the new one. On an error the old content stays, and what was
+    written is removed.
+
+    Args:
+        path: the file or folder; its parent exists.
+        has_one_writer: one process at a time writes there; what a killed one left is removed first.
+    """
+    token = "one" if has_one_writer else uuid.uuid4().hex
+    unfinished = path.with_name(f".{path.name}.{token}.unfinished")
+    replaced = unfinished.with_suffix(".replaced")
+    if has_one_writer:
+        _remove(unfinished)
+    try:
+        yield unfinished
+        if path.is_dir():
+            # A folder that is not empty cannot be replaced in one step.
+            path.rename(replaced)
+        unfinished.replace(path)
+    finally:
+        if replaced.exists() and not path.exists():
+            replaced.rename(path)
+        _remove(unfinished)
+        _remove(replaced)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync_folder(path: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sweeper._files import put_whole
 from sweeper.analysis.lookup import FoundTrial
 from sweeper.errors import BadInputError, ExportError
 from sweeper.experiment.trial import TrialSpec
@@ -86,7 +85,7 @@ def export_trial(
         form=form,
         dtype=dtype or trial.engine.precision,
     )
-    with _put_whole(folder) as unfinished:
+    with _new_folder(folder) as unfinished:
         comparison = conversion.write(adapter, unfinished)
         if not comparison.is_equal:
             raise ExportError(_too_different(found, conversion, comparison))
@@ -127,26 +126,18 @@ def _require_free(folder: Path, *, is_overwriting: bool) -> None:
 
 
 @contextmanager
-def _put_whole(folder: Path) -> Iterator[Path]:
+def _new_folder(folder: Path) -> Iterator[Path]:
     """Yields a new folder that takes the place of ``folder`` at the end, or is gone on an error."""
-    unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.unfinished")
-    replaced = unfinished.with_suffix(".replaced")
     try:
-        unfinished.mkdir(parents=True)
-        yield unfinished
-        if folder.exists():
-            folder.rename(replaced)
-        unfinished.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with put_whole(folder) as unfinished:
+            unfinished.mkdir()
+            yield unfinished
     except OSError as error:
         raise ExportError(
             f"the export to {folder} failed: {error}; nothing was kept; it needs a folder that "
             "can be written to, with room; choose another one with --output"
         ) from error
-    finally:
-        if replaced.exists() and not folder.exists():
-            replaced.rename(folder)
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _too_different(found: FoundTrial, conversion: Conversion, comparison: Comparison) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from sweeper import _environment
+from sweeper._files import FileLock, put_whole
 from sweeper.errors import MissingError
 from sweeper.models.shapes import architecture
 from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
@@ -20,6 +19,8 @@ from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource, load_
 __all__ = ["GgufModelSpec"]
 
 _COPY_VERSION = 1
+# Seconds that a process waits for another one that converts the same file.
+_CONVERSION_WAIT_S = 600.0
 """Part of the name of a converted copy. Raise it with any change to what is written there."""
 
 
@@ -122,17 +123,13 @@ class GgufModelSpec(BaseModelSpec):
         if copy.is_dir():
             return copy
         parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=parent))
-        try:
-            _convert(path, unfinished)
-            # Renamed in one step, so that no process ever reads half a copy.
-            unfinished.rename(copy)
-        except OSError:
+        with FileLock(parent / f"{copy.name}.lock") as lock:
+            lock.acquire(wait_s=_CONVERSION_WAIT_S)
             # Another process may have been faster.
             if not copy.is_dir():
-                raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+                with put_whole(copy) as unfinished:
+                    unfinished.mkdir()
+                    _convert(path, unfinished)
         return copy
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeper._files import put_whole
 from sweeper.distributed import on_first_worker
 from sweeper.errors import TrialError
 
@@ -92,18 +92,15 @@ def save_adapter(model: PeftModel, folder: Path, *, elements: int) -> None:
 
 
 def _write(model: PeftModel, folder: Path, elements: int) -> None:
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    # "auto" would ask the Hub for the base's configuration.
-    model.save_pretrained(str(unfinished), save_embedding_layers=False)
-    saved = _elements(unfinished / "adapter_model.safetensors")
-    if saved != elements:
-        raise TrialError(
-            f"the file holds {saved} elements but the adapter has {elements}; each one must be "
-            "there once; the method's PEFT model must save what it shares once, and whole"
-        )
-    shutil.rmtree(folder, ignore_errors=True)
-    unfinished.rename(folder)
+    with put_whole(folder, has_one_writer=True) as unfinished:
+        # "auto" would ask the Hub for the base's configuration.
+        model.save_pretrained(str(unfinished), save_embedding_layers=False)
+        saved = _elements(unfinished / "adapter_model.safetensors")
+        if saved != elements:
+            raise TrialError(
+                f"the file holds {saved} elements but the adapter has {elements}; each one must be "
+                "there once; the method's PEFT model must save what it shares once, and whole"
+            )
 
 
 def _elements(path: Path) -> int:

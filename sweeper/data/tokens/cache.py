@@ -11,14 +11,13 @@ import hashlib
 import json
 import logging
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper import _environment
-from sweeper._files import FileLock
+from sweeper._files import FileLock, put_whole
 from sweeper.data.examples import Example
 from sweeper.data.tokens.encoding import encode
 from sweeper.data.tokens.table import TokenTable
@@ -152,12 +151,8 @@ def _write(path: Path, table: TokenTable) -> None:
     noted = {"prompts_cut": table.prompts_cut, "answers_cut": table.answers_cut}
     # One entry: of several the order in the file would be left to chance.
     about = {"noted": json.dumps({**noted, "checksum": _checksum(tensors, noted)})}
-    unfinished = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp")
-    try:
+    with put_whole(path) as unfinished:
         save_file(tensors, unfinished, metadata=about)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor], noted: Mapping[str, int]) -> str:

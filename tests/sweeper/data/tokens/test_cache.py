@@ -154,7 +154,7 @@ def test_a_disk_that_is_full_is_no_error(folder, monkeypatch, caplog):
     monkeypatch.setattr("safetensors.torch.save_file", full)
     assert tuple(tokens()) == encoded().tokens
     assert "no space left" in caplog.text
-    assert list(folder.glob(".*.tmp")) == []
+    assert list(folder.glob(".*.unfinished")) == []
     assert files(folder) == []
 
 
@@ -207,7 +207,7 @@ def test_many_writers_without_a_lock_leave_one_whole_file(folder, monkeypatch):
     assert len(found) == 8
     assert {tuple(table) for table in found} == {encoded().tokens}
     assert [path.suffix for path in files(folder)] == [".safetensors"]
-    assert list(folder.glob(".*.tmp")) == []
+    assert list(folder.glob(".*.unfinished")) == []
 
 
 def test_what_nobody_reads_any_more_goes_when_something_is_written(folder):
