@@ -12,8 +12,8 @@ from sweeper.evaluation.adapter import (
 from sweeper.evaluation.answers import GenerationSettings
 from sweeper.evaluation.final import evaluate_final
 from sweeper.evaluation.likelihood import Forward, can_share_prompts
-from sweeper.evaluation.protocol import protocol_of, rung_protocol, writing_of
-from sweeper.evaluation.scoring import evaluate, evaluate_base
+from sweeper.evaluation.protocol import generation_settings, protocol_of, rung_protocol
+from sweeper.evaluation.scoring import evaluate, evaluate_base, evaluate_on
 
 __all__ = [
     "AdaptedModel",
@@ -26,8 +26,9 @@ __all__ = [
     "evaluate_base",
     "evaluate_final",
     "evaluate_frozen",
+    "evaluate_on",
+    "generation_settings",
     "protocol_of",
     "rung_protocol",
     "with_adapter",
-    "writing_of",
 ]

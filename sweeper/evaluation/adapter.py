@@ -18,9 +18,9 @@ from sweeper.data import Example
 from sweeper.data.questions import questions_of, rows_by_task, split_by_room
 from sweeper.errors import TrialError
 from sweeper.estimates import Estimate, to_metrics
-from sweeper.evaluation.likelihood import Forward, can_share_prompts
-from sweeper.evaluation.protocol import protocol_of, writing_of
-from sweeper.evaluation.scoring import evaluate, frozen_forward
+from sweeper.evaluation.likelihood import Forward
+from sweeper.evaluation.protocol import generation_settings, protocol_of
+from sweeper.evaluation.scoring import evaluate_on, frozen_forward
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.models.snapshot import ModelSnapshot
@@ -138,21 +138,15 @@ def _evaluate(
 
     length = trial.train.max_length
     questions = questions_of(examples, base.tokenizer, length, domains=base.data.domains)
-    writing = writing_of(base, trial.evaluation, max_length=length, virtual_tokens=virtual_tokens)
-    shares_prompts = can_share_prompts(base.model.config, max_length=length)
+    settings = generation_settings(
+        base, trial.evaluation, max_length=length, virtual_tokens=virtual_tokens
+    )
     with torch.no_grad():
-        estimates = evaluate(
-            forward,
-            questions,
-            pad_id=base.pad_id,
-            device=base.device,
-            shares_prompts=shares_prompts and virtual_tokens == 0,
-            writing=writing,
-        )
+        estimates = evaluate_on(base, forward, questions, settings, generates=True)
     asked, left_out = split_by_room(questions, generates=True)
     return Evaluation(
         estimates,
-        protocol_of(questions, writing, max_length=length),
+        protocol_of(questions, settings, max_length=length),
         rows_by_task(asked),
         rows_by_task(left_out),
     )

@@ -6,21 +6,18 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from pydantic import JsonValue
 
 from sweeper.data import Example
 from sweeper.data.questions import draw_examples
 from sweeper.errors import TrialError
+from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.tracking.final_result import FinalResult
-
-if TYPE_CHECKING:
-    pass
-from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen
 
 __all__ = ["evaluate_final"]
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sweeper.data.questions import Question, rows_by_task, split_by_room
 from sweeper.evaluation.answers import GenerationSettings
 from sweeper.experiment.trial import EvaluationSpec, TrainSpec
 from sweeper.models.frozen import FrozenBase
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["protocol_of", "rung_protocol", "writing_of"]
+__all__ = ["generation_settings", "protocol_of", "rung_protocol"]
 
 
-def writing_of(
+def generation_settings(
     base: FrozenBase, spec: EvaluationSpec, *, max_length: int, virtual_tokens: int = 0
 ) -> GenerationSettings:
     """Returns how the model of a base writes answers.
@@ -77,7 +73,7 @@ def rung_protocol(base: FrozenBase, train: TrainSpec, spec: EvaluationSpec) -> d
     """
     length = train.max_length
     questions = base.data.questions(max_length=length, count=train.eval_examples)
-    writing = writing_of(base, spec, max_length=length) if spec.generates else None
+    writing = generation_settings(base, spec, max_length=length) if spec.generates else None
     return {
         "split": "validation",
         "rows_in_split": len(base.data.splits.validation),

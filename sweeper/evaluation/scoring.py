@@ -18,7 +18,7 @@ from sweeper.evaluation.likelihood import (
     score_candidates,
 )
 from sweeper.evaluation.measures import WrittenMetrics
-from sweeper.evaluation.protocol import writing_of
+from sweeper.evaluation.protocol import generation_settings
 from sweeper.evaluation.task_scores import task_estimates
 from sweeper.experiment.trial import EvaluationSpec
 from sweeper.models.frozen import FrozenBase
@@ -99,6 +99,38 @@ def _not_measured(reason: str) -> SweeperError:
     return SweeperError(f"worker 0 could not measure what was generated: {reason}")
 
 
+def evaluate_on(
+    base: FrozenBase,
+    forward: Forward,
+    questions: Sequence[Question],
+    settings: GenerationSettings,
+    *,
+    generates: bool | None = None,
+) -> dict[str, Estimate]:
+    """Returns the metrics of a model that is made of a base, as :func:`evaluate` has them.
+
+    Args:
+        base: with its device and its tokenizer.
+        forward: the base, with or without an adapter.
+        questions: at least one that can be asked.
+        settings: how answers are generated.
+        generates: whether they are; what the settings' spec says where None.
+    """
+    is_generating = settings.spec.generates if generates is None else generates
+    # Behind virtual tokens a prompt's keys and values cannot be shared.
+    shares_prompts = settings.uses_cache and can_share_prompts(
+        base.model.config, max_length=settings.max_length
+    )
+    return evaluate(
+        forward,
+        questions,
+        pad_id=base.pad_id,
+        device=base.device,
+        shares_prompts=shares_prompts,
+        writing=settings if is_generating else None,
+    )
+
+
 def frozen_forward(base: FrozenBase) -> Forward:
     """Returns the frozen model as :func:`evaluate` takes it."""
 
@@ -129,16 +161,10 @@ def evaluate_base(
     """
     import torch
 
-    spec = spec or EvaluationSpec()
+    questions = base.data.questions(max_length=max_length, count=count, split=split)
+    settings = generation_settings(base, spec or EvaluationSpec(), max_length=max_length)
     with torch.no_grad():
-        found = evaluate(
-            frozen_forward(base),
-            base.data.questions(max_length=max_length, count=count, split=split),
-            pad_id=base.pad_id,
-            device=base.device,
-            shares_prompts=can_share_prompts(base.model.config, max_length=max_length),
-            writing=writing_of(base, spec, max_length=max_length) if spec.generates else None,
-        )
+        found = evaluate_on(base, frozen_forward(base), questions, settings)
     return to_metrics(found)
 
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.sweep_folder import SweepFolder
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = []
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sweeper.data import TasksDataSpec
 from sweeper.data.hygiene import require_clean
 from sweeper.experiment.sweep import Sweep
@@ -11,9 +9,6 @@ from sweeper.preflight.metrics import require_metrics
 from sweeper.preflight.objective import require_objective
 from sweeper.preflight.room import require_room
 from sweeper.preflight.task_ids import require_tasks
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["require_runnable"]
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from sweeper.data import DataSpec, TasksDataSpec
+from sweeper.evaluation.measures import WrittenMetrics
 from sweeper.evaluation.metrics import METRICS
 from sweeper.evaluation.metrics.pass_at_1 import ProgrammingProblem
 from sweeper.experiment.trial import EvaluationSpec
-
-if TYPE_CHECKING:
-    pass
-from sweeper.evaluation.measures import WrittenMetrics
 
 __all__ = ["require_metrics"]
 

@@ -16,9 +16,9 @@ from sweeper.data.tokens.packing import pack
 from sweeper.distributed import on_first_worker, rank, sum_over_ranks, workers
 from sweeper.errors import DivergedError, TrialError
 from sweeper.estimates import Estimate, from_metrics, to_metrics
-from sweeper.evaluation.likelihood import Forward, answer_logits, can_share_prompts
-from sweeper.evaluation.protocol import writing_of
-from sweeper.evaluation.scoring import evaluate
+from sweeper.evaluation.likelihood import Forward, answer_logits
+from sweeper.evaluation.protocol import generation_settings
+from sweeper.evaluation.scoring import evaluate_on
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.training.adapter_file import adapter_elements, save_adapter
@@ -232,18 +232,13 @@ class Trainer:
     def _evaluate(self) -> None:
         started_s = time.perf_counter()
         train, spec, base = self._trial.train, self._trial.evaluation, self._base
-        length, virtual_tokens = train.max_length, self._training.virtual_tokens
-        shares_prompts = can_share_prompts(base.model.config, max_length=length)
-        writing = writing_of(base, spec, max_length=length, virtual_tokens=virtual_tokens)
+        length = train.max_length
+        settings = generation_settings(
+            base, spec, max_length=length, virtual_tokens=self._training.virtual_tokens
+        )
+        questions = base.data.questions(max_length=length, count=train.eval_examples)
         with self._engine.evaluating():
-            found = evaluate(
-                self._engine,
-                base.data.questions(max_length=length, count=train.eval_examples),
-                pad_id=base.pad_id,
-                device=base.device,
-                shares_prompts=shares_prompts and virtual_tokens == 0,
-                writing=writing if spec.generates else None,
-            )
+            found = evaluate_on(base, self._engine, questions, settings)
         self._require_finite("evaluation", found["eval_loss"].value, step=self.state.step)
         self.state.metrics = found
         self.state.evaluation_time_s += time.perf_counter() - started_s

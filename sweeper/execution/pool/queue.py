@@ -7,12 +7,9 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from sweeper.execution.pool.jobs import Job
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Message", "TrialQueue"]
 

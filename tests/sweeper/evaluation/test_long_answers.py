@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.data.questions import questions_of
 from sweeper.estimates import to_metrics
-from sweeper.evaluation.protocol import rung_protocol, writing_of
+from sweeper.evaluation.protocol import generation_settings, rung_protocol
 from sweeper.evaluation.scoring import evaluate
 from sweeper.experiment.trial import EvaluationSpec
 from tests.sweeper import tiny
@@ -59,7 +59,7 @@ def test_answers_can_be_written_where_none_has_room_for_the_right_one(monkeypatc
     found = base()
     rows = [replace(written(n), answer=LONG) for n in range(2)]
     questions = questions_of(rows, found.tokenizer, 16, domains=found.domains)
-    writing = writing_of(found, EvaluationSpec(), max_length=16)
+    writing = generation_settings(found, EvaluationSpec(), max_length=16)
 
     def forward(**inputs):
         raise AssertionError("there is no likelihood to ask for")

@@ -17,7 +17,7 @@ from sweeper.evaluation.answers import GenerationSettings
 from sweeper.evaluation.generation import Generation, generate, prompts_of
 from sweeper.evaluation.measures import WrittenMetrics
 from sweeper.evaluation.metrics import METRICS
-from sweeper.evaluation.protocol import rung_protocol, writing_of
+from sweeper.evaluation.protocol import generation_settings, rung_protocol
 from sweeper.evaluation.scoring import evaluate, evaluate_base
 from sweeper.experiment.trial import EvaluationSpec
 from sweeper.preflight.metrics import require_metrics
@@ -276,7 +276,7 @@ def test_the_spec_says_how_answers_are_written(stop, monkeypatch):
 
 
 def test_a_tasks_own_settings_count_where_the_spec_has_none():
-    writing = writing_of(tiny.base(), EvaluationSpec(), max_length=16)
+    writing = generation_settings(tiny.base(), EvaluationSpec(), max_length=16)
     example = Example("1", "2", task="convai2", metrics=("exact",))
     assert (writing.most_tokens(example), writing.stops(example)) == (48, ("\n",))
     over = replace(writing, spec=EvaluationSpec(max_new_tokens=3, stop=()))
@@ -444,7 +444,7 @@ def test_the_encoder_is_tried_with_the_layer_of_the_spec(measured, monkeypatch, 
 
 def test_writing_knows_that_virtual_tokens_take_positions():
     found = tiny.base()
-    writing = writing_of(found, EvaluationSpec(), max_length=16, virtual_tokens=5)
+    writing = generation_settings(found, EvaluationSpec(), max_length=16, virtual_tokens=5)
     assert isinstance(writing, GenerationSettings)
     assert (writing.positions, writing.uses_cache) == (59, False)
 

@@ -19,7 +19,7 @@ from sweeper.evaluation import scoring as evaluation
 from sweeper.evaluation.answers import write_answers
 from sweeper.evaluation.generation import Generation
 from sweeper.evaluation.likelihood import can_share_prompts, score_candidates
-from sweeper.evaluation.protocol import writing_of
+from sweeper.evaluation.protocol import generation_settings
 from sweeper.evaluation.scoring import evaluate_base, frozen_forward
 from sweeper.experiment.trial import EvaluationSpec
 from sweeper.models import FolderModelSpec
@@ -247,7 +247,7 @@ def test_answers_are_written_and_scored(asked, wordnet, monkeypatch, name):
 def test_an_answer_ends_where_its_task_says(asked):
     """The question is ``not ( True ) and ( True ) is``, which the model goes on from as a story."""
     base = asked("bbh_free", rows=1)
-    writing = writing_of(base, SPEC, max_length=POSITIONS)
+    writing = generation_settings(base, SPEC, max_length=POSITIONS)
     questions = base.data.questions(max_length=POSITIONS)
     with torch.no_grad():
         found = write_answers(frozen_forward(base), questions, writing, device=base.device)
