@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("sweeper", "adapters/sweeper_adapters", "kernels/sweeper_kernels")
 FOLDERS = (*PACKAGES, "search_spaces", "tests", "benchmarks", "docs", ".ci")
 
-MAX_FILE_LINES = 500
+# A test is long for its cases, not for its ideas.
+MAX_FILE_LINES, MAX_TEST_LINES = 400, 500
 MAX_FUNCTION_LINES = 40
 
 # In pieces, so that this file does not hold what it looks for.
@@ -127,8 +128,12 @@ def test_all_can_be_had(package):
 
 
 def test_no_file_is_too_long():
-    lengths = {name_of(path): path.read_text("utf-8").count("\n") for path in python_files()}
-    assert {name: count for name, count in lengths.items() if count > MAX_FILE_LINES} == {}
+    found = {}
+    for path in python_files():
+        name, count = name_of(path), path.read_text("utf-8").count("\n")
+        if count > (MAX_TEST_LINES if name.startswith("tests/") else MAX_FILE_LINES):
+            found[name] = count
+    assert found == {}
 
 
 def test_no_function_is_too_long():
