@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from sweeper.errors import MissingError, SpecError
-from sweeper.experiment.loading import build_sweep, load_sweep, only_runnable
+from sweeper.experiment.loading import build_sweep, load_sweep
+from sweeper.experiment.runnable import only_runnable
 from sweeper.experiment.sweep import Sweep
 from sweeper.models import ArchitectureModelSpec
 from sweeper.preflight.plan import plan_of
