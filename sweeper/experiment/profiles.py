@@ -42,10 +42,10 @@ def merge_profile(document: Document, *, path: Path, profile: str | None = None)
     return merge(base, {**document, "profile": name})
 
 
-def _find_profile(space: Path, profile: str) -> Path:
+def _find_profile(space_path: Path, profile: str) -> Path:
     if Path(profile).suffix in {".yaml", ".yml"}:
         return Path(profile)
-    homes = (space.parent, space.parent.parent, *find_packaged_folders())
+    homes = (space_path.parent, space_path.parent.parent, *find_packaged_folders())
     folders = [home / "profiles" for home in homes]
     for folder in folders:
         if (folder / f"{profile}.yaml").is_file():
