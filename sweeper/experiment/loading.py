@@ -1,7 +1,7 @@
-"""Reading a search space, from a file to a checked sweep; each step is a function elsewhere.
+"""Reading a search space: the steps from a file to a checked sweep, in their order.
 
-A step takes values and returns one. The steps that read a document return the problems with it, so
-that all are told at once, and nothing is started before all is well.
+Each step is a function in a module below this one; it takes values and returns one. A step that
+reads a document returns the problems, too, so that all are told at once, before anything starts.
 """
 
 from __future__ import annotations

@@ -19,16 +19,11 @@ def only_runnable(sweep: Sweep) -> tuple[Sweep, tuple[str, ...]]:
     Raises:
         SpecError: nothing is left.
     """
-    model = sweep.spec.model
-    kept: dict[str, str] = {}
-    for method in sweep.space.methods:
-        trial = sweep.space.trial({"method": method.name}) if method.listed else None
-        if trial is not None and trial.model == model:
-            kept.setdefault(trial.identity(), method.name)
     entries = sweep.document.get("trials")
     if not isinstance(entries, list):
         return sweep, ()
     names = [method.name for method in sweep.space.methods]
+    kept = _find_runnable(sweep)
     if not kept:
         architectures = sorted({str(get_path(entry, ("architecture",))) for entry in entries})
         message = (
@@ -36,9 +31,19 @@ def only_runnable(sweep: Sweep) -> tuple[Sweep, tuple[str, ...]]:
             f"they are on {', '.join(architectures)}; take a profile of one of these"
         )
         raise SpecError("trials", [Problem("", message)])
-    left_out = tuple(name for name in names if name not in kept.values())
+    left_out = tuple(name for name in names if name not in kept)
     if not left_out:
         return sweep, ()
-    entries = [entry for entry in entries if get_path(entry, ("name",)) in kept.values()]
+    entries = [entry for entry in entries if get_path(entry, ("name",)) in kept]
     document = {**sweep.document, "trials": entries}
     return build_sweep(document, source="the trials that can be run"), left_out
+
+
+def _find_runnable(sweep: Sweep) -> set[str]:
+    """Returns the names of the listed trials on the profile's model, of equal ones the first."""
+    names: dict[str, str] = {}
+    for method in sweep.space.methods:
+        trial = sweep.space.trial({"method": method.name})
+        if trial.model == sweep.spec.model:
+            names.setdefault(trial.identity(), method.name)
+    return set(names.values())

@@ -50,6 +50,12 @@ def test_the_resolved_document_makes_the_same_list(list_of):
     assert (again.spec, again.space) == (sweep.spec, sweep.space)
 
 
+def test_a_resumed_sweep_has_the_same_trials(sized):
+    sweep = sized(budget={"params": "0.3%"})
+    again = build_sweep(json.loads(json.dumps(sweep.document)), source="sweep.json")
+    assert [t.spec for t in draw_all(again)] == [t.spec for t in draw_all(sweep)]
+
+
 def test_all_problems_come_at_once(space: Path) -> None:
     found = problems_of_space(
         space,
