@@ -48,6 +48,11 @@ class MethodSpace:
     listed: ListedTrial | None = None
     """What the file says of a listed trial; None where the file has methods."""
 
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Where its method stands in the file."""
+        return ("methods", self.name) if self.listed is None else ("trials", self.name, "method")
+
     def place(self, path: Sequence[str]) -> str:
         """Returns where a field stands in the search-space file.
 
@@ -55,12 +60,10 @@ class MethodSpace:
             path: where the field stands in a trial, for example ``("method", "experts")``.
         """
         if path[0] == "method":
-            is_listed = self.listed is not None
-            keys = ("trials", self.name, *path) if is_listed else ("methods", self.name, *path[1:])
-            return ".".join(keys)
+            return ".".join((*self.path, *path[1:]))
         # Training is the file's, except for the fields that a listed trial sets for itself.
         if path[0] == "train" and self.listed is not None and path[-1] in self.listed.train:
-            return ".".join(("trials", self.name, *path))
+            return ".".join((*self.path[:-1], *path))
         return ".".join(path)
 
 
