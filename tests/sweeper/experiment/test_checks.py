@@ -9,17 +9,11 @@ import pytest
 from sweeper.errors import Problem
 from sweeper.experiment.checks import check_fit, check_trials
 from sweeper.experiment.documents import Document
-from sweeper.experiment.space.distributions import (
-    Choice,
-)
+from sweeper.experiment.space.distributions import Choice
 from sweeper.experiment.space.space import Axis, MethodSpace, Space
 from sweeper.search.draws import draw_all
 from sweeper_adapters.methods import PromptTuningSpec, qlora
-from tests.sweeper.experiment.spaces import (
-    SPACE,
-    problems_of_loading,
-    problems_of_space,
-)
+from tests.sweeper.experiment.spaces import SPACE, problems_of_loading, problems_of_space
 
 
 def test_k_over_the_weight_count_is_refused(space: Path) -> None:
@@ -81,7 +75,7 @@ def test_what_is_known_already_is_not_told_again() -> None:
 
 def test_what_the_header_tells_is_not_told_again() -> None:
     space = space_of_lora(1)
-    tree = {**space.methods[0].tree, "data": {"kind": "nothing"}, "workers": 0}
+    tree: Document = {**space.methods[0].tree, "data": {"kind": "nothing"}, "workers": 0}
     broken = Space((MethodSpace("lora", tree, space.methods[0].axes),))
     assert check_trials(broken, known=[]) == []
 

@@ -11,10 +11,7 @@ from sweeper.experiment.loading import build_sweep, load_sweep
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import Sweep
 from sweeper.search.draws import draw_all
-from tests.sweeper.experiment.spaces import (
-    problems_of_loading,
-    problems_of_space,
-)
+from tests.sweeper.experiment.spaces import problems_of_loading, problems_of_space
 
 
 def test_a_space_is_read_and_its_points_become_trials(space: Path) -> None:

@@ -11,9 +11,7 @@ from sweeper.experiment.documents import Document
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.overrides import apply_overrides
 from sweeper.search.draws import draw_all
-from tests.sweeper.experiment.spaces import (
-    TRIALS,
-)
+from tests.sweeper.experiment.spaces import TRIALS
 
 
 def test_overrides_come_last_and_win_over_baselines(space: Path) -> None:

@@ -10,10 +10,7 @@ from sweeper.errors import SpecError
 from sweeper.experiment.documents import Document
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.profiles import merge_profile
-from tests.sweeper.experiment.spaces import (
-    SPACE,
-    problems_of_space,
-)
+from tests.sweeper.experiment.spaces import SPACE, problems_of_space
 
 
 def test_model_and_data_belong_to_profiles(space: Path) -> None:

@@ -11,9 +11,7 @@ from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.runnable import only_runnable
 from sweeper.search.draws import draw_all
 from sweeper.search.study import draw, open_study
-from tests.sweeper.experiment.spaces import (
-    TRIALS,
-)
+from tests.sweeper.experiment.spaces import TRIALS
 
 
 def test_trials_on_other_models_and_repeated_ones_are_not_run(list_of):

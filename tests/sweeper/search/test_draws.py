@@ -10,11 +10,7 @@ import pytest
 
 from sweeper.experiment.sweep import Sweep
 from sweeper.search.draws import draw_all, origin_of, params_of
-from tests.sweeper.experiment.spaces import (
-    TRIALS,
-    load_budget,
-    load_list,
-)
+from tests.sweeper.experiment.spaces import TRIALS, load_budget, load_list
 
 
 @pytest.fixture

@@ -8,10 +8,7 @@ from typing import Any
 import pytest
 
 from sweeper.experiment.loading import load_sweep
-from sweeper.experiment.sections import (
-    read_baselines,
-    read_methods,
-)
+from sweeper.experiment.sections import read_baselines, read_methods
 from sweeper.experiment.space.space import MethodSpace
 
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sweeper.experiment.documents import Document
-from sweeper.experiment.sections import (
-    read_budget,
-)
+from sweeper.experiment.sections import read_budget
 from sweeper.experiment.sections.budget import find_conflicts, has_budget
 from sweeper.experiment.space.budget import MatchBudget, ParamsBudget
 from sweeper.experiment.space.space import MethodSpace
-from tests.sweeper.experiment.spaces import (
-    problems_of_loading,
-)
+from tests.sweeper.experiment.spaces import problems_of_loading
 
 
 @pytest.mark.parametrize(

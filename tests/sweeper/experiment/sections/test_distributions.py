@@ -8,9 +8,7 @@ import pytest
 
 from sweeper.experiment.documents import Document
 from sweeper.experiment.sections.distributions import find_distributions, read_distribution
-from sweeper.experiment.space.distributions import (
-    Choice,
-)
+from sweeper.experiment.space.distributions import Choice
 
 
 def test_they_are_found_in_method_and_training() -> None:

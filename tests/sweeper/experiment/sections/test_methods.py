@@ -9,18 +9,10 @@ import pytest
 
 from sweeper.errors import Problem
 from sweeper.experiment.documents import Document, get_path
-from sweeper.experiment.sections import (
-    read_methods,
-)
-from sweeper.experiment.space.distributions import (
-    Choice,
-    Uniform,
-)
+from sweeper.experiment.sections import read_methods
+from sweeper.experiment.space.distributions import Choice, Uniform
 from sweeper.experiment.space.space import Axis, MethodSpace
-from tests.sweeper.experiment.spaces import (
-    SPACE,
-    problems_of_space,
-)
+from tests.sweeper.experiment.spaces import SPACE, problems_of_space
 
 
 def test_a_method_that_stands_twice_is_refused(space: Path) -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.experiment.sections import (
-    read_trials,
-)
+from sweeper.experiment.documents import Json
+from sweeper.experiment.sections import read_trials
 from sweeper.models import ArchitectureModelSpec
 from sweeper.preflight.plan import plan_of
 from sweeper.search.draws import draw_all
-from tests.sweeper.experiment.spaces import (
-    TRIALS,
-    problems_of_loading,
-)
+from tests.sweeper.experiment.spaces import TRIALS, problems_of_loading
 
 
 def test_what_a_trial_sets_of_training_is_its_own(list_of):
@@ -80,7 +76,7 @@ def test_a_file_lists_or_searches(list_of):
 
 
 def test_a_trial_has_nothing_to_search() -> None:
-    entry = {"name": "x", "method": {"name": "lora", "rank": 2}, "train": {"seed": 3}}
+    entry: Json = {"name": "x", "method": {"name": "lora", "rank": 2}, "train": {"seed": 3}}
     (space,), problems = read_trials({"trials": [entry], "train": {"steps": 8, "seed": 1}})
     assert problems == []
     assert (space.name, space.axes) == ("x", ())
@@ -92,7 +88,7 @@ def test_a_trial_has_nothing_to_search() -> None:
 
 
 def test_bad_trials_do_not_hide_good_ones() -> None:
-    good = {"name": "x", "method": {"name": "lora"}}
+    good: Json = {"name": "x", "method": {"name": "lora"}}
     spaces, problems = read_trials({"trials": [{"name": "y"}, good, good]})
     assert [space.name for space in spaces] == ["x"]
     assert [problem.path for problem in problems] == ["trials.y.method", "trials.x.name"]

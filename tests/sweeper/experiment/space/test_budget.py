@@ -22,14 +22,7 @@ from sweeper.models.shapes import architecture, shape_of
 from sweeper.preflight.plan import plan_of
 from sweeper.search.draws import draw_all, params_of
 from sweeper.search.study import preview
-from sweeper_adapters.methods import (
-    Linear,
-    LoraSpec,
-    MasaSpec,
-    Method,
-    ModelShape,
-    MosaSpec,
-)
+from sweeper_adapters.methods import Linear, LoraSpec, MasaSpec, Method, ModelShape, MosaSpec
 from tests.adapters.specs import SPECS
 
 LLAMA3 = shape_of(architecture("llama3-8b"))

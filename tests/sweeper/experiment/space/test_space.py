@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import optuna
 import pytest
 
-from sweeper.experiment.space.distributions import (
-    Grid,
-    IntRange,
-)
+from sweeper.experiment.space.distributions import Grid, IntRange, Suggests
 from sweeper.experiment.space.listed import ListedTrial
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
 
@@ -67,17 +66,17 @@ def test_a_tree_has_the_values_of_its_point() -> None:
     }
 
 
+def drawn(space: Space, params: Point) -> Point:
+    return space.suggest(cast("Suggests", optuna.trial.FixedTrial(params)))
+
+
 def test_a_point_is_drawn_along_the_axes_of_its_method() -> None:
     space = Space((LORA, MASA))
-    drawn = space.suggest(
-        optuna.trial.FixedTrial(
-            {"method": "lora", "lora.rank": 4, "lora.bias": "b", "train.seed": 2}
-        )
-    )
-    assert drawn == {"method": "lora", "lora.rank": 4, "lora.bias": "b", "train.seed": 2}
-    assert space.suggest(optuna.trial.FixedTrial({"method": "masa"})) == {"method": "masa"}
+    point: Point = {"method": "lora", "lora.rank": 4, "lora.bias": "b", "train.seed": 2}
+    assert drawn(space, point) == point
+    assert drawn(space, {"method": "masa"}) == {"method": "masa"}
     # What has one value only is not asked for.
-    assert Space((MASA,)).suggest(optuna.trial.FixedTrial({})) == {"method": "masa"}
+    assert drawn(Space((MASA,)), {}) == {"method": "masa"}
 
 
 @pytest.mark.parametrize(
