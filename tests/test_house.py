@@ -5,8 +5,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-
 from tests.covered import COVERED
+
 from tests.places import ROOT
 
 HOUSE = ROOT / "sweeper"
@@ -67,7 +67,9 @@ def test_a_room_says_what_it_is_for(folder):
 @pytest.mark.parametrize("module", modules())
 def test_a_module_has_a_test(module):
     if own_test(module).is_file():
-        assert module not in COVERED, "it has a test of its own; take its row out of tests/covered.py"
+        assert module not in COVERED, (
+            "it has a test of its own; take its row out of tests/covered.py"
+        )
         return
     assert module in COVERED, f"write {own_test(module).relative_to(ROOT)}"
     assert (ROOT / "tests" / COVERED[module]).is_file(), COVERED[module]

@@ -54,7 +54,8 @@ def run(
     """Run a sweep; of a list of trials those that are on the profile's model."""
     with opened_output(as_json) as out:
         from sweeper.execution.driver import SweepDriver, new_sweep_name
-        from sweeper.experiment.loading import load_sweep, only_runnable
+        from sweeper.experiment.loading import load_sweep
+        from sweeper.experiment.runnable import only_runnable
         from sweeper.preflight.checks import require_runnable
         from sweeper.tracking.sweep_folder import SweepFolder
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sweeper.experiment.loading import build_sweep, load_sweep, only_runnable
+from sweeper.experiment.loading import build_sweep, load_sweep
+from sweeper.experiment.runnable import only_runnable
 from sweeper.experiment.space import Point, Space
 from sweeper.experiment.sweep import (
     AshaSpec,

@@ -28,20 +28,21 @@ def problems_of(
         model: the model that was validated: unknown fields are compared with its own.
         under: path put before each problem's own.
     """
-    return [_problem(details, model, under) for details in error.errors(include_url=False)]
+    return [_translate(details, model, under) for details in error.errors(include_url=False)]
 
 
-def _problem(details: ErrorDetails, model: type[BaseModel], under: str) -> Problem:
+def _translate(details: ErrorDetails, model: type[BaseModel], under: str) -> Problem:
     location = details["loc"]
-    path = ".".join([*([under] if under else []), *_file_keys(location, model)])
-    return Problem(path, _message(details, location, model))
+    keys = [key for key, _ in _walk(location, model) if key is not None]
+    path = ".".join([under, *keys] if under else keys)
+    return Problem(path, _describe(details, location, model))
 
 
-def _message(details: ErrorDetails, location: _Location, model: type[BaseModel]) -> str:
+def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]) -> str:
     got, kind = details["input"], details["type"]
     context: Mapping[str, Any] = details.get("ctx", {})
     if kind == "extra_forbidden":
-        known = sorted(_fields_at(model, location[:-1]))
+        known = sorted(_find_fields(model, location[:-1]))
         key = str(location[-1])
         return f"unknown field {key!r}; known: {', '.join(known)}{nearest(key, known)}"
     if kind == "missing":
@@ -65,47 +66,46 @@ def _message(details: ErrorDetails, location: _Location, model: type[BaseModel])
     return f"got {got!r}: {reason}" if not isinstance(got, dict) else reason
 
 
-def _file_keys(location: _Location, model: type[BaseModel]) -> Iterator[str]:
-    """Yields the keys of ``location`` as they stand in the file: without the tags of unions."""
+def _find_fields(model: type[BaseModel], location: _Location) -> set[str]:
     annotation: object = model
-    for key in location:
-        members = _members(annotation)
-        tagged = _tagged(members, str(key))
-        if tagged is not None and not any(key in m.model_fields for m in members):
-            annotation = tagged
-            continue
-        yield str(key)
-        annotation = _child(members, key)
+    for _, below in _walk(location, model):
+        annotation = below
+    return {name for member in _find_members(annotation) for name in member.model_fields}
 
 
-def _fields_at(model: type[BaseModel], location: _Location) -> set[str]:
+def _walk(location: _Location, model: type[BaseModel]) -> Iterator[tuple[str | None, object]]:
+    """Yields each key of ``location`` as it stands in the file, and the annotation of its value.
+
+    The tag of a union does not stand there: it is None, and with it comes the member that it picks.
+    """
     annotation: object = model
     for key in location:
-        members = _members(annotation)
-        tagged = _tagged(members, str(key))
-        if tagged is not None and not any(key in m.model_fields for m in members):
+        members = _find_members(annotation)
+        tagged = _find_tagged(members, str(key))
+        if tagged is not None and not any(key in member.model_fields for member in members):
             annotation = tagged
+            yield None, annotation
         else:
-            annotation = _child(members, key)
-    return {name for member in _members(annotation) for name in member.model_fields}
+            annotation = _find_child(members, key)
+            yield str(key), annotation
 
 
-def _members(annotation: object) -> list[type[BaseModel]]:
+def _find_members(annotation: object) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) in {Annotated, Union, UnionType, tuple, list}:
-        return [member for part in get_args(annotation) for member in _members(part)]
+        return [member for part in get_args(annotation) for member in _find_members(part)]
     return []
 
 
-def _child(members: list[type[BaseModel]], key: int | str) -> object:
+def _find_child(members: list[type[BaseModel]], key: int | str) -> object:
     for member in members:
         if key in member.model_fields:
             return member.model_fields[str(key)].annotation
     return members[0] if isinstance(key, int) and members else None
 
 
-def _tagged(members: list[type[BaseModel]], tag: str) -> type[BaseModel] | None:
+def _find_tagged(members: list[type[BaseModel]], tag: str) -> type[BaseModel] | None:
     for member in members:
         for name in ("name", "kind"):
             field = member.model_fields.get(name)

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper._text import params_text, varying
 from sweeper._third_party import ignore_known_warnings
 from sweeper.errors import CountError
-from sweeper.experiment.documents import read_yaml
+from sweeper.experiment.packaged_spaces import find_packaged_folders
 from sweeper.experiment.space.listed import ListedTrial, Published
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
+from sweeper.experiment.yaml_files import read_yaml
 from sweeper.models import DTYPES
 from sweeper.models.shapes import architecture, skeleton
 from sweeper.models.snapshot import ModelSnapshot
@@ -112,9 +112,8 @@ def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
 
 def _printed() -> Iterator[ListedTrial]:
     """Yields what the papers print, as the lists of trials that come with the sweeper have it."""
-    # The first folder is in an installed wheel, the second in a checkout.
-    for folder in (Path(__file__).parent, Path(__file__).parents[1]):
-        for path in sorted((folder / "search_spaces" / "papers").glob("*_params.yaml")):
+    for folder in find_packaged_folders():
+        for path in sorted((folder / "papers").glob("*_params.yaml")):
             entries = read_yaml(path)["trials"]
             assert isinstance(entries, list)
             yield from map(ListedTrial.model_validate, entries)

@@ -34,16 +34,17 @@ class DrawnTrial:
 
 
 def draw_all(sweep: Sweep) -> tuple[DrawnTrial, ...]:
-    """Returns the trials that a sweep begins with, and for those that depend on results examples.
+    """Returns the trials that a sweep begins with, each in the budget's size.
 
-    They are what :func:`sweeper.search.study.preview` draws, each in the budget's size.
+    Where the sampler's choice depends on results, the trial is an example. The points are those
+    that :func:`sweeper.search.study.preview` draws.
     """
-    found = []
+    drawn = []
     for number, (point, is_certain) in enumerate(preview(sweep.space, sweep.spec.search)):
         method = sweep.space.method(str(point["method"]))
         origin = origin_of(number, sweep.space)
-        found.append(DrawnTrial(number, origin, not is_certain, sweep.space.trial(point), method))
-    return tuple(found)
+        drawn.append(DrawnTrial(number, origin, not is_certain, sweep.space.trial(point), method))
+    return tuple(drawn)
 
 
 def origin_of(number: int, space: Space) -> Origin:
@@ -59,20 +60,24 @@ def origin_of(number: int, space: Space) -> Origin:
 
 
 def params_of(trial: TrialSpec, space: MethodSpace) -> dict[str, Any]:
-    """Returns the method's fields and the searched fields of training, by their bare names.
+    """Returns the method's fields, the learning rate and the searched fields of training.
 
-    A listed trial is called by its name, and what it sets of training is among them.
+    Each has its bare name. A listed trial has its own name among them, and the fields of training
+    that it sets stand for the searched ones.
+
+    Args:
+        trial: complete, in the budget's size.
+        space: the part of the space that the trial is from.
     """
-    params = trial.method.model_dump(mode="json", exclude={"name"})
-    train = trial.train.model_dump(mode="json")
-    searched = [axis.path[-1] for axis in space.axes if axis.path[0] == "train"]
-    name = {}
-    if space.listed is not None:
+    if space.listed is None:
+        name = {}
+        own = [axis.path[-1] for axis in space.axes if axis.path[0] == "train"]
+    else:
         name = {"trial": space.name}
-        searched = list(space.listed.train)
+        own = list(space.listed.train)
+    train = trial.train.model_dump(mode="json")
     return {
         **name,
-        **params,
-        "learning_rate": train["learning_rate"],
-        **{key: train[key] for key in searched},
+        **trial.method.model_dump(mode="json", exclude={"name"}),
+        **{key: train[key] for key in ("learning_rate", *own)},
     }

@@ -14,10 +14,10 @@ from sweeper.data.hygiene import HygieneSpec
 from sweeper.data.tasks.registry import MIXTURES, TASKS
 from sweeper.data.tasks.task import Task
 from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.sections import COMPARED_ALIKE, SPACE_KEYS
 from sweeper.experiment.space.budget import BUDGETS
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
 from sweeper.experiment.space.listed import ListedTrial, Published
-from sweeper.experiment.space_file import COMPARED_ALIKE, SPACE_KEYS
 from sweeper.experiment.sweep import (
     AshaSpec,
     FinalSpec,

@@ -42,12 +42,12 @@ class MatchBudget(Spec):
 
     def parameters(self, method: Method, shape: ModelShape) -> int:
         """Returns the trainable parameters that ``method`` shall have on a model of this shape."""
-        lora = self._lora(method)
+        lora = self._match(method)
         return 0 if lora is None else lora.count(shape)
 
     def problems(self, method: Method, shape: ModelShape) -> Iterator[tuple[str, str]]:
         """Yields (field, message) for what keeps this budget from being one of ``method``."""
-        lora = self._lora(method)
+        lora = self._match(method)
         if lora is None:
             yield (
                 "targets",
@@ -57,7 +57,7 @@ class MatchBudget(Spec):
         elif self.targets is not None:
             yield from (found for found in lora.problems(shape) if found[0] == "targets")
 
-    def _lora(self, method: Method) -> LoraSpec | None:
+    def _match(self, method: Method) -> LoraSpec | None:
         if self.targets is not None:
             return LoraSpec(rank=self.rank, targets=self.targets)
         if isinstance(method, MethodSpec):
@@ -73,14 +73,14 @@ class ParamsBudget(Spec):
 
     @field_validator("params", mode="before")
     @classmethod
-    def _number_or_percent(cls, value: object) -> object:
+    def _read_params(cls, value: object) -> object:
         if isinstance(value, str):
             found = _PERCENT.fullmatch(value)
             if found is not None and 0 < float(found[1]) < 100:
                 return f"{found[1]}%"
-            raise ValueError(_what_params_may_be(value))
+            raise ValueError(_describe_params(value))
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(_what_params_may_be(value))
+            raise ValueError(_describe_params(value))
         if value < 1:
             raise ValueError(
                 f"params is {value}, less than one parameter; a share is written with its sign, "
@@ -88,7 +88,7 @@ class ParamsBudget(Spec):
                 "percent is meant"
             )
         if value != int(value):
-            raise ValueError(_what_params_may_be(value))
+            raise ValueError(_describe_params(value))
         return int(value)
 
     def parameters(
@@ -160,7 +160,7 @@ def size_fields_of(name: str) -> tuple[str, ...]:
     return ()
 
 
-def _what_params_may_be(value: object) -> str:
+def _describe_params(value: object) -> str:
     return (
         f"params is {value!r}; allowed is a whole number of parameters, such as 42000000, or a "
         "share above 0% and below 100%, such as 0.52%; write one of them, without quotes"

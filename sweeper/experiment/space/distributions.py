@@ -45,7 +45,7 @@ class Choice(Spec):
     """The values."""
 
     @model_validator(mode="after")
-    def _distinct(self) -> Choice:
+    def _values_are_distinct(self) -> Choice:
         _refuse_repeats(self.choice)
         return self
 
@@ -72,7 +72,7 @@ class Grid(Spec):
     """The values."""
 
     @model_validator(mode="after")
-    def _distinct(self) -> Grid:
+    def _values_are_distinct(self) -> Grid:
         _refuse_repeats(self.grid)
         return self
 
@@ -90,7 +90,7 @@ class Grid(Spec):
 
 
 class _Range(Spec):
-    """What uniform and loguniform share."""
+    """A number between two ends; a subclass says how it is drawn."""
 
     def _bounds(self) -> tuple[float, float]:
         raise AssertionError("abstract")
@@ -114,7 +114,7 @@ class Uniform(_Range):
     """Lowest and highest value, both included."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> Uniform:
+    def _ends_are_in_order(self) -> Uniform:
         _refuse_disorder(*self.uniform)
         return self
 
@@ -133,7 +133,7 @@ class LogUniform(_Range):
     """Lowest and highest value, both included and positive."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> LogUniform:
+    def _ends_are_in_order(self) -> LogUniform:
         _refuse_disorder(*self.loguniform)
         if self.loguniform[0] <= 0:
             raise ValueError(f"starts at {self.loguniform[0]}; a logarithm needs a low above 0")
@@ -156,7 +156,7 @@ class IntRange(Spec):
     """Distance between neighbouring values."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> IntRange:
+    def _ends_are_in_order(self) -> IntRange:
         _refuse_disorder(*self.bounds)
         if (self.bounds[1] - self.bounds[0]) % self.step:
             raise ValueError(

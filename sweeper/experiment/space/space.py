@@ -9,7 +9,7 @@ only where the method was chosen: that makes the space conditional, and define-b
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sweeper.experiment.documents import Json, Scalar, set_path
@@ -52,6 +52,19 @@ class MethodSpace:
     def path(self) -> tuple[str, ...]:
         """Where its method stands in the file."""
         return ("methods", self.name) if self.listed is None else ("trials", self.name, "method")
+
+    def place(self, path: Sequence[str]) -> str:
+        """Returns where a field stands in the search-space file.
+
+        Args:
+            path: where the field stands in a trial, for example ``("method", "experts")``.
+        """
+        if path[0] == "method":
+            return ".".join((*self.path, *path[1:]))
+        # Training is the file's, except for the fields that a listed trial sets for itself.
+        if path[0] == "train" and self.listed is not None and path[-1] in self.listed.train:
+            return ".".join((*self.path[:-1], *path))
+        return ".".join(path)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reading search spaces: what is accepted, and every problem at once with its path."""
+"""The whole way from a file to a sweep: what is accepted, and every problem with its place."""
 
 from __future__ import annotations
 
@@ -7,69 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.errors import SpecError
 from sweeper.experiment.loading import build_sweep, load_sweep
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import Sweep
-from sweeper_adapters.methods.qlora import spec as qlora
-
-CONFIG = {
-    "model_type": "llama",
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "tie_word_embeddings": True,
-}
-
-SPACE = """
-name: tiny
-profile: tiny
-methods:
-  - name: masa
-    experts: {int: [2, 6]}
-    group_size: {choice: [1, 2, 4]}
-  - name: lora
-    rank: {choice: [4, 8]}
-train:
-  learning_rate: {loguniform: [1e-4, 1e-2]}
-baselines:
-  - method: {name: masa, experts: 5, group_size: 2}
-  - {method: {name: lora, rank: 8}, train: {learning_rate: 1e-3}}
-search: {trials: 6}
-"""
-
-PROFILE = """
-name: tiny
-model: {kind: folder, path: %s}
-data: {kind: embedded}
-train: {steps: 8, batch_size: 2}
-"""
-
-
-@pytest.fixture
-def space(tmp_path: Path) -> Path:
-    model = tmp_path / "model"
-    model.mkdir()
-    (model / "config.json").write_text(json.dumps(CONFIG))
-    # Reading a space looks whether these are there, and does not open them.
-    for name in ("model.safetensors", "tokenizer.json"):
-        (model / name).touch()
-    (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles" / "tiny.yaml").write_text(PROFILE % model)
-    path = tmp_path / "tiny.yaml"
-    path.write_text(SPACE)
-    return path
-
-
-def problems(path: Path, *overrides: str, text: str | None = None) -> dict[str, str]:
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(SpecError) as caught:
-        load_sweep(path, overrides=overrides)
-    return {problem.path: problem.message for problem in caught.value.problems}
+from sweeper.search.draws import draw_all
+from tests.sweeper.experiment.spaces import problems_of_loading, problems_of_space
 
 
 def test_a_space_is_read_and_its_points_become_trials(space: Path) -> None:
@@ -91,13 +33,6 @@ def test_a_space_is_read_and_its_points_become_trials(space: Path) -> None:
     assert trial.method.model_dump()["experts"] == 3
 
 
-def test_baselines_are_points(space: Path) -> None:
-    assert load_sweep(space).space.baselines == (
-        {"method": "masa", "masa.experts": 5, "masa.group_size": 2},
-        {"method": "lora", "lora.rank": 8, "train.learning_rate": 1e-3},
-    )
-
-
 def test_the_resolved_document_makes_the_same_sweep(space: Path) -> None:
     sweep = load_sweep(space, overrides=["search.trials=4", "methods.masa.experts=3"])
     document = json.loads(json.dumps(sweep.document))
@@ -106,19 +41,20 @@ def test_the_resolved_document_makes_the_same_sweep(space: Path) -> None:
     assert (again.spec, again.space) == (sweep.spec, sweep.space)
 
 
-def test_overrides_come_last_and_win_over_baselines(space: Path) -> None:
-    sweep = load_sweep(space, overrides=["search.trials=3", "methods.masa.experts=2"])
-    assert sweep.spec.search.trials == 3
-    assert sweep.space.baselines[0] == {"method": "masa", "masa.group_size": 2}
+def test_the_resolved_document_makes_the_same_list(list_of):
+    sweep = list_of()
+    again = build_sweep(json.loads(json.dumps(sweep.document)), source="sweep.json")
+    assert (again.spec, again.space) == (sweep.spec, sweep.space)
 
 
-def test_1e_minus_4_is_a_number_in_files_and_overrides(space: Path) -> None:
-    sweep = load_sweep(space, overrides=["train.weight_decay=1e-2"])
-    assert sweep.space.trial(next(p for _, p in sweep.space.corners())).train.weight_decay == 0.01
+def test_a_resumed_sweep_has_the_same_trials(sized):
+    sweep = sized(budget={"params": "0.3%"})
+    again = build_sweep(json.loads(json.dumps(sweep.document)), source="sweep.json")
+    assert [t.spec for t in draw_all(again)] == [t.spec for t in draw_all(sweep)]
 
 
 def test_all_problems_come_at_once(space: Path) -> None:
-    found = problems(
+    found = problems_of_space(
         space,
         "methods.masa.experts={int: [0, 3]}",
         "methods.lora.rnak=4",
@@ -163,73 +99,9 @@ def test_all_problems_come_at_once(space: Path) -> None:
 def test_a_bad_value_is_named_with_its_place(
     space: Path, override: str, path: str, message: str
 ) -> None:
-    found = problems(space, override)
+    found = problems_of_space(space, override)
     assert path in found, found
     assert message in found[path]
-
-
-def test_k_over_the_weight_count_is_refused(space: Path) -> None:
-    text = SPACE.replace("name: masa", "name: mosa").replace(
-        "experts: {int: [2, 6]}", "groups: 10000000"
-    )
-    text = text.replace("    group_size: {choice: [1, 2, 4]}\n", "").split("baselines")[0]
-    found = problems(space, text=text)
-    assert "10000000" in found["methods.mosa.groups"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("name: [a\n", "not valid YAML"),
-        ("name: a\nname: b\n", "given twice"),
-        ("- a\n- b\n", "not a mapping"),
-        ("", "not a mapping"),
-    ],
-)
-def test_what_is_not_a_mapping_in_yaml_is_refused(space: Path, text: str, message: str) -> None:
-    space.write_text(text)
-    with pytest.raises(SpecError, match=message):
-        load_sweep(space)
-
-
-def test_a_syntax_error_has_line_and_column(space: Path) -> None:
-    space.write_text("name: tiny\nmethods: [\n  {name: masa\n")
-    with pytest.raises(SpecError, match=r"line \d+, column \d+"):
-        load_sweep(space)
-
-
-def test_a_missing_file_and_an_unknown_profile_name_the_nearest(space: Path) -> None:
-    with pytest.raises(SpecError, match=r"did you mean 'tiny\.yaml'"):
-        load_sweep(space.with_name("tinny.yaml"))
-    with pytest.raises(SpecError, match="did you mean 'tiny'"):
-        load_sweep(space, profile="tini")
-
-
-def test_a_method_that_stands_twice_is_refused(space: Path) -> None:
-    text = SPACE.split("train:")[0] + "  - name: lora\n" + "train: {learning_rate: 1e-3}\n"
-    assert "stands twice" in problems(space, text=text)["methods.2.name"]
-
-
-def test_what_an_engine_cannot_train_is_refused(
-    space: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    text = SPACE.split("train:")[0] + "  - name: qlora\n" + "train: {learning_rate: 1e-3}\n"
-    monkeypatch.setattr(qlora, "find_spec", lambda name: None)
-    found = problems(space, text=text)
-    assert list(found) == ["methods.qlora.name"]
-    assert "install masa-mosa-sweeper[quantization]" in found["methods.qlora.name"]
-
-
-def test_model_and_data_belong_to_profiles(space: Path) -> None:
-    found = problems(space, text=SPACE + "engine: {zero_stage: 1}\n")
-    assert "belongs to a profile" in found["engine"]
-
-
-def test_an_override_without_a_value_is_refused(space: Path) -> None:
-    with pytest.raises(SpecError, match="write path=value"):
-        load_sweep(space, overrides=["search.trials"])
-    with pytest.raises(SpecError, match="no method 'dora'"):
-        load_sweep(space, overrides=["methods.dora.rank=2"])
 
 
 def test_how_trials_are_evaluated_reaches_each_of_them(space: Path) -> None:
@@ -241,13 +113,34 @@ def test_how_trials_are_evaluated_reaches_each_of_them(space: Path) -> None:
         assert (evaluation.generates, evaluation.stop) == (True, ("END",))
 
 
-@pytest.mark.parametrize(
-    ("override", "path"),
-    [
-        ("evaluation.max_new_tokens=0", "evaluation.max_new_tokens"),
-        ("final.split=train", "final.split"),
-        ("final.trials=-1", "final.trials"),
-    ],
-)
-def test_a_bad_value_of_the_evaluation_is_told_once(space: Path, override: str, path: str) -> None:
-    assert list(problems(space, override)) == [path]
+def test_a_list_has_a_budget_like_any_space(list_of):
+    entries = [
+        {"name": "lora", "method": {"name": "lora"}},
+        {"name": "far", "method": {"name": "lora"}, "architecture": "llama3-8b"},
+    ]
+    lora, far = draw_all(list_of(entries, budget={"params": "0.5196%"}))
+    # Each on its own model.
+    assert far.spec.method.sizes() == {"rank": 16}
+    assert lora.spec.method.sizes() != {"rank": 16}
+    found = problems_of_loading(list_of, budget={"params": "0.5196%"})
+    assert set(found) == {
+        f"trials.{name}.method.rank" for name in ("small", "large", "here", "again")
+    }
+
+
+def test_problems_come_in_the_order_of_the_steps(space: Path) -> None:
+    overrides = (
+        "baselines=[{method: {name: dora}}]",
+        "methods.lora.rnak=4",
+        "methods.masa.experts={int: [3, 2]}",
+        "budget=4%",
+        "search.trails=5",
+    )
+    assert list(problems_of_space(space, *overrides)) == [
+        "search.trails",
+        "budget",
+        "methods.masa.experts",
+        "methods.lora.rank",
+        "methods.lora.rnak",
+        "baselines.0.method.name",
+    ]

@@ -13,7 +13,8 @@ import yaml
 from rich.console import Console
 
 from sweeper.errors import CountError
-from sweeper.experiment.loading import load_sweep, only_runnable
+from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.runnable import only_runnable
 from sweeper.experiment.space.listed import Published
 from sweeper.experiment.sweep import Sweep
 from sweeper.models.shapes import architecture, architecture_names, shape_of, skeleton

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sweeper.errors import SpecError
-from sweeper.experiment.loading import build_sweep, load_sweep
 from sweeper.experiment.space.budget import (
     BudgetFit,
     MatchBudget,
@@ -27,15 +22,7 @@ from sweeper.models.shapes import architecture, shape_of
 from sweeper.preflight.plan import plan_of
 from sweeper.search.draws import draw_all, params_of
 from sweeper.search.study import preview
-from sweeper_adapters.methods import (
-    Linear,
-    LoraSpec,
-    MasaSpec,
-    Method,
-    ModelShape,
-    MosaSpec,
-    PromptTuningSpec,
-)
+from sweeper_adapters.methods import Linear, LoraSpec, MasaSpec, Method, ModelShape, MosaSpec
 from tests.adapters.specs import SPECS
 
 LLAMA3 = shape_of(architecture("llama3-8b"))
@@ -241,49 +228,9 @@ def test_which_fields_a_budget_sets():
 
 # In a search space.
 
-PROFILE = """
-name: tiny
-model: {kind: architecture, name: smollm2-135m}
-data: {kind: embedded}
-train: {steps: 8}
-"""
 
-SPACE: dict[str, Any] = {
-    "name": "parity",
-    "profile": "tiny",
-    "methods": [
-        {"name": "masa", "experts": {"int": [2, 6]}},
-        {"name": "lora"},
-        {"name": "mosa", "grouping": {"choice": ["brt", "row"]}},
-    ],
-    "train": {"learning_rate": {"loguniform": [1e-4, 1e-2]}},
-    "baselines": [{"method": {"name": "masa", "experts": 5}}, {"method": {"name": "mosa"}}],
-    "budget": {"match": "lora", "rank": 8},
-    "search": {"trials": 12},
-}
-
-
-@pytest.fixture
-def write(tmp_path: Path):
-    (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles" / "tiny.yaml").write_text(PROFILE)
-
-    def load(**changes: Any) -> Sweep:
-        path = tmp_path / "space.yaml"
-        path.write_text(yaml.safe_dump({**SPACE, **changes}))
-        return load_sweep(path)
-
-    return load
-
-
-def problems(write, **changes: Any) -> dict[str, str]:
-    with pytest.raises(SpecError) as caught:
-        write(**changes)
-    return {problem.path: problem.message for problem in caught.value.problems}
-
-
-def test_every_trial_of_a_sweep_is_sized(write):
-    sweep = write()
+def test_every_trial_of_a_sweep_is_sized(sized):
+    sweep = sized()
     drawn = draw_all(sweep)
     assert {trial.spec.method.name for trial in drawn} == {"masa", "lora", "mosa"}
     for trial in drawn:
@@ -298,28 +245,22 @@ def test_every_trial_of_a_sweep_is_sized(write):
     assert len(set(ranks.values())) > 1
 
 
-def test_the_sampler_knows_nothing_of_the_size(write):
-    sweep = write()
+def test_the_sampler_knows_nothing_of_the_size(sized):
+    sweep = sized()
     for point, _ in preview(sweep.space, sweep.spec.search):
         assert not [name for name in point if name.endswith(("rank", "groups"))]
 
 
-def test_the_size_is_part_of_the_identity(write):
+def test_the_size_is_part_of_the_identity(sized):
     ids = [
-        [t.spec.identity() for t in draw_all(write(budget={"match": "lora", "rank": rank}))]
+        [t.spec.identity() for t in draw_all(sized(budget={"match": "lora", "rank": rank}))]
         for rank in (4, 16)
     ]
     assert not set(ids[0]) & set(ids[1])
 
 
-def test_a_resumed_sweep_has_the_same_trials(write):
-    sweep = write(budget={"params": "0.3%"})
-    again = build_sweep(json.loads(json.dumps(sweep.document)), source="sweep.json")
-    assert [t.spec for t in draw_all(again)] == [t.spec for t in draw_all(sweep)]
-
-
-def test_a_plan_shows_what_was_chosen(write):
-    document = plan_of(write()).document()
+def test_a_plan_shows_what_was_chosen(sized):
+    document = plan_of(sized()).document()
     assert document["budget"] == {"match": "lora", "rank": 8, "targets": None}
     for trial in document["trials"]:
         fit = trial["budget"]
@@ -327,14 +268,14 @@ def test_a_plan_shows_what_was_chosen(write):
         assert fit["size"] == {"rank": trial["params"]["rank"]}
         if trial["method"] in {"lora", "mosa"}:
             assert fit == {**fit, "miss": 0, "miss_percent": 0}
-    assert plan_of(write(budget=None)).document()["trials"][0]["budget"] is None
+    assert plan_of(sized(budget=None)).document()["trials"][0]["budget"] is None
 
 
-def test_a_record_has_the_size(write, tmp_path):
+def test_a_record_has_the_size(sized, tmp_path):
     from sweeper.execution.driver import SweepDriver
     from sweeper.tracking.sweep_folder import SweepFolder
 
-    sweep = write(budget={"params": 1_000_003})
+    sweep = sized(budget={"params": 1_000_003})
     folder = SweepFolder.create(tmp_path / "sweeps", "parity-1", document=sweep.document)
     driver = SweepDriver(folder, sweep, "fingerprint")
     job = driver.job(draw_point(sweep, "mosa"), 0)
@@ -345,53 +286,3 @@ def test_a_record_has_the_size(write, tmp_path):
 
 def draw_point(sweep: Sweep, method: str):
     return next(p for p, _ in preview(sweep.space, sweep.spec.search) if p["method"] == method)
-
-
-@pytest.mark.parametrize(
-    ("changes", "path"),
-    [
-        ({"methods": [{"name": "lora", "rank": 8}], "baselines": []}, "methods.lora.rank"),
-        (
-            {"methods": [{"name": "lora", "rank": {"int": [2, 9]}}], "baselines": []},
-            "methods.lora.rank",
-        ),
-        ({"methods": [{"name": "mosa", "groups": 99}], "baselines": []}, "methods.mosa.groups"),
-        ({"baselines": [{"method": {"name": "lora", "rank": 8}}]}, "baselines.0.method.rank"),
-    ],
-)
-def test_a_size_beside_a_budget_is_a_conflict(write, changes, path):
-    assert "the budget sets it" in problems(write, **changes)[path]
-
-
-@pytest.mark.parametrize(
-    ("budget", "path", "message"),
-    [
-        ({"params": 0.52}, "budget.params", "0.52% if percent is meant"),
-        ({"match": "dora", "rank": 8}, "budget.match", "allowed: lora"),
-        ({"match": "lora"}, "budget.rank", "is missing"),
-        ({"match": "lora", "rank": 0}, "budget.rank", "greater than or equal to 1"),
-        ({"match": "lora", "rank": 8, "params": 9}, "budget", "match: lora"),
-        ({"percent": 8}, "budget", "match: lora"),
-        (0.52, "budget", "match: lora"),
-        ({"match": "lora", "rank": 8, "target": ["q"]}, "budget.target", "'targets'"),
-        ({"match": "lora", "rank": 8, "targets": ["q_porj"]}, "budget.targets", "'q_proj'"),
-    ],
-)
-def test_a_budget_that_cannot_be_is_told(write, budget, path, message):
-    found = problems(write, budget=budget)
-    assert message in found[path]
-
-
-def test_a_method_without_layers_needs_the_budgets_own(write):
-    methods = [{"name": "prompt_tuning"}]
-    assert (
-        "give the budget the layers"
-        in problems(write, methods=methods, baselines=[])["budget.targets"]
-    )
-    sweep = write(
-        methods=methods, baselines=[], budget={"match": "lora", "rank": 1, "targets": ["q_proj"]}
-    )
-    method = draw_all(sweep)[0].spec.method
-    assert isinstance(method, PromptTuningSpec)
-    # 30 layers of 576 -> 576, and vectors of 576.
-    assert method.virtual_tokens == 60

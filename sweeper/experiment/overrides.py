@@ -1,0 +1,79 @@
+"""``--set path=value``: one place of a document gets another value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sweeper._text import nearest
+from sweeper.errors import Problem, SpecError
+from sweeper.experiment.documents import Document, Json, get_path, set_path
+from sweeper.experiment.yaml_files import parse_yaml
+
+__all__ = ["apply_overrides"]
+
+
+def apply_overrides(document: Document, overrides: Iterable[str]) -> Document:
+    """Returns ``document`` with each ``path=value`` applied in turn; a value is read as YAML.
+
+    ``methods`` is addressed by the method's name (``methods.masa.rank=4``) or position
+    (``methods.0.rank=4``), ``trials`` by the trial's. An override wins over the baselines too: they
+    lose their own value of that field.
+
+    Raises:
+        SpecError: there is no ``=``, or the path is empty or leads to no entry.
+    """
+    for override in overrides:
+        document = _apply(document, override)
+    return document
+
+
+def _apply(document: Document, override: str) -> Document:
+    path_text, equals, value_text = override.partition("=")
+    keys = tuple(path_text.strip().split("."))
+    if not equals or not all(keys):
+        message = f"got {override!r}; write path=value, for example --set search.trials=4"
+        raise SpecError("--set", [Problem("", message)])
+    value = parse_yaml(value_text, source=f"--set {path_text.strip()}")
+    entries = document.get(keys[0]) if keys[0] in {"methods", "trials"} else None
+    if len(keys) > 1 and isinstance(entries, list):
+        keys = (keys[0], _find_position(entries, keys[1], section=keys[0]), *keys[2:])
+    changed = set_path(_drop_baseline_values(document, keys), keys, value)
+    assert isinstance(changed, dict)
+    return changed
+
+
+def _find_position(entries: list[Json], key: str, *, section: str) -> str:
+    names = [get_path(entry, ("name",)) for entry in entries]
+    if key in names:
+        return str(names.index(key))
+    if key.isdigit() and int(key) < len(entries):
+        return key
+    known = [name for name in names if isinstance(name, str)]
+    noun = section.removesuffix("s")
+    message = f"no {noun} {key!r} in this space; it has {', '.join(known)}{nearest(key, known)}"
+    raise SpecError("--set", [Problem(f"{section}.{key}", message)])
+
+
+def _drop_baseline_values(document: Document, keys: tuple[str, ...]) -> Document:
+    """Returns the document with baselines that have no value of their own at ``keys``."""
+    baselines = document.get("baselines")
+    if not isinstance(baselines, list):
+        return document
+    match keys:
+        case ("train", field):
+            return {**document, "baselines": [_drop(x, ("train", field)) for x in baselines]}
+        case ("methods", position, field) if field != "name":
+            name = get_path(document, ("methods", position, "name"))
+            kept = [
+                _drop(x, ("method", field)) if get_path(x, ("method", "name")) == name else x
+                for x in baselines
+            ]
+            return {**document, "baselines": kept}
+    return document
+
+
+def _drop(entry: Json, path: tuple[str, str]) -> Json:
+    branch = get_path(entry, path[:1])
+    if not isinstance(branch, dict) or path[1] not in branch:
+        return entry
+    return set_path(entry, path[:1], {key: x for key, x in branch.items() if key != path[1]})

@@ -1,0 +1,69 @@
+"""Profiles: what a search space is run on, as the tree below the search space's own fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sweeper._text import nearest
+from sweeper.errors import Problem, SpecError
+from sweeper.experiment.documents import Document, merge
+from sweeper.experiment.packaged_spaces import find_packaged_folders
+from sweeper.experiment.yaml_files import read_yaml
+
+__all__ = ["merge_profile"]
+
+_DEFAULT = "embedded"
+_PROFILE_KEYS = ("model", "data", "engine", "resources")
+
+
+def merge_profile(document: Document, *, path: Path, profile: str | None = None) -> Document:
+    """Returns the fields of a search space over those of its profile.
+
+    A profile is looked for in the folder ``profiles`` beside the search space, in the one a level
+    higher, and among those that come with the sweeper.
+
+    Args:
+        document: the search space.
+        path: the search space's file.
+        profile: name or path of a profile; the search space's own ``profile`` where None.
+
+    Raises:
+        SpecError: there is no such profile, it cannot be read, or the search space sets what
+            belongs to a profile.
+    """
+    profile_path = _find_profile(path, str(profile or document.get("profile") or _DEFAULT))
+    base = _read_profile(profile_path)
+    own = [key for key in _PROFILE_KEYS if key in document]
+    if own:
+        message = "belongs to a profile, not to a search space; move it, or use --set"
+        raise SpecError(str(path), [Problem(key, message) for key in own])
+    name = base.pop("name", profile_path.stem)
+    base.pop("description", None)
+    return merge(base, {**document, "profile": name})
+
+
+def _find_profile(space_path: Path, profile: str) -> Path:
+    if Path(profile).suffix in {".yaml", ".yml"}:
+        return Path(profile)
+    homes = (space_path.parent, space_path.parent.parent, *find_packaged_folders())
+    folders = [home / "profiles" for home in homes]
+    for folder in folders:
+        if (folder / f"{profile}.yaml").is_file():
+            return folder / f"{profile}.yaml"
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    message = f"no profile {profile!r}; known: {', '.join(known)}{nearest(profile, known)}"
+    raise SpecError("profile", [Problem("", message)])
+
+
+def _read_profile(path: Path, *, seen: tuple[Path, ...] = ()) -> Document:
+    """Returns a profile's fields over those of the one that it ``extends``."""
+    profile = read_yaml(path)
+    extended = profile.pop("extends", None)
+    if extended is None:
+        return profile
+    if path in seen:
+        chain = " extends ".join(p.stem for p in (*seen, path))
+        message = f"extends itself: {chain}; the last one must extend none; remove one of them"
+        raise SpecError(str(path), [Problem("extends", message)])
+    base = _read_profile(path.with_name(f"{extended}.yaml"), seen=(*seen, path))
+    return merge(base, profile)

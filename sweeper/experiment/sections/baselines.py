@@ -1,0 +1,90 @@
+"""The section ``baselines``: points of the space that are run before any other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sweeper._text import nearest
+from sweeper.errors import Problem
+from sweeper.experiment.documents import Document, Json, Scalar, get_path
+from sweeper.experiment.sections.budget import describe_conflict, has_budget
+from sweeper.experiment.space.budget import size_fields_of
+from sweeper.experiment.space.space import Axis, MethodSpace, Point
+
+__all__ = ["read_baselines"]
+
+
+def read_baselines(
+    document: Document, methods: Sequence[MethodSpace]
+) -> tuple[tuple[Point, ...], list[Problem]]:
+    """Returns the baselines of a document, as far as they can be read, and their problems.
+
+    Args:
+        document: of a list of trials each one is a baseline.
+        methods: what was read of the document's methods or trials.
+    """
+    if "trials" in document:
+        return tuple({"method": method.name} for method in methods), []
+    entries = document.get("baselines")
+    if entries is None:
+        return (), []
+    if not isinstance(entries, list):
+        return (), [Problem("baselines", f"got {entries!r}; give a list of trials")]
+    points: list[Point] = []
+    problems: list[Problem] = []
+    for position, entry in enumerate(entries):
+        place = f"baselines.{position}"
+        point, found = _read_baseline(entry, methods, place=place, is_sized=has_budget(document))
+        points.append(point)
+        problems += found
+    return tuple(points), problems
+
+
+def _read_baseline(
+    entry: Json, methods: Sequence[MethodSpace], *, place: str, is_sized: bool
+) -> tuple[Point, list[Problem]]:
+    names = [method.name for method in methods]
+    name = get_path(entry, ("method", "name")) or (names[0] if len(names) == 1 else None)
+    method = next((method for method in methods if method.name == name), None)
+    if method is None:
+        message = f"unknown value {name!r}; allowed: {', '.join(names)}{nearest(str(name), names)}"
+        return {}, [Problem(f"{place}.method.name", message)]
+    point: Point = {"method": method.name}
+    problems: list[Problem] = []
+    sized = size_fields_of(method.name) if is_sized else ()
+    for path, value in _iterate_leaves(entry):
+        if path == ("method", "name"):
+            continue
+        axis = next((axis for axis in method.axes if axis.path == path), None)
+        if path[:1] == ("method",) and path[-1] in sized:
+            message = describe_conflict(path[-1], value)
+        elif axis is None:
+            message = _describe_unsearched(path, method)
+        elif not isinstance(value, Scalar) or not axis.distribution.contains(value):
+            message = _describe_outside(value, axis)
+        else:
+            point[axis.name] = value
+            continue
+        problems.append(Problem(".".join((place, *path)), message))
+    return point, problems
+
+
+def _describe_unsearched(path: tuple[str, ...], method: MethodSpace) -> str:
+    known = [".".join(axis.path) for axis in method.axes]
+    message = f"is not searched for {method.name}; searched: {', '.join(known)}"
+    return message + nearest(".".join(path), known)
+
+
+def _describe_outside(value: Json, axis: Axis) -> str:
+    held = axis.distribution.model_dump(mode="json", by_alias=True)
+    return f"got {value!r}, which {held} does not hold; widen the space or change the baseline"
+
+
+def _iterate_leaves(
+    tree: Json, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Json]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _iterate_leaves(value, (*path, key))
+    else:
+        yield path, tree

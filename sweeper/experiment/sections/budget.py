@@ -1,0 +1,59 @@
+"""The section ``budget``, and what no other section may set beside it."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from sweeper.errors import Problem
+from sweeper.experiment.documents import Document, Json, get_path
+from sweeper.experiment.problems import problems_of
+from sweeper.experiment.space.budget import BUDGETS, Budget, size_fields_of
+from sweeper.experiment.space.space import MethodSpace
+
+__all__ = ["describe_conflict", "find_conflicts", "has_budget", "read_budget"]
+
+
+def read_budget(document: Document) -> tuple[Budget | None, list[Problem]]:
+    """Returns the budget of a document, None where it has none, and the budget's problems."""
+    if not has_budget(document):
+        return None, []
+    entry = document["budget"]
+    kinds = [kind for kind in BUDGETS if isinstance(entry, dict) and kind in entry]
+    if len(kinds) != 1:
+        message = f"got {entry!r}; give {{match: lora, rank: 32}}, {{params: 0.52%}} or a number "
+        return None, [Problem("budget", message + "of parameters, {params: 42000000}")]
+    model = BUDGETS[kinds[0]]
+    try:
+        return model.model_validate(entry), []
+    except ValidationError as error:
+        return None, problems_of(error, model, under="budget")
+
+
+def has_budget(document: Document) -> bool:
+    """Returns whether a document gives a budget, be it one that can be read or not."""
+    return document.get("budget") is not None
+
+
+def find_conflicts(document: Document, entry: Json, space: MethodSpace) -> list[Problem]:
+    """Returns a problem for each field that a method sets and the budget sets, too.
+
+    Args:
+        document: with the budget, if there is one.
+        entry: the method in the document.
+        space: what was made of the entry.
+    """
+    if not has_budget(document):
+        return []
+    return [
+        Problem(space.place(("method", field)), describe_conflict(field, value))
+        for field in size_fields_of(str(get_path(entry, ("name",))))
+        if (value := get_path(entry, (field,))) is not None
+    ]
+
+
+def describe_conflict(field: str, value: Json) -> str:
+    """Returns the message about a field that has a value although the budget sets it."""
+    return (
+        f"is {value!r}, but the budget sets it; one of the two sets a method's size; leave "
+        f"{field} out, or the budget"
+    )

@@ -1,0 +1,63 @@
+"""The section ``methods``: methods to search, each with fields that have distributions."""
+
+from __future__ import annotations
+
+from sweeper.errors import Problem
+from sweeper.experiment.documents import Document, Json, get_path
+from sweeper.experiment.sections.budget import find_conflicts
+from sweeper.experiment.sections.distributions import find_distributions, read_distribution
+from sweeper.experiment.sections.keys import COMPARED_ALIKE
+from sweeper.experiment.sections.trial_tree import build_trial_tree
+from sweeper.experiment.space.space import Axis, MethodSpace
+
+__all__ = ["read_methods"]
+
+
+def read_methods(document: Document) -> tuple[tuple[MethodSpace, ...], list[Problem]]:
+    """Returns the spaces of a document's methods, as far as they can be read, and the problems."""
+    entries = document.get("methods")
+    if not isinstance(entries, list) or not entries:
+        message = f"got {entries!r}; give a list of methods, each with its 'name'"
+        return (), [Problem("methods", message)]
+    spaces: dict[str, MethodSpace] = {}
+    problems: list[Problem] = []
+    for position, entry in enumerate(entries):
+        name, place = get_path(entry, ("name",)), f"methods.{position}.name"
+        if not isinstance(name, str):
+            problems.append(Problem(place, "is missing; give the method's name"))
+        elif name in spaces:
+            message = (
+                f"{name!r} stands twice; give its alternatives as choices of one entry, or list "
+                "each trial under 'trials' in the place of 'methods'"
+            )
+            problems.append(Problem(place, message))
+        else:
+            spaces[name], found = _read_method(document, entry, name)
+            problems += found
+    return tuple(spaces.values()), problems
+
+
+def _read_method(document: Document, entry: Json, name: str) -> tuple[MethodSpace, list[Problem]]:
+    tree = build_trial_tree(document, entry)
+    space = MethodSpace(name, tree, ())
+    axes: list[Axis] = []
+    problems = find_conflicts(document, entry, space)
+    for (section, field), value in find_distributions(tree):
+        path = (section, field)
+        place = space.place(path)
+        distribution, found = read_distribution(value, place=place)
+        problems += found
+        if section == "train" and field in COMPARED_ALIKE:
+            message = "is searched; trials are compared, so it must be one value for all of them"
+            problems.append(Problem(place, message))
+        if distribution is not None:
+            owner = name if section == "method" else section
+            axes.append(Axis(f"{owner}.{field}", path, distribution))
+            tree = _cut(tree, path)
+    return MethodSpace(name, tree, tuple(axes)), problems
+
+
+def _cut(tree: Document, path: tuple[str, str]) -> Document:
+    branch = tree[path[0]]
+    assert isinstance(branch, dict)
+    return {**tree, path[0]: {key: value for key, value in branch.items() if key != path[1]}}

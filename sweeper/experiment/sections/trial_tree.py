@@ -1,0 +1,19 @@
+"""What each trial has of a document."""
+
+from __future__ import annotations
+
+from sweeper.experiment.documents import Document, Json, get_path
+from sweeper.experiment.sections.keys import TRIAL_KEYS
+
+__all__ = ["build_trial_tree"]
+
+
+def build_trial_tree(document: Document, method: Json) -> Document:
+    """Returns the fields of a trial of ``method``, as the document gives them to all trials."""
+    workers = get_path(document, ("resources", "workers"))
+    tree: Document = {
+        "method": method,
+        "train": document.get("train", {}),
+        "workers": 1 if workers is None else workers,
+    }
+    return tree | {key: document[key] for key in TRIAL_KEYS if key in document}

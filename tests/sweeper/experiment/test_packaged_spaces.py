@@ -1,0 +1,35 @@
+"""The search spaces that come with the sweeper are found in a checkout and in a wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.experiment import packaged_spaces
+from sweeper.experiment.packaged_spaces import find_packaged_folders
+from tests.places import SPACES
+
+
+def test_a_checkout_has_them_beside_the_package() -> None:
+    assert list(find_packaged_folders()) == [SPACES]
+    assert (SPACES / "profiles" / "embedded.yaml").is_file()
+
+
+def test_a_wheel_has_them_inside_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "sweeper"
+    # Where the wheel puts them is what the test of the packaging opens it for.
+    (package / "search_spaces" / "profiles").mkdir(parents=True)
+    # As deep as in the package.
+    assert Path(packaged_spaces.__file__).relative_to(packaged_spaces._PACKAGE).parts == (
+        "experiment",
+        "packaged_spaces.py",
+    )
+    assert packaged_spaces._PACKAGE.name == "sweeper"
+    monkeypatch.setattr(packaged_spaces, "_PACKAGE", package)
+    assert list(find_packaged_folders()) == [package / "search_spaces"]
+    (tmp_path / "search_spaces").mkdir()
+    # The wheel's own come first.
+    assert list(find_packaged_folders()) == [package / "search_spaces", tmp_path / "search_spaces"]

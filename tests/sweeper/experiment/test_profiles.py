@@ -1,0 +1,87 @@
+"""Profiles: which one is found, and what it gives a search space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import SpecError
+from sweeper.experiment.documents import Document
+from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.profiles import merge_profile
+from tests.sweeper.experiment.spaces import SPACE, problems_of_space
+
+
+def test_model_and_data_belong_to_profiles(space: Path) -> None:
+    found = problems_of_space(space, text=SPACE + "engine: {zero_stage: 1}\n")
+    assert "belongs to a profile" in found["engine"]
+
+
+def test_an_unknown_profile_names_the_nearest(space: Path) -> None:
+    with pytest.raises(SpecError, match="did you mean 'tiny'"):
+        load_sweep(space, profile="tini")
+
+
+def test_a_space_anywhere_finds_the_profiles_that_come_with_the_sweeper(tmp_path: Path) -> None:
+    space = tmp_path / "home" / "mine" / "mine.yaml"
+    space.parent.mkdir(parents=True)
+    space.write_text("name: mine\nmethods: [{name: lora}]\ntrain: {learning_rate: 1e-3}\n")
+    assert load_sweep(space).spec.profile == "embedded"
+    assert load_sweep(space, profile="smollm2").spec.profile == "smollm2"
+    with pytest.raises(
+        SpecError, match=r"no profile 'embeded'; known: embedded, .*smollm2"
+    ) as told:
+        load_sweep(space, profile="embeded")
+    assert "did you mean 'embedded'?" in str(told.value)
+
+
+def test_a_profile_beside_the_space_wins_over_one_of_that_name(space: Path) -> None:
+    own = space.parent / "profiles" / "tiny.yaml"
+    own.rename(own.with_name("embedded.yaml"))
+    sweep = load_sweep(space, profile="embedded")
+    assert sweep.spec.model.kind == "folder"
+    # The name that the profile gives itself is the sweep's.
+    assert sweep.spec.profile == "tiny"
+
+
+def test_a_profile_a_level_higher_is_found(space: Path) -> None:
+    below = space.parent / "below" / "tiny.yaml"
+    below.parent.mkdir()
+    below.write_text(SPACE)
+    assert load_sweep(below).spec == load_sweep(space).spec
+
+
+def test_a_profile_can_be_a_path(space: Path) -> None:
+    elsewhere = space.parent / "elsewhere.yml"
+    (space.parent / "profiles" / "tiny.yaml").rename(elsewhere)
+    assert load_sweep(space, profile=str(elsewhere)).spec.profile == "tiny"
+
+
+def write_profiles(folder: Path, **texts: str) -> Path:
+    (folder / "profiles").mkdir()
+    for name, text in texts.items():
+        (folder / "profiles" / f"{name}.yaml").write_text(text)
+    return folder / "space.yaml"
+
+
+def test_a_profile_is_put_over_the_one_that_it_extends(tmp_path: Path) -> None:
+    path = write_profiles(
+        tmp_path,
+        base="{description: x, data: {kind: jsonl, path: p}, train: {steps: 8, seed: 1}}",
+        over="{extends: base, data: {kind: embedded}, train: {steps: 9}}",
+    )
+    document: Document = {"name": "mine", "train": {"seed": 2}}
+    assert merge_profile(document, path=path, profile="over") == {
+        "name": "mine",
+        "profile": "over",
+        # Of another kind: the fields of the old one would not fit.
+        "data": {"kind": "embedded"},
+        "train": {"steps": 9, "seed": 2},
+    }
+
+
+def test_profiles_that_extend_each_other_are_refused(tmp_path: Path) -> None:
+    path = write_profiles(tmp_path, one="extends: two", two="extends: one")
+    with pytest.raises(SpecError, match="one extends two extends one"):
+        merge_profile({"profile": "one"}, path=path)

@@ -1,0 +1,59 @@
+"""What a trial is: fields that go together, and an identity by content.
+
+`tests/sweeper/preflight/test_plan.py` checks how identities follow a space's content.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from sweeper.experiment.trial import EngineSpec, TrainSpec, TrialSpec
+from sweeper_adapters.methods import LoraSpec
+
+
+def trial(**changes: Any) -> TrialSpec:
+    tree = {
+        "method": {"name": "lora"},
+        "train": {"steps": 8, "learning_rate": 1e-3},
+        "model": {"kind": "architecture", "name": "smollm2-135m"},
+        "data": {"kind": "embedded"},
+    }
+    return TrialSpec.model_validate({**tree, **changes})
+
+
+def test_an_identity_is_of_content_and_data() -> None:
+    one = trial()
+    assert one.identity() == trial().identity()
+    assert len(one.identity()) == 12
+    assert one.identity(data_fingerprint="x") != one.identity()
+    assert trial(workers=2).identity() != one.identity()
+    # What is written out is what was left out.
+    assert trial(method={"name": "lora", **LoraSpec().model_dump(mode="json")}).identity() == (
+        one.identity()
+    )
+
+
+def test_a_trial_survives_json() -> None:
+    one = trial(evaluation={"stop": ["END"]})
+    assert TrialSpec.model_validate_json(one.model_dump_json()) == one
+
+
+def test_offload_needs_zero() -> None:
+    with pytest.raises(ValidationError, match="offload needs zero_stage 1, 2 or 3"):
+        EngineSpec(offload="cpu")
+    assert EngineSpec(offload="cpu", zero_stage=1).offload == "cpu"
+
+
+def test_there_are_at_most_as_many_evaluations_as_steps() -> None:
+    with pytest.raises(ValidationError, match="at most one evaluation a step"):
+        TrainSpec(steps=3, learning_rate=1e-3, evaluations=4)
+
+
+def test_a_method_that_adds_rows_is_not_packed() -> None:
+    train = {"steps": 8, "learning_rate": 1e-3, "packing": True}
+    assert trial(train=train).train.packing
+    with pytest.raises(ValidationError, match="set packing to false"):
+        trial(train=train, method={"name": "prompt_tuning"})
