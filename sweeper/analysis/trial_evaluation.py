@@ -190,8 +190,8 @@ def _require_sense(asked: EvaluationRequest) -> None:
         )
     if asked.harness_tasks is not None and not asked.is_harness:
         raise BadInputError(
-            f"harness-tasks: got {asked.harness_tasks} without --harness, which alone reads it; "
-            "add --harness"
+            f"harness-tasks: got {asked.harness_tasks} without --harness, which is the only reader "
+            "of it; add --harness"
         )
 
 
@@ -248,8 +248,8 @@ def _task_ids(trial: TrialSpec, base: FrozenBase) -> Mapping[str, int]:
         return dict(zip(base.data.domains, trial.method.task_ids(base.data.domains), strict=True))
     except ValueError as error:
         raise DataError(
-            f"the data is not what the trial was trained on: {error}; its domains say which part "
-            "of the adapter answers; give the data back what it had when the trial ran"
+            f"the data is not what the trial was trained on: {error}; its domains select the part "
+            "of the adapter that is used; restore the data that the trial ran on"
         ) from error
 
 
@@ -279,9 +279,9 @@ def _examples(trial: TrialSpec, base: FrozenBase, asked: EvaluationRequest) -> t
         found = [e for task in tasks for e in task.load(asked.split, rows=asked.rows).examples]
     if not found:
         raise DataError(
-            f"there is nothing to ask: no rows of {', '.join(asked.tasks) or 'the data'} in the "
-            f"{asked.split} split; of the validation split there are the rows that were kept from "
-            "the tasks trained on; name other tasks, or another split"
+            f"there are no rows to evaluate on: got {', '.join(asked.tasks) or 'the data'} in the "
+            f"{asked.split} split; the validation split has only rows of the tasks trained on; "
+            "name other tasks, or another split"
         )
     return _at_most(found, asked.rows)
 

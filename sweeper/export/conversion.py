@@ -140,8 +140,8 @@ class Conversion:
             effect = largest_difference(logits, probe.logits(adapted))
         if not math.isfinite(effect):
             raise ExportError(
-                "the model with the trial's adapter has logits that are no finite numbers; such an "
-                "adapter cannot be compared with its export; export another trial"
+                "the model with the trial's adapter has logits that are NaN or infinite; an "
+                "export can be compared only with finite logits; export another trial"
             )
         if self.form == "merged":
             # Before the weights are rounded, which may hide that a method merges wrongly.
@@ -184,7 +184,7 @@ def _require_exact(difference: float, *, tolerance: float) -> None:
     if not difference <= tolerance:
         raise ExportError(
             f"merged in float32 the adapter's logits differ by {difference:.3g} from those of the "
-            f"adapter; arithmetic may make {tolerance:.3g} of it; report this with the trial's "
+            f"adapter; rounding explains at most {tolerance:.3g}; report this with the trial's "
             "spec.json; use another format"
         )
 

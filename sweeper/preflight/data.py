@@ -16,7 +16,7 @@ __all__ = ["check_sweep_data"]
 
 
 def check_sweep_data(sweep: Sweep) -> DataCheck:
-    """Returns all that is wrong with the data of a sweep, whether or not it would be refused.
+    """Returns all findings on the data of a sweep, whether or not the sweep would be refused.
 
     The model need not be there; without its tokenizer the rows' lengths are not looked at.
 

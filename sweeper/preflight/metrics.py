@@ -52,8 +52,8 @@ def require_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) ->
     left_out = [found.name for found in metrics if not measures.has(found.name)]
     if left_out:
         logger.warning(
-            "evaluation.encoder is null, and without an encoder there is no %s; to have them: hf "
-            "download roberta-large --local-dir FOLDER, then --set evaluation.encoder=FOLDER --set "
-            "evaluation.encoder_layer=17",
+            "evaluation.encoder is null, and without an encoder these metrics are not computed: "
+            "%s; to compute them: hf download roberta-large --local-dir FOLDER, then --set "
+            "evaluation.encoder=FOLDER --set evaluation.encoder_layer=17",
             ", ".join(left_out),
         )

@@ -39,12 +39,15 @@ def require_objective(sweep: Sweep) -> None:
     if wanted in known:
         return
     if wanted in metric_names(examples, spec.evaluation, generates=True):
-        hint = "; it scores generated answers: set evaluation.generates to true, or name another"
+        hint = (
+            "; it scores generated answers: set evaluation.generates to true, or choose another "
+            "metric"
+        )
     else:
         hint = nearest(wanted, list(known)) or "; name one of them"
     message = (
-        f"got {wanted!r}, which the evaluations in training do not have; the search needs it at "
-        f"each of them; they have {', '.join(known)}{hint}"
+        f"got {wanted!r}, which evaluations during training do not report; the search needs it at "
+        f"every evaluation; reported are {', '.join(known)}{hint}"
     )
     raise SpecError(spec.name, [Problem("objective.metric", message)])
 

@@ -69,7 +69,7 @@ def _no_room(cluster: Cluster, resources: ResourcesSpec) -> str:
     return (
         f"one replica needs {need} each, but this machine has {cluster.cpus:g} CPUs and "
         f"{cluster.gpus:g} GPUs; run on a cluster ('ray up cluster.yaml', then --address auto), "
-        "take a smaller profile, or set resources.workers, resources.cpus_per_worker, "
+        "use a smaller profile, or set resources.workers, resources.cpus_per_worker, "
         "resources.gpus_per_worker"
     )
 

@@ -138,8 +138,8 @@ def _overhead(ranking: Ranking) -> str:
     train_s = sum(trial.train_time_s for trial in done)
     overhead_s = sum(trial.overhead_s for trial in done)
     return (
-        f"{duration(train_s)} in training steps; besides them {duration(overhead_s / len(done))} "
-        "a trial"
+        f"{duration(train_s)} in training steps; overhead {duration(overhead_s / len(done))} a "
+        "trial"
     )
 
 
@@ -183,7 +183,7 @@ def _configuration(best: TrialRecord) -> RenderableType:
 def _adapter(folder: SweepFolder, best: TrialRecord) -> list[RenderableType]:
     path = folder.trial(best.id).adapter
     if not path.is_dir():
-        return [Text("Its adapter was not kept.")]
+        return [Text("Its adapter was not saved.")]
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
     return [Text("Its adapter", style="bold"), _line(f"  {shown}")]
