@@ -78,8 +78,8 @@ def with_adapter(trial: TrialSpec, base: FrozenBase, adapter: Path) -> Iterator[
 
     if not (adapter / "adapter_config.json").is_file():
         raise TrialError(
-            f"the trial's adapter is not in {adapter}; an evaluation needs the files that its "
-            "training wrote there; put them back, or train it again"
+            f"the trial's adapter is not in {adapter}; an evaluation needs the files that training "
+            "wrote there; restore them, or train the trial again"
         )
     ignore_known_warnings()
     sweeper_adapters.register()

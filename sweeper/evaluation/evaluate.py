@@ -41,8 +41,8 @@ def evaluate(
 ) -> dict[str, Estimate]:
     """Returns the metrics of a model on some questions by name, the same on all workers.
 
-    * ``eval_loss``: mean over the examples of the loss per token of the right answer. One that is
-      scored by what is written, and whose answer has no room, has no loss.
+    * ``eval_loss``: mean over the examples of the loss per token of the right answer. An example
+      that is scored by its generated answer has no loss if the reference answer does not fit.
     * ``accuracy``: whether the candidate of the highest log-probability is right. The end-of-text
       token does not count, as in lm-evaluation-harness's ``acc``: a base that was never told where
       an answer ends would look worse than it is. Without candidates, whether greedy decoding gives
@@ -63,7 +63,7 @@ def evaluate(
         device: where the model lives.
         shares_prompts: whether the model may be asked for all candidates of a question in one row,
             see :func:`sweeper.evaluation.likelihood.can_share_prompts`.
-        writing: how answers are written that are scored so; where None, none is.
+        writing: how answers are generated; None generates none.
 
     Raises:
         SweeperError: what was written could not be measured.
@@ -97,7 +97,7 @@ def evaluate(
 
 
 def _not_measured(reason: str) -> SweeperError:
-    return SweeperError(f"worker 0 could not measure what was generated: {reason}")
+    return SweeperError(f"worker 0 could not score the generated answers: {reason}")
 
 
 def frozen_forward(base: FrozenBase) -> Forward:

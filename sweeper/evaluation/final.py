@@ -50,7 +50,8 @@ def evaluate_final(
     if not examples:
         raise TrialError(
             f"the {final.split} split of the data is empty; the final evaluation needs rows that "
-            "no trial was chosen by; give data that has some, or set final.trials to 0"
+            f"were not used to choose a trial; use data with a {final.split} split, or set "
+            "final.trials to 0"
         )
     chosen = draw_examples(examples, final.rows)
     if adapter is None:

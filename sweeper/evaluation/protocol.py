@@ -44,8 +44,8 @@ def protocol_of(
     """Returns, for the record, what was asked and how, as plain JSON.
 
     Args:
-        questions: as :func:`evaluate` got them. A row whose answer has no room is left out, or has
-            no loss where the model writes the answer.
+        questions: as :func:`evaluate` got them. A row whose answer does not fit is left out, or has
+            no loss where the answer is generated.
         writing: as :func:`evaluate` got it.
         max_length: tokens after which a prompt was cut from the left.
     """

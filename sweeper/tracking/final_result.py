@@ -1,4 +1,4 @@
-"""The evaluation after the search, on disk: what a selected trial scores on rows it never saw."""
+"""The final evaluation, on disk: a selected trial's scores on rows that the search never saw."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ def write_final(folder: Path, result: FinalResult) -> None:
     """
     if is_evaluated(folder):
         raise TrialError(
-            f"{folder / FINAL_FILE} holds a result already; a trial is evaluated once; "
-            "keep the result that is there"
+            f"{folder / FINAL_FILE} already holds a result; the final evaluation of a trial runs "
+            "once; keep the existing result"
         )
     rows = {
         # Float32 made them; more digits would say nothing.

@@ -114,7 +114,7 @@ def _together(work: Callable[[], Any], folder: Path) -> list[Any]:
     if problems:
         raise TrialError(
             f"the checkpoint in {folder} could not be written: {problems[0]}; all workers must be "
-            "able to write there; free space or point the sweep's folder to shared storage"
+            "able to write there; free space, or put the sweep's folder on shared storage"
         )
     return [value for _, value in results]
 

@@ -102,8 +102,8 @@ def _check(trial: TrialSpec, base: FrozenBase) -> None:
     for name, (wanted, held) in pairs.items():
         if wanted != held:
             raise TrialError(
-                f"{name} of the trial is {wanted} but the replica holds {held}; both must be "
-                "the same; start a replica for this trial"
+                f"{name} of the trial is {wanted} but the replica has {held}; both must be equal; "
+                "start a replica for this trial"
             )
 
 
