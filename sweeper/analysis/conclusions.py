@@ -59,16 +59,16 @@ class _Conclusions:
         ahead = f"It is ahead of {_name(runner_up)} by {_amount(self._gap(best, runner_up))}"
         if distance is None:
             return (
-                f"{ahead}. Its uncertainty is unknown: {self._ranking.objective.metric} has no "
-                "standard error."
+                f"{ahead}. The uncertainty of this difference is unknown: "
+                f"{self._ranking.objective.metric} has no standard error."
             )
         return f"{ahead}, {distance:.1f} standard errors of the difference{_weight(distance)}."
 
     def _caveat(self) -> str:
         count = len(self._ranking.ranked)
         return (
-            "Standard errors cover the evaluation examples, not the seed; and the best of "
-            f"{count}, chosen on these examples, scores better on them than on new ones."
+            "Standard errors cover the evaluation examples, not the training seed. The score of "
+            f"the best of {count}, chosen on these examples, is optimistic."
         )
 
     def _on_base(self) -> list[str]:
@@ -139,7 +139,7 @@ def _over_base(name: str, gain: float, error: float | None) -> str:
     if not error:
         return f"The uncertainty of the difference to {name} is unknown."
     if abs(gain) <= error:
-        return f"{trial} is not distinguishable from that."
+        return f"{trial} is not distinguishable from the base."
     direction = "better" if gain > 0 else "worse"
     distance, amount = abs(gain) / error, Estimate(abs(gain), error)
     return (

@@ -117,7 +117,7 @@ def questions_of(
     asked, _ = split_by_room(questions, generates=not needs_loss)
     if examples and not asked:
         raise DataError(
-            f"all {len(examples)} evaluation examples have an answer that is too long for "
+            f"none of the {len(examples)} evaluation examples has an answer that fits into "
             f"max_length {max_length}; answers are never cut; raise train.max_length"
         )
     if without_room := sum(not candidates for candidates in encoded.candidates):

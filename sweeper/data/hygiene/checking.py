@@ -111,7 +111,7 @@ def _refusal(refused: list[Finding], settings: HygieneSpec) -> str:
     shown = refused[0].shown[0]
     return (
         f"the data is contaminated: {sets}; an evaluation row counts if one training row contains "
-        f"{settings.overlap:.0%} of its words; one of them: {shown.place} "
+        f"{settings.overlap:.0%} of its own words; one of them: {shown.place} "
         f"{shortened(shown.text, most=160)!r}, and {shown.other_place} "
         f"{shortened(shown.other_text, most=160)!r}; remove them from the training rows or "
         "evaluate on other data (python -m sweeper data check shows them); to run anyway: --set "
@@ -175,7 +175,7 @@ def _held(place: str, splits: Splits, overlap: Overlap) -> Shown:
         text=_text(mine, has_answer=not overlap.is_question),
         other_place=place_of(split, training_row, held),
         other_text=_text(held, has_answer=not overlap.is_question),
-        remark=f"{overlap.share:.0%} of {what}'s words",
+        remark=f"{overlap.share:.0%} of {what}'s own words",
     )
 
 

@@ -22,7 +22,8 @@ class HygieneSpec(Spec):
     """
 
     contamination: Literal["refuse", "allow"] = "refuse"
-    """``allow`` disables the check: a sweep runs whatever its training rows contain."""
+    """``allow`` disables the check before a sweep, which then runs whatever its training rows
+    contain."""
     overlap: float = Field(default=0.7, gt=0, le=1)
     """Share of an evaluation row's words, template words not counted, that must occur as n-grams in
     one training row for the row to count as contained in it. PaLM (arXiv:2204.02311, section 8)

@@ -123,7 +123,7 @@ def test_plan_tells_what_a_budget_chose(folder: Path) -> None:
     result = call("plan", folder / "tiny.yaml", "--set", budget)
     assert result.exit_code == 0, result.output
     assert "Budget: match lora, rank 2" in result.output
-    assert "missed by" in result.output
+    assert "deviation" in result.output
     budget = "budget={params: 0.5}"
     result = call("plan", folder / "tiny.yaml", "--set", budget)
     assert result.exit_code == 2
@@ -195,7 +195,7 @@ def test_doctor_names_what_wants_a_package_that_is_not_there(
     ("had", "status", "detail"),
     [
         (Isolation(True, True, True), "ok", "network: namespace, files: read-only mounts"),
-        (Isolation(False, True, True), "optional", "that gets by the hook can open connections"),
+        (Isolation(False, True, True), "optional", "that bypasses the hook can open connections"),
         (SweeperError("no walls here"), "optional", "HumanEval wants it; no walls here"),
     ],
 )

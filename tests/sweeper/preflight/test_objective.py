@@ -76,7 +76,7 @@ def test_nothing_is_read_where_the_loss_is_optimised(monkeypatch):
 
 
 def test_neither_a_plan_nor_a_sweep_begins_with_it(sweep):
-    with pytest.raises(SpecError, match="which the evaluations in training do not have"):
+    with pytest.raises(SpecError, match="which evaluations during training do not report"):
         plan_of(sweep("accuracy"))
-    with pytest.raises(SpecError, match="which the evaluations in training do not have"):
+    with pytest.raises(SpecError, match="which evaluations during training do not report"):
         require_runnable(sweep("accuracy"))
