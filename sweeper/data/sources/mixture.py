@@ -45,7 +45,7 @@ class TasksDataSpec(Spec):
     likelihood of each option. ``generate``: by the generated text, with the task's own metric if it
     has one for generated text, else by exact match."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=0.5)
-    """Share of each trained task's rows that form the validation split."""
+    """Share of each trained task's rows that forms the validation split."""
     task_rows: int | None = Field(default=None, ge=1)
     """Most examples of each trained task, drawn with ``seed``; null uses all."""
     train_rows: int | None = Field(default=None, ge=1)

@@ -133,7 +133,8 @@ def test_equal_scores_are_not_told_apart():
 
 
 def test_a_spread_of_zero_is_no_certainty():
-    assert "not known" in text_of([trial(0, 1.0, 0.0), trial(1, 1.1, 0.0)])
+    text = text_of([trial(0, 1.0, 0.0), trial(1, 1.1, 0.0)])
+    assert "uncertainty of this difference is unknown" in text
 
 
 @pytest.mark.parametrize(

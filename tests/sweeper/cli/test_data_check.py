@@ -76,7 +76,7 @@ def test_clean_data_ends_with_0_whatever_else_is_found(folder, examples):
 def test_allowed_contamination_ends_with_0_and_is_told(folder):
     result = call("data check", folder, "--set", "hygiene.contamination=allow")
     assert result.exit_code == 0, result.output
-    assert "Contaminated (test), and allowed" in result.output
+    assert "The data is contaminated (test); hygiene.contamination allows it." in result.output
 
 
 @pytest.mark.parametrize(

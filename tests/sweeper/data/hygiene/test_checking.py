@@ -69,7 +69,7 @@ def test_a_hundredth_of_the_test_rows_is_told_and_more_are_refused(data, caplog)
     with caplog.at_level(logging.WARNING):
         demand(data(tests=2))
     assert "2 of 240 evaluation rows are in the training rows" in caplog.text
-    with pytest.raises(DataError, match=r"3 of 200 rows \(1.5%\) of test are inside .* at most 2"):
+    with pytest.raises(DataError, match=r"3 of 200 rows \(1.5%\) of test are in the .* at most 2"):
         demand(data(tests=3))
 
 
