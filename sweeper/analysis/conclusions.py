@@ -1,4 +1,4 @@
-"""What a ranking allows to say, in sentences."""
+"""The conclusions that a ranking supports, in sentences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STRONG = 2.0
 
 
 def conclusions_of(ranking: Ranking) -> list[str]:
-    """Returns what can be said of a ranking, a sentence or two each."""
+    """Returns the conclusions of a ranking, a sentence or two each."""
     return _Conclusions(ranking).all()
 
 

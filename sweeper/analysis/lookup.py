@@ -1,4 +1,4 @@
-"""A trial by whatever somebody has of it: a sweep, an identity, a folder, a run of MLflow."""
+"""Finds a trial by a sweep, an identity, a folder, or a run of MLflow."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FoundTrial:
     sweep: SweepFolder
     trial: TrialFolder
     reason: str = ""
-    """Why it is this one, where a sweep was named: a sentence; else empty."""
+    """Why this trial was chosen, if a sweep was named: a sentence; else empty."""
 
     @property
     def record(self) -> TrialRecord:

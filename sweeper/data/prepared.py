@@ -53,7 +53,7 @@ class PreparedData:
         return cls(spec, spec.load(), spec.fingerprint(), tokenizer)
 
     def require_rows(self) -> None:
-        """Checks that there is something to train and to validate on.
+        """Checks that there are training and validation examples.
 
         Raises:
             DataError: one of the two splits is empty.

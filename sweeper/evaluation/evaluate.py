@@ -1,4 +1,4 @@
-"""Metrics with standard errors: of known answers by likelihood, of written ones by content."""
+"""Metrics with standard errors: of known answers by likelihood, of generated ones by content."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def evaluate(
         writing: how answers are generated; None generates none.
 
     Raises:
-        SweeperError: what was written could not be measured.
+        SweeperError: the generated answers could not be scored.
     """
     asked, _ = split_by_room(questions, generates=writing is not None)
     scores = score_candidates(
@@ -119,7 +119,7 @@ def evaluate_base(
     split: str = "validation",
     spec: EvaluationSpec | None = None,
 ) -> dict[str, float]:
-    """Returns the metrics of the frozen model on the questions that the trials get, as numbers.
+    """Returns the metrics of the frozen model on the trials' evaluation examples, as numbers.
 
     Args:
         base: not in use by a trial.

@@ -1,4 +1,4 @@
-"""The evaluation after the search, on the split that was kept for it."""
+"""The final evaluation, after the search."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def evaluate_final(
     adapter: Path | None,
     chosen_by: Mapping[str, JsonValue] | None = None,
 ) -> FinalResult:
-    """Returns what a selected trial, or the base, scores on the split that was kept for it.
+    """Returns the scores of a selected trial, or of the base, on the split of the final evaluation.
 
     Args:
         trial: says how it is asked.

@@ -1,4 +1,4 @@
-"""An adapter written in another form, read again, and compared with what it was.
+"""An adapter written in another form, loaded again, and compared with the original.
 
 The comparison is made in float32 arithmetic, on the base's weights as the trial had them: in 16 bit
 the rounding of activations alone changes logits by as much as a small adapter does, and what is
@@ -52,14 +52,14 @@ TRIED_CHANGE = 2**-12
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far what was written is from the adapter of the trial, on a few validation prompts."""
+    """How far the export is from the trial's adapter, on a few validation prompts."""
 
     largest_difference: float
     """Largest difference of a logit."""
     tolerance: float
-    """What rounding may make of it."""
+    """Largest difference that rounding explains."""
     adapter_effect: float
-    """Largest difference of a logit that the adapter itself makes."""
+    """Largest effect of the adapter itself on a logit."""
     prompts: int
     """Prompts compared."""
 

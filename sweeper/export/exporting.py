@@ -42,9 +42,9 @@ class Export:
     largest_difference: float
     """Largest difference of a logit from the trial's adapter, on the prompts compared."""
     tolerance: float
-    """What rounding may make of it."""
+    """Largest difference that rounding explains."""
     adapter_effect: float
-    """Largest difference of a logit that the adapter itself makes on these prompts."""
+    """Largest effect of the adapter itself on a logit, on these prompts."""
 
     def document(self) -> dict[str, Any]:
         """Returns it as plain JSON."""
@@ -59,7 +59,7 @@ def export_trial(
     dtype: str | None = None,
     is_overwriting: bool = False,
 ) -> Export:
-    """Writes the adapter of a trial in another form, and compares it with the adapter.
+    """Exports the adapter of a trial, and compares the export with the adapter.
 
     Args:
         found: the trial.
@@ -71,7 +71,7 @@ def export_trial(
     Raises:
         BadInputError: the method has no such form, the trial has no adapter, the folder is taken,
             or model or data is not there; nothing was written.
-        ExportError: what was written does not give the adapter's outputs; it is gone again.
+        ExportError: the export does not give the adapter's outputs; it was deleted.
     """
     trial = found.spec()
     _require_possible(trial, form, dtype)

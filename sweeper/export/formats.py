@@ -1,4 +1,4 @@
-"""What an export is written as: the method's own adapter, a plain LoRA, or the merged model."""
+"""Forms of an export: the method's own adapter, a plain LoRA, or the merged model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 def possible_formats(trial: TrialSpec) -> dict[ExportFormat, str]:
-    """Returns why each format cannot be had of a trial's method; an empty text where it can."""
+    """Returns why a trial's method has no export in each format; an empty text if it has one."""
     method = trial.method
     no_lora = (
         ""

@@ -1,4 +1,4 @@
-"""What is installed, which backend runs, what is missing and how to get it."""
+"""What is installed, which backend is used, what is missing and how to install it."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ REQUIRED = (
     "pydantic",
 )
 OPTIONAL = (
-    ("bitsandbytes", "quantization", "qlora wants it"),
-    ("lm-eval", "harness", "evaluate --harness wants it"),
-    ("nltk", "metrics", "METEOR wants it"),
-    ("rouge-score", "metrics", "ROUGE-L wants it"),
-    ("sacrebleu", "metrics", "BLEU wants it"),
+    ("bitsandbytes", "quantization", "needed by qlora"),
+    ("lm-eval", "harness", "needed by evaluate --harness"),
+    ("nltk", "metrics", "needed by METEOR"),
+    ("rouge-score", "metrics", "needed by ROUGE-L"),
+    ("sacrebleu", "metrics", "needed by BLEU"),
 )
-"""Packages, the extra that has them, and who wants them."""
+"""Packages, the extra that has them, and who needs them."""
 WALLED = "run on Linux with user namespaces enabled, or in a virtual machine"
 FREE_BYTES_WANTED = 2 * 10**9
 
 
 @dataclass(frozen=True)
 class InstallFinding:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     name: str
     status: Literal["ok", "optional", "missing"]
@@ -162,7 +162,7 @@ def _sandbox() -> Iterator[InstallFinding]:
     try:
         found = isolation()
     except SweeperError as error:
-        yield InstallFinding(name, "optional", f"HumanEval wants it; {error}", WALLED)
+        yield InstallFinding(name, "optional", f"needed by HumanEval; {error}", WALLED)
         return
     if found.is_complete:
         yield InstallFinding(name, "ok", str(found))

@@ -1,4 +1,4 @@
-"""Whether the metrics that the data names can be measured."""
+"""Checks that the metrics of the data's tasks can be computed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 
 def require_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) -> None:
-    """Tries each metric that the data's tasks name on one text, before hours are spent on training.
+    """Computes each metric of the data's tasks on one text, before hours are spent on training.
 
-    Those that will be left out, for want of an encoder, are told in a warning.
+    A warning names those that need an encoder and will not be computed without one.
 
     Args:
         data: what the trials are trained and evaluated on.

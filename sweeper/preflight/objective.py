@@ -1,4 +1,4 @@
-"""Whether the evaluations in training have the metric that a sweep is to optimise."""
+"""Checks that the evaluations during training report the metric that a sweep optimises."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ALWAYS = "eval_loss"
 
 
 def require_objective(sweep: Sweep) -> None:
-    """Reads the data where another metric than the loss is optimised, and looks who measures it.
+    """Reads the data if a metric other than the loss is optimised, and checks that it is reported.
 
     Raises:
-        SpecError: the evaluations in training do not have the metric; with those that they have.
+        SpecError: the evaluations during training do not report the metric; with those they do.
         DataError: the data cannot be read.
     """
     spec, wanted = sweep.spec, sweep.spec.objective.metric

@@ -1,4 +1,4 @@
-"""Whether a sweep has room: on this machine, or on a cluster that answers."""
+"""Checks the resources for a sweep: of this machine, or of a cluster that answers."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def require_room(resources: ResourcesSpec, address: str | None) -> None:
         address: as of :func:`connect`.
 
     Raises:
-        BadInputError: it has not, or none does.
+        BadInputError: there is no room here, or no cluster answers.
     """
     address = address or ray_address()
     if address is not None:

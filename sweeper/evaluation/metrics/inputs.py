@@ -1,4 +1,4 @@
-"""What metrics are given: pairs that belong together, and libraries that only one of them wants."""
+"""Inputs of metrics: pairs of equal length, and libraries that only one metric needs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def require_pairs(first: Sequence[object], second: Sequence[object], what: str) 
 
 
 def import_library(name: str, *, metric: str) -> ModuleType:
-    """Returns a module of a library that only one metric wants.
+    """Returns a module of a library that only one metric needs.
 
     Args:
         name: of the module, for example ``sacrebleu.metrics``.

@@ -1,4 +1,4 @@
-"""Counted parameters, beside what papers print of them."""
+"""Counted parameters, beside the published figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check of data has found."""
+"""The result of a data check."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _findings(check: Mapping[str, Any]) -> Table:
 
 
 def _shown(entry: Mapping[str, Any]) -> Table:
-    """Returns one row, beside the one that it is held by or repeats."""
+    """Returns one row, beside the row that contains it or that it repeats."""
     remark = f": {entry['remark']}" if entry["remark"] else ""
     columns = [(entry["place"] + remark, entry["text"])]
     if entry["other_place"]:

@@ -1,4 +1,4 @@
-"""What an evaluation of a trial has found."""
+"""The result of a trial's evaluation."""
 
 from __future__ import annotations
 

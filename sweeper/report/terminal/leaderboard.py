@@ -93,7 +93,7 @@ class Leaderboard:
 
 
 def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "") -> RenderableType:
-    """Returns what is to be seen of a sweep that has ended, or as far as it is.
+    """Returns the view of a sweep that has ended, or of one so far.
 
     Print it with ``crop=False``: commands and paths stay in one line each, however long.
 
@@ -190,7 +190,7 @@ def _adapter(folder: SweepFolder, best: TrialRecord) -> list[RenderableType]:
 
 
 def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
-    """Returns the commands that go on from here, the likeliest first."""
+    """Returns the next commands, the likeliest first."""
     name = shlex.quote(folder.name)
     home = ""
     if folder.home != sweeps_home().absolute():

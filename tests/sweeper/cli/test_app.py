@@ -168,11 +168,11 @@ def test_doctor_names_what_is_there(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "reason", "extra"),
     [
-        ("bitsandbytes", "qlora wants it", "[quantization]"),
-        ("lm-eval", "evaluate --harness wants it", "[harness]"),
-        ("sacrebleu", "BLEU wants it", "[metrics]"),
-        ("rouge-score", "ROUGE-L wants it", "[metrics]"),
-        ("nltk", "METEOR wants it", "[metrics]"),
+        ("bitsandbytes", "needed by qlora", "[quantization]"),
+        ("lm-eval", "needed by evaluate --harness", "[harness]"),
+        ("sacrebleu", "needed by BLEU", "[metrics]"),
+        ("rouge-score", "needed by ROUGE-L", "[metrics]"),
+        ("nltk", "needed by METEOR", "[metrics]"),
     ],
 )
 def test_doctor_names_what_wants_a_package_that_is_not_there(
@@ -196,7 +196,7 @@ def test_doctor_names_what_wants_a_package_that_is_not_there(
     [
         (Isolation(True, True, True), "ok", "network: namespace, files: read-only mounts"),
         (Isolation(False, True, True), "optional", "that bypasses the hook can open connections"),
-        (SweeperError("no walls here"), "optional", "HumanEval wants it; no walls here"),
+        (SweeperError("no walls here"), "optional", "needed by HumanEval; no walls here"),
     ],
 )
 def test_doctor_says_what_holds_the_programs_of_models(

@@ -239,7 +239,10 @@ def test_the_harness_asks_the_adapter_and_the_base(home, quick):
         ([LORA, "--tasks", "arc_eesy"], "arc_easy"),
         ([LORA, "--tasks", "piqa_cloze"], "no data for the task piqa_cloze"),
         ([OF_TASKS, "--tasks", "piqa_cloze"], "no data for the task piqa_cloze"),
-        ([OF_TASKS, "--tasks", "gsm8k", "--split", "validation"], "rows to evaluate on: got gsm8k in"),
+        (
+            [OF_TASKS, "--tasks", "gsm8k", "--split", "validation"],
+            "rows to evaluate on: got gsm8k in",
+        ),
         ([LORA, "--split", "train"], "train"),
         ([LORA, "--rows", "0"], "greater than or equal to 1"),
         ([LORA, "--harness"], "tasks: none is given; .* add --tasks arc_easy,hellaswag"),

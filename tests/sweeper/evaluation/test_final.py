@@ -231,7 +231,7 @@ def test_what_has_a_result_is_not_done_again_and_what_failed_is(sweep):
     assert numbers(final_jobs(sweep, FinalSpec())) == ["base"]
     write_final(base.folder, RESULT)
     assert final_jobs(sweep, FinalSpec()) == []
-    with pytest.raises(TrialError, match="already holds a result; .* of a trial runs once"):
+    with pytest.raises(TrialError, match=r"already holds a result; .* of a trial runs once"):
         write_final(job.folder, RESULT)
 
 
