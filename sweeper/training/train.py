@@ -37,11 +37,11 @@ class TrialOutcome:
     train_tokens: int
     """Tokens seen in training, padding not counted."""
     examples: int
-    """Training examples."""
+    """Number of training examples."""
     prompts_cut: int
-    """Training examples whose prompt was cut."""
+    """Number of training examples whose prompt was cut."""
     answers_cut: int
-    """Training examples whose answer was cut."""
+    """Number of training examples whose answer was cut."""
     resumed_at: int
     """Step of the checkpoint that it resumed from; 0 if it started from scratch."""
     train_time_s: float

@@ -241,7 +241,7 @@ def test_the_harness_asks_the_adapter_and_the_base(home, quick):
         ([OF_TASKS, "--tasks", "piqa_cloze"], "no data for the task piqa_cloze"),
         (
             [OF_TASKS, "--tasks", "gsm8k", "--split", "validation"],
-            "rows to evaluate on: got gsm8k in",
+            "to evaluate on: got gsm8k in",
         ),
         ([LORA, "--split", "train"], "train"),
         ([LORA, "--rows", "0"], "greater than or equal to 1"),
