@@ -115,6 +115,5 @@ def estimate_of(metrics: Mapping[str, float], name: str) -> Estimate | None:
 def no_examples() -> BadInputError:
     """Returns the error of a measurement without examples."""
     return BadInputError(
-        "there are no examples to measure on: got 0; a metric needs at least 1; pass at least one "
-        "example"
+        "there is nothing to measure: got 0 examples; a metric needs at least 1; pass at least one"
     )

@@ -79,7 +79,7 @@ def joint_average(metrics: Sequence[Estimate]) -> Estimate:
 def _values(groups: Mapping[str, Estimate]) -> list[Estimate]:
     if not groups:
         raise BadInputError(
-            "there are no groups to average: got 0; an average needs at least 1; pass the metric "
+            "there is nothing to average: got 0 groups; an average needs at least 1; pass the metric "
             "of each group"
         )
     return list(groups.values())
