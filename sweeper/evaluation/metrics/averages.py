@@ -79,8 +79,8 @@ def joint_average(metrics: Sequence[Estimate]) -> Estimate:
 def _values(groups: Mapping[str, Estimate]) -> list[Estimate]:
     if not groups:
         raise BadInputError(
-            "there is nothing to average: got 0 groups; an average needs at least 1; pass the metric "
-            "of each group"
+            "there is nothing to average: got 0 groups; an average needs at least 1; pass the "
+            "metric of each group"
         )
     return list(groups.values())
 
