@@ -58,7 +58,7 @@ class SpecError(BadInputError):
 
 
 class MissingError(BadInputError):
-    """A package, model or file is not there; the message names the one command that gets it."""
+    """A package, model or file is missing; the message names the one command that gets it."""
 
 
 class DataError(BadInputError):
@@ -66,7 +66,7 @@ class DataError(BadInputError):
 
 
 class CountError(SweeperError):
-    """A number of parameters by formula is not what was counted."""
+    """A parameter count by formula differs from the counted one."""
 
 
 class TrialError(SweeperError):
@@ -78,4 +78,4 @@ class DivergedError(TrialError):
 
 
 class ExportError(SweeperError):
-    """An adapter could not be written in another form, or does not give the same outputs in it."""
+    """An adapter could not be exported, or its export does not give the same outputs."""

@@ -129,7 +129,7 @@ def estimate_of(metrics: Mapping[str, float], name: str) -> Estimate | None:
 
 
 def no_examples() -> BadInputError:
-    """Returns the error of a measurement on nothing."""
+    """Returns the error of a measurement without examples."""
     return BadInputError(
-        "there is nothing to measure: got 0 examples; a metric needs at least 1; hand over some"
+        "there is nothing to measure: got 0 examples; a metric needs at least 1; pass at least one"
     )

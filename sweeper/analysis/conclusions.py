@@ -1,4 +1,4 @@
-"""What a ranking allows to say, in sentences."""
+"""The conclusions that a ranking supports, in sentences."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STRONG = 2.0
 
 
 def conclusions_of(ranking: Ranking) -> list[str]:
-    """Returns what can be said of a ranking, a sentence or two each."""
+    """Returns the conclusions of a ranking, a sentence or two each."""
     return _Conclusions(ranking).all()
 
 
@@ -33,7 +33,8 @@ class _Conclusions:
     def all(self) -> list[str]:
         best = self._ranking.best
         if best is None:
-            return ["No trial is complete with a score, so there is no best one.", *self._on_base()]
+            text = "No trial is complete with a score, so there is no best trial."
+            return [text, *self._on_base()]
         direction = "lower" if self._ranking.objective.mode == "min" else "higher"
         first = (
             f"Best: {_name(best)}, {self._ranking.objective.metric} {self._ranking.score(best)} "
@@ -43,7 +44,7 @@ class _Conclusions:
 
     def _on_others(self, best: TrialRecord) -> list[str]:
         if len(self._ranking.ranked) == 1:
-            return ["It is the only complete trial: there is nothing to compare it with."]
+            return ["It is the only complete trial, so there is no comparison."]
         return [self._verdict(best), self._caveat()]
 
     def _verdict(self, best: TrialRecord) -> str:
@@ -58,16 +59,16 @@ class _Conclusions:
         ahead = f"It is ahead of {_name(runner_up)} by {_amount(self._gap(best, runner_up))}"
         if distance is None:
             return (
-                f"{ahead}. Whether that is more than chance is not known: "
-                f"{self._ranking.objective.metric} comes without a standard error."
+                f"{ahead}. The uncertainty of this difference is unknown: "
+                f"{self._ranking.objective.metric} has no standard error."
             )
         return f"{ahead}, {distance:.1f} standard errors of the difference{_weight(distance)}."
 
     def _caveat(self) -> str:
         count = len(self._ranking.ranked)
         return (
-            "Standard errors cover the evaluation examples, not the seed; and the best of "
-            f"{count}, chosen on these examples, scores better on them than on new ones."
+            "Standard errors cover the evaluation examples, not the training seed. The score of "
+            f"the best of {count}, chosen on these examples, is optimistic."
         )
 
     def _on_base(self) -> list[str]:
@@ -82,9 +83,9 @@ class _Conclusions:
         gain = self._ranking.sign * (base.value - score.value)
         error = base.unpaired_error(score)
         if error is not None and abs(gain) <= error:
-            return [f"{text}. The best trial is not distinguishable from it."]
+            return [f"{text}. The best trial is not distinguishable from the base."]
         if gain <= 0:
-            return [f"{text}. No complete trial is better than that."]
+            return [f"{text}. No complete trial is better than the base."]
         return [f"{text}. The best trial is better by {_amount(gain)}."]
 
     def _on_finals(self) -> list[str]:
@@ -99,7 +100,7 @@ class _Conclusions:
             elif score is not None:
                 chosen = "chosen on the validation split by"
                 left_out = found.rows_left_out
-                others = f" ({left_out} left out: answers too long)" if left_out else ""
+                others = f" ({left_out} left out: answer too long)" if left_out else ""
                 sentences.append(
                     f"On {found.rows} rows of the {found.split} split{others} {_name(trial)}, "
                     f"{chosen} {metric} {self._ranking.score(trial)}, has {metric} {score}."
@@ -136,9 +137,9 @@ def _over_base(name: str, gain: float, error: float | None) -> str:
     """Returns what it says that a trial is better than the base by this, on the same rows."""
     trial = name[0].upper() + name[1:]
     if not error:
-        return f"Whether the difference to {name} is more than chance is not known."
+        return f"The uncertainty of the difference to {name} is unknown."
     if abs(gain) <= error:
-        return f"{trial} is not distinguishable from that."
+        return f"{trial} is not distinguishable from the base."
     direction = "better" if gain > 0 else "worse"
     distance, amount = abs(gain) / error, Estimate(abs(gain), error)
     return (

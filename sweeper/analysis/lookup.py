@@ -1,4 +1,4 @@
-"""A trial by whatever somebody has of it: a sweep, an identity, a folder, a run of MLflow."""
+"""Finds a trial by a sweep, an identity, a folder, or a run of MLflow."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FoundTrial:
     sweep: SweepFolder
     trial: TrialFolder
     reason: str = ""
-    """Why it is this one, where a sweep was named: a sentence; else empty."""
+    """Why this trial was chosen, if a sweep was named: a sentence; else empty."""
 
     @property
     def record(self) -> TrialRecord:
@@ -58,7 +58,7 @@ class FoundTrial:
             return TrialSpec.model_validate(self.trial.spec())
         except ValidationError as error:
             raise BadInputError(
-                f"{self.title}: its spec.json is not one of this version ({error.error_count()} "
+                f"{self.title}: its spec.json does not fit this version ({error.error_count()} "
                 f"problems, the first: {error.errors()[0]['msg']}); use the version that ran the "
                 "sweep, which its sweep.json names"
             ) from error
@@ -82,7 +82,7 @@ class FoundTrial:
 
 
 def find_trial(text: str, *, home: Path) -> FoundTrial:
-    """Returns the trial that somebody means.
+    """Returns the trial that a text names.
 
     Args:
         text: a sweep's name or folder (which means its best trial, the one that ``report`` puts
@@ -128,7 +128,7 @@ def _best(sweep: SweepFolder) -> FoundTrial:
         hint = f"it has {_listed(ids)}; name one of them" if ids else "it has no trials yet"
         raise BadInputError(
             f"sweep {sweep.name}: no trial is complete with a finite "
-            f"{ranking.objective.metric}, so there is no best one; {hint}"
+            f"{ranking.objective.metric}, so there is no best trial; {hint}"
         )
     return FoundTrial(sweep, sweep.trial(ranking.best.id), conclusions_of(ranking)[0])
 
@@ -187,8 +187,8 @@ def _only(found: list[FoundTrial], text: str, home: Path) -> FoundTrial:
     if len(found) > 1:
         names = [f"{one.sweep.name}/{one.trial.id}" for one in found]
         raise BadInputError(
-            f"trial: got {text!r}, which means {len(found)} trials; one must be meant; give one of "
-            f"{_listed(names)}"
+            f"trial: got {text!r}, which matches {len(found)} trials; it must match exactly one; "
+            f"give one of {_listed(names)}"
         )
     return found[0]
 

@@ -20,7 +20,7 @@ STATUS_ORDER: tuple[TrialStatus, ...] = ("complete", "running", "queued", "prune
 
 @dataclass(frozen=True)
 class Ranking:
-    """The trials of a sweep in the order of their worth."""
+    """The trials of a sweep, ordered by their score."""
 
     objective: ObjectiveSpec
     """What was optimised."""
@@ -29,7 +29,7 @@ class Ranking:
     others: tuple[TrialRecord, ...]
     """All other trials; none of them can be the best."""
     base_scores: Mapping[str, float]
-    """Scores of the frozen base, empty where it was not scored."""
+    """Scores of the frozen base; empty if it was not evaluated."""
     finals: Mapping[str, FinalResult] = field(default_factory=dict)
     """By trial: the result of its evaluation after the search."""
     base_final: FinalResult | None = None

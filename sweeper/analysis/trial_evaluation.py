@@ -1,7 +1,7 @@
-"""A trial evaluated on demand, after its sweep: on tasks of ours, or by lm-evaluation-harness.
+"""A trial evaluated on demand, after its sweep: on our tasks, or by lm-evaluation-harness.
 
-What comes of it lies in a file of its own in the trial's folder. The record, which the search, the
-ranking and the report read, knows nothing of it: no trial is chosen by it.
+The result is written to a separate file in the trial's folder. The record, which the search, the
+ranking and the report read, does not contain it: no trial is chosen by it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Evaluator = Literal["sweeper", "lm-evaluation-harness"]
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What somebody wants to know of a trial."""
+    """A request to evaluate a trial."""
 
     tasks: tuple[str, ...] = ()
     """Names of tasks or mixtures, or of the harness's tasks; those of the trial's data where
@@ -55,15 +55,15 @@ class EvaluationRequest:
     rows: int | None = None
     """Most rows of each task; all where None."""
     has_base: bool = False
-    """Whether the frozen base is asked, too."""
+    """Whether the frozen base is evaluated, too."""
     is_harness: bool = False
-    """Whether lm-evaluation-harness asks."""
+    """Whether lm-evaluation-harness evaluates."""
     harness_tasks: Path | None = None
     """Folder with tasks of one's own for it."""
 
 
 class TrialEvaluation(BaseModel):
-    """What one evaluation has found."""
+    """The result of one evaluation."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", use_attribute_docstrings=True, ser_json_inf_nan="strings"
@@ -82,20 +82,20 @@ class TrialEvaluation(BaseModel):
     split: str
     """``test`` or ``validation``; empty where each task of the harness has its own."""
     rows: dict[str, int]
-    """Rows asked, by task; under an empty name where the data is not made of tasks."""
+    """Rows evaluated, by task; under an empty name if the data is not made of tasks."""
     rows_left_out: dict[str, int] = {}
-    """Rows not asked, because an answer is too long for ``train.max_length``; by task, in the same
+    """Rows left out, because an answer is too long for ``train.max_length``; by task, in the same
     way."""
     metrics: dict[str, float]
-    """Of the trial, each with its standard error under ``<name>_se``."""
+    """Metrics of the trial, each with its standard error under ``<name>_se``."""
     base_metrics: dict[str, float] = {}
-    """Of the frozen base on the same rows; empty where it was not asked."""
+    """Metrics of the frozen base on the same rows; empty if it was not evaluated."""
     gains: dict[str, float] = {}
     """The trial's minus the base's, each with the standard error of paired examples
     (:func:`sweeper.analysis.statistics.paired.difference`) under ``<name>_se``; empty where the
     harness asked, which tells nothing of single rows."""
     protocol: dict[str, JsonValue] = {}
-    """How it was asked."""
+    """Protocol of the evaluation."""
     precision: str
     """``fp32``, ``bf16`` or ``fp16``: of the base's weights."""
     device: str
@@ -116,7 +116,7 @@ class TrialEvaluation(BaseModel):
 
 
 def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluation:
-    """Evaluates the adapter of a trial over its base model, and writes down what it found.
+    """Evaluates the adapter of a trial on its base model, and writes the result to a file.
 
     Args:
         found: the trial.
@@ -190,8 +190,8 @@ def _require_sense(asked: EvaluationRequest) -> None:
         )
     if asked.harness_tasks is not None and not asked.is_harness:
         raise BadInputError(
-            f"harness-tasks: got {asked.harness_tasks} without --harness, which alone reads it; "
-            "add --harness"
+            f"harness-tasks: got {asked.harness_tasks} without --harness, which is the only reader "
+            "of it; add --harness"
         )
 
 
@@ -248,8 +248,8 @@ def _task_ids(trial: TrialSpec, base: FrozenBase) -> Mapping[str, int]:
         return dict(zip(base.data.domains, trial.method.task_ids(base.data.domains), strict=True))
     except ValueError as error:
         raise DataError(
-            f"the data is not what the trial was trained on: {error}; its domains say which part "
-            "of the adapter answers; give the data back what it had when the trial ran"
+            f"the data is not what the trial was trained on: {error}; its domains select the part "
+            "of the adapter that is used; restore the data that the trial ran on"
         ) from error
 
 
@@ -279,9 +279,9 @@ def _examples(trial: TrialSpec, base: FrozenBase, asked: EvaluationRequest) -> t
         found = [e for task in tasks for e in task.load(asked.split, rows=asked.rows).examples]
     if not found:
         raise DataError(
-            f"there is nothing to ask: no rows of {', '.join(asked.tasks) or 'the data'} in the "
-            f"{asked.split} split; of the validation split there are the rows that were kept from "
-            "the tasks trained on; name other tasks, or another split"
+            f"there are no rows to evaluate on: got {', '.join(asked.tasks) or 'the data'} in the "
+            f"{asked.split} split; the validation split has only rows of the tasks trained on; "
+            "name other tasks, or another split"
         )
     return _at_most(found, asked.rows)
 

@@ -12,10 +12,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Finds the best configuration of MASA, MoSA and their rivals for a model and a task.",
+    help="Find the best configuration of MASA, MoSA and other PEFT methods for a model and a task.",
 )
 
-data = typer.Typer(no_args_is_help=True, help="Look at the data that a sweep would run on.")
+data = typer.Typer(no_args_is_help=True, help="Inspect the data of a sweep.")
 data.command("check")(preflight.data_check)
 app.add_typer(data, name="data")
 

@@ -19,12 +19,14 @@ __all__ = [
     "Trial",
 ]
 
-SpaceFile = Annotated[Path, typer.Argument(help="A search-space file, search_spaces/masa.yaml.")]
+SpaceFile = Annotated[
+    Path, typer.Argument(help="A search-space file, such as search_spaces/masa.yaml.")
+]
 
 SweepName = Annotated[str, typer.Argument(help="Name of a sweep, or its folder.")]
 
 ProfileName = Annotated[
-    str | None, typer.Option("--profile", help="On what to run: a profile's name or file.")
+    str | None, typer.Option("--profile", help="Profile to run on: a name or a file.")
 ]
 
 Overrides = Annotated[
@@ -50,9 +52,9 @@ Trial = Annotated[
     str,
     typer.Argument(
         metavar="RUN_OR_TRIAL",
-        help="A sweep (its best trial), a trial's id or the first digits of it, SWEEP/TRIAL, a "
-        "folder, an MLflow run id.",
+        help="A sweep (its best trial), a trial's id or its first digits, SWEEP/TRIAL, a folder, "
+        "or an MLflow run id.",
     ),
 ]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, nothing else.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]

@@ -43,8 +43,8 @@ class Output:
 def opened_output(as_json: bool) -> Iterator[Output]:
     """Yields where to print; turns bad input into its message and exit code 2.
 
-    With ``--json`` all that libraries write on standard output, native ones included, goes to
-    standard error: nothing but the document may stand there.
+    With ``--json`` everything that libraries write to standard output, native ones included, goes
+    to standard error. Standard output then holds only the document.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # PEFT imports it wherever it is, and it warns that a kernel could be faster.

@@ -22,7 +22,7 @@ def plan(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what would run: trials, parameters, memory, resources. Nothing is started."""
+    """Show what would run: trials, parameters, memory and resources. Nothing is started."""
     with opened_output(as_json) as out:
         from sweeper.experiment.loading import load_sweep
         from sweeper.preflight.plan import plan_of
@@ -38,10 +38,10 @@ def params(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count each trial's parameters, bytes of its adapter file and of its optimiser's state.
+    """Count each trial's parameters, and the bytes of its adapter file and optimiser state.
 
-    Every adapter is put into the profile's model without loading it: neither weights nor a network
-    are needed. Beside each count stands what a paper prints of it, where it does.
+    Every adapter is put into the profile's model without loading the model, so it needs neither
+    weights nor a network. Published figures are shown beside the counts where there are any.
     """
     with opened_output(as_json) as out:
         from sweeper.experiment.loading import load_sweep
@@ -61,9 +61,10 @@ def data_check(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find evaluation rows inside training rows, duplicates, empty, wrong and over-long rows.
+    """Check the data for evaluation rows in the training rows, duplicates, and bad rows.
 
-    Exit code 1 says that a sweep on this data is refused; whatever else is found is told only.
+    Bad rows are empty, invalid or too long. Exit code 1 means that a sweep on this data would be
+    refused. Other findings are only reported.
     """
     with opened_output(as_json) as out:
         from sweeper.experiment.loading import load_sweep
@@ -81,7 +82,7 @@ def data_check(
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Tell what is installed, which backend runs, what is missing and how to get it."""
+    """List what is installed, which backend is used, what is missing and how to install it."""
     with opened_output(as_json) as out:
         from sweeper.preflight.doctor import examine
         from sweeper.report.terminal import doctor_view

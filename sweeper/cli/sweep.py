@@ -51,7 +51,7 @@ def run(
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a sweep; of a list of trials those that are on the profile's model."""
+    """Run a sweep. Of a list of trials, run those whose architecture is the profile's model."""
     with opened_output(as_json) as out:
         from sweeper.execution.driver import SweepDriver, new_sweep_name
         from sweeper.experiment.loading import load_sweep
@@ -63,7 +63,7 @@ def run(
             load_sweep(space, profile=profile, overrides=overrides or ())
         )
         if left_out:
-            text = f"Not run, being on another model or repeated: {', '.join(left_out)}"
+            text = f"Skipped (other model, or repeated): {', '.join(left_out)}"
             out.console.print(text, markup=False, highlight=False)
         fingerprint = require_runnable(sweep, address=address)
         root = home or sweeps_home()
@@ -76,14 +76,14 @@ def run(
 def resume(
     sweep: SweepName,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run failed trials again.")
+        bool, typer.Option("--retry-failed", help="Also run failed trials again.")
     ] = False,
     home: Home = None,
     address: Address = None,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a sweep after Ctrl-C, a crash or a reboot; what has ended is not run again."""
+    """Continue a sweep after Ctrl-C, a crash or a reboot. Ended trials are not run again."""
     with opened_output(as_json) as out:
         from sweeper.execution.driver import SweepDriver
         from sweeper.tracking.sweep_folder import SweepFolder
@@ -104,13 +104,17 @@ def report(sweep: SweepName, home: Home = None, as_json: AsJson = False) -> None
 
 
 def ui(
-    sweep: Annotated[str | None, typer.Argument(help="Open the comparison of its trials.")] = None,
+    sweep: Annotated[
+        str | None, typer.Argument(help="Sweep whose trials are compared (default: the newest).")
+    ] = None,
     home: Home = None,
     tracking_uri: TrackingUri = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 5000,
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")
+    ] = 5000,
 ) -> None:
-    """Serve MLflow's own UI on this store, opened on this experiment, until Ctrl-C."""
+    """Serve MLflow's UI on the sweeps' store until Ctrl-C. It opens on the sweep's experiment."""
     with opened_output(as_json=False) as out:
         from sweeper.tracking.mlflow_view.server import serve_ui
 
@@ -135,7 +139,7 @@ def _drive(driver: SweepDriver, out: Output) -> None:
     except BadInputError:
         raise
     except Exception:
-        logger.exception("the sweep ended by an error of its own")
+        logger.exception("the sweep failed with an internal error")
         _leave(driver, out, SOME_FAILED, "Stopped.")
     failed = _show_result(driver.folder, out, tracking_uri=driver.tracking_uri)
     if failed:
@@ -145,7 +149,9 @@ def _drive(driver: SweepDriver, out: Output) -> None:
 def _leave(driver: SweepDriver, out: Output, code: int, why: str) -> NoReturn:
     """Ends the process at once: an orderly exit would wait for, or abort in, Ray's own threads."""
     folder = driver.folder
-    out.console.print(f"{why} Go on with: python -m sweeper resume {folder.path}", soft_wrap=True)
+    out.console.print(
+        f"{why} Continue with: python -m sweeper resume {folder.path}", soft_wrap=True
+    )
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

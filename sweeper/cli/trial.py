@@ -24,24 +24,27 @@ def export(
     form: Annotated[
         Literal["peft", "lora", "merged"],
         typer.Option(
-            "--format", help="The method's adapter, a plain LoRA, or the model with it merged in."
+            "--format",
+            help="Form of the export: the method's adapter, a plain LoRA, or the merged model.",
         ),
     ] = "peft",
     output: Annotated[
         Path | None,
-        typer.Option("--output", help="A new folder (else exports/FORMAT in the trial's)."),
+        typer.Option(
+            "--output", help="Output folder; must be new (default: exports/FORMAT in the trial's)."
+        ),
     ] = None,
     dtype: Annotated[
         Literal["fp32", "bf16", "fp16"] | None,
-        typer.Option("--dtype", help="Of a merged model (else the trial's precision)."),
+        typer.Option("--dtype", help="Precision of a merged model (default: the trial's)."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an earlier export in that folder.")
+        bool, typer.Option("--overwrite", help="Replace an earlier export in the output folder.")
     ] = False,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a trained adapter for other programs, and check that it gives the same outputs."""
+    """Export a trained adapter for other programs, and check that its outputs are the same."""
     with opened_output(as_json) as out:
         from sweeper.analysis.lookup import find_trial
         from sweeper.export import export_trial
@@ -60,20 +63,22 @@ def evaluate(  # noqa: PLR0913 - a parameter for each option
     run_or_trial: Trial,
     tasks: Annotated[
         str | None,
-        typer.Option("--tasks", help="arc_easy,mmlu,… (else those of the trial's data)."),
+        typer.Option(
+            "--tasks", help="Tasks, such as arc_easy,mmlu (default: those of the trial's data)."
+        ),
     ] = None,
     split: Annotated[
-        Literal["test", "validation"], typer.Option("--split", help="Which rows to ask.")
+        Literal["test", "validation"], typer.Option("--split", help="Which split to evaluate on.")
     ] = "test",
     rows: Annotated[
-        int | None, typer.Option("--rows", min=1, help="Most rows of each task (else all).")
+        int | None, typer.Option("--rows", min=1, help="Most rows of each task (default: all).")
     ] = None,
     has_base: Annotated[
-        bool, typer.Option("--base", help="Ask the frozen base, too, and show it beside.")
+        bool, typer.Option("--base", help="Also evaluate the frozen base on the same rows.")
     ] = False,
     is_harness: Annotated[
         bool,
-        typer.Option("--harness", help="By lm-evaluation-harness: its tasks, prompts and code."),
+        typer.Option("--harness", help="Use lm-evaluation-harness: its tasks, prompts and code."),
     ] = False,
     harness_tasks: Annotated[
         Path | None,
@@ -81,16 +86,16 @@ def evaluate(  # noqa: PLR0913 - a parameter for each option
             "--harness-tasks",
             exists=True,
             file_okay=False,
-            help="Folder with tasks of your own for the harness, as YAML.",
+            help="Folder with your own tasks for the harness, as YAML files.",
         ),
     ] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a trained adapter on any task, by our code or by lm-evaluation-harness.
+    """Evaluate a trained adapter on any task, with our code or with lm-evaluation-harness.
 
-    What is found is shown and kept in a file of its own in the trial's folder; neither the search
-    nor the report reads it. Names of the harness's tasks: `lm-eval ls tasks`.
+    The result is printed and written to a file in the trial's folder. Neither the search nor the
+    report reads it. Names of the harness's tasks: `lm-eval ls tasks`.
     """
     with opened_output(as_json) as out:
         from sweeper.analysis.lookup import find_trial

@@ -15,7 +15,7 @@ class Example:
     prompt: str
     """Text before the answer; the loss does not see it."""
     answer: str
-    """Text to learn, with the space or newline that parts it from the prompt."""
+    """Text to learn, including the space or newline that separates it from the prompt."""
     domain: str = ""
     """Kind of task, for scores by domain; empty where the data has only one."""
     choices: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Example:
     references: tuple[str, ...] = ()
     """What a generated answer is compared with; empty where that is ``answer`` itself."""
     unit: str = ""
-    """What must not be parted between two splits, such as a dialogue; empty: the prompt."""
+    """What must not be divided between two splits, such as a dialogue; empty: the prompt."""
 
     @property
     def scoring(self) -> Literal["choice", "generate"]:
@@ -49,7 +49,7 @@ class Example:
 
     @property
     def is_written(self) -> bool:
-        """Whether it is scored by what a model writes.
+        """Whether it is scored by a generated answer.
 
         One of no task is not: it is scored token by token, as it always was.
         """

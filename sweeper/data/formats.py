@@ -21,18 +21,18 @@ _ANSWER_FORMAT = re.compile(r"\s*Answer format:\s*(\S+)\s*$")
 class FieldsFormat(Spec):
     """Templates over the fields of a row: ``{name}`` stands for the text of field ``name``.
 
-    A line of a template whose fields are all empty is left out, so that an optional context leaves
-    no blank line behind.
+    A line of a template whose fields are all empty is dropped, so an empty optional field leaves no
+    blank line.
     """
 
     name: Literal["fields"] = "fields"
-    """Says that templates are used."""
+    """Rows are read by templates."""
     prompt: str = "{prompt}"
     """Template of the prompt, for example ``"{instruction}\\n{context}\\nAnswer:"``."""
     answer: str = "{answer}"
-    """Template of the answer, with the space that parts it from the prompt."""
+    """Template of the answer, including the space that separates it from the prompt."""
     domain: str = ""
-    """Template of the domain; empty when the data has only one."""
+    """Template of the domain; empty if the data has only one."""
 
     @field_validator("prompt", "answer")
     @classmethod
@@ -76,13 +76,14 @@ class LlmAdaptersFormat(Spec):
     instruction into Alpaca's prompt. Here that prompt is in its plain form, that of
     ``tloen/alpaca-lora``: each line begins at its margin. In LLM-Adapters all lines but the first
     are indented by the 16 spaces that they have in its source; in training the first one ends in
-    ``# noqa: E501``, a comment that fell into the text, and in testing in a space instead. None of
-    it was meant to be read, it costs tokens, and training and testing should ask alike.
+    ``# noqa: E501``, a comment that fell into the text, and in testing in a space instead. These
+    are artefacts of the source. They cost tokens and differ between training and testing, so they
+    are not reproduced here.
     https://github.com/AGI-Edgerunners/LLM-Adapters/blob/063e3d420afb85aae1893a9e9ea4a4e21a7cb5ed/finetune.py
     """
 
     name: Literal["llm_adapters"] = "llm_adapters"
-    """Says that the rows are LLM-Adapters'."""
+    """Rows are in LLM-Adapters' format."""
     reading: Literal["generate", "cloze"] = "generate"
     """``generate``: the instruction is in Alpaca's prompt, the answer "the correct answer is
     answer3". ``cloze``: the answer is the text of the right option, which a model without

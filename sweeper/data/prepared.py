@@ -53,7 +53,7 @@ class PreparedData:
         return cls(spec, spec.load(), spec.fingerprint(), tokenizer)
 
     def require_rows(self) -> None:
-        """Checks that there is something to train and to validate on.
+        """Checks that there are training and validation examples.
 
         Raises:
             DataError: one of the two splits is empty.
@@ -62,7 +62,7 @@ class PreparedData:
             if not getattr(self.splits, name):
                 raise DataError(
                     f"the {name} split of the data is empty; a trial needs at least one example "
-                    "in it; give data that has some"
+                    "in it; use data with at least one"
                 )
 
     def train_tokens(self, max_length: int) -> TokenTable:
@@ -77,8 +77,8 @@ class PreparedData:
             )
             if table.prompts_cut or table.answers_cut:
                 logger.warning(
-                    "of %d training examples %d prompts and %d answers are cut to %d tokens; "
-                    "raise train.max_length to train on all of them",
+                    "of %d training examples, %d prompts and %d answers are cut to %d tokens; "
+                    "raise train.max_length to train on whole examples",
                     len(table),
                     table.prompts_cut,
                     table.answers_cut,

@@ -117,13 +117,13 @@ def questions_of(
     asked, _ = split_by_room(questions, generates=not needs_loss)
     if examples and not asked:
         raise DataError(
-            f"each of the {len(examples)} examples to evaluate on has an answer that is too long "
-            f"for max_length {max_length}; answers are never cut; raise train.max_length"
+            f"none of the {len(examples)} evaluation examples has an answer that fits into "
+            f"max_length {max_length}; answers are never cut; raise train.max_length"
         )
     if without_room := sum(not candidates for candidates in encoded.candidates):
         logger.warning(
-            "%d of %d examples to evaluate on have an answer that is too long for %d tokens: they "
-            "are left out, or have no loss where the answer is generated",
+            "%d of %d evaluation examples have an answer that does not fit into %d tokens: they "
+            "are left out, or scored without a loss where the answer is generated",
             without_room,
             len(examples),
             max_length,

@@ -34,16 +34,16 @@ __all__ = ["AdaptedModel", "Evaluation", "evaluate_adapter", "evaluate_frozen", 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found, and how."""
+    """Metrics, and how they were measured."""
 
     estimates: Mapping[str, Estimate]
     """As of :func:`sweeper.evaluation.scoring.evaluate`."""
     protocol: Mapping[str, object]
     """As of :func:`sweeper.evaluation.protocol.protocol_of`."""
     rows: Mapping[str, int]
-    """Examples that were asked, by task; under an empty name those of no task."""
+    """Examples evaluated, by task; under an empty name those of no task."""
     rows_left_out: Mapping[str, int]
-    """Examples that were not, because an answer had no room; only where there are some."""
+    """Examples left out, because an answer did not fit; only if there are any."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -78,8 +78,8 @@ def with_adapter(trial: TrialSpec, base: FrozenBase, adapter: Path) -> Iterator[
 
     if not (adapter / "adapter_config.json").is_file():
         raise TrialError(
-            f"the trial's adapter is not in {adapter}; an evaluation needs the files that its "
-            "training wrote there; put them back, or train it again"
+            f"the trial's adapter is not in {adapter}; an evaluation needs the files that training "
+            "wrote there; restore them, or train the trial again"
         )
     ignore_known_warnings()
     sweeper_adapters.register()
@@ -98,7 +98,7 @@ def with_adapter(trial: TrialSpec, base: FrozenBase, adapter: Path) -> Iterator[
 def evaluate_adapter(
     trial: TrialSpec, base: FrozenBase, adapter: Path, examples: Sequence[Example]
 ) -> Evaluation:
-    """Returns the metrics of a trained adapter; answers that are scored so are always generated.
+    """Returns the metrics of a trained adapter; tasks that score generated answers generate them.
 
     Args:
         trial: that trained the adapter; says how long prompts may be and how answers are generated.
@@ -109,14 +109,14 @@ def evaluate_adapter(
 
     Raises:
         TrialError: there is no adapter in the folder.
-        DataError: nothing can be asked.
+        DataError: there is no example to evaluate on.
     """
     with with_adapter(trial, base, adapter) as found:
         return _evaluate(found.forward, trial, base, examples, virtual_tokens=found.virtual_tokens)
 
 
 def evaluate_frozen(trial: TrialSpec, base: FrozenBase, examples: Sequence[Example]) -> Evaluation:
-    """Returns the metrics of the base without an adapter, asked as a trial is.
+    """Returns the metrics of the base without an adapter, evaluated as a trial is.
 
     Args:
         trial: that it is compared with.

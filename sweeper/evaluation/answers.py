@@ -1,4 +1,4 @@
-"""Answers that a model writes, and the metrics that their examples name."""
+"""Generated answers, and the metrics that their examples name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_NEW_TOKENS = 32
 
 @dataclass(frozen=True, eq=False)
 class GenerationSettings:
-    """How a model is made to write answers."""
+    """How answers are generated."""
 
     tokenizer: PreTrainedTokenizerBase
     max_length: int
@@ -74,7 +74,7 @@ def write_answers(
     *,
     device: torch.device,
 ) -> dict[int, Generation]:
-    """Returns what the model writes, by position of the question; the same on all workers.
+    """Returns the generated answers, by position of the question; the same on all workers.
 
     Args:
         forward: the model, in evaluation mode, with gradients off.
@@ -118,6 +118,6 @@ def _room(writing: GenerationSettings, most: int) -> int:
     if most >= writing.positions:
         raise BadInputError(
             f"a generated answer may have {most} tokens but the model has {writing.positions} "
-            "positions for prompt and answer; give evaluation.max_new_tokens a smaller value"
+            "positions for prompt and answer; lower evaluation.max_new_tokens"
         )
     return min(writing.max_length, writing.positions - most)

@@ -1,4 +1,4 @@
-"""The evaluation after the search, on the split that was kept for it."""
+"""The final evaluation, after the search."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def evaluate_final(
     adapter: Path | None,
     chosen_by: Mapping[str, JsonValue] | None = None,
 ) -> FinalResult:
-    """Returns what a selected trial, or the base, scores on the split that was kept for it.
+    """Returns the scores of a selected trial, or of the base, on the split of the final evaluation.
 
     Args:
         trial: says how it is asked.
@@ -47,7 +47,8 @@ def evaluate_final(
     if not examples:
         raise TrialError(
             f"the {final.split} split of the data is empty; the final evaluation needs rows that "
-            "no trial was chosen by; give data that has some, or set final.trials to 0"
+            f"were not used to choose a trial; use data with a {final.split} split, or set "
+            "final.trials to 0"
         )
     chosen = draw_examples(examples, final.rows)
     if adapter is None:

@@ -1,4 +1,4 @@
-"""Greedy generation: what a model writes after a prompt, for many prompts at once."""
+"""Greedy generation for many prompts at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONTEXT_TOKENS = 4
 
 @dataclass(frozen=True)
 class Generation:
-    """What a model wrote after a prompt."""
+    """The text generated after a prompt."""
 
     text: str
     """Without end-of-text token, and up to the first stop string."""
@@ -64,8 +64,8 @@ def prompts_of(
         if tokens.answer_start == 0:
             raise DataError(
                 f"example {tokens.example}: its prompt {asked[tokens.example].prompt!r} has no "
-                "tokens, and the tokenizer puts none before it; a model needs at least 1 to go on "
-                "from; remove the example"
+                "tokens, and the tokenizer adds no begin-of-text token; generation needs at least "
+                "1 token; remove the example"
             )
     return tuple(replace(x, ids=x.ids[: x.answer_start]) for x in encoded.tokens)
 
@@ -80,7 +80,7 @@ def generate(
     stop_strings: Sequence[str] = (),
     uses_cache: bool = True,
 ) -> list[Generation]:
-    """Returns what the model writes after each prompt, the same on all workers.
+    """Returns the text generated after each prompt, the same on all workers.
 
     Each token is the likeliest one. The batches do not depend on the number of workers, which take
     turns, so the texts do not either. Each worker runs equally many forward passes, as ZeRO-3

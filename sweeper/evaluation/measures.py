@@ -1,4 +1,4 @@
-"""The metrics of answers that a model has generated."""
+"""Metrics of generated answers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ __all__ = ["WrittenMetrics"]
 
 
 class WrittenMetrics:
-    """The metrics of written answers of one evaluation.
+    """The metrics of generated answers in one evaluation.
 
-    An encoder is loaded when the first metric wants it, and what it says of a text is kept for the
-    others.
+    An encoder is loaded when the first metric needs it, and its outputs are kept for the others.
 
     Args:
         spec: says where the encoder is.

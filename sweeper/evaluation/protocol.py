@@ -1,4 +1,4 @@
-"""What an evaluation asks and how, for the record."""
+"""The protocol of an evaluation, for the record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["generation_settings", "protocol_of", "rung_protocol"]
 def generation_settings(
     base: FrozenBase, spec: EvaluationSpec, *, max_length: int, virtual_tokens: int = 0
 ) -> GenerationSettings:
-    """Returns how the model of a base writes answers.
+    """Returns the settings of generation with a base's model.
 
     Args:
         base: with its tokenizer and its domains.
@@ -37,11 +37,11 @@ def generation_settings(
 def protocol_of(
     questions: Sequence[Question], writing: GenerationSettings | None, *, max_length: int
 ) -> dict[str, object]:
-    """Returns, for the record, what was asked and how, as plain JSON.
+    """Returns the protocol of an evaluation, for the record, as plain JSON.
 
     Args:
-        questions: as :func:`evaluate` got them. A row whose answer has no room is left out, or has
-            no loss where the model writes the answer.
+        questions: as :func:`evaluate` got them. A row whose answer does not fit is left out, or has
+            no loss where the answer is generated.
         writing: as :func:`evaluate` got it.
         max_length: tokens after which a prompt was cut from the left.
     """
@@ -64,7 +64,7 @@ def _of_tasks(questions: Sequence[Question]) -> dict[str, int]:
 
 
 def rung_protocol(base: FrozenBase, train: TrainSpec, spec: EvaluationSpec) -> dict[str, object]:
-    """Returns, for the record, what the trials of a sweep are asked while they train, and how.
+    """Returns the protocol of the evaluations during training, for the record.
 
     Args:
         base: with the data of the sweep.

@@ -1,4 +1,4 @@
-"""Metrics with standard errors: of known answers by likelihood, of written ones by content."""
+"""Metrics with standard errors: of known answers by likelihood, of generated ones by content."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def evaluate(
 ) -> dict[str, Estimate]:
     """Returns the metrics of a model on some questions by name, the same on all workers.
 
-    * ``eval_loss``: mean over the examples of the loss per token of the right answer. One that is
-      scored by what is written, and whose answer has no room, has no loss.
+    * ``eval_loss``: mean over the examples of the loss per token of the right answer. An example
+      that is scored by its generated answer has no loss if the reference answer does not fit.
     * ``accuracy``: whether the candidate of the highest log-probability is right. The end-of-text
       token does not count, as in lm-evaluation-harness's ``acc``: a base that was never told where
       an answer ends would look worse than it is. Without candidates, whether greedy decoding gives
@@ -62,10 +62,10 @@ def evaluate(
         device: where the model lives.
         shares_prompts: whether the model may be asked for all candidates of a question in one row,
             see :func:`sweeper.evaluation.likelihood.can_share_prompts`.
-        writing: how answers are written that are scored so; where None, none is.
+        writing: how answers are generated; None generates none.
 
     Raises:
-        SweeperError: what was written could not be measured.
+        SweeperError: the generated answers could not be scored.
     """
     asked, _ = split_by_room(questions, generates=writing is not None)
     scores = score_candidates(
@@ -96,7 +96,7 @@ def evaluate(
 
 
 def _not_measured(reason: str) -> SweeperError:
-    return SweeperError(f"worker 0 could not measure what was generated: {reason}")
+    return SweeperError(f"worker 0 could not score the generated answers: {reason}")
 
 
 def evaluate_on(
@@ -150,7 +150,7 @@ def evaluate_base(
     split: str = "validation",
     spec: EvaluationSpec | None = None,
 ) -> dict[str, float]:
-    """Returns the metrics of the frozen model on the questions that the trials get, as numbers.
+    """Returns the metrics of the frozen model on the trials' evaluation examples, as numbers.
 
     Args:
         base: not in use by a trial.

@@ -32,9 +32,9 @@ class FinalSpec(Spec):
     trials: int = Field(default=1, ge=0)
     """How many of the best trials are evaluated; 0 for none."""
     split: Literal["test", "validation"] = "test"
-    """On which split."""
+    """Split that the final evaluation uses."""
     rows: int | None = Field(default=None, ge=1)
-    """Most rows of it, drawn with a fixed seed; null takes all."""
+    """Most rows of the split, drawn with a fixed seed; null uses all."""
 
 
 class ResourcesSpec(Spec):
@@ -47,7 +47,7 @@ class ResourcesSpec(Spec):
     gpus_per_worker: float = Field(default=0, ge=0)
     """GPUs of one worker; 0 runs on the CPU with gloo."""
     max_replicas: int = Field(default=64, ge=1)
-    """Replicas started at most; fewer where the cluster has not the room."""
+    """Most replicas that are started; fewer if the cluster is too small."""
 
 
 class ObjectiveSpec(Spec):
@@ -56,7 +56,7 @@ class ObjectiveSpec(Spec):
     metric: str = "eval_loss"
     """Name of a metric that every evaluation reports."""
     mode: Literal["min", "max"] = "min"
-    """Whether less or more of it is better."""
+    """Whether lower or higher values are better."""
 
 
 class AshaSpec(Spec):
@@ -65,14 +65,14 @@ class AshaSpec(Spec):
     grace: int = Field(default=1, ge=1)
     """Evaluations before a trial can be stopped."""
     reduction: float = Field(default=3, gt=1, le=16)
-    """About one trial in this many goes on past a rung."""
+    """About one in this many trials continues past a rung."""
 
 
 class SearchSpec(Spec):
     """How the space is searched."""
 
     trials: int = Field(default=8, ge=1)
-    """Trials in all, the baselines among them."""
+    """Number of trials, baselines included."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the sampler."""
     startup_trials: int = Field(default=4, ge=1)
@@ -80,9 +80,9 @@ class SearchSpec(Spec):
     asha: Annotated[AshaSpec | None, Field()] = AshaSpec()
     """Early stopping; ``null`` trains every trial to its end."""
     prefetch: int = Field(default=1, ge=0)
-    """Trials suggested ahead of the replicas, so that none waits for the next one."""
+    """Trials suggested in advance, so that no replica waits for its next one."""
     max_failures: int = Field(default=2, ge=0)
-    """Times a trial is given to another replica after its replica died under it."""
+    """Times a trial is retried after its replica died."""
 
 
 class SweepSpec(Spec):
@@ -101,17 +101,17 @@ class SweepSpec(Spec):
     engine: EngineSpec = EngineSpec()
     """DeepSpeed (from the profile)."""
     resources: ResourcesSpec = ResourcesSpec()
-    """What a replica takes (from the profile)."""
+    """Resources of a replica (from the profile)."""
     hygiene: HygieneSpec = HygieneSpec()
-    """What is demanded of the data before a sweep starts; no part of what a trial is."""
+    """Checks of the data before a sweep starts; not part of a trial's identity."""
     objective: ObjectiveSpec = ObjectiveSpec()
-    """What is optimised."""
+    """Metric that the search optimises."""
     search: SearchSpec = SearchSpec()
     """How the space is searched."""
     evaluation: EvaluationSpec = EvaluationSpec()
     """How generated answers are scored."""
     final: FinalSpec = FinalSpec()
-    """What the best trials are evaluated on after the search."""
+    """The evaluation of the best trials after the search."""
 
 
 @dataclass(frozen=True)

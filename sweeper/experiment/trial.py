@@ -37,27 +37,28 @@ class TrainSpec(Spec):
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     """How the learning rate falls after the warm-up; linear and cosine end at zero."""
     max_grad_norm: float = Field(default=1.0, ge=0)
-    """Gradient-norm clip over all trained parameters; 0 turns it off."""
+    """Gradient-norm clip over all trainable parameters; 0 turns it off."""
     batch_size: int = Field(default=8, ge=1)
     """Sequences in one micro-batch of one worker."""
     max_length: int = Field(default=256, ge=8)
-    """Tokens of an example. A longer one loses the left of its prompt and, in training, the right
-    of an answer that takes half of the room or more; both are counted. An evaluation cuts no
-    answer."""
+    """Most tokens of an example, prompt and answer together. A longer example is cut: its prompt on
+    the left and, in training, an answer that takes half of the length or more on the right. Both
+    are counted. Evaluations never cut an answer."""
     bucketing: bool = False
-    """Puts examples of like length into a micro-batch, so that less of it is padding. The order of
-    the data is then less random: each 64 micro-batches' worth of the shuffled data is sorted by
-    length, cut into micro-batches, and those are shuffled. Everything still hangs on the seed."""
+    """Forms micro-batches of examples of similar length, which reduces padding. The order of the
+    data is then less random: every 64 micro-batches of the shuffled data are sorted by length,
+    divided into micro-batches, and those are shuffled. The order still depends on the seed
+    alone."""
     packing: bool = False
-    """Puts several examples of a micro-batch into one row of at most ``max_length`` tokens, where
-    none sees another, so that less of it is padding. The same examples make a batch, and loss and
-    gradients are the same up to rounding."""
+    """Packs several examples of a micro-batch into one row of at most ``max_length`` tokens, which
+    reduces padding. Examples do not attend to each other. The batch holds the same examples, and
+    loss and gradients are the same up to rounding."""
     evaluations: int = Field(default=4, ge=1)
-    """Evaluations on the validation split, evenly spaced; the last one is at the end. ASHA decides
-    at these."""
+    """Evaluations on the validation split, evenly spaced; the last one is at the end. ASHA stops
+    trials only at these."""
     eval_examples: int = Field(default=64, ge=1)
-    """Validation examples of one evaluation: the same seeded subset for every trial, with examples
-    of each task as far as it is large enough."""
+    """Validation examples of one evaluation. All trials are evaluated on the same seeded subset,
+    which contains examples of every task if it is large enough."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the adapter's initial values, the order of the data, and dropout."""
 
@@ -77,7 +78,7 @@ class EngineSpec(Spec):
     zero_stage: Literal[0, 1, 2, 3] = 0
     """ZeRO stage: 0 replicates, 1 shards the optimiser state, 2 also gradients, 3 also weights."""
     offload: Literal["none", "cpu"] = "none"
-    """Where the optimiser state lives (and, with ZeRO 3, the weights)."""
+    """Where the optimiser state is kept (and, with ZeRO 3, the weights)."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Dtype of the frozen base and of the arithmetic; with bf16 and fp16 the optimiser keeps fp32
     copies."""
@@ -99,18 +100,18 @@ class EvaluationSpec(Spec):
     """How answers are generated and scored, where a task scores what a model writes."""
 
     generates: bool = False
-    """Whether the evaluations in training generate, too. Without it they have of such tasks the
-    loss, and whether greedy decoding would give the answer token by token; the final evaluation
-    always generates."""
+    """Whether evaluations during training generate answers. If false, tasks that score generated
+    text report only their loss and whether greedy decoding would give the reference answer token by
+    token. The final evaluation always generates."""
     max_new_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens of a generated answer; what its task says where null."""
+    """Most tokens of a generated answer; null uses the task's limit."""
     stop: tuple[str, ...] | None = None
-    """Texts that end a generated answer; what its task says where null."""
+    """Texts that end a generated answer; null uses the task's."""
     encoder: str | None = None
-    """Folder of the encoder for BERTScore; without one that metric is left out."""
+    """Folder of the encoder for BERTScore. Without it the metric is not computed."""
     encoder_layer: int | None = Field(default=None, ge=1)
-    """Layer of the encoder whose outputs BERTScore compares, from 1; the last where null. Its
-    authors take the 17th of roberta-large."""
+    """Layer of the encoder whose outputs BERTScore compares, counted from 1; null uses the last.
+    The authors use layer 17 of roberta-large."""
 
 
 class TrialSpec(Spec):
@@ -123,7 +124,7 @@ class TrialSpec(Spec):
     model: ModelSpec
     """The frozen base model."""
     data: DataSpec
-    """What it is trained and evaluated on."""
+    """Training and evaluation data."""
     engine: EngineSpec = EngineSpec()
     """DeepSpeed."""
     evaluation: EvaluationSpec = EvaluationSpec()

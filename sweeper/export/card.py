@@ -22,7 +22,7 @@ MARK = "masa-mosa-sweeper"
 """Tag that only the README of an export has."""
 
 _WHAT = {
-    "peft": "A trained adapter in PEFT's format.",
+    "peft": "A trained adapter in PEFT format.",
     "lora": "A trained adapter as a plain LoRA of scale 1, with the outputs of the original.",
     "merged": "A model with a trained adapter merged into its weights.",
 }
@@ -105,11 +105,12 @@ class Card:
             if estimate_of(metrics, name) is not None
         ]
         if not rows:
-            return "It was never evaluated."
+            return "The trial was never evaluated."
         examples = self.trial.train.eval_examples
         note = (
             f"On at most {examples} validation examples; ± is the standard error over them. The "
-            "sweep chose among its trials on these examples, so new ones are a fairer judge."
+            "sweep selected among its trials by these examples, so the scores of a selected trial "
+            "are optimistic."
         )
         return f"{_table(['metric', 'trained', 'frozen base'], rows)}\n\n{note}"
 

@@ -1,4 +1,4 @@
-"""An adapter written in another form, read again, and compared with what it was.
+"""An adapter written in another form, loaded again, and compared with the original.
 
 The comparison is made in float32 arithmetic, on the base's weights as the trial had them: in 16 bit
 the rounding of activations alone changes logits by as much as a small adapter does, and what is
@@ -52,14 +52,14 @@ TRIED_CHANGE = 2**-12
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far what was written is from the adapter of the trial, on a few validation prompts."""
+    """How far the export is from the trial's adapter, on a few validation prompts."""
 
     largest_difference: float
     """Largest difference of a logit."""
     tolerance: float
-    """What rounding may make of it."""
+    """Largest difference that rounding explains."""
     adapter_effect: float
-    """Largest difference of a logit that the adapter itself makes."""
+    """Largest effect of the adapter itself on a logit."""
     prompts: int
     """Prompts compared."""
 
@@ -140,8 +140,8 @@ class Conversion:
             effect = largest_difference(logits, probe.logits(adapted))
         if not math.isfinite(effect):
             raise ExportError(
-                "the model with the trial's adapter has logits that are no finite numbers; such an "
-                "adapter cannot be compared with its export; export another trial"
+                "the model with the trial's adapter has logits that are NaN or infinite; an "
+                "export can be compared only with finite logits; export another trial"
             )
         if self.form == "merged":
             # Before the weights are rounded, which may hide that a method merges wrongly.
@@ -184,7 +184,7 @@ def _require_exact(difference: float, *, tolerance: float) -> None:
     if not difference <= tolerance:
         raise ExportError(
             f"merged in float32 the adapter's logits differ by {difference:.3g} from those of the "
-            f"adapter; arithmetic may make {tolerance:.3g} of it; report this with the trial's "
+            f"adapter; rounding explains at most {tolerance:.3g}; report this with the trial's "
             "spec.json; use another format"
         )
 

@@ -41,9 +41,9 @@ class Export:
     largest_difference: float
     """Largest difference of a logit from the trial's adapter, on the prompts compared."""
     tolerance: float
-    """What rounding may make of it."""
+    """Largest difference that rounding explains."""
     adapter_effect: float
-    """Largest difference of a logit that the adapter itself makes on these prompts."""
+    """Largest effect of the adapter itself on a logit, on these prompts."""
 
     def document(self) -> dict[str, Any]:
         """Returns it as plain JSON."""
@@ -58,7 +58,7 @@ def export_trial(
     dtype: str | None = None,
     is_overwriting: bool = False,
 ) -> Export:
-    """Writes the adapter of a trial in another form, and compares it with the adapter.
+    """Exports the adapter of a trial, and compares the export with the adapter.
 
     Args:
         found: the trial.
@@ -70,7 +70,7 @@ def export_trial(
     Raises:
         BadInputError: the method has no such form, the trial has no adapter, the folder is taken,
             or model or data is not there; nothing was written.
-        ExportError: what was written does not give the adapter's outputs; it is gone again.
+        ExportError: the export does not give the adapter's outputs; it was deleted.
     """
     trial = found.spec()
     _require_possible(trial, form, dtype)
@@ -96,8 +96,8 @@ def export_trial(
 def _require_possible(trial: TrialSpec, form: ExportFormat, dtype: str | None) -> None:
     if dtype is not None and form != "merged":
         raise BadInputError(
-            f"dtype: got {dtype} for format {form}; only a merged model has a dtype of its own; "
-            "leave --dtype out"
+            f"dtype: got {dtype} for format {form}; only a merged model has its own dtype; leave "
+            "--dtype out"
         )
     reasons = possible_formats(trial)
     if reasons[form]:
@@ -113,15 +113,14 @@ def _require_free(folder: Path, *, is_overwriting: bool) -> None:
         return
     if not is_overwriting:
         raise BadInputError(
-            f"output: {folder} is not empty; an export gets a folder of its own; choose another "
+            f"output: {folder} is not empty; an export needs a new or empty folder; choose another "
             "one with --output, or replace an earlier export with --overwrite"
         )
     # Whatever else a user may name by mistake stays.
     if not is_export(folder):
         raise BadInputError(
-            f"output: {folder} holds something else than an earlier export, whose README.md has "
-            f"the tag {MARK}; --overwrite replaces nothing else; remove it yourself, or choose "
-            "another folder"
+            f"output: {folder} is not an earlier export (its README.md lacks the tag {MARK}); "
+            "--overwrite replaces exports only; remove the folder yourself, or choose another one"
         )
 
 
@@ -135,8 +134,8 @@ def _new_folder(folder: Path) -> Iterator[Path]:
             yield unfinished
     except OSError as error:
         raise ExportError(
-            f"the export to {folder} failed: {error}; nothing was kept; it needs a folder that "
-            "can be written to, with room; choose another one with --output"
+            f"the export to {folder} failed: {error}; nothing was kept; the folder must be "
+            "writable and have enough space; choose another one with --output"
         ) from error
 
 
@@ -144,8 +143,8 @@ def _too_different(found: FoundTrial, conversion: Conversion, comparison: Compar
     return (
         f"{found.title}: as {conversion.form} its logits on {comparison.prompts} validation "
         f"prompts differ by {comparison.largest_difference:.3g} from those of its adapter; "
-        f"rounding to {conversion.dtype} may make {comparison.tolerance:.3g} of it; nothing was "
-        "kept; report this with the trial's spec.json"
+        f"rounding to {conversion.dtype} explains at most {comparison.tolerance:.3g}; the export "
+        "was deleted; report this with the trial's spec.json"
     )
 
 
@@ -158,8 +157,8 @@ def _card(found: FoundTrial, conversion: Conversion, comparison: Comparison) -> 
         dtype=conversion.dtype,
         domains=conversion.splits.domains(),
         check=(
-            "When this was written it was loaded again and compared with the adapter of the "
-            f"trial on {comparison.prompts} validation prompts: no logit differed by more than "
+            "After writing, the export was loaded again and compared with the trial's adapter on "
+            f"{comparison.prompts} validation prompts: no logit differed by more than "
             f"{comparison.largest_difference:.2g} (allowed: {comparison.tolerance:.2g}). The "
             f"adapter itself changes logits by up to {comparison.adapter_effect:.2g}."
         ),

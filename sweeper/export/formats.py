@@ -1,4 +1,4 @@
-"""What an export is written as: the method's own adapter, a plain LoRA, or the merged model."""
+"""Forms of an export: the method's own adapter, a plain LoRA, or the merged model."""
 
 from __future__ import annotations
 
@@ -39,22 +39,17 @@ ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 def possible_formats(trial: TrialSpec) -> dict[ExportFormat, str]:
-    """Returns why each format cannot be had of a trial's method; an empty text where it can."""
+    """Returns why a trial's method has no export in each format; an empty text if it has one."""
     method = trial.method
     no_lora = (
         ""
         if method.exports_lora
-        else (
-            "its update of the weights is not the product B A of two fixed matrices that a LoRA is"
-        )
+        else "its update of the weights is not a fixed product B A, as a LoRA's is"
     )
     no_merge = (
         ""
         if method.is_mergeable
-        else (
-            "what it adds is not a fixed change of the weights, so no merged weights have its "
-            "outputs"
-        )
+        else "its update depends on the input, so it cannot be merged into the weights"
     )
     return {"peft": "", "lora": no_lora, "merged": no_merge}
 
@@ -101,8 +96,8 @@ def write_lora(model: PeftModel, folder: Path, *, source: ModelSource) -> None:
     factors = {name: found for name, found in factors.items() if found.rank}
     if not factors:
         raise ExportError(
-            "the adapter has rank 0 in every layer, so it changes nothing; a LoRA has at least "
-            "rank 1; use --format peft"
+            "the adapter has rank 0 in every layer, so it changes nothing; the rank of a LoRA is "
+            "at least 1; use --format peft"
         )
     ranks = {name: found.rank for name, found in factors.items()}
     usual = Counter(ranks.values()).most_common(1)[0][0]

@@ -44,7 +44,7 @@ class Probe:
         if not examples:
             raise DataError(
                 "the validation split of the trial's data is empty; an export is checked on its "
-                "prompts; give the data back what it had when the trial ran"
+                "prompts; restore the data that the trial ran on"
             )
         length = trial.train.max_length
         encoded = encode(examples, tokenizer, length, domains=domains, long_answers="cut")
@@ -54,7 +54,7 @@ class Probe:
         except ValueError as error:
             raise DataError(
                 f"the data is not what the trial was trained on: {error}; an export is checked on "
-                "its prompts; give the data back what it had when the trial ran"
+                "its prompts; restore the data that the trial ran on"
             ) from error
 
     @property

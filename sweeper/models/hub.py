@@ -21,14 +21,14 @@ class HubModelSpec(BaseModelSpec):
     """A model of the Hub by name."""
 
     kind: Literal["hub"] = "hub"
-    """Says that the Hub has the model."""
+    """The model is on the Hub."""
     name: str = Field(pattern=r"^[^/\s]+(/[^/\s]+)?$")
     """``owner/name`` on the Hub."""
     revision: str = "main"
-    """Branch, tag or commit. Only a commit makes sure that all trials have the same weights."""
+    """Branch, tag or commit. Only a commit guarantees that all trials use the same weights."""
     architecture: str | None = None
-    """Packaged configuration that has this model's shape, so that planning needs no network; null
-    reads the model's own ``config.json``."""
+    """Packaged configuration with this model's shape, so that planning needs no network; null reads
+    the model's own ``config.json``."""
 
     @field_validator("architecture")
     @classmethod
@@ -102,5 +102,5 @@ class HubModelSpec(BaseModelSpec):
         return MissingError(
             f"the model {self.name} (revision {self.revision}) cannot be had: {reason}; it must be "
             f"on the Hub, or in its cache; run: hf download --revision {self.revision} {self.name} "
-            "(after `hf auth login` where its licence must be accepted)"
+            "(after `hf auth login` if its licence must be accepted)"
         )

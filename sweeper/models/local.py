@@ -20,7 +20,7 @@ class EmbeddedModelSpec(BaseModelSpec):
     """The small LLaMA that comes with the sweeper (see :mod:`sweeper.models.embedded.pretrain`)."""
 
     kind: Literal["embedded"] = "embedded"
-    """Says that the model comes with the sweeper."""
+    """The model comes with the sweeper."""
 
     def config(self) -> Mapping[str, Any]:
         """Returns the content of the model's ``config.json``."""
@@ -35,8 +35,9 @@ class EmbeddedModelSpec(BaseModelSpec):
         """
         if not (MODEL_FOLDER / "model.safetensors").is_file():
             raise MissingError(
-                f"the embedded model is not at {MODEL_FOLDER}; an installed sweeper has "
-                "model.safetensors there; build it: python -m sweeper.models.embedded.pretrain"
+                f"the embedded model is missing: {MODEL_FOLDER} has no model.safetensors; it is "
+                "part of an installed sweeper; build it: python -m "
+                "sweeper.models.embedded.pretrain"
             )
 
     def load(self, dtype: str) -> LoadedModel:
@@ -57,9 +58,10 @@ class FolderModelSpec(BaseModelSpec):
     """A model that was saved with ``save_pretrained`` (or downloaded with ``hf download``)."""
 
     kind: Literal["folder"] = "folder"
-    """Says that the model is in a local folder."""
+    """The model is in a local folder."""
     path: str = Field(min_length=1)
-    """Folder with config.json, weights and tokenizer; a relative one starts from the current."""
+    """Folder with config.json, weights and tokenizer; a relative path starts at the current
+    folder."""
 
     def config(self) -> Mapping[str, Any]:
         """Returns the content of the folder's ``config.json``."""
@@ -75,8 +77,8 @@ class FolderModelSpec(BaseModelSpec):
         folder = self._folder
         if not folder.is_dir():
             raise MissingError(
-                f"no model folder {folder}; model.path must be one that save_pretrained wrote; "
-                "correct it: --set model.path=FOLDER"
+                f"no model folder {folder}; model.path must be a folder written by "
+                "save_pretrained; correct it: --set model.path=FOLDER"
             )
         wanted = {
             "config.json": ("config.json",),

@@ -18,7 +18,7 @@ class ArchitectureModelSpec(BaseModelSpec):
     """A packaged architecture without weights: parameters can be counted on it, nothing trained."""
 
     kind: Literal["architecture"] = "architecture"
-    """Says that there is a shape alone."""
+    """Only a shape, without weights."""
     name: str
     """Name of a packaged configuration."""
 
@@ -39,8 +39,8 @@ class ArchitectureModelSpec(BaseModelSpec):
             MissingError: always.
         """
         raise MissingError(
-            f"the model is the architecture {self.name!r} alone, without weights; it can be "
-            "planned and counted on; to train, take a profile whose model has weights"
+            f"the model is the architecture {self.name!r} without weights; it allows planning and "
+            "counting only; to train, use a profile whose model has weights"
         )
 
     def load(self, dtype: str) -> LoadedModel:

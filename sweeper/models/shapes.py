@@ -150,7 +150,7 @@ def _by_construction(config: Mapping[str, Any]) -> ModelShape:
     if not by_index or any(linears != by_index[0] for linears in by_index.values()):
         raise BadInputError(
             f"the layers of a {family!r} model have no nn.Linear, or are not all alike; adapters "
-            "here share matrices between layers that are; use another model"
+            "here share matrices between equal layers; use another model"
         )
     return ModelShape(
         layers=len(by_index),

@@ -1,4 +1,4 @@
-"""All that is checked before a sweep starts."""
+"""All checks before a sweep starts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def require_runnable(sweep: Sweep, *, address: str | None = None) -> str:
         address: the cluster it shall run on; None for this machine, whose room is checked too.
 
     Raises:
-        BadInputError: model or data cannot be used, evaluation rows are inside training rows,
-        nothing measures the objective, or there is no room for a replica.
+        BadInputError: model or data cannot be used, the training rows contain evaluation rows, no
+        evaluation reports the objective, or there is no room for a replica.
     """
     spec = sweep.spec
     require_room(spec.resources, address)

@@ -51,9 +51,9 @@ class CountedTrial:
     """AdamW's two moments and, on a 16-bit base, the float32 copies that it steps; over all
     workers."""
     published: Published | None
-    """What a paper prints of it."""
+    """The published figure."""
     note: str
-    """Why the count is not what is printed, or another remark."""
+    """Why the count differs from the published figure, or another remark."""
 
     @property
     def percent(self) -> float:
@@ -176,8 +176,8 @@ def _checked(spec: TrialSpec, model: PreTrainedModel) -> _Counts:
     ):
         if found != expected:
             raise CountError(
-                f"{what} has {found:,} parameters where it was built, and {expected:,} by its "
-                "formula; both must be the same; correct the formula"
+                f"{what} has {found:,} parameters when built, but {expected:,} by its formula; "
+                "both must be equal; correct the formula"
             )
     return counts
 

@@ -16,12 +16,12 @@ __all__ = ["check_sweep_data"]
 
 
 def check_sweep_data(sweep: Sweep) -> DataCheck:
-    """Returns all that is wrong with the data of a sweep, whether or not it would be refused.
+    """Returns all findings on the data of a sweep, whether or not the sweep would be refused.
 
-    The model need not be there; without its tokenizer the rows' lengths are not looked at.
+    The model may be missing; without its tokenizer the lengths of the rows are not checked.
 
     Raises:
-        BadInputError: the data is not there or cannot be read.
+        BadInputError: the data is missing or cannot be read.
     """
     sweep.spec.data.require_available()
     tokenizer, reason = _tokenizer(sweep.spec.model)

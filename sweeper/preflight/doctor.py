@@ -1,4 +1,4 @@
-"""What is installed, which backend runs, what is missing and how to get it."""
+"""What is installed, which backend is used, what is missing and how to install it."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ REQUIRED = (
     "pydantic",
 )
 OPTIONAL = (
-    ("bitsandbytes", "quantization", "qlora wants it"),
-    ("lm-eval", "harness", "evaluate --harness wants it"),
-    ("nltk", "metrics", "METEOR wants it"),
-    ("rouge-score", "metrics", "ROUGE-L wants it"),
-    ("sacrebleu", "metrics", "BLEU wants it"),
+    ("bitsandbytes", "quantization", "needed by qlora"),
+    ("lm-eval", "harness", "needed by evaluate --harness"),
+    ("nltk", "metrics", "needed by METEOR"),
+    ("rouge-score", "metrics", "needed by ROUGE-L"),
+    ("sacrebleu", "metrics", "needed by BLEU"),
 )
-"""Packages, the extra that has them, and who wants them."""
-WALLED = "run on Linux with user namespaces allowed, or in a virtual machine"
+"""Packages, the extra that has them, and who needs them."""
+WALLED = "run on Linux with user namespaces enabled, or in a virtual machine"
 FREE_BYTES_WANTED = 2 * 10**9
 
 
 @dataclass(frozen=True)
 class InstallFinding:
-    """One thing that was looked at."""
+    """One thing that was checked."""
 
     name: str
     status: Literal["ok", "optional", "missing"]
     """``optional``: not there, and only some profiles want it."""
     detail: str
     fix: str = ""
-    """The command that gets it."""
+    """The command that installs it."""
 
     def document(self) -> dict[str, str]:
         """Returns the finding as plain JSON."""
@@ -105,7 +105,7 @@ def _devices() -> Iterator[InstallFinding]:
         compiler = shutil.which("nvcc")
         if compiler is None:
             fix = "install the CUDA toolkit of your torch build"
-            yield InstallFinding("nvcc", "optional", "offload to the CPU compiles an operator", fix)
+            yield InstallFinding("nvcc", "optional", "CPU offload compiles an operator", fix)
     else:
         build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build of torch"
         fix = "run on a GPU cluster: ray up cluster.yaml"
@@ -162,12 +162,12 @@ def _sandbox() -> Iterator[InstallFinding]:
     try:
         found = isolation()
     except SweeperError as error:
-        yield InstallFinding(name, "optional", f"HumanEval wants it; {error}", WALLED)
+        yield InstallFinding(name, "optional", f"needed by HumanEval; {error}", WALLED)
         return
     if found.is_complete:
         yield InstallFinding(name, "ok", str(found))
     else:
-        detail = f"{found}; a program that gets by the hook can {found.dangers}"
+        detail = f"{found}; a program that bypasses the hook can {found.dangers}"
         yield InstallFinding(name, "optional", detail, WALLED)
 
 
@@ -179,7 +179,7 @@ def _storage() -> Iterator[InstallFinding]:
     if not os.access(existing, os.W_OK):
         yield InstallFinding("sweeps", "missing", f"{home} cannot be written", "set SWEEPER_HOME")
     elif free < FREE_BYTES_WANTED:
-        yield InstallFinding("sweeps", "missing", detail, "free some space, or set SWEEPER_HOME")
+        yield InstallFinding("sweeps", "missing", detail, "free disk space, or set SWEEPER_HOME")
     else:
         yield InstallFinding("sweeps", "ok", detail)
     shared = Path("/dev/shm")
@@ -187,6 +187,6 @@ def _storage() -> Iterator[InstallFinding]:
         yield InstallFinding(
             "/dev/shm",
             "missing",
-            "under 250 MB free: Ray's object store goes to disk",
+            "less than 250 MB free: Ray's object store spills to disk",
             "enlarge it",
         )

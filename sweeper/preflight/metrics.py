@@ -1,4 +1,4 @@
-"""Whether the metrics that the data names can be measured."""
+"""Checks that the metrics of the data's tasks can be computed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 def require_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) -> None:
-    """Tries each metric that the data's tasks name on one text, before hours are spent on training.
+    """Computes each metric of the data's tasks on one text, before hours are spent on training.
 
-    Those that will be left out, for want of an encoder, are told in a warning.
+    A warning names those that need an encoder and will not be computed without one.
 
     Args:
         data: what the trials are trained and evaluated on.
@@ -48,8 +48,8 @@ def require_metrics(data: DataSpec, spec: EvaluationSpec, *, has_final: bool) ->
     left_out = [found.name for found in metrics if not measures.has(found.name)]
     if left_out:
         logger.warning(
-            "evaluation.encoder is null, and without an encoder there is no %s; to have them: hf "
-            "download roberta-large --local-dir FOLDER, then --set evaluation.encoder=FOLDER --set "
-            "evaluation.encoder_layer=17",
+            "evaluation.encoder is null, and without an encoder these metrics are not computed: "
+            "%s; to compute them: hf download roberta-large --local-dir FOLDER, then --set "
+            "evaluation.encoder=FOLDER --set evaluation.encoder_layer=17",
             ", ".join(left_out),
         )

@@ -1,4 +1,4 @@
-"""Whether the evaluations in training have the metric that a sweep is to optimise."""
+"""Checks that the evaluations during training report the metric that a sweep optimises."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ALWAYS = "eval_loss"
 
 
 def require_objective(sweep: Sweep) -> None:
-    """Reads the data where another metric than the loss is optimised, and looks who measures it.
+    """Reads the data if a metric other than the loss is optimised, and checks that it is reported.
 
     Raises:
-        SpecError: the evaluations in training do not have the metric; with those that they have.
+        SpecError: the evaluations during training do not report the metric; with those they do.
         DataError: the data cannot be read.
     """
     spec, wanted = sweep.spec, sweep.spec.objective.metric
@@ -39,12 +39,15 @@ def require_objective(sweep: Sweep) -> None:
     if wanted in known:
         return
     if wanted in metric_names(examples, spec.evaluation, generates=True):
-        hint = "; it scores generated answers: set evaluation.generates to true, or name another"
+        hint = (
+            "; it scores generated answers: set evaluation.generates to true, or choose another "
+            "metric"
+        )
     else:
         hint = nearest(wanted, list(known)) or "; name one of them"
     message = (
-        f"got {wanted!r}, which the evaluations in training do not have; the search needs it at "
-        f"each of them; they have {', '.join(known)}{hint}"
+        f"got {wanted!r}, which evaluations during training do not report; the search needs it at "
+        f"every evaluation; reported are {', '.join(known)}{hint}"
     )
     raise SpecError(spec.name, [Problem("objective.metric", message)])
 

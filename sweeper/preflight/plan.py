@@ -35,7 +35,7 @@ class PlannedTrial:
     percent: float
     """100 * trainable / (base + trainable), as the papers count."""
     fit: BudgetFit | None
-    """How it meets the budget; None where there is none."""
+    """How the trial fits the budget; None without a budget."""
 
     def document(self) -> dict[str, Any]:
         """Returns the trial as plain JSON."""
@@ -78,7 +78,7 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
     memory: Memory
     missing: str
-    """What is missing of the model or the data; empty where all is there."""
+    """What is missing of the model or the data; empty if nothing is."""
 
     def document(self) -> dict[str, Any]:
         """Returns the plan as one JSON document."""
@@ -104,7 +104,7 @@ def plan_of(sweep: Sweep) -> Plan:
     """Returns the plan of a sweep; that model or data is missing is part of it, not an error.
 
     Raises:
-        BadInputError: the evaluations in training do not have the objective.
+        BadInputError: the evaluations during training do not report the objective.
     """
     fingerprint = missing = ""
     try:

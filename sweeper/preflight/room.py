@@ -1,4 +1,4 @@
-"""Whether a sweep has room: on this machine, or on a cluster that answers."""
+"""Checks the resources for a sweep: of this machine, or of a cluster that answers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _no_room(cluster: Cluster, resources: ResourcesSpec) -> str:
     return (
         f"one replica needs {need} each, but this machine has {cluster.cpus:g} CPUs and "
         f"{cluster.gpus:g} GPUs; run on a cluster ('ray up cluster.yaml', then --address auto), "
-        "take a smaller profile, or set resources.workers, resources.cpus_per_worker, "
+        "use a smaller profile, or set resources.workers, resources.cpus_per_worker, "
         "resources.gpus_per_worker"
     )
 
@@ -82,7 +82,7 @@ def require_room(resources: ResourcesSpec, address: str | None) -> None:
         address: as of :func:`connect`.
 
     Raises:
-        BadInputError: it has not, or none does.
+        BadInputError: there is no room here, or no cluster answers.
     """
     address = address or ray_address()
     if address is not None:

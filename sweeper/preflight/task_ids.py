@@ -1,4 +1,4 @@
-"""Whether the data tells the tasks that a method needs to know."""
+"""Checks that the data has the tasks that a method needs."""
 
 from __future__ import annotations
 

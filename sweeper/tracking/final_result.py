@@ -1,4 +1,4 @@
-"""The evaluation after the search, on disk: what a selected trial scores on rows it never saw."""
+"""The final evaluation, on disk: a selected trial's scores on rows that the search never saw."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS_FILE = "final_rows.json"
 
 
 class FinalResult(BaseModel):
-    """What was found by the one evaluation of a trial, or of the frozen base, after the search."""
+    """The result of the final evaluation of a trial, or of the frozen base."""
 
     # Unknown fields are dropped, not refused: an older report can read a newer file.
     model_config = ConfigDict(
@@ -31,9 +31,9 @@ class FinalResult(BaseModel):
     split: str
     """``test``, or ``validation`` where the sweep says so."""
     rows: int = Field(ge=0)
-    """Examples that were asked."""
+    """Examples evaluated."""
     rows_left_out: int = Field(default=0, ge=0)
-    """Examples that were not asked, because an answer is too long for ``train.max_length``."""
+    """Examples left out, because an answer is too long for ``train.max_length``."""
     rows_in_split: int = Field(ge=0)
     """Examples that the split has."""
     metrics: dict[str, float] = {}
@@ -107,8 +107,8 @@ def write_final(folder: Path, result: FinalResult) -> None:
     """
     if is_evaluated(folder):
         raise TrialError(
-            f"{folder / FINAL_FILE} holds a result already; a trial is evaluated once; "
-            "keep the result that is there"
+            f"{folder / FINAL_FILE} already holds a result; the final evaluation of a trial runs "
+            "once; keep the existing result"
         )
     rows = {
         # Float32 made them; more digits would say nothing.

@@ -1,4 +1,4 @@
-"""The record of one trial: how far it is, how it ended, what it cost."""
+"""The record of one trial: progress, outcome and cost."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ class TrialFailure(_Record):
 
 
 class TrialRecord(_Record):
-    """What is known of a trial; written by whoever runs it, read by everybody else."""
+    """The state of a trial; written by the process that runs it, read by all others."""
 
     id: str
     """Identity by content, 12 hex digits."""
     number: int = Field(ge=0)
-    """Place in the order in which the sweep suggested its trials."""
+    """Position in the order of suggestion."""
     method: str
     """Name of the method."""
     origin: str = "search"
-    """Who suggested it: ``baseline``, ``search``, …"""
+    """Origin of the suggestion: ``baseline``, ``search``, …"""
     params: dict[str, JsonValue] = {}
-    """What was searched, and the method's fields, by dotted path."""
+    """Searched parameters and the method's fields, by dotted path."""
     status: TrialStatus = "queued"
-    """Where the trial stands."""
+    """Status of the trial."""
     steps: int = 0
     """Optimiser steps reported."""
     steps_total: int = 0
-    """Optimiser steps of the whole trial; 0 where it is not known."""
+    """Optimiser steps of the whole trial; 0 if unknown."""
     metrics: dict[str, float] = {}
     """Last value of each metric."""
     lowest: dict[str, float] = {}
@@ -62,17 +62,17 @@ class TrialRecord(_Record):
     wall_time_s: float = 0.0
     """Seconds from begin to end, summed over the attempts; waiting in the queue does not count."""
     train_time_s: float = 0.0
-    """Seconds of it in training steps, as the attempts that ended have told."""
+    """Seconds of it in training steps, over the attempts that ended."""
     overhead_s: float = 0.0
     """Seconds of it outside training steps, over the same attempts."""
     attempts: int = 0
-    """Times the trial was begun."""
+    """Number of attempts."""
     error: TrialFailure | None = None
     """Why it failed, or why its last attempt did."""
     trainable: int = 0
-    """Trainable parameters; 0 where it is not known."""
+    """Trainable parameters; 0 if unknown."""
     total: int = 0
-    """All parameters; 0 where it is not known."""
+    """All parameters; 0 if unknown."""
     started_at: datetime | None = None
     """Begin of the first attempt, UTC."""
     ended_at: datetime | None = None
@@ -87,5 +87,5 @@ class TrialRecord(_Record):
 
     @property
     def percent(self) -> float:
-        """Trainable parameters in percent of all, 0 where it is not known."""
+        """Trainable parameters in percent of all, 0 if unknown."""
         return 100 * self.trainable / self.total if self.total else 0.0

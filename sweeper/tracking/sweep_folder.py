@@ -93,8 +93,8 @@ class SweepFolder:
         path = Path(home) / name
         if (path / SWEEP_FILE).exists():
             raise BadInputError(
-                f"sweep name: {name!r} is taken in {home}; a sweep's name is its own; go on with "
-                f"it by 'resume {name}', or choose another name"
+                f"sweep name: {name!r} is taken in {home}; sweep names are unique; continue it "
+                f"with 'resume {name}', or choose another name"
             )
         (path / "trials").mkdir(parents=True, exist_ok=True)
         git = git_state(Path.cwd())
@@ -130,8 +130,8 @@ class SweepFolder:
         names = [path.name for path in sweeps_in(home)]
         if not names:
             raise BadInputError(
-                f"sweep: got {str(sweep)!r}, but {home} holds no sweep; start one with "
-                "'run search_spaces/masa.yaml', or give the folder of a sweep"
+                f"sweep: got {str(sweep)!r}, but {home} holds no sweep; start one with 'run "
+                "search_spaces/masa.yaml', or give the folder of a sweep"
             )
         near = get_close_matches(str(sweep), names, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "give one of them"
@@ -275,7 +275,7 @@ class SweepFolder:
         lock = FileLock(self.path / "driver.lock")
         if not lock.acquire():
             raise BadInputError(
-                f"sweep: {self.name!r} is being run by {lock.owner()}; one driver runs a sweep; "
+                f"sweep: {self.name!r} is being run by {lock.owner()}; a sweep has one driver; "
                 "wait for it, or stop it first"
             )
         try:

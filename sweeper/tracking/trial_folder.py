@@ -1,4 +1,4 @@
-"""The record of one trial: how far it is, how it ended, what it cost. On disk it is the truth."""
+"""The record of one trial on disk: progress, outcome and cost. The files are the truth."""
 
 from __future__ import annotations
 

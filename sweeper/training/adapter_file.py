@@ -98,8 +98,9 @@ def _write(model: PeftModel, folder: Path, elements: int) -> None:
         saved = _elements(unfinished / "adapter_model.safetensors")
         if saved != elements:
             raise TrialError(
-                f"the file holds {saved} elements but the adapter has {elements}; each one must be "
-                "there once; the method's PEFT model must save what it shares once, and whole"
+                f"the file holds {saved} elements but the adapter has {elements}; each element "
+                "must be saved once; the method's PEFT model must save shared parameters once, and "
+                "whole"
             )
 
 

@@ -53,7 +53,7 @@ def save_checkpoint(
         state: of the engine.
         identity: of the trial; only the same trial can load it.
         step: optimiser steps done.
-        progress: what else the trial needs to go on; JSON.
+        progress: what else the trial needs to resume; JSON.
 
     Raises:
         TrialError: a worker could not write; on all workers.
@@ -75,10 +75,10 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path, *, identity: str, workers: int, device: torch.device
 ) -> tuple[EngineState, Mapping[str, Any]] | None:
-    """Returns engine state and progress of the last good checkpoint, and sets the random state.
+    """Returns engine state and progress of the last valid checkpoint, and sets the random state.
 
-    None where there is none. A checkpoint that is torn, or of another trial, is passed over with
-    a warning. All workers must call it together, and all get the same one.
+    None without one. A checkpoint that is incomplete, or of another trial, is skipped with a
+    warning. All workers must call it together, and all get the same one.
 
     Args:
         folder: as in :func:`save_checkpoint`.
@@ -114,7 +114,7 @@ def _together(work: Callable[[], Any], folder: Path) -> list[Any]:
     if problems:
         raise TrialError(
             f"the checkpoint in {folder} could not be written: {problems[0]}; all workers must be "
-            "able to write there; free space or point the sweep's folder to shared storage"
+            "able to write there; free space, or put the sweep's folder on shared storage"
         )
     return [value for _, value in results]
 

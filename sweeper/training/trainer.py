@@ -110,13 +110,13 @@ class Trainer:
         self._evaluations = frozenset(evaluation_steps(trial.train))
         self.state = TrainerState()
         self.resumed_at = 0
-        """Step of the checkpoint that it went on from; 0 where it started anew."""
+        """Step of the checkpoint that it resumed from; 0 if it started from scratch."""
         self.time_before_s = 0.0
         """Spent on it before that."""
         ignore_known_warnings()
         self._model = trial.method.inject(base.model, seed=trial.train.seed)
         self.trainable = sum(p.numel() for p in self._model.parameters() if p.requires_grad)
-        """Trained parameters, as the method counts them."""
+        """Trainable parameters, as the method counts them."""
         self._elements = adapter_elements(self._model)
         self._training = trial.method.training(self._model, steps=trial.train.steps)
         self._training.prepare(self._calibration_loss)

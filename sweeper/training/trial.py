@@ -26,7 +26,7 @@ __all__ = ["TrialOutcome", "train"]
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What became of a trial. Times and tokens include those before a resume, but for overhead."""
+    """The outcome of a trial. Times and tokens include those before a resume, except overhead."""
 
     status: Literal["complete", "stopped"]
     steps: int
@@ -38,13 +38,13 @@ class TrialOutcome:
     train_tokens: int
     """Tokens seen in training, padding not counted."""
     examples: int
-    """Examples to train on."""
+    """Number of training examples."""
     prompts_cut: int
-    """Of how many of them the prompt was cut."""
+    """Number of training examples whose prompt was cut."""
     answers_cut: int
-    """Of how many of them the answer was cut."""
+    """Number of training examples whose answer was cut."""
     resumed_at: int
-    """Step of the checkpoint that it went on from; 0 where it started anew."""
+    """Step of the checkpoint that it resumed from; 0 if it started from scratch."""
     train_time_s: float
     evaluation_time_s: float
     checkpoint_time_s: float
@@ -103,8 +103,8 @@ def _check(trial: TrialSpec, base: FrozenBase) -> None:
     for name, (wanted, held) in pairs.items():
         if wanted != held:
             raise TrialError(
-                f"{name} of the trial is {wanted} but the replica holds {held}; both must be "
-                "the same; start a replica for this trial"
+                f"{name} of the trial is {wanted} but the replica has {held}; both must be equal; "
+                "start a replica for this trial"
             )
 
 

@@ -17,8 +17,6 @@ Each command is `python -m sweeper COMMAND`. In an installed package `sweeper CO
 same. `--help` on a command prints what this page says of it. With `--json` a command prints one
 JSON document on standard output and nothing else there; messages go to standard error.
 """
-# Options that the command line itself gives no help on, by parameter.
-_NO_HELP = {"port": "Port to listen on."}
 _TYPES: dict[Any, str] = {int: "whole number", str: "text", bool: "flag"}
 
 
@@ -62,7 +60,7 @@ def _section(name: str, command: Any) -> str:
             _names(param),
             _takes(param),
             _default(param),
-            plain(param.help or _NO_HELP.get(param.name)),
+            plain(param.help),
         )
         for param in [*arguments, *options]
     ]
@@ -73,10 +71,6 @@ def _section(name: str, command: Any) -> str:
         table(("argument or option", "takes", "default", "meaning"), rows),
     ]
     return "\n\n".join(parts)
-
-
-def _meaning(param: Any) -> str:
-    return plain(param.help or _NO_HELP.get(param.name))
 
 
 def _metavar(param: Any) -> str:

@@ -31,7 +31,7 @@ def difference(first: Estimate, second: Estimate) -> Estimate:
     if first.count != second.count:
         raise BadInputError(
             f"metrics of {first.count} and of {second.count} examples have no paired difference; "
-            "it needs the same examples; measure both on the same"
+            "it needs the same examples; measure both on the same examples"
         )
     value = first.value - second.value
     if first.contributions is None or second.contributions is None:

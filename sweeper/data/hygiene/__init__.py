@@ -1,4 +1,4 @@
-"""What is wrong with data: evaluation rows inside training rows, duplicates, bad rows."""
+"""Problems of data: evaluation rows in the training rows, duplicates, bad rows."""
 
 from __future__ import annotations
 

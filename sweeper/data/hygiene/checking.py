@@ -41,7 +41,7 @@ def check_data(
     tokenizer: PreTrainedTokenizerBase | None,
     no_tokenizer: str = "",
 ) -> DataCheck:
-    """Returns all that is wrong with the rows of a sweep's data.
+    """Returns all problems of the rows of a sweep's data.
 
     Args:
         data: what the sweep is trained and evaluated on.
@@ -71,9 +71,9 @@ def check_data(
 
 
 def require_clean(data: DataSpec, settings: HygieneSpec, *, fingerprint: str) -> None:
-    """Refuses data whose training rows hold rows that are evaluated on.
+    """Refuses data whose training rows contain evaluation rows.
 
-    What was found is kept in the cache (``SWEEPER_CACHE``), so that data is looked at once.
+    The result is cached (``SWEEPER_CACHE``), so the same data is checked only once.
 
     Args:
         data: of the sweep.
@@ -81,7 +81,7 @@ def require_clean(data: DataSpec, settings: HygieneSpec, *, fingerprint: str) ->
         fingerprint: of the data.
 
     Raises:
-        DataError: more of them are held than may be; or the data cannot be read.
+        DataError: they contain more of them than the limits allow, or the data cannot be read.
     """
     if settings.contamination == "allow":
         return
@@ -95,8 +95,8 @@ def require_clean(data: DataSpec, settings: HygieneSpec, *, fingerprint: str) ->
         raise DataError(_refusal(refused, settings))
     if count := sum(finding.count for finding in found):
         logger.warning(
-            "%d of %d evaluation rows are inside training rows; a sweep is refused where it is "
-            "more; python -m sweeper data check shows them",
+            "%d of %d evaluation rows are in the training rows, which is within the limit; python "
+            "-m sweeper data check shows them",
             count,
             sum(finding.rows for finding in found),
         )
@@ -105,17 +105,17 @@ def require_clean(data: DataSpec, settings: HygieneSpec, *, fingerprint: str) ->
 def _refusal(refused: list[Finding], settings: HygieneSpec) -> str:
     sets = "; ".join(
         f"{finding.count:,} of {finding.rows:,} rows ({finding.share:.1%}) of {finding.where} are "
-        f"inside training rows, at most {finding.limit:,} may be"
+        f"in the training rows, at most {finding.limit:,} may be"
         for finding in refused
     )
     shown = refused[0].shown[0]
     return (
-        f"the data is contaminated: {sets}; an evaluation row counts where a training row holds "
+        f"the data is contaminated: {sets}; an evaluation row counts if one training row contains "
         f"{settings.overlap:.0%} of its own words; one of them: {shown.place} "
         f"{shortened(shown.text, most=160)!r}, and {shown.other_place} "
-        f"{shortened(shown.other_text, most=160)!r}; take them out of the training rows or "
-        "evaluate on other data (python -m sweeper data check shows them); to run all the same: "
-        "--set hygiene.contamination=allow"
+        f"{shortened(shown.other_text, most=160)!r}; remove them from the training rows or "
+        "evaluate on other data (python -m sweeper data check shows them); to run anyway: --set "
+        "hygiene.contamination=allow"
     )
 
 
@@ -215,7 +215,9 @@ def _remember(path: Path, findings: list[Finding]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, document, is_durable=False)
     except OSError as error:
-        logger.warning("what was found in the data cannot be kept in %s: %s", path.parent, error)
+        logger.warning(
+            "the result of the data check cannot be cached in %s: %s", path.parent, error
+        )
 
 
 def _recall(path: Path, settings: HygieneSpec) -> list[Finding] | None:
@@ -226,5 +228,5 @@ def _recall(path: Path, settings: HygieneSpec) -> list[Finding] | None:
             return None
         return [_limited(Finding.of(entry), settings) for entry in document["findings"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        logger.warning("%s is damaged (%s); the data is looked at again", path, error)
+        logger.warning("%s is damaged (%s); the data is checked again", path, error)
         return None

@@ -22,10 +22,11 @@ Kind = Literal[
     "no loss",
     "bad row",
 ]
-"""What can be wrong with a row.
+"""Problems that a row can have.
 
-Of too long ones training cuts prompt, answer or both. An evaluation cuts prompts alone: a row whose
-answer has no room it leaves out, or it has no loss of it where the model writes the answer.
+Training cuts the prompt, the answer or both of a row that is too long. An evaluation cuts only
+prompts. It leaves out a row whose answer does not fit; if the answer is generated, it scores the
+row and only reports no loss of it.
 """
 
 
@@ -38,28 +39,28 @@ class Shown:
     text: str
     """What stands there, shortened."""
     other_place: str = ""
-    """The row that it is held by or repeats; empty where it is about one row."""
+    """The row that contains it or that it repeats; empty if the finding is about one row."""
     other_text: str = ""
     """What stands in that one, shortened."""
     remark: str = ""
-    """How much of it, or why."""
+    """How much of the row, or why."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Rows of one split that have the same thing wrong with them."""
+    """Rows of one split that have the same problem."""
 
     kind: Kind
     where: str
-    """Which rows were looked at, such as ``test of gsm8k``."""
+    """Which rows were checked, such as ``test of gsm8k``."""
     count: int
-    """How many have it."""
+    """How many rows have the problem."""
     rows: int
-    """How many were looked at."""
+    """How many rows were checked."""
     shown: tuple[Shown, ...] = ()
     """The first few."""
     limit: int | None = None
-    """Most rows that may have it; None where it is told and no more."""
+    """Most rows that may have it; None if the finding is only reported."""
 
     @property
     def share(self) -> float:
@@ -89,22 +90,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class DataCheck:
-    """What was looked for in a sweep's data, and found."""
+    """The result of the check of a sweep's data."""
 
     fingerprint: str
     """Of the data."""
     rows: Mapping[str, int]
     """Rows of each split."""
     findings: tuple[Finding, ...]
-    """In the order of their kinds; contamination is among them, found or not."""
+    """In the order of their kinds; contamination is always among them."""
     is_allowed: bool
     """Whether the sweep runs even if it is contaminated."""
     not_looked_at: tuple[str, ...] = ()
-    """What could not be looked for, and why."""
+    """What could not be checked, and why."""
 
     @property
     def is_refused(self) -> bool:
-        """Whether a sweep on this data is refused."""
+        """Whether a sweep on this data would be refused."""
         return not self.is_allowed and any(finding.is_refused for finding in self.findings)
 
     def document(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Rows of an evaluation set inside the training rows, by n-grams of words.
+"""Evaluation rows that training rows contain, found by n-grams of words.
 
 An inverted index of the evaluation rows' n-grams stays in memory; training rows pass by once, some
 thousands at a time.
@@ -38,7 +38,7 @@ _SAMPLE = 4096
 
 @dataclass(frozen=True)
 class Overlap:
-    """An evaluation row and the training row that holds most of it."""
+    """An evaluation row and the training row that contains most of it."""
 
     row: int
     """Position of the evaluation row."""
@@ -53,7 +53,7 @@ class Overlap:
 def find_overlaps(
     evaluation: Sequence[Example], training: Sequence[Example], *, threshold: float
 ) -> list[Overlap]:
-    """Returns the evaluation rows that training rows hold.
+    """Returns the evaluation rows that training rows contain.
 
     Args:
         evaluation: rows to look for.

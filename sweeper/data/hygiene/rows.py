@@ -29,7 +29,7 @@ def place_of(split: str, row: int, example: Example) -> str:
 
 
 def row_findings(splits: Splits) -> Iterator[Finding]:
-    """Yields what is wrong with rows by themselves; nothing where all are well."""
+    """Yields the problems of single rows; nothing if there are none."""
     tests: dict[Kind, Callable[[Example], str | None]] = {
         "empty prompt": lambda e: None if e.prompt.strip() else f"the answer is {e.answer!r}",
         "empty answer": lambda e: None if e.answer.strip() else f"the answer is {e.answer!r}",
@@ -70,8 +70,7 @@ def long_rows(
 ) -> Iterator[Finding]:
     """Yields what does not fit into a length; of a large split an even sample is looked at.
 
-    What becomes of it is asked of what makes the token ids: training cuts, an evaluation leaves
-    out.
+    The encoder decides what happens to such a row: training cuts it, an evaluation leaves it out.
 
     Args:
         splits: all rows.

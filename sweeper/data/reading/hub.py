@@ -81,8 +81,8 @@ class HubSource:
         if not (cache / "snapshots").is_dir():
             raise MissingError(
                 f"the data set {self.name} is not in the Hub's cache ({cache.parent}), "
-                "HF_HUB_OFFLINE forbids to fetch it, and no data root is set; "
-                f"run: {self.download_command(None)}; or export SWEEPER_DATA=FOLDER"
+                "HF_HUB_OFFLINE forbids downloading it, and no data root is set; run: "
+                f"{self.download_command(None)}; or export SWEEPER_DATA=FOLDER"
             )
 
     def download_command(self, root: Path | None) -> str:

@@ -18,11 +18,11 @@ class EmbeddedDataSpec(Spec):
     """Generated instructions in several domains, for the embedded model."""
 
     kind: Literal["embedded"] = "embedded"
-    """Says that the data is generated."""
+    """The data is generated."""
     train_rows: int = Field(default=2000, ge=1, le=20000)
-    """Examples to train on."""
+    """Training examples."""
     eval_rows: int = Field(default=256, ge=1, le=5000)
-    """Examples in the validation split, and as many in the test split."""
+    """Validation examples, and as many test examples."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the examples drawn; which split a task falls into does not depend on it."""
 

@@ -23,23 +23,23 @@ __all__ = ["HubDataSpec"]
 class HubDataSpec(RowDataSpec):
     """A data set of the Hub by name, or a local folder that ``datasets`` can read.
 
-    A split that the data set does not have is split off its training rows.
+    Splits that the data set does not have are taken from its training rows.
     """
 
     kind: Literal["hub"] = "hub"
-    """Says that ``datasets`` loads the data."""
+    """``datasets`` loads the data."""
     name: str = Field(min_length=1)
     """``owner/name`` on the Hub, or a folder."""
     revision: str = "main"
-    """Branch, tag or commit. Only a commit makes sure that a repeated trial sees the same rows."""
+    """Branch, tag or commit. Only a commit guarantees that a repeated trial uses the same rows."""
     subset: str | None = None
-    """Name of the data set's configuration where it has several."""
+    """Name of the data set's configuration if it has several."""
     train_split: str = "train"
-    """Name of the split to train on."""
+    """Name of the training split."""
     validation_split: str = "validation"
-    """Name of the split to validate on; where there is none, training rows are split off."""
+    """Name of the validation split; if there is none, it is taken from the training rows."""
     test_split: str = "test"
-    """Name of the split to test on; where there is none, training rows are split off."""
+    """Name of the test split; if there is none, it is taken from the training rows."""
 
     def require_available(self) -> None:
         """Looks whether the data can be had, without asking the Hub.
@@ -61,7 +61,7 @@ class HubDataSpec(RowDataSpec):
         if not cached.is_dir():
             raise MissingError(
                 f"the data set {self.name} is not in the Hub's cache ({HF_HUB_CACHE}) and "
-                f"HF_HUB_OFFLINE forbids to fetch it; {self._how_to_get()}"
+                f"HF_HUB_OFFLINE forbids downloading it; {self._how_to_get()}"
             )
 
     def fingerprint(self) -> str:

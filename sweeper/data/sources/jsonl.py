@@ -21,15 +21,16 @@ _READ_BYTES = 1 << 20
 
 
 class JsonlDataSpec(RowDataSpec):
-    """A folder with ``train.jsonl`` and, where there are, ``validation.jsonl`` and ``test.jsonl``.
+    """A folder with ``train.jsonl`` and, optionally, ``validation.jsonl`` and ``test.jsonl``.
 
-    A split without a file is split off the training rows; so are both when ``path`` is one file.
+    Missing splits are taken from the training rows, both of them if ``path`` is a single file.
     """
 
     kind: Literal["jsonl"] = "jsonl"
-    """Says that the data is in local files."""
+    """The data is in local files."""
     path: str = Field(min_length=1)
-    """Folder or file. A relative one starts from ``SWEEPER_DATA``, else from the current folder."""
+    """Folder or file. A relative path is resolved against ``SWEEPER_DATA`` if set, else against the
+    current folder."""
 
     def require_available(self) -> None:
         """Looks whether the files are there and the first row of each can be read.
@@ -79,7 +80,7 @@ class JsonlDataSpec(RowDataSpec):
         what = f"{path} has no train.jsonl" if path.is_dir() else f"{path} does not exist"
         message = (
             f"no data: {what}; data.path must be a .jsonl file, or a folder with train.jsonl "
-            "(and validation.jsonl, test.jsonl where there are); "
+            "(and, optionally, validation.jsonl and test.jsonl); "
         )
         if Path(self.path).is_absolute():
             raise MissingError(message + "correct it, or run with --set data.path=FOLDER")

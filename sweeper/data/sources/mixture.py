@@ -31,31 +31,30 @@ class TasksDataSpec(Spec):
     """
 
     kind: Literal["tasks"] = "tasks"
-    """Says that the data is made of tasks."""
+    """The data is made of tasks."""
     root: str | None = None
-    """Folder with the tasks' files, or with folders in the Hub's layout; where null,
-    ``SWEEPER_DATA``, and without that the Hub."""
+    """Folder with the tasks' files, or with folders in the Hub's layout; null uses ``SWEEPER_DATA``
+    if set, else the Hub."""
     train: tuple[str, ...] | dict[str, float]
-    """Names of tasks or mixtures. A list takes all their rows; a mapping also says which share of
-    the rows each has, and takes as many as can be had without repeating one."""
+    """Names of tasks or mixtures. A list uses all rows of each. A mapping gives each one's share of
+    the rows, and uses as many rows as possible without repeating any."""
     evaluate: tuple[str, ...] = ()
-    """Names of the tasks or mixtures whose test splits are tested on; where empty, the trained
-    ones."""
+    """Names of the tasks or mixtures whose test splits are used; empty uses the trained ones."""
     scoring: Literal["own", "choice", "generate"] = "own"
-    """How questions with choices are scored: ``own``, as their task says; ``choice``, by the
-    likelihood of each; ``generate``, by what is generated: as their task says where it does so,
-    else by its being exactly the answer."""
+    """How multiple-choice questions are scored. ``own``: as the task defines. ``choice``: by the
+    likelihood of each option. ``generate``: by the generated text, with the task's own metric if it
+    has one for generated text, else by exact match."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=0.5)
-    """Share of each trained task's rows to validate on."""
+    """Share of each trained task's rows that forms the validation split."""
     task_rows: int | None = Field(default=None, ge=1)
-    """Most examples of each trained task, drawn by ``seed``; null takes all."""
+    """Most examples of each trained task, drawn with ``seed``; null uses all."""
     train_rows: int | None = Field(default=None, ge=1)
-    """Most training rows in all, drawn by ``seed``; null takes all."""
+    """Most training rows in total, drawn with ``seed``; null uses all."""
     eval_rows: int | None = Field(default=None, ge=1)
-    """Most validation rows in all, and most test rows of each task, drawn by ``seed``; null takes
-    all. A row is an example: of a dialogue, one reply."""
+    """Most validation rows in total, and most test rows of each task, drawn with ``seed``; null
+    uses all. A row is an example: in a dialogue, one reply."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Seed of what is split off and of the rows drawn."""
+    """Seed of the splits and of the drawn rows."""
 
     @field_validator("train", mode="before")
     @classmethod
@@ -252,5 +251,5 @@ def _check_names(value: object) -> None:
     twice = sorted({name for name in members if members.count(name) > 1})
     if twice:
         raise ValueError(
-            f"{', '.join(twice)} would be taken twice; name each task once, alone or in a mixture"
+            f"{', '.join(twice)} would be used twice; name each task once, alone or in a mixture"
         )

@@ -16,20 +16,20 @@ __all__ = ["RowDataSpec", "no_rows"]
 
 
 class RowDataSpec(Spec):
-    """Rows of a source, read by a format; splits the source lacks come from its training rows."""
+    """Rows of a source, read by a format; missing splits are taken from the training rows."""
 
     format: Format = FieldsFormat()
     """How a row becomes a prompt and an answer."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=0.5)
-    """Share of the training rows to validate on where the source has no validation split."""
+    """Share of the training rows that forms the validation split if the source has none."""
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
-    """Share of the training rows to test on where the source has no test split."""
+    """Share of the training rows that forms the test split if the source has none."""
     train_rows: int | None = Field(default=None, ge=1)
-    """Most training rows, drawn by ``seed``; null takes all."""
+    """Most training rows, drawn with ``seed``; null uses all."""
     eval_rows: int | None = Field(default=None, ge=1)
-    """Most validation rows, and most test rows; null takes all."""
+    """Most validation rows, and most test rows; null uses all."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Seed of what is split off and of the rows drawn."""
+    """Seed of the splits and of the drawn rows."""
 
     def _complete(
         self, found: Mapping[str, tuple[Example, ...]], *, source: Mapping[str, str]

@@ -101,9 +101,9 @@ def find_harness_tasks(names: Sequence[str], *, folder: Path | None = None) -> H
     for name, task in _load(names, manager).items():
         if getattr(task, "UNSAFE_CODE", False):
             raise BadInputError(
-                f"tasks: the harness would run what the model writes for {name} without a sandbox; "
-                "tasks that run no programs are allowed; leave --harness out and evaluate "
-                "humaneval, whose programs run in a sandbox"
+                f"tasks: the harness would run the programs generated for {name} without a "
+                "sandbox; tasks that run no programs are allowed; leave --harness out and "
+                "evaluate humaneval, whose programs run in a sandbox"
             )
     return HarnessTasks(tuple(names), manager)
 
@@ -147,7 +147,7 @@ def run_harness(
     except (AssertionError, ValueError) as error:
         raise TrialError(
             f"lm-evaluation-harness could not evaluate {', '.join(tasks.names)}: {error}; a row "
-            f"may have {asked.max_length} tokens with this model; take other tasks"
+            f"may have {asked.max_length} tokens with this model; choose other tasks"
         ) from error
     return HarnessResult(
         metrics=_metrics(found["results"]),
@@ -205,7 +205,7 @@ def _load(names: Sequence[str], manager: TaskManager) -> Mapping[str, Any]:
         raise BadInputError(
             f"a task among {listed} cannot be used: {type(error).__name__}: {error}; its data must "
             f"be readable by datasets {version('datasets')}, and its YAML file by lm-eval "
-            f"{version('lm-eval')}; correct the file, or take another task"
+            f"{version('lm-eval')}; correct the file, or choose another task"
         ) from error
     return tasks
 

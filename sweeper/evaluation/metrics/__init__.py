@@ -1,4 +1,4 @@
-"""What generated texts, programs and scores are worth: metrics by name, each with its error.
+"""Metrics of generated texts, programs and scores, by name, each with its standard error.
 
 A metric is one module with one function over plain inputs. Values are fractions from 0 to 1, but
 for perplexity. Libraries that only one of them needs are imported when it is asked for.

@@ -65,7 +65,8 @@ def joint_average(metrics: Sequence[Estimate]) -> Estimate:
     if len(counts) != 1:
         raise BadInputError(
             f"{len(metrics)} metrics, of {' and '.join(map(str, counts)) or 'no'} examples, have "
-            "no joint average; it needs metrics of the same examples; measure them on the same"
+            "no joint average; it needs metrics of the same examples; measure them on the same "
+            "examples"
         )
     value = fmean(found.value for found in metrics)
     known = [found.contributions for found in metrics if found.contributions is not None]
@@ -78,8 +79,8 @@ def joint_average(metrics: Sequence[Estimate]) -> Estimate:
 def _values(groups: Mapping[str, Estimate]) -> list[Estimate]:
     if not groups:
         raise BadInputError(
-            "there is nothing to average: got 0 groups; an average needs at least 1; hand over "
-            "what was measured on each group"
+            "there is nothing to average: got 0 groups; an average needs at least 1; pass the "
+            "metric of each group"
         )
     return list(groups.values())
 

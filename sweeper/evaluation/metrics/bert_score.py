@@ -123,9 +123,9 @@ class _Encoder:
     def __init__(self, folder: Path, *, layer: int | None, device: str) -> None:
         if not (folder / "config.json").is_file():
             raise MissingError(
-                f"the metric bert_score needs an encoder, and {folder} has no config.json; a "
-                "folder in the format of transformers is wanted; run: hf download "
-                f"roberta-large --local-dir {folder}"
+                f"the metric bert_score needs an encoder, and {folder} has no config.json; it must "
+                "be a folder in the format of transformers; run: hf download roberta-large "
+                f"--local-dir {folder}"
             )
         from transformers import AutoModel, AutoTokenizer
 
@@ -137,7 +137,7 @@ class _Encoder:
         if layer is not None and not 1 <= layer <= layers:
             raise BadInputError(
                 f"the encoder in {folder} has no layer {layer}; it has layers 1 to {layers}; "
-                "give evaluation.encoder_layer one of them, or null for the last"
+                "set evaluation.encoder_layer to one of them, or to null for the last"
             )
         self._layer = layers if layer is None else layer
         # Some tokenizers know no limit, and say so by a number that no index can have.

@@ -1,4 +1,4 @@
-"""What metrics are given: pairs that belong together, and libraries that only one of them wants."""
+"""Inputs of metrics: pairs of equal length, and libraries that only one metric needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["import_library", "require_pairs"]
 
 
 def require_pairs(first: Sequence[object], second: Sequence[object], what: str) -> None:
-    """Checks that two sequences belong together, one of each for each example.
+    """Checks that two sequences have one item for each example.
 
     Args:
         first: for example the predictions.
@@ -25,15 +25,15 @@ def require_pairs(first: Sequence[object], second: Sequence[object], what: str) 
     """
     if len(first) != len(second):
         raise BadInputError(
-            f"{what} do not belong together: there are {len(first)} and {len(second)}; each "
-            "example needs one of both; hand over equally many"
+            f"{what} have different lengths: {len(first)} and {len(second)}; each example needs "
+            "one of each; pass equally many"
         )
     if not first:
         raise no_examples()
 
 
 def import_library(name: str, *, metric: str) -> ModuleType:
-    """Returns a module of a library that only one metric wants.
+    """Returns a module of a library that only one metric needs.
 
     Args:
         name: of the module, for example ``sacrebleu.metrics``.

@@ -28,8 +28,8 @@ def meteor(predictions: Sequence[str], references: Sequence[str]) -> Estimate:
         import_library("nltk.corpus", metric="meteor").wordnet.ensure_loaded()
     except LookupError as error:
         raise MissingError(
-            "the metric meteor needs nltk's copy of WordNet for synonyms, which is not in any "
-            "folder of nltk.data.path; run: python -m nltk.downloader wordnet"
+            "the metric meteor needs NLTK's copy of WordNet, which is not in nltk.data.path; run: "
+            "python -m nltk.downloader wordnet"
         ) from error
     pairs = zip(predictions, references, strict=True)
     return mean_estimate([float(score([split(want)], split(got))) for got, want in pairs])

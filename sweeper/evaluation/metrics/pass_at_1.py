@@ -87,7 +87,7 @@ def run_completions(
         limits: of each program; the sandbox's own where None.
 
     Raises:
-        BadInputError: completions and problems do not belong together.
+        BadInputError: completions and problems have different lengths.
         SweeperError: the sandbox does not work on this machine.
     """
     require_pairs(completions, problems, "completions and problems")

@@ -1,4 +1,4 @@
-"""Programs that a model has written, run in a subprocess that can do little harm.
+"""Generated programs, run in a subprocess that can do little harm.
 
 What is meant is a program that a language model wrote to solve a task and that may be wrong in any
 way: it loops, fills memory and disk, starts processes, deletes files, opens connections. A program
@@ -75,7 +75,7 @@ class Isolation:
 
     @property
     def dangers(self) -> str:
-        """What a program can do that gets by the audit hook, in words; empty where it is walled."""
+        """What a program that bypasses the audit hook can do; empty if the kernel isolates it."""
         all_of_them = {
             "open connections": self.network,
             "change or delete any file of this user": self.files,
@@ -143,9 +143,8 @@ def run_program(
         if is_late:
             error = f"it did not start within {allowed.wall_time_s:g} s"
         raise SweeperError(
-            f"the sandbox does not work on this machine: {error or 'it died at once'}; a program "
-            "of a model is never run outside of one; evaluate on another machine, or leave "
-            "HumanEval out"
+            f"the sandbox does not work on this machine: {error or 'it died at once'}; generated "
+            "programs run only in a sandbox; evaluate on another machine, or leave HumanEval out"
         )
     isolated = dict.fromkeys(("network", "files", "processes"), False) | answer["had"]
     end, detail = _end(answer, allowed, is_late=is_late)
@@ -171,10 +170,10 @@ def warn_of_missing_walls() -> None:
     found = isolation()
     if not found.is_complete:
         logger.warning(
-            "programs that a model writes are not walled in by this machine's kernel (%s): the "
-            "audit hook stops what they ask of Python, but not what they do past it by C code, "
-            "for example with ctypes; such a program can %s; evaluate models that you do not "
-            "trust on Linux with user namespaces allowed, or in a virtual machine",
+            "this machine's kernel does not isolate generated programs (%s): the audit hook "
+            "blocks calls through Python, but not through C code such as ctypes; a program can "
+            "%s; evaluate untrusted models on Linux with user namespaces enabled, or in a virtual "
+            "machine",
             found,
             found.dangers,
         )

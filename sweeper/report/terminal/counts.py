@@ -1,4 +1,4 @@
-"""Counted parameters, beside what papers print of them."""
+"""Counted parameters, beside the published figures."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ def params_view(rows: Sequence[Mapping[str, Any]], *, title: str) -> RenderableT
     parts.append(Text(_verdict(rows)))
     parts.append(
         Text(
-            "Counted by injection into a model without values. File: the saved adapter. Optimiser: "
-            "AdamW's moments and, on a 16-bit base, float32 copies, over all workers."
+            "Counted by injection into a model without weights. File: the saved adapter. "
+            "Optimiser: AdamW's moments and, on a 16-bit base, float32 copies, summed over all "
+            "workers."
         )
     )
     return Group(*parts)

@@ -1,4 +1,4 @@
-"""What a check of data has found."""
+"""The result of a data check."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def data_check_view(check: Mapping[str, Any], *, title: str) -> RenderableType:
             heading = f"{finding['kind']}, {finding['where']}"
             parts += ["", Rule(Text(heading, style="bold"), align="left", characters="─")]
             parts += [_shown(entry) for entry in finding["shown"]]
-    parts += ["", *(Text(f"Not looked at: {text}") for text in check["not_looked_at"])]
+    parts += ["", *(Text(f"Not checked: {text}") for text in check["not_looked_at"])]
     parts.append(Text(_verdict(check), style="bold"))
     return Group(*parts)
 
@@ -60,7 +60,7 @@ def _findings(check: Mapping[str, Any]) -> Table:
 
 
 def _shown(entry: Mapping[str, Any]) -> Table:
-    """Returns one row, beside the one that it is held by or repeats."""
+    """Returns one row, beside the row that contains it or that it repeats."""
     remark = f": {entry['remark']}" if entry["remark"] else ""
     columns = [(entry["place"] + remark, entry["text"])]
     if entry["other_place"]:
@@ -79,9 +79,9 @@ def _verdict(check: Mapping[str, Any]) -> str:
     names = ", ".join(finding["where"] for finding in refused)
     if check["is_refused"]:
         return (
-            f"A sweep is refused: too many rows of {names} are inside training rows; to run it all "
-            "the same: --set hygiene.contamination=allow"
+            f"A sweep on this data would be refused: too many rows of {names} are in the training "
+            "rows. To run it anyway: --set hygiene.contamination=allow"
         )
     if refused:
-        return f"Contaminated ({names}), and allowed by hygiene.contamination."
-    return "A sweep on this data is not refused."
+        return f"The data is contaminated ({names}); hygiene.contamination allows it."
+    return "A sweep on this data would not be refused."

@@ -25,7 +25,7 @@ def doctor_view(findings: Sequence[Mapping[str, str]]) -> RenderableType:
     for finding in findings:
         text = Text(finding["detail"])
         if finding["fix"]:
-            text.append(f"\nto get it: {finding['fix']}", style="bold")
+            text.append(f"\nfix: {finding['fix']}", style="bold")
         status = finding["status"]
         style = "bold" if status == "missing" else ""
         table.add_row(MARKS.get(status, status), finding["name"], text, style=style)

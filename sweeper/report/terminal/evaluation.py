@@ -1,4 +1,4 @@
-"""What an evaluation of a trial has found."""
+"""The result of a trial's evaluation."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _rows(evaluation: Mapping[str, Any]) -> str:
     of = ", ".join(f"{task} {count:,}" for task, count in rows.items())
     asked = f"{total}{where} ({of})" if 1 < len(rows) <= 8 else total + where
     left_out = sum(evaluation["rows_left_out"].values())
-    return f"{asked}, {left_out:,} left out (answers too long)" if left_out else asked
+    return f"{asked}, {left_out:,} left out (answer too long)" if left_out else asked
 
 
 def _table(evaluation: Mapping[str, Any]) -> Table:

@@ -14,8 +14,8 @@ from sweeper.report.terminal.tables import pair_table
 __all__ = ["export_view"]
 
 _WHAT = {
-    "peft": "adapter in PEFT's format",
-    "lora": "plain LoRA adapter of scale 1",
+    "peft": "adapter in PEFT format",
+    "lora": "plain LoRA adapter with scale 1",
     "merged": "model with the adapter merged into its weights",
 }
 
@@ -37,9 +37,8 @@ def export_view(export: Mapping[str, Any], *, chosen: str = "") -> RenderableTyp
     table.add_row("  files", f"{', '.join(export['files'])} ({bytes_text(export['bytes'])})")
     table.add_row(
         "  checked",
-        f"logits on validation prompts differ by {difference:.2g} at most from those of the "
-        f"trial's adapter (rounding may make {export['tolerance']:.2g}; the adapter itself makes "
-        f"{effect:.2g})",
+        f"largest difference of logits on validation prompts: {difference:.2g} (allowed for "
+        f"rounding: {export['tolerance']:.2g}; effect of the adapter: {effect:.2g})",
     )
     parts: list[RenderableType] = [Text(chosen)] if chosen else []
     parts += [
@@ -52,14 +51,14 @@ def export_view(export: Mapping[str, Any], *, chosen: str = "") -> RenderableTyp
     if difference > effect / 4 and export["format"] == "merged":
         parts.append(
             Text(
-                f"Rounding to {export['dtype']} takes a good part of what the adapter does; "
-                "--dtype fp32 keeps it, and so does an adapter that is not merged."
+                f"Rounding to {export['dtype']} loses much of the adapter's effect; --dtype fp32 "
+                "keeps it, and so does an adapter that is not merged."
             )
         )
     path = export["path"]
     parts += [
         "",
         Text(f"  {path}", no_wrap=True, overflow="ignore"),
-        Text("Its README.md has the code that loads it."),
+        Text("Its README.md contains the code that loads it."),
     ]
     return Group(*parts)

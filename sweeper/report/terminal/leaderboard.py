@@ -93,7 +93,7 @@ class Leaderboard:
 
 
 def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "") -> RenderableType:
-    """Returns what is to be seen of a sweep that has ended, or as far as it is.
+    """Returns the view of a sweep that has ended, or of one so far.
 
     Print it with ``crop=False``: commands and paths stay in one line each, however long.
 
@@ -138,8 +138,8 @@ def _overhead(ranking: Ranking) -> str:
     train_s = sum(trial.train_time_s for trial in done)
     overhead_s = sum(trial.overhead_s for trial in done)
     return (
-        f"{duration(train_s)} in training steps; besides them {duration(overhead_s / len(done))} "
-        "a trial"
+        f"{duration(train_s)} in training steps; overhead {duration(overhead_s / len(done))} a "
+        "trial"
     )
 
 
@@ -183,14 +183,14 @@ def _configuration(best: TrialRecord) -> RenderableType:
 def _adapter(folder: SweepFolder, best: TrialRecord) -> list[RenderableType]:
     path = folder.trial(best.id).adapter
     if not path.is_dir():
-        return [Text("Its adapter was not kept.")]
+        return [Text("Its adapter was not saved.")]
     here = Path.cwd()
     shown = path.relative_to(here) if path.is_relative_to(here) else path
     return [Text("Its adapter", style="bold"), _line(f"  {shown}")]
 
 
 def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
-    """Returns the commands that go on from here, the likeliest first."""
+    """Returns the next commands, the likeliest first."""
     name = shlex.quote(folder.name)
     home = ""
     if folder.home != sweeps_home().absolute():

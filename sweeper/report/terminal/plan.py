@@ -50,7 +50,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
     ]
     if any(trial["is_example"] for trial in trials):
         first = next(trial["number"] for trial in trials if trial["is_example"])
-        text = f"From trial {first} on the draws depend on results; these rows are examples."
+        text = f"From trial {first} on, the draws depend on results; these rows are examples."
         parts += ["", Text(text)]
     if plan["missing"]:
         parts += ["", Text(f"Missing: {plan['missing']}", style="bold")]
@@ -61,13 +61,13 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
 def _budget(
     budget: Mapping[str, Any] | None, trials: Sequence[Mapping[str, Any]]
 ) -> list[RenderableType]:
-    """Returns what size each trial was given, and by how much it misses the budget."""
+    """Returns the size of each trial, and its deviation from the budget."""
     if budget is None:
         return []
     table = row_table()
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("method", no_wrap=True)
-    for name in ("budget", "missed by", "percent"):
+    for name in ("budget", "deviation", "percent"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("chosen size", overflow="fold", ratio=1)
     for trial in trials:

@@ -143,8 +143,8 @@ class Runs:
                 found = self._client.get_experiment_by_name(name)
         if found is None or found.lifecycle_stage == "deleted":
             raise RuntimeError(
-                f"experiment: {name!r} is deleted in MLflow; runs go into an active one; restore "
-                "it ('mlflow experiments restore'), or choose another name"
+                f"experiment: {name!r} is deleted in MLflow; runs need an active experiment; "
+                "restore it ('mlflow experiments restore'), or choose another name"
             )
         return str(found.experiment_id)
 

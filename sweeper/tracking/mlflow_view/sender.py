@@ -93,7 +93,9 @@ class Sender:
             self._states.save(trial.path, state)
         count = 0
         if run.is_deleted:
-            logger.info("trial %s: its run was deleted in MLflow and stays so", trial.id)
+            logger.info(
+                "trial %s: its run was deleted in MLflow and is not created again", trial.id
+            )
         else:
             status = content.trial_status(record, sweep_status=sweep_status)
             count = self._send_values(run, state, trial=trial, record=record, status=status)

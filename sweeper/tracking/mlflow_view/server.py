@@ -62,7 +62,7 @@ def serve_ui(
         try:
             _wait(server, host, port)
             _open(view, f"http://{host}:{port}", tell)
-            tell("Ctrl-C ends the server.")
+            tell("Ctrl-C stops the server.")
             server.wait()
         except KeyboardInterrupt:
             tell("The server has ended.")
@@ -74,8 +74,8 @@ def _newest(home: Path) -> SweepFolder:
     folders = sweeps_in(home)
     if not folders:
         raise BadInputError(
-            f"{home} holds no sweep, so there is nothing to show; start one with "
-            "'python -m sweeper run search_spaces/masa.yaml', or give --home"
+            f"{home} holds no sweep, so there is nothing to show; start a sweep with 'python -m "
+            "sweeper run search_spaces/masa.yaml', or give --home"
         )
     return SweepFolder(folders[-1])
 
@@ -86,7 +86,7 @@ def _wait(server: subprocess.Popen[bytes], host: str, port: int) -> None:
         if server.poll() is not None:
             raise BadInputError(
                 f"MLflow's server ended with exit code {server.returncode}; port {port} may be in "
-                "use; give another with --port"
+                "use; choose another with --port"
             )
         try:
             with urllib.request.urlopen(f"http://{host}:{port}/health", timeout=1):

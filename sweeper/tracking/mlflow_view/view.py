@@ -102,7 +102,7 @@ class MlflowView:
         thread.join(timeout_s)
         if thread.is_alive():
             logger.warning(
-                "MLflow at %s has not answered for %g s; the next sync sends what is unsent",
+                "MLflow at %s has not answered for %g s; the rest is sent at the next sync",
                 public_uri(self.tracking_uri),
                 timeout_s,
             )
@@ -175,8 +175,8 @@ class MlflowView:
         where = public_uri(self.tracking_uri)
         if result.errors and self._failed_passes == 0:
             logger.warning(
-                "MLflow at %s could not be brought up to date (%s); the records on disk are "
-                "whole, and the next sync sends what is unsent",
+                "MLflow at %s could not be updated (%s); the records on disk are complete, and "
+                "the rest is sent at the next sync",
                 where,
                 result.errors[0],
             )

@@ -73,7 +73,7 @@ def test_an_identity_is_looked_up_in_all_sweeps(home):
 
 
 def test_an_identity_that_two_sweeps_have_is_ambiguous(home):
-    message = rf"got '{A}', which means 2 trials; .* give one of masa-1/{A}, mosa-1/{A}"
+    message = rf"got '{A}', which matches 2 trials; .* give one of masa-1/{A}, mosa-1/{A}"
     with pytest.raises(BadInputError, match=message):
         find_trial(A, home=home)
     assert found(f"mosa-1/{A}", home) == ("mosa-1", A)
@@ -89,7 +89,7 @@ def test_the_first_digits_of_an_identity_are_enough(home):
     assert found(C[:7], home) == ("mosa-1", C)
     candidates = rf"mosa-1/cccccc111111, mosa-1/{C}"
     for text in (C[:6], f"mosa-1/{C[:4]}"):
-        with pytest.raises(BadInputError, match=rf"got '{text}', which means 2 .* {candidates}$"):
+        with pytest.raises(BadInputError, match=rf"got '{text}', which matches 2 .* {candidates}$"):
             find_trial(text, home=home)
     # Fewer digits are no name, nor is what only stands in the middle of one.
     for text in (B[:3], B[1:], f"{B}b", "bbbbg"):

@@ -83,9 +83,9 @@ def test_the_others_stand_below_in_the_order_of_their_status():
 def test_nothing_complete():
     text = text_of([trial(0, 1.0, status="pruned")], eval_loss=2.5)
     assert text == (
-        "No trial is complete with a score, so there is no best one. Frozen base: eval_loss 2.5."
+        "No trial is complete with a score, so there is no best trial. Frozen base: eval_loss 2.5."
     )
-    assert "no best one" in text_of([])
+    assert "no best trial" in text_of([])
 
 
 def test_one_complete_trial_has_nothing_to_be_compared_with():
@@ -108,7 +108,7 @@ def test_a_large_difference_is_not_called_weak():
     text = text_of([trial(0, 1.0, 0.03), trial(1, 1.2, 0.04)])
     assert "ahead of trial 1 (masa) by 0.2, 4.0 standard errors of the difference." in text
     assert "weak" not in text
-    assert "not the seed" in text
+    assert "not the training seed" in text
     assert "the best of 2, chosen on these examples" in text
 
 
@@ -125,7 +125,7 @@ def test_a_trial_further_down_with_a_large_error_is_not_forgotten():
 
 def test_without_standard_errors_no_claim_is_made():
     text = text_of([trial(0, 1.0), trial(1, 1.2)])
-    assert "by 0.2. Whether that is more than chance is not known" in text
+    assert "by 0.2. The uncertainty of this difference is unknown" in text
 
 
 def test_equal_scores_are_not_told_apart():
@@ -133,7 +133,8 @@ def test_equal_scores_are_not_told_apart():
 
 
 def test_a_spread_of_zero_is_no_certainty():
-    assert "not known" in text_of([trial(0, 1.0, 0.0), trial(1, 1.1, 0.0)])
+    text = text_of([trial(0, 1.0, 0.0), trial(1, 1.1, 0.0)])
+    assert "uncertainty of this difference is unknown" in text
 
 
 @pytest.mark.parametrize(
@@ -142,8 +143,8 @@ def test_a_spread_of_zero_is_no_certainty():
         ({"eval_loss": 2.0, "eval_loss_se": 0.03}, "The best trial is better by 1."),
         ({"eval_loss": 2.0}, "The best trial is better by 1."),
         ({"eval_loss": 1.04, "eval_loss_se": 0.03}, "The best trial is not distinguishable from"),
-        ({"eval_loss": 0.5, "eval_loss_se": 0.03}, "No complete trial is better than that."),
-        ({"eval_loss": 1.0}, "No complete trial is better than that."),
+        ({"eval_loss": 0.5, "eval_loss_se": 0.03}, "No complete trial is better than the base."),
+        ({"eval_loss": 1.0}, "No complete trial is better than the base."),
     ],
 )
 def test_the_frozen_base(base, said):

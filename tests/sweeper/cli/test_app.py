@@ -123,7 +123,7 @@ def test_plan_tells_what_a_budget_chose(folder: Path) -> None:
     result = call("plan", folder / "tiny.yaml", "--set", budget)
     assert result.exit_code == 0, result.output
     assert "Budget: match lora, rank 2" in result.output
-    assert "missed by" in result.output
+    assert "deviation" in result.output
     budget = "budget={params: 0.5}"
     result = call("plan", folder / "tiny.yaml", "--set", budget)
     assert result.exit_code == 2
@@ -168,11 +168,11 @@ def test_doctor_names_what_is_there(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "reason", "extra"),
     [
-        ("bitsandbytes", "qlora wants it", "[quantization]"),
-        ("lm-eval", "evaluate --harness wants it", "[harness]"),
-        ("sacrebleu", "BLEU wants it", "[metrics]"),
-        ("rouge-score", "ROUGE-L wants it", "[metrics]"),
-        ("nltk", "METEOR wants it", "[metrics]"),
+        ("bitsandbytes", "needed by qlora", "[quantization]"),
+        ("lm-eval", "needed by evaluate --harness", "[harness]"),
+        ("sacrebleu", "needed by BLEU", "[metrics]"),
+        ("rouge-score", "needed by ROUGE-L", "[metrics]"),
+        ("nltk", "needed by METEOR", "[metrics]"),
     ],
 )
 def test_doctor_names_what_wants_a_package_that_is_not_there(
@@ -195,8 +195,8 @@ def test_doctor_names_what_wants_a_package_that_is_not_there(
     ("had", "status", "detail"),
     [
         (Isolation(True, True, True), "ok", "network: namespace, files: read-only mounts"),
-        (Isolation(False, True, True), "optional", "that gets by the hook can open connections"),
-        (SweeperError("no walls here"), "optional", "HumanEval wants it; no walls here"),
+        (Isolation(False, True, True), "optional", "that bypasses the hook can open connections"),
+        (SweeperError("no walls here"), "optional", "needed by HumanEval; no walls here"),
     ],
 )
 def test_doctor_says_what_holds_the_programs_of_models(

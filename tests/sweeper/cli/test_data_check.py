@@ -62,7 +62,7 @@ def call(command, folder, *arguments):
 def test_contaminated_data_ends_with_1(folder):
     result = call("data check", folder)
     assert result.exit_code == 1, result.output
-    assert "A sweep is refused: too many rows of test" in result.output
+    assert "A sweep on this data would be refused: too many rows of test" in result.output
     for kind in ("contamination", "repeated row", "cut prompt"):
         assert kind in result.output
 
@@ -72,13 +72,13 @@ def test_clean_data_ends_with_0_whatever_else_is_found(folder, examples):
     result = call("data check", folder)
     assert result.exit_code == 0, result.output
     assert "repeated row" in result.output
-    assert "is not refused" in result.output
+    assert "A sweep on this data would not be refused." in result.output
 
 
 def test_allowed_contamination_ends_with_0_and_is_told(folder):
     result = call("data check", folder, "--set", "hygiene.contamination=allow")
     assert result.exit_code == 0, result.output
-    assert "Contaminated (test), and allowed" in result.output
+    assert "The data is contaminated (test); hygiene.contamination allows it." in result.output
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_without_the_model_all_but_lengths_is_looked_at(folder):
     model = "model={kind: architecture, name: llama2-7b}"
     result = call("data check", folder, "--set", model)
     assert result.exit_code == 1, result.output
-    assert "Not looked at: rows longer than train.max_length" in result.output
+    assert "Not checked: rows longer than train.max_length" in result.output
     assert "cut prompt" not in result.output
 
 
@@ -134,7 +134,7 @@ def test_a_model_of_the_hub_is_not_downloaded(folder):
     model = "model={kind: hub, name: nobody/nothing, architecture: llama2-7b}"
     result = call("data check", folder, "--set", model)
     assert result.exit_code == 1, result.output
-    assert "Not looked at: rows longer than train.max_length" in result.output
+    assert "Not checked: rows longer than train.max_length" in result.output
     assert "nobody/nothing" in result.output
 
 

@@ -99,7 +99,7 @@ def test_an_export_that_is_not_equal_ends_in_exit_code_1(home, tmp_path, monkeyp
     monkeypatch.setattr(conversion, "ARITHMETIC", -1.0)
     result = call("tiny-1", "--home", home, "--output", tmp_path / "out")
     assert result.exit_code == 1, result.output
-    assert "differ by" in result.output
+    assert "largest difference of logits" in result.output
     assert list(tmp_path.iterdir()) == []
 
 
@@ -124,12 +124,12 @@ def test_what_is_printed_fits(width):
     assert f"  {DOCUMENT['path']}" in lines
     words = " ".join(text.split())
     assert "(269 MB)" in words
-    assert "differ by 0.038 at most" in words
-    assert "rounding may make 0.11; the adapter itself makes 15" in words
+    assert "largest difference of logits on validation prompts: 0.038 (" in words
+    assert "allowed for rounding: 0.11; effect of the adapter: 15" in words
     assert "--dtype" not in text
 
 
 def test_a_merge_that_loses_much_is_said():
     text = " ".join(printed({**DOCUMENT, "adapter_effect": 0.1}, 80).split())
-    assert "Rounding to bf16 takes a good part of what the adapter does; --dtype fp32" in text
+    assert "Rounding to bf16 loses much of the adapter's effect; --dtype fp32" in text
     assert "Rounding to" not in printed({**DOCUMENT, "adapter_effect": 0.1, "format": "lora"}, 80)

@@ -68,7 +68,7 @@ def test_an_answer_without_room_leaves_its_question_out(caplog):
     assert questions[1].candidates == ()
     for generates in (False, True):
         assert split_by_room(questions, generates=generates) == ([questions[0]], [questions[1]])
-    assert "1 of 2 examples to evaluate on have an answer that is too long" in caplog.text
+    assert "1 of 2 evaluation examples have an answer that does not fit" in caplog.text
     with pytest.raises(DataError, match=r"each of the 1 examples .* raise train\.max_length"):
         questions_of(examples[1:], tiny.tokenizer(), 6)
 

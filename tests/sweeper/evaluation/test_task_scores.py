@@ -366,7 +366,7 @@ def fail_to_measure():
 def test_what_worker_0_cannot_measure_is_an_error_on_all():
     first, second = scenarios.run(fail_to_measure, 2)
     assert first == "MissingError: no library"
-    assert second == "SweeperError: worker 0 could not measure what was generated: " + first
+    assert second == "SweeperError: worker 0 could not score the generated answers: " + first
 
 
 # Before a sweep.
@@ -418,7 +418,7 @@ def test_what_is_left_out_without_an_encoder_is_told_before_training(measured, c
     [record] = caplog.records
     assert record.levelname == "WARNING"
     names = "bert_score, bert_score_precision, bert_score_recall, dialogue_mean"
-    assert f"there is no {names}; to have them" in record.getMessage()
+    assert f"these metrics are not computed: {names}; to compute them" in record.getMessage()
     assert "--set evaluation.encoder=FOLDER" in record.getMessage()
     caplog.clear()
     # Of nothing that is generated nothing is left out.

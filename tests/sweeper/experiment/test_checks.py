@@ -12,7 +12,8 @@ from sweeper.experiment.documents import Document
 from sweeper.experiment.space.distributions import Choice
 from sweeper.experiment.space.space import Axis, MethodSpace, Space
 from sweeper.search.draws import draw_all
-from sweeper_adapters.methods import PromptTuningSpec, qlora
+from sweeper_adapters.methods import PromptTuningSpec
+from sweeper_adapters.methods.qlora import spec as qlora
 from tests.sweeper.experiment.spaces import SPACE, problems_of_loading, problems_of_space
 
 

@@ -144,12 +144,12 @@ def test_a_folder_that_is_not_empty_is_refused(trial_of, tmp_path):
     (taken / "README.md").write_text("# masa-mosa-sweeper\n\n---\nnot: an export\n---\n")
     with pytest.raises(BadInputError, match=r"taken is not empty; .*--output, .*--overwrite"):
         export_trial(found, "peft", output=taken)
-    with pytest.raises(BadInputError, match="taken holds something else than an earlier export"):
+    with pytest.raises(BadInputError, match="taken is not an earlier export"):
         export_trial(found, "peft", output=taken, is_overwriting=True)
     (tmp_path / "empty" / ".git").mkdir()
-    with pytest.raises(BadInputError, match="empty holds something else than an earlier export"):
+    with pytest.raises(BadInputError, match="empty is not an earlier export"):
         export_trial(found, "peft", output=tmp_path / "empty", is_overwriting=True)
-    with pytest.raises(BadInputError, match="adapter holds something else than an earlier export"):
+    with pytest.raises(BadInputError, match="adapter is not an earlier export"):
         export_trial(found, "peft", output=found.trial.adapter, is_overwriting=True)
     assert [path.name for path in taken.iterdir()] == ["README.md"]
 
@@ -234,7 +234,7 @@ def test_a_broken_adapter_is_not_exported(trial_of, world, tmp_path):
     next(iter(tensors.values())).fill_(float("nan"))
     save_file(tensors, path, metadata={"format": "pt"})
     for form in EXPORT_FORMATS:
-        with pytest.raises(ExportError, match="logits that are no finite numbers"):
+        with pytest.raises(ExportError, match="logits that are NaN or infinite"):
             export_trial(found, form, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -266,7 +266,7 @@ def test_a_dtype_is_for_merged_models(trial_of):
 def test_a_trial_of_another_version_is_told(world, tmp_path):
     sweep = SweepFolder.create(tmp_path, "old", document=exported.DOCUMENT)
     folder = sweep.add_trial("0" * 12, spec={"method": {"name": "gone"}}, number=0, method="gone")
-    with pytest.raises(BadInputError, match=r"its spec.json is not one of this version \(\d prob"):
+    with pytest.raises(BadInputError, match=r"its spec.json does not fit this version \(\d prob"):
         export_trial(FoundTrial(sweep, folder), "peft")
 
 

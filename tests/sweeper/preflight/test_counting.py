@@ -134,9 +134,7 @@ def test_collapsed_masa_has_the_state_of_its_sums_and_the_file_of_all(folder):
 
 def test_a_formula_that_is_wrong_is_an_error(folder, monkeypatch):
     monkeypatch.setattr(LoraSpec, "count", lambda self, shape: 1)
-    with pytest.raises(
-        CountError, match=r"has 2,320 parameters where it was built, and 1 by its formula"
-    ):
+    with pytest.raises(CountError, match=r"has 2,320 parameters when built, but 1 by its formula"):
         counted(listed(folder, [entry("lora", LoraSpec(rank=1))]))
 
 

@@ -54,7 +54,7 @@ def test_a_score_of_generated_answers_needs_generation(sweep):
     for metric in ("accuracy", "arc_easy/option"):
         with pytest.raises(SpecError, match=r"set evaluation\.generates to true") as caught:
             require_objective(sweep(metric))
-        known = "they have eval_loss, arc_easy/loss, arc_easy/greedy_exact; it scores generated"
+        known = "reported are eval_loss, arc_easy/loss, arc_easy/greedy_exact; it scores generated"
         assert f"objective.metric: got '{metric}', which" in str(caught.value)
         assert known in str(caught.value)
         require_objective(sweep(metric, "evaluation.generates=true"))
@@ -62,7 +62,7 @@ def test_a_score_of_generated_answers_needs_generation(sweep):
 
 
 def test_a_name_of_no_metric_is_told_with_the_nearest(sweep):
-    message = r"they have eval_loss, .*; did you mean 'arc_easy/greedy_exact'\?"
+    message = r"reported are eval_loss, .*; did you mean 'arc_easy/greedy_exact'\?"
     with pytest.raises(SpecError, match=message):
         require_objective(sweep("arc_easy/greedy"))
     with pytest.raises(SpecError, match="arc_easy/option, accuracy; name one of them"):
@@ -76,7 +76,7 @@ def test_nothing_is_read_where_the_loss_is_optimised(monkeypatch):
 
 
 def test_neither_a_plan_nor_a_sweep_begins_with_it(sweep):
-    with pytest.raises(SpecError, match="which the evaluations in training do not have"):
+    with pytest.raises(SpecError, match="which evaluations during training do not report"):
         plan_of(sweep("accuracy"))
-    with pytest.raises(SpecError, match="which the evaluations in training do not have"):
+    with pytest.raises(SpecError, match="which evaluations during training do not report"):
         require_runnable(sweep("accuracy"))

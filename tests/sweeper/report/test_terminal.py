@@ -208,7 +208,7 @@ def test_the_adapter_is_shown_from_here(sweep, monkeypatch):
 
 
 def test_a_missing_adapter_is_said(sweep):
-    assert "Its adapter was not kept." in printed(sweep_view(sweep, rank_sweep(sweep)), width=80)
+    assert "Its adapter was not saved." in printed(sweep_view(sweep, rank_sweep(sweep)), width=80)
 
 
 def test_a_sweep_without_trials(tmp_path):
@@ -226,7 +226,7 @@ def test_a_score_that_is_missing_is_not_a_number(sweep):
 def test_overhead_is_told(sweep):
     records = [record(n, 1.0, train_time_s=90.0, overhead_s=n + 0.5) for n in range(2)]
     text = printed(sweep_view(sweep, rank(records, LOSS)), width=80)
-    assert "3 min 00 s in training steps; besides them 1.0 s a trial" in text
+    assert "3 min 00 s in training steps; overhead 1.0 s a trial" in text
 
 
 def test_next_commands(sweep, monkeypatch, tmp_path):
@@ -439,7 +439,7 @@ def test_a_plan(width):
     assert "12,345   1.2345" in text
     assert "weights 4 MB, activations 12 B, total 2e+03 TB" in text
     assert "cpus per worker 1," in text
-    assert "From trial 2 on the draws depend on results; these rows are examples." in text
+    assert "From trial 2 on, the draws depend on results; these rows are examples." in text
     assert "Nothing was started." in text
     assert "Missing: x" in printed(plan_view({**PLAN, "missing": "x"}), width=width)
 
@@ -465,4 +465,4 @@ def test_findings():
     text = printed(doctor_view(findings), width=80)
     assert re.search(r"ok\s+torch\s+2.13", text)
     assert re.search(r"MISSING\s+gguf\s+not installed", text)
-    assert "to get it: pip install gguf" in text
+    assert "fix: pip install gguf" in text

@@ -97,7 +97,7 @@ def test_a_missing_git_is_no_failure(tmp_path, monkeypatch):
 
 
 def test_a_taken_name_is_refused_and_the_way_on_is_named(sweep):
-    with pytest.raises(BadInputError, match=r"'masa-1' is taken in .*; go on with it by 'resume"):
+    with pytest.raises(BadInputError, match=r"'masa-1' is taken in .*; continue it with 'resume"):
         SweepFolder.create(sweep.home, "masa-1", document={})
 
 

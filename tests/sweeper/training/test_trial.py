@@ -351,7 +351,7 @@ def test_a_diverged_trial_fails_alike_on_all_workers(stage, tmp_path):
 @pytest.mark.parametrize(
     ("update", "message"),
     [
-        ({"workers": 2}, "workers of the trial is 2 but the replica holds 1"),
+        ({"workers": 2}, "workers of the trial is 2 but the replica has 1"),
         ({"engine": tiny.trial(precision="bf16").engine}, "engine.precision of the trial is bf16"),
     ],
 )

@@ -68,8 +68,8 @@ def test_clean_data_is_demanded_and_said_nothing_about(data, caplog):
 def test_a_hundredth_of_the_test_rows_is_told_and_more_are_refused(data, caplog):
     with caplog.at_level(logging.WARNING):
         demand(data(tests=2))
-    assert "2 of 240 evaluation rows are inside training rows" in caplog.text
-    with pytest.raises(DataError, match=r"3 of 200 rows \(1.5%\) of test are inside .* at most 2"):
+    assert "2 of 240 evaluation rows are in the training rows" in caplog.text
+    with pytest.raises(DataError, match=r"3 of 200 rows \(1.5%\) of test are in the .* at most 2"):
         demand(data(tests=3))
 
 
@@ -150,7 +150,7 @@ def test_a_damaged_cache_is_looked_past(data, cache, caplog):
 def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(data, cache, caplog):
     cache.write_text("a file in the folder's place")
     demand(data())
-    assert "cannot be kept" in caplog.text
+    assert "the result of the data check cannot be cached" in caplog.text
 
 
 def test_all_that_is_found_is_in_the_document(data):

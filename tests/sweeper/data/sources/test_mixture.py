@@ -289,7 +289,7 @@ def test_a_spec_is_read_again_from_json(train):
     [
         ({"train": ["gsm8"]}, r"unknown task 'gsm8'; known: .*; did you mean 'gsm8k'\?"),
         ({"train": ["gsm8k"], "evaluate": ["mmlu_lw"]}, r"did you mean 'mmlu_law'\?"),
-        ({"train": ["commonsense", "boolq"]}, "boolq would be taken twice"),
+        ({"train": ["commonsense", "boolq"]}, "boolq would be used twice"),
         ({"train": {"gsm8k": 0}}, "the share of 'gsm8k' is 0; it must be a number above 0"),
         ({"train": {"gsm8k": "half"}}, "the share of 'gsm8k' is 'half'"),
         ({"train": {"gsm8k": float("inf")}}, "the share of 'gsm8k' is inf"),

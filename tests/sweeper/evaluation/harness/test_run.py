@@ -312,7 +312,7 @@ def test_a_task_that_is_wrong(tmp_path):
 def test_a_task_that_runs_programs_is_refused(tmp_path):
     file = arc.write_rows(tmp_path / "rows.jsonl", arc.rows(0, 2))
     arc.write_task(tmp_path, "programs", file, unsafe_code=True)
-    with pytest.raises(BadInputError, match=r"what the model writes for programs without a sand"):
+    with pytest.raises(BadInputError, match=r"the programs generated for programs without a sand"):
         find_harness_tasks(["programs"], folder=tmp_path)
 
 

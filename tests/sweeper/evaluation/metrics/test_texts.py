@@ -259,7 +259,7 @@ def test_a_missing_library_is_named(name, module, package, monkeypatch):
 
 @pytest.mark.parametrize("name", [n for n, m in METRICS.items() if m.takes == "texts"])
 def test_texts_must_belong_together(name):
-    with pytest.raises(BadInputError, match=r"there are 2 and 1; .* hand over equally many"):
+    with pytest.raises(BadInputError, match=r"different lengths: 2 and 1; .* pass equally many"):
         METRICS[name].measure(["1", "2"], ["1"])
     with pytest.raises(BadInputError, match="got 0 examples"):
         METRICS[name].measure([], [])

@@ -58,7 +58,7 @@ def test_a_fault_stops_nothing_and_is_made_good(sweep, client, caplog, method, w
         assert view.sync().is_complete
     messages = [record.message for record in caplog.records]
     assert len(messages) == 2
-    assert "could not be brought up to date" in messages[0]
+    assert "could not be updated" in messages[0]
     assert "up to date again" in messages[1]
     runs = runs_of(client, sweep)
     assert len(runs) == 2
