@@ -198,8 +198,8 @@ def test_a_search_is_run_as_it_is(write):
 
 def test_each_trial_of_a_list_gets_its_folder_and_its_job(write, tmp_path):
     """All that a driver does before a replica has the trial, resumed in the middle."""
-    from sweeper.execution.driver import SweepDriver
-    from sweeper.execution.pool.jobs import Job
+    from sweeper.execution import TrialFactory
+    from sweeper.execution.pool import Job
     from sweeper.tracking.sweep_folder import SweepFolder
 
     sweep, _ = only_runnable(write())
@@ -208,7 +208,7 @@ def test_each_trial_of_a_list_gets_its_folder_and_its_job(write, tmp_path):
     for number in range(3):
         # A driver that starts anew goes on where the one before was.
         again = build_sweep(folder.document, source="sweep.json")
-        driver = SweepDriver(folder, again, "fingerprint")
+        trials = TrialFactory(folder, again, "fingerprint")
         study = open_study(
             f"sqlite:///{folder.path / 'optuna.db'}",
             name="list-1",
@@ -217,7 +217,7 @@ def test_each_trial_of_a_list_gets_its_folder_and_its_job(write, tmp_path):
             search=again.spec.search,
         )
         trial, point = draw(study, again.space, again.spec.search)
-        jobs.append(driver.job(point, trial.number))
+        jobs.append(trials.job(point, trial.number))
         study.tell(trial, 1.0 + number)
     records = folder.trials()
     assert [record.id for record in records] == [job.trial_id for job in jobs]
