@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from sweeper.experiment.sweep import AshaSpec
 from sweeper.search.stopping import Rungs
+
+Mode = Literal["min", "max"]
 
 # Losses of recorded trials at their evaluations, in the order in which the trials began.
 CURVES = {
@@ -52,7 +54,7 @@ class RayRungs:
         return bool(self._scheduler.on_trial_result(None, trial, result) == "STOP")
 
 
-def replay(curves: dict[str, Sequence[float]], rungs: Rungs) -> dict[str, int]:
+def replay(curves: Mapping[str, Sequence[float]], rungs: Rungs) -> dict[str, int]:
     """Which trials stop, and at which evaluation, where one is trained after another."""
     stopped = {}
     for name, values in curves.items():
@@ -63,7 +65,7 @@ def replay(curves: dict[str, Sequence[float]], rungs: Rungs) -> dict[str, int]:
     return stopped
 
 
-def stream(seed: int) -> tuple[AshaSpec, str, int, list[list[float]], random.Random]:
+def stream(seed: int) -> tuple[AshaSpec, Mode, int, list[list[float]], random.Random]:
     """The settings and the curves of a sweep, and what its order is drawn with."""
     draw = random.Random(seed)
     evaluations = draw.choice([1, 2, 3, 4, 8, 9, 10, 16, 27, 64])
@@ -76,17 +78,19 @@ def stream(seed: int) -> tuple[AshaSpec, str, int, list[list[float]], random.Ran
         values = [start + drift * place + draw.gauss(0, 0.3) for place in range(evaluations)]
         # Rounded, so that ties with a cutoff happen.
         curves.append([round(value, 1) for value in values])
-    return asha, draw.choice(["min", "max"]), evaluations, curves, draw
+    modes: tuple[Mode, ...] = ("min", "max")
+    return asha, draw.choice(modes), evaluations, curves, draw
 
 
 @pytest.mark.parametrize("seed", range(120))
 def test_rays_scheduler_decides_the_same_on_any_stream(seed: int) -> None:
     asha, mode, evaluations, curves, draw = stream(seed)
-    ours = Rungs(asha, mode=mode, evaluations=evaluations)  # type: ignore[arg-type]
+    ours = Rungs(asha, mode=mode, evaluations=evaluations)
     rays = RayRungs(asha, mode=mode, evaluations=evaluations)
     # Some trials run at once, and which of them reports next is chance.
     waiting = [(f"trial-{number}", iter(enumerate(c, start=1))) for number, c in enumerate(curves)]
-    running, decisions = [], []
+    running: list[tuple[str, Iterator[tuple[int, float]]]] = []
+    decisions = []
     at_once = draw.randint(1, 5)
     while waiting or running:
         while waiting and len(running) < at_once:
@@ -112,9 +116,9 @@ def test_the_streams_stop_trials_in_both_modes() -> None:
     stopped = {"min": 0, "max": 0}
     for seed in range(120):
         asha, mode, evaluations, curves, _ = stream(seed)
-        rungs = Rungs(asha, mode=mode, evaluations=evaluations)  # type: ignore[arg-type]
+        rungs = Rungs(asha, mode=mode, evaluations=evaluations)
         named = {str(number): curve for number, curve in enumerate(curves)}
-        stopped[mode] += len(replay(dict(named), rungs))
+        stopped[mode] += len(replay(named, rungs))
     assert min(stopped.values()) > 100
 
 
