@@ -23,10 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.estimates import Estimate, to_metrics
-from sweeper.execution.cluster import connect, disconnect
-from sweeper.execution.driver import SweepDriver
-from sweeper.execution.pool.jobs import Job, ReplicaConfig
-from sweeper.execution.pool.replicas import trainer_of
+from sweeper.execution import SweepDriver, TrialFactory, connect, disconnect
+from sweeper.execution.pool import Job, ReplicaConfig, trainer_of
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
@@ -89,7 +87,8 @@ def run_warm(driver: SweepDriver, cluster: Cluster) -> dict[str, Any]:
 
 def run_fresh(driver: SweepDriver, jobs: list[Job], *, at_once: int) -> dict[str, Any]:
     """Returns the figures of the trials, each in a TorchTrainer of its own."""
-    config = driver.replica_config()
+    trials = TrialFactory(driver.folder, driver.sweep, driver.data_fingerprint)
+    config = trials.replica_config()
 
     def fit(job: Job) -> None:
         loop_config = {"config": config, "job": job}

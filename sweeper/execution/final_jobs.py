@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from sweeper.analysis.ranking import rank_sweep
-from sweeper.execution.pool.jobs import Job
+from sweeper.execution.pool import Job, run_jobs
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.experiment.trial import TrialSpec
-from sweeper.tracking.final_result import read_final
+from sweeper.tracking.final_result import FinalResult, read_final, write_final
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["final_jobs"]
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+__all__ = ["final_jobs", "run_final_jobs"]
+
+logger = logging.getLogger(__name__)
 
 # What the pool calls an evaluation begins with it: the training of the same trial has its name.
 PREFIX = "final-"
@@ -53,3 +60,16 @@ def final_jobs(folder: SweepFolder, final: FinalSpec) -> list[Job]:
         jobs.append(base)
     found = [read_final(job.folder) for job in jobs]
     return [job for job, result in zip(jobs, found, strict=True) if result is None or result.error]
+
+
+def run_final_jobs(pool: ActorHandle[Any], jobs: list[Job]) -> None:
+    """Has the selected trials and the base evaluated, and notes what no replica could.
+
+    Args:
+        pool: with replicas.
+        jobs: from :func:`final_jobs`.
+    """
+    for job, message in zip(jobs, run_jobs(pool, jobs), strict=True):
+        if message.status == "failed" and not message.is_recorded and job.final is not None:
+            logger.warning("no final evaluation of %s: %s", job.trial_id, message.error)
+            write_final(job.folder, FinalResult.failed(job.final, message.error))

@@ -1,120 +1,103 @@
-"""The search: Ray Tune, Optuna and ASHA over trials that are only messengers.
+"""Ray Tune over trials that are only messengers.
 
 A Tune trial owns no model and no CPU: it hands its job to the pool and relays what comes back. What
-is suggested, what has ended and how is kept in Optuna's SQLite study and in the records on disk, so
-that a sweep goes on from there after anything; Tune's own experiment state is not used.
+comes next and what stops is decided in :mod:`sweeper.search`; this module carries the decisions to
+Tune. What is suggested, what has ended and how is kept in Optuna's SQLite study and in the records
+on disk, so that a sweep goes on from there after anything; Tune's own experiment state is not used.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
-import optuna
 import ray
-from optuna.trial import TrialState
 from ray import tune
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
-from ray.tune.search.optuna import OptunaSearch
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
 
 from sweeper.errors import TrialError
-from sweeper.execution.pool.jobs import Job
-from sweeper.execution.pool.queue import Message
-from sweeper.experiment.space.space import Point, Space
-from sweeper.experiment.sweep import AshaSpec, ObjectiveSpec, SearchSpec
-from sweeper.search.study import TRIAL_ID, draw, redraw
+from sweeper.execution.pool import Job, Message
+from sweeper.experiment.space.space import Point
+from sweeper.experiment.sweep import ObjectiveSpec
+from sweeper.search import Rungs, Suggestions
 from sweeper.tracking.trial_folder import TrialFolder
 
-__all__ = ["EVALUATION", "IS_FINAL", "StudySearch", "ThinTrial", "run_tune", "scheduler_for"]
+if TYPE_CHECKING:
+    from ray.tune.execution.tune_controller import TuneController
 
-logger = logging.getLogger(__name__)
+__all__ = ["EVALUATION", "IS_FINAL", "RungScheduler", "StudySearch", "ThinTrial", "run_tune"]
 
 # Key of Tune results: which evaluation of the trial this is. ASHA's unit of time.
 EVALUATION = "evaluation"
 IS_FINAL = "is_final"
 
 
-class StudySearch(OptunaSearch):
-    """OptunaSearch on a study that outlives the driver.
+class StudySearch(Searcher):
+    """The suggestions of a study that outlives the driver, as Tune asks for them.
 
-    It differs from its base in what it tells Optuna: a trial that ASHA stopped is pruned, with its
-    intermediate values, where the base calls it complete and TPE takes an early value for the last
-    one. Trials that a dead driver left behind are suggested again before new ones are drawn.
+    It takes the place of Ray's ``OptunaSearch``, which tells Optuna that a trial is complete that
+    ASHA stopped, so that TPE takes an early value for the last one.
     """
 
     def __init__(
         self,
-        study: optuna.Study,
+        suggestions: Suggestions,
         *,
-        space: Space,
-        search: SearchSpec,
         objective: ObjectiveSpec,
         make_job: Callable[[Point, int], Job],
         pool_name: str,
     ) -> None:
-        """Takes up ``study``.
+        """Begins with a study as it is.
 
         Args:
-            study: from :func:`open_study`.
-            space: where the points come from.
-            search: for the sampler's settings.
+            suggestions: of the study.
             objective: the metric that Optuna is told.
             make_job: makes the job of a point and an Optuna trial number, and its folder on disk.
             pool_name: name of the pool's actor.
         """
-        # The base class's study is made in its constructor when it gets a space; ours exists
-        # already.
-        super().__init__(space=None, metric=objective.metric, mode=objective.mode)
-        self._points = space
-        self._study = study
-        self._search = search
+        super().__init__(metric=objective.metric, mode=objective.mode)
+        self._suggestions = suggestions
         self._make_job = make_job
         self._pool_name = pool_name
-        self._told: dict[str, optuna.Trial] = {}
-        self._left_behind = study.get_trials(states=[TrialState.RUNNING])
+        # Optuna's number of each Tune trial that runs.
+        self._numbers: dict[str, int] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+    def suggest(self, trial_id: str) -> dict[str, Any]:
         """Returns the configuration of Tune's next trial: one left behind, or a new point."""
-        if self._left_behind:
-            frozen = self._left_behind.pop(0)
-            trial, point = redraw(self._study, frozen, self._points, self._search)
-        else:
-            trial, point = draw(self._study, self._points, self._search)
-        job = self._make_job(point, trial.number)
-        trial.set_user_attr(TRIAL_ID, job.trial_id)
-        self._told[trial_id] = trial
+        suggestion = self._suggestions.next()
+        job = self._make_job(suggestion.point, suggestion.number)
+        self._suggestions.identify(suggestion.number, job.trial_id)
+        self._numbers[trial_id] = suggestion.number
         return {"job": job, "pool": self._pool_name, "metric": self.metric}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tells Optuna an intermediate value; its step is the number of the evaluation."""
-        self._report(self._told[trial_id], result)
+        self._suggestions.report(
+            self._numbers[trial_id],
+            evaluation=int(result[EVALUATION]),
+            value=float(result[self.metric]),
+        )
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tells Optuna how the trial ended: complete, pruned or failed."""
-        trial = self._told.pop(trial_id, None)
-        if trial is None:
+        number = self._numbers.pop(trial_id, None)
+        if number is None:
             return
         if error or not result or self.metric not in result:
-            self._study.tell(trial, state=TrialState.FAIL)
+            self._suggestions.fail(number)
             return
         # Tune does not call on_trial_result for the result at which a trial was stopped.
-        self._report(trial, result)
-        if result.get(IS_FINAL):
-            self._study.tell(trial, float(result[self.metric]))
-        else:
-            self._study.tell(trial, state=TrialState.PRUNED)
-
-    def _report(self, trial: optuna.Trial, result: Mapping[str, Any]) -> None:
-        step = int(result[EVALUATION])
-        # After a resume the first evaluations of a trial are told a second time.
-        if step not in self._study.get_trials(deepcopy=False)[trial.number].intermediate_values:
-            trial.report(float(result[self.metric]), step)
+        self._suggestions.end(
+            number,
+            evaluation=int(result[EVALUATION]),
+            value=float(result[self.metric]),
+            is_complete=bool(result.get(IS_FINAL)),
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles the searcher into files that a resume of ours does not read.
@@ -125,6 +108,46 @@ class StudySearch(OptunaSearch):
 
     def restore(self, checkpoint_path: str) -> None:
         """Reads nothing: the study is the state."""
+
+
+class RungScheduler(FIFOScheduler):
+    """Runs trials in the order of their suggestion, and stops those that :class:`Rungs` stops."""
+
+    def __init__(self, rungs: Rungs, *, metric: str) -> None:
+        """Takes the rungs as they are.
+
+        Args:
+            rungs: with what ended before a resume.
+            metric: that trials are compared by.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._rungs = rungs
+        self._metric_name = metric
+
+    def on_trial_result(
+        self,
+        tune_controller: TuneController,  # noqa: ARG002 - Tune's signature
+        trial: tune.experiment.Trial,
+        result: dict[str, Any],
+    ) -> str:
+        """Returns Tune's word for whether the trial stops after this result."""
+        return TrialScheduler.STOP if self._stops(trial, result) else TrialScheduler.CONTINUE
+
+    def on_trial_complete(
+        self,
+        tune_controller: TuneController,  # noqa: ARG002 - Tune's signature
+        trial: tune.experiment.Trial,
+        result: dict[str, Any],
+    ) -> None:
+        """Notes a trial's last result, for which Tune does not call ``on_trial_result``."""
+        self._stops(trial, result)
+
+    def _stops(self, trial: tune.experiment.Trial, result: Mapping[str, Any]) -> bool:
+        # A trial that was stopped before its first evaluation has neither.
+        if EVALUATION not in result or self._metric_name not in result:
+            return False
+        value = float(result[self._metric_name])
+        return self._rungs.decide(trial.trial_id, int(result[EVALUATION]), value)
 
 
 class ThinTrial(tune.Trainable):
@@ -202,43 +225,6 @@ class ThinTrial(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: object) -> None:
         """Reads nothing: the replica finds the trial's checkpoint itself."""
-
-
-def scheduler_for(
-    asha: AshaSpec | None,
-    *,
-    objective: ObjectiveSpec,
-    evaluations: int,
-    past: Iterable[Sequence[float]] = (),
-) -> TrialScheduler:
-    """Returns the scheduler of a sweep.
-
-    Args:
-        asha: None lets every trial run to its end.
-        objective: the metric that trials are compared by.
-        evaluations: evaluations of a full trial.
-        past: for each trial that ended before a resume, the objective at its evaluations: ASHA's
-            rungs are filled with them, so that later trials are judged as if nothing had happened.
-    """
-    if asha is None or asha.grace >= evaluations:
-        return cast("TrialScheduler", FIFOScheduler())  # type: ignore[no-untyped-call]
-    scheduler = AsyncHyperBandScheduler(
-        time_attr=EVALUATION,
-        metric=objective.metric,
-        mode=objective.mode,
-        max_t=evaluations,
-        grace_period=asha.grace,
-        reduction_factor=asha.reduction,
-        stop_last_trials=False,
-    )
-    for number, values in enumerate(past):
-        # The scheduler only reads the identity of a trial.
-        trial = cast("tune.experiment.Trial", SimpleNamespace(trial_id=f"past-{number}"))
-        scheduler.on_trial_add(cast("Any", None), trial)
-        for evaluation, value in enumerate(values, start=1):
-            result = {EVALUATION: evaluation, objective.metric: value}
-            scheduler.on_trial_result(cast("Any", None), trial, result)
-    return scheduler
 
 
 def run_tune(

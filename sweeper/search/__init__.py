@@ -2,4 +2,31 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from sweeper.search.draws import DrawnTrial, Origin, draw_all, origin_of, params_of
+from sweeper.search.stopping import Rungs
+from sweeper.search.study import (
+    enqueue_failed,
+    open_study,
+    past_values,
+    preview,
+    states_by_id,
+    trials_left,
+)
+from sweeper.search.suggestions import Suggestion, Suggestions
+
+__all__ = [
+    "DrawnTrial",
+    "Origin",
+    "Rungs",
+    "Suggestion",
+    "Suggestions",
+    "draw_all",
+    "enqueue_failed",
+    "open_study",
+    "origin_of",
+    "params_of",
+    "past_values",
+    "preview",
+    "states_by_id",
+    "trials_left",
+]

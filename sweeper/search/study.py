@@ -14,12 +14,16 @@ from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
 __all__ = [
     "TRIAL_ID",
     "draw",
+    "ended_trials",
     "enqueue_failed",
     "is_retried",
     "open_study",
+    "past_values",
     "preview",
     "redraw",
     "sampler_for",
+    "states_by_id",
+    "trials_left",
 ]
 
 # Attribute of an Optuna trial: the identity of the trial that it became.
@@ -93,6 +97,33 @@ def enqueue_failed(study: optuna.Study) -> list[str]:
 def is_retried(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
     """Returns whether a failed trial was enqueued again and so counts no longer."""
     return _retry_mark(trial) in study.user_attrs
+
+
+def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Returns the trials that count as tried: they ended, and are not run again."""
+    marks = study.user_attrs
+    trials = study.get_trials()
+    return [t for t in trials if t.state.is_finished() and _retry_mark(t) not in marks]
+
+
+def trials_left(study: optuna.Study, search: SearchSpec) -> int:
+    """Returns how many trials a sweep may still run, those that were left running among them."""
+    return max(0, search.trials - len(ended_trials(study)))
+
+
+def states_by_id(study: optuna.Study) -> dict[str, optuna.trial.TrialState]:
+    """Returns how the study has each trial that was suggested, by the trial's identity.
+
+    Of a trial that was run again the last run counts.
+    """
+    trials = study.get_trials(deepcopy=False)
+    return {t.user_attrs[TRIAL_ID]: t.state for t in trials if TRIAL_ID in t.user_attrs}
+
+
+def past_values(study: optuna.Study) -> list[list[float]]:
+    """Returns for each trial that ended the objective at its evaluations, in their order."""
+    values = [trial.intermediate_values for trial in ended_trials(study)]
+    return [[value for _, value in sorted(found.items())] for found in values]
 
 
 def _retry_mark(trial: optuna.trial.FrozenTrial) -> str:

@@ -1,5 +1,24 @@
-"""Room."""
+"""The warm pool: replicas that load the base once, and what hands them one trial after another."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from sweeper.execution.pool.actor import close, run_jobs, start_pool, status_of
+from sweeper.execution.pool.jobs import Job, ReplicaConfig
+from sweeper.execution.pool.queue import Message
+from sweeper.execution.pool.replicas import ReplicaSet, trainer_of
+from sweeper.execution.pool.status import StatusLine
+from sweeper.execution.pool.worker import ReplicaWorker
+
+__all__ = [
+    "Job",
+    "Message",
+    "ReplicaConfig",
+    "ReplicaSet",
+    "ReplicaWorker",
+    "StatusLine",
+    "close",
+    "run_jobs",
+    "start_pool",
+    "status_of",
+    "trainer_of",
+]

@@ -1,28 +1,116 @@
-"""The pool: replicas on one side, Tune's thin trials on the other, and what goes between them.
+"""The pool's actor: replicas on one side, Tune's thin trials on the other.
 
 A replica is one Ray Train worker group. It loads the frozen base once and then takes one trial
-after another. The pool is an actor that holds the queue of trials and one inbox of reports for
-each; it never looks into a spec. A replica that dies is restarted by Ray Train, says so by
-registering again, and the trial that it had goes back to the front of the queue.
+after another. The pool hands trials to replicas and messages back; it never looks into a spec. A
+replica that dies is restarted by Ray Train and registers again, and the trial that it had goes back
+to the front of the queue.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import ray
 
 from sweeper.execution.pool.jobs import Job
 from sweeper.execution.pool.queue import Message, TrialQueue
+from sweeper.execution.pool.registry import ReplicaRegistry
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-__all__ = ["close", "run_jobs", "start_pool", "status_of"]
+__all__ = ["Pool", "close", "run_jobs", "start_pool", "status_of"]
 
-logger = logging.getLogger(__name__)
+
+class Pool:
+    """What thin trials, replicas and the driver call: a queue of trials and a replica registry."""
+
+    def __init__(self, *, replicas: int, max_deaths: int, is_base_scored: bool = False) -> None:
+        """Makes an empty pool.
+
+        Args:
+            replicas: replicas that will register, at least 1.
+            max_deaths: times a trial is taken up again after its replica died under it.
+            is_base_scored: whether the frozen base's score is known, from before a resume.
+        """
+        self._queue = TrialQueue(max_deaths=max_deaths)
+        self._registry = ReplicaRegistry(replicas=replicas, is_base_scored=is_base_scored)
+
+    # What thin trials call.
+
+    async def submit(self, job: Job) -> None:
+        """Queues a trial."""
+        await self._queue.submit(job)
+
+    async def next_message(self, trial_id: str) -> Message:
+        """Returns the trial's next message; to ask for it lets the trial train on."""
+        return await self._queue.next_message(trial_id)
+
+    async def stop(self, trial_id: str) -> None:
+        """Stops a trial at its next report; one that waits in the queue never starts."""
+        await self._queue.stop(trial_id)
+
+    # What replicas call.
+
+    async def register(self, replica: int) -> bool:
+        """Takes back the trial that a restarted replica had, and returns whether it shall serve."""
+        shall_serve = self._registry.register(replica)
+        await self._queue.give_back(replica)
+        return shall_serve
+
+    async def ready(self, replica: int) -> None:
+        """Notes that a replica has its base model and takes trials."""
+        await self._registry.ready(replica)
+
+    async def broken(self, replica: int, error: str) -> None:
+        """Notes why a replica could not get ready."""
+        self._registry.broken(replica, error)
+
+    async def claim_base(self, replica: int) -> bool:
+        """Returns whether this replica shall score the frozen base."""
+        return self._registry.claim_base(replica)
+
+    async def take(self, replica: int, *, timeout_s: float) -> Job | Literal["idle"] | None:
+        """Returns the next trial, ``"idle"`` where none came in time, None at the close."""
+        return await self._queue.take(replica, timeout_s=timeout_s)
+
+    async def await_verdict(self, trial_id: str, step: int, metrics: Mapping[str, float]) -> bool:
+        """Returns whether a trial shall stop, when its thin half has had the evaluation."""
+        return await self._queue.await_verdict(trial_id, step, metrics)
+
+    async def done(
+        self, trial_id: str, status: str, *, metrics: Mapping[str, float], error: str = ""
+    ) -> None:
+        """Notes the end of a trial and its last evaluation; its record is written already."""
+        await self._queue.done(trial_id, status, metrics=metrics, error=error)
+
+    # What the driver calls.
+
+    async def launched(self, replica: int) -> None:
+        """Notes that Ray Train is asked for a replica now."""
+        self._registry.launched(replica)
+
+    async def wait_settled(self, replica: int) -> None:
+        """Returns when a replica is ready for the first time, or lost."""
+        await self._registry.wait_settled(replica)
+
+    async def lost(self, replica: int, error: str) -> None:
+        """Notes that Ray Train has given up a replica; without any left, all trials fail."""
+        await self._registry.lost(replica, error)
+        await self._queue.give_back(replica)
+        loss = self._registry.loss()
+        if loss is not None:
+            await self._queue.give_up(loss)
+
+    async def close(self) -> None:
+        """Lets every replica return from its loop."""
+        await self._registry.close()
+        await self._queue.close()
+
+    async def status(self) -> dict[str, Any]:
+        """Returns what there is of replicas and queued trials, for the live table."""
+        return {**self._registry.status(), "queued": len(self._queue)}
 
 
 def start_pool(name: str, **settings: Any) -> ActorHandle[Any]:
@@ -30,15 +118,15 @@ def start_pool(name: str, **settings: Any) -> ActorHandle[Any]:
 
     Args:
         name: under which thin trials find it.
-        settings: of :class:`TrialQueue`.
+        settings: of :class:`Pool`.
     """
     # One slot for each waiting call: every thin trial and every replica waits in one.
-    options = ray.remote(TrialQueue).options(name=name, num_cpus=0, max_concurrency=1000)
+    options = ray.remote(Pool).options(name=name, num_cpus=0, max_concurrency=1000)
     return cast("ActorHandle[Any]", options.remote(**settings))
 
 
 def status_of(pool: ActorHandle[Any], *, timeout_s: float) -> dict[str, Any]:
-    """Returns :meth:`TrialQueue.status` of a pool's actor.
+    """Returns :meth:`Pool.status` of a pool's actor.
 
     Raises:
         TimeoutError: the pool did not answer in time, or is gone.

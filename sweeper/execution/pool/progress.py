@@ -15,14 +15,20 @@ from sweeper.tracking.trial_folder import TrialFolder
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-
-__all__ = []
+__all__ = ["PoolReporter"]
 
 
 class PoolReporter:
-    """Where a trial in training writes to: its record, and the pool."""
+    """The progress of a trial in training, which goes to its record and to the pool."""
 
     def __init__(self, pool: ActorHandle[Any], job: Job, folder: TrialFolder) -> None:
+        """Takes up the trial's record where it is.
+
+        Args:
+            pool: the actor that hands evaluations on.
+            job: of the trial.
+            folder: of the trial.
+        """
         self._pool = pool
         self._job = job
         self._folder = folder
@@ -31,6 +37,7 @@ class PoolReporter:
         self._evaluated = {p.step for p in points if any(map(_is_evaluation, p.metrics))}
 
     def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Writes a step's metrics; what an earlier attempt wrote from there on is dropped."""
         if step <= self._recorded_step:
             # The trial goes on from a checkpoint: what was recorded after it comes again.
             self._folder.rewind(step - 1)
@@ -39,6 +46,7 @@ class PoolReporter:
         self._folder.append(step, metrics)
 
     def report_evaluation(self, step: int, metrics: Mapping[str, Estimate], *, final: bool) -> bool:
+        """Writes an evaluation, and returns whether the trial shall stop."""
         numbers = to_metrics(metrics)
         if step not in self._evaluated:
             self._folder.append(step, {**numbers, **_system_metrics()})

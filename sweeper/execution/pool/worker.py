@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sweeper.models import FrozenBase
     from sweeper.training.trial import TrialOutcome
 
-__all__ = ["serve"]
+__all__ = ["ReplicaWorker", "serve"]
 
 T = TypeVar("T")
 
@@ -68,6 +68,13 @@ class ReplicaWorker:
     """One process of a replica."""
 
     def __init__(self, pool: ActorHandle[Any], replica: int, config: ReplicaConfig) -> None:
+        """Makes the process one of a replica's.
+
+        Args:
+            pool: the actor that has the trials.
+            replica: its index.
+            config: what all replicas of the sweep are made of.
+        """
         import torch
 
         # Ray sets OMP_NUM_THREADS by the worker's CPUs; torch must not take more than that.
@@ -117,11 +124,13 @@ class ReplicaWorker:
         return base
 
     def tell_broken(self, error: Exception) -> None:
+        """Tells the pool why this replica cannot get ready."""
         if self._rank == 0:
             reason = f"{type(error).__name__}: {error}"
             ray.get(self._pool.broken.remote(self._replica, reason))
 
     def tell_ready(self) -> None:
+        """Tells the pool that this replica takes trials."""
         if self._rank == 0:
             ray.get(self._pool.ready.remote(self._replica))
 

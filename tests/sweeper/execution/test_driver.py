@@ -9,24 +9,13 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import BadInputError
-from sweeper.execution.driver import SweepDriver
+from sweeper.execution.driver import SweepDriver, new_sweep_name
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
-from sweeper.search.draws import draw_all
-from sweeper.search.study import preview
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
 
 SPACE = SPACES / "masa.yaml"
-EMBEDDED = str(SPACES / "profiles" / "embedded.yaml")
-
-KINDS = """
-name: kinds
-methods: [{name: lora, rank: %s}]
-train: {learning_rate: {loguniform: [1e-3, 1e-2]}}
-baselines: [{train: {learning_rate: 2e-3}}]
-search: {trials: 4, startup_trials: 1}
-"""
 
 
 @pytest.fixture
@@ -51,29 +40,13 @@ def test_a_resume_looks_for_room_on_the_cluster_that_it_is_given(
         SweepDriver.open(folder)
 
 
-@pytest.mark.parametrize(
-    ("rank", "origins"),
-    [
-        ("4", ["baseline", "search", "search", "search"]),
-        ("{grid: [4, 8]}", ["baseline", "grid", "grid", "grid"]),
-    ],
-)
-def test_plan_and_record_name_the_same_origin(
-    tmp_path: Path, rank: str, origins: list[str]
-) -> None:
-    path = tmp_path / "kinds.yaml"
-    path.write_text(KINDS % rank)
-    sweep = load_sweep(path, profile=EMBEDDED)
-    folder = on_disk(tmp_path, sweep)
-    driver = SweepDriver(folder, sweep, data_fingerprint="")
-    for number, (point, _) in enumerate(preview(sweep.space, sweep.spec.search)):
-        driver.job(point, number)
-    assert [record.origin for record in folder.trials()] == origins
-    assert [trial.origin for trial in draw_all(sweep)] == origins
+def test_before_ray_is_up_the_live_table_shows_that_it_starts(tmp_path: Path) -> None:
+    sweep = load_sweep(SPACE, profile="embedded")
+    assert SweepDriver(on_disk(tmp_path, sweep), sweep, "").note() == "Ray starts"
 
 
-def test_a_plan_tells_which_trials_depend_on_results(tmp_path: Path) -> None:
-    path = tmp_path / "kinds.yaml"
-    path.write_text(KINDS % "4")
-    drawn = draw_all(load_sweep(path, profile=EMBEDDED))
-    assert [trial.is_example for trial in drawn] == [False, True, True, True]
+def test_a_new_sweep_gets_the_first_free_number(tmp_path: Path) -> None:
+    sweep = load_sweep(SPACE, profile="embedded")
+    for number in (1, 2):
+        (tmp_path / f"{sweep.spec.name}-{sweep.spec.profile}-{number}").mkdir()
+    assert new_sweep_name(tmp_path, sweep).endswith(f"-{sweep.spec.profile}-3")

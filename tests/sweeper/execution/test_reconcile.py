@@ -1,25 +1,97 @@
-"""What a driver says that goes on with a sweep whose data has become another one."""
+"""What a driver makes of what a dead one left behind."""
 
 import logging
 
-from sweeper.execution.driver import SweepDriver
-from sweeper.execution.reconcile import _tell_other_data
+import pytest
+from optuna.trial import TrialState
+
+from sweeper.execution.reconcile import end_unwritten, requeue_failed, warn_of_other_data
+from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
-from sweeper.search.study import preview
+from sweeper.search import Suggestions, open_study, preview
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
 
 SPACE = SPACES / "masa.yaml"
 
 
-def test_trials_of_other_rows_are_told(tmp_path, caplog):
-    sweep = load_sweep(SPACE, profile="embedded")
-    folder = SweepFolder.create(tmp_path, "sweep-1", document=sweep.document)
+@pytest.fixture
+def sweep():
+    return load_sweep(SPACE, profile="embedded")
+
+
+@pytest.fixture
+def folder(sweep, tmp_path):
+    return SweepFolder.create(tmp_path, "sweep-1", document=sweep.document)
+
+
+@pytest.fixture
+def study(sweep, folder):
+    spec = sweep.spec
+    return open_study(
+        f"sqlite:///{folder.path / 'optuna.db'}",
+        name=folder.name,
+        objective=spec.objective,
+        space=sweep.space,
+        search=spec.search,
+    )
+
+
+@pytest.fixture
+def begin(sweep, folder, study):
+    """Suggests a trial and begins its record; returns the record's folder."""
+    suggestions = Suggestions(study, space=sweep.space, search=sweep.spec.search)
+    trials = TrialFactory(folder, sweep, "rows")
+
+    def begun():
+        suggestion = suggestions.next()
+        job = trials.job(suggestion.point, suggestion.number)
+        suggestions.identify(suggestion.number, job.trial_id)
+        trial = folder.trial(job.trial_id)
+        trial.begin()
+        return trial
+
+    return begun
+
+
+def test_trials_of_other_rows_are_told(sweep, folder, caplog):
     point, _ = next(iter(preview(sweep.space, sweep.spec.search)))
     with caplog.at_level(logging.WARNING):
-        _tell_other_data(folder, "before")
-        job = SweepDriver(folder, sweep, "before").job(point, 0)
-        _tell_other_data(folder, "before")
+        warn_of_other_data(folder, "before")
+        job = TrialFactory(folder, sweep, "before").job(point, 0)
+        warn_of_other_data(folder, "before")
         assert caplog.text == ""
-        _tell_other_data(folder, "after")
+        warn_of_other_data(folder, "after")
     assert f"1 of 1 trials of sweep-1, such as {job.trial_id}, saw other rows" in caplog.text
+
+
+def test_an_end_that_only_the_study_knows_is_written(folder, study, begin):
+    pruned, failed, running = begin(), begin(), begin()
+    study.tell(0, state=TrialState.PRUNED)
+    study.tell(1, state=TrialState.FAIL)
+    end_unwritten(folder, study)
+    assert pruned.read().status == "pruned"
+    assert failed.read().status == "failed"
+    assert failed.read().error.type == "ReplicaLost"
+    assert running.read().status == "queued"
+
+
+def test_an_end_that_was_written_stays(folder, study, begin):
+    failed = begin()
+    failed.fail("DivergedError", "the loss is not a number")
+    study.tell(0, state=TrialState.FAIL)
+    before = failed.read()
+    end_unwritten(folder, study)
+    assert failed.read() == before
+
+
+def test_failed_trials_wait_again_and_others_stay(folder, study, begin):
+    failed, whole = begin(), begin()
+    failed.fail("DivergedError", "the loss is not a number")
+    whole.complete()
+    study.tell(0, state=TrialState.FAIL)
+    study.tell(1, 1.0)
+    requeue_failed(folder, study)
+    assert failed.read().status == "queued"
+    assert whole.read().status == "complete"
+    assert [trial.state for trial in study.get_trials()][2:] == [TrialState.WAITING]

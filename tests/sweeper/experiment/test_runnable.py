@@ -40,7 +40,7 @@ def test_a_search_is_run_as_it_is(list_of):
 
 def test_each_trial_of_a_list_gets_its_folder_and_its_job(list_of, tmp_path):
     """All that a driver does before a replica has the trial, resumed in the middle."""
-    from sweeper.execution.driver import SweepDriver
+    from sweeper.execution import TrialFactory
     from sweeper.execution.pool.jobs import Job
     from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -50,7 +50,7 @@ def test_each_trial_of_a_list_gets_its_folder_and_its_job(list_of, tmp_path):
     for number in range(3):
         # A driver that starts anew goes on where the one before was.
         again = build_sweep(folder.document, source="sweep.json")
-        driver = SweepDriver(folder, again, "fingerprint")
+        trials = TrialFactory(folder, again, "fingerprint")
         study = open_study(
             f"sqlite:///{folder.path / 'optuna.db'}",
             name="list-1",
@@ -59,7 +59,7 @@ def test_each_trial_of_a_list_gets_its_folder_and_its_job(list_of, tmp_path):
             search=again.spec.search,
         )
         trial, point = draw(study, again.space, again.spec.search)
-        jobs.append(driver.job(point, trial.number))
+        jobs.append(trials.job(point, trial.number))
         study.tell(trial, 1.0 + number)
     records = folder.trials()
     assert [record.id for record in records] == [job.trial_id for job in jobs]

@@ -272,13 +272,12 @@ def test_a_plan_shows_what_was_chosen(sized):
 
 
 def test_a_record_has_the_size(sized, tmp_path):
-    from sweeper.execution.driver import SweepDriver
+    from sweeper.execution import TrialFactory
     from sweeper.tracking.sweep_folder import SweepFolder
 
     sweep = sized(budget={"params": 1_000_003})
     folder = SweepFolder.create(tmp_path / "sweeps", "parity-1", document=sweep.document)
-    driver = SweepDriver(folder, sweep, "fingerprint")
-    job = driver.job(draw_point(sweep, "mosa"), 0)
+    job = TrialFactory(folder, sweep, "fingerprint").job(draw_point(sweep, "mosa"), 0)
     record = folder.trial(job.trial_id).read()
     assert record.params["groups"] == json.loads(job.spec_json)["method"]["groups"]
     assert isinstance(record.params["groups"], dict)

@@ -1,0 +1,117 @@
+"""What a study draws, what survives the driver, and how many trials are left; without Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from optuna.trial import TrialState
+
+from sweeper.experiment.space.distributions import Grid
+from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
+from sweeper.search.study import (
+    TRIAL_ID,
+    draw,
+    ended_trials,
+    enqueue_failed,
+    is_retried,
+    past_values,
+    preview,
+    states_by_id,
+    trials_left,
+)
+from tests.sweeper.search.two_methods import BASELINE, RATE, SEARCH, SPACE, study_in
+
+
+def test_a_method_brings_its_own_parameters_only(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    for _ in range(SEARCH.trials):
+        _, point = draw(study, SPACE, SEARCH)
+        own = {"masa": "masa.experts", "lora": "lora.rank"}
+        assert set(point) == {"method", own[str(point["method"])], "train.learning_rate"}
+
+
+def test_baselines_come_first_and_what_they_leave_out_is_drawn(tmp_path: Path) -> None:
+    _, point = draw(study_in(tmp_path), SPACE, SEARCH)
+    assert point.items() >= BASELINE.items()
+    assert 1e-4 <= float(point["train.learning_rate"]) <= 1e-2
+
+
+def test_opening_a_study_again_enqueues_nothing_twice(tmp_path: Path) -> None:
+    study_in(tmp_path)
+    assert len(study_in(tmp_path).get_trials()) == 1
+
+
+def test_the_plan_tells_the_first_trials_of_the_run(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    planned = [point for point, is_certain in preview(SPACE, SEARCH) if is_certain]
+    assert len(planned) == SEARCH.startup_trials
+    assert planned == [draw(study, SPACE, SEARCH)[1] for _ in planned]
+
+
+def test_an_interrupted_study_draws_what_it_would_have_drawn(tmp_path: Path) -> None:
+    def run(folder: Path, *, stop_after: int) -> list[Point]:
+        folder.mkdir()
+        points = []
+        study = study_in(folder)
+        for number in range(SEARCH.trials):
+            if number == stop_after:
+                study = study_in(folder)
+            trial, point = draw(study, SPACE, SEARCH)
+            study.tell(trial, float(point["train.learning_rate"]))
+            points.append(point)
+        return points
+
+    whole = run(tmp_path / "a", stop_after=99)
+    interrupted = run(tmp_path / "b", stop_after=5)
+    assert whole == interrupted
+    assert len({point["train.learning_rate"] for point in whole}) == SEARCH.trials
+
+
+def test_a_grid_takes_its_values_in_turn() -> None:
+    grid = Axis("masa.sharing", ("method", "sharing"), Grid(grid=("a", "b", "both")))
+    space = Space((MethodSpace("masa", {}, (grid, RATE)),))
+    points = [point for point, _ in preview(space, SEARCH)]
+    assert [point["masa.sharing"] for point in points] == [*("a", "b", "both") * 2, "a", "b"]
+
+
+def test_what_ended_is_not_left_and_what_is_retried_or_running_is(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    assert trials_left(study, SEARCH) == SEARCH.trials
+    trials = [draw(study, SPACE, SEARCH)[0] for _ in range(4)]
+    for number, trial in enumerate(trials):
+        trial.set_user_attr(TRIAL_ID, f"id-{number}")
+    study.tell(trials[0], 1.0)
+    study.tell(trials[1], state=TrialState.PRUNED)
+    study.tell(trials[2], state=TrialState.FAIL)
+    assert trials_left(study, SEARCH) == SEARCH.trials - 3
+    assert enqueue_failed(study) == ["id-2"]
+    assert is_retried(study, study.get_trials()[2])
+    assert trials_left(study, SEARCH) == SEARCH.trials - 2
+    assert [trial.number for trial in ended_trials(study)] == [0, 1]
+
+
+def test_a_study_with_more_trials_than_are_wanted_has_none_left(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    for _ in range(2):
+        study.tell(draw(study, SPACE, SEARCH)[0], 1.0)
+    assert trials_left(study, SEARCH.model_copy(update={"trials": 1})) == 0
+
+
+def test_past_values_are_those_of_the_trials_that_ended_in_their_order(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    pruned, running, whole = (draw(study, SPACE, SEARCH)[0] for _ in range(3))
+    for trial, values in ((pruned, {1: 5.0}), (running, {1: 9.0}), (whole, {2: 0.9, 1: 1.0})):
+        for evaluation, value in values.items():
+            trial.report(value, evaluation)
+    study.tell(pruned, state=TrialState.PRUNED)
+    study.tell(whole, 0.9)
+    assert past_values(study) == [[5.0], [1.0, 0.9]]
+
+
+def test_of_a_trial_that_was_run_again_the_last_state_counts(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    for state in (TrialState.FAIL, TrialState.PRUNED):
+        trial, _ = draw(study, SPACE, SEARCH)
+        trial.set_user_attr(TRIAL_ID, "same")
+        study.tell(trial, state=state)
+    assert states_by_id(study) == {"same": TrialState.PRUNED}
