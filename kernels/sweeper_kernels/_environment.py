@@ -1,4 +1,4 @@
-"""The environment variables of this package: read here and nowhere else, listed in the README."""
+"""The environment variables of this package: read here and nowhere else."""
 
 from __future__ import annotations
 

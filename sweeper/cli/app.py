@@ -15,11 +15,11 @@ app = typer.Typer(
     help="Find the best configuration of MASA, MoSA and other PEFT methods for a model and a task.",
 )
 
-data = typer.Typer(no_args_is_help=True, help="Inspect the data of a sweep.")
-data.command("check")(preflight.data_check)
-app.add_typer(data, name="data")
+_data = typer.Typer(no_args_is_help=True, help="Inspect the data of a sweep.")
+_data.command("check")(preflight.data_check)
+app.add_typer(_data, name="data")
 
-for command in (
+for _command in (
     sweep.run,
     sweep.resume,
     preflight.plan,
@@ -30,7 +30,7 @@ for command in (
     sweep.ui,
     preflight.doctor,
 ):
-    app.command()(command)
+    app.command()(_command)
 
 
 def main() -> None:

@@ -18,7 +18,10 @@ from sweeper.errors import BadInputError, SweeperError
 __all__ = ["BAD_INPUT", "INTERRUPTED", "SOME_FAILED", "Output", "opened_output"]
 
 
-SOME_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+# Exit codes; 0 says that all is well.
+SOME_FAILED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
 
 
 class Output:

@@ -26,7 +26,14 @@ from sweeper.models.frozen import FrozenBase
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["answer_of", "estimates_of", "evaluate", "evaluate_base", "frozen_forward"]
+__all__ = [
+    "answer_of",
+    "estimates_of",
+    "evaluate",
+    "evaluate_base",
+    "evaluate_on",
+    "frozen_forward",
+]
 
 
 def evaluate(

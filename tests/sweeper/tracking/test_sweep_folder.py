@@ -9,11 +9,10 @@ import pickle
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from sweeper._files import FileLock, write_text
+from sweeper._files import FileLock
 from sweeper.errors import BadInputError
 from sweeper.tracking.metrics_log import MetricSummary, Rewind
 from sweeper.tracking.record import TrialRecord
@@ -188,20 +187,6 @@ def test_the_lock_of_a_killed_driver_is_free(sweep):
         driver.send_signal(signal.SIGKILL)
     with sweep.lock():
         pass
-
-
-def test_a_torn_lock_file_still_has_an_owner_to_name(tmp_path):
-    path = tmp_path / "lock"
-    path.write_text('{"pid": 1')
-    assert FileLock(path).owner() == "another process"
-
-
-def test_releasing_a_lock_that_is_not_held_does_nothing(tmp_path):
-    with FileLock(tmp_path / "lock") as lock:
-        pass
-    lock.release()
-    assert lock.acquire()
-    lock.release()
 
 
 # Trials.
@@ -393,20 +378,6 @@ def test_summary_of_nothing():
 # Files.
 
 
-def test_a_failed_replacement_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    path = tmp_path / "record.json"
-    write_text(path, "old")
-
-    def fail(descriptor):
-        raise OSError("no space left")
-
-    monkeypatch.setattr("sweeper._files.os.fsync", fail)
-    with pytest.raises(OSError, match="no space left"):
-        write_text(path, "new")
-    assert path.read_text() == "old"
-    assert [item.name for item in tmp_path.iterdir()] == ["record.json"]
-
-
 def test_importing_the_records_is_cheap():
     heavy = {"torch", "mlflow", "ray", "transformers", "peft", "datasets", "deepspeed", "rich"}
     code = (
@@ -417,13 +388,3 @@ def test_importing_the_records_is_cheap():
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
-
-
-def test_files_written_are_readable_by_the_group(tmp_path):
-    path = tmp_path / "file"
-    old_mask = os.umask(0o022)
-    try:
-        write_text(path, "text")
-    finally:
-        os.umask(old_mask)
-    assert Path(path).stat().st_mode & 0o777 == 0o644

@@ -1,0 +1,41 @@
+"""Numbers, durations and parameters as text."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweeper._text import count, duration, params_text, value_text, varying
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (4.24, "4.2 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (3599.6, "1 h 00 min"),
+        (7620, "2 h 07 min"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_values():
+    assert value_text(0.0031622) == "0.00316"
+    assert value_text(["q", "v"]) == "q,v"
+    assert value_text({"q": 1, "v": 0.5}) == "q:1,v:0.5"
+    assert value_text(None) == "none"
+    assert value_text(8) == "8"
+    assert count(1, "trial") == "1 trial"
+    assert count(0, "trial") == "0 trials"
+
+
+def test_what_varies():
+    first, second = {"a": 1, "b": 1, "l": [1]}, {"a": 2, "b": 1, "c": 3, "l": [2]}
+    assert varying([first, second]) == ["a"]
+    # A parameter that only some methods have does not differ by that.
+    assert varying([first]) == ["a", "b"]
+    assert params_text(second, ["c", "x", "a"]) == "c=3 a=2"
