@@ -11,9 +11,10 @@ from pathlib import Path
 
 from sweeper.errors import SpecError
 from sweeper.experiment.checks import check_fit, check_trials
-from sweeper.experiment.documents import Document
-from sweeper.experiment.overrides import apply_overrides
-from sweeper.experiment.profiles import merge_profile
+from sweeper.experiment.documents.overrides import apply_overrides
+from sweeper.experiment.documents.profiles import merge_profile
+from sweeper.experiment.documents.tree import Document
+from sweeper.experiment.documents.yaml_files import read_yaml
 from sweeper.experiment.sections import (
     read_baselines,
     read_budget,
@@ -23,7 +24,6 @@ from sweeper.experiment.sections import (
 )
 from sweeper.experiment.space.space import Space
 from sweeper.experiment.sweep import Sweep
-from sweeper.experiment.yaml_files import read_yaml
 
 __all__ = ["build_sweep", "load_sweep"]
 

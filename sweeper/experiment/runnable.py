@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweeper.errors import Problem, SpecError
-from sweeper.experiment.documents import get_path
+from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.sweep import Sweep
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from sweeper._spec import Spec
 from sweeper.data import DataSpec
 from sweeper.data.hygiene import HygieneSpec
-from sweeper.experiment.documents import Document
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.space.space import Space
 from sweeper.experiment.trial import EngineSpec, EvaluationSpec
 from sweeper.models import ModelSpec

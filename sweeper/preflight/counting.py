@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from sweeper._text import params_text, varying
 from sweeper._third_party import ignore_known_warnings
 from sweeper.errors import CountError
-from sweeper.experiment.packaged_spaces import find_packaged_folders
+from sweeper.experiment.documents.packaged_spaces import find_packaged_folders
+from sweeper.experiment.documents.yaml_files import read_yaml
 from sweeper.experiment.space.listed import ListedTrial, Published
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
-from sweeper.experiment.yaml_files import read_yaml
 from sweeper.models import DTYPES
 from sweeper.models.shapes import architecture, skeleton
 from sweeper.models.snapshot import ModelSnapshot

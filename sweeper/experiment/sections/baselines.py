@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sweeper._text import nearest
 from sweeper.errors import Problem
-from sweeper.experiment.documents import Document, Json, Scalar, get_path
+from sweeper.experiment.documents.tree import Document, Json, Scalar, get_path
 from sweeper.experiment.sections.budget import describe_conflict, has_budget
 from sweeper.experiment.space.budget import size_fields_of
 from sweeper.experiment.space.space import Axis, MethodSpace, Point

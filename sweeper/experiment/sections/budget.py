@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from sweeper.errors import Problem
-from sweeper.experiment.documents import Document, Json, get_path
+from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.space.budget import BUDGETS, Budget, size_fields_of
 from sweeper.experiment.space.space import MethodSpace

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from sweeper.errors import Problem
-from sweeper.experiment.documents import Json, get_path
+from sweeper.experiment.documents.tree import Json, get_path
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.space.distributions import DISTRIBUTIONS, Distribution
 

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from sweeper._text import nearest
 from sweeper.errors import Problem
-from sweeper.experiment.documents import Document
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections.keys import SPACE_KEYS
 from sweeper.experiment.sweep import SweepSpec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweeper.errors import Problem
-from sweeper.experiment.documents import Document, Json, get_path
+from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.sections.budget import find_conflicts
 from sweeper.experiment.sections.distributions import find_distributions, read_distribution
 from sweeper.experiment.sections.keys import COMPARED_ALIKE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.experiment.documents import Document, Json, get_path
+from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.sections.keys import TRIAL_KEYS
 
 __all__ = ["build_trial_tree"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from sweeper.errors import Problem
-from sweeper.experiment.documents import Document, Json, get_path, merge
+from sweeper.experiment.documents.tree import Document, Json, get_path, merge
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections.budget import find_conflicts
 from sweeper.experiment.sections.distributions import find_distributions

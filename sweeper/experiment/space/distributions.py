@@ -9,7 +9,7 @@ from typing import Annotated, Protocol
 from pydantic import Field, model_validator
 
 from sweeper._spec import Spec
-from sweeper.experiment.documents import Scalar
+from sweeper.experiment.documents.tree import Scalar
 
 __all__ = [
     "DISTRIBUTIONS",

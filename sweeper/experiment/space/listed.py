@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from sweeper._spec import Spec
-from sweeper.experiment.documents import Scalar
+from sweeper.experiment.documents.tree import Scalar
 from sweeper.models.shapes import architecture
 from sweeper_adapters.methods import Method
 

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sweeper.experiment.documents import Json, Scalar, set_path
+from sweeper.experiment.documents.tree import Json, Scalar, set_path
 from sweeper.experiment.space.budget import Budget, fit_to_budget
 from sweeper.experiment.space.distributions import Distribution, Grid, Suggests
 from sweeper.experiment.space.listed import ListedTrial

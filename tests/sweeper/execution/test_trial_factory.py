@@ -10,7 +10,8 @@ from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.trial import TrialSpec
 from sweeper.search import draw_all, preview
-from sweeper.tracking.sweep_folder import SweepFolder, TrialFolder
+from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
 from tests.places import SPACES
 
 EMBEDDED = str(SPACES / "profiles" / "embedded.yaml")

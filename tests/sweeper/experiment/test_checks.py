@@ -8,7 +8,7 @@ import pytest
 
 from sweeper.errors import Problem
 from sweeper.experiment.checks import check_fit, check_trials
-from sweeper.experiment.documents import Document
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.space.distributions import Choice
 from sweeper.experiment.space.space import Axis, MethodSpace, Space
 from sweeper.search.draws import draw_all

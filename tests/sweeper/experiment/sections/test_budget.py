@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.experiment.documents import Document
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.sections import read_budget
 from sweeper.experiment.sections.budget import find_conflicts, has_budget
 from sweeper.experiment.space.budget import MatchBudget, ParamsBudget

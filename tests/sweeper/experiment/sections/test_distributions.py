@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.experiment.documents import Document
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.sections.distributions import find_distributions, read_distribution
 from sweeper.experiment.space.distributions import Choice
 

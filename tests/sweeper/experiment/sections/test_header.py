@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.experiment.documents import Document
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.sections import SPACE_KEYS, read_header
 from sweeper.experiment.sweep import SweepSpec
 from tests.sweeper.experiment.spaces import problems_of_space

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sweeper.errors import Problem
-from sweeper.experiment.documents import Document, get_path
+from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.sections import read_methods
 from sweeper.experiment.space.distributions import Choice, Uniform
 from sweeper.experiment.space.space import Axis, MethodSpace

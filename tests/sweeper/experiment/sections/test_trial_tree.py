@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.experiment.documents import Document
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.sections.trial_tree import build_trial_tree
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.experiment.documents import Json
+from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.sections import read_trials
 from sweeper.models import ArchitectureModelSpec
 from sweeper.preflight.plan import plan_of

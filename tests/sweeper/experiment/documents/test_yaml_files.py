@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SpecError
+from sweeper.experiment.documents.yaml_files import parse_yaml
 from sweeper.experiment.loading import load_sweep
-from sweeper.experiment.yaml_files import parse_yaml
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 __all__ = ["find_packaged_folders"]
 
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parents[2]
 
 
 def find_packaged_folders() -> Iterator[Path]:

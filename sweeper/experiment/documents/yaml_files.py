@@ -9,7 +9,7 @@ import yaml
 
 from sweeper._text import nearest
 from sweeper.errors import Problem, SpecError
-from sweeper.experiment.documents import Document, Json
+from sweeper.experiment.documents.tree import Document, Json
 
 __all__ = ["parse_yaml", "read_yaml"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from sweeper._text import nearest
 from sweeper.errors import Problem, SpecError
-from sweeper.experiment.documents import Document, Json, get_path, set_path
-from sweeper.experiment.yaml_files import parse_yaml
+from sweeper.experiment.documents.tree import Document, Json, get_path, set_path
+from sweeper.experiment.documents.yaml_files import parse_yaml
 
 __all__ = ["apply_overrides"]
 

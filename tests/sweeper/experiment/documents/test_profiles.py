@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SpecError
-from sweeper.experiment.documents import Document
+from sweeper.experiment.documents.profiles import merge_profile
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.loading import load_sweep
-from sweeper.experiment.profiles import merge_profile
 from tests.sweeper.experiment.spaces import SPACE, problems_of_space
 
 

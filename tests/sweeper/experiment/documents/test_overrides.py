@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SpecError
-from sweeper.experiment.documents import Document
+from sweeper.experiment.documents.overrides import apply_overrides
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.loading import load_sweep
-from sweeper.experiment.overrides import apply_overrides
 from sweeper.search.draws import draw_all
 from tests.sweeper.experiment.spaces import TRIALS
 

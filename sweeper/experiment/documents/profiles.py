@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sweeper._text import nearest
 from sweeper.errors import Problem, SpecError
-from sweeper.experiment.documents import Document, merge
-from sweeper.experiment.packaged_spaces import find_packaged_folders
-from sweeper.experiment.yaml_files import read_yaml
+from sweeper.experiment.documents.packaged_spaces import find_packaged_folders
+from sweeper.experiment.documents.tree import Document, merge
+from sweeper.experiment.documents.yaml_files import read_yaml
 
 __all__ = ["merge_profile"]
 

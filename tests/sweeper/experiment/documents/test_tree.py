@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.experiment.documents import Document, get_path, merge, set_path
+from sweeper.experiment.documents.tree import Document, get_path, merge, set_path
 
 TREE: Document = {"a": {"b": [{"c": 1}, 2]}, "d": None}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.experiment import packaged_spaces
-from sweeper.experiment.packaged_spaces import find_packaged_folders
+from sweeper.experiment.documents import packaged_spaces
+from sweeper.experiment.documents.packaged_spaces import find_packaged_folders
 from tests.places import SPACES
 
 

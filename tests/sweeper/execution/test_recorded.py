@@ -1,0 +1,70 @@
+"""A sweep that an earlier version of the program began is reported and resumed by this one.
+
+``recorded-sweep.tar.gz`` is the folder of a sweep of four trials, written by the commit 17894a4 and
+killed (``kill -9``) while the third trial trained: two trials are complete, one has a checkpoint at
+step 10 of 40, the fourth has not begun. Left out are what a resume does not read: Ray's own files,
+locks, and the checkpoints of the complete trials.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.tracking import SweepFolder
+
+ARCHIVE = Path(__file__).with_name("recorded-sweep.tar.gz")
+COMPLETE = ("59dba79d6177", "5b4be785c1a6")
+INTERRUPTED = "83f50e68e1f7"
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> SweepFolder:
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return SweepFolder.open("recorded-1", home=tmp_path)
+
+
+def sweeper(*arguments: object) -> dict[str, Any]:
+    command = [sys.executable, "-m", "sweeper", *map(str, arguments), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
+    assert done.returncode == 0, done.stderr[-3000:]
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def test_it_is_reported(recorded: SweepFolder) -> None:
+    document = sweeper("report", "recorded-1", "--home", recorded.home)
+    by_id = {trial["id"]: trial for trial in document["trials"]}
+    assert [by_id[name]["status"] for name in COMPLETE] == ["complete", "complete"]
+    assert by_id[INTERRUPTED]["status"] == "running"
+    assert by_id[INTERRUPTED]["steps"] >= 10
+    losses = {name: by_id[name]["metrics"]["eval_loss"] for name in COMPLETE}
+    assert document["best"]["id"] == min(losses, key=losses.__getitem__)
+    assert document["base"]["eval_loss"] > max(losses.values())
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(280)
+def test_it_is_resumed(recorded: SweepFolder) -> None:
+    before = {name: recorded.trial(name).read() for name in (*COMPLETE, INTERRUPTED)}
+    checkpointed = next(p for p in recorded.trial(INTERRUPTED).points() if p.step == 10)
+    document = sweeper("resume", "recorded-1", "--home", recorded.home)
+    assert [trial["status"] for trial in document["trials"]] == ["complete"] * 4
+    for name in COMPLETE:
+        assert SweepFolder(recorded.path).trial(name).read() == before[name]
+    # It goes on from its checkpoint, under the identity that it had.
+    folder = SweepFolder(recorded.path).trial(INTERRUPTED)
+    assert folder.read().attempts == before[INTERRUPTED].attempts + 1
+    assert [step for step, _ in folder.evaluations("eval_loss")] == [10, 20, 30, 40]
+    points = {point.step: point for point in folder.points()}
+    # Steps before the checkpoint were not trained again.
+    assert points[10].unix_time_s == checkpointed.unix_time_s
+    assert document["base_final"] is not None

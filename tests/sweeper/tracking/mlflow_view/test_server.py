@@ -1,0 +1,84 @@
+"""MLflow's pages on a store: nothing to show, a server that does not come up, one that does."""
+
+import socket
+import sys
+
+import pytest
+
+from sweeper.errors import BadInputError
+from sweeper.tracking.mlflow_view import server
+
+# Answers once, as MLflow's server does when it is up, and ends.
+HEALTHY = """
+import http.server, sys
+
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).handle_request()
+"""
+
+
+class View:
+    """A view whose pages are known and whose store has all already."""
+
+    def __init__(self, folder, *, tracking_uri):
+        del folder, tracking_uri
+
+    def sync(self):
+        """Sends nothing."""
+
+    def pages(self, base_url):
+        return f"{base_url}/#/experiments/1", f"{base_url}/#/compare"
+
+
+@pytest.fixture
+def unused_port():
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def serve(sweep, monkeypatch, unused_port):
+    monkeypatch.setattr(server, "MlflowView", View)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+
+    def call(code, **options):
+        command = [sys.executable, "-c", code, str(unused_port)]
+        monkeypatch.setattr(server, "ui_command", lambda *_, **__: command)
+        told: list[str] = []
+        settings = {"sweep": None, "tracking_uri": None, **options}
+        server.serve_ui(
+            sweep.home, host="127.0.0.1", port=unused_port, tell=told.append, **settings
+        )
+        return told
+
+    return call
+
+
+def test_both_pages_are_told_once_the_server_answers(serve, unused_port):
+    told = serve(HEALTHY)
+    assert told[:2] == [
+        f"Experiment:  http://127.0.0.1:{unused_port}/#/experiments/1",
+        f"Comparison:  http://127.0.0.1:{unused_port}/#/compare",
+    ]
+
+
+def test_a_server_that_ends_is_told_with_its_exit_code(serve):
+    with pytest.raises(BadInputError, match=r"ended with exit code 3; port \d+ may be in use"):
+        serve("raise SystemExit(3)")
+
+
+def test_a_server_that_runs_already_is_only_opened(serve):
+    told = serve("raise SystemExit(3)", tracking_uri="http://user:secret@mlflow.example:5000")
+    assert told[0].startswith("Experiment:  http://mlflow.example:5000")
+
+
+def test_without_a_sweep_there_is_nothing_to_show(tmp_path):
+    with pytest.raises(BadInputError, match="holds no sweep, so there is nothing to show"):
+        server.serve_ui(
+            tmp_path, sweep=None, tracking_uri=None, host="127.0.0.1", port=1, tell=print
+        )
