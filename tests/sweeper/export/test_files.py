@@ -185,7 +185,7 @@ def test_an_export_with_other_outputs_is_not_kept(
 
     monkeypatch.setattr(conversion, writer, spoil)
     found = trial_of("masa")
-    message = rf"trial 1 \(masa, .*\) of sweep fp32: as {form} its logits .* differ by"
+    message = rf"trial \d+ \(masa, .*\) of sweep fp32: as {form} its logits .* differ by"
     with pytest.raises(ExportError, match=message):
         export_trial(found, form, output=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

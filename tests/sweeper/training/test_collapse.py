@@ -21,7 +21,7 @@ SETTINGS: dict[str, Any] = {
     "gradient_accumulation": 2,
 }
 # float32: the two forms round differently, and 100 steps of AdamW enlarge what that leaves. In
-# float64 they agree to eleven digits (tests/adapters/test_masa_training.py).
+# float64 they agree to eleven digits (tests/adapters/methods/masa/test_training.py).
 LOSS = 2e-3
 VALUES = 2e-3
 
