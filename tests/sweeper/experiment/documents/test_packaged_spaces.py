@@ -25,6 +25,7 @@ def test_a_wheel_has_them_inside_of_the_package(
     # As deep as in the package.
     assert Path(packaged_spaces.__file__).relative_to(packaged_spaces._PACKAGE).parts == (
         "experiment",
+        "documents",
         "packaged_spaces.py",
     )
     assert packaged_spaces._PACKAGE.name == "sweeper"
