@@ -68,7 +68,9 @@ def write_text(path: Path, text: str, *, is_durable: bool = True) -> None:
 
 
 @contextmanager
-def put_whole(path: Path, *, has_one_writer: bool = False) -> Iterator[Path]:
+def put_whole(
+    path: Path, *, has_one_writer: bool = False, keeps_first: bool = False
+) -> Iterator[Path]:
     """Yields a new path for a file or a folder, which takes the place of ``path`` at the end.
 
     A reader sees the old content or the new one. On an error the old content stays, and what was
@@ -77,6 +79,7 @@ def put_whole(path: Path, *, has_one_writer: bool = False) -> Iterator[Path]:
     Args:
         path: the file or folder; its parent exists.
         has_one_writer: one process at a time writes there; what a killed one left is removed first.
+        keeps_first: of several processes that write there, the first one's content stays.
     """
     token = "one" if has_one_writer else uuid.uuid4().hex
     unfinished = path.with_name(f".{path.name}.{token}.unfinished")
@@ -85,6 +88,8 @@ def put_whole(path: Path, *, has_one_writer: bool = False) -> Iterator[Path]:
         _remove(unfinished)
     try:
         yield unfinished
+        if keeps_first and path.exists():
+            return
         if path.is_dir():
             # A folder that is not empty cannot be replaced in one step.
             path.rename(replaced)

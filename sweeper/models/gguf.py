@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from sweeper import _environment
-from sweeper._files import FileLock, put_whole
+from sweeper._files import put_whole
 from sweeper.errors import MissingError
 from sweeper.models.shapes import architecture
 from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
@@ -19,8 +19,6 @@ from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource, load_
 __all__ = ["GgufModelSpec"]
 
 _COPY_VERSION = 1
-# Seconds that a process waits for another one that converts the same file.
-_CONVERSION_WAIT_S = 600.0
 """Part of the name of a converted copy. Raise it with any change to what is written there."""
 
 
@@ -123,13 +121,10 @@ class GgufModelSpec(BaseModelSpec):
         if copy.is_dir():
             return copy
         parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(parent / f"{copy.name}.lock") as lock:
-            lock.acquire(wait_s=_CONVERSION_WAIT_S)
-            # Another process may have been faster.
-            if not copy.is_dir():
-                with put_whole(copy) as unfinished:
-                    unfinished.mkdir()
-                    _convert(path, unfinished)
+        # Another process may be faster, whose copy is then kept: somebody may read it already.
+        with put_whole(copy, keeps_first=True) as unfinished:
+            unfinished.mkdir()
+            _convert(path, unfinished)
         return copy
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper._files import FileLock, write_text
+from sweeper._files import FileLock, put_whole, write_text
 
 
 def test_a_torn_lock_file_still_has_an_owner_to_name(tmp_path):
@@ -46,3 +46,62 @@ def test_files_written_are_readable_by_the_group(tmp_path):
     finally:
         os.umask(old_mask)
     assert Path(path).stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_is_put_whole_replaces_the_old(tmp_path, is_folder):
+    target = tmp_path / "target"
+    for text in ("old", "new"):
+        with put_whole(target) as unfinished:
+            fill(unfinished, text, is_folder=is_folder)
+    assert content(target) == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_fails_half_way_leaves_the_old_and_nothing_else(tmp_path, is_folder):
+    target = tmp_path / "target"
+    with put_whole(target) as unfinished:
+        fill(unfinished, "old", is_folder=is_folder)
+
+    def fail():
+        with put_whole(target) as unfinished:
+            fill(unfinished, "new", is_folder=is_folder)
+            raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        fail()
+    assert content(target) == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_of_several_writers_the_first_can_be_kept(tmp_path):
+    target = tmp_path / "target"
+    with put_whole(target, keeps_first=True) as late:
+        fill(late, "late", is_folder=True)
+        with put_whole(target, keeps_first=True) as early:
+            fill(early, "early", is_folder=True)
+    assert content(target) == "early"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_one_writer_removes_what_a_killed_one_left(tmp_path):
+    target = tmp_path / "target"
+    left = tmp_path / ".target.one.unfinished"
+    fill(left, "cut", is_folder=True)
+    with put_whole(target, has_one_writer=True) as unfinished:
+        assert not unfinished.exists()
+        fill(unfinished, "new", is_folder=True)
+    assert content(target) == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def fill(path, text, *, is_folder):
+    if is_folder:
+        path.mkdir()
+        path = path / "file"
+    path.write_text(text)
+
+
+def content(path):
+    return (path / "file" if path.is_dir() else path).read_text()

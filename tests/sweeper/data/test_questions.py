@@ -69,7 +69,9 @@ def test_an_answer_without_room_leaves_its_question_out(caplog):
     for generates in (False, True):
         assert split_by_room(questions, generates=generates) == ([questions[0]], [questions[1]])
     assert "1 of 2 evaluation examples have an answer that does not fit" in caplog.text
-    with pytest.raises(DataError, match=r"each of the 1 examples .* raise train\.max_length"):
+    with pytest.raises(
+        DataError, match=r"none of the 1 evaluation examples .* raise train\.max_length"
+    ):
         questions_of(examples[1:], tiny.tokenizer(), 6)
 
 
@@ -86,7 +88,7 @@ def test_an_answer_without_room_can_still_be_written():
     assert split_by_room(questions, generates=False) == ([short], [long, plain])
     assert rows_by_task(questions) == {"": 1, "sums": 2}
     assert questions_of(examples[:1], tiny.tokenizer(), 6) == (long,)
-    with pytest.raises(DataError, match="each of the 1 examples"):
+    with pytest.raises(DataError, match="none of the 1 evaluation examples"):
         questions_of(examples[:1], tiny.tokenizer(), 6, needs_loss=True)
 
 

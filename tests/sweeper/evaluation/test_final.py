@@ -101,7 +101,7 @@ def test_the_base_is_put_back_from_a_failed_evaluation(trained, monkeypatch):
     def fail(*_, **__):
         raise ArithmeticError("in the middle")
 
-    monkeypatch.setattr(finals_of, "evaluate", fail)
+    monkeypatch.setattr(finals_of, "evaluate_on", fail)
     with pytest.raises(ArithmeticError):
         evaluate_adapter(trial(), base, adapter_of(trained), base.data.splits.test)
     assert snapshot(base.model) == before

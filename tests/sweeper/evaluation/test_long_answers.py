@@ -26,7 +26,9 @@ def with_long_answers():
 
 def test_what_is_written_needs_no_room_for_the_right_answer(monkeypatch):
     found = with_long_answers()
-    without = base(*found.splits.validation[:3], *found.splits.validation[4:7], model=found.model)
+    without = base(
+        *found.data.splits.validation[:3], *found.data.splits.validation[4:7], model=found.model
+    )
     answers(monkeypatch, ["0", "3", "4", LONG] * 2)
     spec = EvaluationSpec(generates=True)
     metrics = ask(found, spec)
@@ -41,7 +43,9 @@ def test_what_is_written_needs_no_room_for_the_right_answer(monkeypatch):
 
 def test_without_generation_what_has_no_room_is_left_out():
     found = with_long_answers()
-    without = base(*found.splits.validation[:3], *found.splits.validation[4:7], model=found.model)
+    without = base(
+        *found.data.splits.validation[:3], *found.data.splits.validation[4:7], model=found.model
+    )
     assert ask(found) == ask(without)
 
 
@@ -58,7 +62,7 @@ def test_a_metric_that_is_not_measured_leaves_greedy_decoding_of_what_has_room(m
 def test_answers_can_be_written_where_none_has_room_for_the_right_one(monkeypatch):
     found = base()
     rows = [replace(written(n), answer=LONG) for n in range(2)]
-    questions = questions_of(rows, found.tokenizer, 16, domains=found.domains)
+    questions = questions_of(rows, found.tokenizer, 16, domains=found.data.domains)
     writing = generation_settings(found, EvaluationSpec(), max_length=16)
 
     def forward(**inputs):

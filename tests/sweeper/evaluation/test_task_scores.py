@@ -75,10 +75,10 @@ def answers(monkeypatch, texts):
 def right_ones(found):
     """Of each choice of a base's validation split, whether it is right, one text at a time."""
     right = []
-    for example in found.splits.validation:
+    for example in found.data.splits.validation:
         if example.choices:
             losses = []
-            (question,) = questions_of([example], found.tokenizer, 16, domains=found.domains)
+            (question,) = questions_of([example], found.tokenizer, 16, domains=found.data.domains)
             for tokens in question.candidates:
                 with torch.no_grad():
                     chances = found.model(torch.tensor([tokens.ids])).logits.log_softmax(-1)[0]
@@ -228,7 +228,7 @@ def test_perplexity_is_that_of_the_right_answers():
     found = base(*[written(n, "text", ("perplexity",)) for n in range(10, 14)])
     metrics = ask(found)
     nats = tokens = 0.0
-    for question in found.questions(max_length=16):
+    for question in found.data.questions(max_length=16):
         (row,) = question.candidates
         with torch.no_grad():
             chances = found.model(torch.tensor([row.ids])).logits.log_softmax(-1)[0]
@@ -239,7 +239,7 @@ def test_perplexity_is_that_of_the_right_answers():
 
 
 def write_plainly(found, spec):
-    prompts = prompts_of(found.splits.validation, found.tokenizer, max_length=16)
+    prompts = prompts_of(found.data.splits.validation, found.tokenizer, max_length=16)
 
     def forward(*, domains, **inputs):
         return found.model(**inputs).logits
@@ -457,6 +457,6 @@ def test_questions_and_model_alone_are_enough():
 
     with torch.no_grad():
         metrics = evaluate(
-            forward, found.questions(max_length=16), pad_id=0, device=CPU, shares_prompts=True
+            forward, found.data.questions(max_length=16), pad_id=0, device=CPU, shares_prompts=True
         )
     assert to_metrics(metrics) == ask(found)

@@ -211,7 +211,7 @@ except BadInputError as error:
     assert "has 8,030,261,248" in str(error), error
 else:
     raise AssertionError("accepted")
-for method in (HubModelSpec.check, HubModelSpec.config, lambda s: s.load("fp32")):
+for method in (HubModelSpec.require_available, HubModelSpec.config, lambda s: s.load("fp32")):
     try:
         method(HubModelSpec(name="acme/other"))
     except MissingError as error:

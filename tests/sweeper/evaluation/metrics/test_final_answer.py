@@ -52,5 +52,5 @@ def test_it_is_a_share_with_its_error():
     assert (found.value, found.count) == (0.25, 4)
     # Sample deviation of (1, 0, 0, 0) is 1/2.
     assert found.standard_error == pytest.approx(0.25)
-    with pytest.raises(BadInputError, match="there are 1 and 2"):
+    with pytest.raises(BadInputError, match="have different lengths: 1 and 2"):
         final_answer(["1"], ["1", "2"])

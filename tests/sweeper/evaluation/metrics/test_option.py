@@ -75,5 +75,5 @@ def test_a_reference_without_an_option_is_refused(reference):
 
 
 def test_both_sides_are_needed():
-    with pytest.raises(BadInputError, match="there are 1 and 2"):
+    with pytest.raises(BadInputError, match="have different lengths: 1 and 2"):
         option(["true"], ["true", "false"])

@@ -16,7 +16,7 @@ from sweeper.models import ArchitectureModelSpec
 def test_an_architecture_has_no_weights():
     model = ArchitectureModelSpec(name="llama3-8b")
     for call in (model.require_available, model.source, lambda: model.load("fp32")):
-        with pytest.raises(MissingError, match="take a profile whose model has weights"):
+        with pytest.raises(MissingError, match="use a profile whose model has weights"):
             call()
 
 
