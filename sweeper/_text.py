@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
-__all__ = ["bytes_text", "count", "duration", "nearest", "params_text", "value_text", "varying"]
+__all__ = [
+    "bytes_text",
+    "count",
+    "duration",
+    "guess",
+    "nearest",
+    "params_text",
+    "value_text",
+    "varying",
+]
 
 
 def duration(seconds: float) -> str:
@@ -65,5 +74,21 @@ def params_text(params: Mapping[str, object], names: Sequence[str]) -> str:
 
 def nearest(name: str, known: list[str]) -> str:
     """Returns ``; did you mean 'x'?`` for the known name nearest to ``name``, or nothing."""
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    hint = guess(name, known)
+    return f"; {hint}" if hint else ""
+
+
+def guess(
+    name: str, known: Iterable[str], *, otherwise: str = "", most: int = 1, cutoff: float = 0.5
+) -> str:
+    """Returns ``did you mean 'x' or 'y'?`` for the known names that are near to ``name``.
+
+    Args:
+        name: that nobody knows.
+        known: the names that there are.
+        otherwise: returned where none is near.
+        most: names that are offered at most, at least 1.
+        cutoff: how alike a name must be, from 0 to 1 (``difflib``).
+    """
+    near = get_close_matches(name, list(known), n=most, cutoff=cutoff)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else otherwise

@@ -6,11 +6,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeper._text import guess
 from sweeper.errors import BadInputError
 from sweeper_adapters.methods import Linear, ModelShape
 
@@ -36,8 +36,7 @@ def architecture(name: str) -> dict[str, Any]:
         ValueError: there is none of this name.
     """
     if name not in architecture_names():
-        near = get_close_matches(name, architecture_names(), n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else "leave it out to read the model's own"
+        hint = guess(name, architecture_names(), otherwise="leave it out to read the model's own")
         raise ValueError(
             f"no packaged architecture {name!r}; there are {', '.join(architecture_names())}; "
             f"{hint}"

@@ -25,11 +25,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 from sweeper._files import FileLock, read_json, write_json
+from sweeper._text import guess
 from sweeper.errors import BadInputError
 from sweeper.tracking.provenance import git_state, package_versions
 from sweeper.tracking.record import TrialRecord
@@ -133,8 +133,7 @@ class SweepFolder:
                 f"sweep: got {str(sweep)!r}, but {home} holds no sweep; start one with 'run "
                 "search_spaces/masa.yaml', or give the folder of a sweep"
             )
-        near = get_close_matches(str(sweep), names, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "give one of them"
+        hint = guess(str(sweep), names, otherwise="give one of them", most=3, cutoff=0.4)
         raise BadInputError(
             f"sweep: got {str(sweep)!r}; {home} holds {', '.join(names[:10])}"
             f"{', …' if len(names) > 10 else ''}; {hint}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper._text import count, duration, params_text, value_text, varying
+from sweeper._text import count, duration, guess, nearest, params_text, value_text, varying
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,11 @@ def test_what_varies():
     # A parameter that only some methods have does not differ by that.
     assert varying([first]) == ["a", "b"]
     assert params_text(second, ["c", "x", "a"]) == "c=3 a=2"
+
+
+def test_near_names_are_offered():
+    known = ["masa", "mosa", "lora"]
+    assert guess("maso", known, most=2) == "did you mean 'masa' or 'mosa'?"
+    assert guess("zzz", known, otherwise="choose one") == "choose one"
+    assert nearest("lra", known) == "; did you mean 'lora'?"
+    assert nearest("zzz", known) == ""

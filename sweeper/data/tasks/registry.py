@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 
+from sweeper._text import nearest
 from sweeper.data.tasks.bbh import BBH, BBH_FREE
 from sweeper.data.tasks.code import CODEFEEDBACK, HUMANEVAL
 from sweeper.data.tasks.commonsense import CLOZE, COMMONSENSE
@@ -69,6 +69,4 @@ def expand(name: str) -> tuple[Task, ...]:
 
 def unknown_task(name: str, known: tuple[str, ...] = (*MIXTURES, *TASKS)) -> str:
     """Returns the message that says that there is no task ``name``."""
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"unknown task {name!r}; known: {', '.join(sorted(known))}{hint}"
+    return f"unknown task {name!r}; known: {', '.join(sorted(known))}{nearest(name, list(known))}"

@@ -30,12 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeper._text import guess
 from sweeper.errors import BadInputError, MissingError, TrialError
 
 if TYPE_CHECKING:
@@ -172,8 +172,7 @@ def _require_known(names: Sequence[str], manager: TaskManager) -> None:
     known = list(manager.all_tasks)
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=3, cutoff=0.6)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "correct the name"
+            hint = guess(name, known, otherwise="correct the name", most=3, cutoff=0.6)
             raise BadInputError(
                 f"tasks: got {name!r}, which lm-evaluation-harness does not have; it has "
                 f"{len(known):,} tasks, groups and tags, listed by `lm-eval ls tasks`; {hint}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
+from sweeper._text import guess
 from sweeper.errors import BadInputError
 from sweeper.estimates import Estimate, mean_estimate
 from sweeper.evaluation.metrics.bert_score import (
@@ -82,7 +82,6 @@ def metric(name: str) -> Metric:
         BadInputError: there is none.
     """
     if name not in METRICS:
-        near = get_close_matches(name, METRICS, n=1, cutoff=0.5)
-        advice = f"did you mean {near[0]!r}?" if near else "choose one of them"
+        advice = guess(name, METRICS, otherwise="choose one of them")
         raise BadInputError(f"no metric {name!r}; known: {', '.join(METRICS)}; {advice}")
     return METRICS[name]
