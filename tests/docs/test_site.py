@@ -58,11 +58,14 @@ def test_nothing_is_loaded_from_elsewhere(site: Path):
 def test_scripts_are_there(site: Path):
     text = (site / "index.html").read_text(encoding="utf-8")
     scripts = site / "assets" / "javascripts"
-    for name in ("diagrams.js", "iframe-worker.js"):
-        assert f"assets/javascripts/{name}" in text
-        assert (scripts / name).is_file()
-    assert "mermaid.tiny.js" in (scripts / "diagrams.js").read_text(encoding="utf-8")
-    assert (scripts / "mermaid.tiny.js").is_file()
+    assert "assets/javascripts/iframe-worker.js" in text
+    assert (scripts / "iframe-worker.js").is_file()
+
+
+def test_no_page_has_a_diagram_that_would_be_fetched(site: Path):
+    assert [
+        path.name for path in site.rglob("*.html") if 'class="mermaid"' in path.read_text()
+    ] == []
 
 
 def test_the_generator_is_no_page(site: Path):
