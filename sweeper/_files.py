@@ -73,32 +73,48 @@ def put_whole(
 ) -> Iterator[Path]:
     """Yields a new path for a file or a folder, which takes the place of ``path`` at the end.
 
-    A reader sees the old content or the new one. On an error the old content stays, and what was
-    written is removed.
+    On an error the old content stays, and what was written is removed. A reader of a file sees the
+    old content or the new one. A folder that is there is moved away first: for a moment a reader
+    finds none.
 
     Args:
         path: the file or folder; its parent exists.
-        has_one_writer: one process at a time writes there; what a killed one left is removed first.
+        has_one_writer: one process at a time writes there. What a killed one left is removed, and
+            a folder that it had moved away comes back.
         keeps_first: of several processes that write there, the first one's content stays.
     """
     token = "one" if has_one_writer else uuid.uuid4().hex
     unfinished = path.with_name(f".{path.name}.{token}.unfinished")
     replaced = unfinished.with_suffix(".replaced")
     if has_one_writer:
-        _remove(unfinished)
+        _clean(path, unfinished, replaced)
     try:
         yield unfinished
-        if keeps_first and path.exists():
+        if keeps_first:
+            _take_free_place(unfinished, path)
             return
         if path.is_dir():
             # A folder that is not empty cannot be replaced in one step.
             path.rename(replaced)
         unfinished.replace(path)
     finally:
-        if replaced.exists() and not path.exists():
-            replaced.rename(path)
-        _remove(unfinished)
-        _remove(replaced)
+        _clean(path, unfinished, replaced)
+
+
+def _take_free_place(unfinished: Path, path: Path) -> None:
+    try:
+        unfinished.rename(path)
+    except OSError:
+        # Another process was faster; somebody may read its content already.
+        if not path.exists():
+            raise
+
+
+def _clean(path: Path, unfinished: Path, replaced: Path) -> None:
+    if replaced.exists() and not path.exists():
+        replaced.rename(path)
+    _remove(unfinished)
+    _remove(replaced)
 
 
 def _remove(path: Path) -> None:

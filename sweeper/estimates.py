@@ -98,7 +98,7 @@ def jackknife_estimate(value: float, without: Sequence[float]) -> Estimate:
 def to_metrics(estimates: Mapping[str, Estimate]) -> dict[str, float]:
     """Returns estimates in the form that records, MLflow and JSON keep: plain numbers by name.
 
-    The standard error of ``accuracy`` is called ``accuracy_se``. :func:`estimate_of` reads it back.
+    The standard error of ``accuracy`` is called ``accuracy_se``. :func:`from_metrics` reads it back.
     """
     metrics: dict[str, float] = {}
     for name, found in estimates.items():
@@ -109,14 +109,13 @@ def to_metrics(estimates: Mapping[str, Estimate]) -> dict[str, float]:
 
 
 def from_metrics(metrics: Mapping[str, float]) -> dict[str, Estimate]:
-    """Returns what :func:`to_metrics` made numbers of, but for values that are not finite."""
+    """Returns the estimates that :func:`to_metrics` made numbers of, whatever the numbers are."""
     names = [name for name in metrics if name.removesuffix(ERROR) not in metrics.keys() - {name}]
-    found = {name: estimate_of(metrics, name) for name in names}
-    return {name: estimate for name, estimate in found.items() if estimate is not None}
+    return {name: Estimate(metrics[name], metrics.get(f"{name}{ERROR}")) for name in names}
 
 
 def estimate_of(metrics: Mapping[str, float], name: str) -> Estimate | None:
-    """Returns the estimate of that name from what :func:`to_metrics` made.
+    """Returns the estimate of that name that a report shows, from what :func:`to_metrics` made.
 
     None where it is missing or not finite.
     """

@@ -12,7 +12,7 @@ import ray
 
 from sweeper._environment import ray_address
 from sweeper.errors import BadInputError
-from sweeper.preflight.room import TRIAL_RESOURCE, Cluster, _no_cluster
+from sweeper.preflight.room import TRIAL_RESOURCE, Cluster, no_cluster_message
 
 __all__ = ["connect", "disconnect"]
 
@@ -67,7 +67,7 @@ def connect(address: str | None) -> Cluster:
             **options,
         )
     except (ConnectionError, ValueError) as error:
-        raise BadInputError(_no_cluster(address, error)) from error
+        raise BadInputError(no_cluster_message(address, error)) from error
     if threading.current_thread() is threading.main_thread():
         # Ray has put its own handler there, which ends the process without a word. A cluster
         # manager's SIGTERM is a Ctrl-C: what is needed to go on is on disk.

@@ -11,7 +11,7 @@ from sweeper._environment import ray_address
 from sweeper.errors import BadInputError
 from sweeper.experiment.sweep import ResourcesSpec
 
-__all__ = ["Cluster", "require_room"]
+__all__ = ["Cluster", "no_cluster_message", "require_room"]
 
 
 # Custom resource that thin trials ask for, because Tune refuses a trial that asks for nothing. The
@@ -105,10 +105,10 @@ def _require_answer(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
     except OSError as error:
-        raise BadInputError(_no_cluster(address, error)) from error
+        raise BadInputError(no_cluster_message(address, error)) from error
 
 
-def _no_cluster(address: str, error: Exception) -> str:
+def no_cluster_message(address: str, error: Exception) -> str:
     return (
         f"no Ray cluster at {address!r}: {error}; start one with 'ray up cluster.yaml' or "
         "'ray start --head', or leave out --address and RAY_ADDRESS to use this machine"

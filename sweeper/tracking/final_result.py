@@ -49,7 +49,7 @@ class FinalResult(BaseModel):
     ended_at: datetime = datetime.fromtimestamp(0, UTC)
     """When it was done, UTC."""
     contributions: dict[str, tuple[float, ...]] = Field(default={}, exclude=True)
-    """What each example contributes to a metric, for :func:`gains`; in a file of its own."""
+    """What each example contributes to a metric, for :func:`sweeper.analysis.comparison.gains_over_base`; in a file of its own."""
     error: str = ""
     """Why there are no metrics; empty where there are."""
 

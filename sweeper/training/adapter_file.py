@@ -88,7 +88,8 @@ def save_adapter(model: PeftModel, folder: Path, *, elements: int) -> None:
         except (OSError, TrialError) as error:
             raise TrialError(f"the adapter could not be saved in {folder}: {error}") from error
 
-    on_first_worker(write, failure=TrialError)
+    # The reason begins with the name of the exception, which is the same here.
+    on_first_worker(write, failure=lambda why: TrialError(why.removeprefix("TrialError: ")))
 
 
 def _write(model: PeftModel, folder: Path, elements: int) -> None:

@@ -9,7 +9,7 @@ from sweeper.experiment.trial import EngineSpec, TrainSpec
 if TYPE_CHECKING:
     from sweeper_adapters.training import Training
 
-__all__ = ["ds_config"]
+__all__ = ["adamw_groups", "ds_config"]
 
 
 # DeepSpeed's own default, beyond which a bucket brings nothing.
@@ -59,7 +59,7 @@ def ds_config(
     }
 
 
-def _adamw_groups(training: Training, train: TrainSpec) -> list[dict[str, Any]]:
+def adamw_groups(training: Training, train: TrainSpec) -> list[dict[str, Any]]:
     """Returns the parameter groups of AdamW; each keeps its factor of the learning rate."""
     return [
         {

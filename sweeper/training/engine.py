@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper._third_party import load_deepspeed
 from sweeper.distributed import rank, workers
 from sweeper.experiment.trial import EngineSpec, TrainSpec
-from sweeper.training.deepspeed_config import _adamw_groups, ds_config
+from sweeper.training.deepspeed_config import adamw_groups, ds_config
 from sweeper.training.parameter_access import parameters_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Engine:
         if spec.gradient_checkpointing:
             # Reentrant checkpointing breaks ZeRO-2 and 3 on parameters that layers share.
             model.activation_checkpointing_enable({"use_reentrant": False})
-        optimizer = torch.optim.AdamW(_adamw_groups(training, train))
+        optimizer = torch.optim.AdamW(adamw_groups(training, train))
         device = next(model.parameters()).device
         self._task_ids = torch.tensor(task_ids, device=device)
         # DeepSpeed insists on it, as the number of the GPU. Launchers and Ray Train set it.

@@ -18,8 +18,14 @@ def test_what_only_ends_like_an_error_is_a_metric():
     assert from_metrics({"mean_se": 3.0}) == {"mean_se": Estimate(3.0)}
 
 
-def test_what_is_no_number_is_no_estimate():
-    assert from_metrics({"eval_loss": math.nan, "eval_loss_se": 0.1}) == {}
+def test_nothing_is_lost_on_the_way_through_a_checkpoint():
+    numbers = {"accuracy": 1.0, "accuracy_se": 0.0, "perplexity": math.inf, "perplexity_se": -1.0}
+    assert to_metrics(from_metrics(numbers)) == numbers
+
+
+def test_what_is_no_number_is_not_reported():
+    assert estimate_of({"eval_loss": math.nan, "eval_loss_se": 0.1}, "eval_loss") is None
+    assert estimate_of({"accuracy": 1.0, "accuracy_se": 0.0}, "accuracy") == Estimate(1.0)
 
 
 @pytest.mark.parametrize("values", [[math.inf, 1.0], [math.nan, 1.0], [1e308, 1e308, -1e308]])

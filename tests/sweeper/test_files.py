@@ -85,14 +85,19 @@ def test_of_several_writers_the_first_can_be_kept(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_one_writer_removes_what_a_killed_one_left(tmp_path):
+@pytest.mark.parametrize("is_there", [False, True])
+def test_one_writer_tidies_up_after_a_killed_one(tmp_path, is_there):
     target = tmp_path / "target"
-    left = tmp_path / ".target.one.unfinished"
-    fill(left, "cut", is_folder=True)
+    if is_there:
+        fill(target, "new", is_folder=True)
+    # A killed writer had moved the old folder away, and perhaps put the new one in its place.
+    fill(tmp_path / ".target.one.replaced", "old", is_folder=True)
+    fill(tmp_path / ".target.one.unfinished", "cut", is_folder=True)
     with put_whole(target, has_one_writer=True) as unfinished:
+        assert content(target) == ("new" if is_there else "old")
         assert not unfinished.exists()
-        fill(unfinished, "new", is_folder=True)
-    assert content(target) == "new"
+        fill(unfinished, "next", is_folder=True)
+    assert content(target) == "next"
     assert list(tmp_path.iterdir()) == [target]
 
 

@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
-__all__ = ["code", "page", "paragraphs", "plain", "slug", "table"]
+__all__ = ["code", "page", "paragraphs", "plain", "table"]
 
 WIDTH = 110
 GENERATED = "<!-- Made by `make docs` from the code. Change the code, not this page. -->"
@@ -46,12 +46,6 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a table; a paragraph break in a cell becomes a space."""
     lines = [_row(header), _row(["---"] * len(header)), *(_row(row) for row in rows)]
     return "\n".join(lines)
-
-
-def slug(heading: str) -> str:
-    """Returns the anchor that a heading gets."""
-    text = re.sub(r"[^\w\s-]", "", heading.lower()).strip()
-    return re.sub(r"[-\s]+", "-", text)
 
 
 def _wrapped(paragraph: str) -> str:

@@ -11,11 +11,13 @@ _PACKAGE = Path(__file__).parents[2]
 
 
 def find_packaged_folders() -> Iterator[Path]:
-    """Yields each folder of search spaces that comes with the sweeper.
+    """Yields the folder of search spaces that comes with the sweeper; none where there is none.
 
-    An installed wheel has one inside of the package, and a checkout has one beside it.
+    An installed wheel has it inside of the package, a checkout beside it.
     """
     for home in (_PACKAGE, _PACKAGE.parent):
         folder = home / "search_spaces"
         if folder.is_dir():
             yield folder
+            # Beside an installed package a folder of this name is somebody else's.
+            return

@@ -32,5 +32,5 @@ def test_a_wheel_has_them_inside_of_the_package(
     monkeypatch.setattr(packaged_spaces, "_PACKAGE", package)
     assert list(find_packaged_folders()) == [package / "search_spaces"]
     (tmp_path / "search_spaces").mkdir()
-    # The wheel's own come first.
-    assert list(find_packaged_folders()) == [package / "search_spaces", tmp_path / "search_spaces"]
+    # What lies beside an installed package is somebody else's.
+    assert list(find_packaged_folders()) == [package / "search_spaces"]
