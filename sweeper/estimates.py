@@ -98,7 +98,7 @@ def jackknife_estimate(value: float, without: Sequence[float]) -> Estimate:
 def to_metrics(estimates: Mapping[str, Estimate]) -> dict[str, float]:
     """Returns estimates in the form that records, MLflow and JSON keep: plain numbers by name.
 
-    The standard error of ``accuracy`` is called ``accuracy_se``. :func:`from_metrics` reads it back.
+    The standard error of ``accuracy`` is called ``accuracy_se``. See :func:`from_metrics`.
     """
     metrics: dict[str, float] = {}
     for name, found in estimates.items():

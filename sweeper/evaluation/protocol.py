@@ -40,8 +40,8 @@ def protocol_of(
     """Returns the protocol of an evaluation, for the record, as plain JSON.
 
     Args:
-        questions: as :func:`sweeper.evaluation.scoring.evaluate` got them. A row whose answer does not fit is left out, or has
-            no loss where the answer is generated.
+        questions: as :func:`sweeper.evaluation.scoring.evaluate` got them. A row whose answer does
+            not fit is left out, or has no loss where the answer is generated.
         writing: as :func:`sweeper.evaluation.scoring.evaluate` got it.
         max_length: tokens after which a prompt was cut from the left.
     """

@@ -109,6 +109,7 @@ def _require_answer(address: str) -> None:
 
 
 def no_cluster_message(address: str, error: Exception) -> str:
+    """Returns the message that says that no cluster answers, why, and what to do."""
     return (
         f"no Ray cluster at {address!r}: {error}; start one with 'ray up cluster.yaml' or "
         "'ray start --head', or leave out --address and RAY_ADDRESS to use this machine"

@@ -49,7 +49,8 @@ class FinalResult(BaseModel):
     ended_at: datetime = datetime.fromtimestamp(0, UTC)
     """When it was done, UTC."""
     contributions: dict[str, tuple[float, ...]] = Field(default={}, exclude=True)
-    """What each example contributes to a metric, for :func:`sweeper.analysis.comparison.gains_over_base`; in a file of its own."""
+    """What each example contributes to a metric, kept in a file of its own; see
+    :func:`sweeper.analysis.comparison.gains_over_base`."""
     error: str = ""
     """Why there are no metrics; empty where there are."""
 
