@@ -59,20 +59,15 @@ def _seeded() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Spreads the files that start Ray over the run: one of them at its beginning.
+    """Gives all tests that start Ray to one process, at the beginning, and each other file whole.
 
-    They are the longest, and would else keep one process busy when all others are done. Two in a
-    row would leave a process waiting for the other's Ray.
+    Two processes with such tests would wait for each other. They are the longest, too, and at the
+    end of the run would keep one process busy when all others are done.
     """
-    files: dict[Path, list[pytest.Item]] = {}
+    items.sort(key=lambda item: not _starts_ray(item))
     for item in items:
-        files.setdefault(item.path, []).append(item)
-    with_ray = {path: sum(map(_starts_ray, found)) for path, found in files.items()}
-    order = [path for path in files if not with_ray[path]]
-    longest_first = sorted((path for path in files if with_ray[path]), key=lambda x: -with_ray[x])
-    for position, path in enumerate(longest_first):
-        order.insert(position * len(files) // len(longest_first), path)
-    items[:] = [item for path in order for item in files[path]]
+        group = "ray" if _starts_ray(item) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _starts_ray(item: pytest.Item) -> bool:
