@@ -58,6 +58,8 @@ def _seeded() -> None:
         sys.modules["torch"].manual_seed(0)
 
 
+# Before the hook of pytest-xdist that reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Gives all tests that start Ray to one process, at the beginning, and each other file whole.
 
