@@ -54,7 +54,7 @@ sweep: install ## sweep MASA on the embedded model and data (under 5 minutes on 
 	$(BIN)/python -m sweeper run $(SPACE) $(ARGS)
 
 test: install ## run the test suite
-	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder --durations=15 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=15 $(PYTEST_ARGS)
 
 check: lint types imports docs ## run every check that a commit must pass
 

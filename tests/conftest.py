@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 # Before the first import of the libraries that read these at import.
 os.environ.update(
@@ -58,18 +59,34 @@ def _seeded() -> None:
         sys.modules["torch"].manual_seed(0)
 
 
-# Before the hook of pytest-xdist that reads the groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives all tests that start Ray to one process, at the beginning, and each other file whole.
+    """Puts the files that start Ray first: they are the longest."""
+    files = {item.path for item in items if _starts_ray(item)}
+    items.sort(key=lambda item: item.path not in files)
 
-    Two processes with such tests would wait for each other. They are the longest, too, and at the
-    end of the run would keep one process busy when all others are done.
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives all files that start Ray to one process, and each other file whole to any.
+
+    Two processes with such files would wait for each other.
     """
-    items.sort(key=lambda item: not _starts_ray(item))
-    for item in items:
-        group = "ray" if _starts_ray(item) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling
+
+    root = Path(__file__).parent
+    with_ray = {
+        path.relative_to(root.parent).as_posix()
+        for path in root.rglob("test_*.py")
+        if "mark.ray" in path.read_text(encoding="utf-8")
+    }
+
+    def split_scope(nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "ray" if path in with_ray else path
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = split_scope
+    return scheduler
 
 
 def _starts_ray(item: pytest.Item) -> bool:
