@@ -5,8 +5,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from tests.covered import COVERED
 
+from tests.covered import COVERED
 from tests.places import ROOT
 
 HOUSE = ROOT / "sweeper"
