@@ -30,7 +30,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test check lint types imports docs conformance bench-sweep bench-kernels bench-step bench-data kernels-report clean
+.PHONY: help install sweep test check lint types imports docs conformance fuzz bench-sweep bench-kernels bench-step bench-data kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -74,6 +74,9 @@ docs: install ## make the reference from the code and build the pages into site/
 
 conformance: install ## PEFT's own tests of tuners on ours (downloads PEFT's sources once)
 	$(BIN)/python -m tests.conformance $(PYTEST_ARGS)
+
+fuzz: install ## damaged specs, records and adapters, all of them (make test tries a tenth)
+	FUZZ=whole $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) tests/fuzz $(PYTEST_ARGS)
 
 bench-sweep: install ## warm pool against one fresh TorchTrainer a trial
 	$(BIN)/python benchmarks/sweep.py $(ARGS)
