@@ -10,10 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 __all__ = ["TrialFailure", "TrialRecord", "TrialStatus"]
 
 
-TrialStatus = Literal["queued", "running", "complete", "pruned", "failed"]
-
-
-FINAL: frozenset[str] = frozenset({"complete", "pruned", "failed"})
+TrialStatus = Literal["queued", "running", "complete", "pruned", "failed", "superseded"]
+FINAL: frozenset[str] = frozenset({"complete", "pruned", "failed", "superseded"})
 
 
 class _Record(BaseModel):
@@ -69,6 +67,9 @@ class TrialRecord(_Record):
     """Number of attempts."""
     error: TrialFailure | None = None
     """Why it failed, or why its last attempt did."""
+    superseded_by: str = ""
+    """Identity of the trial that the same suggestion became under other data or another version of
+    the program."""
     trainable: int = 0
     """Trainable parameters; 0 if unknown."""
     total: int = 0
@@ -82,7 +83,7 @@ class TrialRecord(_Record):
 
     @property
     def is_final(self) -> bool:
-        """Whether the trial has ended: complete, pruned or failed."""
+        """Whether the trial has ended: complete, pruned, failed or superseded."""
         return self.status in FINAL
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Protocol
 
 from pydantic import Field, model_validator
@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _FEW = 64
+_MANY = 1_000_000
 
 
 class Suggests(Protocol):
@@ -53,6 +54,10 @@ class Choice(Spec):
         """Returns every value that can be drawn."""
         return self.choice
 
+    def values(self) -> Sequence[Scalar]:
+        """Returns every value that can be drawn."""
+        return self.choice
+
     def suggest(self, trial: Suggests, name: str) -> Scalar:
         """Returns a value drawn by the sampler."""
         return trial.suggest_categorical(name, list(self.choice))
@@ -80,6 +85,10 @@ class Grid(Spec):
         """Returns every value that can be drawn."""
         return self.grid
 
+    def values(self) -> Sequence[Scalar]:
+        """Returns every value that can be drawn."""
+        return self.grid
+
     def suggest(self, trial: Suggests, name: str) -> Scalar:
         """Returns the value that was enqueued for this trial."""
         return trial.suggest_categorical(name, list(self.grid))
@@ -98,6 +107,9 @@ class _Range(Spec):
     def candidates(self) -> tuple[Scalar, ...]:
         """Returns the two ends: a field is checked at both."""
         return self._bounds()
+
+    def values(self) -> None:
+        """Returns None: there are infinitely many."""
 
     def contains(self, value: Scalar) -> bool:
         """Returns whether ``value`` can be drawn."""
@@ -167,8 +179,16 @@ class IntRange(Spec):
 
     def candidates(self) -> tuple[Scalar, ...]:
         """Returns every value where there are few, else the two ends."""
-        values = range(self.bounds[0], self.bounds[1] + 1, self.step)
-        return tuple(values) if len(values) <= _FEW else (values[0], values[-1])
+        values = self.values()
+        if values is None or len(values) > _FEW:
+            return self.bounds
+        return tuple(values)
+
+    def values(self) -> Sequence[Scalar] | None:
+        """Returns every value that can be drawn; None where they are too many to be listed."""
+        if (self.bounds[1] - self.bounds[0]) // self.step >= _MANY:
+            return None
+        return range(self.bounds[0], self.bounds[1] + 1, self.step)
 
     def suggest(self, trial: Suggests, name: str) -> Scalar:
         """Returns a value drawn by the sampler."""

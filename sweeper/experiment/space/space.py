@@ -9,6 +9,7 @@ only where the method was chosen: that makes the space conditional, and define-b
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -127,6 +128,21 @@ class Space:
         while cells and len(points) < trials:
             points.append(cells[(len(points) - len(self.baselines)) % len(cells)])
         return tuple(points)
+
+    def points(self, *, most: int) -> tuple[Point, ...] | None:
+        """Returns all points; None where there are more than ``most``, or infinitely many."""
+        found: list[Point] = []
+        for method in self.methods:
+            values = [axis.distribution.values() for axis in method.axes]
+            countable = [of_axis for of_axis in values if of_axis is not None]
+            if len(countable) < len(values):
+                return None
+            if len(found) + math.prod(len(of_axis) for of_axis in countable) > most:
+                return None
+            names = ("method", *(axis.name for axis in method.axes))
+            points = itertools.product((method.name,), *countable)
+            found.extend(dict(zip(names, point, strict=True)) for point in points)
+        return tuple(found)
 
     def any_trial(self) -> TrialSpec:
         """Returns a trial of the space, for what all trials have in common."""

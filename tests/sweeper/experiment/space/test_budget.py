@@ -277,7 +277,8 @@ def test_a_record_has_the_size(sized, tmp_path):
 
     sweep = sized(budget={"params": 1_000_003})
     folder = SweepFolder.create(tmp_path / "sweeps", "parity-1", document=sweep.document)
-    job = TrialFactory(folder, sweep, "fingerprint").job(draw_point(sweep, "mosa"), 0)
+    trials, point = TrialFactory(folder, sweep, "fingerprint"), draw_point(sweep, "mosa")
+    job = trials.job(Suggestion(0, point, trials.identify(point)))
     record = folder.trial(job.trial_id).read()
     assert record.params["groups"] == json.loads(job.spec_json)["method"]["groups"]
     assert isinstance(record.params["groups"], dict)
