@@ -20,6 +20,7 @@ from sweeper.experiment.space.budget import (
 from sweeper.experiment.sweep import Sweep
 from sweeper.models.shapes import architecture, shape_of
 from sweeper.preflight.plan import plan_of
+from sweeper.search import Suggestion
 from sweeper.search.draws import draw_all, params_of
 from sweeper.search.study import preview
 from sweeper_adapters.methods import Linear, LoraSpec, MasaSpec, Method, ModelShape, MosaSpec
