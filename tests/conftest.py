@@ -34,6 +34,9 @@ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "RAY_ADDRESS", "HF
     os.environ.pop(name, None)
 for name in [name for name in os.environ if name.startswith("SWEEPER_")]:
     del os.environ[name]
+# A program that tests start, Ray's workers among them, need not compile this one again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Nor may it fill the user's cache.
 cache = tempfile.TemporaryDirectory(prefix="sweeper-cache-")
 atexit.register(cache.cleanup)

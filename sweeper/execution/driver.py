@@ -6,6 +6,8 @@ left running is taken up from Optuna's study, what was never drawn is drawn.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +79,7 @@ class SweepDriver:
         return cls(folder, sweep, fingerprint, address=address, **options)
 
     def run(self) -> None:
-        """Connects to the cluster and runs what is left of the sweep.
+        """Connects to the cluster and runs what is left of the sweep; without it, starts nothing.
 
         Raises:
             BadInputError: there is no room for a replica, no cluster, or another driver runs this
@@ -85,6 +87,9 @@ class SweepDriver:
             KeyboardInterrupt: it can be resumed.
         """
         with self.folder.lock():
+            if not self._prepare():
+                with self._shown():
+                    return
             cluster = connect(self.address)
             try:
                 self.run_on(cluster)
@@ -99,32 +104,41 @@ class SweepDriver:
         """Returns one line on what is going on besides the trials; callable from any thread."""
         return self._status.text()
 
-    def run_on(self, cluster: Cluster) -> dict[str, Any]:
-        """Runs what is left of the sweep on a cluster; returns the pool's last status."""
-        replicas = cluster.replicas(self.sweep.spec.resources, trials=self.sweep.spec.search.trials)
+    def _prepare(self) -> bool:
+        """Brings records and study into agreement; returns whether anything is left to be run."""
+        study = self._study()
+        end_unwritten(self.folder, study)
+        if self.retry_failed:
+            requeue_failed(self.folder, study)
+        spec = self.sweep.spec
+        return bool(trials_left(study, spec.search) or final_jobs(self.folder, spec.final))
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """Marks the sweep as running and shows it in MLflow, then marks how the body ended."""
         view = MlflowView(self.folder, tracking_uri=self.tracking_uri)
         view.start()
         self.folder.mark("running")
         try:
-            status = self._search(cluster, replicas)
+            yield
         except BaseException:
             self.folder.mark("stopped")
             raise
         else:
             self.folder.mark("complete", note=repeats_note(self._study(), self.sweep.spec.search))
-            return status
         finally:
             self._status.leave("MLflow gets the rest")
             view.stop()
 
+    def run_on(self, cluster: Cluster) -> dict[str, Any]:
+        """Runs what is left of the sweep on a cluster; returns the pool's last status."""
+        replicas = cluster.replicas(self.sweep.spec.resources, trials=self.sweep.spec.search.trials)
+        with self._shown():
+            return self._search(cluster, replicas)
+
     def _search(self, cluster: Cluster, replicas: int) -> dict[str, Any]:
         spec, study = self.sweep.spec, self._study()
-        end_unwritten(self.folder, study)
-        if self.retry_failed:
-            requeue_failed(self.folder, study)
         left = trials_left(study, spec.search)
-        if not left and not final_jobs(self.folder, spec.final):
-            return {}
         trials = TrialFactory(self.folder, self.sweep, self.data_fingerprint)
         pool_name = f"pool-{self.folder.name}"
         pool = start_pool(

@@ -10,8 +10,10 @@ import pytest
 
 from sweeper.errors import BadInputError
 from sweeper.execution.driver import SweepDriver, new_sweep_name
+from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
+from sweeper.search import Suggestions
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
 
@@ -50,3 +52,43 @@ def test_a_new_sweep_gets_the_first_free_number(tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / f"{sweep.spec.name}-{sweep.spec.profile}-{number}").mkdir()
     assert new_sweep_name(tmp_path, sweep).endswith(f"-{sweep.spec.profile}-3")
+
+
+class View:
+    """An MLflow view that notes that it was started and stopped."""
+
+    def __init__(self, folder: SweepFolder, *, tracking_uri: str | None) -> None:
+        self.calls: list[str] = []
+        VIEWS.append(self)
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+
+VIEWS: list[View] = []
+
+
+def test_a_sweep_with_nothing_left_starts_no_ray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = load_sweep(SPACE, profile="embedded", overrides=["search.trials=1"])
+    folder = on_disk(tmp_path, sweep)
+    driver = SweepDriver(folder, sweep, "rows")
+    trials = TrialFactory(folder, sweep, "rows")
+    suggestions = Suggestions(
+        driver._study(), space=sweep.space, search=sweep.spec.search, identify=trials.identify
+    )
+    suggestion = suggestions.next()
+    assert suggestion is not None
+    trial = folder.trial(trials.job(suggestion).trial_id)
+    trial.begin()
+    trial.complete()
+    suggestions.end(suggestion.number, evaluation=1, value=1.0, is_complete=True)
+    monkeypatch.setattr("sweeper.execution.driver.connect", lambda _: pytest.fail("Ray starts"))
+    monkeypatch.setattr("sweeper.execution.driver.MlflowView", View)
+    driver.run()
+    assert folder.status == "complete"
+    assert VIEWS.pop().calls == ["start", "stop"]
