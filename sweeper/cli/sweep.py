@@ -132,6 +132,7 @@ def ui(
 
 def _drive(driver: SweepDriver, out: Output) -> None:
     """Runs a sweep with the live table, then shows its result."""
+    driver.on_loss = lambda why: _leave(driver, out, SOME_FAILED, why)
     try:
         with _followed(driver, out.console):
             driver.run()

@@ -6,7 +6,7 @@ left running is taken up from Optuna's study, what was never drawn is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ import optuna
 
 from sweeper.errors import BadInputError
 from sweeper.execution.cluster import connect, disconnect
+from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, run_final_jobs
 from sweeper.execution.pool import ReplicaSet, StatusLine, close, start_pool, status_of
 from sweeper.execution.reconcile import end_unwritten, requeue_failed, warn_of_other_data
@@ -60,6 +61,9 @@ class SweepDriver:
     """MLflow's store; None for the one in the sweeps' folder."""
     retry_failed: bool = False
     """Run failed trials again."""
+    on_loss: Callable[[str], None] = lambda _: None
+    """Called from another thread with a sentence when the cluster has died under the sweep, which
+    is then marked as stopped; :meth:`run` may never return."""
     _status: StatusLine = field(default_factory=lambda: StatusLine("Ray starts"))
 
     @classmethod
@@ -92,13 +96,18 @@ class SweepDriver:
                     return
             cluster = connect(self.address)
             try:
-                self.run_on(cluster)
+                with watched_cluster(self._lose):
+                    self.run_on(cluster)
             except BadInputError:
                 disconnect()
                 raise
             # After any other error threads still wait inside Ray for their replicas, and to shut
             # Ray down under them aborts the process. Ray ends by itself when the process does.
             disconnect()
+
+    def _lose(self, dead: str) -> None:
+        self.folder.mark("stopped")
+        self.on_loss(f"{dead} has died.")
 
     def note(self) -> str:
         """Returns one line on what is going on besides the trials; callable from any thread."""
