@@ -92,11 +92,10 @@ COVERED = {
     "tracking/mlflow_view/sender.py": "sweeper/tracking/mlflow_view/test_exactly_once.py",
     "tracking/mlflow_view/state.py": "sweeper/tracking/mlflow_view/test_faults.py",
     "tracking/mlflow_view/view.py": "sweeper/tracking/mlflow_view/test_faults.py",
-    "tracking/provenance.py": "sweeper/tracking/test_sweep_folder.py",
     "tracking/record.py": "sweeper/tracking/test_sweep_folder.py",
+    "tracking/stored.py": "sweeper/tracking/test_damage.py",
     "tracking/trial_folder.py": "sweeper/tracking/test_sweep_folder.py",
     "training/adapter_file.py": "sweeper/training/test_trial.py",
-    "training/checkpoint.py": "sweeper/training/test_trial.py",
     "training/deepspeed_config.py": "sweeper/training/test_engine.py",
     "training/trainer.py": "sweeper/training/test_trial.py",
 }

@@ -12,11 +12,18 @@ from typing import Any
 
 import optuna
 
-from sweeper.errors import BadInputError
+from sweeper._files import sqlite_uri
+from sweeper.errors import BadInputError, NameTakenError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.final_jobs import final_jobs, run_final_jobs
 from sweeper.execution.pool import ReplicaSet, StatusLine, close, start_pool, status_of
-from sweeper.execution.reconcile import end_unwritten, requeue_failed, warn_of_other_data
+from sweeper.execution.reconcile import (
+    end_unwritten,
+    repeat_lost,
+    requeue_failed,
+    set_damage_aside,
+    warn_of_other_data,
+)
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.execution.tune import RungScheduler, StudySearch, run_tune
 from sweeper.experiment.loading import build_sweep
@@ -27,7 +34,7 @@ from sweeper.search import Rungs, Suggestions, open_study, past_values, trials_l
 from sweeper.tracking.mlflow_view import MlflowView
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["SweepDriver", "new_sweep_name"]
+__all__ = ["SweepDriver", "new_sweep_folder", "new_sweep_name"]
 
 # Seconds that replicas get to return from their loop before Ray ends them.
 CLOSING_S = 20.0
@@ -40,6 +47,26 @@ def new_sweep_name(home: Path, sweep: Sweep) -> str:
     while (home / f"{stem}-{number}").exists():
         number += 1
     return f"{stem}-{number}"
+
+
+def new_sweep_folder(home: Path, sweep: Sweep, *, name: str | None = None) -> SweepFolder:
+    """Returns the folder of a new sweep, made by this process alone.
+
+    Args:
+        home: folder of all sweeps.
+        sweep: what is to run.
+        name: of the sweep; the first free one of :func:`new_sweep_name` where None.
+
+    Raises:
+        BadInputError: the name is taken, or nothing can be written there.
+    """
+    while name is None:
+        try:
+            return SweepFolder.create(home, new_sweep_name(home, sweep), document=sweep.document)
+        except NameTakenError:
+            # Another process was faster by a moment; the next name is free.
+            continue
+    return SweepFolder.create(home, name, document=sweep.document)
 
 
 @dataclass
@@ -116,9 +143,11 @@ class SweepDriver:
 
     def _search(self, cluster: Cluster, replicas: int) -> dict[str, Any]:
         spec, study = self.sweep.spec, self._study()
+        set_damage_aside(self.folder)
         end_unwritten(self.folder, study)
         if self.retry_failed:
             requeue_failed(self.folder, study)
+        repeat_lost(self.folder, study)
         left = trials_left(study, spec.search)
         if not left and not final_jobs(self.folder, spec.final):
             return {}
@@ -156,7 +185,7 @@ class SweepDriver:
 
     def _study(self) -> optuna.Study:
         return open_study(
-            f"sqlite:///{self.folder.path / 'optuna.db'}",
+            sqlite_uri(self.folder.path / "optuna.db"),
             name=self.folder.name,
             objective=self.sweep.spec.objective,
             space=self.sweep.space,

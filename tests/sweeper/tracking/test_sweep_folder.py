@@ -79,20 +79,21 @@ def test_the_commit_of_the_working_folder_is_kept(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     home = tmp_path / "home"
-    assert SweepFolder.create(home, "before", document={}).about()["git"] is None
+    assert SweepFolder.create(home, "before", document={}).about().git is None
     git("init", "-q")
     (tmp_path / "file").write_text("1")
     git("add", "file")
     git("commit", "-q", "-m", "first")
-    clean = SweepFolder.create(home, "clean", document={}).about()["git"]
-    assert clean == {"commit": git("rev-parse", "HEAD"), "is_dirty": False}
+    clean = SweepFolder.create(home, "clean", document={}).about().git
+    assert clean is not None
+    assert (clean.commit, clean.is_dirty) == (git("rev-parse", "HEAD"), False)
     (tmp_path / "file").write_text("2")
-    assert SweepFolder.create(home, "dirty", document={}).about()["git"]["is_dirty"] is True
+    assert SweepFolder.create(home, "dirty", document={}).about().git.is_dirty is True
 
 
 def test_a_missing_git_is_no_failure(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert SweepFolder.create(tmp_path, "one", document={}).about()["git"] is None
+    assert SweepFolder.create(tmp_path, "one", document={}).about().git is None
 
 
 def test_a_taken_name_is_refused_and_the_way_on_is_named(sweep):
