@@ -15,10 +15,10 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
+from urllib.parse import unquote
 
 from pydantic_core import from_json
 
@@ -108,7 +108,8 @@ def put_whole(
 
     On an error the old content stays, and what was written is removed. A reader of a file sees the
     old content or the new one. A folder that is there is moved away first: for a moment a reader
-    finds none. What a killed process has left is removed by the next one that writes there.
+    finds none. What a killed process has left half-done is removed by the next one that puts
+    something beside it.
 
     Args:
         path: the file or folder; its parent exists.
@@ -138,13 +139,8 @@ def _place_beside(path: Path, *, has_one_writer: bool) -> Iterator[Path]:
         _clean(path, unfinished, unfinished.with_suffix(".replaced"))
         yield unfinished
         return
-    for left in path.parent.glob(f".{escape(path.name)}.*.writing"):
-        with FileLock(left) as dead:
-            # A lock that can be had is one whose process has ended.
-            if dead.acquire():
-                unfinished = left.with_suffix(".unfinished")
-                _clean(path, unfinished, unfinished.with_suffix(".replaced"))
-                left.unlink(missing_ok=True)
+    for left in path.parent.glob(".*.writing"):
+        _tidy_up(left)
     while True:
         unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.unfinished")
         with FileLock(unfinished.with_suffix(".writing")) as lock:
@@ -155,6 +151,17 @@ def _place_beside(path: Path, *, has_one_writer: bool) -> Iterator[Path]:
                 finally:
                     lock.path.unlink(missing_ok=True)
                 return
+
+
+def _tidy_up(lock: Path) -> None:
+    """Removes what a dead process has left half-done, and brings back what it had moved away."""
+    with FileLock(lock) as dead:
+        # A lock that can be had is one whose process has ended.
+        if dead.acquire():
+            path = lock.with_name(lock.name[1:].rsplit(".", 2)[0])
+            unfinished = lock.with_suffix(".unfinished")
+            _clean(path, unfinished, unfinished.with_suffix(".replaced"))
+            lock.unlink(missing_ok=True)
 
 
 def _take_free_place(unfinished: Path, path: Path) -> None:
@@ -289,7 +296,9 @@ def sqlite_uri(path: Path) -> str:
     """Returns the URI of an SQLite database, whatever characters its path has."""
     from sqlalchemy import URL
 
-    return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+    uri = URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+    # Of "sqlite:///" alone MLflow makes the folders itself, and does not decode their names.
+    return uri if unquote(uri) == uri else uri.replace("sqlite:", "sqlite+pysqlite:", 1)
 
 
 class FileLock:

@@ -25,6 +25,10 @@ __all__ = [
 ]
 
 
+# Characters of a reason: a library's words may quote all of a value.
+MAX_REASON = 300
+
+
 class SweeperError(Exception):
     """Root of all errors raised by the sweeper on purpose."""
 
@@ -78,9 +82,9 @@ class DamagedFileError(BadInputError):
     def __init__(self, path: Path, why: str) -> None:
         """Names the file and says what is wrong with it, in a few words."""
         self.path = path
-        self.why = why
+        self.why = why if len(why) <= MAX_REASON else f"{why[:MAX_REASON]} …"
         super().__init__(
-            f"{path} is damaged, or of a newer version: {why}; a file of a sweep is written whole "
+            f"{path} is damaged, or of a newer version: {self.why}; a file of a sweep is written whole "
             "and by the program alone; restore it from a copy; what a trial has lost 'resume' "
             "does again"
         )

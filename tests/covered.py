@@ -57,7 +57,7 @@ COVERED = {
     "execution/cluster.py": "sweeper/execution/test_sweep.py",
     "execution/final_jobs.py": "sweeper/evaluation/test_final.py",
     "execution/pool/jobs.py": "sweeper/execution/test_trial_factory.py",
-    "execution/pool/progress.py": "sweeper/execution/test_sweep.py",
+    "execution/pool/progress.py": "sweeper/execution/test_full_disk.py",
     "execution/pool/replicas.py": "sweeper/execution/test_sweep.py",
     "execution/pool/worker.py": "sweeper/evaluation/test_final.py",
     "experiment/sections/keys.py": "sweeper/experiment/sections/test_header.py",

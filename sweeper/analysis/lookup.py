@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank_sweep
-from sweeper.errors import BadInputError
+from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.mlflow_view import run_ids
 from sweeper.tracking.record import TrialRecord

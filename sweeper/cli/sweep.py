@@ -140,6 +140,8 @@ def _drive(driver: SweepDriver, out: Output) -> None:
         _leave(driver, out, INTERRUPTED, "Interrupted.")
     except BadInputError:
         raise
+    except OSError as error:
+        _leave(driver, out, SOME_FAILED, f"Stopped: the sweep's files cannot be written ({error}).")
     except Exception:
         logger.exception("the sweep failed with an internal error")
         _leave(driver, out, SOME_FAILED, "Stopped.")

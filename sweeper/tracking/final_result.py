@@ -6,12 +6,12 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import AwareDatetime, Field, JsonValue, RootModel
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue, RootModel
 
 from sweeper._files import write_text
 from sweeper.errors import DamagedFileError, TrialError
 from sweeper.experiment.sweep import FinalSpec
-from sweeper.tracking.stored import MAX_COUNT, Stored, read_stored
+from sweeper.tracking.stored import MAX_COUNT, STORED, read_stored
 
 __all__ = [
     "FINAL_FILE",
@@ -30,8 +30,10 @@ ROWS_FILE = "final_rows.json"
 """Name of the file beside it that holds what each example contributes to each metric."""
 
 
-class FinalResult(Stored):
+class FinalResult(BaseModel):
     """The result of the final evaluation of a trial, or of the frozen base."""
+
+    model_config = STORED
 
     split: str
     """``test``, or ``validation`` where the sweep says so."""

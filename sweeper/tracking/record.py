@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
-from sweeper.tracking.stored import MAX_COUNT, Stored
+from sweeper.tracking.stored import MAX_COUNT, MAX_WORD, STORED
 
 __all__ = ["TrialFailure", "TrialRecord", "TrialStatus"]
 
@@ -21,8 +21,10 @@ _Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class TrialFailure(Stored):
+class TrialFailure(BaseModel):
     """Why a trial failed."""
+
+    model_config = STORED
 
     type: str
     """Name of the exception, or of what happened to the replica."""
@@ -32,16 +34,18 @@ class TrialFailure(Stored):
     """The whole traceback, where there is one."""
 
 
-class TrialRecord(Stored):
+class TrialRecord(BaseModel):
     """The state of a trial; written by the process that runs it, read by all others."""
+
+    model_config = STORED
 
     id: str
     """Identity by content, 12 hex digits."""
     number: _Count
     """Position in the order of suggestion."""
-    method: str
+    method: str = Field(max_length=MAX_WORD)
     """Name of the method."""
-    origin: str = "search"
+    origin: str = Field(default="search", max_length=MAX_WORD)
     """Origin of the suggestion: ``baseline``, ``search``, …"""
     params: dict[str, JsonValue] = {}
     """Searched parameters and the method's fields, by dotted path."""

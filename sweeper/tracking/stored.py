@@ -25,10 +25,11 @@ from sweeper.errors import DamagedFileError
 
 __all__ = [
     "MAX_COUNT",
+    "MAX_WORD",
+    "STORED",
     "GitCommit",
     "Protocol",
     "Scores",
-    "Stored",
     "SweepAbout",
     "SweepState",
     "SweepStatus",
@@ -39,20 +40,25 @@ __all__ = [
 # Above it a number in JSON is not exact everywhere, and SQLite's columns end soon after.
 MAX_COUNT = 2**53
 
+# Characters of a name: more would fill a terminal.
+MAX_WORD = 200
+# Characters of a field's path that a message shows: a key may be anything.
+MAX_SHOWN = 80
+
 SweepStatus = Literal["running", "complete", "stopped"]
 
 
-class Stored(BaseModel):
-    """What a file of a sweep holds."""
-
-    # Unknown fields are dropped, not refused: an older report can read a newer file.
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", use_attribute_docstrings=True, ser_json_inf_nan="strings"
-    )
+# Unknown fields are dropped, not refused: an older report can read a newer file.
+STORED = ConfigDict(
+    frozen=True, extra="ignore", use_attribute_docstrings=True, ser_json_inf_nan="strings"
+)
+"""Settings of the models of a sweep's files."""
 
 
-class GitCommit(Stored):
+class GitCommit(BaseModel):
     """The commit that a sweep was started from."""
+
+    model_config = STORED
 
     commit: str = Field(pattern="^[0-9a-f]{7,64}$")
     """Its hash."""
@@ -60,8 +66,10 @@ class GitCommit(Stored):
     """Whether a tracked file was changed."""
 
 
-class SweepAbout(Stored):
+class SweepAbout(BaseModel):
     """``sweep.json``: what was asked for, and by which code."""
+
+    model_config = STORED
 
     name: str
     """Name of the sweep when it was made."""
@@ -77,8 +85,10 @@ class SweepAbout(Stored):
     """The resolved sweep."""
 
 
-class SweepState(Stored):
+class SweepState(BaseModel):
     """``state.json``: how a sweep stands."""
+
+    model_config = STORED
 
     status: SweepStatus
     """The status."""
@@ -86,16 +96,18 @@ class SweepState(Stored):
     """Since when, UTC."""
 
 
-class TrialDescription(Stored):
+class TrialDescription(BaseModel):
     """``spec.json``: what a trial is, and of its record what never changes."""
+
+    model_config = STORED
 
     id: str
     """Identity by content, which is the folder's name."""
     number: int = Field(ge=0, le=MAX_COUNT)
     """Position in the order of suggestion."""
-    method: str
+    method: str = Field(max_length=MAX_WORD)
     """Name of the method."""
-    origin: str = "search"
+    origin: str = Field(default="search", max_length=MAX_WORD)
     """Origin of the suggestion."""
     params: dict[str, JsonValue] = {}
     """Searched parameters and the method's fields, by dotted path."""
@@ -133,5 +145,5 @@ def read_stored(path: Path, model: type[_Model]) -> _Model | None:
         return model.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"]))
+        field = ".".join(map(str, first["loc"]))[:MAX_SHOWN]
         raise DamagedFileError(path, f"{field}: {first['msg']}".removeprefix(": ")) from error

@@ -20,9 +20,7 @@ This is the truth; MLflow is a view of it.
 from __future__ import annotations
 
 import logging
-import re
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -33,10 +31,10 @@ from pydantic import BaseModel, ValidationError
 
 from sweeper._files import FileLock, write_json
 from sweeper._text import guess
-from sweeper.errors import BadInputError, DamagedFileError, NameTakenError
+from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.tracking.final_result import FINAL_FILE, ROWS_FILE, final_damage
-from sweeper.tracking.provenance import git_state, package_versions
+from sweeper.tracking.places import SWEEP_FILE, make_sweep
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.stored import (
     Protocol,
@@ -54,15 +52,11 @@ logger = logging.getLogger(__name__)
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
-SWEEP_FILE = "sweep.json"
 STATE_FILE = "state.json"
 BASE_FILE = "base.json"
 PROTOCOL_FILE = "evaluation.json"
 # What is made again together with a file, and would not be while it is there.
 WRITTEN_WITH = {PROTOCOL_FILE: BASE_FILE, ROWS_FILE: FINAL_FILE}
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-# A file system takes 255 bytes; Ray makes names of this one, and so do files that are being put.
-MAX_NAME = 150
 
 
 class SweepFolder:
@@ -105,38 +99,7 @@ class SweepFolder:
             BadInputError: the name cannot be a folder's, or nothing can be written there. Nothing
                 was made.
         """
-        if not NAME.fullmatch(name):
-            raise BadInputError(
-                f"sweep name: got {name!r}; allowed are letters, digits, '.', '_' and '-', the "
-                "first a letter or digit; choose such a name"
-            )
-        if len(name) > MAX_NAME:
-            raise BadInputError(
-                f"sweep name: got {len(name)} characters ({name[:20]}…); allowed are {MAX_NAME}; "
-                "choose a shorter name"
-            )
-        path = Path(home) / name
-        git = git_state(Path.cwd())
-        about = {
-            "name": name,
-            # Two sweeps of one name on a shared MLflow server are still two sweeps.
-            "sweep_id": uuid.uuid4().hex,
-            "created_at": datetime.fromtimestamp(clock(), UTC).isoformat(),
-            "git": {"commit": git.commit, "is_dirty": git.is_dirty} if git else None,
-            "versions": package_versions(),
-            "document": document,
-        }
-        try:
-            _make(path, about)
-        except FileExistsError as error:
-            if not (path / SWEEP_FILE).exists():
-                raise _unwritable(path, error) from error
-            raise NameTakenError(
-                f"sweep name: {name!r} is taken in {home}; sweep names are unique; continue it "
-                f"with 'resume {name}', or choose another name"
-            ) from error
-        except OSError as error:
-            raise _unwritable(path, error) from error
+        path = make_sweep(home, name, document=document, now=datetime.fromtimestamp(clock(), UTC))
         return cls(path, clock=clock)
 
     @classmethod
@@ -391,34 +354,10 @@ class SweepFolder:
             lock.release()
 
 
-def _make(path: Path, about: Mapping[str, object]) -> None:
-    """Makes a sweep's folder; on an error there is what was there before.
-
-    The file is the claim: it is there whole or not at all, and of several processes one makes it.
-    """
-    missing = [folder for folder in (path / "trials", path, *path.parents) if not folder.exists()]
-    try:
-        (path / "trials").mkdir(parents=True, exist_ok=True)
-        write_json(path / SWEEP_FILE, about, is_first=True)
-    except OSError:
-        for folder in missing:
-            # One that is not empty is another process's by now.
-            with suppress(OSError):
-                folder.rmdir()
-        raise
-
-
 def _set_aside(path: Path) -> None:
     kept = path.with_name(f"{path.name}.damaged")
     with suppress(FileNotFoundError):
         path.replace(kept)
-
-
-def _unwritable(path: Path, error: OSError) -> BadInputError:
-    return BadInputError(
-        f"sweeps' folder: {path} cannot be made ({error.strerror or error}); a sweep needs a "
-        "folder that can be written and has room; name another one with --home or SWEEPER_HOME"
-    )
 
 
 def sweeps_in(home: Path | str) -> list[Path]:

@@ -46,10 +46,10 @@ _UNREADABLE = (
     OverflowError,
 )
 
-Progress = TypeVar("Progress")
+_Progress = TypeVar("_Progress")
 
 
-class Manifest(BaseModel):
+class _Manifest(BaseModel):
     """What is in a checkpoint, and whose it is."""
 
     # What a newer version says besides is dropped.
@@ -86,7 +86,7 @@ def save_checkpoint(
     try:
         _together(lambda: _clear(unfinished) if rank() == 0 else None, folder)
         written = _together(lambda: _write_files(unfinished, state), folder)
-        manifest = Manifest(
+        manifest = _Manifest(
             identity=identity,
             step=step,
             workers=len(written),
@@ -106,8 +106,8 @@ def load_checkpoint(
     identity: str,
     workers: int,
     device: torch.device,
-    read_progress: Callable[[Mapping[str, Any]], Progress],
-) -> tuple[EngineState, Progress] | None:
+    read_progress: Callable[[Mapping[str, Any]], _Progress],
+) -> tuple[EngineState, _Progress] | None:
     """Returns engine state and progress of the last valid checkpoint, and sets the random state.
 
     None without one. A checkpoint that is damaged, incomplete, or of another trial is skipped with
@@ -183,7 +183,7 @@ def _write(path: Path, value: Mapping[str, Any]) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _publish(unfinished: Path, target: Path, manifest: Manifest) -> None:
+def _publish(unfinished: Path, target: Path, manifest: _Manifest) -> None:
     with (unfinished / MANIFEST).open("w", encoding="utf-8") as file:
         # Not strict JSON: a metric that is no number is read back as it was.
         file.write(json.dumps(manifest.model_dump(), indent=1))
@@ -199,12 +199,12 @@ def _publish(unfinished: Path, target: Path, manifest: Manifest) -> None:
             shutil.rmtree(path)
 
 
-def _read(path: Path, identity: str, workers: int) -> tuple[Manifest, list[dict[str, Any]]]:
+def _read(path: Path, identity: str, workers: int) -> tuple[_Manifest, list[dict[str, Any]]]:
     """Returns the manifest and the contents of the shared and of this worker's file."""
     content = read_json(path / MANIFEST)
     if content is None:
         raise ValueError(f"it has no {MANIFEST}")
-    manifest = Manifest.model_validate(content)
+    manifest = _Manifest.model_validate(content)
     if manifest.identity != identity or manifest.workers != workers:
         raise ValueError(
             f"it is of trial {manifest.identity[:40]} with {manifest.workers} workers, "

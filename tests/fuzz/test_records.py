@@ -16,6 +16,7 @@ from rich.console import Console
 
 from sweeper.analysis import find_trial, rank_sweep
 from sweeper.errors import BadInputError
+from sweeper.experiment.loading import load_sweep
 from sweeper.report import sweep_result
 from sweeper.report.terminal import sweep_view
 from sweeper.tracking import FinalResult, SweepFolder, sweeps_in, write_final
@@ -24,6 +25,7 @@ from sweeper.tracking.mlflow_view.state import SentState, StateFile, run_ids
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.training.engine import EngineState
 from sweeper.training.trainer import TrainerState
+from tests.places import SPACES
 
 SEED = 20_261_128
 FILES = 1_500
@@ -60,9 +62,10 @@ def make(home: Path) -> SweepFolder:
         "objective": {"metric": "eval_loss", "mode": "min"},
     }
     sweep = SweepFolder.create(home, "masa-1", document=document)
+    space = load_sweep(SPACES / "masa.yaml", profile="embedded").space
+    spec = space.any_trial().model_dump(mode="json")
     ends = ("complete", "complete", "prune", "fail", "run", "wait")
     for number, end in enumerate(ends):
-        spec = {"method": {"name": "lora", "rank": 8}, "train": {"steps": 10}}
         trial = sweep.add_trial(
             f"{number:012x}", spec=spec, number=number, method="lora", params={"rank": 8}
         )
@@ -239,6 +242,7 @@ def test_nothing_but_a_message_comes_of_a_damaged_file(
     assert len(paths) > 30
     rng = random.Random(SEED)
     outcomes: Counter[str] = Counter()
+    longest = 0
     for number in range(share_of(FILES)):
         path = paths[number % len(paths)]
         damaged = mutated(whole[path], rng)
@@ -249,12 +253,13 @@ def test_nothing_but_a_message_comes_of_a_damaged_file(
                 outcomes["passed over"] += 1
             except BadInputError as error:
                 outcomes["named"] += 1
-                assert len(str(error)) < 2000
+                longest = max(longest, len(str(error)))
             except Exception as error:
                 error.add_note(f"{number}: {action.__name__} of {path}: {damaged[:2000]!r}")
                 raise
         restore(home, whole)
     assert outcomes["passed over"] > outcomes["named"] > 0
+    assert longest < 2000
 
 
 def restore(home: Path, whole: dict[Path, bytes]) -> None:

@@ -9,7 +9,7 @@ import os
 import pytest
 from rich.console import Console
 
-from sweeper.analysis import rank_sweep
+from sweeper.analysis import find_trial, rank_sweep
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.report import sweep_result
 from sweeper.report.terminal import sweep_view
@@ -125,7 +125,8 @@ def test_a_value_that_no_version_so_far_writes_is_named(sweep, fields, why):
 
 def test_fields_of_a_newer_version_are_dropped(sweep):
     for path in sweep.path.rglob("*.json"):
-        if path.name != "base.json":
+        # These two hold names of metrics and nothing else.
+        if path.name not in {"base.json", "final_rows.json"}:
             change(path, new_field=[1, {"a": None}])
     assert shown(SweepFolder(sweep.path))[0]["damaged"] == []
 
@@ -163,6 +164,14 @@ def test_a_damaged_line_of_metrics_is_left_out(sweep, line):
 def test_an_identity_is_no_path(sweep, trial_id):
     with pytest.raises(BadInputError, match="as an identity"):
         sweep.trial(trial_id)
+
+
+def test_a_record_that_names_another_folder_leads_nowhere(sweep):
+    change(sweep.trial("0" * 11 + "1").path / "record.json", id="../../../x")
+    found = find_trial("masa-1", home=sweep.home)
+    assert found.trial.path == sweep.path / "trials" / ("0" * 12)
+    with pytest.raises(BadInputError, match=r"it is of trial '\.\./\.\./\.\./x'"):
+        str(find_trial("0" * 11 + "1", home=sweep.home).title)
 
 
 def test_metrics_are_not_written_through_a_link(sweep, tmp_path):

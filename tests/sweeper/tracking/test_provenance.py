@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -62,8 +63,9 @@ def test_no_program_of_a_foreign_repository_is_run(repository, trap, settings):
     for name, value in settings.items():
         git("config", name, value.replace("TRAP", str(trap)))
     (folder / ".gitattributes").write_text("* filter=a=b\n")
-    # Of another size and time than git remembers, so that it has to look into the file.
-    (folder / "file").write_text("22")
+    # Of the same size and another time than git remembers, so that it has to look into the file.
+    (folder / "file").write_text("2")
+    os.utime(folder / "file", (0, 0))
     state = git_state(folder)
     assert state is not None
     assert state.is_dirty

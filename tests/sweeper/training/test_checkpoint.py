@@ -1,4 +1,4 @@
-"""Checkpoints: the last two are kept, the newest that is sound is taken, half of one never stays."""
+"""Checkpoints: the last two are kept, the newest sound one is taken, half of one never stays."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_full_disk_leaves_nothing_behind_and_the_ones_before(folder, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint, full_at, full)
-    with pytest.raises(TrialError, match="No space left on device; .* free space"):
+    with pytest.raises(TrialError, match=r"No space left on device; .* free space"):
         save(folder, 40)
     assert names(folder) == ["step-00000020", "step-00000030"]
     assert load(folder) == 30
