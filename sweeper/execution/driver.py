@@ -6,14 +6,17 @@ left running is taken up from Optuna's study, what was never drawn is drawn.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import OptunaError
+from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper._files import sqlite_uri
-from sweeper.errors import BadInputError, NameTakenError
+from sweeper.errors import BadInputError, DamagedFileError, NameTakenError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.final_jobs import final_jobs, run_final_jobs
 from sweeper.execution.pool import ReplicaSet, StatusLine, close, start_pool, status_of
@@ -109,6 +112,8 @@ class SweepDriver:
             KeyboardInterrupt: it can be resumed.
         """
         with self.folder.lock():
+            # Before Ray starts: a study that cannot be opened is told at once.
+            _ = self._study
             cluster = connect(self.address)
             try:
                 self.run_on(cluster)
@@ -142,7 +147,7 @@ class SweepDriver:
             view.stop()
 
     def _search(self, cluster: Cluster, replicas: int) -> dict[str, Any]:
-        spec, study = self.sweep.spec, self._study()
+        spec, study = self.sweep.spec, self._study
         set_damage_aside(self.folder)
         end_unwritten(self.folder, study)
         if self.retry_failed:
@@ -183,14 +188,25 @@ class SweepDriver:
         end_unwritten(self.folder, study)
         return status
 
+    @functools.cached_property
     def _study(self) -> optuna.Study:
-        return open_study(
-            sqlite_uri(self.folder.path / "optuna.db"),
-            name=self.folder.name,
-            objective=self.sweep.spec.objective,
-            space=self.sweep.space,
-            search=self.sweep.spec.search,
-        )
+        """The sweep's study.
+
+        Raises:
+            DamagedFileError: its file cannot be read or written.
+        """
+        path = self.folder.path / "optuna.db"
+        try:
+            return open_study(
+                sqlite_uri(path),
+                name=self.folder.name,
+                objective=self.sweep.spec.objective,
+                space=self.sweep.space,
+                search=self.sweep.spec.search,
+            )
+        except (SQLAlchemyError, OptunaError) as error:
+            first_line = str(error).partition("\n")[0]
+            raise DamagedFileError(path, first_line or type(error).__name__) from error
 
     def _suggestions(
         self, study: optuna.Study, trials: TrialFactory, pool_name: str
