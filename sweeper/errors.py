@@ -84,9 +84,9 @@ class DamagedFileError(BadInputError):
         self.path = path
         self.why = why if len(why) <= MAX_REASON else f"{why[:MAX_REASON]} …"
         super().__init__(
-            f"{path} is damaged, or of a newer version: {self.why}; a file of a sweep is written whole "
-            "and by the program alone; restore it from a copy; what a trial has lost 'resume' "
-            "does again"
+            f"{path} is damaged, or of a newer version: {self.why}; a file of a sweep is written "
+            "whole and by the program alone; restore it from a copy; what a trial has lost "
+            "'resume' does again"
         )
 
     def __reduce__(self) -> tuple[type[DamagedFileError], tuple[Path, str]]:

@@ -236,7 +236,11 @@ class SweepFolder:
         return found
 
     def _own_damage(self) -> list[DamagedFileError]:
-        models = {STATE_FILE: SweepState, BASE_FILE: Scores, PROTOCOL_FILE: Protocol}
+        models: dict[str, type[BaseModel]] = {
+            STATE_FILE: SweepState,
+            BASE_FILE: Scores,
+            PROTOCOL_FILE: Protocol,
+        }
         found = []
         for name, model in models.items():
             try:

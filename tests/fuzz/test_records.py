@@ -31,7 +31,7 @@ SEED = 20_261_128
 FILES = 1_500
 STORE = StateFile("sqlite:////store.db", experiment="sweeper")
 
-ODD_VALUES = (
+ODD_VALUES: tuple[object, ...] = (
     None,
     True,
     -1,
@@ -93,7 +93,7 @@ def make(home: Path) -> SweepFolder:
 
 def final() -> FinalResult:
     metrics = {"eval_loss": 1.0, "arc_easy/accuracy": 0.5}
-    contributions = {"eval_loss": (1.0, 2.0), "arc_easy/accuracy": (0.0, 1.0)}
+    contributions: dict[str, tuple[float, ...]] = {name: (1.0, 0.0) for name in metrics}
     return FinalResult(
         split="test",
         rows=2,
@@ -214,7 +214,7 @@ def resume(home: Path) -> None:
 
 
 def load(home: Path) -> None:
-    """Takes up a trial whose manifest, of all files, is damaged at most once."""
+    """Takes up the first trial, of whose two checkpoints one may be damaged."""
     found = load_checkpoint(
         home / "masa-1" / "trials" / f"{0:012x}" / "checkpoint",
         identity="i",
@@ -225,13 +225,12 @@ def load(home: Path) -> None:
     assert found is not None
 
 
-ACTIONS = (report, look_up, show, load, resume)
-
-
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_nothing_but_a_message_comes_of_a_damaged_file(
-    tmp_path: Path, share_of: Callable[[int], int]
+    tmp_path: Path, share_of: Callable[[int], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # No power is lost here, and each wait for the disk costs more than all else.
+    monkeypatch.setattr("sweeper._files.os.fsync", lambda _: None)
     home = tmp_path / "sweeps"
     make(home)
     whole = {path: path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file()}
@@ -247,7 +246,8 @@ def test_nothing_but_a_message_comes_of_a_damaged_file(
         path = paths[number % len(paths)]
         damaged = mutated(whole[path], rng)
         path.write_bytes(damaged)
-        for action in ACTIONS:
+        is_checkpoint = path.name == "manifest.json"
+        for action in (load, report) if is_checkpoint else (report, look_up, show, resume):
             try:
                 action(home)
                 outcomes["passed over"] += 1

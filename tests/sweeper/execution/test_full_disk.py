@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Any
 
 from sweeper.execution.pool import Job
 from sweeper.execution.pool.progress import PoolReporter
@@ -14,7 +15,9 @@ def test_metrics_without_room_are_told_once_and_the_trial_goes_on(tmp_path, monk
     sweep = SweepFolder.create(tmp_path, "one", document={})
     trial = sweep.add_trial("a" * 12, spec={}, number=0, method="lora")
     job = Job(trial_id=trial.id, number=0, folder=trial.path, evaluation_steps=(4,), spec_json="{}")
-    reporter = PoolReporter(None, job, trial)
+    # Steps are not told to the pool.
+    pool: Any = None
+    reporter = PoolReporter(pool, job, trial)
     reporter.log_step(1, {"train_loss": 3.0})
 
     def full(*_):

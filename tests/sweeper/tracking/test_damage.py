@@ -15,6 +15,12 @@ from sweeper.report import sweep_result
 from sweeper.report.terminal import sweep_view
 from sweeper.tracking import FinalResult, SweepFolder, read_final, write_final
 
+
+def put_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
 SPOILT = {
     "emptied": lambda path: path.write_bytes(b""),
     "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
@@ -25,7 +31,7 @@ SPOILT = {
     "no text": lambda path: path.write_bytes(b'{"a": "\xff"}'),
     "half a surrogate": lambda path: path.write_text('{"id": "\\ud800"}'),
     "a folder": lambda path: (path.unlink(), path.mkdir()),
-    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+    "a pipe": put_pipe,
     "a link": lambda path: (path.rename(path.with_name("real")), path.symlink_to("real")),
 }
 
@@ -52,11 +58,12 @@ def sweep(tmp_path):
 def shown(sweep):
     """The document and the text of a report."""
     ranking = rank_sweep(sweep)
-    out = Console(file=io.StringIO(), width=400, markup=False)
+    text = io.StringIO()
+    out = Console(file=text, width=400, markup=False)
     out.print(sweep_view(sweep, ranking, tracking_uri="x"), crop=False)
     document = sweep_result(sweep, ranking, tracking_uri="x")
     json.dumps(document, allow_nan=False)
-    return document, out.file.getvalue()
+    return document, text.getvalue()
 
 
 def change(path, **fields):
@@ -229,4 +236,6 @@ def test_a_damaged_result_counts_as_none_and_is_written_again(sweep):
     (path / "final.json").write_text("{")
     assert read_final(path) is None
     write_final(path, FinalResult(split="test", rows=5, rows_in_split=5))
-    assert read_final(path).rows == 5
+    again = read_final(path)
+    assert again is not None
+    assert again.rows == 5

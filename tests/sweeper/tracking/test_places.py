@@ -37,7 +37,8 @@ def test_of_threads_that_make_a_sweep_at_once_one_does(tmp_path, monkeypatch):
     # What git is asked takes longest, and is the same for all.
     monkeypatch.setattr("sweeper.tracking.places.git_state", lambda _: None)
     for number in range(TIMES):
-        made, taken = [], []
+        made: list[int] = []
+        taken: list[int] = []
         barrier = threading.Barrier(PROCESSES)
 
         def make(mine, name=f"s{number}", made=made, taken=taken, barrier=barrier):

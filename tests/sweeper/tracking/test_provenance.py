@@ -44,7 +44,9 @@ def test_the_commit_and_whether_a_file_is_changed(repository):
     assert state is not None
     assert (state.commit, state.is_dirty) == (git("rev-parse", "HEAD"), False)
     (folder / "file").write_text("2")
-    assert git_state(folder).is_dirty
+    state = git_state(folder)
+    assert state is not None
+    assert state.is_dirty
     assert git_state(folder.parent) is None
 
 

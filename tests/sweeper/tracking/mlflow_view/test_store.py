@@ -144,6 +144,7 @@ def test_a_store_of_somebody_else_is_not_corrected(sweep, tmp_path):
     trained(other)
     assert MlflowView(other, tracking_uri=uri).sync().is_complete
     found = connect(uri).get_experiment_by_name("sweeper")
+    assert found is not None
     assert found.artifact_location == (sweep.home / "mlartifacts" / "sweeper").as_uri()
 
 
