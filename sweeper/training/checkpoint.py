@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 SHARED = "shared.pt"
+# Characters of a reason: a library's words may quote a whole file.
+MAX_REASON = 300
 
 # What reading a damaged file can raise, or one that another version of DeepSpeed has written.
 _UNREADABLE = (
@@ -126,7 +128,8 @@ def load_checkpoint(
             manifest, contents = _read(path, identity, workers)
             found, problem = (read_progress(manifest.progress), contents), ""
         except _UNREADABLE as error:
-            found, problem = None, f"{type(error).__name__}: {error}"
+            lines = f"{type(error).__name__}: {error}".splitlines()
+            found, problem = None, " ".join(line.strip() for line in lines)[:MAX_REASON]
         problems = [text for text in gather(problem) if text]
         if problems or found is None:
             logger.warning("ignoring checkpoint %s: %s", path, problems[0])

@@ -50,7 +50,7 @@ ODD_VALUES: tuple[object, ...] = (
     {},
     [[[]]],
     {"a": {"b": None}},
-    "x" * 10_000,
+    "x" * 1_000,
 )
 
 
@@ -64,13 +64,11 @@ def make(home: Path) -> SweepFolder:
     sweep = SweepFolder.create(home, "masa-1", document=document)
     space = load_sweep(SPACES / "masa.yaml", profile="embedded").space
     spec = space.any_trial().model_dump(mode="json")
-    ends = ("complete", "complete", "prune", "fail", "run", "wait")
+    ends = ("complete", "prune", "fail", "run")
     for number, end in enumerate(ends):
         trial = sweep.add_trial(
             f"{number:012x}", spec=spec, number=number, method="lora", params={"rank": 8}
         )
-        if end == "wait":
-            continue
         trial.begin(trainable=10, total=100)
         for step in (1, 2):
             trial.append(step, {"train_loss": 3.0 - step, "eval_loss": 2.0 / step})
@@ -93,7 +91,7 @@ def make(home: Path) -> SweepFolder:
 
 def final() -> FinalResult:
     metrics = {"eval_loss": 1.0, "arc_easy/accuracy": 0.5}
-    contributions: dict[str, tuple[float, ...]] = {name: (1.0, 0.0) for name in metrics}
+    contributions: dict[str, tuple[float, ...]] = dict.fromkeys(metrics, (1.0, 0.0))
     return FinalResult(
         split="test",
         rows=2,
@@ -170,7 +168,7 @@ def branches(tree):
 def report(home: Path) -> None:
     sweep = SweepFolder.open("masa-1", home=home)
     ranking = rank_sweep(sweep)
-    assert len(ranking.trials) + len(ranking.damage) >= 6
+    assert len(ranking.trials) + len(ranking.damage) >= 4
     out = Console(file=io.StringIO(), width=120, markup=False)
     out.print(sweep_view(sweep, ranking, tracking_uri="x"), crop=False)
     json.dumps(sweep_result(sweep, ranking, tracking_uri="x"), allow_nan=False)
@@ -202,7 +200,8 @@ def resume(home: Path) -> None:
     with sweep.lock():
         sweep.set_damage_aside()
         sweep.requeue_interrupted()
-        assert {trial.read().status for trial in sweep.trial_folders()} & {"complete"}
+        assert sweep.damage() == []
+        assert len(sweep.trials()) >= 3
         for trial in sweep.trial_folders():
             trial.trial_spec()
             if not trial.read().is_final:
@@ -225,7 +224,10 @@ def load(home: Path) -> None:
     assert found is not None
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
+# Who reads a file that not all of them read.
+READERS = {"manifest.json": (load,), "mlflow.json": (show, look_up)}
+
+
 def test_nothing_but_a_message_comes_of_a_damaged_file(
     tmp_path: Path, share_of: Callable[[int], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,7 +240,7 @@ def test_nothing_but_a_message_comes_of_a_damaged_file(
     assert names >= {".json", ".jsonl", ".pt"}
     # The tensors of a checkpoint are behind a hash, and locks hold nothing.
     paths = [path for path in whole if path.suffix in {".json", ".jsonl"}]
-    assert len(paths) > 30
+    assert len(paths) > 20
     rng = random.Random(SEED)
     outcomes: Counter[str] = Counter()
     longest = 0
@@ -246,8 +248,7 @@ def test_nothing_but_a_message_comes_of_a_damaged_file(
         path = paths[number % len(paths)]
         damaged = mutated(whole[path], rng)
         path.write_bytes(damaged)
-        is_checkpoint = path.name == "manifest.json"
-        for action in (load, report) if is_checkpoint else (report, look_up, show, resume):
+        for action in READERS.get(path.name, (report, look_up, show, resume)):
             try:
                 action(home)
                 outcomes["passed over"] += 1
