@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 __all__ = [
@@ -10,6 +12,7 @@ __all__ = [
     "data_root",
     "hide_progress_bars",
     "is_hub_offline",
+    "mlflow_asked_once",
     "quieten_mlflow",
     "ray_address",
     "sweeps_home",
@@ -60,14 +63,32 @@ def hide_progress_bars() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
-def quieten_mlflow() -> None:
+def quieten_mlflow(*, is_file: bool = False) -> None:
     """Keeps MLflow off standard output and off the network, where the user has set nothing else.
 
     MLflow reads these variables when it is imported, so this comes first.
+
+    Args:
+        is_file: the store is a file, which may be replaced: no connection to it is kept open.
     """
+    if is_file:
+        os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     # A server that does not answer is asked again by the next sync, which waits longer each time.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+
+@contextmanager
+def mlflow_asked_once() -> Iterator[None]:
+    """Has MLflow ask a server once in the body, and wait for it 10 s, not longer."""
+    quieten_mlflow()
+    short = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+    before = {name: os.environ[name] for name in short}
+    os.environ.update(short)
+    try:
+        yield
+    finally:
+        os.environ.update(before)

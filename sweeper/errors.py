@@ -7,19 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = [
     "BadInputError",
     "CountError",
+    "DamagedFileError",
     "DataError",
     "DivergedError",
     "ExportError",
     "MissingError",
+    "NameTakenError",
     "Problem",
     "SpecError",
     "SweeperError",
     "TrialError",
 ]
+
+
+# Characters of a reason: a library's words may quote all of a value.
+MAX_REASON = 300
 
 
 class SweeperError(Exception):
@@ -61,8 +68,29 @@ class MissingError(BadInputError):
     """A package, model or file is missing; the message names the one command that gets it."""
 
 
+class NameTakenError(BadInputError):
+    """There is a sweep of that name already."""
+
+
 class DataError(BadInputError):
     """Data was found but cannot be used: empty, unreadable, or without the fields asked for."""
+
+
+class DamagedFileError(BadInputError):
+    """A file of a sweep is not what was written there: cut, changed, or of a newer version."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        """Names the file and says what is wrong with it, in a few words."""
+        self.path = path
+        self.why = why if len(why) <= MAX_REASON else f"{why[:MAX_REASON]} …"
+        super().__init__(
+            f"{path} is damaged, or of a newer version: {self.why}; a file of a sweep is written "
+            "whole and by the program alone; restore it from a copy; what a trial has lost "
+            "'resume' does again"
+        )
+
+    def __reduce__(self) -> tuple[type[DamagedFileError], tuple[Path, str]]:
+        return (DamagedFileError, (self.path, self.why))
 
 
 class CountError(SweeperError):

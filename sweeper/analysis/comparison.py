@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeper._files import read_json
 from sweeper.analysis.statistics.paired import differences
 from sweeper.estimates import Estimate
-from sweeper.tracking.final_result import ROWS_FILE, FinalResult, read_final
+from sweeper.tracking.final_result import FinalResult, read_final, read_rows
 
 __all__ = ["gains_over_base"]
 
@@ -31,6 +30,7 @@ def gains_over_base(folder: Path, base_folder: Path) -> dict[str, Estimate]:
 
 def _by_row(folder: Path, result: FinalResult) -> dict[str, Estimate]:
     return {
-        name: Estimate(result.metrics[name], None, len(values), tuple(values))
-        for name, values in (read_json(folder / ROWS_FILE) or {}).items()
+        name: Estimate(result.metrics[name], None, len(values), values)
+        for name, values in read_rows(folder).items()
+        if values and name in result.metrics
     }

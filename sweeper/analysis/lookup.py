@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank_sweep
-from sweeper.errors import BadInputError
+from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.mlflow_view import run_ids
 from sweeper.tracking.record import TrialRecord
@@ -52,15 +50,14 @@ class FoundTrial:
         """Returns what was run.
 
         Raises:
-            BadInputError: another version wrote it, and this one cannot read it.
+            BadInputError: it is damaged, or another version wrote it and this one cannot read it.
         """
         try:
-            return TrialSpec.model_validate(self.trial.spec())
-        except ValidationError as error:
+            return self.trial.trial_spec()
+        except DamagedFileError as error:
             raise BadInputError(
-                f"{self.title}: its spec.json does not fit this version ({error.error_count()} "
-                f"problems, the first: {error.errors()[0]['msg']}); use the version that ran the "
-                "sweep, which its sweep.json names"
+                f"{self.title}: its spec.json does not fit this version ({error.why}); use the "
+                "version that ran the sweep, which its sweep.json names, or restore the file"
             ) from error
 
     def adapter(self) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sweeper.analysis.comparison import gains_over_base
+from sweeper.errors import DamagedFileError
 from sweeper.estimates import Estimate, estimate_of
 from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.tracking.final_result import FinalResult, read_final
@@ -38,6 +39,8 @@ class Ranking:
     """That of the frozen base."""
     gains: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     """By trial: by how much its final metrics differ from the base's, on the same rows."""
+    damage: tuple[DamagedFileError, ...] = ()
+    """What could not be read; a trial whose record is damaged is not among the others."""
 
     @property
     def best(self) -> TrialRecord | None:
@@ -101,13 +104,13 @@ def rank(
 
 def rank_sweep(folder: SweepFolder) -> Ranking:
     """Returns the ranking of a sweep on disk."""
-    objective = ObjectiveSpec.model_validate(folder.document.get("objective", {}))
-    ranking = rank(folder.trials(), objective, base_scores=folder.base_scores())
+    ranking = rank(folder.trials(), folder.objective(), base_scores=folder.base_scores())
     found = {trial.id: read_final(folder.trial(trial.id).path) for trial in ranking.ranked}
     finals = {trial_id: result for trial_id, result in found.items() if result is not None}
     return replace(
         ranking,
         finals=finals,
         base_final=read_final(folder.path),
+        damage=tuple(folder.damage()),
         gains={name: gains_over_base(folder.trial(name).path, folder.path) for name in finals},
     )

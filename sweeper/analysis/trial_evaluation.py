@@ -134,6 +134,7 @@ def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluati
     evaluate = (_by_harness if asked.is_harness else _by_tasks)(asked)
     base = _base(trial)
     _task_ids(trial, base)
+    folder = _place(found)
     result = evaluate(trial, base, adapter)
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%S.%f}Z.json"
@@ -155,11 +156,23 @@ def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluati
         data_fingerprint=base.data.fingerprint,
         wall_time_s=time.perf_counter() - started_s,
         ended_at=now,
-        path=str((found.trial.path / EVALUATIONS_FOLDER / name).absolute()),
+        path=str((folder / name).absolute()),
     )
-    Path(written.path).parent.mkdir(exist_ok=True)
     write_text(Path(written.path), written.model_dump_json(indent=2) + "\n")
     return written
+
+
+def _place(found: FoundTrial) -> Path:
+    """Returns the folder of the results, made before hours go into one that has no place."""
+    folder = found.trial.path / EVALUATIONS_FOLDER
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise BadInputError(
+            f"{folder} cannot be made ({error.strerror or error}); a result is written there; make "
+            "the trial's folder writable"
+        ) from error
+    return folder
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ class Output:
     def __init__(self, *, as_json: bool, stdout: TextIO) -> None:
         self._as_json = as_json
         self._stdout = stdout
-        self.console = _Console(stderr=as_json)
+        # Names and values are shown as they are, also those with brackets in them.
+        self.console = _Console(stderr=as_json, markup=False)
 
     def show(self, document: object, view: RenderableType) -> None:
         """Prints the document or its view."""
@@ -70,6 +71,8 @@ def opened_output(as_json: bool) -> Iterator[Output]:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # PEFT imports it wherever it is, and it warns that a kernel could be faster.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    # MLflow's client tries again by itself; what fails in the end is told in our words.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     stdout = sys.stdout
     if as_json:
         sys.stdout.flush()

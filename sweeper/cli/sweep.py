@@ -54,11 +54,11 @@ def run(
 ) -> None:
     """Run a sweep. Of a list of trials, run those whose architecture is the profile's model."""
     with opened_output(as_json) as out:
-        from sweeper.execution.driver import SweepDriver, new_sweep_name
+        from sweeper.execution.driver import SweepDriver, new_sweep_folder
         from sweeper.experiment.loading import load_sweep
         from sweeper.experiment.runnable import only_runnable
         from sweeper.preflight.checks import require_runnable
-        from sweeper.tracking.sweep_folder import SweepFolder
+        from sweeper.tracking.mlflow_view import require_store
 
         sweep, left_out = only_runnable(
             load_sweep(space, profile=profile, overrides=overrides or ())
@@ -68,8 +68,8 @@ def run(
             out.console.print(text, markup=False, highlight=False)
         fingerprint = require_runnable(sweep, address=address)
         root = home or sweeps_home()
-        name = name or new_sweep_name(root, sweep)
-        folder = SweepFolder.create(root, name, document=sweep.document)
+        require_store(root, tracking_uri)
+        folder = new_sweep_folder(root, sweep, name=name)
         driver = SweepDriver(folder, sweep, fingerprint, address=address, tracking_uri=tracking_uri)
         _drive(driver, out)
 
@@ -87,9 +87,11 @@ def resume(
     """Continue a sweep after Ctrl-C, a crash or a reboot. Ended trials are not run again."""
     with opened_output(as_json) as out:
         from sweeper.execution.driver import SweepDriver
+        from sweeper.tracking.mlflow_view import require_store
         from sweeper.tracking.sweep_folder import SweepFolder
 
         folder = SweepFolder.open(sweep, home=home or sweeps_home())
+        require_store(folder.home, tracking_uri)
         driver = SweepDriver.open(
             folder, address=address, tracking_uri=tracking_uri, retry_failed=retry_failed
         )
@@ -140,6 +142,8 @@ def _drive(driver: SweepDriver, out: Output) -> None:
         _leave(driver, out, INTERRUPTED, "Interrupted.")
     except BadInputError:
         raise
+    except OSError as error:
+        _leave(driver, out, SOME_FAILED, f"Stopped: the sweep's files cannot be written ({error}).")
     except Exception:
         logger.exception("the sweep failed with an internal error")
         _leave(driver, out, SOME_FAILED, "Stopped.")

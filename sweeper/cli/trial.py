@@ -86,7 +86,8 @@ def evaluate(  # noqa: PLR0913 - a parameter for each option
             "--harness-tasks",
             exists=True,
             file_okay=False,
-            help="Folder with your own tasks for the harness, as YAML files.",
+            help="Folder with your own tasks for the harness, as YAML files. Their `!function` "
+            "is Python code that runs with your rights: use only files that you trust.",
         ),
     ] = None,
     home: Home = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweeper.execution.cluster import connect, disconnect
-    from sweeper.execution.driver import SweepDriver, new_sweep_name
+    from sweeper.execution.driver import SweepDriver, new_sweep_folder, new_sweep_name
     from sweeper.execution.final_jobs import final_jobs
     from sweeper.execution.trial_factory import TrialFactory
 
@@ -17,6 +17,7 @@ __all__ = [
     "connect",
     "disconnect",
     "final_jobs",
+    "new_sweep_folder",
     "new_sweep_name",
 ]
 
@@ -26,6 +27,7 @@ _HOME = {
     "connect": "sweeper.execution.cluster",
     "disconnect": "sweeper.execution.cluster",
     "final_jobs": "sweeper.execution.final_jobs",
+    "new_sweep_folder": "sweeper.execution.driver",
     "new_sweep_name": "sweeper.execution.driver",
 }
 

@@ -6,6 +6,7 @@ left running is taken up from Optuna's study, what was never drawn is drawn.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,13 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.exceptions import OptunaError
+from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.errors import BadInputError
+from sweeper._files import sqlite_uri
+from sweeper.errors import BadInputError, DamagedFileError, NameTakenError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, run_final_jobs
 from sweeper.execution.pool import ReplicaSet, StatusLine, close, start_pool, status_of
-from sweeper.execution.reconcile import end_unwritten, requeue_failed, warn_of_other_data
+from sweeper.execution.reconcile import (
+    end_unwritten,
+    repeat_lost,
+    requeue_failed,
+    set_damage_aside,
+    warn_of_other_data,
+)
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.execution.tune import RungScheduler, StudySearch, run_tune
 from sweeper.experiment.loading import build_sweep
@@ -33,7 +43,7 @@ from sweeper.tracking.sweep_folder import SweepFolder
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-__all__ = ["SweepDriver", "new_sweep_name"]
+__all__ = ["SweepDriver", "new_sweep_folder", "new_sweep_name"]
 
 # Seconds that replicas get to return from their loop before Ray ends them.
 CLOSING_S = 20.0
@@ -46,6 +56,26 @@ def new_sweep_name(home: Path, sweep: Sweep) -> str:
     while (home / f"{stem}-{number}").exists():
         number += 1
     return f"{stem}-{number}"
+
+
+def new_sweep_folder(home: Path, sweep: Sweep, *, name: str | None = None) -> SweepFolder:
+    """Returns the folder of a new sweep, made by this process alone.
+
+    Args:
+        home: folder of all sweeps.
+        sweep: what is to run.
+        name: of the sweep; the first free one of :func:`new_sweep_name` where None.
+
+    Raises:
+        BadInputError: the name is taken, or nothing can be written there.
+    """
+    while name is None:
+        try:
+            return SweepFolder.create(home, new_sweep_name(home, sweep), document=sweep.document)
+        except NameTakenError:
+            # Another process was faster by a moment; the next name is free.
+            continue
+    return SweepFolder.create(home, name, document=sweep.document)
 
 
 @dataclass
@@ -115,11 +145,12 @@ class SweepDriver:
 
     def _prepare(self) -> bool:
         """Brings records and study into agreement; returns whether anything is left to be run."""
-        study = self._study()
+        spec, study = self.sweep.spec, self._study
+        set_damage_aside(self.folder)
         end_unwritten(self.folder, study)
         if self.retry_failed:
             requeue_failed(self.folder, study)
-        spec = self.sweep.spec
+        repeat_lost(self.folder, study)
         return bool(trials_left(study, spec.search) or final_jobs(self.folder, spec.final))
 
     @contextmanager
@@ -134,7 +165,7 @@ class SweepDriver:
             self.folder.mark("stopped")
             raise
         else:
-            self.folder.mark("complete", note=repeats_note(self._study(), self.sweep.spec.search))
+            self.folder.mark("complete", note=repeats_note(self._study, self.sweep.spec.search))
         finally:
             self._status.leave("MLflow gets the rest")
             view.stop()
@@ -146,7 +177,7 @@ class SweepDriver:
             return self._search(cluster, replicas)
 
     def _search(self, cluster: Cluster, replicas: int) -> dict[str, Any]:
-        spec, study = self.sweep.spec, self._study()
+        spec, study = self.sweep.spec, self._study
         left = trials_left(study, spec.search)
         trials = TrialFactory(self.folder, self.sweep, self.data_fingerprint)
         pool_name = f"pool-{self.folder.name}"
@@ -180,14 +211,25 @@ class SweepDriver:
         end_unwritten(self.folder, study)
         return status
 
+    @functools.cached_property
     def _study(self) -> optuna.Study:
-        return open_study(
-            f"sqlite:///{self.folder.path / 'optuna.db'}",
-            name=self.folder.name,
-            objective=self.sweep.spec.objective,
-            space=self.sweep.space,
-            search=self.sweep.spec.search,
-        )
+        """The sweep's study.
+
+        Raises:
+            DamagedFileError: its file cannot be read or written.
+        """
+        path = self.folder.path / "optuna.db"
+        try:
+            return open_study(
+                sqlite_uri(path),
+                name=self.folder.name,
+                objective=self.sweep.spec.objective,
+                space=self.sweep.space,
+                search=self.sweep.spec.search,
+            )
+        except (SQLAlchemyError, OptunaError) as error:
+            first_line = str(error).partition("\n")[0]
+            raise DamagedFileError(path, first_line or type(error).__name__) from error
 
     def _suggestions(
         self, study: optuna.Study, trials: TrialFactory, pool_name: str, pool: ActorHandle[Any]

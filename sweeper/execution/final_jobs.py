@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sweeper.analysis.ranking import rank_sweep
+from sweeper.errors import DamagedFileError
 from sweeper.execution.pool import Job, run_jobs
 from sweeper.experiment.sweep import FinalSpec
-from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.final_result import FinalResult, read_final, write_final
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -39,12 +39,17 @@ def final_jobs(folder: SweepFolder, final: FinalSpec) -> list[Job]:
     for place, record in enumerate(ranking.ranked[: final.trials], start=1):
         score, trial = ranking.score(record), folder.trial(record.id)
         assert score is not None
+        try:
+            spec = trial.trial_spec()
+        except DamagedFileError as error:
+            logger.warning("no final evaluation of trial %s: %s", record.id, error)
+            continue
         job = Job(
             trial_id=f"{PREFIX}{record.id}",
             number=record.number,
             folder=trial.path,
             evaluation_steps=(),
-            spec_json=TrialSpec.model_validate(trial.spec()).model_dump_json(),
+            spec_json=spec.model_dump_json(),
             final=final,
             chosen_by={
                 "metric": ranking.objective.metric,

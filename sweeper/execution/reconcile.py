@@ -7,13 +7,26 @@ import logging
 import optuna
 from optuna.trial import TrialState
 
+from sweeper.errors import DamagedFileError
 from sweeper.experiment.trial import TrialSpec
-from sweeper.search import enqueue_failed, states_by_id
+from sweeper.search import TRIAL_ID, ended_trials, enqueue_again, enqueue_failed, states_by_id
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["end_unwritten", "requeue_failed", "warn_of_other_data"]
+__all__ = [
+    "end_unwritten",
+    "repeat_lost",
+    "requeue_failed",
+    "set_damage_aside",
+    "warn_of_other_data",
+]
 
 logger = logging.getLogger(__name__)
+
+
+def set_damage_aside(folder: SweepFolder) -> None:
+    """Moves damaged files of a sweep out of the way, and tells each."""
+    for error in folder.set_damage_aside():
+        logger.warning("%s; it is now %s.damaged", error, error.path.name)
 
 
 def end_unwritten(folder: SweepFolder, study: optuna.Study) -> None:
@@ -36,7 +49,33 @@ def end_unwritten(folder: SweepFolder, study: optuna.Study) -> None:
 def requeue_failed(folder: SweepFolder, study: optuna.Study) -> None:
     """Enqueues the failed trials again; their identity, record and MLflow run stay theirs."""
     for trial_id in enqueue_failed(study):
-        folder.trial(trial_id).requeue()
+        try:
+            folder.trial(trial_id).requeue()
+        except DamagedFileError as error:
+            # Without a description it is made when the trial is suggested, and waits from then on.
+            logger.debug("%s", error)
+
+
+def repeat_lost(folder: SweepFolder, study: optuna.Study) -> None:
+    """Enqueues trials again that have ended in the study but not, or no longer, on disk.
+
+    What is left of them shortens the work: from a checkpoint of its last step a trial only repeats
+    its end.
+
+    Args:
+        folder: whose damaged files are set aside.
+        study: of the sweep.
+    """
+    ended = {record.id for record in folder.trials() if record.is_final}
+    lost = [
+        trial
+        for trial in ended_trials(study)
+        if (trial_id := str(trial.user_attrs.get(TRIAL_ID, ""))) not in ended
+        and trial_id
+        and folder.trial(trial_id).path.is_dir()
+    ]
+    for trial_id in enqueue_again(study, lost):
+        logger.warning("trial %s of %s is run again: its record is lost", trial_id, folder.name)
 
 
 def warn_of_other_data(folder: SweepFolder, fingerprint: str) -> None:
@@ -47,8 +86,12 @@ def warn_of_other_data(folder: SweepFolder, fingerprint: str) -> None:
         fingerprint: of the rows as they are now.
     """
     ids = [record.id for record in folder.trials()]
-    specs = {trial_id: TrialSpec.model_validate(folder.trial(trial_id).spec()) for trial_id in ids}
-    others = [n for n, spec in specs.items() if spec.identity(data_fingerprint=fingerprint) != n]
+    others = [
+        trial_id
+        for trial_id in ids
+        if (spec := _spec(folder, trial_id)) is not None
+        and spec.identity(data_fingerprint=fingerprint) != trial_id
+    ]
     if others:
         logger.warning(
             "%d of %d trials of %s, such as %s, saw other rows than the data has now, or ran with "
@@ -56,3 +99,11 @@ def warn_of_other_data(folder: SweepFolder, fingerprint: str) -> None:
             "the data back, or begin a new sweep",
             *(len(others), len(ids), folder.name, others[0]),
         )
+
+
+def _spec(folder: SweepFolder, trial_id: str) -> TrialSpec | None:
+    try:
+        return folder.trial(trial_id).trial_spec()
+    except DamagedFileError:
+        # It is told where it is set aside.
+        return None

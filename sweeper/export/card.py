@@ -10,7 +10,6 @@ import yaml
 
 from sweeper.analysis.lookup import FoundTrial
 from sweeper.estimates import estimate_of
-from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.experiment.trial import TrialSpec
 from sweeper.export.formats import ExportFormat
 from sweeper.export.usage import Usage
@@ -95,7 +94,7 @@ class Card:
 
     def _scores(self) -> str:
         metrics, base = self.found.record.metrics, self.found.sweep.base_scores()
-        objective = ObjectiveSpec.model_validate(self.found.sweep.document.get("objective", {}))
+        objective = self.found.sweep.objective()
         scored = ("eval_loss", "accuracy")
         names = [n for n in metrics if n.startswith(scored) and not n.endswith("_se")]
         names = list(dict.fromkeys([objective.metric, *names]))
@@ -138,5 +137,5 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _versions(found: FoundTrial) -> str:
-    versions = found.sweep.about().get("versions", {})
+    versions = found.sweep.about().versions
     return ", ".join(f"{name} {version}" for name, version in versions.items())

@@ -129,6 +129,12 @@ def _new_folder(folder: Path) -> Iterator[Path]:
     """Yields a new folder that takes the place of ``folder`` at the end, or is gone on an error."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(
+            f"output: {folder} cannot be made ({error.strerror or error}); an export needs a "
+            "folder that can be written; choose another one with --output"
+        ) from error
+    try:
         with put_whole(folder) as unfinished:
             unfinished.mkdir()
             yield unfinished

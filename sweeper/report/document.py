@@ -36,6 +36,7 @@ def sweep_result(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str) ->
         "base_final": _final_document(ranking.base_final),
         "best": _trial_document(folder, ranking, best) if best is not None else None,
         "conclusions": conclusions_of(ranking),
+        "damaged": [{"file": str(one.path), "why": one.why} for one in ranking.damage],
         "trials": [_trial_document(folder, ranking, trial) for trial in ranking.trials],
     }
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, origin_of, params_of
 from sweeper.search.stopping import Rungs
 from sweeper.search.study import (
+    TRIAL_ID,
+    ended_trials,
+    enqueue_again,
     enqueue_failed,
     open_study,
     past_values,
@@ -16,12 +19,15 @@ from sweeper.search.study import (
 from sweeper.search.suggestions import Suggestion, Suggestions
 
 __all__ = [
+    "TRIAL_ID",
     "DrawnTrial",
     "Origin",
     "Rungs",
     "Suggestion",
     "Suggestions",
     "draw_all",
+    "ended_trials",
+    "enqueue_again",
     "enqueue_failed",
     "open_study",
     "origin_of",

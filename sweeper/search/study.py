@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import cast
 
 import optuna
@@ -17,6 +18,7 @@ __all__ = [
     "TRIAL_ID",
     "draw",
     "ended_trials",
+    "enqueue_again",
     "enqueue_failed",
     "is_retried",
     "mark_exhausted",
@@ -112,8 +114,18 @@ def redraw(
 
 def enqueue_failed(study: optuna.Study) -> list[str]:
     """Enqueues the points of failed trials again and returns the trials' identities."""
+    return enqueue_again(study, study.get_trials(states=[optuna.trial.TrialState.FAIL]))
+
+
+def enqueue_again(study: optuna.Study, trials: Iterable[optuna.trial.FrozenTrial]) -> list[str]:
+    """Enqueues the points of trials again that have ended, and returns the trials' identities.
+
+    Args:
+        study: of the sweep.
+        trials: of it; one that was run again already is left out.
+    """
     found: list[str] = []
-    for trial in study.get_trials(states=[optuna.trial.TrialState.FAIL]):
+    for trial in trials:
         if not is_retried(study, trial) and TRIAL_ID in trial.user_attrs:
             attributes = {TRIAL_ID: trial.user_attrs[TRIAL_ID]}
             study.enqueue_trial(trial.params, attributes, skip_if_exists=False)

@@ -6,13 +6,23 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue, RootModel
 
-from sweeper._files import read_json, write_text
-from sweeper.errors import TrialError
+from sweeper._files import write_text
+from sweeper.errors import DamagedFileError, TrialError
 from sweeper.experiment.sweep import FinalSpec
+from sweeper.tracking.stored import MAX_COUNT, STORED, read_stored
 
-__all__ = ["FINAL_FILE", "ROWS_FILE", "FinalResult", "is_evaluated", "read_final", "write_final"]
+__all__ = [
+    "FINAL_FILE",
+    "ROWS_FILE",
+    "FinalResult",
+    "final_damage",
+    "is_evaluated",
+    "read_final",
+    "read_rows",
+    "write_final",
+]
 
 FINAL_FILE = "final.json"
 """Name of the file: in the folder of a trial, and in that of the sweep for the frozen base."""
@@ -23,18 +33,15 @@ ROWS_FILE = "final_rows.json"
 class FinalResult(BaseModel):
     """The result of the final evaluation of a trial, or of the frozen base."""
 
-    # Unknown fields are dropped, not refused: an older report can read a newer file.
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", use_attribute_docstrings=True, ser_json_inf_nan="strings"
-    )
+    model_config = STORED
 
     split: str
     """``test``, or ``validation`` where the sweep says so."""
-    rows: int = Field(ge=0)
+    rows: int = Field(ge=0, le=MAX_COUNT)
     """Examples evaluated."""
-    rows_left_out: int = Field(default=0, ge=0)
+    rows_left_out: int = Field(default=0, ge=0, le=MAX_COUNT)
     """Examples left out, because an answer is too long for ``train.max_length``."""
-    rows_in_split: int = Field(ge=0)
+    rows_in_split: int = Field(ge=0, le=MAX_COUNT)
     """Examples that the split has."""
     metrics: dict[str, float] = {}
     """All metrics of the evaluation."""
@@ -44,9 +51,9 @@ class FinalResult(BaseModel):
     """Metric and value on the validation split by which a trial was chosen, and its place."""
     data_fingerprint: str = ""
     """Hash of the data that the rows are from."""
-    wall_time_s: float = 0.0
+    wall_time_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Seconds that it took."""
-    ended_at: datetime = datetime.fromtimestamp(0, UTC)
+    ended_at: AwareDatetime = datetime.fromtimestamp(0, UTC)
     """When it was done, UTC."""
     contributions: dict[str, tuple[float, ...]] = Field(default={}, exclude=True)
     """What each example contributes to a metric, kept in a file of its own; see
@@ -76,14 +83,50 @@ class FinalResult(BaseModel):
         return cls(split=final.split, rows=0, rows_in_split=0, ended_at=now, error=error)
 
 
+class _Rows(RootModel[dict[str, tuple[float, ...]]]):
+    """What each example contributes to each metric."""
+
+
 def read_final(folder: Path) -> FinalResult | None:
     """Returns the result of a trial's folder, or of a sweep's for the frozen base, if there is one.
+
+    One that is damaged is none: it is evaluated again. See :func:`final_damage`.
 
     Args:
         folder: of the trial, or of the sweep.
     """
-    content = read_json(folder / FINAL_FILE)
-    return None if content is None else FinalResult.model_validate(content)
+    try:
+        return read_stored(folder / FINAL_FILE, FinalResult)
+    except DamagedFileError:
+        return None
+
+
+def read_rows(folder: Path) -> dict[str, tuple[float, ...]]:
+    """Returns what each example contributes to each metric; nothing where that is damaged.
+
+    Args:
+        folder: of the trial, or of the sweep.
+    """
+    try:
+        found = read_stored(folder / ROWS_FILE, _Rows)
+    except DamagedFileError:
+        return {}
+    return {} if found is None else found.root
+
+
+def final_damage(folder: Path) -> list[DamagedFileError]:
+    """Returns what is wrong with the files of a final evaluation; nothing where all is well.
+
+    Args:
+        folder: of the trial, or of the sweep.
+    """
+    found = []
+    for name, model in ((FINAL_FILE, FinalResult), (ROWS_FILE, _Rows)):
+        try:
+            read_stored(folder / name, model)
+        except DamagedFileError as error:
+            found.append(error)
+    return found
 
 
 def is_evaluated(folder: Path) -> bool:

@@ -6,18 +6,23 @@ ever rewritten, so that readers in other processes can remember how far they hav
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sweeper._files import append_line, dumps
+from pydantic_core import from_json
+
+from sweeper._files import append_line, dumps, read_bytes
+from sweeper.tracking.stored import MAX_COUNT
 
 __all__ = ["MetricPoint", "MetricSummary", "MetricsLog", "Rewind"]
 
 logger = logging.getLogger(__name__)
+
+# The end of the year 9999, after which Python has no dates.
+MAX_UNIX_TIME_S = 253_402_300_799.0
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,13 @@ class MetricsLog:
         self.offset = offset
 
     def read_new(self) -> list[MetricPoint | Rewind]:
-        """Returns the lines added since the last call; a line still being written waits."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                text = file.read()
-        except FileNotFoundError:
+        """Returns the lines added since the last call; a line still being written waits.
+
+        Raises:
+            DamagedFileError: it is no file, or cannot be read; a line that cannot be is left out.
+        """
+        text = read_bytes(self.path, offset=self.offset)
+        if text is None:
             return []
         whole, newline, _ = text.rpartition(b"\n")
         self.offset += len(whole) + len(newline)
@@ -67,7 +73,11 @@ class MetricsLog:
         return [entry for entry in entries if entry is not None]
 
     def append(self, entry: MetricPoint | Rewind) -> None:
-        """Adds one line; the trial's worker is the only one that does."""
+        """Adds one line; the trial's worker is the only one that does.
+
+        Raises:
+            OSError: the file cannot be written, or is a link.
+        """
         if isinstance(entry, Rewind):
             append_line(self.path, dumps({"rewind_to": entry.step}))
             return
@@ -77,15 +87,25 @@ class MetricsLog:
 
 def _parse(line: bytes) -> MetricPoint | Rewind | None:
     try:
-        content = json.loads(line)
+        content = from_json(line)
         if "rewind_to" in content:
-            return Rewind(int(content["rewind_to"]))
+            return Rewind(_step(content["rewind_to"]))
         metrics = {str(key): float(value) for key, value in content["metrics"].items()}
-        return MetricPoint(int(content["step"]), float(content["unix_time_s"]), metrics)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        time_s = float(content["unix_time_s"])
+        if not 0 <= time_s <= MAX_UNIX_TIME_S:
+            raise ValueError(f"no time: {time_s}")
+        return MetricPoint(_step(content["step"]), time_s, metrics)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         # Cut short by a crash; the step is reported again after the resume.
         logger.debug("a line of metrics cannot be read: %s", error)
         return None
+
+
+def _step(value: object) -> int:
+    step = int(value)  # type: ignore[call-overload]
+    if not 0 <= step <= MAX_COUNT:
+        raise ValueError(f"no step: {step}")
+    return int(step)
 
 
 @dataclass

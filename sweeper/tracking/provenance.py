@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from dataclasses import dataclass
@@ -44,16 +45,51 @@ def git_state(folder: Path) -> GitState | None:
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit:
         return None
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    # A submodule has settings of its own.
+    changes = _git(
+        folder, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=all"
+    )
     # What could not be found out counts as changed: a clean flag is a promise.
     return GitState(commit=commit, is_dirty=changes is None or bool(changes))
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _harmless(folder: Path) -> dict[str, str] | None:
+    """Returns the environment in which git runs no program that a repository's settings name.
+
+    The folder that a sweep is started in may be somebody else's: a monitor of the file system runs
+    with each ``status``, a filter where a file was touched, a transport where an object is missing.
+    """
+    settings = {"core.fsmonitor": "false", "core.hooksPath": os.devnull}
+    # Only read, by a command that runs none of them. In the form "scope NUL name NUL".
+    listed = _git(folder, "config", "--show-scope", "--null", "--name-only", "--list", plain=True)
+    if listed is None:
+        return None
+    words = listed.split("\0")
+    for scope, name in zip(words[::2], words[1::2], strict=False):
+        # The user's own filters, such as Git LFS, are their own business.
+        if scope in {"local", "worktree"} and name.startswith("filter."):
+            settings[name] = "false" if name.endswith(".required") else ""
+    numbered = [
+        (f"GIT_CONFIG_{kind}_{number}", text)
+        for number, pair in enumerate(settings.items())
+        for kind, text in zip(("KEY", "VALUE"), pair, strict=True)
+    ]
+    return {"GIT_CONFIG_COUNT": str(len(settings)), **dict(numbered)}
+
+
+# No lock is taken, nobody is asked for a password, nothing is fetched.
+_QUIET = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
+
+
+def _git(folder: Path, *arguments: str, plain: bool = False) -> str | None:
+    harmless = {} if plain else _harmless(folder)
+    if harmless is None:
+        return None
     try:
         done = subprocess.run(
             ["git", *arguments],
             cwd=folder,
+            env={**os.environ, **_QUIET, **harmless},
             capture_output=True,
             text=True,
             timeout=GIT_TIMEOUT_S,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue
+
+from sweeper.tracking.stored import MAX_COUNT, MAX_WORD, STORED
 
 __all__ = ["TrialFailure", "TrialRecord", "TrialStatus"]
 
@@ -14,15 +15,14 @@ TrialStatus = Literal["queued", "running", "complete", "pruned", "failed", "supe
 FINAL: frozenset[str] = frozenset({"complete", "pruned", "failed", "superseded"})
 
 
-class _Record(BaseModel):
-    # Unknown fields are dropped, not refused: an older report can read a newer record.
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", use_attribute_docstrings=True, ser_json_inf_nan="strings"
-    )
+_Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class TrialFailure(_Record):
+class TrialFailure(BaseModel):
     """Why a trial failed."""
+
+    model_config = STORED
 
     type: str
     """Name of the exception, or of what happened to the replica."""
@@ -32,24 +32,26 @@ class TrialFailure(_Record):
     """The whole traceback, where there is one."""
 
 
-class TrialRecord(_Record):
+class TrialRecord(BaseModel):
     """The state of a trial; written by the process that runs it, read by all others."""
+
+    model_config = STORED
 
     id: str
     """Identity by content, 12 hex digits."""
-    number: int = Field(ge=0)
+    number: _Count
     """Position in the order of suggestion."""
-    method: str
+    method: str = Field(max_length=MAX_WORD)
     """Name of the method."""
-    origin: str = "search"
+    origin: str = Field(default="search", max_length=MAX_WORD)
     """Origin of the suggestion: ``baseline``, ``search``, …"""
     params: dict[str, JsonValue] = {}
     """Searched parameters and the method's fields, by dotted path."""
     status: TrialStatus = "queued"
     """Status of the trial."""
-    steps: int = 0
+    steps: _Count = 0
     """Optimiser steps reported."""
-    steps_total: int = 0
+    steps_total: _Count = 0
     """Optimiser steps of the whole trial; 0 if unknown."""
     metrics: dict[str, float] = {}
     """Last value of each metric."""
@@ -57,28 +59,28 @@ class TrialRecord(_Record):
     """Lowest value of each metric."""
     highest: dict[str, float] = {}
     """Highest value of each metric."""
-    wall_time_s: float = 0.0
+    wall_time_s: _Seconds = 0.0
     """Seconds from begin to end, summed over the attempts; waiting in the queue does not count."""
-    train_time_s: float = 0.0
+    train_time_s: _Seconds = 0.0
     """Seconds of it in training steps, over the attempts that ended."""
-    overhead_s: float = 0.0
+    overhead_s: _Seconds = 0.0
     """Seconds of it outside training steps, over the same attempts."""
-    attempts: int = 0
+    attempts: _Count = 0
     """Number of attempts."""
     error: TrialFailure | None = None
     """Why it failed, or why its last attempt did."""
     superseded_by: str = ""
     """Identity of the trial that the same suggestion became under other data or another version of
     the program."""
-    trainable: int = 0
+    trainable: _Count = 0
     """Trainable parameters; 0 if unknown."""
-    total: int = 0
+    total: _Count = 0
     """All parameters; 0 if unknown."""
-    started_at: datetime | None = None
+    started_at: AwareDatetime | None = None
     """Begin of the first attempt, UTC."""
-    ended_at: datetime | None = None
+    ended_at: AwareDatetime | None = None
     """When it completed, was pruned or failed, UTC."""
-    attempt_started_at: datetime | None = None
+    attempt_started_at: AwareDatetime | None = None
     """Begin of the attempt that is running."""
 
     @property

@@ -19,32 +19,44 @@ This is the truth; MLflow is a view of it.
 
 from __future__ import annotations
 
-import re
+import logging
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
-from sweeper._files import FileLock, read_json, write_json
+from pydantic import BaseModel, ValidationError
+
+from sweeper._files import FileLock, write_json
 from sweeper._text import guess
-from sweeper.errors import BadInputError
-from sweeper.tracking.provenance import git_state, package_versions
+from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.experiment.sweep import ObjectiveSpec
+from sweeper.tracking.final_result import FINAL_FILE, ROWS_FILE, final_damage
+from sweeper.tracking.places import SWEEP_FILE, make_sweep
 from sweeper.tracking.record import TrialRecord
-from sweeper.tracking.trial_folder import TrialFolder
+from sweeper.tracking.stored import (
+    Protocol,
+    Scores,
+    SweepAbout,
+    SweepState,
+    SweepStatus,
+    read_stored,
+)
+from sweeper.tracking.trial_folder import SPEC_FILE, TrialFolder
 
-__all__ = [
-    "SweepFolder",
-    "SweepStatus",
-    "sweeps_in",
-]
+__all__ = ["SweepFolder", "sweeps_in"]
 
-SweepStatus = Literal["running", "complete", "stopped"]
+logger = logging.getLogger(__name__)
 
-SWEEP_FILE = "sweep.json"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_Model = TypeVar("_Model", bound=BaseModel)
+
+STATE_FILE = "state.json"
+BASE_FILE = "base.json"
+PROTOCOL_FILE = "evaluation.json"
+# What is made again together with a file, and would not be while it is there.
+WRITTEN_WITH = {PROTOCOL_FILE: BASE_FILE, ROWS_FILE: FINAL_FILE}
 
 
 class SweepFolder:
@@ -60,7 +72,7 @@ class SweepFolder:
         self.path = Path(path).absolute()
         self._clock = clock
         self._trials: dict[str, TrialFolder] = {}
-        self._about: dict[str, Any] | None = None
+        self._about: SweepAbout | None = None
 
     def __reduce__(self) -> tuple[type[SweepFolder], tuple[Path]]:
         return (SweepFolder, (self.path,))
@@ -83,31 +95,11 @@ class SweepFolder:
             clock: Unix time in seconds.
 
         Raises:
-            BadInputError: the name cannot be a folder's, or is taken.
+            NameTakenError: another process has made a sweep of that name.
+            BadInputError: the name cannot be a folder's, or nothing can be written there. Nothing
+                was made.
         """
-        if not NAME.fullmatch(name):
-            raise BadInputError(
-                f"sweep name: got {name!r}; allowed are letters, digits, '.', '_' and '-', the "
-                "first a letter or digit; choose such a name"
-            )
-        path = Path(home) / name
-        if (path / SWEEP_FILE).exists():
-            raise BadInputError(
-                f"sweep name: {name!r} is taken in {home}; sweep names are unique; continue it "
-                f"with 'resume {name}', or choose another name"
-            )
-        (path / "trials").mkdir(parents=True, exist_ok=True)
-        git = git_state(Path.cwd())
-        about = {
-            "name": name,
-            # Two sweeps of one name on a shared MLflow server are still two sweeps.
-            "sweep_id": uuid.uuid4().hex,
-            "created_at": datetime.fromtimestamp(clock(), UTC).isoformat(),
-            "git": {"commit": git.commit, "is_dirty": git.is_dirty} if git else None,
-            "versions": package_versions(),
-            "document": document,
-        }
-        write_json(path / SWEEP_FILE, about)
+        path = make_sweep(home, name, document=document, now=datetime.fromtimestamp(clock(), UTC))
         return cls(path, clock=clock)
 
     @classmethod
@@ -125,8 +117,10 @@ class SweepFolder:
             BadInputError: there is no such sweep; the message has the nearest names.
         """
         for path in (Path(home) / sweep, Path(sweep)):
-            if (path / SWEEP_FILE).is_file():
-                return cls(path, clock=clock)
+            # A name that no folder can have, such as one of 300 letters, is no sweep's either.
+            with suppress(OSError, ValueError):
+                if (path / SWEEP_FILE).is_file():
+                    return cls(path, clock=clock)
         names = [path.name for path in sweeps_in(home)]
         if not names:
             raise BadInputError(
@@ -149,43 +143,71 @@ class SweepFolder:
         """The folder of all sweeps, with MLflow's database."""
         return self.path.parent
 
-    def about(self) -> dict[str, Any]:
-        """Returns ``sweep.json``: name, sweep_id, created_at, git, versions, document."""
+    def about(self) -> SweepAbout:
+        """Returns what was asked for, and by which code.
+
+        Raises:
+            DamagedFileError: ``sweep.json`` is damaged or missing.
+        """
         if self._about is None:
-            self._about = read_json(self.path / SWEEP_FILE) or {}
+            path = self.path / SWEEP_FILE
+            self._about = read_stored(path, SweepAbout)
+            if self._about is None:
+                raise DamagedFileError(path, "it is missing")
         return self._about
 
     @property
     def document(self) -> dict[str, Any]:
         """The resolved sweep as plain JSON, as it was given to :meth:`create`."""
-        document: dict[str, Any] = self.about().get("document", {})
-        return document
+        return dict(self.about().document)
+
+    def objective(self) -> ObjectiveSpec:
+        """Returns what the sweep optimises.
+
+        Raises:
+            DamagedFileError: ``sweep.json`` holds none of this version.
+        """
+        try:
+            return ObjectiveSpec.model_validate(self.document.get("objective", {}))
+        except ValidationError as error:
+            why = f"document.objective: {error.errors(include_url=False)[0]['msg']}"
+            raise DamagedFileError(self.path / SWEEP_FILE, why) from error
 
     @property
     def created_at(self) -> datetime:
         """When the sweep was made, UTC."""
-        return datetime.fromisoformat(self.about()["created_at"])
+        return self.about().created_at
 
     @property
     def status(self) -> SweepStatus:
-        """How the sweep stands; ``running`` also where its driver was killed."""
-        status: SweepStatus = self._state().get("status", "running")
-        return status
+        """How the sweep stands; ``running`` also where its driver was killed.
+
+        Where ``state.json`` is damaged nobody knows, and ``stopped`` says that it can go on.
+        """
+        try:
+            state = read_stored(self.path / STATE_FILE, SweepState)
+        except DamagedFileError:
+            return "stopped"
+        return "running" if state is None else state.status
 
     @property
     def status_since(self) -> datetime:
         """Since when the sweep stands so, UTC."""
-        since = self._state().get("since")
-        return datetime.fromisoformat(since) if since else self.created_at
+        state = self._readable(STATE_FILE, SweepState)
+        return self.created_at if state is None else state.since
 
-    def _state(self) -> dict[str, Any]:
-        return read_json(self.path / "state.json") or {}
+    def _readable(self, name: str, model: type[_Model]) -> _Model | None:
+        """Returns what a file holds that can be made again; None where it is damaged."""
+        try:
+            return read_stored(self.path / name, model)
+        except DamagedFileError:
+            return None
 
     @property
     def note(self) -> str:
         """What there is to say of how the sweep stands, a sentence or nothing."""
-        note: str = self._state().get("note", "")
-        return note
+        state = self._readable(STATE_FILE, SweepState)
+        return "" if state is None else state.note
 
     def mark(self, status: SweepStatus, *, note: str = "") -> None:
         """Notes how the sweep stands.
@@ -195,25 +217,64 @@ class SweepFolder:
             note: what there is to say of it, a sentence or nothing.
         """
         now = datetime.fromtimestamp(self._clock(), UTC).isoformat()
-        write_json(self.path / "state.json", {"status": status, "since": now, "note": note})
+        write_json(self.path / STATE_FILE, {"status": status, "since": now, "note": note})
 
     def note_base(self, scores: Mapping[str, float]) -> None:
         """Notes the metrics of the frozen base on what the trials are evaluated on."""
-        write_json(self.path / "base.json", dict(scores))
+        write_json(self.path / BASE_FILE, dict(scores))
 
     def note_protocol(self, protocol: Mapping[str, object]) -> None:
         """Notes on which rows the trials are evaluated while they train, and how."""
-        write_json(self.path / "evaluation.json", protocol)
+        write_json(self.path / PROTOCOL_FILE, protocol)
 
     def protocol(self) -> dict[str, Any]:
         """Returns what :meth:`note_protocol` noted; empty until a replica has done so."""
-        return read_json(self.path / "evaluation.json") or {}
+        found = self._readable(PROTOCOL_FILE, Protocol)
+        return {} if found is None else dict(found.root)
 
     def base_scores(self) -> dict[str, float]:
         """Returns the metrics of the frozen base; empty until a replica has scored it."""
-        scores = read_json(self.path / "base.json") or {}
-        # NaN is kept as a string, for JSON has none.
-        return {name: float(value) for name, value in scores.items()}
+        found = self._readable(BASE_FILE, Scores)
+        return {} if found is None else dict(found.root)
+
+    # Damage.
+
+    def damage(self) -> list[DamagedFileError]:
+        """Returns what is wrong with the files of the sweep and its trials, each file once."""
+        found = self._own_damage() + final_damage(self.path)
+        for trial in self.trial_folders():
+            found += trial.damage() + final_damage(trial.path)
+        return found
+
+    def _own_damage(self) -> list[DamagedFileError]:
+        models: dict[str, type[BaseModel]] = {
+            STATE_FILE: SweepState,
+            BASE_FILE: Scores,
+            PROTOCOL_FILE: Protocol,
+        }
+        found = []
+        for name, model in models.items():
+            try:
+                read_stored(self.path / name, model)
+            except DamagedFileError as error:
+                found.append(error)
+        return found
+
+    def set_damage_aside(self) -> list[DamagedFileError]:
+        """Moves damaged files out of the way, so that they are made again; with the lock held.
+
+        A trial without its record waits again, and one without its description is described when
+        it is suggested again. What was reported and what was saved stays.
+
+        Returns:
+            What was wrong, each file once.
+        """
+        found = self.damage()
+        for error in found:
+            _set_aside(error.path)
+            if error.path.name in WRITTEN_WITH:
+                _set_aside(error.path.with_name(WRITTEN_WITH[error.path.name]))
+        return found
 
     def add_trial(
         self,
@@ -238,7 +299,7 @@ class SweepFolder:
             steps_total: optimiser steps of the whole trial.
         """
         trial = self.trial(trial_id)
-        if (trial.path / "spec.json").exists():
+        if (trial.path / SPEC_FILE).exists():
             return trial
         trial.path.mkdir(parents=True, exist_ok=True)
         description = {
@@ -250,11 +311,20 @@ class SweepFolder:
             "steps_total": steps_total,
             "spec": spec,
         }
-        write_json(trial.path / "spec.json", description)
+        write_json(trial.path / SPEC_FILE, description)
         return trial
 
     def trial(self, trial_id: str) -> TrialFolder:
-        """Returns the folder of the trial, which need not be there yet."""
+        """Returns the folder of the trial, which need not be there yet.
+
+        Raises:
+            BadInputError: the identity is no name of a folder in this one.
+        """
+        if Path(trial_id).name != trial_id or trial_id in {"", ".", ".."}:
+            raise BadInputError(
+                f"trial: got {trial_id[:80]!r} as an identity; one is 12 hex digits and names a "
+                f"folder of {self.path / 'trials'}; restore the file that names this one"
+            )
         if trial_id not in self._trials:
             path = self.path / "trials" / trial_id
             self._trials[trial_id] = TrialFolder(path, clock=self._clock)
@@ -262,18 +332,23 @@ class SweepFolder:
 
     def trial_folders(self) -> list[TrialFolder]:
         """Returns the folders of all trials, by identity."""
-        paths = sorted((self.path / "trials").glob("*/spec.json"))
+        paths = sorted((self.path / "trials").glob(f"*/{SPEC_FILE}"))
         return [self.trial(path.parent.name) for path in paths]
 
     def trials(self) -> list[TrialRecord]:
-        """Returns the records of all trials, by number; cheap to call again."""
-        records = [trial.read() for trial in self.trial_folders()]
+        """Returns the records of all trials that can be read, by number; cheap to call again."""
+        records = []
+        for trial in self.trial_folders():
+            try:
+                records.append(trial.read())
+            except DamagedFileError as error:
+                logger.debug("%s", error)
         return sorted(records, key=lambda record: (record.number, record.id))
 
     def requeue_interrupted(self) -> list[TrialRecord]:
         """Puts back in the queue what a dead driver left running; call it with the lock held."""
-        running = [trial for trial in self.trial_folders() if trial.read().status == "running"]
-        return [trial.requeue() for trial in running]
+        running = [record.id for record in self.trials() if record.status == "running"]
+        return [self.trial(trial_id).requeue() for trial_id in sorted(running)]
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -292,6 +367,12 @@ class SweepFolder:
             yield
         finally:
             lock.release()
+
+
+def _set_aside(path: Path) -> None:
+    kept = path.with_name(f"{path.name}.damaged")
+    with suppress(FileNotFoundError):
+        path.replace(kept)
 
 
 def sweeps_in(home: Path | str) -> list[Path]:

@@ -8,11 +8,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sweeper._files import read_json, signature, write_text
+from pydantic import ValidationError
+
+from sweeper._files import signature, write_text
+from sweeper.errors import DamagedFileError
+from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.metrics_log import MetricPoint, MetricsLog, MetricSummary, Rewind
 from sweeper.tracking.record import TrialFailure, TrialRecord, TrialStatus
+from sweeper.tracking.stored import TrialDescription, read_stored
 
-__all__ = ["TrialFolder"]
+__all__ = ["RECORD_FILE", "SPEC_FILE", "TrialFolder"]
+
+SPEC_FILE = "spec.json"
+"""Name of the file that says what a trial is."""
+RECORD_FILE = "record.json"
+"""Name of the file that says how it stands."""
 
 
 class TrialFolder:
@@ -58,18 +68,60 @@ class TrialFolder:
         """The file of :class:`sweeper.tracking.metrics_log.MetricsLog`."""
         return self._log.path
 
-    def description(self) -> dict[str, Any]:
-        """Returns what was asked for: the ``spec`` and, of the record, what never changes."""
-        return read_json(self.path / "spec.json") or {}
+    def description(self) -> TrialDescription:
+        """Returns what was asked for: the ``spec`` and, of the record, what never changes.
+
+        Raises:
+            DamagedFileError: ``spec.json`` is damaged, missing, or of another trial.
+        """
+        path = self.path / SPEC_FILE
+        found = read_stored(path, TrialDescription)
+        if found is None:
+            raise DamagedFileError(path, "it is missing")
+        self._require_own(path, found.id)
+        return found
 
     def spec(self) -> dict[str, Any]:
-        """Returns the trial's spec as plain JSON."""
-        spec: dict[str, Any] = self.description().get("spec", {})
-        return spec
+        """Returns the trial's spec as plain JSON; raises as :meth:`description`."""
+        return dict(self.description().spec)
+
+    def trial_spec(self) -> TrialSpec:
+        """Returns the trial's spec.
+
+        Raises:
+            DamagedFileError: ``spec.json`` is damaged, or holds no spec of this version.
+        """
+        spec = self.spec()
+        try:
+            return TrialSpec.model_validate(spec)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            field = ".".join(("spec", *map(str, first["loc"])))
+            raise DamagedFileError(self.path / SPEC_FILE, f"{field}: {first['msg']}") from error
+
+    def _require_own(self, path: Path, trial_id: str) -> None:
+        # An identity names a folder; one that is not this folder's would lead out of the sweep.
+        if trial_id != self.id:
+            raise DamagedFileError(path, f"id: it is of trial {trial_id[:40]!r}, not {self.id!r}")
+
+    def damage(self) -> list[DamagedFileError]:
+        """Returns what is wrong with the files that a resume needs; nothing where all is well."""
+        found = []
+        for read in (self.description, self.read):
+            try:
+                read()
+            except DamagedFileError as error:
+                found.append(error)
+        # Without a record it is read from the spec, and the same is wrong twice.
+        return list({error.path: error for error in found}.values())
 
     def read(self) -> TrialRecord:
-        """Returns the record as it is now; until the trial ends its metrics come from their log."""
-        mark = signature(self.path / "record.json")
+        """Returns the record as it is now; until the trial ends its metrics come from their log.
+
+        Raises:
+            DamagedFileError: ``record.json`` or ``metrics.jsonl`` is damaged.
+        """
+        mark = signature(self.path / RECORD_FILE)
         if self._final is not None and self._final[0] == mark:
             return self._final[1]
         record = self._stored()
@@ -82,8 +134,13 @@ class TrialFolder:
 
     def _stored(self) -> TrialRecord:
         # Without a record the trial was queued and nothing has happened to it since.
-        content = read_json(self.path / "record.json") or self.description()
-        return TrialRecord.model_validate(content)
+        path = self.path / RECORD_FILE
+        record = read_stored(path, TrialRecord)
+        if record is None:
+            asked = self.description().model_dump(exclude={"spec"})
+            return TrialRecord.model_validate(asked)
+        self._require_own(path, record.id)
+        return record
 
     def _with_metrics(self, record: TrialRecord) -> TrialRecord:
         for entry in self._log.read_new():
@@ -206,7 +263,7 @@ class TrialFolder:
         return self._write(record.model_copy(update=changes))
 
     def _write(self, record: TrialRecord) -> TrialRecord:
-        write_text(self.path / "record.json", record.model_dump_json(indent=2) + "\n")
+        write_text(self.path / RECORD_FILE, record.model_dump_json(indent=2) + "\n")
         return record
 
     def _now(self) -> datetime:

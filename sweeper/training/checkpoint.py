@@ -11,10 +11,13 @@ import pickle
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from sweeper._files import read_json
 from sweeper.distributed import broadcast, gather, rank
-from sweeper.errors import TrialError
+from sweeper.errors import DamagedFileError, TrialError
 from sweeper.training.engine import EngineState
 
 if TYPE_CHECKING:
@@ -26,27 +29,49 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 SHARED = "shared.pt"
+# Characters of a reason: a library's words may quote a whole file.
+MAX_REASON = 300
 
 # What reading a damaged file can raise, or one that another version of DeepSpeed has written.
 _UNREADABLE = (
     OSError,
     ValueError,
+    DamagedFileError,
     KeyError,
     EOFError,
     RuntimeError,
     AttributeError,
     ImportError,
     pickle.UnpicklingError,
+    TypeError,
+    IndexError,
+    OverflowError,
 )
+
+_Progress = TypeVar("_Progress")
+
+
+class _Manifest(BaseModel):
+    """What is in a checkpoint, and whose it is."""
+
+    # What a newer version says besides is dropped.
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    identity: str
+    step: int = Field(ge=0)
+    workers: int = Field(ge=1)
+    files: dict[str, str]
+    progress: dict[str, Any]
 
 
 def save_checkpoint(
     folder: Path, state: EngineState, *, identity: str, step: int, progress: Mapping[str, Any]
 ) -> None:
-    """Writes a checkpoint and removes the ones before; all workers must call it together.
+    """Writes a checkpoint and removes all but the one before; all workers must call it together.
 
     It is written under a name that nobody reads and renamed when it is complete, so that whoever
-    dies in between leaves the one before. Each file's hash stands in the manifest.
+    dies in between leaves those before. Each file's hash stands in the manifest. Two are kept: one
+    that is damaged later costs an interval, not the trial.
 
     Args:
         folder: holds the checkpoints of one trial, on storage that all workers share.
@@ -56,49 +81,62 @@ def save_checkpoint(
         progress: what else the trial needs to resume; JSON.
 
     Raises:
-        TrialError: a worker could not write; on all workers.
+        TrialError: a worker could not write; on all workers. What was written is removed.
     """
-    unfinished = folder / f".step-{step:08d}.unfinished"
-    target = folder / f"step-{step:08d}"
-    _together(lambda: _clear(unfinished) if rank() == 0 else None, folder)
-    written = _together(lambda: _write_files(unfinished, state), folder)
-    manifest = {
-        "identity": identity,
-        "step": step,
-        "workers": len(written),
-        "files": {name: digest for files in written for name, digest in files.items()},
-        "progress": dict(progress),
-    }
-    _together(lambda: _publish(unfinished, target, manifest) if rank() == 0 else None, folder)
+    target = folder / _name(step)
+    unfinished = folder / f".{target.name}.unfinished"
+    try:
+        _together(lambda: _clear(unfinished) if rank() == 0 else None, folder)
+        written = _together(lambda: _write_files(unfinished, state), folder)
+        manifest = _Manifest(
+            identity=identity,
+            step=step,
+            workers=len(written),
+            files={name: digest for files in written for name, digest in files.items()},
+            progress=dict(progress),
+        )
+        _together(lambda: _publish(unfinished, target, manifest) if rank() == 0 else None, folder)
+    finally:
+        # On a full disk the half of a checkpoint is what others lack.
+        if rank() == 0:
+            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def load_checkpoint(
-    folder: Path, *, identity: str, workers: int, device: torch.device
-) -> tuple[EngineState, Mapping[str, Any]] | None:
+    folder: Path,
+    *,
+    identity: str,
+    workers: int,
+    device: torch.device,
+    read_progress: Callable[[Mapping[str, Any]], _Progress],
+) -> tuple[EngineState, _Progress] | None:
     """Returns engine state and progress of the last valid checkpoint, and sets the random state.
 
-    None without one. A checkpoint that is incomplete, or of another trial, is skipped with a
-    warning. All workers must call it together, and all get the same one.
+    None without one. A checkpoint that is damaged, incomplete, or of another trial is skipped with
+    a warning. All workers must call it together, and all get the same one.
 
     Args:
         folder: as in :func:`save_checkpoint`.
         identity: of the trial.
         workers: of the replica.
         device: of this worker.
+        read_progress: returns what :func:`save_checkpoint` was given, read; ValueError or TypeError
+            where it does not fit.
     """
     for path in broadcast(sorted(folder.glob("step-*"), reverse=True)):
         try:
-            found, problem = _read(path, identity, workers), ""
+            manifest, contents = _read(path, identity, workers)
+            found, problem = (read_progress(manifest.progress), contents), ""
         except _UNREADABLE as error:
-            found, problem = None, f"{type(error).__name__}: {error}"
+            lines = f"{type(error).__name__}: {error}".splitlines()
+            found, problem = None, " ".join(line.strip() for line in lines)[:MAX_REASON]
         problems = [text for text in gather(problem) if text]
         if problems or found is None:
             logger.warning("ignoring checkpoint %s: %s", path, problems[0])
             continue
-        manifest, (shared, local) = found
+        progress, (shared, local) = found
         _set_random_state(local["random"], device)
-        state = EngineState(shared=shared, shard=local["shard"])
-        return state, manifest["progress"]
+        return EngineState(shared=shared, shard=local["shard"]), progress
     return None
 
 
@@ -120,6 +158,8 @@ def _together(work: Callable[[], Any], folder: Path) -> list[Any]:
 
 
 def _clear(unfinished: Path) -> None:
+    if unfinished.is_symlink():
+        unfinished.unlink()
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
 
@@ -141,32 +181,46 @@ def _write(path: Path, value: Mapping[str, Any]) -> str:
     with path.open("wb") as file:
         file.write(content)
         file.flush()
-        # The checkpoint before is removed as soon as this one is in place, so it must be on disk.
+        # A checkpoint before is removed as soon as this one is in place, so it must be on disk.
         os.fsync(file.fileno())
     return hashlib.sha256(content).hexdigest()
 
 
-def _publish(unfinished: Path, target: Path, manifest: Mapping[str, Any]) -> None:
-    (unfinished / MANIFEST).write_text(json.dumps(manifest, indent=1))
+def _publish(unfinished: Path, target: Path, manifest: _Manifest) -> None:
+    with (unfinished / MANIFEST).open("w", encoding="utf-8") as file:
+        # Not strict JSON: a metric that is no number is read back as it was.
+        file.write(json.dumps(manifest.model_dump(), indent=1))
+        file.flush()
+        os.fsync(file.fileno())
     shutil.rmtree(target, ignore_errors=True)
     unfinished.rename(target)
+    # One of a later step is damaged, or the trial would have gone on from it.
+    earlier = sorted(path.name for path in target.parent.glob("step-*") if path.name < target.name)
+    kept = {target.name, *earlier[-1:]}
     for path in target.parent.glob("*step-*"):
-        if path != target:
+        if path.name not in kept:
             shutil.rmtree(path)
 
 
-def _read(
-    path: Path, identity: str, workers: int
-) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
+def _read(path: Path, identity: str, workers: int) -> tuple[_Manifest, list[dict[str, Any]]]:
     """Returns the manifest and the contents of the shared and of this worker's file."""
-    manifest = json.loads((path / MANIFEST).read_text())
-    if manifest["identity"] != identity or manifest["workers"] != workers:
+    content = read_json(path / MANIFEST)
+    if content is None:
+        raise ValueError(f"it has no {MANIFEST}")
+    manifest = _Manifest.model_validate(content)
+    if manifest.identity != identity or manifest.workers != workers:
         raise ValueError(
-            f"it is of trial {manifest['identity']} with {manifest['workers']} workers, "
+            f"it is of trial {manifest.identity[:40]} with {manifest.workers} workers, "
             f"not of trial {identity} with {workers}"
         )
+    if path.name != _name(manifest.step) or manifest.progress.get("step") != manifest.step:
+        raise ValueError(f"{MANIFEST} is of another step")
     names = (SHARED, f"rank-{rank()}.pt")
-    return manifest, [_load(path / name, manifest["files"][name]) for name in names]
+    return manifest, [_load(path / name, manifest.files[name]) for name in names]
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def _load(path: Path, digest: str) -> dict[str, Any]:

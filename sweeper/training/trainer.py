@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from pydantic import BaseModel, Field
 
 from sweeper._third_party import ignore_known_warnings
 from sweeper.data.tokens.encoding import Tokens, collate
@@ -60,6 +62,21 @@ class TrialReporter(Protocol):
         """
 
 
+_Count = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Progress(BaseModel):
+    """What a checkpoint says of :class:`TrainerState`; what it says besides is dropped."""
+
+    step: _Count
+    train_tokens: _Count
+    train_time_s: _Seconds
+    evaluation_time_s: _Seconds
+    checkpoint_time_s: _Seconds
+    metrics: dict[str, float]
+
+
 @dataclass
 class TrainerState:
     """How far a trial is; part of its checkpoint."""
@@ -73,8 +90,9 @@ class TrainerState:
 
     @classmethod
     def read(cls, progress: Mapping[str, Any]) -> TrainerState:
-        """Returns the state that :meth:`document` wrote."""
-        return cls(**{**progress, "metrics": from_metrics(progress["metrics"])})
+        """Returns the state that :meth:`document` wrote; ValueError where it did not."""
+        found = _Progress.model_validate(progress)
+        return cls(**{**dict(found), "metrics": from_metrics(found.metrics)})
 
     def document(self) -> dict[str, Any]:
         """Returns the state as plain JSON."""
@@ -157,12 +175,12 @@ class Trainer:
             identity=self._identity,
             workers=workers(),
             device=self._base.device,
+            read_progress=TrainerState.read,
         )
         if found is None:
             return
-        engine_state, progress = found
+        engine_state, self.state = found
         self._engine.restore(engine_state)
-        self.state = TrainerState.read(progress)
         self.resumed_at = self.state.step
         self.time_before_s = self.state.time_s
 

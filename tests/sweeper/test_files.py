@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from sweeper._files import FileLock, put_whole, write_text
+from sweeper._files import FileLock, append_line, put_whole, read_json, write_text
+from sweeper.errors import BadInputError, DamagedFileError
 
 
 def test_a_torn_lock_file_still_has_an_owner_to_name(tmp_path):
@@ -110,3 +113,101 @@ def fill(path, text, *, is_folder):
 
 def content(path):
     return (path / "file" if path.is_dir() else path).read_text()
+
+
+# What the dead leave behind.
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from sweeper._files import put_whole
+with put_whole(Path(sys.argv[1])) as unfinished:
+    unfinished.mkdir()
+    (unfinished / "weights").write_bytes(bytes(1000))
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def writer(tmp_path):
+    """A process that is in the middle of writing ``target``."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "target")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"writing\n"
+        yield process
+        process.kill()
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one_beside_it(tmp_path, writer):
+    writer.kill()
+    writer.wait()
+    assert len(list(tmp_path.iterdir())) == 2
+    other = tmp_path / "other"
+    with put_whole(other) as unfinished:
+        fill(unfinished, "new", is_folder=True)
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_what_a_living_writer_is_at_stays(tmp_path, writer):
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with put_whole(tmp_path / "other") as unfinished:
+        fill(unfinished, "new", is_folder=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "other"])
+
+
+def test_a_folder_that_a_killed_writer_had_moved_away_comes_back(tmp_path, writer):
+    writer.kill()
+    writer.wait()
+    (lock,) = tmp_path.glob(".*.writing")
+    fill(lock.with_suffix(".replaced"), "old", is_folder=True)
+    with put_whole(tmp_path / "other") as unfinished:
+        fill(unfinished, "new", is_folder=True)
+    assert content(tmp_path / "target") == "old"
+
+
+# Links, pipes, and files that are there already.
+
+
+def test_a_link_is_not_written_through(tmp_path):
+    target = tmp_path / "precious"
+    target.write_text("mine")
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    with pytest.raises(OSError, match="symbolic link, which is not followed"):
+        append_line(link, "x")
+    with pytest.raises(BadInputError, match=r"link cannot be locked \(it is a symbolic link"):
+        FileLock(link).acquire()
+    with pytest.raises(DamagedFileError, match="symbolic link"):
+        read_json(link)
+    assert target.read_text() == "mine"
+
+
+def test_a_pipe_and_a_device_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(DamagedFileError, match=r"regular file"):
+            read_json(path)
+
+
+def test_of_several_files_the_first_stays(tmp_path):
+    path = tmp_path / "file"
+    write_text(path, "first", is_first=True)
+    with pytest.raises(FileExistsError):
+        write_text(path, "second", is_first=True)
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_system_without_second_names_has_a_first_file_too(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    path = tmp_path / "file"
+    write_text(path, "first", is_first=True)
+    with pytest.raises(FileExistsError):
+        write_text(path, "second", is_first=True)
+    assert path.read_text() == "first"

@@ -61,6 +61,7 @@ DEFAULTS_OF_OTHERS = {
     "MLFLOW_LOGGING_LEVEL": "MLflow logs warnings and errors.",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "A server that does not answer is asked twice more.",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "A request to the server ends after 20 seconds.",
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "MLflow keeps no connection to an SQLite store open.",
     "DS_ACCELERATOR": "DeepSpeed runs on the CPU where there is no GPU.",
     "LOCAL_RANK": "DeepSpeed learns which device a worker has.",
 }

@@ -39,7 +39,7 @@ SWEEP = (
     ),
     KeptFile(
         "state.json",
-        "How the sweep stands (`running`, `complete`, `stopped` or `failed`), and since when.",
+        "How the sweep stands (`running`, `complete` or `stopped`), and since when.",
         "replaced",
     ),
     KeptFile("optuna.db", "The Optuna study in SQLite: what was suggested, how it ended.", "grows"),
@@ -70,7 +70,8 @@ TRIAL = (
     ),
     KeptFile(
         "checkpoint/",
-        "Adapter, optimiser, step and random states. `resume` goes on from here.",
+        "The last two checkpoints: adapter, optimiser, step and random states. `resume` goes on "
+        "from the newest that is sound.",
         "replaced",
     ),
     KeptFile("adapter/", "The trained adapter in PEFT's form.", "once"),
@@ -89,6 +90,16 @@ them.
 
 Files are replaced whole or only grow, so that a crash leaves the old content or the new. A file
 that nothing has been written to yet is missing.
+
+A file that something else has cut or changed is damaged, and so is one with a value that only a
+newer version knows; a field that only a newer version knows is dropped. `report` names the file and
+shows the rest. `resume` moves the file to `<file>.damaged` and does again what is lost with it;
+without `sweep.json` it cannot. A damaged `mlflow.db` becomes `mlflow.db.damaged-1` and is made anew
+from the records, by `resume` for one sweep and by `ui` for all. Links are not followed.
+
+MLflow has rules for names. A metric or a parameter with another name, such as `accuracy (%)`, gets
+one that MLflow takes, with 8 digits of a hash at its end: `accuracy ___-…`. The run's tag
+`name_of.<that name>` says what it was. Values above 6,000 characters lose their end.
 """
 _METRICS = """
 A line `{"rewind_to": 40}` in `metrics.jsonl` says that the trial went on from step 40: what was

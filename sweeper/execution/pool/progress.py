@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 __all__ = ["PoolReporter"]
+
+logger = logging.getLogger(__name__)
 
 
 class PoolReporter:
@@ -32,6 +35,8 @@ class PoolReporter:
         self._pool = pool
         self._job = job
         self._folder = folder
+        # Whether a full disk has been told of: once is enough.
+        self._is_told = False
         points = folder.points()
         self._recorded_step = max((point.step for point in points), default=0)
         self._evaluated = {p.step for p in points if any(map(_is_evaluation, p.metrics))}
@@ -43,7 +48,16 @@ class PoolReporter:
             self._folder.rewind(step - 1)
             self._evaluated = {done for done in self._evaluated if done < step}
             self._recorded_step = 0
-        self._folder.append(step, metrics)
+        self._append(step, metrics)
+
+    def _append(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Writes what a step has measured; without room for it the trial goes on."""
+        try:
+            self._folder.append(step, metrics)
+        except OSError as error:
+            if not self._is_told:
+                logger.warning("metrics of trial %s are lost: %s", self._job.trial_id, error)
+            self._is_told = True
 
     def report_evaluation(self, step: int, metrics: Mapping[str, Estimate], *, final: bool) -> bool:
         """Writes an evaluation, and returns whether the trial shall stop."""

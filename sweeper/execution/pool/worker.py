@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
 
-from sweeper.distributed import broadcast, control_group, is_meeting, rank
-from sweeper.errors import BadInputError
+from sweeper.distributed import broadcast, control_group, is_meeting, on_first_worker, rank
+from sweeper.errors import BadInputError, TrialError
 from sweeper.estimates import to_metrics
 from sweeper.execution.pool.jobs import Job, ReplicaConfig
 from sweeper.execution.pool.progress import PoolReporter
@@ -177,7 +177,11 @@ class ReplicaWorker:
             )
             return
         if self._rank == 0:
-            write_final(job.folder, result)
+            try:
+                write_final(job.folder, result)
+            except OSError as error:
+                self._note_failed(job, error, lambda: None)
+                return
             ray.get(self._pool.done.remote(job.trial_id, "complete", metrics={}))
 
     def _train(self, job: Job, base: FrozenBase) -> None:
@@ -186,17 +190,25 @@ class ReplicaWorker:
         folder = TrialFolder(job.folder)
         progress = PoolReporter(self._pool, job, folder)
         trial = TrialSpec.model_validate_json(job.spec_json)
-        if self._rank == 0:
+
+        def begin() -> None:
             shape = trial.model.shape()
             trainable = trial.method.count(shape)
             folder.begin(trainable=trainable, total=shape.total_parameters + trainable)
+
         try:
+            on_first_worker(begin, failure=TrialError, group=self._control)
             outcome = train(trial, base, folder=job.folder, progress=progress)
         except Exception as error:  # noqa: BLE001 - the boundary of a trial
             self._fail(job, folder, error)
             return
         if self._rank == 0:
-            self._finish(job, folder, outcome)
+            try:
+                self._finish(job, folder, outcome)
+            except OSError as error:
+                # The others are done with this trial; what could not be written is rank 0's.
+                kind, text = type(error).__name__, str(error)
+                self._note_failed(job, error, lambda: folder.fail(kind, text))
 
     def _finish(self, job: Job, folder: TrialFolder, outcome: TrialOutcome) -> None:
         is_complete = outcome.status == "complete"
@@ -228,8 +240,15 @@ class ReplicaWorker:
         # Where one rank alone failed, it is the one that knows why; rank 0 may hang in a
         # collective.
         if self._rank == 0 or not is_together:
-            note()
-            reason = f"{type(error).__name__}: {error}"
-            ray.get(self._pool.done.remote(job.trial_id, "failed", metrics={}, error=reason))
+            self._note_failed(job, error, note)
         if not is_together:
             raise RuntimeError("one worker of the replica failed alone; restarting all") from error
+
+    def _note_failed(self, job: Job, error: Exception, note: Callable[[], object]) -> None:
+        """Notes why a job failed, where there is room for it, and tells the pool in any case."""
+        try:
+            note()
+        except OSError as problem:
+            logger.warning("the end of %s could not be recorded: %s", job.trial_id, problem)
+        reason = f"{type(error).__name__}: {error}"
+        ray.get(self._pool.done.remote(job.trial_id, "failed", metrics={}, error=reason))

@@ -116,6 +116,7 @@ def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "")
     best = ranking.best
     if best is not None:
         parts += ["", _configuration(best), "", *_adapter(folder, best)]
+    parts += _damage(ranking)
     parts += ["", Text("Next", style="bold")]
     # Commands and paths are not broken into lines: they are there to be copied.
     parts += [_line(f"  {command}") for command in next_commands(folder, ranking)]
@@ -173,6 +174,16 @@ def _by_task(final: FinalResult) -> list[str]:
     return ["/".join((task, end)) for task, _, end in places if task in known and end in ends]
 
 
+def _damage(ranking: Ranking) -> list[RenderableType]:
+    """Returns which files could not be read, and what becomes of them."""
+    if not ranking.damage:
+        return []
+    lines = [_line(f"  {one.path}: {one.why}") for one in ranking.damage]
+    rest = "The rest is shown. 'resume' does again what of a trial is lost."
+    title = f"{count(len(lines), 'file')} damaged, or of a newer version"
+    return ["", Text(title, style="bold"), *lines, Text(rest)]
+
+
 def _configuration(best: TrialRecord) -> RenderableType:
     table = pair_table()
     table.add_column(no_wrap=True)
@@ -202,7 +213,8 @@ def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
         home = f" --home {shlex.quote(str(folder.home))}"
     commands = []
     counts = ranking.counts()
-    if folder.status != "complete" or counts.keys() & {"queued", "running"}:
+    is_damaged = any(error.path.parent != folder.path for error in ranking.damage)
+    if folder.status != "complete" or is_damaged or counts.keys() & {"queued", "running"}:
         commands.append(f"python -m sweeper resume {name}{home}")
     if counts.get("failed"):
         commands.append(f"python -m sweeper resume {name}{home} --retry-failed")

@@ -9,8 +9,10 @@ from sweeper.tracking.mlflow_view.links import (
     public_uri,
     resolve_tracking_uri,
     ui_command,
+    ui_environment,
 )
 from sweeper.tracking.mlflow_view.state import run_ids
+from sweeper.tracking.mlflow_view.store import require_store
 from sweeper.tracking.mlflow_view.view import MlflowView, SyncResult
 
 __all__ = [
@@ -20,7 +22,9 @@ __all__ = [
     "experiment_url",
     "is_server",
     "public_uri",
+    "require_store",
     "resolve_tracking_uri",
     "run_ids",
     "ui_command",
+    "ui_environment",
 ]

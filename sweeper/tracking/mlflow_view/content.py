@@ -58,11 +58,11 @@ def sweep_tags(folder: SweepFolder) -> dict[str, str]:
     if isinstance(profile, Mapping):
         profile = profile.get("name", "")
     tags = {"sweep": folder.name, "profile": str(profile)}
-    git = folder.about().get("git")
-    if git:
-        tags["git_commit"] = git["commit"] + ("-dirty" if git["is_dirty"] else "")
+    git = folder.about().git
+    if git is not None:
+        tags["git_commit"] = git.commit + ("-dirty" if git.is_dirty else "")
         # MLflow's own name for it, which its table of runs shows as version.
-        tags["mlflow.source.git.commit"] = git["commit"]
+        tags["mlflow.source.git.commit"] = git.commit
     return tags
 
 

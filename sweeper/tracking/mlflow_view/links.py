@@ -6,9 +6,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote
 
 from sweeper import _environment
+from sweeper._files import sqlite_uri
 
 __all__ = [
     "artifact_root",
@@ -19,6 +20,8 @@ __all__ = [
     "resolve_tracking_uri",
     "sqlite_file",
     "ui_command",
+    "ui_environment",
+    "without_secrets",
 ]
 
 # Of MLflow's own web pages; a longer address is cut by some browsers.
@@ -28,25 +31,38 @@ MAX_COMPARED_RUNS = 100
 def resolve_tracking_uri(home: Path | str, tracking_uri: str | None = None) -> str:
     """Returns where to log: the argument, else ``MLFLOW_TRACKING_URI``, else SQLite in ``home``."""
     chosen = tracking_uri or _environment.tracking_uri()
-    return chosen or f"sqlite:///{Path(home).absolute() / 'mlflow.db'}"
+    return chosen or sqlite_uri(Path(home).absolute() / "mlflow.db")
 
 
 def is_server(tracking_uri: str) -> bool:
     """Whether the URI is a server's, which has web pages and a place for artifacts of its own."""
-    return urlsplit(tracking_uri).scheme in {"http", "https"}
+    return _scheme(tracking_uri) in {"http", "https"}
 
 
 def _is_database(tracking_uri: str) -> bool:
     # "postgresql+psycopg2" is PostgreSQL, too.
-    scheme = urlsplit(tracking_uri).scheme.partition("+")[0]
-    return scheme in {"sqlite", "postgresql", "mysql", "mssql"}
+    return _scheme(tracking_uri).partition("+")[0] in {"sqlite", "postgresql", "mysql", "mssql"}
+
+
+def _scheme(tracking_uri: str) -> str:
+    scheme, separator, _ = tracking_uri.partition(":")
+    return scheme.lower() if separator else ""
 
 
 def sqlite_file(tracking_uri: str) -> Path | None:
-    """Returns the file of an SQLite store, None for any other store."""
-    parts = urlsplit(tracking_uri)
-    # sqlite:///relative/path and sqlite:////absolute/path.
-    return Path(parts.path[1:]) if parts.scheme == "sqlite" and parts.path[1:] else None
+    """Returns the file of an SQLite store, None for any other store and for one in memory."""
+    if _scheme(tracking_uri).partition("+")[0] != "sqlite":
+        return None
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        database = make_url(tracking_uri).database
+    except (ArgumentError, ValueError):
+        return None
+    if not database or database == ":memory:" or database.startswith("file:"):
+        return None
+    return Path(database)
 
 
 def artifact_root(home: Path | str, tracking_uri: str) -> Path | None:
@@ -55,10 +71,35 @@ def artifact_root(home: Path | str, tracking_uri: str) -> Path | None:
 
 
 def public_uri(tracking_uri: str) -> str:
-    """Returns the URI without a user's name and password, fit for messages and files."""
-    parts = urlsplit(tracking_uri)
-    _, at, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=host)) if at else tracking_uri
+    """Returns the URI without user, password and query, fit for messages and files.
+
+    A query may hold a password under any name, as ``?password=`` and ``?sslkey=`` do.
+    """
+    address, _, _ = tracking_uri.partition("?")
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return address
+    if scheme.partition("+")[0] == "sqlite":
+        return address
+    # Up to the last "@": a password that nobody has encoded may have a slash in it.
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def without_secrets(text: str, tracking_uri: str) -> str:
+    """Returns a text of a store's driver without what :func:`public_uri` leaves out.
+
+    Args:
+        text: it may quote the URI, or parts of it.
+        tracking_uri: of the store.
+    """
+    text = text.replace(tracking_uri, public_uri(tracking_uri))
+    address, _, query = tracking_uri.partition("?")
+    user = address.partition("://")[2].rpartition("@")[0]
+    values = [user.partition(":")[2], *(value for _, value in parse_qsl(query))]
+    secrets = {form for value in values for form in (value, unquote(value)) if len(form) > 2}
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
 
 
 def ui_command(
@@ -74,15 +115,27 @@ def ui_command(
         home: folder of all sweeps.
         port: to listen on.
         host: address to listen on.
-        tracking_uri: the store, where it is not the one in ``home``; not a server.
+        tracking_uri: the store, where it is not the one in ``home``; not a server. It is not
+            part of the command, see :func:`ui_environment`.
     """
-    uri = resolve_tracking_uri(home, tracking_uri)
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
-    root = artifact_root(home, uri)
+    command = [sys.executable, "-m", "mlflow", "server"]
+    root = artifact_root(home, resolve_tracking_uri(home, tracking_uri))
     if root is not None:
         command += ["--default-artifact-root", root.as_uri()]
     # One worker answers one person, and is up seconds sooner than MLflow's four.
     return [*command, "--host", host, "--port", str(port), "--workers", "1"]
+
+
+def ui_environment(home: Path | str, *, tracking_uri: str | None = None) -> dict[str, str]:
+    """Returns the variables that tell MLflow's server the store.
+
+    Everybody on a machine can read a command line, and a database's URI has its password.
+
+    Args:
+        home: folder of all sweeps.
+        tracking_uri: as in :func:`ui_command`.
+    """
+    return {"MLFLOW_BACKEND_STORE_URI": resolve_tracking_uri(home, tracking_uri)}
 
 
 def experiment_url(base_url: str, experiment_id: str) -> str:

@@ -6,68 +6,35 @@ used.
 
 from __future__ import annotations
 
-import re
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from sweeper._environment import quieten_mlflow
-from sweeper._files import FileLock
 from sweeper.tracking.metrics_log import MetricPoint
-from sweeper.tracking.mlflow_view.links import sqlite_file
+from sweeper.tracking.mlflow_view.names import cut_value, name_tag, shown_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, RunTag
 
-__all__ = ["Connect", "Point", "RunInfo", "Runs", "connect"]
+__all__ = ["Point", "RunInfo", "Runs"]
 
-Connect = Callable[[str], "MlflowClient"]
-"""Makes a client of a tracking URI."""
+logger = logging.getLogger(__name__)
 
 # Limits of MLflow's log_batch (mlflow/utils/validation.py): 100 parameters, 1000 entities in all.
-# Characters that MLflow does not take in the name of a metric.
-NOT_IN_NAMES = re.compile(r"[^\w\-. :/]")
 MAX_METRICS = 900
 MAX_PARAMS = 100
+MAX_TAGS = 100
+# MLflow's words for "not like this", as against a store that does not answer.
+_REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
 
 _Item = TypeVar("_Item")
 
 PARENT = ""
 """Key of the sweep's own run among those of its trials."""
-
-
-# Another process makes the tables of a new store well within this.
-STORE_WAIT_S = 60.0
-
-
-def connect(tracking_uri: str) -> MlflowClient:
-    """Returns a client; a new SQLite store gets its tables, which takes seconds."""
-    quieten_mlflow()
-    from mlflow import MlflowClient
-
-    path = sqlite_file(tracking_uri)
-    if path is not None and not path.exists():
-        _make_store(path)
-    return MlflowClient(tracking_uri=tracking_uri)
-
-
-def _make_store(path: Path) -> None:
-    """Makes MLflow's tables beside ``path`` and moves them there whole.
-
-    MLflow makes them in many steps and never gets over a process that dies between two of them.
-    """
-    from mlflow import MlflowClient
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f"{path.name}.lock")) as lock:
-        if not lock.acquire(wait_s=STORE_WAIT_S) or path.exists():
-            return
-        unfinished = path.with_name(f"{path.name}.new")
-        unfinished.unlink(missing_ok=True)
-        MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments(max_results=1)
-        unfinished.replace(path)
 
 
 @dataclass(frozen=True)
@@ -89,15 +56,18 @@ class Point:
     """One value of one metric."""
 
     name: str
+    """As MLflow takes it."""
     value: float
     step: int
     unix_time_s: float
+    original: str
+    """The name that was reported."""
 
     @staticmethod
     def all_of(points: Iterable[MetricPoint]) -> list[Point]:
         """Returns the single values of points."""
         return [
-            Point(NOT_IN_NAMES.sub("_", name), value, point.step, point.unix_time_s)
+            Point(shown_name(name), value, point.step, point.unix_time_s, name)
             for point in points
             for name, value in point.metrics.items()
         ]
@@ -126,6 +96,8 @@ class Runs:
         self._sweep_id = sweep_id
         self.experiment_id = self._experiment(experiment, artifact_root)
         self._runs: dict[str, RunInfo] = {}
+        # Of each run what MLflow has refused; each is told once.
+        self._refused: set[tuple[str, str]] = set()
         self.reload()
 
     def _experiment(self, name: str, artifact_root: Path | None) -> str:
@@ -224,29 +196,71 @@ class Runs:
     ) -> None:
         """Sends parameters, tags and points, in as few calls as MLflow's limits allow.
 
+        What MLflow refuses is left out, with a warning, and the rest is sent.
+
         Args:
             run_id: the run.
             points: by rising step of each metric.
-            params: that the run does not have yet.
+            params: that the run does not have yet, under the names that were given to them.
             tags: new or changed.
             on_sent: called after each batch with its points.
         """
         from mlflow.entities import Metric, Param, RunTag
 
-        entities = [Param(key, value) for key, value in (params or {}).items()]
-        run_tags = [RunTag(key, value) for key, value in (tags or {}).items()]
+        names = {key: shown_name(key) for key in params or {}}
+        entities = [Param(names[key], cut_value(value)) for key, value in (params or {}).items()]
+        was = {name: original for original, name in names.items()}
+        was.update({point.name: point.original for point in points})
+        changed = {name_tag(name): text for name, text in was.items() if name != text}
+        run_tags = [
+            RunTag(key, cut_value(value)) for key, value in {**changed, **(tags or {})}.items()
+        ]
         for batch in _batches(entities, MAX_PARAMS):
-            self._client.log_batch(run_id, params=batch)
-        batches = _batches(list(points), MAX_METRICS) or ([[]] if run_tags else [])
-        for number, batch_of_points in enumerate(batches):
+            self._send(run_id, batch)
+        *first, last = _batches(list(points), MAX_METRICS) or [[]]
+        for batch_of_points in [*first, last]:
             metrics = [
                 Metric(point.name, point.value, _milliseconds(point.unix_time_s), point.step)
                 for point in batch_of_points
             ]
-            is_last = number == len(batches) - 1
-            self._client.log_batch(run_id, metrics=metrics, tags=run_tags if is_last else [])
-            if on_sent is not None:
+            # The tags come with the last batch: they say that the rest is there.
+            ending = run_tags[:MAX_TAGS] if batch_of_points is last else []
+            self._send(run_id, [*metrics, *ending])
+            if on_sent is not None and batch_of_points:
                 on_sent(batch_of_points)
+        for more in _batches(run_tags[MAX_TAGS:], MAX_TAGS):
+            self._send(run_id, more)
+
+    def _send(self, run_id: str, entities: Sequence[Metric | Param | RunTag]) -> None:
+        """Sends a batch; of one that MLflow refuses, all that it does not refuse by itself."""
+        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.exceptions import MlflowException
+
+        left = [entity for entity in entities if (run_id, entity.key) not in self._refused]
+        if not left:
+            return
+        try:
+            self._client.log_batch(
+                run_id,
+                metrics=[entity for entity in left if isinstance(entity, Metric)],
+                params=[entity for entity in left if isinstance(entity, Param)],
+                tags=[entity for entity in left if isinstance(entity, RunTag)],
+            )
+        except MlflowException as error:
+            if error.error_code not in _REFUSALS or not self._is_active(run_id):
+                raise
+            names = list(dict.fromkeys(entity.key for entity in left))
+            if len(names) == 1:
+                self._refused.add((run_id, names[0]))
+                logger.warning("MLflow does not take %r: %s", names[0], error)
+                return
+            early = set(names[: len(names) // 2])
+            self._send(run_id, [entity for entity in left if entity.key in early])
+            self._send(run_id, [entity for entity in left if entity.key not in early])
+
+    def _is_active(self, run_id: str) -> bool:
+        # Of a deleted run MLflow refuses all, in the same words.
+        return bool(self._client.get_run(run_id).info.lifecycle_stage == "active")
 
     def set_status(self, run_id: str, status: str, *, ended_at: datetime | None) -> None:
         """Sets a run's status; ``ended_at`` is None where it goes on."""

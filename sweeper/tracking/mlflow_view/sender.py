@@ -10,6 +10,7 @@ from sweeper._files import signature
 from sweeper.tracking.final_result import FINAL_FILE, read_final
 from sweeper.tracking.metrics_log import MetricPoint, MetricsLog
 from sweeper.tracking.mlflow_view import content
+from sweeper.tracking.mlflow_view.names import shown_name
 from sweeper.tracking.mlflow_view.runs import PARENT, Point, RunInfo, Runs
 from sweeper.tracking.mlflow_view.state import SentState, StateFile
 from sweeper.tracking.record import TrialRecord
@@ -207,7 +208,7 @@ class Sender:
 
 def _missing(params: Mapping[str, str], run: RunInfo) -> dict[str, str]:
     # MLflow refuses another value for a parameter that a run has.
-    return {key: value for key, value in params.items() if key not in run.params}
+    return {key: value for key, value in params.items() if shown_name(key) not in run.params}
 
 
 def _later(points: Sequence[Point], last_steps: Mapping[str, int]) -> list[Point]:

@@ -18,6 +18,7 @@ from sweeper.tracking.mlflow_view import (
     public_uri,
     resolve_tracking_uri,
     ui_command,
+    ui_environment,
 )
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
 
@@ -51,14 +52,24 @@ def serve_ui(
     """
     folder = _newest(home) if sweep is None else SweepFolder.open(sweep, home=home)
     view = MlflowView(folder, tracking_uri=tracking_uri)
-    # What an earlier driver could not send is sent now.
+    # What an earlier driver could not send is sent now, and what a store that was made anew lacks.
     view.sync()
+    for other in (
+        MlflowView(SweepFolder(path), tracking_uri=tracking_uri) for path in sweeps_in(home)
+    ):
+        if other.was_sent():
+            other.sync()
     uri = resolve_tracking_uri(home, tracking_uri)
     if is_server(uri):
         _open(view, public_uri(uri), tell)
         return
     command = ui_command(home, port, host=host, tracking_uri=tracking_uri)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **ui_environment(home, tracking_uri=tracking_uri)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as server:
         try:
             _wait(server, host, port)
             _open(view, f"http://{host}:{port}", tell)

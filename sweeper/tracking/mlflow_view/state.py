@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
 from sweeper._files import read_json, signature, write_json
+from sweeper.errors import DamagedFileError
 from sweeper.tracking.mlflow_view.links import public_uri
 
 __all__ = ["SentState", "StateFile", "run_ids"]
@@ -23,7 +27,7 @@ class SentState:
     """MLflow's identity of the run; empty before it is made."""
     experiment_id: str = ""
     """MLflow's identity of its experiment."""
-    offset: int = 0
+    offset: int = Field(default=0, ge=0)
     """Bytes of the metrics log that are sent."""
     last_steps: dict[str, int] = field(default_factory=dict)
     """The last step sent of each metric."""
@@ -31,6 +35,9 @@ class SentState:
     """The status that the run shows; empty until its parameters are sent."""
     artifacts_of: str = ""
     """The status whose artifacts are stored."""
+
+
+_SENT_STATE = TypeAdapter(SentState)
 
 
 class StateFile:
@@ -49,9 +56,7 @@ class StateFile:
 
     def load(self, folder: Path) -> SentState:
         """Returns what was sent of the sweep or trial in ``folder``."""
-        content = _read(folder).get(self._key, {})
-        known = {item.name for item in fields(SentState)}
-        return SentState(**{key: value for key, value in content.items() if key in known})
+        return _state(_read(folder).get(self._key, {}))
 
     def save(self, folder: Path, state: SentState) -> None:
         """Remembers what was sent."""
@@ -69,12 +74,20 @@ def run_ids(folder: Path) -> frozenset[str]:
 
     One for each store that it was sent to; no store is asked.
     """
-    states = _read(folder).values()
-    return frozenset(state["run_id"] for state in states if state.get("run_id"))
+    states = map(_state, _read(folder).values())
+    return frozenset(state.run_id for state in states if state.run_id)
 
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
         return read_json(folder / STATE_FILE) or {}
-    except ValueError:
+    except DamagedFileError:
+        # The store is asked for what this file said.
         return {}
+
+
+def _state(content: object) -> SentState:
+    try:
+        return _SENT_STATE.validate_python(content)
+    except ValidationError:
+        return SentState()

@@ -17,10 +17,17 @@ from sweeper.tracking.mlflow_view.links import (
     experiment_url,
     public_uri,
     resolve_tracking_uri,
+    without_secrets,
 )
-from sweeper.tracking.mlflow_view.runs import Connect, Runs, connect
+from sweeper.tracking.mlflow_view.runs import Runs
 from sweeper.tracking.mlflow_view.sender import Sender
 from sweeper.tracking.mlflow_view.state import StateFile
+from sweeper.tracking.mlflow_view.store import (
+    Connect,
+    connect,
+    follow_moved_home,
+    set_aside_if_damaged,
+)
 from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["MlflowView", "SyncResult"]
@@ -130,14 +137,36 @@ class MlflowView:
     def sync(self) -> SyncResult:
         """Sends all that is on disk and not yet in MLflow; never raises."""
         with self._mutex:
-            try:
-                self.last_result = self._locked_pass()
-            except Exception as error:  # noqa: BLE001 - a view must not stop what it shows
-                # Whatever was known of the store may be wrong now; the next pass asks it again.
-                self._sender = None
-                self.last_result = SyncResult(errors=(self._text_of(error),))
+            self.last_result = self._try_pass()
+            if self.last_result.errors and self._makes_anew():
+                self.last_result = self._try_pass()
             self._tell(self.last_result)
             return self.last_result
+
+    def _try_pass(self) -> SyncResult:
+        try:
+            return self._locked_pass()
+        except Exception as error:  # noqa: BLE001 - a view must not stop what it shows
+            # Whatever was known of the store may be wrong now; the next pass asks it again.
+            self._sender = None
+            return SyncResult(errors=(self._text_of(error),))
+
+    def _makes_anew(self) -> bool:
+        """Whether the store was damaged and has been moved away, so that the next pass makes it."""
+        try:
+            kept = set_aside_if_damaged(self.tracking_uri)
+        except OSError as error:
+            logger.warning("a damaged MLflow store cannot be moved away: %s", error)
+            return False
+        if kept is None:
+            return False
+        logger.warning(
+            "MLflow's store was damaged and is now %s; a new one is made from the records; 'ui' "
+            "brings the other sweeps of the folder back, too",
+            kept,
+        )
+        self._sender = None
+        return True
 
     def _locked_pass(self) -> SyncResult:
         with FileLock(self._folder.path / "mlflow.lock") as lock:
@@ -158,9 +187,11 @@ class MlflowView:
             return SyncResult(points, tuple(errors))
 
     def _new_sender(self) -> Sender:
+        client = self._connect(self.tracking_uri)
+        follow_moved_home(self._folder.home, self.tracking_uri)
         runs = Runs(
-            self._connect(self.tracking_uri),
-            sweep_id=str(self._folder.about()["sweep_id"]),
+            client,
+            sweep_id=self._folder.about().sweep_id,
             experiment=self._experiment,
             artifact_root=artifact_root(self._folder.home, self.tracking_uri),
         )
@@ -168,8 +199,7 @@ class MlflowView:
 
     def _text_of(self, error: Exception) -> str:
         # A URI may carry a password, and its driver may quote it.
-        text = f"{type(error).__name__}: {error}"
-        return text.replace(self.tracking_uri, public_uri(self.tracking_uri))
+        return without_secrets(f"{type(error).__name__}: {error}", self.tracking_uri)
 
     def _tell(self, result: SyncResult) -> None:
         where = public_uri(self.tracking_uri)
@@ -185,6 +215,10 @@ class MlflowView:
         self._failed_passes = self._failed_passes + 1 if result.errors else 0
 
     # What is known without asking the store.
+
+    def was_sent(self) -> bool:
+        """Whether this store has ever had something of the sweep."""
+        return bool(self._states.load(self._folder.path).run_id)
 
     @property
     def experiment_id(self) -> str:

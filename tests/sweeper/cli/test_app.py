@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import ray
 from typer.testing import CliRunner, Result
 
 from sweeper.cli import app
+from sweeper.cli.output import opened_output
 from sweeper.errors import SweeperError
 from sweeper.evaluation.sandbox.run import Isolation
 from sweeper.preflight.doctor import examine
@@ -212,6 +215,26 @@ def test_doctor_says_what_holds_the_programs_of_models(
     assert found.status == status
     assert detail in found.detail
     assert bool(found.fix) == (status != "ok")
+
+
+def test_a_store_that_does_not_answer_is_told_before_a_sweep_is_made(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        uri = f"http://user:secret@127.0.0.1:{unused.getsockname()[1]}"
+    assert_refused(folder, "cannot be used", "--tracking-uri", uri)
+
+
+def test_a_home_that_cannot_be_made_is_told_before_a_sweep_is(folder: Path) -> None:
+    (folder / "file").touch()
+    result = call("run", folder / "tiny.yaml", "--home", folder / "file" / "sweeps")
+    assert result.exit_code == 2
+    assert "file is in the way" in result.stderr
+
+
+def test_warnings_of_the_http_client_stay_out_of_the_terminal() -> None:
+    with opened_output(as_json=False):
+        log = logging.getLogger("urllib3.connectionpool")
+        assert not log.isEnabledFor(logging.WARNING)
+        assert log.isEnabledFor(logging.ERROR)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import BadInputError
-from sweeper.execution.driver import SweepDriver, new_sweep_name
+from sweeper.execution.driver import SweepDriver, new_sweep_folder, new_sweep_name
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
@@ -54,6 +54,35 @@ def test_a_new_sweep_gets_the_first_free_number(tmp_path: Path) -> None:
     assert new_sweep_name(tmp_path, sweep).endswith(f"-{sweep.spec.profile}-3")
 
 
+def test_of_two_new_sweeps_without_a_name_each_gets_one(tmp_path: Path, monkeypatch) -> None:
+    sweep = load_sweep(SPACE, profile="embedded")
+    names = iter(["same", "same", "other"])
+    monkeypatch.setattr("sweeper.execution.driver.new_sweep_name", lambda *_: next(names))
+    assert new_sweep_folder(tmp_path, sweep).name == "same"
+    # The second process has looked for a free name before the first one made its folder.
+    assert new_sweep_folder(tmp_path, sweep).name == "other"
+    with pytest.raises(BadInputError, match="'same' is taken"):
+        new_sweep_folder(tmp_path, sweep, name="same")
+
+
+@pytest.mark.parametrize("content", [b"no database" * 100, b"SQLite format 3\0" + bytes(5000)])
+def test_a_damaged_study_is_told_before_ray_starts(tmp_path: Path, content: bytes) -> None:
+    sweep = load_sweep(SPACE, profile="embedded")
+    folder = on_disk(tmp_path, sweep)
+    (folder.path / "optuna.db").write_bytes(content)
+    with pytest.raises(BadInputError, match=r"optuna\.db is damaged, or of a newer version: "):
+        SweepDriver(folder, sweep, "", address="127.0.0.1:1").run()
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "50%", "{SCHEMA_VERSION}", "a b", "é"])
+def test_the_study_is_in_its_folder_whatever_its_path_is(tmp_path: Path, name: str) -> None:
+    sweep = load_sweep(SPACE, profile="embedded")
+    folder = on_disk(tmp_path / name, sweep)
+    assert len(SweepDriver(folder, sweep, "")._study.get_trials()) > 0
+    assert (folder.path / "optuna.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 class View:
     """An MLflow view that notes that it was started and stopped."""
 
@@ -79,7 +108,7 @@ def test_a_sweep_with_nothing_left_starts_no_ray(
     driver = SweepDriver(folder, sweep, "rows")
     trials = TrialFactory(folder, sweep, "rows")
     suggestions = Suggestions(
-        driver._study(), space=sweep.space, search=sweep.spec.search, identify=trials.identify
+        driver._study, space=sweep.space, search=sweep.spec.search, identify=trials.identify
     )
     suggestion = suggestions.next()
     assert suggestion is not None

@@ -1,15 +1,22 @@
 """What a driver makes of what a dead one left behind."""
 
 import logging
+import shutil
 
 import pytest
 from optuna.trial import TrialState
 
 from sweeper.analysis.ranking import rank_sweep
-from sweeper.execution.reconcile import end_unwritten, requeue_failed, warn_of_other_data
+from sweeper.execution.reconcile import (
+    end_unwritten,
+    repeat_lost,
+    requeue_failed,
+    set_damage_aside,
+    warn_of_other_data,
+)
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
-from sweeper.search import Suggestion, Suggestions, open_study, preview
+from sweeper.search import Suggestion, Suggestions, open_study, preview, trials_left
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
 
@@ -114,3 +121,44 @@ def test_a_trial_taken_up_on_other_rows_supersedes_the_old_one(sweep, folder, st
     assert [record.status for record in old] == ["superseded", "superseded"]
     assert [record.superseded_by for record in old] == again
     assert rank_sweep(folder).counts() == {"queued": 2, "superseded": 2}
+
+
+@pytest.mark.parametrize("name", ["record.json", "spec.json"])
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED])
+def test_a_trial_whose_files_are_damaged_is_done_again(
+    sweep, folder, study, begin, caplog, name, state
+):
+    damaged, whole = begin(), begin()
+    damaged.append(4, {"eval_loss": 2.0})
+    for number, trial in enumerate((damaged, whole)):
+        trial.complete() if state == TrialState.COMPLETE else trial.prune()
+        study.tell(number, *([1.0] if state == TrialState.COMPLETE else []), state=state)
+    left = trials_left(study, sweep.spec.search)
+    (damaged.path / name).write_bytes(b"")
+    warn_of_other_data(folder, "rows")
+    set_damage_aside(folder)
+    end_unwritten(folder, study)
+    repeat_lost(folder, study)
+    assert f"{damaged.path / name} is damaged" in caplog.text
+    if (name, state) == ("record.json", TrialState.PRUNED):
+        # The study says how it ended, and the rest is in its metrics.
+        assert damaged.read().status == "pruned"
+        assert trials_left(study, sweep.spec.search) == left
+        return
+    assert trials_left(study, sweep.spec.search) == left + 1
+    trials = TrialFactory(folder, sweep, "rows")
+    again = trials.job(suggestions_of(study, sweep, trials).next())
+    assert again.trial_id == damaged.id
+    assert folder.trial(damaged.id).read().metrics == {"eval_loss": 2.0}
+    assert whole.read().is_final
+    repeat_lost(folder, study)
+    assert trials_left(study, sweep.spec.search) == left + 1
+
+
+def test_a_trial_whose_folder_was_removed_stays_removed(sweep, folder, study, begin):
+    gone = begin()
+    gone.complete()
+    study.tell(0, 1.0)
+    shutil.rmtree(gone.path)
+    repeat_lost(folder, study)
+    assert trials_left(study, sweep.spec.search) == sweep.spec.search.trials - 1

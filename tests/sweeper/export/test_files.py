@@ -216,6 +216,22 @@ def test_an_export_that_breaks_off_leaves_what_was_there(
     assert leftovers(out) == []
 
 
+def test_what_a_killed_export_left_is_removed_by_the_next_one(trial_of, tmp_path):
+    left = tmp_path / f".other.{'0' * 32}.unfinished"
+    left.mkdir()
+    (left / "model.safetensors").write_bytes(bytes(1000))
+    left.with_suffix(".writing").touch()
+    export_trial(trial_of("lora"), "peft", output=tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_is(trial_of, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInputError, match=r"output: .*file/out cannot be made \(File exists"):
+        export_trial(trial_of("lora"), "peft", output=tmp_path / "file" / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_method_that_merges_wrongly_is_found_out_in_16_bit_too(trial_of, tmp_path, monkeypatch):
     original = MasaLinear.delta
     # A hundredth of the update: less than bfloat16 makes of the weights.
@@ -266,7 +282,7 @@ def test_a_dtype_is_for_merged_models(trial_of):
 def test_a_trial_of_another_version_is_told(world, tmp_path):
     sweep = SweepFolder.create(tmp_path, "old", document=exported.DOCUMENT)
     folder = sweep.add_trial("0" * 12, spec={"method": {"name": "gone"}}, number=0, method="gone")
-    with pytest.raises(BadInputError, match=r"its spec.json does not fit this version \(\d prob"):
+    with pytest.raises(BadInputError, match=r"does not fit this version \(spec.method: "):
         export_trial(FoundTrial(sweep, folder), "peft")
 
 

@@ -70,29 +70,9 @@ def test_create_keeps_what_was_asked_for_and_by_which_code(sweep):
     assert sweep.trials() == []
 
 
-def test_the_commit_of_the_working_folder_is_kept(tmp_path, monkeypatch):
-    def git(*arguments):
-        identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
-        command = ["git", *identity, *arguments]
-        done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    monkeypatch.chdir(tmp_path)
-    home = tmp_path / "home"
-    assert SweepFolder.create(home, "before", document={}).about()["git"] is None
-    git("init", "-q")
-    (tmp_path / "file").write_text("1")
-    git("add", "file")
-    git("commit", "-q", "-m", "first")
-    clean = SweepFolder.create(home, "clean", document={}).about()["git"]
-    assert clean == {"commit": git("rev-parse", "HEAD"), "is_dirty": False}
-    (tmp_path / "file").write_text("2")
-    assert SweepFolder.create(home, "dirty", document={}).about()["git"]["is_dirty"] is True
-
-
 def test_a_missing_git_is_no_failure(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert SweepFolder.create(tmp_path, "one", document={}).about()["git"] is None
+    assert SweepFolder.create(tmp_path, "one", document={}).about().git is None
 
 
 def test_a_taken_name_is_refused_and_the_way_on_is_named(sweep):

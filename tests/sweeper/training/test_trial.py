@@ -14,7 +14,6 @@ import torch
 from sweeper.errors import TrialError
 from sweeper.estimates import to_metrics
 from sweeper.models.snapshot import ModelSnapshot
-from sweeper.training.checkpoint import load_checkpoint
 from sweeper.training.trial import train
 from sweeper_adapters.methods import LoraSpec
 from tests.sweeper import scenarios, tiny
@@ -404,8 +403,3 @@ def test_the_adapter_is_whole_and_gives_the_last_metrics(tmp_path):
         assert sum(x.numel() for x in saved.values()) == spec.method.count(tiny.shape())
         score = score_adapter(folder)
         assert score["eval_loss"] == pytest.approx(reports[-1][1]["eval_loss"], rel=SUM_ORDER)
-
-
-def test_there_is_no_checkpoint_in_an_empty_folder(tmp_path):
-    cpu = torch.device("cpu")
-    assert load_checkpoint(tmp_path / "none", identity="x", workers=1, device=cpu) is None

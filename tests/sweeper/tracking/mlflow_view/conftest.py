@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from sweeper.tracking.mlflow_view import resolve_tracking_uri
-from sweeper.tracking.mlflow_view.runs import connect
+from sweeper.tracking.mlflow_view.store import connect
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.sweeper.tracking.mlflow_view.fakes import Clock
 

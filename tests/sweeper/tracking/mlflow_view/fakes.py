@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sweeper.tracking.mlflow_view.runs import connect
+from sweeper.tracking.mlflow_view.store import connect
 from sweeper.tracking.trial_folder import TrialFolder
 
 START_S = 1_700_000_000.0

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from sweeper.tracking.mlflow_view import MlflowView
-from sweeper.tracking.mlflow_view.runs import connect
+from sweeper.tracking.mlflow_view.store import connect
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.sweeper.tracking.mlflow_view.fakes import (
     Faulty,
@@ -216,7 +216,7 @@ def test_the_pause_grows_while_the_store_is_down(sweep):
 
 def test_a_process_killed_while_it_makes_the_store_leaves_none_behind(tmp_path):
     store = tmp_path / "mlflow.db"
-    code = f"from sweeper.tracking.mlflow_view.runs import connect; connect('sqlite:///{store}')"
+    code = f"from sweeper.tracking.mlflow_view.store import connect; connect('sqlite:///{store}')"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     try:
         unfinished = tmp_path / "mlflow.db.new"

@@ -30,6 +30,10 @@ class View:
     def sync(self):
         """Sends nothing."""
 
+    def was_sent(self):
+        """Says that other sweeps need nothing."""
+        return False
+
     def pages(self, base_url):
         return f"{base_url}/#/experiments/1", f"{base_url}/#/compare"
 
@@ -70,6 +74,15 @@ def test_both_pages_are_told_once_the_server_answers(serve, unused_port):
 def test_a_server_that_ends_is_told_with_its_exit_code(serve):
     with pytest.raises(BadInputError, match=r"ended with exit code 3; port \d+ may be in use"):
         serve("raise SystemExit(3)")
+
+
+def test_the_server_is_told_its_store_out_of_sight(serve, tmp_path):
+    uri = "postgresql://user:secret@db/mlflow"
+    found = tmp_path / "found"
+    code = f"import os; open({str(found)!r}, 'w').write(os.environ['MLFLOW_BACKEND_STORE_URI'])"
+    with pytest.raises(BadInputError, match="exit code 0"):
+        serve(code, tracking_uri=uri)
+    assert found.read_text() == uri
 
 
 def test_a_server_that_runs_already_is_only_opened(serve):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
+from sweeper._files import sqlite_uri
 from sweeper.tracking.final_result import FinalResult, write_final
 from sweeper.tracking.mlflow_view import (
     MlflowView,
@@ -17,16 +21,22 @@ from sweeper.tracking.mlflow_view import (
     public_uri,
     resolve_tracking_uri,
     ui_command,
+    ui_environment,
 )
 from sweeper.tracking.mlflow_view.content import flatten
+from sweeper.tracking.mlflow_view.links import sqlite_file, without_secrets
+from sweeper.tracking.mlflow_view.names import shown_name
+from sweeper.tracking.sweep_folder import SweepFolder
 from tests.sweeper.tracking.mlflow_view.fakes import (
     STEPS,
+    Faulty,
     add,
     artifacts,
     assert_complete,
     history,
     runs_of,
     save_adapter,
+    through,
     train,
 )
 
@@ -97,9 +107,10 @@ def test_the_evaluation_after_the_search_has_names_of_its_own_and_is_sent_once(s
 
 
 def test_the_commit_is_a_tag(sweep, client):
-    sweep.about()["git"] = {"commit": "c" * 40, "is_dirty": True}
     path = sweep.path / "sweep.json"
-    path.write_text(path.read_text().replace('"git": null', '"git": "x"'))
+    git = {"commit": "c" * 40, "is_dirty": True}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "git": git}))
+    sweep = SweepFolder(sweep.path)
     from sweeper.tracking.mlflow_view.content import sweep_tags
 
     tags = sweep_tags(sweep)
@@ -164,12 +175,56 @@ def test_not_a_number_is_shown_as_such(sweep, client):
     assert math.isnan(values[1][1])
 
 
-def test_a_name_that_mlflow_refuses_is_changed(sweep, client):
+def test_names_that_mlflow_refuses_are_changed_and_kept_in_tags(sweep, client):
+    names = ["", "//", "..", "accuracy/", "x" * 251, "e (mc)", "e _mc_", "accuracy (%)", "loss"]
+    trial = sweep.add_trial(
+        "0" * 12,
+        spec={"data": {"weights": {"a//b": 0.5, "": 1.0}}, "note": "long" * 3000},
+        number=0,
+        method="masa",
+        params={"rank": 8},
+    )
+    trial.begin()
+    view = MlflowView(sweep)
+    for step in (1, 2):
+        for number, name in enumerate(names):
+            trial.append(step, {name: float(number)})
+        assert view.sync().is_complete
+    trial.complete()
+    assert view.sync().is_complete
+    run = runs_of(client, sweep)[trial.id]
+    assert run.info.status == "FINISHED"
+    for number, name in enumerate(names):
+        shown = shown_name(name)
+        assert history(client, run, shown) == [(1, number), (2, number)]
+        assert run.data.tags.get(f"name_of.{shown}", shown) == name
+    assert len(run.data.metrics) == len(names)
+    assert len(run.data.params["note"]) == 6000
+    weights = {key: value for key, value in run.data.params.items() if "weights" in key}
+    assert sorted(weights.values()) == ["0.5", "1.0"]
+
+
+def test_what_a_server_refuses_by_a_rule_of_its_own_keeps_nothing_else_back(sweep, client, caplog):
+    class Strict(Faulty):
+        def log_batch(self, run_id, metrics=(), params=(), tags=()):
+            self.calls["log_batch"] += 1
+            if any(entity.key in {"loss", "rank", "origin"} for entity in (*metrics, *params)):
+                raise MlflowException("not here", error_code=INVALID_PARAMETER_VALUE)
+            self._client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
+
     trial = add(sweep)
     trial.begin()
-    trial.append(1, {"accuracy (%)": 50.0})
-    assert MlflowView(sweep).sync().is_complete
-    assert history(client, runs_of(client, sweep)[trial.id], "accuracy ___") == [(1, 50.0)]
+    train(trial)
+    trial.complete()
+    assert MlflowView(sweep, connect=through(Strict)).sync().is_complete
+    run = runs_of(client, sweep)[trial.id]
+    assert history(client, run, "loss") == []
+    assert history(client, run, "eval_loss") == [(3, 5.0 / 3), (6, 5.0 / 6)]
+    assert "rank" not in run.data.params
+    assert run.data.params["searched"] == "0.001"
+    assert run.info.status == "FINISHED"
+    told = [record.message for record in caplog.records]
+    assert [text for text in told if "'loss'" in text] == ["MLflow does not take 'loss': not here"]
 
 
 # Pages.
@@ -214,6 +269,11 @@ def test_where_to_log(tmp_path, monkeypatch):
         ("http://host:5000", "http://host:5000", True),
         ("https://u:p@host/x", "https://host/x", True),
         ("postgresql+psycopg2://u:p@db/mlflow", "postgresql+psycopg2://db/mlflow", False),
+        ("postgresql://u:p/w@db/mlflow?password=p", "postgresql://db/mlflow", False),
+        ("mysql://db/mlflow?user=u&sslkey=k", "mysql://db/mlflow", False),
+        ("https://host/x?token=t", "https://host/x", True),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db", False),
+        ("http://[bad", "http://[bad", True),
         ("databricks", "databricks", False),
         ("./mlruns", "./mlruns", False),
     ],
@@ -223,18 +283,36 @@ def test_tracking_uris(uri, public, server):
     assert is_server(uri) is server
 
 
+@pytest.mark.parametrize("name", ["a", "a b", "a?b", "a#b", "50%", "%20", "é", "me@work", "a:b"])
+def test_any_path_can_be_a_store(tmp_path, name):
+    path = tmp_path / name / "mlflow.db"
+    assert sqlite_file(sqlite_uri(path)) == path
+    assert resolve_tracking_uri(tmp_path / name) == sqlite_uri(path)
+
+
+def test_no_driver_quotes_a_password():
+    uri = "postgresql://u:s%40cret@db/mlflow?sslpassword=hidden"
+    text = f"cannot connect to {uri} with s@cret (s%40cret), hidden"
+    assert without_secrets(text, uri) == (
+        "cannot connect to postgresql://db/mlflow with *** (***), ***"
+    )
+
+
 def test_the_command_of_the_web_pages(tmp_path):
     command = ui_command(tmp_path, 5001)
     assert command[1:4] == ["-m", "mlflow", "server"]
     options = dict(zip(command[4::2], command[5::2], strict=True))
     assert options == {
-        "--backend-store-uri": f"sqlite:///{tmp_path}/mlflow.db",
         "--default-artifact-root": (tmp_path / "mlartifacts").as_uri(),
         "--host": "127.0.0.1",
         "--port": "5001",
         "--workers": "1",
     }
     assert "--default-artifact-root" not in ui_command(tmp_path, tracking_uri="./mlruns")
+    # The server reads the store from its environment, which other users cannot.
+    uri = "postgresql://u:secret@db/mlflow"
+    assert "secret" not in " ".join(ui_command(tmp_path, tracking_uri=uri))
+    assert ui_environment(tmp_path, tracking_uri=uri) == {"MLFLOW_BACKEND_STORE_URI": uri}
 
 
 def test_flatten_keeps_lists_in_one_piece():

@@ -1,0 +1,97 @@
+"""Where a sweep is made: under a free name, by one process, in a folder that can be written."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from sweeper._files import write_json
+from sweeper.errors import BadInputError, NameTakenError
+from sweeper.tracking.provenance import git_state, package_versions
+
+__all__ = ["SWEEP_FILE", "make_sweep"]
+
+SWEEP_FILE = "sweep.json"
+"""Name of the file that makes a folder a sweep's."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# A file system takes 255 bytes; Ray makes names of this one, and so do files that are being put.
+MAX_NAME = 150
+
+
+def make_sweep(
+    home: Path | str, name: str, *, document: Mapping[str, object], now: datetime
+) -> Path:
+    """Makes the folder of a new sweep and returns it.
+
+    Args:
+        home: folder of all sweeps; made when it is missing.
+        name: name of the sweep and of its folder.
+        document: the resolved sweep as plain JSON.
+        now: the time, UTC.
+
+    Raises:
+        NameTakenError: another process has made a sweep of that name.
+        BadInputError: the name cannot be a folder's, or nothing can be written there. Nothing was
+            made.
+    """
+    if not NAME.fullmatch(name):
+        raise BadInputError(
+            f"sweep name: got {name!r}; allowed are letters, digits, '.', '_' and '-', the first a "
+            "letter or digit; choose such a name"
+        )
+    if len(name) > MAX_NAME:
+        raise BadInputError(
+            f"sweep name: got {len(name)} characters ({name[:20]}…); allowed are {MAX_NAME}; "
+            "choose a shorter name"
+        )
+    path = Path(home) / name
+    git = git_state(Path.cwd())
+    about = {
+        "name": name,
+        # Two sweeps of one name on a shared MLflow server are still two sweeps.
+        "sweep_id": uuid.uuid4().hex,
+        "created_at": now.isoformat(),
+        "git": {"commit": git.commit, "is_dirty": git.is_dirty} if git else None,
+        "versions": package_versions(),
+        "document": document,
+    }
+    try:
+        _make(path, about)
+    except FileExistsError as error:
+        if not (path / SWEEP_FILE).exists():
+            raise _unwritable(path, error) from error
+        raise NameTakenError(
+            f"sweep name: {name!r} is taken in {home}; sweep names are unique; continue it with "
+            f"'resume {name}', or choose another name"
+        ) from error
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return path
+
+
+def _make(path: Path, about: Mapping[str, object]) -> None:
+    """Makes a sweep's folder; on an error there is what was there before.
+
+    The file is the claim: it is there whole or not at all, and of several processes one makes it.
+    """
+    missing = [folder for folder in (path / "trials", path, *path.parents) if not folder.exists()]
+    try:
+        (path / "trials").mkdir(parents=True, exist_ok=True)
+        write_json(path / SWEEP_FILE, about, is_first=True)
+    except OSError:
+        # What is another process's by now stays: a sweep's folder, and any that is not empty.
+        for folder in [] if (path / SWEEP_FILE).exists() else missing:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _unwritable(path: Path, error: OSError) -> BadInputError:
+    return BadInputError(
+        f"sweeps' folder: {path} cannot be made ({error.strerror or error}); a sweep needs a "
+        "folder that can be written and has room; name another one with --home or SWEEPER_HOME"
+    )

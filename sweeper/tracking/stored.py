@@ -1,0 +1,151 @@
+"""What the files of a sweep hold, and the one way to read them.
+
+Whoever reads a file of a sweep gets what its type says, or a :class:`DamagedFileError` that names
+the file: a file may have been cut, emptied or changed, or be of a version that is still to come.
+Fields that a type does not know are dropped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    RootModel,
+    ValidationError,
+)
+
+from sweeper._files import read_json
+from sweeper.errors import DamagedFileError
+
+__all__ = [
+    "MAX_COUNT",
+    "MAX_WORD",
+    "STORED",
+    "GitCommit",
+    "Protocol",
+    "Scores",
+    "SweepAbout",
+    "SweepState",
+    "SweepStatus",
+    "TrialDescription",
+    "read_stored",
+]
+
+# Above it a number in JSON is not exact everywhere, and SQLite's columns end soon after.
+MAX_COUNT = 2**53
+
+# Characters of a name: more would fill a terminal.
+MAX_WORD = 200
+# Characters of a field's path that a message shows: a key may be anything.
+MAX_SHOWN = 80
+
+SweepStatus = Literal["running", "complete", "stopped"]
+
+
+# Unknown fields are dropped, not refused: an older report can read a newer file.
+STORED = ConfigDict(
+    frozen=True, extra="ignore", use_attribute_docstrings=True, ser_json_inf_nan="strings"
+)
+"""Settings of the models of a sweep's files."""
+
+
+class GitCommit(BaseModel):
+    """The commit that a sweep was started from."""
+
+    model_config = STORED
+
+    commit: str = Field(pattern="^[0-9a-f]{7,64}$")
+    """Its hash."""
+    is_dirty: bool
+    """Whether a tracked file was changed."""
+
+
+class SweepAbout(BaseModel):
+    """``sweep.json``: what was asked for, and by which code."""
+
+    model_config = STORED
+
+    name: str
+    """Name of the sweep when it was made."""
+    sweep_id: str = Field(pattern="^[0-9a-f]{32}$")
+    """Its identity, by which MLflow's runs are found."""
+    created_at: AwareDatetime
+    """When it was made, UTC."""
+    git: GitCommit | None = None
+    """The commit, where there is one."""
+    versions: dict[str, str] = {}
+    """Versions of packages by name."""
+    document: dict[str, JsonValue]
+    """The resolved sweep."""
+
+
+class SweepState(BaseModel):
+    """``state.json``: how a sweep stands."""
+
+    model_config = STORED
+
+    status: SweepStatus
+    """The status."""
+    since: AwareDatetime
+    """Since when, UTC."""
+    note: str = ""
+    """What there is to say of it, a sentence or nothing."""
+
+
+class TrialDescription(BaseModel):
+    """``spec.json``: what a trial is, and of its record what never changes."""
+
+    model_config = STORED
+
+    id: str
+    """Identity by content, which is the folder's name."""
+    number: int = Field(ge=0, le=MAX_COUNT)
+    """Position in the order of suggestion."""
+    method: str = Field(max_length=MAX_WORD)
+    """Name of the method."""
+    origin: str = Field(default="search", max_length=MAX_WORD)
+    """Origin of the suggestion."""
+    params: dict[str, JsonValue] = {}
+    """Searched parameters and the method's fields, by dotted path."""
+    steps_total: int = Field(default=0, ge=0, le=MAX_COUNT)
+    """Optimiser steps of the whole trial; 0 if unknown."""
+    spec: dict[str, JsonValue]
+    """The trial's spec."""
+
+
+class Scores(RootModel[dict[str, float]]):
+    """``base.json``: metrics by name."""
+
+
+class Protocol(RootModel[dict[str, JsonValue]]):
+    """``evaluation.json``: on which rows trials are evaluated, and how."""
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def read_stored(path: Path, model: type[_Model]) -> _Model | None:
+    """Returns what a file of a sweep holds, None where there is no such file.
+
+    Args:
+        path: the file.
+        model: what it must hold.
+
+    Raises:
+        DamagedFileError: it holds something else.
+    """
+    content = read_json(path)
+    if content is None:
+        return None
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, first["loc"]))[:MAX_SHOWN]
+        raise DamagedFileError(path, f"{field}: {first['msg']}".removeprefix(": ")) from error

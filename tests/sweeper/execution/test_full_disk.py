@@ -1,0 +1,34 @@
+"""A full disk while a trial trains: told once, and gone on from."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+from sweeper.execution.pool import Job
+from sweeper.execution.pool.progress import PoolReporter
+from sweeper.tracking.sweep_folder import SweepFolder
+
+
+def test_metrics_without_room_are_told_once_and_the_trial_goes_on(tmp_path, monkeypatch, caplog):
+    sweep = SweepFolder.create(tmp_path, "one", document={})
+    trial = sweep.add_trial("a" * 12, spec={}, number=0, method="lora")
+    job = Job(trial_id=trial.id, number=0, folder=trial.path, evaluation_steps=(4,), spec_json="{}")
+    # Steps are not told to the pool.
+    pool: Any = None
+    reporter = PoolReporter(pool, job, trial)
+    reporter.log_step(1, {"train_loss": 3.0})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr("sweeper.tracking.metrics_log.append_line", full)
+        reporter.log_step(2, {"train_loss": 2.0})
+        reporter.log_step(3, {"train_loss": 1.0})
+    reporter.log_step(4, {"train_loss": 0.5})
+    assert [point.step for point in trial.points()] == [1, 4]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"metrics of trial {trial.id} are lost: [Errno 28] No space left on device"
+    ]

@@ -1,0 +1,136 @@
+"""Checkpoints: the last two are kept, the newest sound one is taken, half of one never stays."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from sweeper.errors import TrialError
+from sweeper.training import checkpoint
+from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
+from sweeper.training.engine import EngineState
+from sweeper.training.trainer import TrainerState
+
+CPU = torch.device("cpu")
+IDENTITY = "0123456789ab"
+
+
+def save(folder: Path, step: int) -> None:
+    state = EngineState(shared={"step": torch.tensor(step)}, shard={})
+    progress = TrainerState(step=step, train_tokens=10 * step, train_time_s=0.5).document()
+    save_checkpoint(folder, state, identity=IDENTITY, step=step, progress=progress)
+
+
+def load(folder: Path) -> int:
+    """Returns the step that is loaded, 0 without one."""
+    found = load_checkpoint(
+        folder, identity=IDENTITY, workers=1, device=CPU, read_progress=TrainerState.read
+    )
+    if found is None:
+        return 0
+    engine, progress = found
+    assert int(engine.shared["step"]) == progress.step
+    return progress.step
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for step in (10, 20, 30):
+        save(tmp_path, step)
+    return tmp_path
+
+
+def test_there_is_no_checkpoint_in_an_empty_folder(tmp_path):
+    assert load(tmp_path / "none") == 0
+
+
+def test_the_last_two_are_kept(folder):
+    assert names(folder) == ["step-00000020", "step-00000030"]
+    assert load(folder) == 30
+
+
+def change(path, **fields):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def progress(path, **fields):
+    change(path, progress={**json.loads(path.read_text())["progress"], **fields})
+
+
+SPOILT = {
+    "emptied": lambda path: path.write_bytes(b""),
+    "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:40]),
+    "a list": lambda path: path.write_text("[]"),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe{}"),
+    "files of another kind": lambda path: change(path, files=["rank-0.pt"]),
+    "workers in words": lambda path: change(path, workers="two"),
+    "another step": lambda path: change(path, step=20),
+    "progress of another kind": lambda path: change(path, progress=[1]),
+    "progress without metrics": lambda path: progress(path, metrics=None),
+    "progress of another step": lambda path: progress(path, step=20),
+    "progress in words": lambda path: progress(path, train_tokens="many"),
+    "progress without an end": lambda path: progress(path, train_time_s=float("inf")),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_damaged_one_costs_an_interval_and_not_the_trial(folder, caplog, how):
+    SPOILT[how](folder / "step-00000030" / "manifest.json")
+    with caplog.at_level(logging.WARNING):
+        assert load(folder) == 20
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith(f"ignoring checkpoint {folder / 'step-00000030'}: ")
+    # The trial goes on from there, and the damaged one gives way.
+    save(folder, 25)
+    assert names(folder) == ["step-00000020", "step-00000025"]
+    save(folder, 30)
+    assert load(folder) == 30
+
+
+@pytest.mark.parametrize("file", ["shared.pt", "rank-0.pt"])
+@pytest.mark.parametrize("content", [b"", bytes(500), None])
+def test_a_damaged_tensor_file_costs_an_interval(folder, file, content):
+    path = folder / "step-00000030" / file
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    assert load(folder) == 20
+
+
+def test_what_a_newer_version_says_besides_is_dropped(folder):
+    manifest = folder / "step-00000030" / "manifest.json"
+    change(manifest, kind="new")
+    progress(manifest, new_field=1)
+    assert load(folder) == 30
+
+
+@pytest.mark.parametrize("full_at", ["_write", "_publish"])
+def test_a_full_disk_leaves_nothing_behind_and_the_ones_before(folder, monkeypatch, full_at):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, full_at, full)
+    with pytest.raises(TrialError, match=r"No space left on device; .* free space"):
+        save(folder, 40)
+    assert names(folder) == ["step-00000020", "step-00000030"]
+    assert load(folder) == 30
+
+
+def test_a_link_in_the_place_of_a_new_one_is_not_followed(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (folder / ".step-00000040.unfinished").symlink_to(elsewhere)
+    save(folder, 40)
+    assert list(elsewhere.iterdir()) == []
+    assert load(folder) == 40
