@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from sweeper import _environment
-from sweeper.data.examples import Example, Splits
-from sweeper.data.sources.rows import RowDataSpec
+from sweeper.data.reading.folders import Layout, layout_of, split_rows
+from sweeper.data.reading.loading import load_all
+from sweeper.data.reading.places import (
+    data_path,
+    digest_files,
+    unread_message,
+    what_is_at,
+)
+from sweeper.data.reading.rows import Row
+from sweeper.data.sources.changes import Changes
+from sweeper.data.sources.rows import Found, RowDataSpec
 from sweeper.errors import DataError, MissingError
 
-if TYPE_CHECKING:
-    from datasets import DatasetDict
-
 __all__ = ["HubDataSpec"]
+
+_CORRECT = "correct the folder's files"
 
 
 class HubDataSpec(RowDataSpec):
     """A data set of the Hub by name, or a local folder that ``datasets`` can read.
 
-    Splits that the data set does not have are taken from its training rows.
+    Splits that the data set does not have are taken from its training rows. Which file of a local
+    folder is of which split follows from its name or its folder's. CSV, TSV and JSON files are read
+    as they are written, without guessing types: ``NA``, ``00012`` and ``1e5`` stay what they are.
     """
 
     kind: Literal["hub"] = "hub"
     """``datasets`` loads the data."""
     name: str = Field(min_length=1)
-    """``owner/name`` on the Hub, or a folder."""
+    """``owner/name`` on the Hub, or a folder; all its files have one format and the same fields."""
     revision: str = "main"
     """Branch, tag or commit. Only a commit guarantees that a repeated trial uses the same rows."""
     subset: str | None = None
@@ -47,20 +58,21 @@ class HubDataSpec(RowDataSpec):
         Raises:
             MissingError: ``datasets`` is not installed, or the Hub is switched off and the data
                 is not in its cache.
+            DataError: ``name`` is a file, or cannot be a folder.
         """
         if find_spec("datasets") is None:
             raise MissingError(
                 "the package datasets is not installed; data of kind hub needs it; "
                 "run: pip install 'datasets>=5.2'"
             )
-        if Path(self.name).is_dir() or not _environment.is_hub_offline():
+        if self._folder() is not None or not _environment.is_hub_offline():
             return
         from huggingface_hub.constants import HF_HUB_CACHE
 
         cached = Path(HF_HUB_CACHE) / f"datasets--{self.name.replace('/', '--')}" / "snapshots"
         if not cached.is_dir():
             raise MissingError(
-                f"the data set {self.name} is not in the Hub's cache ({HF_HUB_CACHE}) and "
+                f"the data set {self.name[:200]} is not in the Hub's cache ({HF_HUB_CACHE}) and "
                 f"HF_HUB_OFFLINE forbids downloading it; {self._how_to_get()}"
             )
 
@@ -69,59 +81,150 @@ class HubDataSpec(RowDataSpec):
 
         Of a local folder it is the SHA-256 of its files; of a data set on the Hub, of its name and
         revision, so pin a commit where the content matters.
-        """
-        digest = hashlib.sha256()
-        folder = Path(self.name)
-        if folder.is_dir():
-            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-                digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
-                digest.update(path.read_bytes())
-        else:
-            digest.update(f"{self.name}\0{self.subset}\0{self.revision}".encode())
-        return digest.hexdigest()
-
-    def load(self) -> Splits:
-        """Returns the examples, downloading the data set where it is not in the cache.
 
         Raises:
-            MissingError: the data set cannot be had.
-            DataError: a row cannot be read, or a split has no row.
+            DataError: a row of a local folder cannot be read.
         """
+        digest = hashlib.sha256()
+        folder = self._folder()
+        if folder is None:
+            digest.update(f"{self.name}\0{self.subset}\0{self.revision}".encode())
+            return digest.hexdigest()
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        digest_files(digest, ((str(path.relative_to(folder)), path) for path in files))
+        if self.read().is_anew:
+            digest.update(b"as written")
+        return digest.hexdigest()
+
+    def _found(self) -> Found:
         self.require_available()
-        found = self._read(self._dataset())
-        return self._complete(found, source=dict.fromkeys(found, self.name))
+        folder = self._folder()
+        layout = None
+        if folder is not None:
+            layout = layout_of(folder, subset=self.subset, remedy=_CORRECT)
+        if folder is not None and layout is not None and layout.is_text:
+            return self._of_text(layout, self._warnings(layout.files, folder, layout.unread))
+        place: dict[str, Any] = {"path": str(folder or self.name), "name": self.subset}
+        if folder is None:
+            place["revision"] = self.revision
+        dataset = load_all(
+            place, name=self._called(), remedy=_CORRECT if folder else self._how_to_get()
+        )
+        wanted = self._wanted(dataset)
+        changes = Changes(self.format.fields(), self.format.templates())
+        examples = {
+            name: self._examples(_numbered(dataset[split], f"{self.name}, {split}"), changes)
+            for name, split in wanted.items()
+        }
+        unread = layout.unread if layout else ()
+        warnings = self._warnings(dataset, folder, unread)
+        return Found(examples, dict.fromkeys(wanted, self.name), warnings, changes.are_there)
 
-    def _dataset(self) -> DatasetDict:
-        from datasets import load_dataset
+    def _of_text(self, layout: Layout, warnings: tuple[str, ...]) -> Found:
+        """Returns the rows of a folder's text files.
 
-        revision = None if Path(self.name).is_dir() else self.revision
-        try:
-            return load_dataset(self.name, name=self.subset, revision=revision)
-        except (OSError, ValueError) as error:
-            raise MissingError(
-                f"the data set {self.name} (revision {self.revision}, subset {self.subset}) cannot "
-                f"be loaded: {error}; {self._how_to_get()}"
-            ) from error
+        Raises:
+            DataError: a row cannot be read, or the splits have different fields.
+        """
+        wanted = self._wanted(layout.files)
+        rows = {name: split_rows(split, layout.files) for name, split in wanted.items()}
+        places = {name: ", ".join(map(str, layout.files[wanted[name]][:3])) for name in wanted}
+        _require_same_fields(rows, places)
+        changes = {
+            name: Changes(
+                self.format.fields(),
+                self.format.templates(),
+                is_table=_is_table(layout.files[split]),
+            )
+            for name, split in wanted.items()
+        }
+        examples = {name: self._examples(found, changes[name]) for name, found in rows.items()}
+        return Found(examples, places, warnings, any(c.are_there for c in changes.values()))
 
-    def _read(self, dataset: DatasetDict) -> dict[str, tuple[Example, ...]]:
+    def _wanted(self, splits: Iterable[str]) -> dict[str, str]:
+        """Returns the names of the splits that are there, by what they are for."""
+        there = list(splits)
+        if self.train_split not in there:
+            raise DataError(
+                f"{self.name} has no split {self.train_split!r}; its splits are "
+                f"{', '.join(there)}; name one of them in data.train_split"
+            )
         wanted = {
             "train": self.train_split,
             "validation": self.validation_split,
             "test": self.test_split,
         }
-        if self.train_split not in dataset:
+        return {name: split for name, split in wanted.items() if split in there}
+
+    def _warnings(
+        self, splits: Iterable[str], folder: Path | None, unread: Collection[Path]
+    ) -> tuple[str, ...]:
+        """Returns what is there and not read."""
+        used = set(self._wanted(splits).values())
+        warnings = []
+        if others := [name for name in splits if name not in used]:
+            warnings.append(
+                f"{self.name}: the splits {', '.join(others)} are not read; name one of them in "
+                "data.validation_split or data.test_split"
+            )
+        if folder is not None and unread:
+            remedy = (
+                "files of a split have its name in theirs, such as train-00000.csv, or lie in a "
+                "folder of that name, and all have one format; rename or convert them, or name "
+                "them in the folder's README.md"
+            )
+            warnings.append(unread_message(folder, unread, remedy=remedy))
+        return tuple(warnings)
+
+    def _folder(self) -> Path | None:
+        """Returns the folder that ``name`` is; None where it is a name on the Hub."""
+        path = data_path(self.name)
+        try:
+            at = what_is_at(path)
+        except DataError:
+            # No name on the Hub begins so; any other one may happen to be that of a device.
+            if self.name.startswith(("/", ".", "~")):
+                raise
+            return None
+        if at == "folder":
+            return path
+        if at == "file" or path.is_absolute():
+            what = "is a file" if at == "file" else "does not exist"
             raise DataError(
-                f"{self.name} has no split {self.train_split!r}; its splits are "
-                f"{', '.join(dataset)}; name one of them in data.train_split"
+                f"{str(path)[:200]} {what}; data of kind hub is a folder, or a name on the Hub "
+                "such as owner/name; name the folder, or use data.kind: jsonl for a file"
             )
-        return {
-            name: tuple(
-                self.format.read(row, where=f"{self.name}, {split} row {number}")
-                for number, row in enumerate(dataset[split])
-            )
-            for name, split in wanted.items()
-            if split in dataset
-        }
+        return None
+
+    def _called(self) -> str:
+        subset = "" if self.subset is None else f", subset {self.subset}"
+        return f"{self.name[:200]} (revision {self.revision}{subset})"
 
     def _how_to_get(self) -> str:
-        return f"run: hf download --repo-type dataset --revision {self.revision} {self.name}"
+        return f"run: hf download --repo-type dataset --revision {self.revision} {self.name[:200]}"
+
+
+def _is_table(files: Iterable[Path]) -> bool:
+    return any(path.suffix.lower() in (".csv", ".tsv") for path in files)
+
+
+def _numbered(rows: Iterable[Row], name: str) -> Iterator[tuple[str, Row]]:
+    return ((f"{name} row {number}", row) for number, row in enumerate(rows))
+
+
+def _require_same_fields(
+    rows: Mapping[str, Sequence[tuple[str, Row]]], places: Mapping[str, str]
+) -> None:
+    """Raises DataError where a split has other fields than the training rows: it is a table."""
+    fields = {name: set(found[0][1]) for name, found in rows.items() if found}
+    for name, own in fields.items():
+        other = fields.get("train", own)
+        if own != other:
+            extra, lacking = sorted(own - other), sorted(other - own)
+            what = f"have the field {extra[0]!r}" if extra else f"lack the field {lacking[0]!r}"
+            than = "do not have" if extra else "have"
+            raise DataError(
+                f"{places[name]}: its rows {what}, which those of {places['train']} {than}; all "
+                "splits of a data set of kind hub have the same fields; correct the files, or use "
+                "data.kind: jsonl, which reads each row by itself"
+            )
