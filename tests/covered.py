@@ -43,6 +43,7 @@ COVERED = {
     "data/tasks/task.py": "sweeper/data/tasks/test_limits.py",
     "data/tasks/us_terms.py": "sweeper/data/tasks/test_hub_layout.py",
     "data/sources/changes.py": "sweeper/data/sources/test_as_written.py",
+    "data/tokens/special.py": "sweeper/data/tokens/test_encoding.py",
     "data/tokens/table.py": "sweeper/data/tokens/test_cache.py",
     "errors.py": "sweeper/experiment/test_problems.py",
     "evaluation/adapter.py": "sweeper/evaluation/test_final.py",

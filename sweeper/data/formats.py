@@ -62,16 +62,19 @@ class FieldsFormat(Spec):
         Raises:
             DataError: a field is missing or not text, or the answer is empty.
         """
-        answer = template_of(self.answer).render(row, where=where)
+        answer, answer_marks = template_of(self.answer).render_marked(row, where=where)
         if not answer.strip():
             raise DataError(
                 f"{where}: the answer is empty (template {self.answer!r}); every row needs an "
                 "answer to train on; remove the row or correct data.format.answer"
             )
+        prompt, prompt_marks = template_of(self.prompt).render_marked(row, where=where)
         return Example(
-            prompt=template_of(self.prompt).render(row, where=where),
+            prompt=prompt,
             answer=answer,
             domain=template_of(self.domain).render(row, where=where),
+            prompt_marks=prompt_marks,
+            answer_marks=answer_marks,
         )
 
     def fields(self) -> tuple[str, ...]:

@@ -10,11 +10,13 @@ from decimal import Decimal
 from functools import lru_cache
 
 from sweeper._text import nearest
+from sweeper.data.examples import Marks
 from sweeper.errors import DataError
 
 __all__ = ["Template", "template_of", "text_of"]
 
 _PIECE = re.compile(r"(\{\{|\}\}|\{[^{}]*\}|[{}])")
+_BRACKET = re.compile(r"[<>\[\]]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -42,13 +44,28 @@ class Template:
         Raises:
             DataError: a field is missing, or its value cannot be put into a text.
         """
-        lines = []
+        return self.render_marked(row, where=where)[0]
+
+    def render_marked(self, row: Mapping[str, object], *, where: str) -> tuple[str, Marks]:
+        """Returns :meth:`render` and, of what the template itself wrote, where it stands.
+
+        Only the parts that could be of a special token are told, which have a bracket.
+        """
+        lines: list[str] = []
+        marks: list[tuple[int, int]] = []
+        length = 0
         for line in self.lines:
             values = [_named(row, text, where) if is_field else text for text, is_field in line]
             named = [value for value, (_, is_field) in zip(values, line, strict=True) if is_field]
-            if not named or any(named):
-                lines.append("".join(values))
-        return "\n".join(lines)
+            if named and not any(named):
+                continue
+            for value, (_, is_field) in zip(values, line, strict=True):
+                if not is_field and _BRACKET.search(value):
+                    marks.append((length, length + len(value)))
+                length += len(value)
+            lines.append("".join(values))
+            length += 1
+        return "\n".join(lines), tuple(marks)
 
 
 @lru_cache(maxsize=256)

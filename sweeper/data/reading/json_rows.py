@@ -42,7 +42,7 @@ def json_lines(path: Path) -> Iterator[ReadRow]:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 where = f"{path}:{number}"
-                yield where, _row(line, where=where)
+                yield where, _row(line.rstrip(), where=where)
 
 
 def json_document(path: Path) -> Iterator[ReadRow]:

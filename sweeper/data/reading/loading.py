@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["builder_of", "load_all", "load_split"]
 
 _T = TypeVar("_T")
-# What pandas must be told to leave a cell as it is.
-_AS_TEXT = {"dtype": "str", "keep_default_na": False, "na_filter": False}
+# What pandas must be told to take no cell for nothing.
+_AS_TEXT = {"keep_default_na": False, "na_filter": False}
 
 
 def builder_of(place: dict[str, Any], *, name: str, remedy: str) -> DatasetBuilder:
@@ -41,11 +41,7 @@ def builder_of(place: dict[str, Any], *, name: str, remedy: str) -> DatasetBuild
 
 def load_all(place: dict[str, Any], *, name: str, remedy: str) -> DatasetDict:
     """Returns all splits of a data set; arguments and errors are those of :func:`builder_of`."""
-    from datasets import load_dataset
-
-    return _asked(
-        lambda: load_dataset(**place, **_reading(place, name, remedy)), name=name, remedy=remedy
-    )
+    return _asked(lambda: _load_as_text(place), name=name, remedy=remedy)
 
 
 def load_split(place: dict[str, Any], split: str, *, name: str, remedy: str) -> Dataset:
@@ -55,10 +51,16 @@ def load_split(place: dict[str, Any], split: str, *, name: str, remedy: str) -> 
     return _asked(lambda: load_dataset(**place, split=split), name=name, remedy=remedy)
 
 
-def _reading(place: dict[str, Any], name: str, remedy: str) -> dict[str, Any]:
-    """Returns the options with which a builder leaves cells as they are."""
-    config = builder_of(place, name=name, remedy=remedy).config
-    return _AS_TEXT if hasattr(config, "keep_default_na") else {}
+def _load_as_text(place: dict[str, Any]) -> DatasetDict:
+    from datasets import Features, Value, load_dataset
+
+    found = load_dataset(**place)
+    first = next(iter(found.values()))
+    if first.info.builder_name != "csv":
+        return found
+    # The columns are known now. That they are text can only be said of each by its name.
+    features = Features({name: Value("string") for name in first.column_names})
+    return load_dataset(**place, features=features, **_AS_TEXT)
 
 
 def _asked(ask: Callable[[], _T], *, name: str, remedy: str) -> _T:

@@ -18,6 +18,12 @@ __all__ = ["Changes"]
 
 # Earlier versions left a name with white space as it stood, and put a field within doubled braces.
 _NEW_SPELLING = re.compile(r"\{\{|\}\}|\{[^{}]*\s[^{}]*\}")
+# Earlier versions took a special token's text in a row for that token, and wrote a second begin or
+# end where a template has one. The tokenizer is not known here: these are the usual ones.
+_SPECIAL = re.compile(
+    r"<(?:/?s|unk|pad|eos|bos|mask|endoftext|(?:start|end)_of_turn|\|[^<>|]{1,40}\|)>"
+    r"|\[(?:CLS|SEP|MASK|PAD|UNK|BOS|EOS|/?INST)\]"
+)
 # What pandas takes for nothing.
 _NO_NUMBERS = ("-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "NaN", "nan")
 _NOTHING = frozenset(
@@ -39,13 +45,16 @@ class Changes:
             is_table: whether rows are of a table whose types were guessed.
         """
         self._fields = tuple(fields)
-        self._are_rows_anew = any(_NEW_SPELLING.search(text) for text in templates)
+        self._are_rows_anew = any(
+            _NEW_SPELLING.search(text) or _SPECIAL.search(text) for text in templates
+        )
         self._columns = {name: _Column() for name in fields} if is_table else {}
 
     def note(self, row: Row) -> None:
         """Looks at a row."""
         for name in self._fields:
             value = row.get(name)
+            self._are_rows_anew |= isinstance(value, str) and bool(_SPECIAL.search(value))
             if name in self._columns:
                 self._columns[name].note(str(value or ""))
             elif isinstance(value, bool):

@@ -21,7 +21,7 @@ from sweeper.data.reading.places import (
 )
 from sweeper.data.reading.rows import Row
 from sweeper.data.sources.changes import Changes
-from sweeper.data.sources.rows import Found, RowDataSpec
+from sweeper.data.sources.rows import AS_WRITTEN, Found, RowDataSpec
 from sweeper.errors import DataError, MissingError
 
 __all__ = ["HubDataSpec"]
@@ -76,11 +76,11 @@ class HubDataSpec(RowDataSpec):
                 f"HF_HUB_OFFLINE forbids downloading it; {self._how_to_get()}"
             )
 
-    def fingerprint(self) -> str:
-        """Returns a hash that stands for the content, without asking the Hub.
+    def examined(self) -> tuple[str, tuple[str, ...]]:
+        """Returns a hash that stands for the content, without asking the Hub, and warnings.
 
         Of a local folder it is the SHA-256 of its files; of a data set on the Hub, of its name and
-        revision, so pin a commit where the content matters.
+        revision, so pin a commit where the content matters. Warnings are of a folder only.
 
         Raises:
             DataError: a row of a local folder cannot be read.
@@ -89,12 +89,13 @@ class HubDataSpec(RowDataSpec):
         folder = self._folder()
         if folder is None:
             digest.update(f"{self.name}\0{self.subset}\0{self.revision}".encode())
-            return digest.hexdigest()
+            return digest.hexdigest(), ()
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         digest_files(digest, ((str(path.relative_to(folder)), path) for path in files))
-        if self.read().is_anew:
-            digest.update(b"as written")
-        return digest.hexdigest()
+        read = self.read()
+        if read.is_anew:
+            digest.update(AS_WRITTEN)
+        return digest.hexdigest(), read.warnings
 
     def _found(self) -> Found:
         self.require_available()
@@ -111,7 +112,8 @@ class HubDataSpec(RowDataSpec):
             place, name=self._called(), remedy=_CORRECT if folder else self._how_to_get()
         )
         wanted = self._wanted(dataset)
-        changes = Changes(self.format.fields(), self.format.templates())
+        files = [path for paths in layout.files.values() for path in paths] if layout else []
+        changes = Changes(self.format.fields(), self.format.templates(), is_table=_is_table(files))
         examples = {
             name: self._examples(_numbered(dataset[split], f"{self.name}, {split}"), changes)
             for name, split in wanted.items()
@@ -205,7 +207,7 @@ class HubDataSpec(RowDataSpec):
 
 
 def _is_table(files: Iterable[Path]) -> bool:
-    return any(path.suffix.lower() in (".csv", ".tsv") for path in files)
+    return any({".csv", ".tsv"} & set(path.suffixes) for path in files)
 
 
 def _numbered(rows: Iterable[Row], name: str) -> Iterator[tuple[str, Row]]:

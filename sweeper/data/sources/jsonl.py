@@ -22,7 +22,7 @@ from sweeper.data.reading.places import (
 )
 from sweeper.data.reading.rows import Row
 from sweeper.data.sources.changes import Changes
-from sweeper.data.sources.rows import Found, RowDataSpec, no_rows
+from sweeper.data.sources.rows import AS_WRITTEN, Found, RowDataSpec, no_rows
 from sweeper.errors import DataError, MissingError
 
 __all__ = ["JsonlDataSpec"]
@@ -61,8 +61,8 @@ class JsonlDataSpec(RowDataSpec):
             if not self._examples(islice(_rows(path), 1)):
                 raise DataError(no_rows(name, source=str(path)))
 
-    def fingerprint(self) -> str:
-        """Returns the SHA-256 of the files' names and bytes.
+    def examined(self) -> tuple[str, tuple[str, ...]]:
+        """Returns the SHA-256 of the files' names and bytes, and warnings.
 
         Raises:
             MissingError: there is no such folder or file.
@@ -70,9 +70,10 @@ class JsonlDataSpec(RowDataSpec):
         """
         digest = hashlib.sha256()
         digest_files(digest, self._files().items())
-        if self.read().is_anew:
-            digest.update(b"as written")
-        return digest.hexdigest()
+        read = self.read()
+        if read.is_anew:
+            digest.update(AS_WRITTEN)
+        return digest.hexdigest(), read.warnings
 
     def _found(self) -> Found:
         files = self._files()

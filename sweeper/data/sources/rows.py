@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -19,9 +18,10 @@ from sweeper.data.templates import template_of
 from sweeper.data.units import Units, with_units
 from sweeper.errors import DataError
 
-__all__ = ["Found", "ReadData", "RowDataSpec", "no_rows"]
+__all__ = ["AS_WRITTEN", "Found", "ReadData", "RowDataSpec", "no_rows"]
 
-logger = logging.getLogger(__name__)
+AS_WRITTEN = b"as written"
+"""Added to the fingerprint of rows that earlier versions read otherwise."""
 
 # A split of less than half or of more than twice the rows that were asked for is worth a word; one
 # row more or less is not.
@@ -93,13 +93,31 @@ class RowDataSpec(Spec):
             MissingError: the data is not there.
             DataError: a row cannot be read, or a split has no row.
         """
-        read = self.read()
-        for warning in read.warnings:
-            logger.warning("%s", warning)
-        return read.splits
+        return self.read().splits
+
+    def fingerprint(self) -> str:
+        """Returns a hash that stands for the rows, without asking the Hub.
+
+        Raises:
+            MissingError: the data is not there.
+            DataError: a row cannot be read.
+        """
+        return self.examined()[0]
+
+    @abstractmethod
+    def examined(self) -> tuple[str, tuple[str, ...]]:
+        """Returns the fingerprint, and what the user may not expect of the rows, a sentence each.
+
+        Of files on this machine the fingerprint is the SHA-256 of their names and bytes; of a data
+        set on the Hub, of its name and revision, so pin a commit where the content matters.
+
+        Raises:
+            MissingError: the data is not there.
+            DataError: a row cannot be read.
+        """
 
     def read(self) -> ReadData:
-        """Returns what :meth:`load` does, and how the splits came about; logs nothing.
+        """Returns what :meth:`load` does, and how the splits came about.
 
         Raises:
             MissingError: the data is not there.
