@@ -12,9 +12,13 @@ from sweeper.errors import DataError
 CELLS = ["NA", "None", "00012", "1e5", "1.0", "", "true", "2020-01-01", "NaN", "-0", " x ", "é"]
 
 
+def rows(path):
+    return [row for _, row in read_rows(path)]
+
+
 def read(path, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return [row for _, row in read_rows(path)]
+    return rows(path)
 
 
 @pytest.mark.parametrize(("suffix", "separator"), [("csv", ","), ("tsv", "\t")])
@@ -33,7 +37,7 @@ def test_what_is_written_is_read(tmp_path_factory, cells):
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
         writer.writerow(["a"])
         writer.writerows([cell] for cell in cells)
-    assert [row["a"] for _, row in read_rows(path)] == cells
+    assert [row["a"] for row in rows(path)] == cells
 
 
 def test_a_cell_of_megabytes(tmp_path):

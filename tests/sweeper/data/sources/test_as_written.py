@@ -69,15 +69,14 @@ def test_a_packed_table_and_one_that_its_card_describes(tmp_path):
 
 
 def test_columns(tmp_path):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from datasets import Dataset
 
     columns = {
         "question": [f"why {n}" for n in range(20)],
         "code": [None, *range(1, 20)],
         "answer": [f"a{n}" for n in range(20)],
     }
-    pq.write_table(pa.table(columns), tmp_path / "train.parquet")
+    Dataset.from_dict(columns).to_parquet(tmp_path / "train.parquet")
     assert codes_of(all_of(hub(tmp_path).load())) == ["", *map(str, range(1, 20))]
 
 
