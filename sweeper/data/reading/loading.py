@@ -7,15 +7,16 @@ machine it does not read at all (:mod:`sweeper.data.reading.folders`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sweeper.data.reading.rows import Row
 from sweeper.errors import DataError, MissingError
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetBuilder, DatasetDict
 
-__all__ = ["builder_of", "load_all", "load_split"]
+__all__ = ["builder_of", "load_all", "load_split", "rows_of"]
 
 _T = TypeVar("_T")
 # What pandas must be told to take no cell for nothing.
@@ -42,6 +43,13 @@ def builder_of(place: dict[str, Any], *, name: str, remedy: str) -> DatasetBuild
 def load_all(place: dict[str, Any], *, name: str, remedy: str) -> DatasetDict:
     """Returns all splits of a data set; arguments and errors are those of :func:`builder_of`."""
     return _asked(lambda: _load_as_text(place), name=name, remedy=remedy)
+
+
+def rows_of(rows: Iterable[Row], *, name: str, remedy: str) -> Iterator[Row]:
+    """Yields the rows of a split; errors are those of :func:`builder_of`."""
+    found = iter(rows)
+    while (row := _asked(lambda: next(found, None), name=name, remedy=remedy)) is not None:
+        yield row
 
 
 def load_split(place: dict[str, Any], split: str, *, name: str, remedy: str) -> Dataset:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from sweeper import _environment
 from sweeper.data.reading.folders import Layout, layout_of, split_rows
-from sweeper.data.reading.loading import load_all
+from sweeper.data.reading.loading import load_all, rows_of
 from sweeper.data.reading.places import (
     data_path,
     digest_files,
@@ -27,6 +28,10 @@ from sweeper.errors import DataError, MissingError
 __all__ = ["HubDataSpec"]
 
 _CORRECT = "correct the folder's files"
+_NAME = (
+    "files of a split have its name in theirs, such as train-00000.csv, or lie in a folder of that "
+    "name, and all have one format; rename or convert them, or name them in the folder's README.md"
+)
 
 
 class HubDataSpec(RowDataSpec):
@@ -100,29 +105,35 @@ class HubDataSpec(RowDataSpec):
     def _found(self) -> Found:
         self.require_available()
         folder = self._folder()
-        layout = None
-        if folder is not None:
-            layout = layout_of(folder, subset=self.subset, remedy=_CORRECT)
-        if folder is not None and layout is not None and layout.is_text:
-            return self._of_text(layout, self._warnings(layout.files, folder, layout.unread))
-        place: dict[str, Any] = {"path": str(folder or self.name), "name": self.subset}
         if folder is None:
-            place["revision"] = self.revision
-        dataset = load_all(
-            place, name=self._called(), remedy=_CORRECT if folder else self._how_to_get()
-        )
-        wanted = self._wanted(dataset)
-        files = [path for paths in layout.files.values() for path in paths] if layout else []
-        changes = Changes(self.format.fields(), self.format.templates(), is_table=_is_table(files))
-        examples = {
-            name: self._examples(_numbered(dataset[split], f"{self.name}, {split}"), changes)
-            for name, split in wanted.items()
-        }
-        unread = layout.unread if layout else ()
-        warnings = self._warnings(dataset, folder, unread)
-        return Found(examples, dict.fromkeys(wanted, self.name), warnings, changes.are_there)
+            place = {"path": self.name, "name": self.subset, "revision": self.revision}
+            return self._of_datasets(place, (), remedy=self._how_to_get())
+        layout = layout_of(folder, subset=self.subset, remedy=_CORRECT)
+        if layout.is_text:
+            found = self._of_text(layout)
+        else:
+            files = tuple(path for paths in layout.files.values() for path in paths)
+            place = {"path": str(folder), "name": self.subset}
+            found = self._of_datasets(place, files, remedy=_CORRECT)
+        if layout.unread:
+            warning = unread_message(folder, layout.unread, remedy=_NAME)
+            found = replace(found, warnings=(*found.warnings, warning))
+        return found
 
-    def _of_text(self, layout: Layout, warnings: tuple[str, ...]) -> Found:
+    def _of_datasets(self, place: dict[str, Any], files: tuple[Path, ...], *, remedy: str) -> Found:
+        """Returns the rows of what ``datasets`` loads from the Hub, or from other than text."""
+        dataset = load_all(place, name=self._called(), remedy=remedy)
+        wanted = self._wanted(dataset)
+        changes = Changes(self.format.fields(), self.format.templates(), is_table=_is_table(files))
+        examples = {}
+        for name, split in wanted.items():
+            rows = rows_of(dataset[split], name=self._called(), remedy=remedy)
+            numbered = ((f"{self.name}, {split} row {n}", row) for n, row in enumerate(rows))
+            examples[name] = self._examples(numbered, changes)
+        places = dict.fromkeys(wanted, self.name)
+        return Found(examples, places, self._unused(dataset), changes.are_there)
+
+    def _of_text(self, layout: Layout) -> Found:
         """Returns the rows of a folder's text files.
 
         Raises:
@@ -141,7 +152,8 @@ class HubDataSpec(RowDataSpec):
             for name, split in wanted.items()
         }
         examples = {name: self._examples(found, changes[name]) for name, found in rows.items()}
-        return Found(examples, places, warnings, any(c.are_there for c in changes.values()))
+        is_anew = any(change.are_there for change in changes.values())
+        return Found(examples, places, self._unused(layout.files), is_anew)
 
     def _wanted(self, splits: Iterable[str]) -> dict[str, str]:
         """Returns the names of the splits that are there, by what they are for."""
@@ -158,25 +170,17 @@ class HubDataSpec(RowDataSpec):
         }
         return {name: split for name, split in wanted.items() if split in there}
 
-    def _warnings(
-        self, splits: Iterable[str], folder: Path | None, unread: Collection[Path]
-    ) -> tuple[str, ...]:
-        """Returns what is there and not read."""
-        used = set(self._wanted(splits).values())
-        warnings = []
-        if others := [name for name in splits if name not in used]:
-            warnings.append(
-                f"{self.name}: the splits {', '.join(others)} are not read; name one of them in "
-                "data.validation_split or data.test_split"
-            )
-        if folder is not None and unread:
-            remedy = (
-                "files of a split have its name in theirs, such as train-00000.csv, or lie in a "
-                "folder of that name, and all have one format; rename or convert them, or name "
-                "them in the folder's README.md"
-            )
-            warnings.append(unread_message(folder, unread, remedy=remedy))
-        return tuple(warnings)
+    def _unused(self, splits: Iterable[str]) -> tuple[str, ...]:
+        """Returns a sentence on the splits that are there and not read, where there are some."""
+        there = list(splits)
+        used = set(self._wanted(there).values())
+        others = ", ".join(name for name in there if name not in used)
+        if not others:
+            return ()
+        return (
+            f"{self.name}: the splits {others} are not read; name one of them in "
+            "data.validation_split or data.test_split",
+        )
 
     def _folder(self) -> Path | None:
         """Returns the folder that ``name`` is; None where it is a name on the Hub."""
@@ -208,10 +212,6 @@ class HubDataSpec(RowDataSpec):
 
 def _is_table(files: Iterable[Path]) -> bool:
     return any({".csv", ".tsv"} & set(path.suffixes) for path in files)
-
-
-def _numbered(rows: Iterable[Row], name: str) -> Iterator[tuple[str, Row]]:
-    return ((f"{name} row {number}", row) for number, row in enumerate(rows))
 
 
 def _require_same_fields(

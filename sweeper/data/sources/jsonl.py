@@ -36,6 +36,9 @@ _NAMES = {
 }
 
 
+_TABLES = frozenset((".csv", ".tsv", ".parquet", ".arrow", ".xlsx"))
+
+
 class JsonlDataSpec(RowDataSpec):
     """A folder with ``train.jsonl`` and, optionally, ``validation.jsonl`` and ``test.jsonl``.
 
@@ -99,6 +102,7 @@ class JsonlDataSpec(RowDataSpec):
         path = self._path()
         at = what_is_at(path)
         if at == "file":
+            _require_lines(path)
             return {"train": path}
         found = _split_files(path) if at == "folder" else {}
         if "train" in found:
@@ -126,6 +130,15 @@ class JsonlDataSpec(RowDataSpec):
                 message + f"set where {self.path} is: export SWEEPER_DATA=FOLDER_THAT_CONTAINS_IT"
             )
         return message + f"SWEEPER_DATA is {root}: set it to the folder that contains {self.path}"
+
+
+def _require_lines(path: Path) -> None:
+    """Raises DataError where a file's name says that it is a table; any other may hold lines."""
+    if path.suffix.lower() in _TABLES:
+        raise DataError(
+            f"{path} is a table by its name; data of kind jsonl is JSON lines; use data.kind: hub "
+            f"with data.name: {path.parent}, which reads a folder of tables"
+        )
 
 
 def _split_files(folder: Path) -> dict[str, Path]:

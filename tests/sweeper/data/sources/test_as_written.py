@@ -1,10 +1,11 @@
 """Rows come out as they stand in their files, and a fingerprint changes where they did not."""
 
 import json
+import os
 
 import pytest
 
-from sweeper.data import HubDataSpec, JsonlDataSpec
+from sweeper.data import HubDataSpec, JsonlDataSpec, TasksDataSpec
 from sweeper.errors import DataError, MissingError
 
 FORMAT = {"name": "fields", "prompt": "{question}\nCode: {code}\nAnswer:", "answer": " {answer}"}
@@ -155,6 +156,27 @@ def test_a_file_in_the_place_of_a_folder(tmp_path):
     path = table(tmp_path, CODES) / "train.csv"
     with pytest.raises(DataError, match=r"train\.csv is a file; data of kind hub is a folder"):
         hub(path).require_available()
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_table_in_the_place_of_lines(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PAR1\xff")
+    with pytest.raises(DataError, match=r"is a table by its name; .*use data\.kind: hub with data"):
+        JsonlDataSpec(path=str(tmp_path / name)).require_available()
+
+
+def test_tasks_whose_files_are_none(tmp_path, monkeypatch):
+    (tmp_path / "gsm8k").mkdir()
+    for split in ("train", "test"):
+        os.mkfifo(tmp_path / "gsm8k" / f"{split}.jsonl")
+    for look in (TasksDataSpec.fingerprint, TasksDataSpec.load):
+        with pytest.raises(DataError, match=r"jsonl is a FIFO"):
+            look(TasksDataSpec(train=("gsm8k",), root=str(tmp_path)))
+    with pytest.raises(DataError, match="cannot be a path of data"):
+        TasksDataSpec(train=("gsm8k",), root="~nobody-of-this-name").load()
+    monkeypatch.setenv("SWEEPER_DATA", "~nobody-of-this-name")
+    with pytest.raises(MissingError, match=r"SWEEPER_DATA is ~nobody-of-this-name"):
+        JsonlDataSpec(path="p").load()
 
 
 @pytest.mark.parametrize(
