@@ -23,14 +23,14 @@ __all__ = [
 def data_root() -> Path | None:
     """Returns the folder of tasks and relative data paths (``SWEEPER_DATA``), if one is set."""
     value = os.environ.get("SWEEPER_DATA", "")
-    return Path(value).expanduser() if value else None
+    return _expanded(value) if value else None
 
 
 def cache_root() -> Path:
     """Returns the folder for converted models: ``SWEEPER_CACHE``, else the user's cache folder."""
     value = os.environ.get("SWEEPER_CACHE", "")
     if value:
-        return Path(value).expanduser()
+        return _expanded(value)
     user_cache = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(user_cache) if user_cache else Path.home() / ".cache") / "masa-mosa-sweeper"
 
@@ -42,7 +42,7 @@ def is_hub_offline() -> bool:
 
 def sweeps_home() -> Path:
     """Returns the folder of all sweeps: ``SWEEPER_HOME``, else ``sweeps`` in the working folder."""
-    return Path(os.environ.get("SWEEPER_HOME", "") or "sweeps").expanduser()
+    return _expanded(os.environ.get("SWEEPER_HOME", "") or "sweeps")
 
 
 def ray_address() -> str | None:
@@ -92,3 +92,11 @@ def mlflow_asked_once() -> Iterator[None]:
         yield
     finally:
         os.environ.update(before)
+
+
+def _expanded(value: str) -> Path:
+    """Returns a path; where ``~`` names nobody it is a name like any other."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        return Path(value)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Example", "Splits"]
+__all__ = ["Example", "Marks", "Splits"]
+
+Marks = tuple[tuple[int, int], ...]
+"""Parts of a text, each by where it starts and where it ends."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,12 @@ class Example:
     """What a generated answer is compared with; empty where that is ``answer`` itself."""
     unit: str = ""
     """What must not be divided between two splits, such as a dialogue; empty: the prompt."""
+
+    prompt_marks: Marks = ()
+    """Parts of the prompt that a template wrote: a special token there is one; elsewhere its name
+    is text."""
+    answer_marks: Marks = ()
+    """The same of the answer."""
 
     @property
     def scoring(self) -> Literal["choice", "generate"]:

@@ -10,19 +10,21 @@ from pydantic import Field, field_validator
 
 from sweeper._spec import Spec
 from sweeper.data.examples import Example
+from sweeper.data.templates import template_of, text_of
 from sweeper.errors import DataError
 
-__all__ = ["FieldsFormat", "Format", "LlmAdaptersFormat", "question_and_options", "text_of"]
+__all__ = ["FieldsFormat", "Format", "LlmAdaptersFormat", "question_and_options"]
 
-_FIELD = re.compile(r"\{([^{}\s]+)\}")
 _ANSWER_FORMAT = re.compile(r"\s*Answer format:\s*(\S+)\s*$")
 
 
 class FieldsFormat(Spec):
     """Templates over the fields of a row: ``{name}`` stands for the text of field ``name``.
 
-    A line of a template whose fields are all empty is dropped, so an empty optional field leaves no
-    blank line.
+    A name may have spaces and any characters but braces: ``{Question Text}``. A brace that is meant
+    as a brace is written twice, ``{{`` or ``}}``. A line of a template whose fields are all empty
+    is dropped, so an empty optional field leaves no blank line. Text and numbers are put in as they
+    are written, true and false as ``true`` and ``false``; null and NaN are empty.
     """
 
     name: Literal["fields"] = "fields"
@@ -34,10 +36,16 @@ class FieldsFormat(Spec):
     domain: str = ""
     """Template of the domain; empty if the data has only one."""
 
+    @field_validator("domain")
+    @classmethod
+    def _is_a_template(cls, template: str) -> str:
+        template_of(template)
+        return template
+
     @field_validator("prompt", "answer")
     @classmethod
     def _names_a_field(cls, template: str) -> str:
-        if not _FIELD.search(template):
+        if not template_of(template).fields:
             raise ValueError(
                 f"the template {template!r} names no field; write a field of the rows in braces, "
                 "for example '{instruction}'"
@@ -54,17 +62,29 @@ class FieldsFormat(Spec):
         Raises:
             DataError: a field is missing or not text, or the answer is empty.
         """
-        answer = _render(self.answer, row, where=where)
+        answer, answer_marks = template_of(self.answer).render_marked(row, where=where)
         if not answer.strip():
             raise DataError(
                 f"{where}: the answer is empty (template {self.answer!r}); every row needs an "
                 "answer to train on; remove the row or correct data.format.answer"
             )
+        prompt, prompt_marks = template_of(self.prompt).render_marked(row, where=where)
         return Example(
-            prompt=_render(self.prompt, row, where=where),
+            prompt=prompt,
             answer=answer,
-            domain=_render(self.domain, row, where=where),
+            domain=template_of(self.domain).render(row, where=where),
+            prompt_marks=prompt_marks,
+            answer_marks=answer_marks,
         )
+
+    def fields(self) -> tuple[str, ...]:
+        """Returns the fields that it reads, each once."""
+        found = (name for text in self.templates() for name in template_of(text).fields)
+        return tuple(dict.fromkeys(found))
+
+    def templates(self) -> tuple[str, ...]:
+        """Returns its templates."""
+        return (self.prompt, self.answer, self.domain)
 
 
 class LlmAdaptersFormat(Spec):
@@ -110,6 +130,14 @@ class LlmAdaptersFormat(Spec):
             choices=tuple(f" {option}" for option in options),
         )
 
+    def fields(self) -> tuple[str, ...]:
+        """Returns the fields that it reads, each once."""
+        return ("instruction", "input", "output", "answer")
+
+    def templates(self) -> tuple[str, ...]:
+        """Returns nothing: it has no templates."""
+        return ()
+
     def _as_generation(
         self, row: Mapping[str, object], *, names: tuple[str, ...], where: str
     ) -> Example:
@@ -132,28 +160,6 @@ class LlmAdaptersFormat(Spec):
 
 Format = Annotated[FieldsFormat | LlmAdaptersFormat, Field(discriminator="name")]
 """Any way to read a row; the field ``name`` says which."""
-
-
-def text_of(row: Mapping[str, object], field: str, *, where: str) -> str:
-    """Returns a field of a row as text; nothing for null.
-
-    Raises:
-        DataError: there is no such field, or it is neither text nor a number.
-    """
-    if field not in row:
-        raise DataError(
-            f"{where}: no field {field!r}; its fields are {', '.join(sorted(row)) or '(none)'}; "
-            "name those in data.format, or choose the data.format.name that fits the rows"
-        )
-    value = row[field]
-    if value is None:
-        return ""
-    if not isinstance(value, str | int | float):
-        raise DataError(
-            f"{where}: field {field!r} is a {type(value).__name__}; only text and numbers can be "
-            "put into a template; name another field in data.format, or flatten the rows"
-        )
-    return str(value)
 
 
 def question_and_options(
@@ -196,19 +202,6 @@ def _alpaca(instruction: str, given: str) -> str:
     if given:
         parts.append(f"### Input:\n{given}")
     return "\n\n".join([*parts, "### Response:\n"])
-
-
-def _render(template: str, row: Mapping[str, object], *, where: str) -> str:
-    lines = []
-    for line in template.split("\n"):
-        values = {name: text_of(row, name, where=where) for name in _FIELD.findall(line)}
-        if values and not any(values.values()):
-            continue
-        # Pieces alternate between plain text and names, because the pattern has one group.
-        pieces = _FIELD.split(line)
-        pieces[1::2] = [values[name] for name in pieces[1::2]]
-        lines.append("".join(pieces))
-    return "\n".join(lines)
 
 
 def _split_options(body: str, names: tuple[str, ...], *, where: str) -> tuple[str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from sweeper.data.examples import Example
+from sweeper.data.units import is_told_by_answer
 
 __all__ = ["key_of", "sample", "split_off"]
 
@@ -21,9 +22,14 @@ def sample(examples: Sequence[Example], rows: int | None, *, seed: int) -> tuple
     if rows is None or rows >= len(examples):
         return tuple(examples)
     ranked = sorted(
-        range(len(examples)), key=lambda index: (_rank(examples[index].prompt, seed), index)
+        range(len(examples)), key=lambda index: (_rank(_drawn_by(examples[index]), seed), index)
     )
     return tuple(examples[index] for index in sorted(ranked[:rows]))
+
+
+def _drawn_by(example: Example) -> str:
+    """Returns what decides whether an example is drawn: its prompt, where that tells it."""
+    return example.unit if is_told_by_answer(example) else example.prompt
 
 
 def split_off(

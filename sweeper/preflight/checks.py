@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sweeper.data import TasksDataSpec
+import logging
+
+from sweeper.data import DataSpec, EmbeddedDataSpec, TasksDataSpec
 from sweeper.data.hygiene import require_clean
 from sweeper.experiment.sweep import Sweep
 from sweeper.preflight.metrics import require_metrics
@@ -11,6 +13,8 @@ from sweeper.preflight.room import require_room
 from sweeper.preflight.task_ids import require_tasks
 
 __all__ = ["require_runnable"]
+
+logger = logging.getLogger(__name__)
 
 
 def require_runnable(sweep: Sweep, *, address: str | None = None) -> str:
@@ -33,6 +37,16 @@ def require_runnable(sweep: Sweep, *, address: str | None = None) -> str:
     if isinstance(spec.data, TasksDataSpec):
         spec.data.pin()
     require_objective(sweep)
-    fingerprint = spec.data.fingerprint()
+    fingerprint = _fingerprint(spec.data)
     require_clean(spec.data, spec.hygiene, fingerprint=fingerprint)
+    return fingerprint
+
+
+def _fingerprint(data: DataSpec) -> str:
+    """Returns the data's fingerprint; says once what of the rows may not be expected."""
+    if isinstance(data, EmbeddedDataSpec | TasksDataSpec):
+        return data.fingerprint()
+    fingerprint, warnings = data.examined()
+    for warning in warnings:
+        logger.warning("%s", warning)
     return fingerprint

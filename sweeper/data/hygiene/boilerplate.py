@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sweeper.data.examples import Example
 from sweeper.data.hygiene.ngrams import Coded, CodeSet, distinct, windows
 from sweeper.data.hygiene.texts import words_of
+from sweeper.data.units import instructions_of, row_unit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,14 +69,19 @@ class Boilerplate:
 
 
 def units_of(examples: Sequence[Example]) -> _Ints:
-    """Returns a number for each example; the same for those of one unit, or with one prompt."""
+    """Returns a number for each example; the same for those of one unit, or with one prompt.
+
+    A prompt that stands in very many rows is an instruction; there each row is a unit.
+    """
     import numpy as np
 
+    instructions = instructions_of(examples)
     numbers: dict[object, int] = {}
-    found = [
-        numbers.setdefault((e.task, e.domain, e.unit or " ".join(words_of(e.prompt))), len(numbers))
-        for e in examples
-    ]
+    found = []
+    for e in examples:
+        is_row = e.prompt in instructions and not e.unit
+        unit = row_unit(e) if is_row else e.unit or " ".join(words_of(e.prompt))
+        found.append(numbers.setdefault((e.task, e.domain, unit), len(numbers)))
     return np.asarray(found, np.int64)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sweeper import _environment
 from sweeper._files import read_json, write_json
-from sweeper.data import DataSpec, Example, Splits, TasksDataSpec
+from sweeper.data import DataSpec, EmbeddedDataSpec, Example, Splits, TasksDataSpec
 from sweeper.data.hygiene.duplicates import Repeat, near_duplicates, repeated_rows
 from sweeper.data.hygiene.findings import DataCheck, Finding, Kind, Shown
 from sweeper.data.hygiene.overlap import Overlap, find_overlaps
@@ -30,7 +30,7 @@ __all__ = ["check_data", "require_clean"]
 logger = logging.getLogger(__name__)
 
 # Part of the cache's keys; raised by any change of what counts as contamination.
-_VERSION = 1
+_VERSION = 2
 
 
 def check_data(
@@ -53,7 +53,7 @@ def check_data(
     Raises:
         BadInputError: the data cannot be read.
     """
-    splits, refused = _load(data)
+    splits, refused, shares, warnings = _load(data)
     fingerprint = data.fingerprint()
     findings = [*_contamination(splits, settings)]
     _remember(_cache_file(data, settings, fingerprint), findings)
@@ -67,7 +67,9 @@ def check_data(
     rows = {name: len(examples) for name, examples in vars(splits).items()}
     findings += bad_rows(refused, rows=sum(rows.values()))
     is_allowed = settings.contamination == "allow"
-    return DataCheck(fingerprint, rows, tuple(findings), is_allowed, tuple(not_looked_at))
+    return DataCheck(
+        fingerprint, rows, tuple(findings), is_allowed, tuple(not_looked_at), shares, warnings
+    )
 
 
 def require_clean(data: DataSpec, settings: HygieneSpec, *, fingerprint: str) -> None:
@@ -119,9 +121,17 @@ def _refusal(refused: list[Finding], settings: HygieneSpec) -> str:
     )
 
 
-def _load(data: DataSpec) -> tuple[Splits, tuple[str, ...]]:
-    # Other sources do not leave bad rows out: they refuse them.
-    return data.loaded() if isinstance(data, TasksDataSpec) else (data.load(), ())
+def _load(
+    data: DataSpec,
+) -> tuple[Splits, tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Returns the rows, the refused ones, how the splits were made, and what is worth a warning."""
+    if isinstance(data, TasksDataSpec):
+        # Other sources do not leave bad rows out: they refuse them.
+        return *data.loaded(), (), ()
+    if isinstance(data, EmbeddedDataSpec):
+        return data.load(), (), (), ()
+    read = data.read()
+    return read.splits, (), read.shares, read.warnings
 
 
 def _contamination(splits: Splits, settings: HygieneSpec) -> Iterator[Finding]:

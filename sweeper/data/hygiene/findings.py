@@ -102,6 +102,10 @@ class DataCheck:
     """Whether the sweep runs even if it is contaminated."""
     not_looked_at: tuple[str, ...] = ()
     """What could not be checked, and why."""
+    shares: tuple[str, ...] = ()
+    """Of each split that was split off the training rows how many rows it has, and by what."""
+    warnings: tuple[str, ...] = ()
+    """What may not be expected: files that are not read, shares that are far from those asked."""
 
     @property
     def is_refused(self) -> bool:
@@ -117,4 +121,6 @@ class DataCheck:
             "is_allowed": self.is_allowed,
             "findings": [finding.document() for finding in self.findings],
             "not_looked_at": list(self.not_looked_at),
+            "shares": list(self.shares),
+            "warnings": list(self.warnings),
         }

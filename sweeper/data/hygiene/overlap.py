@@ -14,6 +14,7 @@ from sweeper.data.examples import Example
 from sweeper.data.hygiene.boilerplate import Boilerplate, units_of
 from sweeper.data.hygiene.ngrams import Coded, Coder, CodeSet, distinct, windows
 from sweeper.data.hygiene.texts import short_key
+from sweeper.data.units import instructions_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,10 +126,13 @@ class _Index:
             self._words[entries] = words
         self._short: dict[str, list[int]] = {}
         # What is left of half of them by n-grams would not tell that a question is the same.
+        instructions = instructions_of((*evaluation, *sample))
         for entry in np.flatnonzero(2 * self._words < np.maximum(self._lengths, SHORTEST)).tolist():
             self._words[entry] = 0
-            if entry % 2 == 0:
-                key = _question(evaluation[entry // 2])
+            example, is_question = evaluation[entry // 2], entry % 2 == 0
+            # An instruction tells no row from another: there it is the answer that does.
+            if is_question != (example.prompt in instructions):
+                key = _question(example) if is_question else _row(example)
                 self._short.setdefault(key, []).append(entry)
 
     def _index(self, own: Coded, units: _Ints) -> Iterator[tuple[int, _Postings]]:
@@ -168,7 +172,8 @@ class _Index:
         pairs = [
             (entry, row)
             for row, example in enumerate(chunk)
-            for entry in self._short.get(_question(example), ())
+            for key in (_question(example), _row(example))
+            for entry in self._short.get(key, ())
         ]
         if pairs:
             entries, rows = np.asarray(pairs, np.int64).T
@@ -227,3 +232,8 @@ def _whole(example: Example) -> str:
 def _question(example: Example) -> str:
     """Returns what two short questions must have in common to be one."""
     return short_key(" ".join((example.prompt, *sorted(example.choices))))
+
+
+def _row(example: Example) -> str:
+    """Returns what two rows with a short answer to one instruction have in common."""
+    return f"{_question(example)}\0{short_key(example.answer)}"

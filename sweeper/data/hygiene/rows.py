@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sweeper.data.examples import Example, Splits
@@ -21,6 +22,8 @@ _CHUNK = 4096
 # Tokenising takes a second for some thousands of rows; what so many rows say holds for all.
 _MEASURED = 20_000
 _UNCUT = 2**31
+# No text has tokens of so many letters on average.
+_LETTERS = 64
 
 
 def place_of(split: str, row: int, example: Example) -> str:
@@ -85,7 +88,9 @@ def long_rows(
         long: dict[Kind, list[int]] = {}
         for first in range(0, len(rows), _CHUNK):
             chunk = rows[first : first + _CHUNK]
-            found = long_in([examples[row] for row in chunk], tokenizer, max_length)
+            found = long_in(
+                [_clipped(examples[row], max_length) for row in chunk], tokenizer, max_length
+            )
             for kind, places in found.items():
                 long.setdefault(kind, []).extend(chunk[place] for place in places)
         for kind, found_rows in long.items():
@@ -94,7 +99,7 @@ def long_rows(
                     Shown(
                         place_of(split, row, examples[row]),
                         shortened(f"{examples[row].prompt}{examples[row].answer}"),
-                        remark=f"{_size(examples[row], tokenizer):,} tokens; "
+                        remark=f"{_size(examples[row], tokenizer, max_length)} tokens; "
                         f"train.max_length is {max_length:,}",
                     )
                     for row in found_rows[:SHOWN]
@@ -123,10 +128,31 @@ def _long_in_evaluation(
     }
 
 
-def _size(example: Example, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Returns the tokens of an example with the longest of its candidates."""
-    (candidates,) = encode_candidates([example], tokenizer, _UNCUT).candidates
-    return max(len(tokens.ids) for tokens in candidates)
+def _size(example: Example, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
+    """Returns how many tokens an example has with the longest of its candidates."""
+    clipped = _clipped(example, max_length)
+    (candidates,) = encode_candidates([clipped], tokenizer, _UNCUT).candidates
+    size = max(len(tokens.ids) for tokens in candidates)
+    return f"{size:,}" if clipped is example else f"more than {size:,}"
+
+
+def _clipped(example: Example, max_length: int) -> Example:
+    """Returns an example without what is far beyond a length: megabytes take long to tokenise.
+
+    What is cut is the same: what is left is longer than the length, prompt and answer alike.
+    """
+    most = _LETTERS * max_length
+    texts = (example.prompt, *example.candidates)
+    if max(map(len, texts)) <= most:
+        return example
+    return replace(
+        example,
+        prompt=example.prompt[-most:],
+        answer=example.answer[:most],
+        choices=tuple(choice[:most] for choice in example.choices),
+        prompt_marks=(),
+        answer_marks=(),
+    )
 
 
 def _answer_problem(example: Example) -> str | None:

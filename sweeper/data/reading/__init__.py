@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from sweeper.data.reading.draws import Draw, ListedRows, Rows
-from sweeper.data.reading.files import ReadRow, Row, read_rows
+from sweeper.data.reading.files import READABLE, read_rows
+from sweeper.data.reading.folders import Layout, layout_of
 from sweeper.data.reading.hub import HubRows, HubSource, Split
+from sweeper.data.reading.json_rows import WrittenNumber
+from sweeper.data.reading.rows import ReadRow, Row
 
 __all__ = [
+    "READABLE",
     "Draw",
     "HubRows",
     "HubSource",
+    "Layout",
     "ListedRows",
     "ReadRow",
     "Row",
     "Rows",
     "Split",
+    "WrittenNumber",
+    "layout_of",
     "read_rows",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sweeper.data.reading.files import ReadRow
+from sweeper.data.reading.rows import ReadRow
 
 __all__ = ["Draw", "ListedRows", "Rows"]
 

@@ -1,106 +1,101 @@
-"""Rows of local files, whatever their layout: JSON lines, JSON, CSV, ConvAI2's text."""
+"""Rows of local files, whatever their layout: JSON lines, JSON, tables, ConvAI2's text."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+from sweeper.data.reading.json_rows import json_document, json_lines
+from sweeper.data.reading.places import require_file
+from sweeper.data.reading.rows import ReadRow
+from sweeper.data.reading.tables import table_rows
 from sweeper.errors import DataError
 
-__all__ = ["ReadRow", "Row", "read_rows"]
+__all__ = ["READABLE", "read_rows"]
 
-Row = Mapping[str, object]
-"""One row, by field."""
-ReadRow = tuple[str, Row | DataError]
-"""The place of a row, for messages, and the row, or why it is none."""
+READABLE = frozenset((".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt"))
+"""Suffixes of the files that :func:`read_rows` reads."""
 
 _PERSONA = "your persona: "
+# What the first bytes of a file say of its encoding.
+_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "", b"PK\x03\x04": ""}
 
 
-def read_rows(path: Path, *, columns: Sequence[str] = ()) -> Iterator[ReadRow]:
+def read_rows(
+    path: Path, *, columns: Sequence[str] = (), suffix: str | None = None
+) -> Iterator[ReadRow]:
     """Yields the rows of a file, each with its place for messages, and what is wrong with bad ones.
 
     Args:
-        path: its suffix says how it is read: .jsonl, .json (a list, or an object with the list
-            ``examples``), .csv, or .txt in ConvAI2's form.
-        columns: names of a CSV file's columns where it has no header.
+        path: of a regular file.
+        columns: names of a table's columns where it has no header.
+        suffix: says how it is read: .jsonl or .ndjson, .json (a list, or an object with the list
+            ``examples``), .csv, .tsv, or .txt in ConvAI2's form; that of the path where None.
 
     Raises:
         DataError: the file is not of that form, or of none that can be read.
     """
+    reader = _reader(path, suffix or path.suffix.lower(), columns)
+    require_file(path)
     try:
-        yield from _reader(path)(path, columns)
+        yield from reader(path)
     except UnicodeDecodeError as error:
+        raise _not_utf_8(path) from error
+    except OSError as error:
         raise DataError(
-            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); data files are "
-            "UTF-8; convert the file"
+            f"{path} cannot be read ({error.strerror or error}); correct the file or its place"
         ) from error
 
 
-def _reader(path: Path) -> Callable[[Path, Sequence[str]], Iterator[ReadRow]]:
-    readers = {".jsonl": _json_lines, ".json": _json, ".csv": _csv, ".txt": _dialogues}
-    if path.suffix not in readers:
+def _reader(path: Path, suffix: str, columns: Sequence[str]) -> Callable[[Path], Iterator[ReadRow]]:
+    readers: dict[str, Callable[[Path], Iterator[ReadRow]]] = {
+        ".jsonl": json_lines,
+        ".ndjson": json_lines,
+        ".json": json_document,
+        ".csv": partial(table_rows, columns=columns),
+        ".tsv": partial(table_rows, columns=columns, separator="\t"),
+        ".txt": _dialogues,
+    }
+    if suffix not in readers:
         raise DataError(
-            f"{path}: files of type {path.suffix!r} cannot be read; known: {', '.join(readers)}; "
+            f"{path}: files of type {suffix!r} cannot be read; known: {', '.join(readers)}; "
             "convert it"
         )
-    return readers[path.suffix]
+    return readers[suffix]
 
 
-def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[ReadRow]:
-    del columns
-    with path.open(encoding="utf-8") as file:
+def _not_utf_8(path: Path) -> DataError:
+    """Returns the message that says in which line a file is not UTF-8."""
+    with path.open("rb") as file:
+        head = file.read(4)
+        file.seek(0)
+        where, what = str(path), "some of its bytes are not"
         for number, line in enumerate(file, start=1):
-            if line.strip():
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
                 where = f"{path}:{number}"
-                yield where, _row(line, where=where)
-
-
-def _json(path: Path, columns: Sequence[str]) -> Iterator[ReadRow]:
-    del columns
-    content = _parse(path.read_text(encoding="utf-8"), where=str(path))
-    rows = content.get("examples") if isinstance(content, dict) else content
-    if not isinstance(rows, list):
-        raise DataError(
-            f"{path}: holds a JSON {type(content).__name__} without rows; a file must be a list of "
-            "objects, or an object with such a list as 'examples'; correct it"
+                what = f"byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line"
+                break
+    packed = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+    if packed == "":
+        return DataError(
+            f"{path}: not UTF-8 text but a packed file; data files are text; unpack it"
         )
-    for number, row in enumerate(rows):
-        where = f"{path}, row {number}"
-        yield where, _object(row, where=where)
-
-
-def _csv(path: Path, columns: Sequence[str]) -> Iterator[ReadRow]:
-    # Spreadsheets begin a file with a byte-order mark; fields hold newlines and quotes.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        names = list(columns) or next(reader, [])
-        for cells in reader:
-            if not cells:
-                continue
-            where = f"{path}:{reader.line_num}"
-            if len(cells) != len(names):
-                yield where, _cut(where, len(cells), names)
-            else:
-                yield where, dict(zip(names, cells, strict=True))
-
-
-def _cut(where: str, cells: int, names: Sequence[str]) -> DataError:
+    encoding = packed or "LATIN1"
     return DataError(
-        f"{where}: {cells} cells but {len(names)} columns ({', '.join(names)}); every row needs "
-        "one cell a column; correct the row"
+        f"{where}: not UTF-8 text ({what}); data files are UTF-8; convert the file, for example: "
+        f"iconv -f {encoding} -t UTF-8 {path} > CONVERTED"
     )
 
 
-def _dialogues(path: Path, columns: Sequence[str]) -> Iterator[ReadRow]:
+def _dialogues(path: Path) -> Iterator[ReadRow]:
     """Yields one row a dialogue: ``persona``, and ``turns``, pairs of what is said and the reply.
 
     A line is a number, a space, and either a sentence of the persona or two utterances with a tab
     between them (the file with candidates has more tabs). The number 1 begins a dialogue.
     """
-    del columns
     where, persona, turns = str(path), list[str](), list[list[str]]()
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
@@ -122,30 +117,3 @@ def _dialogues(path: Path, columns: Sequence[str]) -> Iterator[ReadRow]:
                 )
     if persona or turns:
         yield where, {"persona": persona, "turns": turns}
-
-
-def _row(text: str, *, where: str) -> Row | DataError:
-    try:
-        return _object(_parse(text, where=where), where=where)
-    except DataError as error:
-        return error
-
-
-def _parse(text: str, *, where: str) -> object:
-    try:
-        content: object = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{where}: not JSON ({error.msg} at column {error.colno}); each row must be one JSON "
-            "object; correct it"
-        ) from error
-    return content
-
-
-def _object(row: object, *, where: str) -> Row:
-    if not isinstance(row, dict):
-        raise DataError(
-            f"{where}: a JSON {type(row).__name__}; each row must be one JSON object with its "
-            "fields; rewrite the file, one object a row"
-        )
-    return row

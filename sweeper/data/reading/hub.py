@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sweeper import _environment
-from sweeper.data.reading.files import ReadRow
+from sweeper.data.reading.loading import load_split
+from sweeper.data.reading.rows import ReadRow
 from sweeper.errors import MissingError
 
 if TYPE_CHECKING:
@@ -149,8 +150,6 @@ class HubSource:
         return Path(HF_HUB_CACHE) / f"datasets--{self.name.replace('/', '--')}"
 
     def _dataset(self, subset: str | None, split: str, root: Path | None) -> Dataset:
-        from datasets import load_dataset
-
         revision = self.commit() or self.revision
         place = {"path": self.name, "revision": revision, "name": subset}
         if root is not None:
@@ -161,11 +160,6 @@ class HubSource:
         elif self.revision.startswith("refs/convert/"):
             # The Hub's own conversion has a folder for each configuration.
             place = {"path": self.name, "revision": revision, "data_dir": subset or "default"}
-        try:
-            return load_dataset(**place, split=split)
-        except (OSError, ValueError) as error:
-            raise MissingError(
-                f"the data set {self.name} (revision {revision}, subset {subset}, split "
-                f"{split}) cannot be loaded from {place['path']}: {error}; "
-                f"run: {self.download_command(root)}"
-            ) from error
+        name = f"{self.name} (revision {revision}, subset {subset}, split {split})"
+        remedy = f"run: {self.download_command(root)}"
+        return load_split(place, split, name=name, remedy=remedy)

@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from sweeper import _environment
-from sweeper.data.examples import Example, Splits
-from sweeper.data.formats import Format
-from sweeper.data.sources.rows import RowDataSpec, no_rows
+from sweeper.data.reading.files import read_rows
+from sweeper.data.reading.places import (
+    data_path,
+    digest_files,
+    require_file,
+    unread_files,
+    unread_message,
+    what_is_at,
+)
+from sweeper.data.reading.rows import Row
+from sweeper.data.sources.changes import Changes
+from sweeper.data.sources.rows import AS_WRITTEN, Found, RowDataSpec, no_rows
 from sweeper.errors import DataError, MissingError
 
 __all__ = ["JsonlDataSpec"]
 
-_READ_BYTES = 1 << 20
+# Names of a split's file, the first of which counts before the others. "eval" is not among them:
+# some call the validation split so, and others the test split.
+_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
+}
+
+
+_TABLES = frozenset((".csv", ".tsv", ".parquet", ".arrow", ".xlsx"))
 
 
 class JsonlDataSpec(RowDataSpec):
     """A folder with ``train.jsonl`` and, optionally, ``validation.jsonl`` and ``test.jsonl``.
 
-    Missing splits are taken from the training rows, both of them if ``path`` is a single file.
+    The validation file may be called ``valid``, ``val`` or ``dev``, too. Other files with data in
+    the folder are not read, which a warning says. Missing splits are taken from the training rows,
+    both of them if ``path`` is a single file.
     """
 
     kind: Literal["jsonl"] = "jsonl"
@@ -40,88 +61,114 @@ class JsonlDataSpec(RowDataSpec):
             DataError: a file is empty, or its first row does not fit the format.
         """
         for name, path in self._files().items():
-            if not _rows(path, self.format, at_most=1):
+            if not self._examples(islice(_rows(path), 1)):
                 raise DataError(no_rows(name, source=str(path)))
 
-    def fingerprint(self) -> str:
-        """Returns the SHA-256 of the files' names and bytes."""
-        digest = hashlib.sha256()
-        for name, path in self._files().items():
-            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
-            with path.open("rb") as file:
-                while block := file.read(_READ_BYTES):
-                    digest.update(block)
-        return digest.hexdigest()
-
-    def load(self) -> Splits:
-        """Returns the examples of all rows, or as many as the limits allow.
+    def examined(self) -> tuple[str, tuple[str, ...]]:
+        """Returns the SHA-256 of the files' names and bytes, and warnings.
 
         Raises:
             MissingError: there is no such folder or file.
-            DataError: a row cannot be read, or a split has no row.
+            DataError: a row cannot be read.
         """
+        digest = hashlib.sha256()
+        digest_files(digest, self._files().items())
+        read = self.read()
+        if read.is_anew:
+            digest.update(AS_WRITTEN)
+        return digest.hexdigest(), read.warnings
+
+    def _found(self) -> Found:
         files = self._files()
-        found = {name: _rows(path, self.format) for name, path in files.items()}
-        return self._complete(found, source={name: str(path) for name, path in files.items()})
+        changes = Changes(self.format.fields(), self.format.templates())
+        examples = {name: self._examples(_rows(path), changes) for name, path in files.items()}
+        path = self._path()
+        unread = unread_files(path, read=files.values()) if path.is_dir() else ()
+        warnings = []
+        if unread:
+            remedy = (
+                "data of kind jsonl is read from train.jsonl, validation.jsonl and test.jsonl; "
+                "rename or convert what should be read, or use data.kind: hub for the folder"
+            )
+            warnings.append(unread_message(path, unread, remedy=remedy))
+        places = {name: str(path) for name, path in files.items()}
+        return Found(examples, places, tuple(warnings), changes.are_there)
+
+    def _path(self) -> Path:
+        return data_path(self.path, root=_environment.data_root())
 
     def _files(self) -> dict[str, Path]:
         """Returns the files that are there, by split; ``train`` is always among them."""
-        path = Path(self.path).expanduser()
-        root = _environment.data_root()
-        if root is not None and not path.is_absolute():
-            path = root / path
-        if path.is_file():
+        path = self._path()
+        at = what_is_at(path)
+        if at == "file":
+            _require_lines(path)
             return {"train": path}
-        train = path / "train.jsonl"
-        if train.is_file():
-            names = ("train", "validation", "test")
-            found = {name: path / f"{name}.jsonl" for name in names}
-            return {name: file for name, file in found.items() if file.is_file()}
-        what = f"{path} has no train.jsonl" if path.is_dir() else f"{path} does not exist"
+        found = _split_files(path) if at == "folder" else {}
+        if "train" in found:
+            for file in found.values():
+                require_file(file)
+            return found
+        raise MissingError(self._missing(path, is_folder=at == "folder"))
+
+    def _missing(self, path: Path, *, is_folder: bool) -> str:
+        what = f"{path} does not exist"
+        if is_folder:
+            what = f"{path} has no train.jsonl"
+            if others := unread_files(path, read=()):
+                names = ", ".join(str(other.relative_to(path)) for other in others[:5])
+                what += f", only {names}{', …' * (len(others) > 5)}"
         message = (
             f"no data: {what}; data.path must be a .jsonl file, or a folder with train.jsonl "
             "(and, optionally, validation.jsonl and test.jsonl); "
         )
-        if Path(self.path).is_absolute():
-            raise MissingError(message + "correct it, or run with --set data.path=FOLDER")
+        root = _environment.data_root()
+        if Path(self.path).is_absolute() or is_folder:
+            return message + "correct it, or run with --set data.path=FOLDER"
         if root is None:
-            raise MissingError(
+            return (
                 message + f"set where {self.path} is: export SWEEPER_DATA=FOLDER_THAT_CONTAINS_IT"
             )
-        raise MissingError(
-            message + f"SWEEPER_DATA is {root}: set it to the folder that contains {self.path}"
+        return message + f"SWEEPER_DATA is {root}: set it to the folder that contains {self.path}"
+
+
+def _require_lines(path: Path) -> None:
+    """Raises DataError where a file's name says that it is a table; any other may hold lines."""
+    if path.suffix.lower() in _TABLES:
+        raise DataError(
+            f"{path} is a table by its name; data of kind jsonl is JSON lines; use data.kind: hub "
+            f"with data.name: {path.parent}, which reads a folder of tables"
         )
 
 
-def _rows(path: Path, row_format: Format, *, at_most: int | None = None) -> tuple[Example, ...]:
-    examples = []
-    with path.open(encoding="utf-8") as file:
-        try:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    where = f"{path}:{number}"
-                    examples.append(row_format.read(_row(line, where=where), where=where))
-                    if len(examples) == at_most:
-                        break
-        except UnicodeDecodeError as error:
+def _split_files(folder: Path) -> dict[str, Path]:
+    """Returns the file of each split that has one.
+
+    Raises:
+        DataError: two files are of one split, and neither has its name.
+    """
+    there = {path.name: path for path in sorted(folder.glob("*.[jJ][sS][oO][nN][lL]"))}
+    found = {}
+    for split, names in _NAMES.items():
+        own = [there[f"{split}.jsonl"]] if f"{split}.jsonl" in there else []
+        other = [path for path in there.values() if path.stem.lower() in names]
+        if len(own or other) > 1:
             raise DataError(
-                f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); JSON lines are "
-                "UTF-8; convert the file"
-            ) from error
-    return tuple(examples)
+                f"{folder}: {' and '.join(path.name for path in other)} could each be the {split} "
+                f"split; one file is read for it; call that one {split}.jsonl"
+            )
+        if own or other:
+            found[split] = (own or other)[0]
+    return found
 
 
-def _row(line: str, *, where: str) -> dict[str, object]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{where}: not JSON ({error.msg} at column {error.colno}); each line must be one "
-            "JSON object; correct the line"
-        ) from error
-    if not isinstance(row, dict):
-        raise DataError(
-            f"{where}: the line is a JSON {type(row).__name__}; each line must be one JSON object "
-            "with a row's fields; rewrite the file, one object a line"
-        )
-    return row
+def _rows(path: Path) -> Iterator[tuple[str, Row]]:
+    """Yields the rows of a file of JSON lines, whatever its name.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    for where, row in read_rows(path, suffix=".jsonl"):
+        if isinstance(row, DataError):
+            raise row
+        yield where, row

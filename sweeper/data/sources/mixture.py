@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from sweeper._spec import Spec
 from sweeper.data.examples import Example, Splits
+from sweeper.data.reading.places import data_path
 from sweeper.data.splitting import key_of, sample, split_off
 from sweeper.data.tasks import MIXTURES, TASKS, expand, unknown_task
 from sweeper.data.tasks.task import Task
@@ -175,7 +176,7 @@ class TasksDataSpec(Spec):
         return found
 
     def _root(self) -> Path | None:
-        return None if self.root is None else Path(self.root).expanduser()
+        return None if self.root is None else data_path(self.root)
 
     def _parted(
         self, tasks: Sequence[Task], refused: list[str]

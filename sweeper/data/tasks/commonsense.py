@@ -29,11 +29,12 @@ from functools import partial
 from typing import Literal
 
 from sweeper.data.examples import Example
-from sweeper.data.formats import LlmAdaptersFormat, question_and_options, text_of
-from sweeper.data.reading.files import Row
+from sweeper.data.formats import LlmAdaptersFormat, question_and_options
 from sweeper.data.reading.hub import HubSource, Split
+from sweeper.data.reading.rows import Row
 from sweeper.data.tasks.clips import joined_clips
 from sweeper.data.tasks.task import Files, Task
+from sweeper.data.templates import text_of
 from sweeper.errors import DataError
 
 __all__ = ["CLOZE", "COMMONSENSE"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sweeper.data.examples import Example
-from sweeper.data.reading.files import Row
 from sweeper.data.reading.hub import HubSource, Split
+from sweeper.data.reading.rows import Row
 from sweeper.data.tasks.task import Files, Task
 from sweeper.errors import DataError
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 
 from sweeper.data.examples import Example
-from sweeper.data.formats import text_of
-from sweeper.data.reading.files import Row
+from sweeper.data.reading.rows import Row
+from sweeper.data.templates import text_of
 from sweeper.errors import DataError
 
 __all__ = ["lettered", "options_of", "split_options"]

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sweeper.data.examples import Example
-from sweeper.data.formats import text_of
-from sweeper.data.reading.files import Row
 from sweeper.data.reading.hub import HubSource
+from sweeper.data.reading.rows import Row
 from sweeper.data.tasks.lettered import lettered, options_of
 from sweeper.data.tasks.task import Files, Task
+from sweeper.data.templates import text_of
 from sweeper.errors import DataError
 
 __all__ = ["MMLU", "MMLU_GROUPS", "MMLU_LAW"]

@@ -11,14 +11,15 @@ from pathlib import Path
 from sweeper import _environment
 from sweeper.data.examples import Example
 from sweeper.data.reading.draws import Draw, ListedRows, Rows
-from sweeper.data.reading.files import ReadRow, Row, read_rows
+from sweeper.data.reading.files import read_rows
 from sweeper.data.reading.hub import HubSource, Split
+from sweeper.data.reading.places import digest_files
+from sweeper.data.reading.rows import ReadRow, Row
 from sweeper.data.splitting import split_off
 from sweeper.errors import DataError, MissingError
 
 __all__ = ["Files", "Loaded", "Task"]
 
-_READ_BYTES = 1 << 20
 # More rows than this share that cannot be examples mean another format, not a few bad rows.
 _MOST_REFUSED = 0.1
 
@@ -183,11 +184,7 @@ class Task:
         if not paths and root is not None:
             folder = root / self._hub_source(root).name
             paths = tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
-        for path in paths:
-            digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
-            with path.open("rb") as file:
-                while block := file.read(_READ_BYTES):
-                    digest.update(block)
+        digest_files(digest, ((path.name, path) for path in paths))
         if not paths and self.hub is not None:
             digest.update(repr(self.hub).encode())
             if self.hub.commit() != self.hub.revision:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sweeper.data.examples import Example
-from sweeper.data.formats import text_of
-from sweeper.data.reading.files import Row
 from sweeper.data.reading.hub import HubSource
+from sweeper.data.reading.rows import Row
 from sweeper.data.tasks.task import Files, Task
+from sweeper.data.templates import text_of
 
 __all__ = ["US_TERMS"]
 

@@ -31,7 +31,7 @@ __all__ = ["training_tokens"]
 logger = logging.getLogger(__name__)
 
 # Raised by any change of what `encode` returns or of how it is kept.
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 # Another process is tokenising the same examples: longer than that takes for any data seen.
 _WAIT_S = 900.0
 # A file that nobody has read for so long is removed when another one is written.
@@ -87,6 +87,7 @@ def training_tokens(
 def _texts(examples: Iterable[Example]) -> Iterable[str]:
     for example in examples:
         yield from (example.prompt, example.answer, example.domain)
+        yield repr((example.prompt_marks, example.answer_marks))
 
 
 def _hash(texts: Iterable[str]) -> str:

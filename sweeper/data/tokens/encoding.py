@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from sweeper.data.examples import Example
+from sweeper.data.tokens.special import ids_of
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ def encode(
 ) -> Encoded:
     """Returns the examples as token ids.
 
-    Prompt and answer are tokenised apart, so that no token spans the border between them. A prompt
-    that is too long loses tokens on its left, right after the begin-of-text token.
+    Prompt and answer are tokenised apart, so that no token spans the border between them. Special
+    tokens are those that a template writes; a row's "</s>" is text. A prompt that is too long loses
+    tokens on its left, right after the begin-of-text token.
 
     Where answers may be cut, prompt and answer share the room as in LLaMA-Factory, which CoLA and
     its multiple-choice data come with (``infer_seqlen`` there; but it cuts prompts on the right):
@@ -108,8 +110,8 @@ def encode(
             "the tokenizer has no end-of-text token, but answers must end in one; "
             "set eos_token in the model's tokenizer_config.json"
         )
-    prompts = _ids(tokenizer, [example.prompt for example in examples])
-    answers = _ids(tokenizer, _answer_texts(examples, tokenizer))
+    prompts = ids_of([e.prompt for e in examples], [e.prompt_marks for e in examples], tokenizer)
+    answers = _answers(examples, tokenizer)
     start = _begin_of_text(tokenizer)
     numbers = {domain: number for number, domain in enumerate(domains)}
     tokens: list[Tokens] = []
@@ -117,7 +119,11 @@ def encode(
     prompts_cut: list[int] = []
     answers_cut: list[int] = []
     for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-        answer.append(eos)
+        # A template that writes begin or end itself means the one that is added.
+        if start and prompt[:1] == [start[0]]:
+            prompt = prompt[1:]
+        if answer[-1:] != [eos]:
+            answer.append(eos)
         room = max_length - len(start)
         if long_answers == "cut":
             prompt_size, answer_size = _shares(len(prompt), len(answer), room)
@@ -214,13 +220,6 @@ def collate(batch: Sequence[Tokens], pad_id: int) -> dict[str, torch.Tensor]:
     }
 
 
-def _ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    if not texts:
-        return []
-    found = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False)
-    return [list(ids) for ids in found["input_ids"]]
-
-
 def _begin_of_text(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """Returns what the tokenizer itself puts before a text: begin-of-text, or nothing."""
     head = list(tokenizer("")["input_ids"])
@@ -228,10 +227,16 @@ def _begin_of_text(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     return (bos,) if bos is not None and head[:1] == [bos] else ()
 
 
-def _answer_texts(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+def _answers(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """Returns the answers, without their first space where the tokenizer adds one by itself."""
-    answers = [example.answer for example in examples]
-    pieces = tokenizer.convert_ids_to_tokens(_ids(tokenizer, ["a"])[0])
-    if not pieces[0].startswith(("▁", "Ġ")):
-        return answers
-    return [answer.removeprefix(" ") for answer in answers]
+    texts = [example.answer for example in examples]
+    marks = [example.answer_marks for example in examples]
+    [first] = ids_of(["a"], [()], tokenizer)
+    if tokenizer.convert_ids_to_tokens(first)[0].startswith(("▁", "Ġ")):
+        cut = [text.startswith(" ") for text in texts]
+        texts = [text.removeprefix(" ") for text in texts]
+        marks = [
+            tuple((start - shift, end - shift) for start, end in own)
+            for own, shift in zip(marks, cut, strict=True)
+        ]
+    return ids_of(texts, marks, tokenizer)

@@ -25,6 +25,8 @@ def data_check_view(check: Mapping[str, Any], *, title: str) -> RenderableType:
     rows = ", ".join(f"{name} {count:,}" for name, count in check["rows"].items())
     parts: list[RenderableType] = [
         Text.assemble((f"Data of {title}", "bold"), f"  rows: {rows}"),
+        *(Text(f"Split off: {text}") for text in check["shares"]),
+        *(Text(f"Warning: {text}", style="bold") for text in check["warnings"]),
         "",
         _findings(check),
     ]

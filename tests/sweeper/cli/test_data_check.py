@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from sweeper.cli import app
 from sweeper.experiment.loading import load_sweep
+from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.data import check_sweep_data
 from sweeper.report.terminal import data_check_view
 
@@ -100,6 +102,44 @@ def test_a_row_that_cannot_be_read_ends_with_2_and_its_place(folder):
     result = call("data check", folder)
     assert result.exit_code == 2, result.output
     assert "test.jsonl:2" in result.output
+
+
+def make_fifo(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def make_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (make_fifo, "train.jsonl is a FIFO"),
+        (make_folder, "train.jsonl is a folder"),
+        (lambda path: path.write_bytes(b'{"prompt": "\xe9"}\n'), "train.jsonl:1: not UTF-8 text"),
+        (lambda path: path.write_text('{"prompt": "a", "prompt": "b"}'), "is there twice"),
+        (lambda path: path.write_text('{"prompt": "\\ud83d", "answer": "b"}'), "half of a char"),
+        (lambda path: path.write_text('{"prompt": "a", "answer": NaN}'), "the answer is empty"),
+    ],
+)
+def test_data_that_cannot_be_read_ends_with_2(folder, damage, message):
+    damage(folder / "data" / "train.jsonl")
+    for command in ("data check", "run"):
+        result = call(command, folder, *(["--home", folder / "home"] * (command == "run")))
+        assert result.exit_code == 2, result.output
+        assert message in " ".join(result.output.split())
+    assert not (folder / "home").exists()
+
+
+def test_what_is_not_read_is_told(folder, caplog):
+    (folder / "data" / "extra.jsonl").write_text("x")
+    assert "Warning: " in call("data check", folder).output
+    sweep = load_sweep(folder / "tiny.yaml", overrides=["hygiene.contamination=allow"])
+    require_runnable(sweep)
+    assert "not read: extra.jsonl" in caplog.text
 
 
 def test_json_is_one_document(folder):

@@ -1,9 +1,10 @@
 """Duplicates, and rows that are wrong by themselves."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from sweeper.data import Example, Splits
 from sweeper.data.hygiene.duplicates import near_duplicates, repeated_rows
@@ -11,6 +12,7 @@ from sweeper.data.hygiene.rows import bad_rows, long_rows, row_findings
 from sweeper.data.questions import questions_of
 from sweeper.data.tokens.encoding import encode
 from sweeper.models.embedded import MODEL_FOLDER
+from tests.sweeper import tiny
 
 
 def test_repeats_name_the_first_of_their_kind(examples):
@@ -145,3 +147,35 @@ def test_of_many_rows_an_even_sample_is_measured(monkeypatch):
     [finding] = long_rows(rows, tokenizer, max_length=32)
     assert finding.where == "train, 1 row in 10"
     assert (finding.count, finding.rows) == (9, 10)
+
+
+def test_megabytes_are_told_from_their_ends():
+    """What is cut of a row does not depend on how much there is of it."""
+    counted: list[int] = []
+
+    class Counting(PreTrainedTokenizerFast):
+        def __call__(self, text: Any = None, *args: Any, **settings: Any) -> Any:
+            counted.extend(map(len, [text] if isinstance(text, str) else text))
+            return super().__call__(text, *args, **settings)
+
+    tokenizer = Counting(
+        tokenizer_object=tiny.tokenizer().backend_tokenizer, bos_token="<s>", eos_token="</s>"
+    )
+    rows = [Example("1" * size, "2") for size in (3, 40, 100_000)]
+    rows += [Example("1", "2" * size) for size in (40, 100_000)]
+    rows += [Example("1" * 100_000, "2" * 100_000)]
+    splits = Splits(tuple(rows), tuple(rows), ())
+    found = {
+        (finding.kind, finding.where): finding
+        for finding in long_rows(splits, tokenizer, max_length=16)
+    }
+    counts = {key: finding.count for key, finding in found.items()}
+    assert counts == {
+        ("cut prompt", "train"): 3,
+        ("cut answer", "train"): 3,
+        ("cut prompt", "validation"): 2,
+        ("left out", "validation"): 3,
+    }
+    assert max(counted) <= 16 * 64
+    remarks = [shown.remark for shown in found["cut answer", "train"].shown]
+    assert remarks[1].startswith("more than 1,0")

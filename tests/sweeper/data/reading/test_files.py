@@ -62,7 +62,7 @@ def test_of_convai2s_two_files_one_is_read(tmp_path):
 def test_files_that_cannot_be_read(tmp_path):
     path = tmp_path / "a.xml"
     path.write_text("<a/>")
-    with pytest.raises(DataError, match=r"type '\.xml' cannot be read; known: \.jsonl, \.json"):
+    with pytest.raises(DataError, match=r"type '\.xml' cannot be read; known: \.jsonl, \."):
         rows(path)
     path = tmp_path / "a.jsonl"
     path.write_bytes('{"a": "é"}'.encode("latin-1"))

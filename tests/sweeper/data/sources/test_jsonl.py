@@ -101,7 +101,7 @@ def test_missing_data_names_the_setting(tmp_path, monkeypatch):
         ("", "the train split is empty"),
         ("\n\n", "the train split is empty"),
         ('{"prompt": "a"', r"train\.jsonl:1: not JSON"),
-        ("[1, 2]\n", r"train\.jsonl:1: the line is a JSON list"),
+        ("[1, 2]\n", r"train\.jsonl:1: a JSON list"),
         ('{"question": "a", "target": "b"}\n', r"no field 'answer'; its fields are question, tar"),
     ],
 )

@@ -442,6 +442,6 @@ def test_a_data_set_that_cannot_be_loaded(monkeypatch):
 
     monkeypatch.setattr("datasets.load_dataset", load_dataset)
     with pytest.raises(
-        MissingError, match=r"baber/piqa .*cannot be loaded .*no such split; run: hf download"
+        MissingError, match=r"baber/piqa .*cannot be loaded: no such split; run: hf download"
     ):
         TASKS["piqa"].load("test")

@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -163,6 +163,7 @@ def test_a_tokenizer_in_python_is_not_cached(folder):
         is_fast = False
         eos_token_id = 2
         bos_token_id = None
+        added_tokens_decoder: ClassVar[dict[int, Any]] = {}
 
         def __call__(self, texts, **kwargs):
             return {"input_ids": [[5] for _ in texts]}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from sweeper.data import Example
+from sweeper.data import Example, FieldsFormat
 from sweeper.data.tokens.encoding import Tokens, collate, encode, encode_candidates
 from sweeper.errors import DataError
 
@@ -178,3 +178,52 @@ def test_batch():
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
     assert batch["labels"].tolist() == [[-100, -100, B, EOS], [-100, C, EOS, -100]]
     assert {str(tensor.dtype) for tensor in batch.values()} == {"torch.int64"}
+
+
+def letters():
+    """One token a letter, and two special ones that are written with such letters."""
+    known = {letter: number for number, letter in enumerate("?</s>abc|")}
+    backend = Tokenizer(models.WordLevel(known, unk_token="?"))
+    backend.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    backend.add_special_tokens(["<s>", "</s>", "<|a|>"])
+    backend.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        special_tokens=[("<s>", backend.token_to_id("<s>")), ("</s>", backend.token_to_id("</s>"))],
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", eos_token="</s>")
+
+
+def encoded(row, *, prompt, answer="{a}"):
+    tokenizer = letters()
+    example = FieldsFormat(prompt=prompt, answer=answer).read(row, where="here")
+    [tokens] = encode([example], tokenizer, 99).tokens
+    return tokenizer.convert_ids_to_tokens(list(tokens.ids)), tokens.answer_start
+
+
+def test_a_special_token_in_a_row_is_text():
+    row = {"q": "a</s>b", "a": "<s>c</s>"}
+    found, start = encoded(row, prompt="{q}")
+    assert found == ["<s>", *"a</s>b", *"<s>c</s>", "</s>"]
+    assert start == 7
+
+
+def test_a_special_token_of_a_template_is_one():
+    row = {"q": "b<|a|>", "a": "c"}
+    found, _ = encoded(row, prompt="<|a|>{q}<|a|>", answer="{a}")
+    assert found == ["<s>", "<|a|>", *"b<|a|>", "<|a|>", "c", "</s>"]
+    found, _ = encoded({"role": "a", "q": "b", "a": "c"}, prompt="<|{role}|>{q}")
+    assert found == ["<s>", "<|a|>", "b", "c", "</s>"]
+
+
+def test_begin_and_end_are_there_once():
+    found, start = encoded({"q": "b", "a": "c"}, prompt="<s>{q}", answer="{a}</s>")
+    assert found == ["<s>", "b", "c", "</s>"]
+    assert start == 2
+    found, _ = encoded({"q": "<s>", "a": "c</s>"}, prompt="<s>{q}", answer="{a}</s>")
+    assert found == ["<s>", *"<s>", "c", *"</s>", "</s>"]
+
+
+def test_examples_of_no_template_have_no_special_tokens():
+    tokenizer = letters()
+    [tokens] = encode([Example("</s>", "<|a|>")], tokenizer, 99).tokens
+    assert tokenizer.convert_ids_to_tokens(list(tokens.ids)) == ["<s>", *"</s><|a|>", "</s>"]
