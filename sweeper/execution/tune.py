@@ -67,7 +67,9 @@ class StudySearch(Searcher):
         # The suggestion of each Tune trial that runs.
         self._running: dict[str, Suggestion] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(  # type: ignore[override] - Tune's annotation leaves out its own FINISHED
+        self, trial_id: str
+    ) -> dict[str, Any] | str:
         """Returns the configuration of Tune's next trial, or Tune's word that there is no other."""
         suggestion = self._suggestions.next()
         if suggestion is None:

@@ -57,7 +57,8 @@ class _Entry:
 
     async def report(self, message: Message) -> bool:
         self.decide(stop=True)
-        self.verdict = verdict = asyncio.get_running_loop().create_future()
+        verdict: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.verdict = verdict
         self.reports.append(message)
         self.arrived.set()
         return await verdict

@@ -25,7 +25,7 @@ def search_on(study: optuna.Study, released: list[str] | None = None) -> StudySe
         suggestions_of(study),
         objective=OBJECTIVE,
         make_job=make_job,
-        release=[].append if released is None else released.append,
+        release=(released if released is not None else []).append,
         pool_name="pool",
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -12,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sweeper.execution.pool.jobs import Job
 from sweeper.execution.pool.queue import Message, TrialQueue
 from tests.sweeper.execution.pool.driving import job, settle
+
+T = TypeVar("T")
 
 TRIALS = st.sampled_from(["a", "b", "c", "d"])
 REPLICAS = st.sampled_from([0, 1])
@@ -49,16 +53,16 @@ class QueueMachine(RuleBasedStateMachine):
         self.records: dict[str, str] = {}
         """How each trial ended on disk; what is here is not submitted again."""
 
-    def wait(self, coroutine: object) -> object:
-        async def scenario() -> object:
-            result = await asyncio.wait_for(coroutine, timeout=5)  # type: ignore[arg-type]
+    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        async def scenario() -> T:
+            result = await asyncio.wait_for(coroutine, timeout=5)
             await settle()
             return result
 
         return self.loop.run_until_complete(scenario())
 
-    def start(self, coroutine: object) -> asyncio.Task[object]:
-        task = self.loop.create_task(coroutine)  # type: ignore[arg-type, var-annotated]
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = self.loop.create_task(coroutine)
         self.loop.run_until_complete(settle())
         return task
 
@@ -95,7 +99,7 @@ class QueueMachine(RuleBasedStateMachine):
         thin = self.thin.get(name)
         if thin is None or len(thin.waiting) == 2 or thin.is_stopped or self.has_ended(name):
             return
-        thin.waiting.append(self.start(self.queue.next_message(name)))  # type: ignore[arg-type]
+        thin.waiting.append(self.start(self.queue.next_message(name)))
         self.hear()
 
     @rule(name=TRIALS)
@@ -128,7 +132,7 @@ class QueueMachine(RuleBasedStateMachine):
             return
         replica.step += 10
         waiting = self.queue.await_verdict(replica.trial, replica.step, {"eval_loss": 1.0})
-        replica.report = self.start(waiting)  # type: ignore[assignment]
+        replica.report = self.start(waiting)
         self.hear()
         self.take_verdicts()
 
