@@ -6,6 +6,7 @@ reads a document returns the problems, too, so that all are told at once, before
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sweeper.experiment.documents.overrides import apply_overrides
 from sweeper.experiment.documents.profiles import merge_profile
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.documents.yaml_files import read_yaml
+from sweeper.experiment.objective import describe_contrary
 from sweeper.experiment.sections import (
     read_baselines,
     read_budget,
@@ -26,6 +28,8 @@ from sweeper.experiment.space.space import Space
 from sweeper.experiment.sweep import Sweep
 
 __all__ = ["build_sweep", "load_sweep"]
+
+logger = logging.getLogger(__name__)
 
 
 def load_sweep(path: Path, *, profile: str | None = None, overrides: Sequence[str] = ()) -> Sweep:
@@ -42,7 +46,11 @@ def load_sweep(path: Path, *, profile: str | None = None, overrides: Sequence[st
     document = read_yaml(path)
     document = merge_profile(document, path=path, profile=profile)
     document = apply_overrides(document, overrides)
-    return build_sweep(document, source=f"{path} with profile {document['profile']}")
+    sweep = build_sweep(document, source=f"{path} with profile {document['profile']}")
+    contrary = describe_contrary(sweep.spec.objective)
+    if contrary:
+        logger.warning("%s", contrary)
+    return sweep
 
 
 def build_sweep(document: Document, *, source: str) -> Sweep:

@@ -63,6 +63,9 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         hint = nearest(str(key), known)
         return f"got {got!r}; give a value or a distribution ({', '.join(known)}){hint}"
     reason = str(context["error"]) if "error" in context else details["msg"]
+    if got is None and "error" in context:
+        # Our own validators say themselves what is missing.
+        return reason
     return f"got {got!r}: {reason}" if not isinstance(got, dict) else reason
 
 

@@ -11,6 +11,7 @@ from sweeper._spec import Spec
 from sweeper.data import DataSpec
 from sweeper.data.hygiene import HygieneSpec
 from sweeper.experiment.documents.tree import Document
+from sweeper.experiment.objective import ObjectiveSpec
 from sweeper.experiment.space.space import Space
 from sweeper.experiment.trial import EngineSpec, EvaluationSpec
 from sweeper.models import ModelSpec
@@ -48,15 +49,6 @@ class ResourcesSpec(Spec):
     """GPUs of one worker; 0 runs on the CPU with gloo."""
     max_replicas: int = Field(default=64, ge=1)
     """Most replicas that are started; fewer if the cluster is too small."""
-
-
-class ObjectiveSpec(Spec):
-    """What the search optimises."""
-
-    metric: str = "eval_loss"
-    """Name of a metric that every evaluation reports."""
-    mode: Literal["min", "max"] = "min"
-    """Whether lower or higher values are better."""
 
 
 class AshaSpec(Spec):

@@ -7,6 +7,7 @@ from typing import cast
 
 import optuna
 
+from sweeper.errors import BadInputError
 from sweeper.experiment.space.distributions import Suggests
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
@@ -33,15 +34,26 @@ TRIAL_ID = "trial_id"
 def open_study(
     storage_url: str, *, name: str, objective: ObjectiveSpec, space: Space, search: SearchSpec
 ) -> optuna.Study:
-    """Returns the sweep's Optuna study; a new one has the baselines and the grid enqueued."""
+    """Returns the sweep's Optuna study; a new one has the baselines and the grid enqueued.
+
+    Raises:
+        BadInputError: the study was begun with the other mode.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    direction = "minimize" if objective.mode == "min" else "maximize"
     study = optuna.create_study(
         storage=optuna.storages.RDBStorage(storage_url),
         study_name=name,
-        direction="minimize" if objective.mode == "min" else "maximize",
+        direction=direction,
         sampler=sampler_for(search, trial_number=0),
         load_if_exists=True,
     )
+    if study.direction.name.lower() != direction:
+        raise BadInputError(
+            f"the study of sweep {name} was begun to {study.direction.name.lower()} "
+            f"{objective.metric}, but objective.mode is {objective.mode!r}; what was searched so "
+            "far does not fit; run the search space again as a new sweep"
+        )
     enqueued = sum("fixed_params" in trial.system_attrs for trial in study.get_trials())
     for point in space.fixed_points(search.trials)[enqueued:]:
         study.enqueue_trial(dict(point), skip_if_exists=False)

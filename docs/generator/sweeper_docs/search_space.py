@@ -100,7 +100,7 @@ def search_space_page() -> str:
             },
         ),
         section("published", Published, level=3),
-        section("objective", ObjectiveSpec),
+        section("objective", ObjectiveSpec, defaults={"mode": "the metric's"}),
         section("search", SearchSpec, links={"asha": "[section](#asha) or `null`"}),
         section("asha", AshaSpec, level=3),
         section("evaluation", EvaluationSpec),
