@@ -12,6 +12,7 @@ __all__ = [
     "guess",
     "nearest",
     "params_text",
+    "shorten",
     "value_text",
     "varying",
 ]
@@ -72,6 +73,20 @@ def params_text(params: Mapping[str, object], names: Sequence[str]) -> str:
     return " ".join(f"{name}={value_text(params[name])}" for name in names if name in params)
 
 
+def shorten(value: object, *, limit: int = 120) -> str:
+    """Returns a value as a text for a message; of a long one the begin and the end.
+
+    Args:
+        value: a text as it is, anything else as Python writes it.
+        limit: most characters, at least 20.
+    """
+    text = value if isinstance(value, str) else repr(value)
+    if len(text) <= limit:
+        return text
+    end = limit // 4
+    return f"{text[: limit - end - 3]} … {text[-end:]}"
+
+
 def nearest(name: str, known: list[str]) -> str:
     """Returns ``; did you mean 'x'?`` for the known name nearest to ``name``, or nothing."""
     hint = guess(name, known)
@@ -84,11 +99,12 @@ def guess(
     """Returns ``did you mean 'x' or 'y'?`` for the known names that are near to ``name``.
 
     Args:
-        name: that nobody knows.
+        name: that nobody knows, or that does not do; it is not offered itself.
         known: the names that there are.
         otherwise: returned where none is near.
         most: names that are offered at most, at least 1.
         cutoff: how alike a name must be, from 0 to 1 (``difflib``).
     """
-    near = get_close_matches(name, list(known), n=most, cutoff=cutoff)
+    others = [other for other in known if other != name]
+    near = get_close_matches(name, others, n=most, cutoff=cutoff)
     return f"did you mean {' or '.join(map(repr, near))}?" if near else otherwise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -73,7 +73,7 @@ class ObjectiveSpec(Spec):
 
     @field_validator("mode", mode="before")
     @classmethod
-    def _follows_from_the_metric(cls, mode: Any, info: ValidationInfo) -> Any:
+    def _follows_from_the_metric(cls, mode: object, info: ValidationInfo) -> object:
         metric = info.data.get("metric")
         if mode is not None or metric is None:
             return mode

@@ -63,7 +63,7 @@ class AshaSpec(Spec):
 class SearchSpec(Spec):
     """How the space is searched."""
 
-    trials: int = Field(default=8, ge=1)
+    trials: int = Field(default=8, ge=1, le=100_000)
     """Number of trials, baselines included."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the sampler."""

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sweeper.errors import BadInputError
+from sweeper.experiment.checks import read_point
 from sweeper.experiment.space.space import MethodSpace, Space
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
-from sweeper.search.study import preview
+from sweeper.search.preview import preview
+from sweeper.search.suggestions import MOST_REFUSED, describe_refusals
 
-__all__ = ["DrawnTrial", "Origin", "draw_all", "origin_of", "params_of"]
+__all__ = ["MOST_DRAWN", "DrawnTrial", "Origin", "draw_all", "origin_of", "params_of"]
 
+MOST_DRAWN = 300
+"""Trials of a search that are drawn before it begins."""
 
 Origin = Literal["baseline", "grid", "search"]
 """Who suggested a trial."""
@@ -36,14 +41,26 @@ class DrawnTrial:
 def draw_all(sweep: Sweep) -> tuple[DrawnTrial, ...]:
     """Returns the trials that a sweep begins with, each in the budget's size.
 
+    They are all trials of a short sweep, all that are listed, and the first ones of a long search.
     Where the sampler's choice depends on results, the trial is an example. The points are those
-    that :func:`sweeper.search.study.preview` draws.
+    that :func:`sweeper.search.preview.preview` draws; what is no trial is passed over, as
+    :meth:`sweeper.search.suggestions.Suggestions.next` does.
+
+    Raises:
+        BadInputError: none of many points in a row is a trial.
     """
-    drawn = []
-    for number, (point, is_certain) in enumerate(preview(sweep.space, sweep.spec.search)):
-        method = sweep.space.method(str(point["method"]))
-        origin = origin_of(number, sweep.space)
-        drawn.append(DrawnTrial(number, origin, not is_certain, sweep.space.trial(point), method))
+    space, drawn, refused = sweep.space, list[DrawnTrial](), 0
+    count = min(sweep.spec.search.trials, max(MOST_DRAWN, len(space.baselines)))
+    for number, (point, is_certain) in enumerate(preview(space, sweep.spec.search)):
+        if len(drawn) == count:
+            break
+        trial, reason = read_point(space, point)
+        refused = 0 if trial is not None else refused + 1
+        if refused == MOST_REFUSED:
+            raise BadInputError(describe_refusals(reason))
+        if trial is not None:
+            method, origin = space.method(str(point["method"])), origin_of(number, space)
+            drawn.append(DrawnTrial(number, origin, not is_certain, trial, method))
     return tuple(drawn)
 
 

@@ -13,6 +13,7 @@ from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
 
 __all__ = [
+    "REASON",
     "TRIAL_ID",
     "draw",
     "ended_trials",
@@ -20,15 +21,18 @@ __all__ = [
     "is_retried",
     "open_study",
     "past_values",
-    "preview",
     "redraw",
+    "refuse",
     "sampler_for",
+    "seed_of",
     "states_by_id",
     "trials_left",
 ]
 
 # Attribute of an Optuna trial: the identity of the trial that it became.
 TRIAL_ID = "trial_id"
+# Attribute of an Optuna trial that became none: why not.
+REASON = "reason"
 
 
 def open_study(
@@ -56,15 +60,14 @@ def open_study(
         )
     enqueued = sum("fixed_params" in trial.system_attrs for trial in study.get_trials())
     for point in space.fixed_points(search.trials)[enqueued:]:
-        study.enqueue_trial(dict(point), skip_if_exists=False)
+        study.enqueue_trial(space.labels(point), skip_if_exists=False)
     return study
 
 
 def sampler_for(search: SearchSpec, *, trial_number: int) -> optuna.samplers.TPESampler:
     """Returns the sampler of one trial.
 
-    It is seeded by the sweep's seed and the trial's number: a resumed sweep draws what an
-    uninterrupted one would have drawn, not its first numbers again.
+    A resumed sweep draws what an uninterrupted one would have drawn, not its first numbers again.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -73,8 +76,13 @@ def sampler_for(search: SearchSpec, *, trial_number: int) -> optuna.samplers.TPE
             group=True,
             constant_liar=True,
             n_startup_trials=search.startup_trials,
-            seed=(search.seed * 1_000_003 + trial_number) % 2**32,
+            seed=seed_of(search, trial_number=trial_number),
         )
+
+
+def seed_of(search: SearchSpec, *, trial_number: int) -> int:
+    """Returns the seed of one trial's draws, of the sweep's seed and the trial's number."""
+    return (search.seed * 1_000_003 + trial_number) % 2**32
 
 
 def draw(study: optuna.Study, space: Space, search: SearchSpec) -> tuple[optuna.Trial, Point]:
@@ -92,6 +100,12 @@ def redraw(
     # Optuna has no public way to take up a running trial of a storage again.
     trial = optuna.Trial(study, frozen._trial_id)
     return trial, space.suggest(cast("Suggests", trial))
+
+
+def refuse(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
+    """Ends a trial whose point is no trial of the sweep: it failed, and is not tried again."""
+    trial.set_user_attr(REASON, reason)
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
 
 def enqueue_failed(study: optuna.Study) -> list[str]:
@@ -112,10 +126,13 @@ def is_retried(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
 
 
 def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Returns the trials that count as tried: they ended, and are not run again."""
+    """Returns the trials that count as tried: they ended, and are not run again.
+
+    A point that was no trial of the sweep does not count: another one took its place.
+    """
     marks = study.user_attrs
-    trials = study.get_trials()
-    return [t for t in trials if t.state.is_finished() and _retry_mark(t) not in marks]
+    ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
+    return [t for t in ended if _retry_mark(t) not in marks and REASON not in t.user_attrs]
 
 
 def trials_left(study: optuna.Study, search: SearchSpec) -> int:
@@ -145,19 +162,3 @@ def _retry_mark(trial: optuna.trial.FrozenTrial) -> str:
 def _begun(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     waiting = optuna.trial.TrialState.WAITING
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state != waiting]
-
-
-def preview(space: Space, search: SearchSpec) -> list[tuple[Point, bool]]:
-    """Returns the points that a sweep begins with, and for each whether it is certain.
-
-    Enqueued points and the random start are certain; what TPE draws after them depends on results,
-    and a random draw stands in its place.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=sampler_for(search, trial_number=0))
-    fixed = space.fixed_points(search.trials)
-    for point in fixed:
-        study.enqueue_trial(dict(point), skip_if_exists=False)
-    points = [draw(study, space, search)[1] for _ in range(search.trials)]
-    certain = max(len(fixed), search.startup_trials)
-    return [(point, number < certain) for number, point in enumerate(points)]

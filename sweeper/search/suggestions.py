@@ -7,11 +7,29 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import TrialState
 
+from sweeper._text import shorten
+from sweeper.errors import BadInputError
+from sweeper.experiment.checks import read_point
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
-from sweeper.search.study import TRIAL_ID, draw, redraw
+from sweeper.search.study import TRIAL_ID, draw, redraw, refuse
 
-__all__ = ["Suggestion", "Suggestions"]
+__all__ = ["MOST_REFUSED", "Suggestion", "Suggestions", "describe_refusals"]
+
+MOST_REFUSED = 100
+"""Points in a row that may be no trials before a search is given up."""
+
+
+def describe_refusals(reason: str) -> str:
+    """Returns the message about a space in which hardly any point is a trial.
+
+    Args:
+        reason: why the last point is none.
+    """
+    return (
+        f"{MOST_REFUSED} points in a row that were drawn from the space are no trials; of the last "
+        f"one {shorten(reason, limit=600)}; narrow the space, so that its values go together"
+    )
 
 
 @dataclass(frozen=True)
@@ -45,14 +63,28 @@ class Suggestions:
         self._running: dict[int, optuna.Trial] = {}
 
     def next(self) -> Suggestion:
-        """Returns the next point; its trial is running from now on."""
+        """Returns the next point that is a trial; its trial is running from now on.
+
+        Points that are none end as failed, with their reason, and are passed over: loading a space
+        tries many combinations of its values, but not all.
+
+        Raises:
+            BadInputError: none of many points in a row is one.
+        """
+        for _ in range(MOST_REFUSED):
+            trial, point = self._draw()
+            found, reason = read_point(self._space, point)
+            if found is not None:
+                self._running[trial.number] = trial
+                return Suggestion(trial.number, point)
+            refuse(self._study, trial, reason)
+        raise BadInputError(describe_refusals(reason))
+
+    def _draw(self) -> tuple[optuna.Trial, Point]:
         if self._left_behind:
             frozen = self._left_behind.pop(0)
-            trial, point = redraw(self._study, frozen, self._space, self._search)
-        else:
-            trial, point = draw(self._study, self._space, self._search)
-        self._running[trial.number] = trial
-        return Suggestion(trial.number, point)
+            return redraw(self._study, frozen, self._space, self._search)
+        return draw(self._study, self._space, self._search)
 
     def identify(self, number: int, trial_id: str) -> None:
         """Notes in the study which trial of the sweep came of a suggestion."""

@@ -20,7 +20,7 @@ from sweeper.experiment.trial import TrialSpec
 
 __all__ = ["Axis", "MethodSpace", "Point", "Space"]
 
-Point = dict[str, Scalar]
+Point = dict[str, Json]
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ class Space:
 
     def suggest(self, trial: Suggests) -> Point:
         """Returns the point that an Optuna trial draws (define-by-run)."""
-        names: list[Scalar] = [method.name for method in self.methods]
+        names: list[Scalar | None] = [method.name for method in self.methods]
         name = trial.suggest_categorical("method", names) if len(names) > 1 else names[0]
         point: Point = {"method": name}
         for axis in self.method(str(name)).axes:
             point[axis.name] = axis.distribution.suggest(trial, axis.name)
         return point
 
-    def trial(self, point: Mapping[str, Scalar]) -> TrialSpec:
+    def trial(self, point: Mapping[str, Json]) -> TrialSpec:
         """Returns the trial at a point, in the budget's size; the point must be complete."""
         trial = TrialSpec.model_validate(self.tree(point))
         if self.budget is None:
@@ -98,7 +98,7 @@ class Space:
         method = fit_to_budget(self.budget, trial.method, trial.model.shape())
         return trial.model_copy(update={"method": method})
 
-    def tree(self, point: Mapping[str, Scalar]) -> Json:
+    def tree(self, point: Mapping[str, Json]) -> Json:
         """Returns the trial at a point, before it is checked."""
         method = self.method(str(point["method"]))
         tree: Json = method.tree
@@ -127,6 +127,13 @@ class Space:
         while cells and len(points) < trials:
             points.append(cells[(len(points) - len(self.baselines)) % len(cells)])
         return tuple(points)
+
+    def labels(self, point: Mapping[str, Json]) -> dict[str, Scalar | None]:
+        """Returns a (partial) point as Optuna's study has it, to be enqueued there."""
+        name = str(point["method"])
+        axes = {axis.name: axis.distribution for axis in self.method(name).axes}
+        values = {key: axes[key].label(value) for key, value in point.items() if key in axes}
+        return {"method": name, **values}
 
     def any_trial(self) -> TrialSpec:
         """Returns a trial of the space, for what all trials have in common."""

@@ -38,7 +38,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble(
             (f"Plan of {plan['space']} on {plan['profile']}", "bold"),
-            f"  {count(len(trials), 'trial')}, "
+            f"  {count(plan['search']['trials'], 'trial')}, "
             f"{'lowest' if objective['mode'] == 'min' else 'highest'} {objective['metric']}",
         ),
         "",
@@ -48,6 +48,8 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
         _pairs("Resources of one replica", resources),
     ]
+    if len(trials) < plan["search"]["trials"]:
+        parts += ["", Text(f"The first {len(trials):,} trials are shown.")]
     if any(trial["is_example"] for trial in trials):
         first = next(trial["number"] for trial in trials if trial["is_example"])
         text = f"From trial {first} on, the draws depend on results; these rows are examples."

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
-from sweeper.experiment.space.distributions import Grid
-from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
+from sweeper.experiment.space.space import Point
 from sweeper.search.study import (
     TRIAL_ID,
     draw,
@@ -15,11 +14,10 @@ from sweeper.search.study import (
     enqueue_failed,
     is_retried,
     past_values,
-    preview,
     states_by_id,
     trials_left,
 )
-from tests.sweeper.search.two_methods import BASELINE, RATE, SEARCH, SPACE, study_in
+from tests.sweeper.search.two_methods import BASELINE, SEARCH, SPACE, study_in
 
 
 def test_a_method_brings_its_own_parameters_only(tmp_path: Path) -> None:
@@ -41,13 +39,6 @@ def test_opening_a_study_again_enqueues_nothing_twice(tmp_path: Path) -> None:
     assert len(study_in(tmp_path).get_trials()) == 1
 
 
-def test_the_plan_tells_the_first_trials_of_the_run(tmp_path: Path) -> None:
-    study = study_in(tmp_path)
-    planned = [point for point, is_certain in preview(SPACE, SEARCH) if is_certain]
-    assert len(planned) == SEARCH.startup_trials
-    assert planned == [draw(study, SPACE, SEARCH)[1] for _ in planned]
-
-
 def test_an_interrupted_study_draws_what_it_would_have_drawn(tmp_path: Path) -> None:
     def run(folder: Path, *, stop_after: int) -> list[Point]:
         folder.mkdir()
@@ -65,13 +56,6 @@ def test_an_interrupted_study_draws_what_it_would_have_drawn(tmp_path: Path) -> 
     interrupted = run(tmp_path / "b", stop_after=5)
     assert whole == interrupted
     assert len({point["train.learning_rate"] for point in whole}) == SEARCH.trials
-
-
-def test_a_grid_takes_its_values_in_turn() -> None:
-    grid = Axis("masa.sharing", ("method", "sharing"), Grid(grid=("a", "b", "both")))
-    space = Space((MethodSpace("masa", {}, (grid, RATE)),))
-    points = [point for point, _ in preview(space, SEARCH)]
-    assert [point["masa.sharing"] for point in points] == [*("a", "b", "both") * 2, "a", "b"]
 
 
 def test_what_ended_is_not_left_and_what_is_retried_or_running_is(tmp_path: Path) -> None:
