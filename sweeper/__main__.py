@@ -1,5 +1,41 @@
-"""``python -m sweeper``."""
+"""``python -m sweeper``.
 
-from sweeper.cli import main
+Nothing heavy is imported before an interrupt is handled: the imports of a command take seconds.
+"""
 
-main()
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Runs the command line; an interrupt ends it with exit code 130 and without a traceback."""
+    _open_standard_streams()
+    # What a cluster's manager sends is a Ctrl-C: what is needed to go on is on disk.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        from sweeper.cli import main as run_command
+
+        run_command()
+    except KeyboardInterrupt:
+        os.write(2, b"Interrupted.\n")
+        os._exit(130)
+
+
+def _open_standard_streams() -> None:
+    """Opens what the caller has closed, or the next file opened would be standard output."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -54,6 +54,22 @@ def value_text(value: object) -> str:
     return "none" if value is None else str(value)
 
 
+def shorten(value: object, *, limit: int = 200) -> str:
+    """Returns a value as one line of at most ``limit`` characters, for a message.
+
+    What is cut out of the middle is replaced by ``…``: both ends of a path or an error tell most.
+
+    Args:
+        value: anything; whoever wants quotes around a text passes its ``repr``.
+        limit: most characters, at least 3.
+    """
+    text = " ".join(str(value).split())
+    if len(text) <= limit:
+        return text
+    head = limit * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (limit - head - 1) :]}"
+
+
 def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
     """Returns the parameters in which trials differ, all where they do not.
 
@@ -71,20 +87,6 @@ def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
 def params_text(params: Mapping[str, object], names: Sequence[str]) -> str:
     """Returns ``rank=8 experts=5`` for those of the names that there are."""
     return " ".join(f"{name}={value_text(params[name])}" for name in names if name in params)
-
-
-def shorten(value: object, *, limit: int = 120) -> str:
-    """Returns a value as a text for a message; of a long one the begin and the end.
-
-    Args:
-        value: a text as it is, anything else as Python writes it.
-        limit: most characters, at least 20.
-    """
-    text = value if isinstance(value, str) else repr(value)
-    if len(text) <= limit:
-        return text
-    end = limit // 4
-    return f"{text[: limit - end - 3]} … {text[-end:]}"
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -15,7 +15,9 @@ from sweeper.tracking.sweep_folder import SweepFolder
 __all__ = ["Ranking", "rank", "rank_sweep"]
 
 
-STATUS_ORDER: tuple[TrialStatus, ...] = ("complete", "running", "queued", "pruned", "failed")
+STATUS_ORDER: tuple[TrialStatus, ...] = (
+    *("complete", "running", "queued", "pruned", "failed", "superseded"),
+)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import IO, NoReturn, TextIO
 
 import typer
 from rich.console import Console, RenderableType
@@ -24,19 +24,37 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 
 
+class _Console(Console):
+    """A console whose reader may leave, as ``| head`` does: the command goes on without it."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        _forget(self.file)
+
+
+def _forget(stream: IO[str]) -> None:
+    """Sends what is still written to a stream nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
+
+
 class Output:
     """Where a command's result goes: a document on standard output, or a view of it."""
 
     def __init__(self, *, as_json: bool, stdout: TextIO) -> None:
         self._as_json = as_json
         self._stdout = stdout
-        self.console = Console(stderr=as_json)
+        self.console = _Console(stderr=as_json)
 
     def show(self, document: object, view: RenderableType) -> None:
         """Prints the document or its view."""
         if self._as_json:
-            self._stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
-            self._stdout.flush()
+            try:
+                self._stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+                self._stdout.flush()
+            except BrokenPipeError:
+                _forget(self._stdout)
         else:
             # Commands and paths are printed whole, however narrow the terminal is.
             self.console.print(view, crop=False)
@@ -44,7 +62,7 @@ class Output:
 
 @contextmanager
 def opened_output(as_json: bool) -> Iterator[Output]:
-    """Yields where to print; turns bad input into its message and exit code 2.
+    """Yields where to print; turns bad input and an interrupt into a message and an exit code.
 
     With ``--json`` everything that libraries write to standard output, native ones included, goes
     to standard error. Standard output then holds only the document.
@@ -60,8 +78,16 @@ def opened_output(as_json: bool) -> Iterator[Output]:
     try:
         yield Output(as_json=as_json, stdout=stdout)
     except BadInputError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(BAD_INPUT) from error
+        _end(f"error: {error}", BAD_INPUT)
     except SweeperError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(SOME_FAILED) from error
+        _end(f"error: {error}", SOME_FAILED)
+    except KeyboardInterrupt:
+        _end("Interrupted.", INTERRUPTED)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    try:
+        print(message, file=sys.stderr, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        _forget(sys.stderr)
+    raise typer.Exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Iterator
@@ -149,8 +150,9 @@ def _drive(driver: SweepDriver, out: Output) -> None:
 def _leave(driver: SweepDriver, out: Output, code: int, why: str) -> NoReturn:
     """Ends the process at once: an orderly exit would wait for, or abort in, Ray's own threads."""
     folder = driver.folder
+    path = shlex.quote(str(folder.path))
     out.console.print(
-        f"{why} Continue with: python -m sweeper resume {folder.path}", soft_wrap=True
+        f"{why} Continue with: python -m sweeper resume {path}", soft_wrap=True, markup=False
     )
     sys.stdout.flush()
     sys.stderr.flush()

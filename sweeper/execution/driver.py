@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 
@@ -23,9 +23,12 @@ from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.room import Cluster
-from sweeper.search import Rungs, Suggestions, open_study, past_values, trials_left
+from sweeper.search import Rungs, Suggestions, open_study, past_values, repeats_note, trials_left
 from sweeper.tracking.mlflow_view import MlflowView
 from sweeper.tracking.sweep_folder import SweepFolder
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
 
 __all__ = ["SweepDriver", "new_sweep_name"]
 
@@ -108,7 +111,7 @@ class SweepDriver:
             self.folder.mark("stopped")
             raise
         else:
-            self.folder.mark("complete")
+            self.folder.mark("complete", note=repeats_note(self._study(), self.sweep.spec.search))
             return status
         finally:
             self._status.leave("MLflow gets the rest")
@@ -137,7 +140,7 @@ class SweepDriver:
         try:
             if left:
                 run_tune(
-                    self._suggestions(study, trials, pool_name),
+                    self._suggestions(study, trials, pool_name, pool),
                     self._scheduler(study, trials),
                     trials=left,
                     concurrent=replicas + spec.search.prefetch,
@@ -164,12 +167,14 @@ class SweepDriver:
         )
 
     def _suggestions(
-        self, study: optuna.Study, trials: TrialFactory, pool_name: str
+        self, study: optuna.Study, trials: TrialFactory, pool_name: str, pool: ActorHandle[Any]
     ) -> StudySearch:
+        spec, space = self.sweep.spec, self.sweep.space
         return StudySearch(
-            Suggestions(study, space=self.sweep.space, search=self.sweep.spec.search),
-            objective=self.sweep.spec.objective,
+            Suggestions(study, space=space, search=spec.search, identify=trials.identify),
+            objective=spec.objective,
             make_job=trials.job,
+            release=pool.stop.remote,
             pool_name=pool_name,
         )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sweeper.execution.pool import Job, ReplicaConfig
+from sweeper.experiment.checks import require_trial
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import Sweep
-from sweeper.search import origin_of, params_of
+from sweeper.search import Suggestion, origin_of, params_of
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.training.schedule import evaluation_steps
 
@@ -23,16 +24,22 @@ class TrialFactory:
     data_fingerprint: str
     """Of the rows that the trials see; it is part of their identity."""
 
-    def job(self, point: Point, number: int) -> Job:
-        """Returns the job of a point, and makes its folder.
+    def identify(self, point: Point) -> str:
+        """Returns the identity of the trial at a point, which is complete.
 
-        Args:
-            point: complete.
-            number: Optuna's number of the trial.
+        Raises:
+            SpecError: the point is no trial.
         """
+        trial = require_trial(self.sweep.space, point)
+        return trial.identity(data_fingerprint=self.data_fingerprint)
+
+    def job(self, suggestion: Suggestion) -> Job:
+        """Returns the job of a suggestion, and makes its folder; ends what it supersedes."""
+        point, number, trial_id = suggestion.point, suggestion.number, suggestion.trial_id
         trial = self.sweep.space.trial(point)
-        trial_id = trial.identity(data_fingerprint=self.data_fingerprint)
         space = self.sweep.space.method(str(point["method"]))
+        if suggestion.supersedes is not None:
+            self.folder.trial(suggestion.supersedes).supersede(trial_id)
         folder = self.folder.add_trial(
             trial_id,
             spec=trial.model_dump(mode="json"),

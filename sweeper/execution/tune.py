@@ -20,9 +20,8 @@ from ray.tune.search import Searcher
 
 from sweeper.errors import TrialError
 from sweeper.execution.pool import Job, Message
-from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import ObjectiveSpec
-from sweeper.search import Rungs, Suggestions
+from sweeper.search import Rungs, Suggestion, Suggestions
 from sweeper.tracking.trial_folder import TrialFolder
 
 if TYPE_CHECKING:
@@ -47,7 +46,8 @@ class StudySearch(Searcher):
         suggestions: Suggestions,
         *,
         objective: ObjectiveSpec,
-        make_job: Callable[[Point, int], Job],
+        make_job: Callable[[Suggestion], Job],
+        release: Callable[[str], object],
         pool_name: str,
     ) -> None:
         """Begins with a study as it is.
@@ -55,28 +55,31 @@ class StudySearch(Searcher):
         Args:
             suggestions: of the study.
             objective: the metric that Optuna is told.
-            make_job: makes the job of a point and an Optuna trial number, and its folder on disk.
+            make_job: makes the job of a suggestion, and its folder on disk.
+            release: stops a trial in the pool whose thin half is gone.
             pool_name: name of the pool's actor.
         """
         super().__init__(metric=objective.metric, mode=objective.mode)
         self._suggestions = suggestions
         self._make_job = make_job
+        self._release = release
         self._pool_name = pool_name
-        # Optuna's number of each Tune trial that runs.
-        self._numbers: dict[str, int] = {}
+        # The suggestion of each Tune trial that runs.
+        self._running: dict[str, Suggestion] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
-        """Returns the configuration of Tune's next trial: one left behind, or a new point."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """Returns the configuration of Tune's next trial, or Tune's word that there is no other."""
         suggestion = self._suggestions.next()
-        job = self._make_job(suggestion.point, suggestion.number)
-        self._suggestions.identify(suggestion.number, job.trial_id)
-        self._numbers[trial_id] = suggestion.number
+        if suggestion is None:
+            return Searcher.FINISHED
+        job = self._make_job(suggestion)
+        self._running[trial_id] = suggestion
         return {"job": job, "pool": self._pool_name, "metric": self.metric}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tells Optuna an intermediate value; its step is the number of the evaluation."""
         self._suggestions.report(
-            self._numbers[trial_id],
+            self._running[trial_id].number,
             evaluation=int(result[EVALUATION]),
             value=float(result[self.metric]),
         )
@@ -85,11 +88,17 @@ class StudySearch(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Tells Optuna how the trial ended: complete, pruned or failed."""
-        number = self._numbers.pop(trial_id, None)
-        if number is None:
+        suggestion = self._running.pop(trial_id, None)
+        if suggestion is None:
             return
-        if error or not result or self.metric not in result:
+        number = suggestion.number
+        if error or not result:
+            # Its actor may have died without a word to the pool, where a replica waits for it.
+            self._release(suggestion.trial_id)
             self._suggestions.fail(number)
+            return
+        if self.metric not in result:
+            self._suggestions.prune(number)
             return
         # Tune does not call on_trial_result for the result at which a trial was stopped.
         self._suggestions.end(
@@ -160,9 +169,10 @@ class ThinTrial(tune.Trainable):
         """Submits the job of ``config``; what its record already has is told to Tune first."""
         self._pool = ray.get_actor(config["pool"])
         self._job: Job = config["job"]
+        self._metric: str = config["metric"]
         folder = TrialFolder(self._job.folder)
         record = folder.read()
-        self._recorded = deque(folder.evaluations(config["metric"]))
+        self._recorded = deque(folder.evaluations(self._metric))
         self._final_status = record.status if record.is_final else ""
         self._last_step = 0
         self._is_over = record.is_final
@@ -181,7 +191,7 @@ class ThinTrial(tune.Trainable):
             if self._final_status != "failed" or not is_last:
                 return self._result(step, metrics, is_last=is_last)
         if self._final_status:
-            raise TrialError("it failed before; see its record, or 'resume --retry-failed'")
+            raise TrialError("it failed before; its record says why")
         return self._live()
 
     def _live(self) -> dict[str, Any]:
@@ -195,6 +205,9 @@ class ThinTrial(tune.Trainable):
                         TrialFolder(self._job.folder).fail("ReplicaLost", message.error)
                     raise TrialError(message.error)
                 self._final_status = message.status
+                if self._metric not in message.metrics:
+                    # Tune takes no other result without the objective.
+                    return {"done": True}
                 return self._result(self._job.evaluation_steps[-1], message.metrics, is_last=True)
             # A trial that goes on from a checkpoint repeats reports that Tune has had.
             if message.step > self._last_step:

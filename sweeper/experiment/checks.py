@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydantic import ValidationError
 
 from sweeper._text import shorten
-from sweeper.errors import Problem
+from sweeper.errors import Problem, SpecError
 from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections.keys import TRIAL_KEYS
@@ -16,7 +16,7 @@ from sweeper.experiment.space.tries import MOST, points_to_try
 from sweeper.experiment.trial import TrialSpec
 from sweeper_adapters.methods import EngineFacts, ModelShape
 
-__all__ = ["check_combinations", "check_fit", "check_trials", "read_point"]
+__all__ = ["check_combinations", "check_fit", "check_trials", "require_trial"]
 
 # Sizing a point to a budget takes as long as checking some tens of it.
 _MOST_SIZED = 50
@@ -89,20 +89,25 @@ def check_combinations(space: Space, *, has_gpu: bool) -> list[Problem]:
     return list(problems.values())
 
 
-def read_point(space: Space, point: Mapping[str, Json]) -> tuple[TrialSpec | None, str]:
-    """Returns the trial at a point, or None and why it is none.
+def require_trial(space: Space, point: Mapping[str, Json]) -> TrialSpec:
+    """Returns the trial at a point.
 
     Args:
         space: checked before, in which combinations of fields may be wrong all the same.
         point: complete.
+
+    Raises:
+        SpecError: the point is no trial, or none that the model can have.
     """
     method = space.method(str(point["method"]))
     try:
         trial = space.trial(point)
     except ValidationError as error:
-        return None, "; ".join(map(str, _problems_at(error, method)))
-    fault = "; ".join(map(str, _misfits(trial, method, trial.model.shape(), has_gpu=None)))
-    return (None, fault) if fault else (trial, "")
+        raise SpecError("a point of the space", list(_problems_at(error, method))) from error
+    misfits = list(_misfits(trial, method, trial.model.shape(), has_gpu=None))
+    if misfits:
+        raise SpecError("a point of the space", misfits)
+    return trial
 
 
 def _faults(

@@ -28,6 +28,7 @@ def sweep_result(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str) ->
     return {
         "sweep": folder.name,
         "status": folder.status,
+        "note": folder.note or None,
         "tracking_uri": tracking_uri,
         "objective": ranking.objective.model_dump(mode="json"),
         "base": _finite(ranking.base_scores) or None,

@@ -9,6 +9,7 @@ from sweeper.search.study import (
     enqueue_failed,
     open_study,
     past_values,
+    repeats_note,
     states_by_id,
     trials_left,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "params_of",
     "past_values",
     "preview",
+    "repeats_note",
     "states_by_id",
     "trials_left",
 ]

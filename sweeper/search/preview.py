@@ -16,7 +16,7 @@ from optuna.distributions import (
 from sweeper.experiment.documents.tree import Scalar
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
-from sweeper.search.study import seed_of
+from sweeper.search.study import sampler_for
 
 __all__ = ["preview"]
 
@@ -31,7 +31,7 @@ def preview(space: Space, search: SearchSpec) -> Iterator[tuple[Point, bool]]:
     number = 0
     while True:
         given = space.labels(fixed[number]) if number < len(fixed) else {}
-        drawing = _Drawing(seed_of(search, trial_number=number), given)
+        drawing = _Drawing(sampler_for(search, trial_number=number, is_random=True), given)
         point = space.suggest(drawing)
         yield point, number < search.startup_trials or drawing.is_given
         number += 1
@@ -40,8 +40,10 @@ def preview(space: Space, search: SearchSpec) -> Iterator[tuple[Point, bool]]:
 class _Drawing:
     """Draws what a trial of Optuna's draws in the random start of a study."""
 
-    def __init__(self, seed: int, given: Mapping[str, Scalar | None]) -> None:
-        self._sampler = optuna.samplers.RandomSampler(seed=seed)
+    def __init__(
+        self, sampler: optuna.samplers.BaseSampler, given: Mapping[str, Scalar | None]
+    ) -> None:
+        self._sampler = sampler
         self._given = given
         self.is_given = True
 

@@ -7,6 +7,7 @@ from typing import cast
 
 import optuna
 
+from sweeper._text import count, shorten
 from sweeper.errors import BadInputError
 from sweeper.experiment.space.distributions import Suggests
 from sweeper.experiment.space.space import Point, Space
@@ -14,25 +15,32 @@ from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
 
 __all__ = [
     "REASON",
+    "REPEATS",
     "TRIAL_ID",
     "draw",
     "ended_trials",
     "enqueue_failed",
     "is_retried",
+    "mark_exhausted",
     "open_study",
     "past_values",
     "redraw",
     "refuse",
+    "repeats_note",
     "sampler_for",
-    "seed_of",
     "states_by_id",
     "trials_left",
 ]
 
-# Attribute of an Optuna trial: the identity of the trial that it became.
+# Attributes of an Optuna trial: the identity of the trial that it became, or, of one that was drawn
+# a second time, the identity of the first.
 TRIAL_ID = "trial_id"
-# Attribute of an Optuna trial that became none: why not.
+REPEATS = "repeats"
+# Attribute of an Optuna trial whose point is no trial of the sweep: why not.
 REASON = "reason"
+
+# Attribute of a study: its space has no other trial.
+_EXHAUSTED = "exhausted"
 
 
 def open_study(
@@ -64,11 +72,22 @@ def open_study(
     return study
 
 
-def sampler_for(search: SearchSpec, *, trial_number: int) -> optuna.samplers.TPESampler:
+def sampler_for(
+    search: SearchSpec, *, trial_number: int, is_random: bool = False
+) -> optuna.samplers.BaseSampler:
     """Returns the sampler of one trial.
 
-    A resumed sweep draws what an uninterrupted one would have drawn, not its first numbers again.
+    It is seeded by the sweep's seed and the trial's number: a resumed sweep draws what an
+    uninterrupted one would have drawn, not its first numbers again.
+
+    Args:
+        search: for the sampler's settings.
+        trial_number: Optuna's.
+        is_random: whether results do not matter.
     """
+    seed = (search.seed * 1_000_003 + trial_number) % 2**32
+    if is_random:
+        return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(
@@ -76,18 +95,22 @@ def sampler_for(search: SearchSpec, *, trial_number: int) -> optuna.samplers.TPE
             group=True,
             constant_liar=True,
             n_startup_trials=search.startup_trials,
-            seed=seed_of(search, trial_number=trial_number),
+            seed=seed,
         )
 
 
-def seed_of(search: SearchSpec, *, trial_number: int) -> int:
-    """Returns the seed of one trial's draws, of the sweep's seed and the trial's number."""
-    return (search.seed * 1_000_003 + trial_number) % 2**32
+def draw(
+    study: optuna.Study, space: Space, search: SearchSpec, *, is_random: bool = False
+) -> tuple[optuna.Trial, Point]:
+    """Returns the study's next trial and its point: enqueued, or drawn by the sampler.
 
-
-def draw(study: optuna.Study, space: Space, search: SearchSpec) -> tuple[optuna.Trial, Point]:
-    """Returns the study's next trial and its point: enqueued, or drawn by the sampler."""
-    study.sampler = sampler_for(search, trial_number=len(_begun(study)))
+    Args:
+        study: the sweep's.
+        space: where the point comes from.
+        search: for the sampler's settings.
+        is_random: whether results do not matter.
+    """
+    study.sampler = sampler_for(search, trial_number=len(_begun(study)), is_random=is_random)
     trial = study.ask()
     return trial, space.suggest(cast("Suggests", trial))
 
@@ -113,7 +136,8 @@ def enqueue_failed(study: optuna.Study) -> list[str]:
     found: list[str] = []
     for trial in study.get_trials(states=[optuna.trial.TrialState.FAIL]):
         if not is_retried(study, trial) and TRIAL_ID in trial.user_attrs:
-            study.enqueue_trial(trial.params, skip_if_exists=False)
+            attributes = {TRIAL_ID: trial.user_attrs[TRIAL_ID]}
+            study.enqueue_trial(trial.params, attributes, skip_if_exists=False)
             # A trial of Optuna's cannot be changed after its end; the study can.
             study.set_user_attr(_retry_mark(trial), True)
             found.append(str(trial.user_attrs[TRIAL_ID]))
@@ -126,18 +150,53 @@ def is_retried(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
 
 
 def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Returns the trials that count as tried: they ended, and are not run again.
+    """Returns the trials that count as tried: they ended, and are not to be run again.
 
-    A point that was no trial of the sweep does not count: another one took its place.
+    What repeats a trial does not count, nor what was none: another one took its place.
     """
     marks = study.user_attrs
     ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
-    return [t for t in ended if _retry_mark(t) not in marks and REASON not in t.user_attrs]
+    return [
+        trial
+        for trial in ended
+        if _retry_mark(trial) not in marks and not {REPEATS, REASON} & trial.user_attrs.keys()
+    ]
 
 
 def trials_left(study: optuna.Study, search: SearchSpec) -> int:
     """Returns how many trials a sweep may still run, those that were left running among them."""
-    return max(0, search.trials - len(ended_trials(study)))
+    left = max(0, search.trials - len(ended_trials(study)))
+    if _EXHAUSTED not in study.user_attrs:
+        return left
+    states = (optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.WAITING)
+    return min(left, len(study.get_trials(deepcopy=False, states=states)))
+
+
+def mark_exhausted(study: optuna.Study) -> None:
+    """Notes that the space has no trial besides those that were tried."""
+    study.set_user_attr(_EXHAUSTED, True)
+
+
+def repeats_note(study: optuna.Study, search: SearchSpec) -> str:
+    """Returns sentences on draws that were not run; empty where there are none."""
+    trials = study.get_trials(deepcopy=False)
+    repeats = sum(REPEATS in trial.user_attrs for trial in trials)
+    refused = [str(trial.user_attrs[REASON]) for trial in trials if REASON in trial.user_attrs]
+    notes = []
+    if refused:
+        noun = (
+            "point that is no trial was" if len(refused) == 1 else "points that are no trials were"
+        )
+        notes.append(f"{len(refused)} {noun} passed over: {shorten(refused[-1], limit=400)}.")
+    if _EXHAUSTED in study.user_attrs:
+        tried = len(ended_trials(study))
+        notes.append(
+            f"The space is exhausted: it has {count(tried, 'distinct trial')}, fewer than the "
+            f"{search.trials} asked for. No trial was run twice."
+        )
+    elif repeats:
+        notes.append(f"{count(repeats, 'draw')} repeated an earlier trial; no trial was run twice.")
+    return " ".join(notes)
 
 
 def states_by_id(study: optuna.Study) -> dict[str, optuna.trial.TrialState]:

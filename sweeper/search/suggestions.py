@@ -2,93 +2,145 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import optuna
 from optuna.trial import TrialState
 
-from sweeper._text import shorten
-from sweeper.errors import BadInputError
-from sweeper.experiment.checks import read_point
+from sweeper.errors import SpecError
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
-from sweeper.search.study import TRIAL_ID, draw, redraw, refuse
+from sweeper.search.study import (
+    REPEATS,
+    TRIAL_ID,
+    draw,
+    is_retried,
+    mark_exhausted,
+    redraw,
+    refuse,
+)
 
-__all__ = ["MOST_REFUSED", "Suggestion", "Suggestions", "describe_refusals"]
+__all__ = ["MANY_REPEATS", "Suggestion", "Suggestions"]
 
-MOST_REFUSED = 100
-"""Points in a row that may be no trials before a search is given up."""
-
-
-def describe_refusals(reason: str) -> str:
-    """Returns the message about a space in which hardly any point is a trial.
-
-    Args:
-        reason: why the last point is none.
-    """
-    return (
-        f"{MOST_REFUSED} points in a row that were drawn from the space are no trials; of the last "
-        f"one {shorten(reason, limit=600)}; narrow the space, so that its values go together"
-    )
+# Draws in a row that repeat a trial, or are none, before the sampler is not asked any more.
+FEW_REPEATS = 3
+MANY_REPEATS = 100
+"""Draws in a row that repeat a trial, or are none, before a space that is too large to be listed
+counts as exhausted."""
+# Points up to which a space is listed to find those that were not tried.
+LISTED_POINTS = 2000
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A point to be tried."""
+    """A trial to be run."""
 
     number: int
     """Optuna's number of the trial."""
     point: Point
+    trial_id: str
+    """Identity of the trial at that point."""
+    supersedes: str | None = None
+    """Identity that the same suggestion had under other data or another version of the program."""
 
 
 class Suggestions:
-    """The points of a study in their order, and the word of how each of them did.
+    """The trials of a study in their order, no two of one identity, and the word of how each did.
 
     What a dead driver left running comes first, with its old points. Then comes what is enqueued,
-    and then what the sampler draws.
+    and then what the sampler draws. A draw that repeats a trial is told to Optuna as failed, with
+    the identity of the first in an attribute, and another is drawn.
     """
 
-    def __init__(self, study: optuna.Study, *, space: Space, search: SearchSpec) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        *,
+        space: Space,
+        search: SearchSpec,
+        identify: Callable[[Point], str],
+    ) -> None:
         """Takes up ``study``.
 
         Args:
             study: from :func:`~sweeper.search.study.open_study`.
             space: where the points come from.
             search: for the sampler's settings.
+            identify: returns the identity of the trial at a point; a ``SpecError`` says that the
+                point is none.
         """
         self._study = study
         self._space = space
         self._search = search
+        self._identify = identify
         self._left_behind = study.get_trials(states=[TrialState.RUNNING])
+        ended = study.get_trials(deepcopy=False, states=[s for s in TrialState if s.is_finished()])
+        self._known = {
+            trial.user_attrs[TRIAL_ID]
+            for trial in ended
+            if TRIAL_ID in trial.user_attrs and not is_retried(study, trial)
+        }
         self._running: dict[int, optuna.Trial] = {}
 
-    def next(self) -> Suggestion:
-        """Returns the next point that is a trial; its trial is running from now on.
+    def next(self) -> Suggestion | None:
+        """Returns the next trial, running from now on; None where the space has no other.
 
-        Points that are none end as failed, with their reason, and are passed over: loading a space
-        tries many combinations of its values, but not all.
-
-        Raises:
-            BadInputError: none of many points in a row is one.
+        A point that is no trial ends as failed, with the reason in an attribute, and another is
+        drawn: loading a space tries many combinations of its values, but not all.
         """
-        for _ in range(MOST_REFUSED):
-            trial, point = self._draw()
-            found, reason = read_point(self._space, point)
-            if found is not None:
-                self._running[trial.number] = trial
-                return Suggestion(trial.number, point)
-            refuse(self._study, trial, reason)
-        raise BadInputError(describe_refusals(reason))
+        passed_over = 0
+        while (drawn := self._draw(passed_over)) is not None:
+            trial, point = drawn
+            passed_over += 1
+            try:
+                trial_id = self._identify(point)
+            except SpecError as error:
+                refuse(self._study, trial, "; ".join(map(str, error.problems)))
+                continue
+            if trial_id not in self._known:
+                return self._begin(trial, point, trial_id)
+            trial.set_user_attr(REPEATS, trial_id)
+            self._study.tell(trial, state=TrialState.FAIL)
+        mark_exhausted(self._study)
+        return None
 
-    def _draw(self) -> tuple[optuna.Trial, Point]:
+    def _draw(self, repeats: int) -> tuple[optuna.Trial, Point] | None:
         if self._left_behind:
-            frozen = self._left_behind.pop(0)
-            return redraw(self._study, frozen, self._space, self._search)
-        return draw(self._study, self._space, self._search)
+            return redraw(self._study, self._left_behind.pop(0), self._space, self._search)
+        waits = self._study.get_trials(deepcopy=False, states=[TrialState.WAITING])
+        is_stuck = repeats >= FEW_REPEATS and not waits
+        if is_stuck and not self._enqueue_untried(repeats):
+            return None
+        return draw(self._study, self._space, self._search, is_random=is_stuck)
 
-    def identify(self, number: int, trial_id: str) -> None:
-        """Notes in the study which trial of the sweep came of a suggestion."""
-        self._running[number].set_user_attr(TRIAL_ID, trial_id)
+    def _enqueue_untried(self, repeats: int) -> bool:
+        """Enqueues a point that was not tried; returns False where the space has none."""
+        points = self._space.points(most=LISTED_POINTS)
+        if points is None:
+            return repeats < MANY_REPEATS
+        untried = [point for point in points if self._is_untried(point)]
+        if untried:
+            chance = random.Random(f"{self._search.seed}-{len(self._known)}")
+            self._study.enqueue_trial(
+                self._space.labels(chance.choice(untried)), skip_if_exists=False
+            )
+        return bool(untried)
+
+    def _is_untried(self, point: Point) -> bool:
+        try:
+            return self._identify(point) not in self._known
+        except SpecError:
+            return False
+
+    def _begin(self, trial: optuna.Trial, point: Point, trial_id: str) -> Suggestion:
+        before = trial.user_attrs.get(TRIAL_ID)
+        trial.set_user_attr(TRIAL_ID, trial_id)
+        self._known.add(trial_id)
+        self._running[trial.number] = trial
+        supersedes = before if before != trial_id else None
+        return Suggestion(trial.number, point, trial_id, supersedes)
 
     def report(self, number: int, *, evaluation: int, value: float) -> None:
         """Tells Optuna an intermediate value.
@@ -123,3 +175,7 @@ class Suggestions:
     def fail(self, number: int) -> None:
         """Tells Optuna that a trial failed."""
         self._study.tell(self._running.pop(number), state=TrialState.FAIL)
+
+    def prune(self, number: int) -> None:
+        """Tells Optuna that a trial was stopped before it had any value."""
+        self._study.tell(self._running.pop(number), state=TrialState.PRUNED)

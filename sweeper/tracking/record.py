@@ -10,10 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 __all__ = ["TrialFailure", "TrialRecord", "TrialStatus"]
 
 
-TrialStatus = Literal["queued", "running", "complete", "pruned", "failed"]
-
-
-FINAL: frozenset[str] = frozenset({"complete", "pruned", "failed"})
+TrialStatus = Literal["queued", "running", "complete", "pruned", "failed", "superseded"]
+FINAL: frozenset[str] = frozenset({"complete", "pruned", "failed", "superseded"})
 
 
 class _Record(BaseModel):
@@ -21,6 +19,12 @@ class _Record(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="ignore", use_attribute_docstrings=True, ser_json_inf_nan="strings"
     )
+
+
+# Errors in what was asked for. A lost replica, a full disk or memory may be there the next time.
+_RECURRING = frozenset(
+    {"DataError", "DivergedError", "SpecError", "TypeError", "ValidationError", "ValueError"}
+)
 
 
 class TrialFailure(_Record):
@@ -32,6 +36,11 @@ class TrialFailure(_Record):
     """The exception's text."""
     traceback: str = ""
     """The whole traceback, where there is one."""
+
+    @property
+    def recurs(self) -> bool:
+        """Whether the same trial would fail again: its own values are the reason."""
+        return self.type in _RECURRING
 
 
 class TrialRecord(_Record):
@@ -69,6 +78,9 @@ class TrialRecord(_Record):
     """Number of attempts."""
     error: TrialFailure | None = None
     """Why it failed, or why its last attempt did."""
+    superseded_by: str = ""
+    """Identity of the trial that the same suggestion became under other data or another version of
+    the program."""
     trainable: int = 0
     """Trainable parameters; 0 if unknown."""
     total: int = 0
@@ -82,7 +94,7 @@ class TrialRecord(_Record):
 
     @property
     def is_final(self) -> bool:
-        """Whether the trial has ended: complete, pruned or failed."""
+        """Whether the trial has ended: complete, pruned, failed or superseded."""
         return self.status in FINAL
 
     @property

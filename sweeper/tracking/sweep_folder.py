@@ -181,10 +181,21 @@ class SweepFolder:
     def _state(self) -> dict[str, Any]:
         return read_json(self.path / "state.json") or {}
 
-    def mark(self, status: SweepStatus) -> None:
-        """Notes how the sweep stands."""
+    @property
+    def note(self) -> str:
+        """What there is to say of how the sweep stands, a sentence or nothing."""
+        note: str = self._state().get("note", "")
+        return note
+
+    def mark(self, status: SweepStatus, *, note: str = "") -> None:
+        """Notes how the sweep stands.
+
+        Args:
+            status: of the sweep.
+            note: what there is to say of it, a sentence or nothing.
+        """
         now = datetime.fromtimestamp(self._clock(), UTC).isoformat()
-        write_json(self.path / "state.json", {"status": status, "since": now})
+        write_json(self.path / "state.json", {"status": status, "since": now, "note": note})
 
     def note_base(self, scores: Mapping[str, float]) -> None:
         """Notes the metrics of the frozen base on what the trials are evaluated on."""

@@ -173,8 +173,17 @@ class TrialFolder:
         failure = TrialFailure(type=kind, message=message, traceback=traceback)
         return self._end("failed", train_time_s=train_time_s, error=failure)
 
+    def supersede(self, trial_id: str) -> TrialRecord:
+        """Notes that ``trial_id`` is trained in the place of this trial."""
+        return self._end("superseded", train_time_s=0.0, error=None, superseded_by=trial_id)
+
     def _end(
-        self, status: TrialStatus, *, train_time_s: float, error: TrialFailure | None
+        self,
+        status: TrialStatus,
+        *,
+        train_time_s: float,
+        error: TrialFailure | None,
+        superseded_by: str = "",
     ) -> TrialRecord:
         record, now = self._stored(), self._now()
         if record.is_final:
@@ -189,6 +198,7 @@ class TrialFolder:
             "ended_at": now,
             "attempt_started_at": None,
             "error": error,
+            "superseded_by": superseded_by,
             "wall_time_s": record.wall_time_s + attempt_s,
             "train_time_s": record.train_time_s + train_time_s,
             "overhead_s": record.overhead_s + max(0.0, attempt_s - train_time_s),

@@ -288,7 +288,8 @@ def test_a_damaged_profile(share_of: Callable[[int], int], tmp_path: Path) -> No
 def test_odd_overrides(share_of: Callable[[int], int], tmp_path: Path) -> None:
     count, read = share_of(400), 0
     path = write(tmp_path, SMALL)
-    places = ["name", "profile", "methods", "methods.masa", "methods.0.rank", "methods.²", "trials"]
+    places = ["description", "description", "train.weight_decay", "methods.masa.alpha"]
+    places += ["name", "profile", "methods", "methods.masa", "methods.0.rank", "methods.²", "trials"]
     places += [
         "train.steps",
         "train",

@@ -32,13 +32,35 @@ class Message:
 @dataclass
 class _Entry:
     job: Job
-    inbox: asyncio.Queue[Message] = field(default_factory=asyncio.Queue)
+    reports: deque[Message] = field(default_factory=deque)
+    last_message: Message | None = None
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
     verdict: asyncio.Future[bool] | None = None
     replica: int | None = None
     deaths: int = 0
     last_step: int = 0
     is_stopped: bool = False
-    has_ended: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self.last_message is not None
+
+    async def next_message(self) -> Message:
+        # A report is heard once, by whoever asks first; the end by all who ask, however late.
+        while not (self.reports or self.last_message):
+            self.arrived.clear()
+            await self.arrived.wait()
+        if self.reports:
+            return self.reports.popleft()
+        assert self.last_message is not None
+        return self.last_message
+
+    async def report(self, message: Message) -> bool:
+        self.decide(stop=True)
+        self.verdict = verdict = asyncio.get_running_loop().create_future()
+        self.reports.append(message)
+        self.arrived.set()
+        return await verdict
 
     def decide(self, *, stop: bool) -> None:
         if self.verdict is not None and not self.verdict.done():
@@ -46,12 +68,13 @@ class _Entry:
         self.verdict = None
 
     def end(self, message: Message) -> None:
+        # The first word counts: a replica thought dead may still report.
         if self.has_ended:
             return
-        self.has_ended = True
+        self.last_message = message
         self.replica = None
         self.decide(stop=True)
-        self.inbox.put_nowait(message)
+        self.arrived.set()
 
     def prune_unrecorded(self) -> None:
         self.end(Message("end", status="pruned", is_recorded=False))
@@ -95,10 +118,15 @@ class TrialQueue:
         await self._wake()
 
     async def next_message(self, trial_id: str) -> Message:
-        """Returns the trial's next message; to ask for it lets the trial train on."""
+        """Returns the trial's next message; to ask for it lets the trial train on.
+
+        The end of a trial is its last message, and is what everybody hears who asks after it.
+        """
         entry = self._entries[trial_id]
-        entry.decide(stop=False)
-        return await entry.inbox.get()
+        # A report that nobody has heard yet has no verdict.
+        if not entry.reports:
+            entry.decide(stop=entry.is_stopped)
+        return await entry.next_message()
 
     async def stop(self, trial_id: str) -> None:
         """Stops a trial at its next report; one that waits in the queue never starts."""
@@ -137,18 +165,18 @@ class TrialQueue:
             Whether the trial shall stop.
         """
         entry = self._entries[trial_id]
-        if entry.is_stopped or step <= entry.last_step:
-            return entry.is_stopped
+        if entry.is_stopped or entry.has_ended or step <= entry.last_step:
+            return entry.is_stopped or entry.has_ended
         entry.last_step = step
-        entry.verdict = asyncio.get_running_loop().create_future()
-        verdict = entry.verdict
-        await entry.inbox.put(Message("report", step=step, metrics=metrics))
-        return await verdict
+        return await entry.report(Message("report", step=step, metrics=metrics))
 
     async def done(
         self, trial_id: str, status: str, *, metrics: Mapping[str, float], error: str = ""
     ) -> None:
         """Notes the end of a trial and its last evaluation; its record is written already."""
+        # A replica thought dead may end a trial that was put back.
+        if trial_id in self._queue:
+            self._queue.remove(trial_id)
         message = Message("end", status=status, metrics=metrics, error=error)
         self._entries[trial_id].end(message)
 
@@ -163,7 +191,7 @@ class TrialQueue:
             if entry.replica != replica or entry.has_ended:
                 continue
             entry.replica = None
-            entry.verdict = None
+            entry.decide(stop=True)
             entry.deaths += 1
             if entry.is_stopped:
                 entry.prune_unrecorded()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Protocol
 
 from pydantic import Field, JsonValue, model_validator
@@ -29,6 +29,7 @@ _FEW = 64
 _LARGEST_WHOLE = 2**53
 # Where between its ends a range is tried, too: the golden section hits no round number.
 _BETWEEN = (5**0.5 - 1) / 2
+_MANY = 1_000_000
 
 
 class Suggests(Protocol):
@@ -47,16 +48,17 @@ class Suggests(Protocol):
 class _Listed(Spec):
     """One of some values; a subclass has the field that lists them."""
 
-    def _values(self) -> tuple[Json, ...]:
+    def values(self) -> tuple[Json, ...]:
+        """Returns every value that can be drawn."""
         raise AssertionError("abstract")
 
     def candidates(self) -> tuple[Json, ...]:
-        """Returns every value that can be drawn."""
-        return self._values()
+        """Returns what a field is checked at: every value."""
+        return self.values()
 
     def suggest(self, trial: Suggests, name: str) -> Json:
         """Returns a value drawn by the sampler, or the one that was enqueued for this trial."""
-        labels = [self.label(value) for value in self._values()]
+        labels = [self.label(value) for value in self.values()]
         drawn: Json = trial.suggest_categorical(name, labels)
         if self._is_labelled():
             drawn = json.loads(str(drawn))
@@ -70,11 +72,11 @@ class _Listed(Spec):
         return value
 
     def _is_labelled(self) -> bool:
-        return any(isinstance(value, list | dict) for value in self._values())
+        return any(isinstance(value, list | dict) for value in self.values())
 
     def contains(self, value: Json) -> bool:
         """Returns whether ``value`` can be drawn."""
-        return value in self._values()
+        return value in self.values()
 
 
 class Choice(_Listed):
@@ -92,7 +94,8 @@ class Choice(_Listed):
         _refuse_repeats(self.choice)
         return self
 
-    def _values(self) -> tuple[Json, ...]:
+    def values(self) -> tuple[Json, ...]:
+        """Returns every value that can be drawn."""
         return self.choice
 
 
@@ -110,7 +113,8 @@ class Grid(_Listed):
         _refuse_repeats(self.grid)
         return self
 
-    def _values(self) -> tuple[Json, ...]:
+    def values(self) -> tuple[Json, ...]:
+        """Returns every value that can be drawn."""
         return self.grid
 
 
@@ -136,6 +140,9 @@ class _Range(_Number):
     def candidates(self) -> tuple[Json, ...]:
         """Returns what a field is checked at: the two ends, and a fraction between them."""
         return (*self._bounds(), self._between())
+
+    def values(self) -> None:
+        """Returns None: there are infinitely many."""
 
     def contains(self, value: Json) -> bool:
         """Returns whether ``value`` can be drawn."""
@@ -216,6 +223,12 @@ class IntRange(_Number):
             return tuple(values)
         # The second one is odd where the first is even.
         return (values[0], values[-1], values[1], values[int(len(values) * _BETWEEN)])
+
+    def values(self) -> Sequence[Json] | None:
+        """Returns every value that can be drawn; None where they are too many to be listed."""
+        if (self.bounds[1] - self.bounds[0]) // self.step >= _MANY:
+            return None
+        return range(self.bounds[0], self.bounds[1] + 1, self.step)
 
     def suggest(self, trial: Suggests, name: str) -> Json:
         """Returns a value drawn by the sampler."""

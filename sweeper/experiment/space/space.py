@@ -9,6 +9,7 @@ only where the method was chosen: that makes the space conditional, and define-b
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -130,10 +131,24 @@ class Space:
 
     def labels(self, point: Mapping[str, Json]) -> dict[str, Scalar | None]:
         """Returns a (partial) point as Optuna's study has it, to be enqueued there."""
-        name = str(point["method"])
-        axes = {axis.name: axis.distribution for axis in self.method(name).axes}
+        axes = {x.name: x.distribution for method in self.methods for x in method.axes}
         values = {key: axes[key].label(value) for key, value in point.items() if key in axes}
-        return {"method": name, **values}
+        return {"method": str(point["method"]), **values} if "method" in point else values
+
+    def points(self, *, most: int) -> tuple[Point, ...] | None:
+        """Returns all points; None where there are more than ``most``, or infinitely many."""
+        found: list[Point] = []
+        for method in self.methods:
+            values = [axis.distribution.values() for axis in method.axes]
+            countable = [of_axis for of_axis in values if of_axis is not None]
+            if len(countable) < len(values):
+                return None
+            if len(found) + math.prod(len(of_axis) for of_axis in countable) > most:
+                return None
+            names = ("method", *(axis.name for axis in method.axes))
+            points = itertools.product((method.name,), *countable)
+            found.extend(dict(zip(names, point, strict=True)) for point in points)
+        return tuple(found)
 
     def any_trial(self) -> TrialSpec:
         """Returns a trial of the space, for what all trials have in common."""

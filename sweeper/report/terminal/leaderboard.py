@@ -102,15 +102,12 @@ def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "")
         ranking: of its trials.
         tracking_uri: MLflow's store, without a password; not shown where empty.
     """
-    counts = ", ".join(f"{number} {status}" for status, number in ranking.counts().items())
-    summary = f"{count(len(ranking.trials), 'trial')}: {counts}" if counts else "no trials yet"
     overhead = _overhead(ranking)
     lines = [Text(text) for text in conclusions_of(ranking)]
     board: list[RenderableType] = [Leaderboard(ranking), ""] if ranking.trials else []
     parts: list[RenderableType] = [
         Text(f"Sweep {folder.name}", style="bold"),
-        Text(summary),
-        *([Text(overhead)] if overhead else []),
+        *(Text(text) for text in (_summary(ranking), folder.note, overhead) if text),
         "",
         *board,
         *lines,
@@ -129,6 +126,14 @@ def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "")
 
 def _line(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ignore")
+
+
+def _summary(ranking: Ranking) -> str:
+    counts = ranking.counts()
+    # Another trial stands in its place.
+    number = len(ranking.trials) - counts.get("superseded", 0)
+    shown = ", ".join(f"{number} {status}" for status, number in counts.items())
+    return f"{count(number, 'trial')}: {shown}" if counts else "no trials yet"
 
 
 def _overhead(ranking: Ranking) -> str:
@@ -199,7 +204,8 @@ def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
     counts = ranking.counts()
     if folder.status != "complete" or counts.keys() & {"queued", "running"}:
         commands.append(f"python -m sweeper resume {name}{home}")
-    if counts.get("failed"):
+    failed = [trial.error for trial in ranking.trials if trial.status == "failed"]
+    if any(error is None or not error.recurs for error in failed):
         commands.append(f"python -m sweeper resume {name}{home} --retry-failed")
     commands.append(f"python -m sweeper ui {name}{home}")
     if ranking.best is not None and folder.trial(ranking.best.id).adapter.is_dir():

@@ -86,7 +86,9 @@ class LiveTable:
             records: of all trials so far.
             note: one line on what is going on otherwise, such as replicas that start.
         """
-        ranking = rank(records, self._objective)
+        # What is superseded is done by another trial.
+        counted = [record for record in records if record.status != "superseded"]
+        ranking = rank(counted, self._objective)
         if self._live is not None:
             self._live.update(self.view(ranking, note=note, height=self._console.height))
         else:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sweeper._text import bytes_text, count, params_text, value_text, varying
 from sweeper.report.terminal.tables import row_table
+from sweeper.search.draws import MOST_DRAWN
 
 __all__ = ["plan_view"]
 
@@ -49,7 +50,8 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         _pairs("Resources of one replica", resources),
     ]
     if len(trials) < plan["search"]["trials"]:
-        parts += ["", Text(f"The first {len(trials):,} trials are shown.")]
+        are = "are shown" if len(trials) == MOST_DRAWN else "are all that the space has"
+        parts += ["", Text(f"{count(len(trials), 'trial')} {are}; none is run twice.")]
     if any(trial["is_example"] for trial in trials):
         first = next(trial["number"] for trial in trials if trial["is_example"])
         text = f"From trial {first} on, the draws depend on results; these rows are examples."

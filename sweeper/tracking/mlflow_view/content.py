@@ -30,6 +30,7 @@ RUN_STATUS = {
     # A pruned trial did what it was told to; the tag `status` says that it was stopped early.
     "pruned": "FINISHED",
     "failed": "FAILED",
+    "superseded": "KILLED",
     "stopped": "KILLED",
 }
 """MLflow's status of a run by the status of a trial or a sweep."""

@@ -5,10 +5,11 @@ import logging
 import pytest
 from optuna.trial import TrialState
 
+from sweeper.analysis.ranking import rank_sweep
 from sweeper.execution.reconcile import end_unwritten, requeue_failed, warn_of_other_data
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
-from sweeper.search import Suggestions, open_study, preview
+from sweeper.search import Suggestion, Suggestions, open_study, preview
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
 
@@ -37,17 +38,19 @@ def study(sweep, folder):
     )
 
 
+def suggestions_of(study, sweep, trials):
+    space, search = sweep.space, sweep.spec.search
+    return Suggestions(study, space=space, search=search, identify=trials.identify)
+
+
 @pytest.fixture
 def begin(sweep, folder, study):
     """Suggests a trial and begins its record; returns the record's folder."""
-    suggestions = Suggestions(study, space=sweep.space, search=sweep.spec.search)
     trials = TrialFactory(folder, sweep, "rows")
+    suggestions = suggestions_of(study, sweep, trials)
 
     def begun():
-        suggestion = suggestions.next()
-        job = trials.job(suggestion.point, suggestion.number)
-        suggestions.identify(suggestion.number, job.trial_id)
-        trial = folder.trial(job.trial_id)
+        trial = folder.trial(trials.job(suggestions.next()).trial_id)
         trial.begin()
         return trial
 
@@ -58,7 +61,8 @@ def test_trials_of_other_rows_are_told(sweep, folder, caplog):
     point, _ = next(iter(preview(sweep.space, sweep.spec.search)))
     with caplog.at_level(logging.WARNING):
         warn_of_other_data(folder, "before")
-        job = TrialFactory(folder, sweep, "before").job(point, 0)
+        trials = TrialFactory(folder, sweep, "before")
+        job = trials.job(Suggestion(0, point, trials.identify(point)))
         warn_of_other_data(folder, "before")
         assert caplog.text == ""
         warn_of_other_data(folder, "after")
@@ -95,3 +99,18 @@ def test_failed_trials_wait_again_and_others_stay(folder, study, begin):
     assert failed.read().status == "queued"
     assert whole.read().status == "complete"
     assert [trial.state for trial in study.get_trials()][2:] == [TrialState.WAITING]
+
+
+def test_a_trial_taken_up_on_other_rows_supersedes_the_old_one(sweep, folder, study, begin):
+    left, failed = begin(), begin()
+    failed.fail("DivergedError", "the loss is not a number")
+    study.tell(1, state=TrialState.FAIL)
+    requeue_failed(folder, study)
+    trials = TrialFactory(folder, sweep, "other rows")
+    suggestions = suggestions_of(study, sweep, trials)
+    again = [trials.job(suggestions.next()).trial_id for _ in range(2)]
+    end_unwritten(folder, study)
+    old = [left.read(), failed.read()]
+    assert [record.status for record in old] == ["superseded", "superseded"]
+    assert [record.superseded_by for record in old] == again
+    assert rank_sweep(folder).counts() == {"queued": 2, "superseded": 2}

@@ -10,7 +10,7 @@ import pytest
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.trial import TrialSpec
-from sweeper.search import draw_all, preview
+from sweeper.search import Suggestion, draw_all, preview
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 from tests.places import SPACES
@@ -43,7 +43,7 @@ def test_plan_and_record_name_the_same_origin(
     trials = TrialFactory(folder, sweep, data_fingerprint="")
     points = islice(preview(sweep.space, sweep.spec.search), sweep.spec.search.trials)
     for number, (point, _) in enumerate(points):
-        trials.job(point, number)
+        trials.job(Suggestion(number, point, trials.identify(point)))
     assert [record.origin for record in folder.trials()] == origins
     assert [trial.origin for trial in draw_all(sweep)] == origins
 
@@ -61,7 +61,8 @@ def test_job_and_record_are_of_the_same_trial(tmp_path: Path) -> None:
     sweep = load_sweep(path, profile=EMBEDDED, overrides=["train.steps=6", "train.evaluations=3"])
     folder = SweepFolder.create(tmp_path, "sweep-1", document=sweep.document)
     point, _ = next(preview(sweep.space, sweep.spec.search))
-    job = TrialFactory(folder, sweep, data_fingerprint="rows").job(point, 0)
+    trials = TrialFactory(folder, sweep, data_fingerprint="rows")
+    job = trials.job(Suggestion(0, point, trials.identify(point)))
     record = TrialFolder(job.folder).read()
     assert (record.id, record.number, record.status) == (job.trial_id, 0, "queued")
     assert job.evaluation_steps == (2, 4, 6)

@@ -11,20 +11,29 @@ from optuna.trial import TrialState
 
 from sweeper.execution.pool import Job
 from sweeper.execution.tune import EVALUATION, IS_FINAL, RungScheduler, StudySearch
-from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import AshaSpec
-from sweeper.search.stopping import Rungs
+from sweeper.search import Rungs, Suggestion
 from sweeper.search.study import enqueue_failed, is_retried
-from tests.sweeper.search.two_methods import OBJECTIVE, identity_of, study_in, suggestions_of
+from tests.sweeper.search.two_methods import OBJECTIVE, study_in, suggestions_of
 
 
-def search_on(study: optuna.Study) -> StudySearch:
-    def make_job(point: Point, number: int) -> Job:
-        return Job(identity_of(point), number, Path("unused"), (1, 2, 3), "{}")
+def search_on(study: optuna.Study, released: list[str] | None = None) -> StudySearch:
+    def make_job(suggestion: Suggestion) -> Job:
+        return Job(suggestion.trial_id, suggestion.number, Path("unused"), (1, 2, 3), "{}")
 
     return StudySearch(
-        suggestions_of(study), objective=OBJECTIVE, make_job=make_job, pool_name="pool"
+        suggestions_of(study),
+        objective=OBJECTIVE,
+        make_job=make_job,
+        release=[].append if released is None else released.append,
+        pool_name="pool",
     )
+
+
+def config_of(search: StudySearch, trial_id: str) -> dict[str, Any]:
+    config = search.suggest(trial_id)
+    assert isinstance(config, dict)
+    return config
 
 
 def result(evaluation: int, loss: float, *, is_final: bool = False) -> dict[str, object]:
@@ -33,7 +42,7 @@ def result(evaluation: int, loss: float, *, is_final: bool = False) -> dict[str,
 
 def test_a_suggestion_names_the_job_the_pool_and_the_metric(tmp_path: Path) -> None:
     search = search_on(study_in(tmp_path))
-    config = search.suggest("tune-1")
+    config = config_of(search, "tune-1")
     assert (config["job"].number, config["pool"], config["metric"]) == (0, "pool", "eval_loss")
 
 
@@ -60,34 +69,44 @@ def test_a_complete_trial_is_told_with_its_last_value(tmp_path: Path) -> None:
 def test_a_failed_trial_is_told_as_failed_and_can_be_retried(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     search = search_on(study)
-    config = search.suggest("tune-1")
+    config = config_of(search, "tune-1")
     search.on_trial_complete("tune-1", None, error=True)
     (failed,) = study.get_trials(states=[TrialState.FAIL])
     assert enqueue_failed(study) == [config["job"].trial_id]
     assert is_retried(study, failed)
     assert enqueue_failed(study) == []
-    again = search.suggest("tune-2")
+    again = config_of(search_on(study), "tune-2")
     assert again["job"].trial_id == config["job"].trial_id
 
 
-def test_a_trial_that_ended_without_an_evaluation_is_told_as_failed(tmp_path: Path) -> None:
+def test_a_trial_whose_thin_half_failed_is_stopped_in_the_pool(tmp_path: Path) -> None:
+    released: list[str] = []
+    search = search_on(study_in(tmp_path), released)
+    for name in ("tune-1", "tune-2"):
+        config = config_of(search, name)
+    search.on_trial_complete("tune-1", result(1, 2.0, is_final=True))
+    search.on_trial_complete("tune-2", None, error=True)
+    assert released == [config["job"].trial_id]
+
+
+def test_a_trial_that_ended_without_an_evaluation_is_told_as_pruned(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     search = search_on(study)
     search.suggest("tune-1")
     search.on_trial_complete("tune-1", {"done": True})
     # Tune may tell an end twice.
     search.on_trial_complete("tune-1", result(1, 2.0, is_final=True))
-    assert [trial.state for trial in study.get_trials()] == [TrialState.FAIL]
+    assert [trial.state for trial in study.get_trials()] == [TrialState.PRUNED]
 
 
 def test_what_a_dead_driver_left_running_is_suggested_again_first(tmp_path: Path) -> None:
     first = search_on(study_in(tmp_path))
-    left = [first.suggest(f"tune-{number}") for number in range(2)]
+    left = [config_of(first, f"tune-{number}") for number in range(2)]
     first.on_trial_result("tune-0", result(1, 3.0))
 
     study = study_in(tmp_path)
     second = search_on(study)
-    taken_up = [second.suggest(f"again-{number}") for number in range(3)]
+    taken_up = [config_of(second, f"again-{number}") for number in range(3)]
     jobs = [config["job"].trial_id for config in (*left, *taken_up)]
     assert jobs[2:4] == jobs[:2]
     assert jobs[4] not in jobs[:4]

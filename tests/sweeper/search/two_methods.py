@@ -43,7 +43,7 @@ def study_in(folder: Path) -> optuna.Study:
 
 def suggestions_of(study: optuna.Study) -> Suggestions:
     """The points of a study, from where it is."""
-    return Suggestions(study, space=SPACE, search=SEARCH)
+    return Suggestions(study, space=SPACE, search=SEARCH, identify=identity_of)
 
 
 def identity_of(point: Point) -> str:

@@ -21,7 +21,7 @@ from sweeper.experiment.space.budget import (
 from sweeper.experiment.sweep import Sweep
 from sweeper.models.shapes import architecture, shape_of
 from sweeper.preflight.plan import plan_of
-from sweeper.search import preview
+from sweeper.search import Suggestion, preview
 from sweeper.search.draws import draw_all, params_of
 from sweeper_adapters.methods import Linear, LoraSpec, MasaSpec, Method, ModelShape, MosaSpec
 from tests.adapters.specs import SPECS
@@ -278,7 +278,8 @@ def test_a_record_has_the_size(sized, tmp_path):
 
     sweep = sized(budget={"params": 1_000_003})
     folder = SweepFolder.create(tmp_path / "sweeps", "parity-1", document=sweep.document)
-    job = TrialFactory(folder, sweep, "fingerprint").job(draw_point(sweep, "mosa"), 0)
+    trials, point = TrialFactory(folder, sweep, "fingerprint"), draw_point(sweep, "mosa")
+    job = trials.job(Suggestion(0, point, trials.identify(point)))
     record = folder.trial(job.trial_id).read()
     assert record.params["groups"] == json.loads(job.spec_json)["method"]["groups"]
     assert isinstance(record.params["groups"], dict)

@@ -7,7 +7,7 @@ from typing import cast
 import optuna
 import pytest
 
-from sweeper.experiment.space.distributions import Grid, IntRange, Suggests
+from sweeper.experiment.space.distributions import Distribution, Grid, IntRange, Suggests, Uniform
 from sweeper.experiment.space.listed import ListedTrial
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
 
@@ -56,6 +56,27 @@ def test_corners_show_every_value_of_each_axis_once() -> None:
     ]
     assert corners[0][1] == {"method": "lora", "lora.rank": 2, "lora.bias": "a", "train.seed": 1}
     assert corners[4][1] == {"method": "lora", "lora.rank": 2, "lora.bias": "a", "train.seed": 3}
+
+
+def test_the_points_of_a_finite_space_are_listed() -> None:
+    points = Space((LORA, MASA)).points(most=13)
+    assert points is not None
+    assert len(points) == 2 * 2 * 3 + 1
+    assert {tuple(sorted(point.items())) for point in points[:4:3]} == {
+        (("lora.bias", "a"), ("lora.rank", 2), ("method", "lora"), ("train.seed", 1)),
+        (("lora.bias", "b"), ("lora.rank", 2), ("method", "lora"), ("train.seed", 1)),
+    }
+    assert points[-1] == {"method": "masa"}
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [Uniform(uniform=(0.0, 1.0)), IntRange.model_validate({"int": [1, 2**53]})],
+)
+def test_the_points_of_a_large_space_are_not_listed(distribution: Distribution) -> None:
+    axis = Axis("masa.experts", ("method", "experts"), distribution)
+    assert Space((MethodSpace("masa", {}, (axis,)),)).points(most=10**9) is None
+    assert Space((LORA, MASA)).points(most=12) is None
 
 
 def test_a_tree_has_the_values_of_its_point() -> None:

@@ -1,0 +1,89 @@
+"""Interrupts and streams: exit codes without a traceback, whatever the caller closes or sends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.places import ROOT
+
+INTERRUPTED_AT_IMPORT = """
+import importlib.abc, os, signal, sys, time
+
+class Interrupting(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "sweeper.cli":
+            os.kill(os.getpid(), signal.{signal})
+            time.sleep(60)
+
+sys.meta_path.insert(0, Interrupting())
+from sweeper.__main__ import main
+main()
+"""
+
+INTERRUPTED_COMMAND = """
+import os, signal, time
+from sweeper.cli.output import opened_output
+from sweeper.cli import app
+
+@app.command()
+def wait() -> None:
+    with opened_output(as_json=False):
+        os.kill(os.getpid(), signal.{signal})
+        time.sleep(60)
+
+from sweeper.__main__ import main
+main()
+"""
+
+PRINTING = """
+import sys
+from sweeper.cli.output import opened_output
+from sweeper.cli import app
+from sweeper.errors import BadInputError
+
+@app.command()
+def show(as_json: bool = False) -> None:
+    with opened_output(as_json=as_json) as out:
+        for number in range(20_000):
+            out.show({"number": number}, f"line {number}")
+        raise BadInputError("all was printed")
+
+from sweeper.__main__ import main
+main()
+"""
+
+
+def run(code: str, *arguments: str, shell: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs a program in which ``sweeper`` has one more command, in a shell's redirections."""
+    command = [sys.executable, "-c", code, *arguments]
+    if shell:
+        command = ["bash", "-c", f'"$@" {shell}; exit ${{PIPESTATUS[0]}}', "bash", *command]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("program", [INTERRUPTED_AT_IMPORT, INTERRUPTED_COMMAND])
+def test_an_interrupt_ends_without_a_traceback(program: str, name: str) -> None:
+    done = run(program.replace("{signal}", name), "wait")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
+@pytest.mark.parametrize("arguments", [("show",), ("show", "--as-json")])
+def test_a_reader_that_leaves_ends_no_command(arguments: tuple[str, ...]) -> None:
+    done = run(PRINTING, *arguments, shell="| head -n 1")
+    assert done.returncode == 2
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == "error: all was printed\n"
+
+
+@pytest.mark.parametrize("arguments", [("show",), ("show", "--as-json")])
+def test_standard_output_may_be_closed(arguments: tuple[str, ...]) -> None:
+    done = run(PRINTING, *arguments, shell=">&-")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "error: all was printed\n")
+
+
+def test_all_streams_may_be_closed() -> None:
+    assert run(PRINTING, "show", shell="<&- >&- 2>&-").returncode == 2
