@@ -138,6 +138,7 @@ def _misfits(
             precision=trial.engine.precision,
             has_gpu=has_gpu,
             batch_size=trial.train.batch_size,
+            steps=trial.train.steps,
         )
         found = [*found, *trial.method.engine_problems(engine)]
     for field, text in found:

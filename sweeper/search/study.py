@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import cast
+from typing import Literal, cast
 
 import optuna
 
@@ -52,7 +52,9 @@ def open_study(
         BadInputError: the study was begun with the other mode.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    direction = "minimize" if objective.mode == "min" else "maximize"
+    direction: Literal["minimize", "maximize"] = (
+        "minimize" if objective.mode == "min" else "maximize"
+    )
     study = optuna.create_study(
         storage=optuna.storages.RDBStorage(storage_url),
         study_name=name,

@@ -40,7 +40,7 @@ def test_a_target_of_several_parts_adapts_what_the_last_one_does(target: str) ->
 def test_a_target_of_one_layer_is_refused() -> None:
     shape = shape_of(architecture("smollm2-135m"))
     (problem,) = LoraSpec(targets=("layers.0.self_attn.q_proj",)).problems(shape)
-    assert "did you mean 'q_proj'?" in problem[1]
+    assert "matches no linear layer of the model" in problem[1]
 
 
 def test_groups_by_a_name_of_several_parts() -> None:

@@ -288,8 +288,16 @@ def test_a_damaged_profile(share_of: Callable[[int], int], tmp_path: Path) -> No
 def test_odd_overrides(share_of: Callable[[int], int], tmp_path: Path) -> None:
     count, read = share_of(400), 0
     path = write(tmp_path, SMALL)
-    places = ["description", "description", "train.weight_decay", "methods.masa.alpha"]
-    places += ["name", "profile", "methods", "methods.masa", "methods.0.rank", "methods.²", "trials"]
+    takes_much = ["description", "train.weight_decay", "methods.masa.alpha"]
+    places = [
+        "name",
+        "profile",
+        "methods",
+        "methods.masa",
+        "methods.0.rank",
+        "methods.²",
+        "trials",
+    ]
     places += [
         "train.steps",
         "train",
@@ -301,7 +309,8 @@ def test_odd_overrides(share_of: Callable[[int], int], tmp_path: Path) -> None:
     places += ["model", "data.kind", "baselines.0", "methods." + "9" * 5000, "", "a..b", "x" * 3000]
     for number in range(count):
         random_ = random.Random(f"override {number}")
-        override = f"{random_.choice(places)}={random_.choice(ODD_TEXTS)}"
+        place = random_.choice(takes_much if number % 2 else places)
+        override = f"{place}={random_.choice(ODD_TEXTS)}"
         if number % 50 == 0:
             override = random_.choice(ODD_TEXTS)
         load = partial(load_sweep, path, profile="embedded", overrides=[override])

@@ -16,7 +16,7 @@ class Linear:
     in_features: int
     out_features: int
     path: str = field(default="", compare=False)
-    """Its whole module name inside of the decoder layer, ``self_attn.q_proj``; its name if empty."""
+    """Its module name inside of the decoder layer, ``self_attn.q_proj``; its name if empty."""
 
     @property
     def weights(self) -> int:
@@ -58,3 +58,5 @@ class EngineFacts:
     """Whether the workers train on GPUs."""
     batch_size: int
     """Sequences in one micro-batch of one worker."""
+    steps: int | None = None
+    """Optimiser steps of the whole training; None where they are not known."""

@@ -32,6 +32,7 @@ def points_to_try(method: MethodSpace, *, most: int = MOST) -> Iterator[Point]:
     count = 1
     for own in values:
         count *= len(own)
+    found: Iterator[Point]
     if count <= most:
         found = (_point(method, axes, chosen) for chosen in itertools.product(*values))
     else:

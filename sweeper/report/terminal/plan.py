@@ -49,17 +49,25 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
         _pairs("Resources of one replica", resources),
     ]
+    parts += _notes(plan)
+    parts += ["", Text("Nothing was started.")]
+    return Group(*parts)
+
+
+def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns what the table does not show."""
+    trials = plan["trials"]
+    notes: list[RenderableType] = []
     if len(trials) < plan["search"]["trials"]:
         are = "are shown" if len(trials) == MOST_DRAWN else "are all that the space has"
-        parts += ["", Text(f"{count(len(trials), 'trial')} {are}; none is run twice.")]
+        notes += ["", Text(f"{count(len(trials), 'trial')} {are}; none is run twice.")]
     if any(trial["is_example"] for trial in trials):
         first = next(trial["number"] for trial in trials if trial["is_example"])
         text = f"From trial {first} on, the draws depend on results; these rows are examples."
-        parts += ["", Text(text)]
+        notes += ["", Text(text)]
     if plan["missing"]:
-        parts += ["", Text(f"Missing: {plan['missing']}", style="bold")]
-    parts += ["", Text("Nothing was started.")]
-    return Group(*parts)
+        notes += ["", Text(f"Missing: {plan['missing']}", style="bold")]
+    return notes
 
 
 def _budget(

@@ -9,8 +9,8 @@ import pytest
 from sweeper.errors import SpecError
 from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.runnable import only_runnable
-from sweeper.search.draws import draw_all
 from sweeper.search import Suggestion
+from sweeper.search.draws import draw_all
 from sweeper.search.study import draw, open_study
 from tests.sweeper.experiment.spaces import TRIALS
 

@@ -20,6 +20,12 @@ from sweeper.search.study import (
 from tests.sweeper.search.two_methods import BASELINE, SEARCH, SPACE, study_in
 
 
+def rate_of(point: Point) -> float:
+    rate = point["train.learning_rate"]
+    assert isinstance(rate, float)
+    return rate
+
+
 def test_a_method_brings_its_own_parameters_only(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     for _ in range(SEARCH.trials):
@@ -31,7 +37,7 @@ def test_a_method_brings_its_own_parameters_only(tmp_path: Path) -> None:
 def test_baselines_come_first_and_what_they_leave_out_is_drawn(tmp_path: Path) -> None:
     _, point = draw(study_in(tmp_path), SPACE, SEARCH)
     assert point.items() >= BASELINE.items()
-    assert 1e-4 <= float(point["train.learning_rate"]) <= 1e-2
+    assert 1e-4 <= rate_of(point) <= 1e-2
 
 
 def test_opening_a_study_again_enqueues_nothing_twice(tmp_path: Path) -> None:
@@ -48,7 +54,7 @@ def test_an_interrupted_study_draws_what_it_would_have_drawn(tmp_path: Path) -> 
             if number == stop_after:
                 study = study_in(folder)
             trial, point = draw(study, SPACE, SEARCH)
-            study.tell(trial, float(point["train.learning_rate"]))
+            study.tell(trial, rate_of(point))
             points.append(point)
         return points
 

@@ -52,6 +52,8 @@ def test_every_value_is_a_candidate_where_there_are_few() -> None:
 )
 def test_a_fraction_is_a_candidate_of_a_range(distribution: Uniform | LogUniform) -> None:
     low, high, between = distribution.candidates()
+    assert isinstance(low, float)
+    assert isinstance(high, float)
     assert isinstance(between, float)
     assert not between.is_integer()
     assert low < between < high
@@ -84,7 +86,7 @@ def test_what_is_none_is_refused(value: dict[str, Any], message: str) -> None:
 
 
 def test_null_lists_and_mappings_are_choices() -> None:
-    values = (None, [1, "a"], {"q_proj": [2]}, "null", 3)
+    values: tuple[Any, ...] = (None, [1, "a"], {"q_proj": [2]}, "null", 3)
     for distribution in (Choice(choice=values), Grid(grid=values)):
         assert distribution.candidates() == values
         labels = [distribution.label(value) for value in values]
