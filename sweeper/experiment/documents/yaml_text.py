@@ -61,10 +61,10 @@ class _Composer(yaml.SafeLoader):
 
     _depth = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._depth += 1
         if self._depth > MOST_DEPTH:
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # the stubs lack it
             raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=mark)
         node: yaml.Node | None = super().compose_node(parent, index)
         self._depth -= 1
@@ -125,11 +125,15 @@ class _Builder:
             raise _Refused(f"{_TOO_DEEP}, its aliases put in; write it flatter", node)
         if isinstance(node, yaml.ScalarNode):
             return _scalar(node)
-        is_mapping = isinstance(node, yaml.MappingNode)
-        if node.tag != f"{_CORE}{'map' if is_mapping else 'seq'}":
+        kind = "map" if isinstance(node, yaml.MappingNode) else "seq"
+        if node.tag != f"{_CORE}{kind}":
             raise _unknown_tag(node)
         self._depth += 1
-        built = self._mapping(node) if is_mapping else [self.build(item) for item in node.value]
+        built: Json
+        if isinstance(node, yaml.MappingNode):
+            built = self._mapping(node)
+        else:
+            built = [self.build(item) for item in node.value]
         self._depth -= 1
         return built
 

@@ -189,7 +189,7 @@ class LogUniform(_Range):
 
     def _between(self) -> float:
         low, high = self.loguniform
-        return low * (high / low) ** _BETWEEN
+        return float(low * (high / low) ** _BETWEEN)
 
     def suggest(self, trial: Suggests, name: str) -> Json:
         """Returns a value drawn by the sampler."""

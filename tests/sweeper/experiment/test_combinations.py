@@ -95,6 +95,13 @@ def choice(*values: object) -> dict[str, list[object]]:
             ".slices",
             "slices 8, batch_size 4",
         ),
+        # Both are right by themselves: of 2 steps none is final, and of 9 there are 4 that are not.
+        (
+            {"name": "adalora", "final_share": choice(0.3, 0.6)},
+            {"steps": choice(9, 2), "evaluations": 1},
+            ".final_share",
+            "final_share 0.6, steps 2",
+        ),
         (
             {"name": "lora"},
             {"steps": choice(9, 2), "evaluations": 4, "seed": choice(0, 1)},
