@@ -12,6 +12,7 @@ __all__ = [
     "guess",
     "nearest",
     "params_text",
+    "shorten",
     "value_text",
     "varying",
 ]
@@ -53,6 +54,22 @@ def value_text(value: object) -> str:
     return "none" if value is None else str(value)
 
 
+def shorten(value: object, *, limit: int = 200) -> str:
+    """Returns a value as one line of at most ``limit`` characters, for a message.
+
+    What is cut out of the middle is replaced by ``…``: both ends of a path or an error tell most.
+
+    Args:
+        value: anything; whoever wants quotes around a text passes its ``repr``.
+        limit: most characters, at least 3.
+    """
+    text = " ".join(str(value).split())
+    if len(text) <= limit:
+        return text
+    head = limit * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (limit - head - 1) :]}"
+
+
 def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
     """Returns the parameters in which trials differ, all where they do not.
 
@@ -84,11 +101,12 @@ def guess(
     """Returns ``did you mean 'x' or 'y'?`` for the known names that are near to ``name``.
 
     Args:
-        name: that nobody knows.
+        name: that nobody knows, or that does not do; it is not offered itself.
         known: the names that there are.
         otherwise: returned where none is near.
         most: names that are offered at most, at least 1.
         cutoff: how alike a name must be, from 0 to 1 (``difflib``).
     """
-    near = get_close_matches(name, list(known), n=most, cutoff=cutoff)
+    others = [other for other in known if other != name]
+    near = get_close_matches(name, others, n=most, cutoff=cutoff)
     return f"did you mean {' or '.join(map(repr, near))}?" if near else otherwise

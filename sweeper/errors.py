@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweeper._text import shorten
+
 __all__ = [
     "BadInputError",
     "CountError",
@@ -27,6 +29,9 @@ __all__ = [
 
 # Characters of a reason: a library's words may quote all of a value.
 MAX_REASON = 300
+# Characters of a message: a file may hold anything, and be repeated in it.
+_LONGEST = 600
+_LONGEST_IN_ALL = 3000
 
 
 class SweeperError(Exception):
@@ -59,8 +64,14 @@ class SpecError(BadInputError):
         self.source = source
         self.problems = tuple(problems)
         noun = "problem" if len(self.problems) == 1 else "problems"
-        lines = [f"{source}: {len(self.problems)} {noun}"]
-        lines += [f"  {problem}" for problem in self.problems]
+        lines = [f"{shorten(source, limit=_LONGEST)}: {len(self.problems)} {noun}"]
+        for number, problem in enumerate(self.problems):
+            path = shorten(problem.path, limit=200)
+            text = str(Problem(path, shorten(problem.message, limit=_LONGEST)))
+            if number and sum(map(len, lines)) + len(text) > _LONGEST_IN_ALL:
+                lines.append(f"  and {len(self.problems) - number} more; correct these first")
+                break
+            lines.append(f"  {text}")
         super().__init__("\n".join(lines))
 
 

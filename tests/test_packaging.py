@@ -1,6 +1,10 @@
 """What an install brings: one version, all files, dependencies pinned within their ranges."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import entry_points, version
@@ -89,6 +93,24 @@ def test_the_wheel_holds_search_spaces_and_profiles(wheel):
     names = wheel.namelist()
     assert "sweeper/search_spaces/masa.yaml" in names
     assert "sweeper/search_spaces/profiles/embedded.yaml" in names
+
+
+def test_a_wheel_runs_its_search_spaces_by_name_anywhere(wheel, tmp_path):
+    wheel.extractall(tmp_path / "site")
+    (tmp_path / "anywhere").mkdir()
+    command = [sys.executable, "-m", "sweeper", "plan", "search_spaces/masa.yaml", "--json"]
+    planned = subprocess.run(
+        command,
+        cwd=tmp_path / "anywhere",
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert planned.returncode == 0, planned.stderr
+    plan = json.loads(planned.stdout)
+    assert (plan["space"], plan["profile"]) == ("masa", "embedded")
 
 
 def test_the_wheel_holds_the_licence_and_the_command(wheel):

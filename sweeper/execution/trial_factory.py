@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sweeper.execution.pool import Job, ReplicaConfig
+from sweeper.experiment.checks import require_trial
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import Sweep
 from sweeper.search import Suggestion, origin_of, params_of
@@ -24,8 +25,13 @@ class TrialFactory:
     """Of the rows that the trials see; it is part of their identity."""
 
     def identify(self, point: Point) -> str:
-        """Returns the identity of the trial at a point, which is complete."""
-        return self.sweep.space.trial(point).identity(data_fingerprint=self.data_fingerprint)
+        """Returns the identity of the trial at a point, which is complete.
+
+        Raises:
+            SpecError: the point is no trial.
+        """
+        trial = require_trial(self.sweep.space, point)
+        return trial.identity(data_fingerprint=self.data_fingerprint)
 
     def job(self, suggestion: Suggestion) -> Job:
         """Returns the job of a suggestion, and makes its folder; ends what it supersedes."""

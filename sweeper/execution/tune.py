@@ -193,7 +193,7 @@ class ThinTrial(tune.Trainable):
             if self._final_status != "failed" or not is_last:
                 return self._result(step, metrics, is_last=is_last)
         if self._final_status:
-            raise TrialError("it failed before; see its record, or 'resume --retry-failed'")
+            raise TrialError("it failed before; its record says why")
         return self._live()
 
     def _live(self) -> dict[str, Any]:

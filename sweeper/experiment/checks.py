@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from pydantic import ValidationError
 
-from sweeper.errors import Problem
+from sweeper._text import shorten
+from sweeper.errors import Problem, SpecError
+from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections.keys import TRIAL_KEYS
-from sweeper.experiment.space.space import Space
+from sweeper.experiment.space.space import MethodSpace, Point, Space
+from sweeper.experiment.space.tries import MOST, points_to_try
 from sweeper.experiment.trial import TrialSpec
-from sweeper_adapters.methods import EngineFacts
+from sweeper_adapters.methods import EngineFacts, ModelShape
 
-__all__ = ["check_fit", "check_trials"]
+__all__ = ["check_combinations", "check_fit", "check_trials", "require_trial"]
+
+# Sizing a point to a budget takes as long as checking some tens of it.
+_MOST_SIZED = 50
 
 
 def check_trials(space: Space, *, known: Iterable[Problem]) -> list[Problem]:
@@ -32,11 +38,12 @@ def check_trials(space: Space, *, known: Iterable[Problem]) -> list[Problem]:
         try:
             space.trial(point)
         except ValidationError as error:
-            method = space.method(str(point["method"]))
-            for problem in problems_of(error, TrialSpec):
-                place = method.place(problem.path.split("."))
-                if place.split(".")[0] not in told_by_header and place not in known_places:
-                    problems.append(Problem(place, problem.message))
+            problems += [
+                problem
+                for problem in _problems_at(error, space.method(str(point["method"])))
+                if problem.path.split(".")[0] not in told_by_header
+                and problem.path not in known_places
+            ]
     return problems
 
 
@@ -51,16 +58,93 @@ def check_fit(space: Space, *, has_gpu: bool) -> list[Problem]:
     for _, point in space.corners():
         trial, method = space.trial(point), space.method(str(point["method"]))
         shape = trial.model.shape()
+        problems += _misfits(trial, method, shape, has_gpu=has_gpu)
+        if space.budget is not None:
+            found = list(space.budget.problems(trial.method, shape))
+            problems += [Problem(f"budget.{field}", text) for field, text in found]
+    return problems
+
+
+def check_combinations(space: Space, *, has_gpu: bool) -> list[Problem]:
+    """Returns what keeps points from being run in which several fields do not go together.
+
+    Of each method some hundred combinations are tried; the first one that fails at a place is told.
+
+    Args:
+        space: each value of an axis is right by itself.
+        has_gpu: whether a worker has a GPU.
+    """
+    most = MOST if space.budget is None else _MOST_SIZED
+    problems: dict[str, Problem] = {}
+    for method in space.methods:
+        if len(method.axes) < 2:
+            continue
+        tried = Space((method,), budget=space.budget)
+        shape = tried.any_trial().model.shape()
+        for point in points_to_try(method, most=most):
+            for problem in _faults(tried, point, shape, has_gpu=has_gpu):
+                where = f"it is so at {_describe(point, method)}, which the space holds"
+                message = f"{problem.message}; {where}; drop values that do not go together"
+                problems.setdefault(problem.path, Problem(problem.path, message))
+    return list(problems.values())
+
+
+def require_trial(space: Space, point: Mapping[str, Json]) -> TrialSpec:
+    """Returns the trial at a point.
+
+    Args:
+        space: checked before, in which combinations of fields may be wrong all the same.
+        point: complete.
+
+    Raises:
+        SpecError: the point is no trial, or none that the model can have.
+    """
+    method = space.method(str(point["method"]))
+    try:
+        trial = space.trial(point)
+    except ValidationError as error:
+        raise SpecError("a point of the space", list(_problems_at(error, method))) from error
+    misfits = list(_misfits(trial, method, trial.model.shape(), has_gpu=None))
+    if misfits:
+        raise SpecError("a point of the space", misfits)
+    return trial
+
+
+def _faults(
+    space: Space, point: Mapping[str, Json], shape: ModelShape, *, has_gpu: bool
+) -> Iterator[Problem]:
+    method = space.method(str(point["method"]))
+    try:
+        trial = space.trial(point)
+    except ValidationError as error:
+        yield from _problems_at(error, method)
+    else:
+        yield from _misfits(trial, method, shape, has_gpu=has_gpu)
+
+
+def _problems_at(error: ValidationError, method: MethodSpace) -> Iterator[Problem]:
+    for problem in problems_of(error, TrialSpec):
+        yield Problem(method.place(problem.path.split(".")), problem.message)
+
+
+def _misfits(
+    trial: TrialSpec, method: MethodSpace, shape: ModelShape, *, has_gpu: bool | None
+) -> Iterator[Problem]:
+    found = trial.method.problems(shape)
+    if has_gpu is not None:
         engine = EngineFacts(
             zero_stage=trial.engine.zero_stage,
             workers=trial.workers,
             precision=trial.engine.precision,
             has_gpu=has_gpu,
             batch_size=trial.train.batch_size,
+            steps=trial.train.steps,
         )
-        found = [*trial.method.problems(shape), *trial.method.engine_problems(engine)]
-        problems += [Problem(method.place(("method", field)), text) for field, text in found]
-        if space.budget is not None:
-            found = list(space.budget.problems(trial.method, shape))
-            problems += [Problem(f"budget.{field}", text) for field, text in found]
-    return problems
+        found = [*found, *trial.method.engine_problems(engine)]
+    for field, text in found:
+        yield Problem(method.place(("method", field)), text)
+
+
+def _describe(point: Point, method: MethodSpace) -> str:
+    values = (f"{axis.path[-1]} {shorten(point[axis.name], limit=60)}" for axis in method.axes)
+    return shorten(", ".join(values), limit=300)

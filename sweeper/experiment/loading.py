@@ -6,15 +6,18 @@ reads a document returns the problems, too, so that all are told at once, before
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from sweeper.errors import SpecError
-from sweeper.experiment.checks import check_fit, check_trials
+from sweeper.experiment.checks import check_combinations, check_fit, check_trials
 from sweeper.experiment.documents.overrides import apply_overrides
+from sweeper.experiment.documents.packaged_spaces import packaged_file
 from sweeper.experiment.documents.profiles import merge_profile
 from sweeper.experiment.documents.tree import Document
-from sweeper.experiment.documents.yaml_files import read_yaml
+from sweeper.experiment.documents.yaml_files import is_file, read_yaml
+from sweeper.experiment.objective import describe_contrary
 from sweeper.experiment.sections import (
     read_baselines,
     read_budget,
@@ -27,22 +30,30 @@ from sweeper.experiment.sweep import Sweep
 
 __all__ = ["build_sweep", "load_sweep"]
 
+logger = logging.getLogger(__name__)
+
 
 def load_sweep(path: Path, *, profile: str | None = None, overrides: Sequence[str] = ()) -> Sweep:
     """Returns the sweep that a search-space file describes.
 
     Args:
-        path: the search-space file.
+        path: the search-space file; where there is none, a packaged one of this name is taken.
         profile: name or path of a profile; the file's own ``profile`` where None.
         overrides: ``path=value`` each, applied last.
 
     Raises:
         SpecError: with all problems found.
     """
+    if not is_file(path):
+        path = packaged_file(path) or path
     document = read_yaml(path)
     document = merge_profile(document, path=path, profile=profile)
     document = apply_overrides(document, overrides)
-    return build_sweep(document, source=f"{path} with profile {document['profile']}")
+    sweep = build_sweep(document, source=f"{path} with profile {document['profile']}")
+    contrary = describe_contrary(sweep.spec.objective)
+    if contrary:
+        logger.warning("%s", contrary)
+    return sweep
 
 
 def build_sweep(document: Document, *, source: str) -> Sweep:
@@ -66,7 +77,10 @@ def build_sweep(document: Document, *, source: str) -> Sweep:
     problems += found
     space = Space(methods, baselines, budget)
     if spec is not None and not problems:
-        problems += check_fit(space, has_gpu=spec.resources.gpus_per_worker > 0)
+        has_gpu = spec.resources.gpus_per_worker > 0
+        problems += check_fit(space, has_gpu=has_gpu)
+        # What is wrong by itself is wrong in each combination.
+        problems += [] if problems else check_combinations(space, has_gpu=has_gpu)
     if spec is None or problems:
         # Points of a space have much in common, and so have their problems.
         raise SpecError(source, list(dict.fromkeys(problems)))

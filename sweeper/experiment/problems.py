@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from sweeper._text import nearest
+from sweeper._text import nearest, shorten
 from sweeper.errors import Problem
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
 
@@ -44,16 +44,15 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
     if kind == "extra_forbidden":
         known = sorted(_find_fields(model, location[:-1]))
         key = str(location[-1])
-        return f"unknown field {key!r}; known: {', '.join(known)}{nearest(key, known)}"
+        return f"unknown field {shorten(repr(key))}; known: {', '.join(known)}{nearest(key, known)}"
     if kind == "missing":
         return f"is missing; give {location[-1]!s}"
     if kind in {"union_tag_invalid", "literal_error"}:
         expected = context.get("expected_tags") or context.get("expected") or ""
         allowed = [part.strip(" '") for part in str(expected).replace(" or ", ", ").split(",")]
         value = context.get("tag", got)
-        return (
-            f"unknown value {value!r}; allowed: {', '.join(allowed)}{nearest(str(value), allowed)}"
-        )
+        message = f"unknown value {shorten(repr(value))}; allowed: {', '.join(allowed)}"
+        return message + nearest(str(value), allowed)
     if kind == "union_tag_not_found":
         tag = str(context.get("discriminator", "'name'")).strip("'")
         return f"does not say which one is meant; give its {tag!r}"
@@ -61,9 +60,14 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         known = list(DISTRIBUTIONS)
         key = next(iter(got), "")
         hint = nearest(str(key), known)
-        return f"got {got!r}; give a value or a distribution ({', '.join(known)}){hint}"
+        return f"got {shorten(got)}; give a value or a distribution ({', '.join(known)}){hint}"
     reason = str(context["error"]) if "error" in context else details["msg"]
-    return f"got {got!r}: {reason}" if not isinstance(got, dict) else reason
+    if got is None and "error" in context:
+        # Our own validators say themselves what is missing.
+        return reason
+    if kind == "int_from_float":
+        reason = "takes whole numbers only; write one, or search it with {int: [low, high]}"
+    return f"got {shorten(repr(got))}: {reason}" if not isinstance(got, dict) else reason
 
 
 def _find_fields(model: type[BaseModel], location: _Location) -> set[str]:

@@ -11,6 +11,7 @@ from sweeper._spec import Spec
 from sweeper.data import DataSpec
 from sweeper.data.hygiene import HygieneSpec
 from sweeper.experiment.documents.tree import Document
+from sweeper.experiment.objective import ObjectiveSpec
 from sweeper.experiment.space.space import Space
 from sweeper.experiment.trial import EngineSpec, EvaluationSpec
 from sweeper.models import ModelSpec
@@ -50,15 +51,6 @@ class ResourcesSpec(Spec):
     """Most replicas that are started; fewer if the cluster is too small."""
 
 
-class ObjectiveSpec(Spec):
-    """What the search optimises."""
-
-    metric: str = "eval_loss"
-    """Name of a metric that every evaluation reports."""
-    mode: Literal["min", "max"] = "min"
-    """Whether lower or higher values are better."""
-
-
 class AshaSpec(Spec):
     """Asynchronous successive halving (arXiv:1810.05934): stops trials that are behind."""
 
@@ -71,7 +63,7 @@ class AshaSpec(Spec):
 class SearchSpec(Spec):
     """How the space is searched."""
 
-    trials: int = Field(default=8, ge=1)
+    trials: int = Field(default=8, ge=1, le=100_000)
     """Number of trials, baselines included."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the sampler."""

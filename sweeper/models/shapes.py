@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["architecture", "architecture_names", "shape_of", "skeleton"]
 
 _ARCHITECTURES = Path(__file__).parent / "architectures"
+# Where a linear of the families that are counted by formula is, if not in the attention.
+_BLOCKS = {"gate_proj": "mlp", "up_proj": "mlp", "down_proj": "mlp"}
 _LAYER = re.compile(r"^(?P<stack>.*?)\.(?P<index>\d+)\.(?P<name>.+)$")
 
 
@@ -89,7 +91,10 @@ def _by_formula(config: Mapping[str, Any]) -> ModelShape:
         biased |= {"q_proj", "k_proj", "v_proj", "o_proj"}
     if family == "llama" and config.get("mlp_bias"):
         biased |= {"gate_proj", "up_proj", "down_proj"}
-    linears = tuple(Linear(name, *size) for name, size in sizes.items())
+    linears = tuple(
+        Linear(name, *size, path=f"{_BLOCKS.get(name, 'self_attn')}.{name}")
+        for name, size in sizes.items()
+    )
     norms = 2 * hidden + (2 * head if family == "qwen3" else 0)
     per_layer = norms + sum(
         linear.in_features * linear.out_features
@@ -162,7 +167,9 @@ def _short_names(linears: tuple[Linear, ...]) -> tuple[Linear, ...]:
     """Returns the linears under the last part of their names, where that is unique."""
     last = Counter(linear.name.rpartition(".")[2] for linear in linears)
     return tuple(
-        Linear(short, linear.in_features, linear.out_features) if last[short] == 1 else linear
+        Linear(short, linear.in_features, linear.out_features, path=linear.name)
+        if last[short] == 1
+        else linear
         for linear in linears
         for short in (linear.name.rpartition(".")[2],)
     )

@@ -76,6 +76,7 @@ class Plan:
 
     sweep: Sweep
     trials: tuple[PlannedTrial, ...]
+    """All of them, or the first ones of a long search."""
     memory: Memory
     missing: str
     """What is missing of the model or the data; empty if nothing is."""

@@ -100,11 +100,12 @@ def require_room(resources: ResourcesSpec, address: str | None) -> None:
 def _require_answer(address: str) -> None:
     # Ray itself would try for a minute and then end the process without an exception.
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not port.isdigit():
+    if not port.isdecimal():
         return
     try:
         socket.create_connection((host, int(port)), timeout=ANSWER_S).close()
-    except OSError as error:
+    except (OSError, OverflowError, ValueError) as error:
+        # A port above 65535 overflows; a name may be none.
         raise BadInputError(no_cluster_message(address, error)) from error
 
 

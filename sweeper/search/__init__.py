@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, origin_of, params_of
+from sweeper.search.preview import preview
 from sweeper.search.stopping import Rungs
 from sweeper.search.study import (
     TRIAL_ID,
@@ -11,7 +12,6 @@ from sweeper.search.study import (
     enqueue_failed,
     open_study,
     past_values,
-    preview,
     repeats_note,
     states_by_id,
     trials_left,

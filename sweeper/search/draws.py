@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sweeper._text import shorten
+from sweeper.errors import BadInputError, SpecError
+from sweeper.experiment.checks import require_trial
 from sweeper.experiment.space.space import MethodSpace, Space
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
-from sweeper.search.study import preview
+from sweeper.search.preview import preview
+from sweeper.search.suggestions import MANY_REPEATS
 
-__all__ = ["DrawnTrial", "Origin", "draw_all", "origin_of", "params_of"]
+__all__ = ["MOST_DRAWN", "DrawnTrial", "Origin", "draw_all", "origin_of", "params_of"]
 
+MOST_DRAWN = 300
+"""Trials of a search that are drawn before it begins."""
 
 Origin = Literal["baseline", "grid", "search"]
 """Who suggested a trial."""
@@ -36,14 +42,38 @@ class DrawnTrial:
 def draw_all(sweep: Sweep) -> tuple[DrawnTrial, ...]:
     """Returns the trials that a sweep begins with, each in the budget's size.
 
+    They are all trials of a short sweep, all that are listed, and the first ones of a long search.
     Where the sampler's choice depends on results, the trial is an example. The points are those
-    that :func:`sweeper.search.study.preview` draws.
+    that :func:`sweeper.search.preview.preview` draws; what is no trial or repeats one is passed
+    over, as :meth:`sweeper.search.suggestions.Suggestions.next` does.
+
+    Raises:
+        BadInputError: no point of the space is a trial.
     """
-    drawn = []
-    for number, (point, is_certain) in enumerate(preview(sweep.space, sweep.spec.search)):
-        method = sweep.space.method(str(point["method"]))
-        origin = origin_of(number, sweep.space)
-        drawn.append(DrawnTrial(number, origin, not is_certain, sweep.space.trial(point), method))
+    space = sweep.space
+    drawn: list[DrawnTrial] = []
+    known: set[str] = set()
+    count = min(sweep.spec.search.trials, max(MOST_DRAWN, len(space.baselines)))
+    passed_over, reason = 0, ""
+    for number, (point, is_certain) in enumerate(preview(space, sweep.spec.search)):
+        if len(drawn) == count or passed_over == MANY_REPEATS:
+            break
+        method = space.method(str(point["method"]))
+        passed_over += 1
+        try:
+            trial = require_trial(space, point)
+        except SpecError as error:
+            reason = "; ".join(map(str, error.problems))
+            continue
+        # What is listed twice is counted twice.
+        if method.listed or trial.identity() not in known:
+            passed_over = 0
+            known.add(trial.identity())
+            origin = origin_of(number, space)
+            drawn.append(DrawnTrial(number, origin, not is_certain, trial, method))
+    if not drawn:
+        message = f"no point that was drawn of the space is a trial: {shorten(reason, limit=600)}"
+        raise BadInputError(f"{message}; narrow the space, so that its values go together")
     return tuple(drawn)
 
 

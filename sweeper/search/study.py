@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import cast
+from typing import Literal, cast
 
 import optuna
 
-from sweeper._text import count
+from sweeper._text import count, shorten
+from sweeper.errors import BadInputError
 from sweeper.experiment.space.distributions import Suggests
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
 
 __all__ = [
+    "REASON",
     "REPEATS",
     "TRIAL_ID",
     "draw",
@@ -24,8 +26,8 @@ __all__ = [
     "mark_exhausted",
     "open_study",
     "past_values",
-    "preview",
     "redraw",
+    "refuse",
     "repeats_note",
     "sampler_for",
     "states_by_id",
@@ -36,6 +38,8 @@ __all__ = [
 # a second time, the identity of the first.
 TRIAL_ID = "trial_id"
 REPEATS = "repeats"
+# Attribute of an Optuna trial whose point is no trial of the sweep: why not.
+REASON = "reason"
 
 # Attribute of a study: its space has no other trial.
 _EXHAUSTED = "exhausted"
@@ -44,18 +48,31 @@ _EXHAUSTED = "exhausted"
 def open_study(
     storage_url: str, *, name: str, objective: ObjectiveSpec, space: Space, search: SearchSpec
 ) -> optuna.Study:
-    """Returns the sweep's Optuna study; a new one has the baselines and the grid enqueued."""
+    """Returns the sweep's Optuna study; a new one has the baselines and the grid enqueued.
+
+    Raises:
+        BadInputError: the study was begun with the other mode.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    direction: Literal["minimize", "maximize"] = (
+        "minimize" if objective.mode == "min" else "maximize"
+    )
     study = optuna.create_study(
         storage=optuna.storages.RDBStorage(storage_url),
         study_name=name,
-        direction="minimize" if objective.mode == "min" else "maximize",
+        direction=direction,
         sampler=sampler_for(search, trial_number=0),
         load_if_exists=True,
     )
+    if study.direction.name.lower() != direction:
+        raise BadInputError(
+            f"the study of sweep {name} was begun to {study.direction.name.lower()} "
+            f"{objective.metric}, but objective.mode is {objective.mode!r}; what was searched so "
+            "far does not fit; run the search space again as a new sweep"
+        )
     enqueued = sum("fixed_params" in trial.system_attrs for trial in study.get_trials())
     for point in space.fixed_points(search.trials)[enqueued:]:
-        study.enqueue_trial(dict(point), skip_if_exists=False)
+        study.enqueue_trial(space.labels(point), skip_if_exists=False)
     return study
 
 
@@ -112,6 +129,12 @@ def redraw(
     return trial, space.suggest(cast("Suggests", trial))
 
 
+def refuse(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
+    """Ends a trial whose point is no trial of the sweep: it failed, and is not tried again."""
+    trial.set_user_attr(REASON, reason)
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+
 def enqueue_failed(study: optuna.Study) -> list[str]:
     """Enqueues the points of failed trials again and returns the trials' identities."""
     return enqueue_again(study, study.get_trials(states=[optuna.trial.TrialState.FAIL]))
@@ -141,10 +164,17 @@ def is_retried(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
 
 
 def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Returns the trials that count as tried: they ended, not to be run again, and repeat none."""
+    """Returns the trials that count as tried: they ended, and are not to be run again.
+
+    What repeats a trial does not count, nor what was none: another one took its place.
+    """
     marks = study.user_attrs
     ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
-    return [t for t in ended if _retry_mark(t) not in marks and REPEATS not in t.user_attrs]
+    return [
+        trial
+        for trial in ended
+        if _retry_mark(trial) not in marks and not {REPEATS, REASON} & trial.user_attrs.keys()
+    ]
 
 
 def trials_left(study: optuna.Study, search: SearchSpec) -> int:
@@ -162,17 +192,25 @@ def mark_exhausted(study: optuna.Study) -> None:
 
 
 def repeats_note(study: optuna.Study, search: SearchSpec) -> str:
-    """Returns a sentence on trials that were drawn a second time; empty where there are none."""
-    repeats = sum(REPEATS in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+    """Returns sentences on draws that were not run; empty where there are none."""
+    trials = study.get_trials(deepcopy=False)
+    repeats = sum(REPEATS in trial.user_attrs for trial in trials)
+    refused = [str(trial.user_attrs[REASON]) for trial in trials if REASON in trial.user_attrs]
+    notes = []
+    if refused:
+        noun = (
+            "point that is no trial was" if len(refused) == 1 else "points that are no trials were"
+        )
+        notes.append(f"{len(refused)} {noun} passed over: {shorten(refused[-1], limit=400)}.")
     if _EXHAUSTED in study.user_attrs:
         tried = len(ended_trials(study))
-        return (
+        notes.append(
             f"The space is exhausted: it has {count(tried, 'distinct trial')}, fewer than the "
             f"{search.trials} asked for. No trial was run twice."
         )
-    if repeats:
-        return f"{count(repeats, 'draw')} repeated an earlier trial; no trial was run twice."
-    return ""
+    elif repeats:
+        notes.append(f"{count(repeats, 'draw')} repeated an earlier trial; no trial was run twice.")
+    return " ".join(notes)
 
 
 def states_by_id(study: optuna.Study) -> dict[str, optuna.trial.TrialState]:
@@ -197,19 +235,3 @@ def _retry_mark(trial: optuna.trial.FrozenTrial) -> str:
 def _begun(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     waiting = optuna.trial.TrialState.WAITING
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state != waiting]
-
-
-def preview(space: Space, search: SearchSpec) -> list[tuple[Point, bool]]:
-    """Returns the points that a sweep begins with, and for each whether it is certain.
-
-    Enqueued points and the random start are certain; what TPE draws after them depends on results,
-    and a random draw stands in its place.
-    """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=sampler_for(search, trial_number=0))
-    fixed = space.fixed_points(search.trials)
-    for point in fixed:
-        study.enqueue_trial(dict(point), skip_if_exists=False)
-    points = [draw(study, space, search)[1] for _ in range(search.trials)]
-    certain = max(len(fixed), search.startup_trials)
-    return [(point, number < certain) for number, point in enumerate(points)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import optuna
 from optuna.trial import TrialState
 
+from sweeper.errors import SpecError
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
 from sweeper.search.study import (
@@ -18,15 +19,16 @@ from sweeper.search.study import (
     is_retried,
     mark_exhausted,
     redraw,
+    refuse,
 )
 
-__all__ = ["Suggestion", "Suggestions"]
+__all__ = ["MANY_REPEATS", "Suggestion", "Suggestions"]
 
-
-# Draws in a row that repeat a trial before the sampler is not asked any more, and before a space
-# that is too large to be listed counts as exhausted.
+# Draws in a row that repeat a trial, or are none, before the sampler is not asked any more.
 FEW_REPEATS = 3
 MANY_REPEATS = 100
+"""Draws in a row that repeat a trial, or are none, before a space that is too large to be listed
+counts as exhausted."""
 # Points up to which a space is listed to find those that were not tried.
 LISTED_POINTS = 2000
 
@@ -66,7 +68,8 @@ class Suggestions:
             study: from :func:`~sweeper.search.study.open_study`.
             space: where the points come from.
             search: for the sampler's settings.
-            identify: returns the identity of the trial at a point.
+            identify: returns the identity of the trial at a point; a ``SpecError`` says that the
+                point is none.
         """
         self._study = study
         self._space = space
@@ -82,14 +85,22 @@ class Suggestions:
         self._running: dict[int, optuna.Trial] = {}
 
     def next(self) -> Suggestion | None:
-        """Returns the next trial, running from now on; None where the space has no other."""
-        repeats = 0
-        while (drawn := self._draw(repeats)) is not None:
+        """Returns the next trial, running from now on; None where the space has no other.
+
+        A point that is no trial ends as failed, with the reason in an attribute, and another is
+        drawn: loading a space tries many combinations of its values, but not all.
+        """
+        passed_over = 0
+        while (drawn := self._draw(passed_over)) is not None:
             trial, point = drawn
-            trial_id = self._identify(point)
+            passed_over += 1
+            try:
+                trial_id = self._identify(point)
+            except SpecError as error:
+                refuse(self._study, trial, "; ".join(map(str, error.problems)))
+                continue
             if trial_id not in self._known:
                 return self._begin(trial, point, trial_id)
-            repeats += 1
             trial.set_user_attr(REPEATS, trial_id)
             self._study.tell(trial, state=TrialState.FAIL)
         mark_exhausted(self._study)
@@ -109,11 +120,19 @@ class Suggestions:
         points = self._space.points(most=LISTED_POINTS)
         if points is None:
             return repeats < MANY_REPEATS
-        untried = [point for point in points if self._identify(point) not in self._known]
+        untried = [point for point in points if self._is_untried(point)]
         if untried:
             chance = random.Random(f"{self._search.seed}-{len(self._known)}")
-            self._study.enqueue_trial(dict(chance.choice(untried)), skip_if_exists=False)
+            self._study.enqueue_trial(
+                self._space.labels(chance.choice(untried)), skip_if_exists=False
+            )
         return bool(untried)
+
+    def _is_untried(self, point: Point) -> bool:
+        try:
+            return self._identify(point) not in self._known
+        except SpecError:
+            return False
 
     def _begin(self, trial: optuna.Trial, point: Point, trial_id: str) -> Suggestion:
         before = trial.user_attrs.get(TRIAL_ID)

@@ -19,6 +19,12 @@ _Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+# Errors in what was asked for. A lost replica, a full disk or memory may be there the next time.
+_RECURRING = frozenset(
+    {"DataError", "DivergedError", "SpecError", "TypeError", "ValidationError", "ValueError"}
+)
+
+
 class TrialFailure(BaseModel):
     """Why a trial failed."""
 
@@ -30,6 +36,11 @@ class TrialFailure(BaseModel):
     """The exception's text."""
     traceback: str = ""
     """The whole traceback, where there is one."""
+
+    @property
+    def recurs(self) -> bool:
+        """Whether the same trial would fail again: its own values are the reason."""
+        return self.type in _RECURRING
 
 
 class TrialRecord(BaseModel):

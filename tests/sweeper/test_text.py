@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper._text import count, duration, guess, nearest, params_text, value_text, varying
+from sweeper._text import (
+    count,
+    duration,
+    guess,
+    nearest,
+    params_text,
+    shorten,
+    value_text,
+    varying,
+)
+from sweeper.errors import Problem, SpecError
 
 
 @pytest.mark.parametrize(
@@ -47,3 +57,25 @@ def test_near_names_are_offered():
     assert guess("zzz", known, otherwise="choose one") == "choose one"
     assert nearest("lra", known) == "; did you mean 'lora'?"
     assert nearest("zzz", known) == ""
+    # What has been named is not what is meant.
+    assert nearest("masa", ["masa"]) == ""
+
+
+def test_long_values_lose_their_middle():
+    assert shorten("short") == "short"
+    assert shorten([1, "a"]) == "[1, 'a']"
+    text = shorten("a" * 500 + "b" * 500, limit=40)
+    assert len(text) == 40
+    assert text == "a" * 26 + "…" + "b" * 13
+    assert len(shorten(list(range(10**5)))) == 200
+
+
+def test_a_message_of_many_long_problems_is_short():
+    problems = [Problem("p" * 9000, "m" * 9000 + " the remedy") for _ in range(1000)]
+    error = SpecError("s" * 9000, problems)
+    assert len(str(error)) < 5000
+    assert str(error).count("the remedy") >= 2
+    assert "more; correct these first" in str(error)
+    assert len(error.problems) == 1000
+    few = SpecError("x", [Problem("a", "b"), Problem("", "c")])
+    assert str(few) == "x: 2 problems\n  a: b\n  c"

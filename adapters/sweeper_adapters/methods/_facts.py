@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["EngineFacts", "Linear", "ModelShape"]
 
@@ -15,6 +15,8 @@ class Linear:
     """Last part of its module name, ``q_proj``; more parts where that is not unique."""
     in_features: int
     out_features: int
+    path: str = field(default="", compare=False)
+    """Its module name inside of the decoder layer, ``self_attn.q_proj``; its name if empty."""
 
     @property
     def weights(self) -> int:
@@ -23,7 +25,7 @@ class Linear:
 
     def is_named(self, target: str) -> bool:
         """Whether PEFT's target name ``target`` selects this layer (equal, or a dotted suffix)."""
-        return self.name == target or self.name.endswith(f".{target}")
+        return f".{self.path or self.name}".endswith(f".{target}")
 
 
 @dataclass(frozen=True)
@@ -56,3 +58,5 @@ class EngineFacts:
     """Whether the workers train on GPUs."""
     batch_size: int
     """Sequences in one micro-batch of one worker."""
+    steps: int | None = None
+    """Optimiser steps of the whole training; None where they are not known."""

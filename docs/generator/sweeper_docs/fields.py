@@ -50,6 +50,7 @@ def section(
     note: str = "",
     leaving_out: Container[str] = (),
     links: Mapping[str, str] | None = None,
+    defaults: Mapping[str, str] | None = None,
 ) -> str:
     """Returns a section on a spec: heading, its docstring, a note, its fields.
 
@@ -60,7 +61,8 @@ def section(
         note: Markdown between docstring and table.
         leaving_out: as in :func:`fields_table`.
         links: as in :func:`fields_table`.
+        defaults: as in :func:`fields_table`.
     """
     parts = [f"{'#' * level} {heading}", paragraphs(plain(spec.__doc__)), note]
-    parts.append(fields_table(spec, leaving_out=leaving_out, links=links))
+    parts.append(fields_table(spec, leaving_out=leaving_out, links=links, defaults=defaults))
     return "\n\n".join(part for part in parts if part)

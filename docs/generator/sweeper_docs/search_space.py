@@ -31,6 +31,7 @@ _INTRODUCTION = """
 A search-space file says what is searched. On what it is searched, a [profile](profile.md) says.
 `--set path=value` sets any field of either from the command line; a method's field is
 `methods.NAME.FIELD`. Unknown fields are refused, and all problems of a file are reported at once.
+[How files are read](../explanation/yaml.md) has the rules of YAML that hold here.
 """
 # Sections of the file that have no field of their own in a spec.
 _SPACE_KEYS = {
@@ -100,7 +101,7 @@ def search_space_page() -> str:
             },
         ),
         section("published", Published, level=3),
-        section("objective", ObjectiveSpec),
+        section("objective", ObjectiveSpec, defaults={"mode": "the metric's"}),
         section("search", SearchSpec, links={"asha": "[section](#asha) or `null`"}),
         section("asha", AshaSpec, level=3),
         section("evaluation", EvaluationSpec),

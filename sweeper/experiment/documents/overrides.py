@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sweeper._text import nearest
+from sweeper._text import nearest, shorten
 from sweeper.errors import Problem, SpecError
-from sweeper.experiment.documents.tree import Document, Json, get_path, set_path
+from sweeper.experiment.documents.tree import Document, Json, get_path, position_in, set_path
 from sweeper.experiment.documents.yaml_files import parse_yaml
 
 __all__ = ["apply_overrides"]
@@ -31,8 +31,8 @@ def _apply(document: Document, override: str) -> Document:
     path_text, equals, value_text = override.partition("=")
     keys = tuple(path_text.strip().split("."))
     if not equals or not all(keys):
-        message = f"got {override!r}; write path=value, for example --set search.trials=4"
-        raise SpecError("--set", [Problem("", message)])
+        message = f"got {shorten(repr(override))}; write path=value"
+        raise SpecError("--set", [Problem("", f"{message}, for example --set search.trials=4")])
     value = parse_yaml(value_text, source=f"--set {path_text.strip()}")
     entries = document.get(keys[0]) if keys[0] in {"methods", "trials"} else None
     if len(keys) > 1 and isinstance(entries, list):
@@ -46,12 +46,13 @@ def _find_position(entries: list[Json], key: str, *, section: str) -> str:
     names = [get_path(entry, ("name",)) for entry in entries]
     if key in names:
         return str(names.index(key))
-    if key.isdigit() and int(key) < len(entries):
-        return key
+    position = position_in(entries, key)
+    if position is not None:
+        return str(position)
     known = [name for name in names if isinstance(name, str)]
     noun = section.removesuffix("s")
-    message = f"no {noun} {key!r} in this space; it has {', '.join(known)}{nearest(key, known)}"
-    raise SpecError("--set", [Problem(f"{section}.{key}", message)])
+    message = f"no {noun} {shorten(repr(key))} in this space; it has {', '.join(known)}"
+    raise SpecError("--set", [Problem(f"{section}.{key}", message + nearest(key, known))])
 
 
 def _drop_baseline_values(document: Document, keys: tuple[str, ...]) -> Document:

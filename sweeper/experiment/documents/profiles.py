@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeper._text import nearest
+from sweeper._text import nearest, shorten
 from sweeper.errors import Problem, SpecError
-from sweeper.experiment.documents.packaged_spaces import find_packaged_folders
+from sweeper.experiment.documents.packaged_spaces import find_packaged_folders, packaged_file
 from sweeper.experiment.documents.tree import Document, merge
-from sweeper.experiment.documents.yaml_files import read_yaml
+from sweeper.experiment.documents.yaml_files import is_file, read_yaml
 
 __all__ = ["merge_profile"]
 
@@ -31,7 +31,11 @@ def merge_profile(document: Document, *, path: Path, profile: str | None = None)
         SpecError: there is no such profile, it cannot be read, or the search space sets what
             belongs to a profile.
     """
-    profile_path = _find_profile(path, str(profile or document.get("profile") or _DEFAULT))
+    wanted = profile or document.get("profile") or _DEFAULT
+    if not isinstance(wanted, str):
+        message = f"got {shorten(wanted)}; give the name of a profile, or the path of its file"
+        raise SpecError(str(path), [Problem("profile", message)])
+    profile_path = _find_profile(path, wanted)
     base = _read_profile(profile_path)
     own = [key for key in _PROFILE_KEYS if key in document]
     if own:
@@ -44,14 +48,16 @@ def merge_profile(document: Document, *, path: Path, profile: str | None = None)
 
 def _find_profile(space_path: Path, profile: str) -> Path:
     if Path(profile).suffix in {".yaml", ".yml"}:
-        return Path(profile)
+        path = Path(profile)
+        return path if is_file(path) else packaged_file(path) or path
     homes = (space_path.parent, space_path.parent.parent, *find_packaged_folders())
     folders = [home / "profiles" for home in homes]
     for folder in folders:
-        if (folder / f"{profile}.yaml").is_file():
+        if is_file(folder / f"{profile}.yaml"):
             return folder / f"{profile}.yaml"
     known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
-    message = f"no profile {profile!r}; known: {', '.join(known)}{nearest(profile, known)}"
+    name = shorten(repr(profile))
+    message = f"no profile {name}; known: {', '.join(known)}{nearest(profile, known)}"
     raise SpecError("profile", [Problem("", message)])
 
 
@@ -64,6 +70,9 @@ def _read_profile(path: Path, *, seen: tuple[Path, ...] = ()) -> Document:
     if path in seen:
         chain = " extends ".join(p.stem for p in (*seen, path))
         message = f"extends itself: {chain}; the last one must extend none; remove one of them"
+        raise SpecError(str(path), [Problem("extends", message)])
+    if not isinstance(extended, str) or not extended or Path(extended).name != extended:
+        message = f"got {shorten(extended)}; give the name of a profile in the same folder"
         raise SpecError(str(path), [Problem("extends", message)])
     base = _read_profile(path.with_name(f"{extended}.yaml"), seen=(*seen, path))
     return merge(base, profile)

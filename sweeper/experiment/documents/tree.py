@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-__all__ = ["Document", "Json", "Scalar", "get_path", "merge", "set_path"]
+__all__ = ["Document", "Json", "Scalar", "get_path", "merge", "position_in", "set_path"]
 
 Scalar = bool | int | float | str
 Json = Scalar | None | list["Json"] | dict[str, "Json"]
@@ -15,8 +15,8 @@ Document = dict[str, Json]
 def get_path(tree: Json, path: tuple[str, ...]) -> Json:
     """Returns the leaf or branch at ``path``, or None where there is none."""
     for key in path:
-        if isinstance(tree, list) and key.isdigit() and int(key) < len(tree):
-            tree = tree[int(key)]
+        if isinstance(tree, list) and (index := position_in(tree, key)) is not None:
+            tree = tree[index]
         elif isinstance(tree, dict) and key in tree:
             tree = tree[key]
         else:
@@ -24,14 +24,21 @@ def get_path(tree: Json, path: tuple[str, ...]) -> Json:
     return tree
 
 
+def position_in(items: Sequence[Json], key: str) -> int | None:
+    """Returns the position in a list that a key of a path names; None where it names none."""
+    # Python refuses to read thousands of digits, and "²" is a digit, but no number.
+    index = int(key) if key.isdecimal() and len(key) < 10 else len(items)
+    return index if index < len(items) else None
+
+
 def set_path(tree: Json, path: tuple[str, ...], value: Json) -> Json:
     """Returns a copy of ``tree`` with ``value`` at ``path``; missing branches are made."""
     if not path:
         return value
     key, rest = path[0], path[1:]
-    if isinstance(tree, list) and key.isdigit() and int(key) < len(tree):
+    if isinstance(tree, list) and (place := position_in(tree, key)) is not None:
         return [
-            set_path(item, rest, value) if index == int(key) else item
+            set_path(item, rest, value) if index == place else item
             for index, item in enumerate(tree)
         ]
     branch = tree if isinstance(tree, dict) else {}

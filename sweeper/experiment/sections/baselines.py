@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from sweeper._text import nearest
+from sweeper._text import nearest, shorten
 from sweeper.errors import Problem
-from sweeper.experiment.documents.tree import Document, Json, Scalar, get_path
+from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.sections.budget import describe_conflict, has_budget
 from sweeper.experiment.space.budget import size_fields_of
 from sweeper.experiment.space.space import Axis, MethodSpace, Point
@@ -29,7 +29,7 @@ def read_baselines(
     if entries is None:
         return (), []
     if not isinstance(entries, list):
-        return (), [Problem("baselines", f"got {entries!r}; give a list of trials")]
+        return (), [Problem("baselines", f"got {shorten(repr(entries))}; give a list of trials")]
     points: list[Point] = []
     problems: list[Problem] = []
     for position, entry in enumerate(entries):
@@ -47,12 +47,13 @@ def _read_baseline(
     name = get_path(entry, ("method", "name")) or (names[0] if len(names) == 1 else None)
     method = next((method for method in methods if method.name == name), None)
     if method is None:
-        message = f"unknown value {name!r}; allowed: {', '.join(names)}{nearest(str(name), names)}"
-        return {}, [Problem(f"{place}.method.name", message)]
+        message = f"unknown value {shorten(repr(name))}; allowed: {', '.join(names)}"
+        return {}, [Problem(f"{place}.method.name", message + nearest(str(name), names))]
     point: Point = {"method": method.name}
     problems: list[Problem] = []
     sized = size_fields_of(method.name) if is_sized else ()
-    for path, value in _iterate_leaves(entry):
+    searched = {axis.path for axis in method.axes}
+    for path, value in _iterate_leaves(entry, searched=searched):
         if path == ("method", "name"):
             continue
         axis = next((axis for axis in method.axes if axis.path == path), None)
@@ -60,7 +61,7 @@ def _read_baseline(
             message = describe_conflict(path[-1], value)
         elif axis is None:
             message = _describe_unsearched(path, method)
-        elif not isinstance(value, Scalar) or not axis.distribution.contains(value):
+        elif not axis.distribution.contains(value):
             message = _describe_outside(value, axis)
         else:
             point[axis.name] = value
@@ -76,15 +77,17 @@ def _describe_unsearched(path: tuple[str, ...], method: MethodSpace) -> str:
 
 
 def _describe_outside(value: Json, axis: Axis) -> str:
-    held = axis.distribution.model_dump(mode="json", by_alias=True)
-    return f"got {value!r}, which {held} does not hold; widen the space or change the baseline"
+    held = shorten(axis.distribution.model_dump(mode="json", by_alias=True))
+    got = shorten(repr(value))
+    return f"got {got}, which {held} does not hold; widen the space or change the baseline"
 
 
 def _iterate_leaves(
-    tree: Json, path: tuple[str, ...] = ()
+    tree: Json, path: tuple[str, ...] = (), *, searched: Collection[tuple[str, ...]]
 ) -> Iterator[tuple[tuple[str, ...], Json]]:
-    if isinstance(tree, dict):
+    """Yields path and value of all that has no branches; of what is searched, a branch as it is."""
+    if isinstance(tree, dict) and path not in searched:
         for key, value in tree.items():
-            yield from _iterate_leaves(value, (*path, key))
+            yield from _iterate_leaves(value, (*path, key), searched=searched)
     else:
         yield path, tree

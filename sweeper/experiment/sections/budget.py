@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from sweeper._text import shorten
 from sweeper.errors import Problem
 from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.problems import problems_of
@@ -20,8 +21,8 @@ def read_budget(document: Document) -> tuple[Budget | None, list[Problem]]:
     entry = document["budget"]
     kinds = [kind for kind in BUDGETS if isinstance(entry, dict) and kind in entry]
     if len(kinds) != 1:
-        message = f"got {entry!r}; give {{match: lora, rank: 32}}, {{params: 0.52%}} or a number "
-        return None, [Problem("budget", message + "of parameters, {params: 42000000}")]
+        message = f"got {shorten(repr(entry))}; give {{match: lora, rank: 32}}, {{params: 0.52%}} "
+        return None, [Problem("budget", message + "or a number of parameters, {params: 42000000}")]
     model = BUDGETS[kinds[0]]
     try:
         return model.model_validate(entry), []
@@ -54,6 +55,6 @@ def find_conflicts(document: Document, entry: Json, space: MethodSpace) -> list[
 def describe_conflict(field: str, value: Json) -> str:
     """Returns the message about a field that has a value although the budget sets it."""
     return (
-        f"is {value!r}, but the budget sets it; one of the two sets a method's size; leave "
-        f"{field} out, or the budget"
+        f"is {shorten(repr(value))}, but the budget sets it; one of the two sets a method's size; "
+        f"leave {field} out, or the budget"
     )

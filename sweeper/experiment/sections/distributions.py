@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from sweeper._text import shorten
 from sweeper.errors import Problem
 from sweeper.experiment.documents.tree import Json, get_path
 from sweeper.experiment.problems import problems_of
@@ -42,7 +43,8 @@ def read_distribution(
         return None, problems_of(error, model, under=place)
     quoted = [v for v in distribution.candidates() if isinstance(v, str) and _is_number(v)]
     if quoted:
-        return None, [Problem(place, f"{quoted[0]!r} is a text; write the number without quotes")]
+        message = f"{shorten(repr(quoted[0]))} is a text; write the number without quotes and _"
+        return None, [Problem(place, message)]
     return distribution, []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from sweeper._text import nearest
+from sweeper._text import nearest, shorten
 from sweeper.errors import Problem
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.problems import problems_of
@@ -38,5 +38,5 @@ def _add_space_keys(problem: Problem, header: Document) -> Problem:
     if problem.path not in header or not problem.message.startswith("unknown field"):
         return problem
     known = sorted([*SweepSpec.model_fields, *SPACE_KEYS])
-    text = f"unknown field {problem.path!r}; known: {', '.join(known)}"
+    text = f"unknown field {shorten(repr(problem.path))}; known: {', '.join(known)}"
     return Problem(problem.path, text + nearest(problem.path, known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sweeper._text import shorten
 from sweeper.errors import Problem
 from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.sections.budget import find_conflicts
@@ -17,7 +18,7 @@ def read_methods(document: Document) -> tuple[tuple[MethodSpace, ...], list[Prob
     """Returns the spaces of a document's methods, as far as they can be read, and the problems."""
     entries = document.get("methods")
     if not isinstance(entries, list) or not entries:
-        message = f"got {entries!r}; give a list of methods, each with its 'name'"
+        message = f"got {shorten(repr(entries))}; give a list of methods, each with its 'name'"
         return (), [Problem("methods", message)]
     spaces: dict[str, MethodSpace] = {}
     problems: list[Problem] = []
@@ -27,8 +28,8 @@ def read_methods(document: Document) -> tuple[tuple[MethodSpace, ...], list[Prob
             problems.append(Problem(place, "is missing; give the method's name"))
         elif name in spaces:
             message = (
-                f"{name!r} stands twice; give its alternatives as choices of one entry, or list "
-                "each trial under 'trials' in the place of 'methods'"
+                f"{shorten(repr(name))} stands twice; give its alternatives as choices of one "
+                "entry, or list each trial under 'trials' in the place of 'methods'"
             )
             problems.append(Problem(place, message))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from sweeper._text import shorten
 from sweeper.errors import Problem
 from sweeper.experiment.documents.tree import Document, Json, get_path, merge
 from sweeper.experiment.problems import problems_of
@@ -25,8 +26,8 @@ def read_trials(document: Document) -> tuple[tuple[MethodSpace, ...], list[Probl
         message = f"stands beside trials; a file lists trials or searches methods; drop {both[0]}"
         return (), [Problem(both[0], message)]
     if not isinstance(entries, list) or not entries:
-        message = f"got {entries!r}; give a list of trials, each with its 'name' and 'method'"
-        return (), [Problem("trials", message)]
+        message = f"got {shorten(repr(entries))}; give a list of trials"
+        return (), [Problem("trials", f"{message}, each with its 'name' and 'method'")]
     spaces: list[MethodSpace] = []
     problems: list[Problem] = []
     for position, entry in enumerate(entries):
@@ -48,7 +49,8 @@ def _read_trial(
     searched = [
         Problem(
             ".".join((place, *path)),
-            f"is searched ({value}); nothing of a listed trial is; give one value, or use methods",
+            f"is searched ({shorten(value)}); nothing of a listed trial is; give one value, or "
+            "use methods",
         )
         for path, value in find_distributions(entry)
     ]

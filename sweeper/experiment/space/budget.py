@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
@@ -148,6 +149,14 @@ def fit_to_budget(budget: Budget, method: Method, shape: ModelShape) -> Method:
     Of sizes that are equally near it is the smallest; one that the model does not allow is not
     taken.
     """
+    return _fit(budget, type(method), method.model_dump_json(), shape)
+
+
+@lru_cache(maxsize=1000)
+def _fit(budget: Budget, kind: type[Method], method_json: str, shape: ModelShape) -> Method:
+    # Many points of a search differ in their training alone. A method may hold a mapping, by which
+    # nothing can be looked up, so it is passed as text.
+    method = kind.model_validate_json(method_json)
     return method.resized(shape, budget.parameters(method, shape))
 
 

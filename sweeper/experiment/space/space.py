@@ -21,7 +21,7 @@ from sweeper.experiment.trial import TrialSpec
 
 __all__ = ["Axis", "MethodSpace", "Point", "Space"]
 
-Point = dict[str, Scalar]
+Point = dict[str, Json]
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,14 @@ class Space:
 
     def suggest(self, trial: Suggests) -> Point:
         """Returns the point that an Optuna trial draws (define-by-run)."""
-        names: list[Scalar] = [method.name for method in self.methods]
+        names: list[Scalar | None] = [method.name for method in self.methods]
         name = trial.suggest_categorical("method", names) if len(names) > 1 else names[0]
         point: Point = {"method": name}
         for axis in self.method(str(name)).axes:
             point[axis.name] = axis.distribution.suggest(trial, axis.name)
         return point
 
-    def trial(self, point: Mapping[str, Scalar]) -> TrialSpec:
+    def trial(self, point: Mapping[str, Json]) -> TrialSpec:
         """Returns the trial at a point, in the budget's size; the point must be complete."""
         trial = TrialSpec.model_validate(self.tree(point))
         if self.budget is None:
@@ -99,7 +99,7 @@ class Space:
         method = fit_to_budget(self.budget, trial.method, trial.model.shape())
         return trial.model_copy(update={"method": method})
 
-    def tree(self, point: Mapping[str, Scalar]) -> Json:
+    def tree(self, point: Mapping[str, Json]) -> Json:
         """Returns the trial at a point, before it is checked."""
         method = self.method(str(point["method"]))
         tree: Json = method.tree
@@ -128,6 +128,12 @@ class Space:
         while cells and len(points) < trials:
             points.append(cells[(len(points) - len(self.baselines)) % len(cells)])
         return tuple(points)
+
+    def labels(self, point: Mapping[str, Json]) -> dict[str, Scalar | None]:
+        """Returns a (partial) point as Optuna's study has it, to be enqueued there."""
+        axes = {x.name: x.distribution for method in self.methods for x in method.axes}
+        values = {key: axes[key].label(value) for key, value in point.items() if key in axes}
+        return {"method": str(point["method"]), **values} if "method" in point else values
 
     def points(self, *, most: int) -> tuple[Point, ...] | None:
         """Returns all points; None where there are more than ``most``, or infinitely many."""

@@ -216,7 +216,8 @@ def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
     is_damaged = any(error.path.parent != folder.path for error in ranking.damage)
     if folder.status != "complete" or is_damaged or counts.keys() & {"queued", "running"}:
         commands.append(f"python -m sweeper resume {name}{home}")
-    if counts.get("failed"):
+    failed = [trial.error for trial in ranking.trials if trial.status == "failed"]
+    if any(error is None or not error.recurs for error in failed):
         commands.append(f"python -m sweeper resume {name}{home} --retry-failed")
     commands.append(f"python -m sweeper ui {name}{home}")
     if ranking.best is not None and folder.trial(ranking.best.id).adapter.is_dir():

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sweeper._text import bytes_text, count, params_text, value_text, varying
 from sweeper.report.terminal.tables import row_table
+from sweeper.search.draws import MOST_DRAWN
 
 __all__ = ["plan_view"]
 
@@ -38,7 +39,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble(
             (f"Plan of {plan['space']} on {plan['profile']}", "bold"),
-            f"  {count(len(trials), 'trial')}, "
+            f"  {count(plan['search']['trials'], 'trial')}, "
             f"{'lowest' if objective['mode'] == 'min' else 'highest'} {objective['metric']}",
         ),
         "",
@@ -48,14 +49,25 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
         _pairs("Resources of one replica", resources),
     ]
+    parts += _notes(plan)
+    parts += ["", Text("Nothing was started.")]
+    return Group(*parts)
+
+
+def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns what the table does not show."""
+    trials = plan["trials"]
+    notes: list[RenderableType] = []
+    if len(trials) < plan["search"]["trials"]:
+        are = "are shown" if len(trials) == MOST_DRAWN else "are all that the space has"
+        notes += ["", Text(f"{count(len(trials), 'trial')} {are}; none is run twice.")]
     if any(trial["is_example"] for trial in trials):
         first = next(trial["number"] for trial in trials if trial["is_example"])
         text = f"From trial {first} on, the draws depend on results; these rows are examples."
-        parts += ["", Text(text)]
+        notes += ["", Text(text)]
     if plan["missing"]:
-        parts += ["", Text(f"Missing: {plan['missing']}", style="bold")]
-    parts += ["", Text("Nothing was started.")]
-    return Group(*parts)
+        notes += ["", Text(f"Missing: {plan['missing']}", style="bold")]
+    return notes
 
 
 def _budget(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,8 @@ def test_plan_and_record_name_the_same_origin(
     sweep = load_sweep(path, profile=EMBEDDED)
     folder = SweepFolder.create(tmp_path, "sweep-1", document=sweep.document)
     trials = TrialFactory(folder, sweep, data_fingerprint="")
-    for number, (point, _) in enumerate(preview(sweep.space, sweep.spec.search)):
+    points = islice(preview(sweep.space, sweep.spec.search), sweep.spec.search.trials)
+    for number, (point, _) in enumerate(points):
         trials.job(Suggestion(number, point, trials.identify(point)))
     assert [record.origin for record in folder.trials()] == origins
     assert [trial.origin for trial in draw_all(sweep)] == origins
@@ -58,7 +60,7 @@ def test_job_and_record_are_of_the_same_trial(tmp_path: Path) -> None:
     path.write_text(KINDS % "4")
     sweep = load_sweep(path, profile=EMBEDDED, overrides=["train.steps=6", "train.evaluations=3"])
     folder = SweepFolder.create(tmp_path, "sweep-1", document=sweep.document)
-    point, _ = preview(sweep.space, sweep.spec.search)[0]
+    point, _ = next(preview(sweep.space, sweep.spec.search))
     trials = TrialFactory(folder, sweep, data_fingerprint="rows")
     job = trials.job(Suggestion(0, point, trials.identify(point)))
     record = TrialFolder(job.folder).read()

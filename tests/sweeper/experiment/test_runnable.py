@@ -9,6 +9,7 @@ import pytest
 from sweeper.errors import SpecError
 from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.runnable import only_runnable
+from sweeper.search import Suggestion
 from sweeper.search.draws import draw_all
 from sweeper.search.study import draw, open_study
 from tests.sweeper.experiment.spaces import TRIALS
@@ -59,7 +60,8 @@ def test_each_trial_of_a_list_gets_its_folder_and_its_job(list_of, tmp_path):
             search=again.spec.search,
         )
         trial, point = draw(study, again.space, again.spec.search)
-        jobs.append(trials.job(point, trial.number))
+        suggestion = Suggestion(trial.number, point, trials.identify(point))
+        jobs.append(trials.job(suggestion))
         study.tell(trial, 1.0 + number)
     records = folder.trials()
     assert [record.id for record in records] == [job.trial_id for job in jobs]

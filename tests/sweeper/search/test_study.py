@@ -6,8 +6,7 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
-from sweeper.experiment.space.distributions import Grid
-from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
+from sweeper.experiment.space.space import Point
 from sweeper.search.study import (
     TRIAL_ID,
     draw,
@@ -15,11 +14,16 @@ from sweeper.search.study import (
     enqueue_failed,
     is_retried,
     past_values,
-    preview,
     states_by_id,
     trials_left,
 )
-from tests.sweeper.search.two_methods import BASELINE, RATE, SEARCH, SPACE, study_in
+from tests.sweeper.search.two_methods import BASELINE, SEARCH, SPACE, study_in
+
+
+def rate_of(point: Point) -> float:
+    rate = point["train.learning_rate"]
+    assert isinstance(rate, float)
+    return rate
 
 
 def test_a_method_brings_its_own_parameters_only(tmp_path: Path) -> None:
@@ -33,19 +37,12 @@ def test_a_method_brings_its_own_parameters_only(tmp_path: Path) -> None:
 def test_baselines_come_first_and_what_they_leave_out_is_drawn(tmp_path: Path) -> None:
     _, point = draw(study_in(tmp_path), SPACE, SEARCH)
     assert point.items() >= BASELINE.items()
-    assert 1e-4 <= float(point["train.learning_rate"]) <= 1e-2
+    assert 1e-4 <= rate_of(point) <= 1e-2
 
 
 def test_opening_a_study_again_enqueues_nothing_twice(tmp_path: Path) -> None:
     study_in(tmp_path)
     assert len(study_in(tmp_path).get_trials()) == 1
-
-
-def test_the_plan_tells_the_first_trials_of_the_run(tmp_path: Path) -> None:
-    study = study_in(tmp_path)
-    planned = [point for point, is_certain in preview(SPACE, SEARCH) if is_certain]
-    assert len(planned) == SEARCH.startup_trials
-    assert planned == [draw(study, SPACE, SEARCH)[1] for _ in planned]
 
 
 def test_an_interrupted_study_draws_what_it_would_have_drawn(tmp_path: Path) -> None:
@@ -57,7 +54,7 @@ def test_an_interrupted_study_draws_what_it_would_have_drawn(tmp_path: Path) -> 
             if number == stop_after:
                 study = study_in(folder)
             trial, point = draw(study, SPACE, SEARCH)
-            study.tell(trial, float(point["train.learning_rate"]))
+            study.tell(trial, rate_of(point))
             points.append(point)
         return points
 
@@ -65,13 +62,6 @@ def test_an_interrupted_study_draws_what_it_would_have_drawn(tmp_path: Path) -> 
     interrupted = run(tmp_path / "b", stop_after=5)
     assert whole == interrupted
     assert len({point["train.learning_rate"] for point in whole}) == SEARCH.trials
-
-
-def test_a_grid_takes_its_values_in_turn() -> None:
-    grid = Axis("masa.sharing", ("method", "sharing"), Grid(grid=("a", "b", "both")))
-    space = Space((MethodSpace("masa", {}, (grid, RATE)),))
-    points = [point for point, _ in preview(space, SEARCH)]
-    assert [point["masa.sharing"] for point in points] == [*("a", "b", "both") * 2, "a", "b"]
 
 
 def test_what_ended_is_not_left_and_what_is_retried_or_running_is(tmp_path: Path) -> None:

@@ -7,12 +7,16 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
+from sweeper.experiment.checks import require_trial
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.space.distributions import Choice, Grid
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
 from sweeper.search import Suggestion, Suggestions
 from sweeper.search.study import (
+    REASON,
     REPEATS,
     TRIAL_ID,
+    draw,
     ended_trials,
     enqueue_failed,
     open_study,
@@ -22,8 +26,10 @@ from sweeper.search.study import (
 from sweeper.search.suggestions import MANY_REPEATS
 from tests.sweeper.search.two_methods import (
     BASELINE,
+    LORA,
     MASA,
     OBJECTIVE,
+    RATE,
     SEARCH,
     identity_of,
     study_in,
@@ -187,3 +193,74 @@ def test_a_trial_left_behind_on_other_rows_names_what_it_supersedes(tmp_path: Pa
     again = next_of(others)
     assert (again.trial_id, again.supersedes) == (f"new-{left.trial_id}", left.trial_id)
     assert next_of(others).supersedes is None
+
+
+def bank(vectors: tuple[int, ...], top_k: tuple[int, ...], *more: Axis) -> Space:
+    """A space of two fields that do not go together at each of their values."""
+    axes = (
+        Axis("vblora.vectors", ("method", "vectors"), Choice(choice=vectors)),
+        Axis("vblora.top_k", ("method", "top_k"), Choice(choice=top_k)),
+    )
+    tree: Document = {
+        **LORA.tree,
+        "method": {"name": "vblora", "vector_length": 64},
+        "train": {"steps": 8, "learning_rate": 1e-3},
+    }
+    return Space((MethodSpace("vblora", tree, (*axes, *more)),))
+
+
+def in_bank(folder: Path | None, space: Space) -> tuple[optuna.Study, Suggestions]:
+    url = "sqlite:///:memory:" if folder is None else f"sqlite:///{folder / 'optuna.db'}"
+    study = open_study(url, name="s", objective=OBJECTIVE, space=space, search=SEARCH)
+
+    def identify(point: Point) -> str:
+        return require_trial(space, point).identity()
+
+    return study, Suggestions(study, space=space, search=SEARCH, identify=identify)
+
+
+def test_a_point_that_is_no_trial_fails_with_its_reason_and_is_passed_over(tmp_path: Path) -> None:
+    study, suggestions = in_bank(tmp_path, bank((8, 2), (2, 4)))
+    tell_all(suggestions)
+    whole = study.get_trials(states=[TrialState.COMPLETE])
+    tried = sorted(
+        tuple(trial.params[f"vblora.{x}"] for x in ("vectors", "top_k")) for trial in whole
+    )
+    assert tried == [(2, 2), (8, 2), (8, 4)]
+    refused = [trial for trial in study.get_trials() if REASON in trial.user_attrs]
+    assert refused
+    assert {trial.state for trial in refused} == {TrialState.FAIL}
+    assert {tuple(sorted(trial.params.items())) for trial in refused} == {
+        (("vblora.top_k", 4), ("vblora.vectors", 2))
+    }
+    assert all("top_k is 4 but the bank has 2" in trial.user_attrs[REASON] for trial in refused)
+    # Another point took its place, and it is not tried again.
+    assert len(ended_trials(study)) == 3
+    assert enqueue_failed(study) == []
+    assert "passed over: methods.vblora: top_k is 4" in repeats_note(study, SEARCH)
+
+
+def test_a_point_that_is_no_trial_is_not_left_running_by_a_resume(tmp_path: Path) -> None:
+    space = bank((8, 2), (2, 4))
+    study, _ = in_bank(tmp_path, space)
+    study.enqueue_trial({"vblora.vectors": 2, "vblora.top_k": 4})
+    # A driver died of it.
+    draw(study, space, SEARCH)
+    suggestion = next_of(in_bank(tmp_path, space)[1])
+    assert suggestion.number == 1
+    assert [trial.state for trial in study.get_trials()] == [TrialState.FAIL, TrialState.RUNNING]
+
+
+def test_a_space_without_a_trial_is_given_up() -> None:
+    study, suggestions = in_bank(None, bank((2, 3), (4, 5), RATE))
+    assert suggestions.next() is None
+    assert len(study.get_trials(states=[TrialState.FAIL])) == MANY_REPEATS
+    assert study.get_trials(states=[TrialState.RUNNING]) == []
+    assert trials_left(study, SEARCH) == 0
+
+
+def test_a_choice_of_lists_is_known_again(tmp_path: Path) -> None:
+    targets = Choice(choice=(["q_proj"], ["v_proj"], None))
+    space = Space((MethodSpace("lora", {}, (Axis("lora.targets", ("targets",), targets),)),))
+    _, suggestions = finite(tmp_path, space)
+    assert sorted(tell_all(suggestions)) == ["lora-None", "lora-['q_proj']", "lora-['v_proj']"]

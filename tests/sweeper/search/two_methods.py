@@ -6,6 +6,7 @@ from pathlib import Path
 
 import optuna
 
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.space.distributions import Choice, IntRange, LogUniform
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
@@ -15,14 +16,19 @@ OBJECTIVE = ObjectiveSpec(metric="eval_loss", mode="min")
 SEARCH = SearchSpec(trials=8, startup_trials=3, seed=5)
 
 RATE = Axis("train.learning_rate", ("train", "learning_rate"), LogUniform(loguniform=(1e-4, 1e-2)))
+_REST: Document = {
+    "train": {"steps": 8},
+    "model": {"kind": "architecture", "name": "smollm2-135m"},
+    "data": {"kind": "embedded"},
+}
 MASA = MethodSpace(
     "masa",
-    {"method": {"name": "masa"}},
+    {"method": {"name": "masa"}, **_REST},
     (Axis("masa.experts", ("method", "experts"), IntRange(int=(2, 6))), RATE),
 )
 LORA = MethodSpace(
     "lora",
-    {"method": {"name": "lora"}},
+    {"method": {"name": "lora"}, **_REST},
     (Axis("lora.rank", ("method", "rank"), Choice(choice=(4, 8))), RATE),
 )
 BASELINE: Point = {"method": "masa", "masa.experts": 5}

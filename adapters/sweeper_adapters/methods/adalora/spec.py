@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from sweeper_adapters.methods._base import MethodSpec
-from sweeper_adapters.methods._facts import ModelShape
+from sweeper_adapters.methods._facts import EngineFacts, ModelShape
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -62,6 +62,20 @@ class AdaloraSpec(MethodSpec):
     def exports_lora(self) -> bool:
         """True: of the rank that is left to each layer, with E in one of the factors."""
         return True
+
+    def engine_problems(self, engine: EngineFacts) -> list[tuple[str, str]]:
+        """Returns a problem where too few steps come before the final ones."""
+        steps = engine.steps
+        if steps is None or steps - int(self.final_share * steps) >= 2:
+            return []
+        return [
+            (
+                "final_share",
+                f"final_share {self.final_share:g} makes {int(self.final_share * steps)} of "
+                f"{steps} steps final ones; at least 2 must come before, to learn what is "
+                "important; train longer or lower final_share",
+            )
+        ]
 
     def count(self, shape: ModelShape) -> int:
         """Returns ``layers * initial_rank * (in + out + 1)`` summed over the targets."""

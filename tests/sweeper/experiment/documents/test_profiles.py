@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -84,4 +85,28 @@ def test_a_profile_is_put_over_the_one_that_it_extends(tmp_path: Path) -> None:
 def test_profiles_that_extend_each_other_are_refused(tmp_path: Path) -> None:
     path = write_profiles(tmp_path, one="extends: two", two="extends: one")
     with pytest.raises(SpecError, match="one extends two extends one"):
+        merge_profile({"profile": "one"}, path=path)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "[a]", "../x", "pipe"])
+def test_a_name_that_no_profile_has_is_refused(space: Path, name: str) -> None:
+    os.mkfifo(space.parent / "profiles" / "pipe.yaml")
+    with pytest.raises(SpecError, match="no profile") as caught:
+        load_sweep(space, profile=name)
+    # What has been named is not offered.
+    assert f"did you mean {name!r}" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("profile", ["[tiny]", "{name: tiny}", "3", "true"])
+def test_a_profile_is_named_by_a_text(space: Path, profile: str) -> None:
+    space.write_text(SPACE.replace("profile: tiny", f"profile: {profile}"))
+    with pytest.raises(SpecError, match="give the name of a profile"):
+        load_sweep(space)
+
+
+@pytest.mark.parametrize("extended", ["[one]", "3", "''", "../one", "/", '"."'])
+def test_a_profile_extends_one_beside_it(tmp_path: Path, extended: str) -> None:
+    path = write_profiles(tmp_path, one=f"extends: {extended}")
+    with pytest.raises(SpecError, match="give the name of a profile in the same folder"):
         merge_profile({"profile": "one"}, path=path)

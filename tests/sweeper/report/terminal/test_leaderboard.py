@@ -246,6 +246,18 @@ def test_next_commands(sweep, monkeypatch, tmp_path):
     assert next_commands(sweep, ranking)[-1].endswith(f"--home {sweep.home} --json")
 
 
+def test_no_retry_is_offered_of_what_would_fail_again(sweep):
+    diverged = record(1, status="failed", error=TrialFailure(type="DivergedError", message="NaN"))
+    lost = record(2, status="failed", error=TrialFailure(type="ReplicaLost", message="killed"))
+
+    def offers(*records):
+        return any("--retry-failed" in x for x in next_commands(sweep, rank(records, LOSS)))
+
+    assert not offers(record(0, 1.0), diverged)
+    assert offers(diverged, lost)
+    assert offers(record(1, status="failed"))
+
+
 # While it runs.
 
 
