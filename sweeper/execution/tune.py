@@ -67,9 +67,8 @@ class StudySearch(Searcher):
         # The suggestion of each Tune trial that runs.
         self._running: dict[str, Suggestion] = {}
 
-    def suggest(  # type: ignore[override] - Tune's annotation leaves out its own FINISHED
-        self, trial_id: str
-    ) -> dict[str, Any] | str:
+    # Tune's own word FINISHED is not in its annotation.
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
         """Returns the configuration of Tune's next trial, or Tune's word that there is no other."""
         suggestion = self._suggestions.next()
         if suggestion is None:
