@@ -9,8 +9,6 @@ import os
 import signal
 import sys
 
-__all__ = ["main"]
-
 
 def main() -> None:
     """Runs the command line; an interrupt ends it with exit code 130 and without a traceback."""

@@ -117,7 +117,7 @@ def test_the_wheel_holds_the_licence_and_the_command(wheel):
     folder = f"{NAME}-{sweeper.__version__}.dist-info"
     assert f"{folder}/licenses/LICENSE" in wheel.namelist()
     scripts = wheel.read(f"{folder}/entry_points.txt").decode()
-    assert "sweeper = sweeper.cli:main" in scripts
+    assert "sweeper = sweeper.__main__:main" in scripts
 
 
 def test_the_command_can_be_loaded():
