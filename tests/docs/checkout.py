@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docs.documents import DOCUMENTS, ROOT, Block, blocks, name_of
+from tests.sweeper.stores import empty_store
 
 __all__ = ["Chain", "chains", "make_checkout", "run_page"]
 
@@ -108,6 +109,8 @@ def make_checkout(folder: Path) -> Path:
             shutil.copytree(path, folder / path.name)
         elif path.name not in _NEW:
             (folder / path.name).symlink_to(path)
+    (folder / "sweeps").mkdir()
+    shutil.copy(empty_store(), folder / "sweeps" / "mlflow.db")
     binaries = folder / ".venv" / "bin"
     binaries.mkdir(parents=True)
     python = _PYTHON.format(python=sys.executable, shorter=" ".join(SHORTER))

@@ -31,7 +31,7 @@ load_deepspeed()
 importlib.import_module("deepspeed.runtime.zero.muon.muon_optimizer")
 sweeper_adapters.register()
 
-TIMEOUT_S = 120
+TIMEOUT_S = 240
 
 
 def server() -> ForkServerContext:

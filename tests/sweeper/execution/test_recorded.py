@@ -9,6 +9,7 @@ locks, and the checkpoints of the complete trials.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 
 from sweeper.tracking import SweepFolder
+from tests.sweeper.stores import empty_store
 
 ARCHIVE = Path(__file__).with_name("recorded-sweep.tar.gz")
 COMPLETE = ("59dba79d6177", "5b4be785c1a6")
@@ -28,6 +30,7 @@ INTERRUPTED = "83f50e68e1f7"
 def recorded(tmp_path: Path) -> SweepFolder:
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(tmp_path, filter="data")
+    shutil.copy(empty_store(), tmp_path / "mlflow.db")
     return SweepFolder.open("recorded-1", home=tmp_path)
 
 

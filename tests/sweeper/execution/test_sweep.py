@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from mlflow import MlflowClient
 
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
+from tests.sweeper.stores import empty_store
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -57,6 +59,8 @@ def space(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def sweeper(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
+    (tmp_path / "home").mkdir()
+    shutil.copy(empty_store(), tmp_path / "home" / "mlflow.db")
 
     def start(*arguments: object) -> subprocess.Popen[str]:
         command = [

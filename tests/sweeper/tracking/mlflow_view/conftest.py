@@ -9,15 +9,13 @@ import pytest
 from sweeper.tracking.mlflow_view import resolve_tracking_uri
 from sweeper.tracking.mlflow_view.store import connect
 from sweeper.tracking.sweep_folder import SweepFolder
+from tests.sweeper.stores import empty_store
 from tests.sweeper.tracking.mlflow_view.fakes import Clock
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A SQLite store with MLflow's tables, which take seconds to make."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    connect(f"sqlite:///{path}").search_experiments()
-    return path
+@pytest.fixture(scope="session", name="empty_store")
+def _empty_store():
+    return empty_store()
 
 
 @pytest.fixture
