@@ -13,6 +13,7 @@ PLAN = {
     "space": "masa",
     "profile": "embedded",
     "objective": {"metric": "eval_loss", "mode": "min"},
+    "search": {"trials": 3},
     "resources": {"workers": 1, "cpus_per_worker": 1.0, "gpus_per_worker": 0.0},
     "memory": {"weights_bytes": 4_000_000, "activations_bytes": 12, "total_bytes": 2e15},
     "missing": None,
@@ -50,6 +51,12 @@ def test_a_plan(width):
     assert "From trial 2 on, the draws depend on results; these rows are examples." in text
     assert "Nothing was started." in text
     assert "Missing: x" in printed(plan_view({**PLAN, "missing": "x"}), width=width)
+
+
+def test_a_space_with_fewer_trials_than_asked_for_is_told() -> None:
+    text = printed(plan_view({**PLAN, "search": {"trials": 5}}), width=160)
+    assert "Plan of masa on embedded  5 trials" in text
+    assert "3 trials are all that the space has; none is run twice." in text
 
 
 @pytest.mark.parametrize("width", [80, 160])
