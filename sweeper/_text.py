@@ -12,6 +12,7 @@ __all__ = [
     "guess",
     "nearest",
     "params_text",
+    "shorten",
     "value_text",
     "varying",
 ]
@@ -51,6 +52,22 @@ def value_text(value: object) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{name}:{value_text(item)}" for name, item in value.items())
     return "none" if value is None else str(value)
+
+
+def shorten(value: object, *, limit: int = 200) -> str:
+    """Returns a value as one line of at most ``limit`` characters, for a message.
+
+    What is cut out of the middle is replaced by ``…``: both ends of a path or an error tell most.
+
+    Args:
+        value: anything; whoever wants quotes around a text passes its ``repr``.
+        limit: most characters, at least 3.
+    """
+    text = " ".join(str(value).split())
+    if len(text) <= limit:
+        return text
+    head = limit * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (limit - head - 1) :]}"
 
 
 def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:

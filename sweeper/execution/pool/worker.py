@@ -188,7 +188,7 @@ class ReplicaWorker:
         trial = TrialSpec.model_validate_json(job.spec_json)
         if self._rank == 0:
             shape = trial.model.shape()
-            trainable = trial.method.count(shape)
+            trainable = trial.model.trainable(trial.method)
             folder.begin(trainable=trainable, total=shape.total_parameters + trainable)
         try:
             outcome = train(trial, base, folder=job.folder, progress=progress)

@@ -1,0 +1,59 @@
+"""One look at model, tokenizer and data together, before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sweeper.data import Example, Splits
+from sweeper.data.prepared import require_rows
+from sweeper.data.questions import draw_examples, questions_of
+from sweeper.experiment.sweep import Sweep
+from sweeper.models.inspection import load_tokenizer
+
+__all__ = ["require_fitting_model"]
+
+# Begin and end of text, a first space that some tokenizers add, and one token of the prompt.
+_TOKENS_AROUND = 4
+
+
+def require_fitting_model(sweep: Sweep) -> None:
+    """Looks at model, tokenizer and data together.
+
+    Raises:
+        BadInputError: the model cannot be trained on, a row needs a token that the model has not,
+            a split is empty, or no answer has room.
+    """
+    spec = sweep.spec
+    # The same for all trials: lengths are compared alike.
+    train = sweep.space.any_trial().train
+    left = spec.model.inspect(max_length=train.max_length)
+    splits = spec.data.load()
+    require_rows(splits)
+    left.require(_texts(splits))
+    examples = draw_examples(splits.validation, train.eval_examples)
+    if any(_surely_has_room(example, train.max_length) for example in examples):
+        return
+    source = spec.model.source()
+    tokenizer = load_tokenizer(
+        source.name, revision=source.revision or "main", subject=left.subject
+    )
+    questions_of(
+        examples,
+        tokenizer,
+        train.max_length,
+        domains=splits.domains(),
+        needs_loss=True,
+    )
+
+
+def _surely_has_room(example: Example, max_length: int) -> bool:
+    """Whether the answers have room whatever the tokenizer is: a token has at least one byte."""
+    longest = max(len(answer.encode()) for answer in example.candidates)
+    return longest + _TOKENS_AROUND <= max_length
+
+
+def _texts(splits: Splits) -> Iterator[str]:
+    for examples in (splits.train, splits.validation, splits.test):
+        for example in examples:
+            yield example.prompt
+            yield from example.candidates
