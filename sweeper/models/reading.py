@@ -121,7 +121,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             )
         text = path.read_bytes()
     try:
-        config = json.loads(text)
+        config = json.loads(text, object_hook=_plain)
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path} is not JSON ({shorten(error)}); it must be the configuration of a model; "
@@ -136,7 +136,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """Keeps transformers' report and progress bar of a load off the terminal: we tell what matters."""
+    """Keeps transformers' report of a load, and its bar, off the terminal: we tell what matters."""
     from transformers.utils import logging as their_logging
 
     logger = logging.getLogger("transformers")
@@ -149,3 +149,10 @@ def quiet_loading() -> Iterator[None]:
         logger.setLevel(level)
         if has_bars:
             their_logging.enable_progress_bar()
+
+
+def _plain(value: dict[str, Any]) -> Any:
+    """Returns a JSON object as it is, and transformers' way to write an infinity as the float."""
+    if value.keys() == {"__float__"} and value["__float__"] in {"Infinity", "-Infinity", "NaN"}:
+        return float(value["__float__"])
+    return value

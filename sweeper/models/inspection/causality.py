@@ -20,7 +20,8 @@ _LENGTH, _SHARED = 12, 7
 _TOLERANCES = {"float32": 1e-4, "bfloat16": 0.02, "float16": 0.005}
 
 _VOCABULARY = 128
-_MOST_PARAMETERS = 5_000_000
+# Some families cannot be built so narrow; these take more time.
+_MOST_PARAMETERS = (5_000_000, 60_000_000)
 _LAYERS = (
     "num_hidden_layers",
     "n_layer",
@@ -29,14 +30,26 @@ _LAYERS = (
     "decoder_layers",
     "encoder_layers",
 )
-# Sizes that families divide by each other; all are divided by the same number.
-_WIDTHS = (
+# Widths that are a multiple of the number of heads, the heads, and other widths.
+_STREAMS = (
     "hidden_size",
     "n_embd",
     "d_model",
     "word_embed_proj_dim",
     "embedding_size",
     "attention_hidden_size",
+)
+_HEADS = (
+    "num_attention_heads",
+    "n_head",
+    "n_heads",
+    "num_heads",
+    "decoder_attention_heads",
+    "encoder_attention_heads",
+    "num_key_value_heads",
+    "num_kv_heads",
+)
+_INNER = (
     "intermediate_size",
     "ffn_dim",
     "d_ff",
@@ -46,14 +59,6 @@ _WIDTHS = (
     "encoder_ffn_dim",
     "moe_intermediate_size",
     "intermediate_size_mlp",
-    "num_attention_heads",
-    "n_head",
-    "n_heads",
-    "num_heads",
-    "decoder_attention_heads",
-    "encoder_attention_heads",
-    "num_key_value_heads",
-    "num_kv_heads",
 )
 
 
@@ -105,21 +110,22 @@ def small_model(config: PreTrainedConfig) -> PreTrainedModel | None:
     Returns:
         None where the family cannot be built so small, so that it must be asked after loading.
     """
-    for divisor in (1, 2, 4, 8, 16, 32, 64):
-        try:
-            with quiet_loading():
-                made = _built(_shrunk(config, divisor))
-        except Exception:  # noqa: BLE001 - a family's code raises anything on sizes that do not fit
-            continue
-        if made is not None:
-            return made
+    for most in _MOST_PARAMETERS:
+        for divisor in (1, 2, 4, 8, 16, 32, 64):
+            try:
+                with quiet_loading():
+                    made = _built(_shrunk(config, divisor), most=most)
+            except Exception:  # noqa: BLE001 - a family's code raises anything on odd sizes
+                continue
+            if made is not None:
+                return made
     return None
 
 
 def _shrunk(config: PreTrainedConfig, divisor: int) -> PreTrainedConfig:
     made = copy.deepcopy(config)
     text: Any = made.get_text_config()
-    layers = int(text.num_hidden_layers)
+    layers, heads = int(text.num_hidden_layers), int(getattr(text, "num_attention_heads", 0) or 0)
     for name, value in list(vars(text).items()):
         if isinstance(value, list | tuple) and len(value) == layers > 2:
             setattr(text, name, value[:2])
@@ -127,23 +133,27 @@ def _shrunk(config: PreTrainedConfig, divisor: int) -> PreTrainedConfig:
             continue
         elif name in _LAYERS:
             setattr(text, name, min(value, 2))
-        elif name in _WIDTHS:
+        elif name in _HEADS or name in _INNER:
             setattr(text, name, max(1, value // divisor))
-        elif name == "vocab_size":
+        elif name in _STREAMS:
+            # A head keeps its width, whose half and quarter are used for positions.
+            kept = max(1, heads // divisor) / heads if heads else 1 / divisor
+            setattr(text, name, max(1, int(value * kept)))
+        elif name.startswith("vocab_size"):
             setattr(text, name, min(value, _VOCABULARY))
         elif name.endswith("_token_id"):
             setattr(text, name, min(value, min(int(text.vocab_size), _VOCABULARY) - 1))
     return made
 
 
-def _built(config: PreTrainedConfig) -> PreTrainedModel | None:
-    """Returns the model with random values, None where it would not be small."""
+def _built(config: PreTrainedConfig, *, most: int) -> PreTrainedModel | None:
+    """Returns the model with random values, None where it would have more parameters."""
     import torch
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
         planned = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
-    if sum(parameter.numel() for parameter in planned.parameters()) > _MOST_PARAMETERS:
+    if sum(parameter.numel() for parameter in planned.parameters()) > most:
         return None
     # The caller's random numbers stay as they are.
     with torch.random.fork_rng(devices=[]):
@@ -155,4 +165,7 @@ def _built(config: PreTrainedConfig) -> PreTrainedModel | None:
                 torch.nn.init.normal_(parameter, std=float(parameter.shape[-1]) ** -0.5)
     made.requires_grad_(False)
     made.train(mode=False)
+    with torch.no_grad():
+        # Sizes that do not go together show here at the latest.
+        made(input_ids=torch.full((2, 3), 5), use_cache=False)
     return made

@@ -36,16 +36,11 @@ def require_positions(model: PreTrainedModel, max_length: int, *, subject: str) 
         BadInputError: it does not.
     """
     length = min(max_length, _MOST_TRIED)
+    config = model.config.get_text_config().to_dict()
     if _takes(model, length) or not _takes(model, 2):
-        warn_of_length(model.config.get_text_config().to_dict(), max_length, subject=subject)
+        warn_of_length(config, max_length, subject=subject)
         return
-    taken, refused = 2, length
-    while refused - taken > 1:
-        middle = (taken + refused) // 2
-        if _takes(model, middle):
-            taken = middle
-        else:
-            refused = middle
+    taken = _last_taken(model, length, declared=_declared(config) or length)
     raise BadInputError(
         f"train.max_length is {max_length} but {subject} has {taken} positions; a longer row has "
         f"no position for its last tokens; set train.max_length to at most {taken}"
@@ -60,8 +55,7 @@ def warn_of_length(config: Mapping[str, Any], max_length: int, *, subject: str) 
         max_length: tokens of the longest row.
         subject: what the model is.
     """
-    named = (config.get(name) for name in _NAMES)
-    declared = next((found for found in named if isinstance(found, int) and found > 0), None)
+    declared = _declared(config)
     if declared is not None and declared < max_length:
         logger.warning(
             "train.max_length is %d but %s was trained with %d positions; it computes further "
@@ -70,6 +64,30 @@ def warn_of_length(config: Mapping[str, Any], max_length: int, *, subject: str) 
             subject,
             declared,
         )
+
+
+def _declared(config: Mapping[str, Any]) -> int | None:
+    named = (config.get(name) for name in _NAMES)
+    return next((found for found in named if isinstance(found, int) and found > 0), None)
+
+
+def _last_taken(model: PreTrainedModel, refused: int, *, declared: int) -> int:
+    """Returns the longest row that a model takes, below one that it refuses."""
+    taken = 2
+    # Nearly always it is what the configuration says, or a few less.
+    for guess in (declared, declared + 1):
+        if taken < guess < refused:
+            if _takes(model, guess):
+                taken = guess
+            else:
+                refused = guess
+    while refused - taken > 1:
+        middle = (taken + refused) // 2
+        if _takes(model, middle):
+            taken = middle
+        else:
+            refused = middle
+    return taken
 
 
 def _takes(model: PreTrainedModel, length: int) -> bool:
