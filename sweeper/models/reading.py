@@ -151,8 +151,9 @@ def quiet_loading() -> Iterator[None]:
             their_logging.enable_progress_bar()
 
 
-def _plain(value: dict[str, Any]) -> Any:
+def _plain(value: dict[str, Any]) -> object:
     """Returns a JSON object as it is, and transformers' way to write an infinity as the float."""
-    if value.keys() == {"__float__"} and value["__float__"] in {"Infinity", "-Infinity", "NaN"}:
-        return float(value["__float__"])
+    text = value.get("__float__")
+    if len(value) == 1 and isinstance(text, str) and text in {"Infinity", "-Infinity", "NaN"}:
+        return float(text)
     return value

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 # No table of positions in use is longer, and a longer row would cost attention seconds.
 _MOST_TRIED = 8192
+# RoBERTa begins to count after its pad token, so that its table has two rows fewer for tokens.
+_MOST_OFFSET = 16
 _NAMES = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "context_length")
 
 
@@ -37,10 +39,13 @@ def require_positions(model: PreTrainedModel, max_length: int, *, subject: str) 
     """
     length = min(max_length, _MOST_TRIED)
     config = model.config.get_text_config().to_dict()
+    declared = _declared(config)
+    if declared is not None and max_length <= declared - _MOST_OFFSET:
+        return
     if _takes(model, length) or not _takes(model, 2):
         warn_of_length(config, max_length, subject=subject)
         return
-    taken = _last_taken(model, length, declared=_declared(config) or length)
+    taken = _last_taken(model, length, declared=declared or length)
     raise BadInputError(
         f"train.max_length is {max_length} but {subject} has {taken} positions; a longer row has "
         f"no position for its last tokens; set train.max_length to at most {taken}"
