@@ -36,7 +36,7 @@ def test_an_encoder_in_the_place_of_a_decoder(tmp_path: Path) -> None:
     spec = FolderModelSpec(path=str(tiny.saved(tmp_path, made)))
     with pytest.raises(BadInputError, match=r"BertLMHeadModel\) is no causal .*see the answer"):
         spec.inspect(max_length=16)
-    with pytest.raises(BadInputError, match="the loaded model .*is no causal language model"):
+    with pytest.raises(BadInputError, match=r"the loaded model .*is no causal language model"):
         hold_base(spec, EmbeddedDataSpec(), precision="fp32", device="cpu")
 
 
@@ -51,7 +51,7 @@ def test_a_decoder_whose_configuration_lets_it_see_everything() -> None:
     config.is_causal = False
     small = small_model(config)
     assert small is not None
-    with pytest.raises(BadInputError, match="it .*is no causal language model"):
+    with pytest.raises(BadInputError, match=r"it .*is no causal language model"):
         require_causal(small, subject="it")
 
 

@@ -64,7 +64,7 @@ def test_a_folder_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
     folder = tiny.saved(tmp_path, AutoModelForCausalLM.from_config(config))
     spec = FolderModelSpec(path=str(folder))
     spec.inspect(max_length=64)
-    with pytest.raises(BadInputError, match="max_length is 65 but the model .* has 64 positions"):
+    with pytest.raises(BadInputError, match=r"max_length is 65 but the model .* has 64 positions"):
         spec.inspect(max_length=65)
 
 
