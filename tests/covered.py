@@ -69,7 +69,7 @@ COVERED = {
     "export/usage.py": "sweeper/export/test_files.py",
     "models/gguf.py": "sweeper/models/test_sources.py",
     "models/hub.py": "sweeper/models/test_sources.py",
-    "models/inspection/folder.py": "sweeper/preflight/test_model.py",
+    "models/inspection/folder.py": "sweeper/preflight/model/test_fitting.py",
     "models/local.py": "sweeper/models/test_sources.py",
     "models/packaged.py": "sweeper/models/test_sources.py",
     "models/snapshot.py": "sweeper/models/test_frozen.py",

@@ -111,8 +111,11 @@ def facts_of(config: Mapping[str, Any]) -> ModelFacts:
 def is_counted_by_formula(config: Mapping[str, Any]) -> bool:
     """Whether the family's layers are known here, so that nothing need be built."""
     sizes = [config.get(name) for name in _SIZES]
-    return config.get("model_type") in _BY_FORMULA and all(
-        isinstance(size, int) and size > 0 for size in sizes
+    family = config.get("model_type")
+    return (
+        isinstance(family, str)
+        and family in _BY_FORMULA
+        and all(isinstance(size, int) and size > 0 for size in sizes)
     )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from sweeper.data import TasksDataSpec
 from sweeper.data.hygiene import require_clean
 from sweeper.experiment.sweep import Sweep
-from sweeper.preflight.memory import require_memory
 from sweeper.preflight.metrics import require_metrics
-from sweeper.preflight.model import require_fitting_model
+from sweeper.preflight.model import require_fitting_model, require_memory
 from sweeper.preflight.objective import require_objective
 from sweeper.preflight.room import require_room
 from sweeper.preflight.task_ids import require_tasks

@@ -8,7 +8,7 @@ from typing import Any
 from sweeper.errors import BadInputError
 from sweeper.experiment.space.budget import BudgetFit
 from sweeper.experiment.sweep import Sweep
-from sweeper.preflight.memory import Memory, memory_of
+from sweeper.preflight.model import Memory, memory_of
 from sweeper.preflight.objective import require_objective
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, params_of
 

@@ -22,9 +22,9 @@ class PanicException(BaseException):
 
 @pytest.mark.parametrize("error", [KeyError("x"), RecursionError("deep"), PanicException("oh")])
 def test_whatever_is_raised_has_subject_reason_and_remedy(error: BaseException) -> None:
-    with pytest.raises(BadInputError, match=r"^the file x cannot be read \(\w+: .*\); mend it$"):
-        with reading("the file x", remedy="mend it"):
-            raise error
+    message = r"^the file x cannot be read \(\w+: .*\); mend it$"
+    with pytest.raises(BadInputError, match=message), reading("the file x", remedy="mend it"):
+        raise error
 
 
 def test_own_errors_and_the_end_of_the_process_pass() -> None:
@@ -124,7 +124,7 @@ def test_a_broken_tokenizer(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model" / "tokenizer.json").write_bytes(content)
     spec = FolderModelSpec(path=str(tmp_path / "model"))
     for ask in (lambda: spec.inspect(max_length=16), lambda: spec.load("fp32")):
-        with pytest.raises(BadInputError, match="the tokenizer of .* cannot be read"):
+        with pytest.raises(BadInputError, match=r"the tokenizer of .* cannot be read"):
             ask()
 
 

@@ -45,6 +45,8 @@ def _plan(folder: Path, family: str) -> Any:
     return plan_of(load_sweep(folder / "space.yaml", profile=str(folder / "profile.yaml")))
 
 
+# PEFT says of GPT-2's linear layer what it then does by itself.
+@pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning")
 def test_every_causal_family_of_peft_gets_a_plan(tmp_path: Path) -> None:
     import torch
 

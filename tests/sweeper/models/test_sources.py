@@ -273,7 +273,7 @@ def test_a_gguf_file_is_converted_once(monkeypatch, tmp_path):
     monkeypatch.setattr("sweeper.models.gguf._convert", convert)
     path = tmp_path / "tiny.gguf"
     spec = GgufModelSpec(package=None, file=str(path), architecture=None)
-    for content, expected in ((b"one", 1), (b"one", 1), (b"two", 2)):
+    for content, expected in ((b"GGUF one", 1), (b"GGUF one", 1), (b"GGUF two", 2)):
         path.write_bytes(content)
         assert spec.load("fp32").model.num_parameters() > 0
         assert len(conversions) == expected
@@ -292,8 +292,8 @@ def test_a_failed_conversion_leaves_nothing_behind(monkeypatch, tmp_path):
 
     monkeypatch.setattr("sweeper.models.gguf._convert", convert)
     path = tmp_path / "tiny.gguf"
-    path.write_bytes(b"one")
-    with pytest.raises(OSError, match="disk full"):
+    path.write_bytes(b"GGUF one")
+    with pytest.raises(BadInputError, match="disk full"):
         GgufModelSpec(package=None, file=str(path)).load("fp32")
     assert not list((tmp_path / "cache" / "gguf").iterdir())
 

@@ -63,7 +63,7 @@ def test_special_tokens_without_rows_are_refused_where_the_data_has_them(tmp_pat
     left = spec.inspect(max_length=16)
     assert left.rowless == ("<image>",)
     left.require(["image", "<imag e>"])
-    with pytest.raises(BadInputError, match="'<image>', for which the model .* has no row"):
+    with pytest.raises(BadInputError, match=r"'<image>', for which the model .* has no row"):
         left.require(["see <image>"])
 
 

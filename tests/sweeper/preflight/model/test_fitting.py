@@ -18,7 +18,7 @@ from sweeper.errors import BadInputError
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.preflight.checks import require_runnable
-from sweeper.preflight.model import require_fitting_model
+from sweeper.preflight.model.fitting import require_fitting_model
 from tests.places import ROOT, SPACES
 from tests.sweeper import tiny
 

@@ -9,7 +9,7 @@ import pytest
 from sweeper.errors import BadInputError
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
-from sweeper.preflight import memory
+from sweeper.preflight.model import memory
 from tests.places import SPACES
 
 
