@@ -6,7 +6,7 @@ from sweeper.data import TasksDataSpec
 from sweeper.data.hygiene import require_clean
 from sweeper.experiment.sweep import Sweep
 from sweeper.preflight.metrics import require_metrics
-from sweeper.preflight.model import require_fitting_model, require_memory
+from sweeper.preflight.model import inspect_model_of, require_fitting_data, require_memory
 from sweeper.preflight.objective import require_objective
 from sweeper.preflight.room import require_room
 from sweeper.preflight.task_ids import require_tasks
@@ -35,7 +35,8 @@ def require_runnable(sweep: Sweep, *, address: str | None = None) -> str:
         spec.data.pin()
     require_objective(sweep)
     require_memory(sweep, address)
-    require_fitting_model(sweep)
+    left = inspect_model_of(sweep)
     fingerprint = spec.data.fingerprint()
     require_clean(spec.data, spec.hygiene, fingerprint=fingerprint)
+    require_fitting_data(sweep, left)
     return fingerprint

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.preflight.model.fitting import require_fitting_model
+from sweeper.preflight.model.fitting import inspect_model_of, require_fitting_data
 from sweeper.preflight.model.memory import Memory, memory_of, require_memory
 
-__all__ = ["Memory", "memory_of", "require_fitting_model", "require_memory"]
+__all__ = ["Memory", "inspect_model_of", "memory_of", "require_fitting_data", "require_memory"]

@@ -8,25 +8,40 @@ from sweeper.data import Example, Splits
 from sweeper.data.prepared import require_rows
 from sweeper.data.questions import draw_examples, questions_of
 from sweeper.experiment.sweep import Sweep
-from sweeper.models.inspection import load_tokenizer
+from sweeper.models.inspection import TokenCheck, load_tokenizer
 
-__all__ = ["require_fitting_model"]
+__all__ = ["inspect_model_of", "require_fitting_data"]
 
 # Begin and end of text, a first space that some tokenizers add, and one token of the prompt.
 _TOKENS_AROUND = 4
 
 
-def require_fitting_model(sweep: Sweep) -> None:
-    """Looks at model, tokenizer and data together.
+def inspect_model_of(sweep: Sweep) -> TokenCheck:
+    """Looks at model and tokenizer.
+
+    Returns:
+        What is to be looked at in the data.
 
     Raises:
-        BadInputError: the model cannot be trained on, a row needs a token that the model has not,
-            a split is empty, or no answer has room.
+        BadInputError: the model cannot be trained on.
     """
-    spec = sweep.spec
     # The same for all trials: lengths are compared alike.
-    train = sweep.space.any_trial().train
-    left = spec.model.inspect(max_length=train.max_length)
+    max_length = sweep.space.any_trial().train.max_length
+    return sweep.spec.model.inspect(max_length=max_length)
+
+
+def require_fitting_data(sweep: Sweep, left: TokenCheck) -> None:
+    """Looks at the data with the eyes of the model.
+
+    Args:
+        sweep: whose model has been looked at.
+        left: what that has left to be looked at.
+
+    Raises:
+        BadInputError: a row needs a token that the model has not, a split is empty, or no answer
+            has room.
+    """
+    spec, train = sweep.spec, sweep.space.any_trial().train
     splits = spec.data.load()
     require_rows(splits)
     left.require(_texts(splits))

@@ -18,7 +18,7 @@ from sweeper.errors import BadInputError
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.preflight.checks import require_runnable
-from sweeper.preflight.model.fitting import require_fitting_model
+from sweeper.preflight.model import inspect_model_of, require_fitting_data
 from tests.places import ROOT, SPACES
 from tests.sweeper import tiny
 
@@ -54,6 +54,11 @@ def _loaded(space: Path) -> Sweep:
     return load_sweep(space, profile=str(space.parent / "p.yaml"))
 
 
+def _require_fitting(space: Path) -> None:
+    sweep = _loaded(space)
+    require_fitting_data(sweep, inspect_model_of(sweep))
+
+
 def test_a_model_and_data_that_go_together(tmp_path: Path) -> None:
     tiny.saved(tmp_path / "model")
     sweep = _loaded(_sweep(tmp_path))
@@ -64,8 +69,8 @@ def test_answers_without_room(tmp_path: Path) -> None:
     tiny.saved(tmp_path / "model")
     rows = [{"q": f"{n}=", "a": "7" * 60} for n in range(20)]
     with pytest.raises(BadInputError, match="max_length"):
-        require_fitting_model(_loaded(_sweep(tmp_path, rows)))
-    require_fitting_model(_loaded(_sweep(tmp_path, rows, max_length=63)))
+        _require_fitting(_sweep(tmp_path, rows))
+    _require_fitting(_sweep(tmp_path, rows, max_length=63))
 
 
 def test_a_row_that_spells_out_a_token_without_a_row(tmp_path: Path) -> None:
@@ -73,10 +78,10 @@ def test_a_row_that_spells_out_a_token_without_a_row(tmp_path: Path) -> None:
     tokenizer = tiny.tokenizer()
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
     tokenizer.save_pretrained(tmp_path / "model")
-    require_fitting_model(_loaded(_sweep(tmp_path)))
+    _require_fitting(_sweep(tmp_path))
     rows = [{"q": f"{n}=", "a": str(n)} for n in range(20)] + [{"q": "<image>", "a": "1"}]
     with pytest.raises(BadInputError, match="a row of the data contains the special token"):
-        require_fitting_model(_loaded(_sweep(tmp_path, rows)))
+        _require_fitting(_sweep(tmp_path, rows))
 
 
 def _check(space: Path, *options: str) -> tuple[int, str]:
