@@ -197,7 +197,7 @@ def _convert(path: Path, folder: Path) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     with quiet_loading():
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             path.parent,
             gguf_file=path.name,
             dtype=torch.float32,
@@ -205,6 +205,8 @@ def _convert(path: Path, folder: Path) -> None:
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
         )
+    # A pair, because of output_loading_info.
+    model, info = loaded
     # What is drawn at random here would be whole in the copy.
     require_whole(info, model, subject=f"the GGUF file {path}")
     tokenizer.save_pretrained(folder)

@@ -142,13 +142,13 @@ def quiet_loading() -> Iterator[None]:
     logger = logging.getLogger("transformers")
     level, has_bars = logger.level, their_logging.is_progress_bar_enabled()
     logger.setLevel(logging.CRITICAL)
-    their_logging.disable_progress_bar()
+    their_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         logger.setLevel(level)
         if has_bars:
-            their_logging.enable_progress_bar()
+            their_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _plain(value: dict[str, Any]) -> object:

@@ -230,13 +230,13 @@ def skeleton(config: Mapping[str, Any], *, dtype: str = "float32") -> PreTrained
 
 
 def _require_causal_family(family: object, *, has_code: bool) -> None:
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     known = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
     if isinstance(family, str) and family in known:
         return
-    if isinstance(family, str) and family in CONFIG_MAPPING_NAMES:
+    if isinstance(family, str) and family in CONFIG_MAPPING:
         raise _cannot_build(family, "it has none of this family")
     # A list of what it knows would fill pages.
     hint = guess(family, sorted(known), cutoff=0.8) if isinstance(family, str) else ""
@@ -281,7 +281,7 @@ def _by_construction(config: Mapping[str, Any]) -> ModelFacts:
         and all(layer == layers[0] for layer in layers),
         width=int(getattr(text, "hidden_size", None) or linears[0].in_features),
         inner=max(max(linear.in_features, linear.out_features) for linear in linears),
-        vocabulary=int(model.get_input_embeddings().weight.shape[0]),
+        vocabulary=int(model.get_input_embeddings().get_parameter("weight").shape[0]),
     )
 
 
@@ -294,7 +294,8 @@ def _linear_of(module: object) -> tuple[int, int] | None:
         return module.in_features, module.out_features
     if isinstance(module, Conv1D):
         # GPT-2's linear layer; its weight is [inputs, outputs].
-        return int(module.weight.shape[0]), int(module.weight.shape[1])
+        inputs, outputs = module.get_parameter("weight").shape
+        return int(inputs), int(outputs)
     return None
 
 

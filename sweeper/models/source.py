@@ -160,7 +160,7 @@ def _load_model(source: str | Path, dtype: str, revision: str) -> PreTrainedMode
     from transformers import AutoModelForCausalLM
 
     with quiet_loading():
-        loaded: tuple[PreTrainedModel, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             revision=revision,
             dtype=getattr(torch, dtype),
@@ -169,6 +169,7 @@ def _load_model(source: str | Path, dtype: str, revision: str) -> PreTrainedMode
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    model, info = loaded
-    require_whole(info, model, subject=f"the model {source}")
+    # A pair, because of output_loading_info.
+    model: PreTrainedModel = loaded[0]
+    require_whole(loaded[1], model, subject=f"the model {source}")
     return model

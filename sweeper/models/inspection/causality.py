@@ -75,7 +75,7 @@ def require_causal(model: PreTrainedModel, *, subject: str) -> None:
     import torch
 
     # Not 0 and 1, which are often padding and the like; the second text differs at its end.
-    vocabulary = int(model.get_input_embeddings().weight.shape[0])
+    vocabulary = int(model.get_input_embeddings().get_parameter("weight").shape[0])
     pad = getattr(model.config.get_text_config(), "pad_token_id", None)
     allowed = [token for token in range(min(vocabulary, 4 * _LENGTH)) if token != pad]
     first = [allowed[(7 * position + 3) % len(allowed)] for position in range(_LENGTH)]

@@ -49,7 +49,7 @@ def require_fit(files: Sequence[Path], model: PreTrainedModel, *, subject: str) 
         # Only the package can say which tensors it makes of its own ones.
         return
     with reading(f"the weights of {subject}", remedy="save the model again"), quiet_loading():
-        _, info = type(model).from_pretrained(
+        loaded: Any = type(model).from_pretrained(
             None,
             config=model.config,
             state_dict=tensors,
@@ -58,7 +58,8 @@ def require_fit(files: Sequence[Path], model: PreTrainedModel, *, subject: str) 
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    require_whole(info, model, subject=subject)
+    # A pair, because of output_loading_info.
+    require_whole(loaded[1], model, subject=subject)
 
 
 def require_whole(info: Mapping[str, Any], model: PreTrainedModel, *, subject: str) -> None:

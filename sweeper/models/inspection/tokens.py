@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 
 def embedding_rows(model: PreTrainedModel) -> int:
     """Returns the number of token ids that a model can read and predict."""
-    rows = int(model.get_input_embeddings().weight.shape[0])
-    head = model.get_output_embeddings()
+    rows = int(model.get_input_embeddings().get_parameter("weight").shape[0])
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     weight = getattr(head, "weight", None)
     return rows if weight is None else min(rows, int(weight.shape[0]))
 

@@ -24,18 +24,18 @@ def _families() -> list[str]:
     return [family for family in TARGETS if family in CAUSAL]
 
 
-def _targets(family: str) -> list[str]:
+def _targets(family: str) -> tuple[str, ...]:
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TARGETS
 
     targets = TARGETS[family]
-    return ["q_proj", "v_proj"] if isinstance(targets, str) else list(targets)
+    return ("q_proj", "v_proj") if isinstance(targets, str) else tuple(targets)
 
 
 def _plan(folder: Path, family: str) -> Any:
     from transformers import AutoConfig
 
     AutoConfig.for_model(family).save_pretrained(folder / "model")
-    method = {"name": "lora", "rank": 2, "targets": _targets(family)}
+    method = {"name": "lora", "rank": 2, "targets": list(_targets(family))}
     space = {"name": "s", "methods": [method], "search": {"trials": 1, "asha": None}}
     train = {"steps": 4, "learning_rate": 1e-3, "max_length": 32}
     profile = {"name": "p", "model": {"kind": "folder", "path": str(folder / "model")}}

@@ -109,7 +109,7 @@ def test_an_adapter_beside_the_model(tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
 
     folder = tiny.saved(tmp_path)
-    get_peft_model(tiny.model(), LoraConfig(target_modules=["q_proj"])).save_pretrained(folder)
+    get_peft_model(tiny.model(), LoraConfig(target_modules=["q_proj"])).save_pretrained(str(folder))
     spec = FolderModelSpec(path=str(folder))
     for ask in (spec.require_available, lambda: spec.load("fp32")):
         with pytest.raises(BadInputError, match=r"has an adapter_config\.json.*merge it"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -15,7 +16,7 @@ from sweeper.models.inspection.tokens import embedding_rows, require_no_rowless
 from tests.sweeper import tiny
 
 
-def _saved(folder: Path, **added: object) -> FolderModelSpec:
+def _saved(folder: Path, **added: Any) -> FolderModelSpec:
     tiny.saved(folder)
     tokenizer = tiny.tokenizer()
     if "tokens" in added:
