@@ -67,7 +67,6 @@ COVERED = {
     "export/formats.py": "sweeper/export/test_methods.py",
     "export/probe.py": "sweeper/export/test_methods.py",
     "export/usage.py": "sweeper/export/test_files.py",
-    "models/gguf.py": "sweeper/models/test_sources.py",
     "models/hub.py": "sweeper/models/test_sources.py",
     "models/inspection/folder.py": "sweeper/preflight/model/test_fitting.py",
     "models/local.py": "sweeper/models/test_sources.py",
