@@ -142,6 +142,26 @@ def test_refused_specs(spec, message):
         TypeAdapter(ModelSpec).validate_python(spec)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "a//b", "../x", "a/b.git", "--x", "x-", "a--b", "é/x", "a b", "a\0b", "a" * 200],
+)
+def test_names_that_the_hub_cannot_have(name):
+    with pytest.raises(ValidationError, match="is no name of the Hub; it must be owner/name"):
+        HubModelSpec(name=name)
+
+
+@pytest.mark.parametrize("revision", ["", "../x", "a/../b", "-x", "a b", "x" * 300])
+def test_revisions_that_there_cannot_be(revision):
+    with pytest.raises(ValidationError, match="revision"):
+        HubModelSpec(name="owner/name", revision=revision)
+
+
+def test_names_of_the_hub():
+    for name in ("gpt2", "owner/name_1.2-b", "meta-llama/Meta-Llama-3-8B"):
+        assert HubModelSpec(name=name, revision="refs/pr/1").name == name
+
+
 def test_embedded_model():
     import torch
 
