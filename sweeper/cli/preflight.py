@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from sweeper._environment import hide_progress_bars
 from sweeper.cli.options import (
+    Address,
     AsJson,
     Overrides,
     ProfileName,
@@ -20,16 +23,33 @@ def plan(
     space: SpaceFile,
     profile: ProfileName = None,
     overrides: Overrides = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Also check all that run checks before it starts.")
+    ] = False,
+    address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what would run: trials, parameters, memory and resources. Nothing is started."""
+    """Show what would run: trials, parameters, memory and resources. Nothing is started.
+
+    With --check also look at model, tokenizer and data as run does: exit code 2 means that the
+    sweep would be refused.
+    """
     with opened_output(as_json) as out:
         from sweeper.experiment.loading import load_sweep
+        from sweeper.experiment.runnable import only_runnable
+        from sweeper.preflight.checks import require_runnable
         from sweeper.preflight.plan import plan_of
         from sweeper.report.terminal import plan_view
 
-        document = plan_of(load_sweep(space, profile=profile, overrides=overrides or ())).document()
+        sweep = load_sweep(space, profile=profile, overrides=overrides or ())
+        if check:
+            hide_progress_bars()
+            with out.console.status("checking model and data"):
+                require_runnable(only_runnable(sweep)[0], address=address)
+        document = plan_of(sweep).document()
         out.show(document, plan_view(document))
+        if check and not as_json:
+            out.console.print("Checked: model and data can be used.")
 
 
 def params(

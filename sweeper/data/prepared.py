@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sweeper.data import DataSpec
 
-__all__ = ["PreparedData"]
+__all__ = ["PreparedData", "require_rows"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +58,7 @@ class PreparedData:
         Raises:
             DataError: one of the two splits is empty.
         """
-        for name in ("train", "validation"):
-            if not getattr(self.splits, name):
-                raise DataError(
-                    f"the {name} split of the data is empty; a trial needs at least one example "
-                    "in it; use data with at least one"
-                )
+        require_rows(self.splits)
 
     def train_tokens(self, max_length: int) -> TokenTable:
         """Returns the training examples as token ids; read or encoded once for each length.
@@ -112,3 +107,17 @@ class PreparedData:
                 needs_loss=True,
             )
         return self._questions[key]
+
+
+def require_rows(splits: Splits) -> None:
+    """Checks that there are training and validation examples.
+
+    Raises:
+        DataError: one of the two splits is empty.
+    """
+    for name in ("train", "validation"):
+        if not getattr(splits, name):
+            raise DataError(
+                f"the {name} split of the data is empty; a trial needs at least one example "
+                "in it; use data with at least one"
+            )

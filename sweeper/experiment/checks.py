@@ -59,7 +59,13 @@ def check_fit(space: Space, *, has_gpu: bool) -> list[Problem]:
         trial, method = space.trial(point), space.method(str(point["method"]))
         shape = trial.model.shape()
         problems += _misfits(trial, method, shape, has_gpu=has_gpu)
-        if space.budget is not None:
+        if space.budget is not None and not trial.model.facts().are_layers_alike:
+            text = (
+                "the layers of the model are not all alike, so that sizes cannot be computed from "
+                "a budget; give each method its size, and leave out the budget"
+            )
+            problems.append(Problem("budget", text))
+        elif space.budget is not None:
             found = list(space.budget.problems(trial.method, shape))
             problems += [Problem(f"budget.{field}", text) for field, text in found]
     return problems

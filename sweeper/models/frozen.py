@@ -12,6 +12,7 @@ from sweeper._third_party import load_deepspeed
 from sweeper.data.prepared import PreparedData
 from sweeper.data.tokens.packing import require_packable
 from sweeper.distributed import control_group
+from sweeper.models.inspection import require_causal
 
 if TYPE_CHECKING:
     import torch
@@ -91,13 +92,15 @@ def hold_base(
         control: group of all workers in which no trial communicates.
 
     Raises:
-        BadInputError: the model or the data is not there, or cannot be read.
+        BadInputError: the model or the data is not there, or cannot be read, or the model is not
+            causal.
     """
     import torch
 
     loaded = model.load(precision)
     # Moves it in place; transformers types the method as if it were not one.
     torch.nn.Module.to(loaded.model, torch.device(device))
+    require_causal(loaded.model, subject="the loaded model")
     return FrozenBase(
         model_spec=model,
         precision=precision,

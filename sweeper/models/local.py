@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from sweeper.errors import DataError, MissingError
+from sweeper.errors import MissingError
 from sweeper.models.embedded import MODEL_FOLDER
+from sweeper.models.inspection import TokenCheck, inspect_model, require_intact
+from sweeper.models.inspection.positions import warn_of_length
+from sweeper.models.reading import local_path, read_config
 from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
 
-__all__ = ["EmbeddedModelSpec", "FolderModelSpec", "read_config"]
+__all__ = ["EmbeddedModelSpec", "FolderModelSpec"]
 
 
 class EmbeddedModelSpec(BaseModelSpec):
@@ -40,6 +42,20 @@ class EmbeddedModelSpec(BaseModelSpec):
                 "sweeper.models.embedded.pretrain"
             )
 
+    def inspect(self, *, max_length: int) -> TokenCheck:
+        """Looks whether the files are whole; all else of this model is known.
+
+        Args:
+            max_length: tokens of the longest row of a trial.
+
+        Raises:
+            BadInputError: a file is damaged.
+        """
+        self.require_available()
+        require_intact(MODEL_FOLDER)
+        warn_of_length(self.config(), max_length, subject="the embedded model")
+        return TokenCheck("the embedded model")
+
     def load(self, dtype: str) -> LoadedModel:
         """Returns the model, frozen, and its tokenizer.
 
@@ -65,36 +81,34 @@ class FolderModelSpec(BaseModelSpec):
 
     def config(self) -> Mapping[str, Any]:
         """Returns the content of the folder's ``config.json``."""
-        self.require_available()
-        return read_config(self._folder)
+        return read_config(self._existing_folder())
 
     def require_available(self) -> None:
-        """Looks whether configuration, weights and tokenizer are there.
+        """Looks whether configuration, weights and tokenizer are there, and whole.
 
         Raises:
-            MissingError: one of them is not.
+            BadInputError: one of them is not.
         """
-        folder = self._folder
-        if not folder.is_dir():
-            raise MissingError(
-                f"no model folder {folder}; model.path must be a folder written by "
-                "save_pretrained; correct it: --set model.path=FOLDER"
-            )
-        wanted = {
-            "config.json": ("config.json",),
-            "weights": ("*.safetensors", "pytorch_model*.bin"),
-            "a tokenizer": ("tokenizer.json", "tokenizer.model", "vocab.json"),
-        }
-        missing = [
-            what
-            for what, patterns in wanted.items()
-            if not any(True for pattern in patterns for _ in folder.glob(pattern))
-        ]
-        if missing:
-            raise MissingError(
-                f"the model folder {folder} lacks {' and '.join(missing)}; it needs "
-                f"{', '.join(wanted)}; save model and tokenizer there with save_pretrained"
-            )
+        require_intact(self._existing_folder())
+
+    def inspect(self, *, max_length: int) -> TokenCheck:
+        """Looks at all of the model but the values of its weights.
+
+        Args:
+            max_length: tokens of the longest row of a trial.
+
+        Raises:
+            BadInputError: it cannot be trained on.
+        """
+        folder = self._existing_folder()
+        return inspect_model(
+            read_config(folder),
+            folder=folder,
+            tokenizer=str(folder),
+            revision="main",
+            max_length=max_length,
+            subject=f"the model {folder}",
+        )
 
     def load(self, dtype: str) -> LoadedModel:
         """Returns the model, frozen, and its tokenizer.
@@ -103,34 +117,20 @@ class FolderModelSpec(BaseModelSpec):
             dtype: ``fp32``, ``bf16`` or ``fp16``, or torch's names for them.
         """
         self.require_available()
-        return load_pretrained(self._folder, dtype=dtype)
+        return load_pretrained(self._folder(), dtype=dtype)
 
     def source(self) -> ModelSource:
         """Returns the folder, from wherever one starts."""
-        return ModelSource(str(self._folder.absolute()))
+        return ModelSource(str(self._folder().absolute()))
 
-    @property
     def _folder(self) -> Path:
-        return Path(self.path).expanduser()
+        return local_path(self.path, field="model.path")
 
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """Returns the content of ``config.json`` in ``folder``.
-
-    Raises:
-        DataError: it is not a JSON object.
-    """
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(
-            f"{path} is not JSON ({error}); it must be the configuration of a model; "
-            "save the model there again"
-        ) from error
-    if not isinstance(config, dict):
-        raise DataError(
-            f"{path} holds a {type(config).__name__}; it must be a JSON object; "
-            "save the model there again"
-        )
-    return config
+    def _existing_folder(self) -> Path:
+        folder = self._folder()
+        if not folder.is_dir():
+            raise MissingError(
+                f"no model folder {folder}; model.path must be a folder written by "
+                "save_pretrained; correct it: --set model.path=FOLDER"
+            )
+        return folder

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from sweeper.errors import MissingError
+from sweeper.models.inspection import TokenCheck
 from sweeper.models.shapes import architecture
 from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource
 
@@ -42,6 +43,18 @@ class ArchitectureModelSpec(BaseModelSpec):
             f"the model is the architecture {self.name!r} without weights; it allows planning and "
             "counting only; to train, use a profile whose model has weights"
         )
+
+    def inspect(self, *, max_length: int) -> TokenCheck:
+        """Always raises.
+
+        Args:
+            max_length: of rows that no model reads.
+
+        Raises:
+            MissingError: always.
+        """
+        self.require_available()
+        raise AssertionError(max_length)
 
     def load(self, dtype: str) -> LoadedModel:
         """Always raises.

@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from sweeper._spec import Spec
 from sweeper.errors import BadInputError
-from sweeper.models.shapes import shape_of
-from sweeper_adapters.methods import ModelShape
+from sweeper.models.inspection import (
+    TokenCheck,
+    embedding_rows,
+    load_tokenizer,
+    replace_pad_token,
+    require_alone,
+    require_token_rows,
+    require_whole,
+)
+from sweeper.models.reading import quiet_loading, reading
+from sweeper.models.shapes import ModelFacts, facts_of, trainable_parameters
+from sweeper_adapters.methods import Method, ModelShape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -63,7 +73,15 @@ class BaseModelSpec(Spec):
 
     def shape(self) -> ModelShape:
         """Returns what counting needs: layers, the linears of one, parameters in all."""
-        return shape_of(self.config())
+        return self.facts().shape
+
+    def facts(self) -> ModelFacts:
+        """Returns what planning needs, under the same names for all families."""
+        return facts_of(self.config())
+
+    def trainable(self, method: Method) -> int:
+        """Returns the number of parameters that a method trains on this model."""
+        return trainable_parameters(self.config(), method)
 
     @abstractmethod
     def require_available(self) -> None:
@@ -71,6 +89,20 @@ class BaseModelSpec(Spec):
 
         Raises:
             MissingError: it is not there; the message names the command that gets it.
+        """
+
+    @abstractmethod
+    def inspect(self, *, max_length: int) -> TokenCheck:
+        """Looks at all of the model but the values of its weights.
+
+        Args:
+            max_length: tokens of the longest row of a trial.
+
+        Returns:
+            What is still to be looked at in the data.
+
+        Raises:
+            BadInputError: it cannot be trained on.
         """
 
     @abstractmethod
@@ -86,33 +118,58 @@ class BaseModelSpec(Spec):
         """Returns from where anyone else may load the same weights, with transformers alone."""
 
 
-def load_pretrained(source: str | Path, *, dtype: str, revision: str = "main") -> LoadedModel:
+def load_pretrained(
+    source: str | Path,
+    *,
+    dtype: str,
+    revision: str = "main",
+    remedy: str = "fetch or save it again",
+) -> LoadedModel:
     """Returns the model of a folder or Hub name, frozen, and its tokenizer.
 
     Args:
         source: folder, or ``owner/name`` on the Hub.
         dtype: ``fp32``, ``bf16`` or ``fp16``, or torch's names for them.
         revision: branch, tag or commit on the Hub.
+        remedy: what to do where it cannot be read, as the end of a sentence.
 
     Raises:
-        BadInputError: the dtype is unknown.
-        OSError: the model is not there; ValueError: it is not one that transformers knows.
+        BadInputError: the dtype is unknown, the model is not there or cannot be read, its weights
+            are not those of its configuration, or it lacks rows for the tokenizer's ids.
     """
     if dtype not in DTYPES:
         raise BadInputError(
             f"no dtype {dtype!r}; known ones are {', '.join(DTYPES)}; set engine.precision"
         )
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-    model = AutoModelForCausalLM.from_pretrained(
-        source, revision=revision, dtype=getattr(torch, DTYPES[dtype])
-    )
-    if tokenizer.pad_token_id is None:
-        # A new token would need a new row in the frozen embedding; batches mask by attention mask.
-        tokenizer.pad_token = tokenizer.eos_token
+    subject = f"the model {source}"
+    with reading(subject, remedy=remedy):
+        tokenizer = load_tokenizer(str(source), revision=revision, subject=subject)
+        model = _load_model(source, DTYPES[dtype], revision)
+    require_alone(model, subject=subject)
+    rows = embedding_rows(model)
+    replace_pad_token(tokenizer, rows=rows)
+    require_token_rows(tokenizer, rows=rows, subject=subject)
     model.config.use_cache = False
     model.requires_grad_(False)
     model.train(mode=False)
     return LoadedModel(model=model, tokenizer=tokenizer)
+
+
+def _load_model(source: str | Path, dtype: str, revision: str) -> PreTrainedModel:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with quiet_loading():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            source,
+            revision=revision,
+            dtype=getattr(torch, dtype),
+            trust_remote_code=False,
+            # What does not fit is told by name.
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    # A pair, because of output_loading_info.
+    model: PreTrainedModel = loaded[0]
+    require_whole(loaded[1], model, subject=f"the model {source}")
+    return model

@@ -8,6 +8,7 @@ from sweeper.data import DataSpec, EmbeddedDataSpec, TasksDataSpec
 from sweeper.data.hygiene import require_clean
 from sweeper.experiment.sweep import Sweep
 from sweeper.preflight.metrics import require_metrics
+from sweeper.preflight.model import inspect_model_of, require_fitting_data, require_memory
 from sweeper.preflight.objective import require_objective
 from sweeper.preflight.room import require_room
 from sweeper.preflight.task_ids import require_tasks
@@ -25,8 +26,8 @@ def require_runnable(sweep: Sweep, *, address: str | None = None) -> str:
         address: the cluster it shall run on; None for this machine, whose room is checked too.
 
     Raises:
-        BadInputError: model or data cannot be used, the training rows contain evaluation rows, no
-        evaluation reports the objective, or there is no room for a replica.
+        BadInputError: model or data cannot be used, or not together, the training rows contain
+            evaluation rows, no evaluation reports the objective, or there is no room for a replica.
     """
     spec = sweep.spec
     require_room(spec.resources, address)
@@ -37,8 +38,11 @@ def require_runnable(sweep: Sweep, *, address: str | None = None) -> str:
     if isinstance(spec.data, TasksDataSpec):
         spec.data.pin()
     require_objective(sweep)
+    require_memory(sweep, address)
+    left = inspect_model_of(sweep)
     fingerprint = _fingerprint(spec.data)
     require_clean(spec.data, spec.hygiene, fingerprint=fingerprint)
+    require_fitting_data(sweep, left)
     return fingerprint
 
 

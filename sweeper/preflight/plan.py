@@ -8,14 +8,11 @@ from typing import Any
 from sweeper.errors import BadInputError
 from sweeper.experiment.space.budget import BudgetFit
 from sweeper.experiment.sweep import Sweep
-from sweeper.experiment.trial import EngineSpec, TrialSpec
+from sweeper.preflight.model import Memory, memory_of
 from sweeper.preflight.objective import require_objective
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, params_of
 
-__all__ = ["Memory", "Plan", "PlannedTrial", "plan_of"]
-
-
-BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+__all__ = ["Plan", "PlannedTrial", "plan_of"]
 
 
 @dataclass(frozen=True)
@@ -58,16 +55,6 @@ class PlannedTrial:
                 "miss_percent": self.fit.miss_percent,
             }
         return document
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes that one worker needs, by formula; the activations are an estimate."""
-
-    weights_bytes: int
-    trained_state_bytes: int
-    """Adapter, gradients, optimiser state of the largest trial."""
-    activations_bytes: int
 
 
 @dataclass(frozen=True)
@@ -120,13 +107,13 @@ def plan_of(sweep: Sweep) -> Plan:
     trials = tuple(_planned(sweep, trial, data_fingerprint=fingerprint) for trial in drawn)
     largest = max(trial.trainable for trial in trials)
     widest = max((trial.spec for trial in drawn), key=lambda x: x.model.shape().total_parameters)
-    return Plan(sweep, trials, _memory(widest, largest), missing)
+    return Plan(sweep, trials, memory_of(widest, largest), missing)
 
 
 def _planned(sweep: Sweep, drawn: DrawnTrial, *, data_fingerprint: str) -> PlannedTrial:
     spec, budget = drawn.spec, sweep.space.budget
     shape = spec.model.shape()
-    trainable = spec.method.count(shape)
+    trainable = spec.model.trainable(spec.method)
     return PlannedTrial(
         id=spec.identity(data_fingerprint=data_fingerprint),
         number=drawn.number,
@@ -138,33 +125,3 @@ def _planned(sweep: Sweep, drawn: DrawnTrial, *, data_fingerprint: str) -> Plann
         percent=100 * trainable / (shape.total_parameters + trainable),
         fit=None if budget is None else BudgetFit.of(budget, spec.method, shape),
     )
-
-
-def _memory(trial: TrialSpec, trainable: int) -> Memory:
-    engine, workers = trial.engine, trial.workers
-    shape, config = trial.model.shape(), trial.model.config()
-    weights = shape.total_parameters * BYTES[engine.precision]
-    if engine.zero_stage == 3:
-        weights //= workers
-    tokens = trial.train.batch_size * trial.train.max_length
-    width = int(config["hidden_size"])
-    # Per layer and token: with checkpointing its input; without, what autograd keeps of attention
-    # and the feed-forward block, about 16 widths and 4 inner widths.
-    inner = int(config.get("intermediate_size", 4 * width))
-    per_layer = width if engine.gradient_checkpointing else 16 * width + 4 * inner
-    # Logits, their gradient and the log-softmax are kept in fp32.
-    logits = 3 * 4 * tokens * int(config["vocab_size"])
-    activations = tokens * shape.layers * per_layer * BYTES[engine.precision] + logits
-    return Memory(weights, _trained_state(engine, trainable, workers), activations)
-
-
-def _trained_state(engine: EngineSpec, trainable: int, workers: int) -> int:
-    """Returns bytes of parameters, gradients and AdamW's state, all of them fp32."""
-    # On a 16-bit base DeepSpeed trains 16-bit parameters and keeps a master copy of them.
-    master = 0 if engine.precision == "fp32" else 4
-    # From this ZeRO stage on, each part is sharded over the workers.
-    parts = {1: 8 + master, 2: 4, 3: 4}
-    shares = (
-        size / (workers if engine.zero_stage >= stage else 1) for stage, size in parts.items()
-    )
-    return int(trainable * sum(shares))

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from sweeper.data import EmbeddedDataSpec, Example, Splits
 from sweeper.data.prepared import PreparedData
@@ -58,6 +63,13 @@ def model(precision: str = "fp32") -> LlamaForCausalLM:
     made.eval()
     made.requires_grad_(False)
     return made
+
+
+def saved(folder: Path, made: PreTrainedModel | None = None) -> Path:
+    """A model folder with this model, else the one above, and the tokenizer."""
+    (made or model()).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
 
 
 def examples(start: int, stop: int) -> tuple[Example, ...]:

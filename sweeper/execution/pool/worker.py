@@ -193,7 +193,7 @@ class ReplicaWorker:
 
         def begin() -> None:
             shape = trial.model.shape()
-            trainable = trial.method.count(shape)
+            trainable = trial.model.trainable(trial.method)
             folder.begin(trainable=trainable, total=shape.total_parameters + trainable)
 
         try:

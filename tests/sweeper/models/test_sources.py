@@ -122,7 +122,7 @@ def test_an_unknown_family(config):
 
 
 def test_layers_without_linears():
-    config = {"model_type": "gpt2", "vocab_size": 50, "n_embd": 16, "n_layer": 2, "n_head": 2}
+    config = {"model_type": "gemma", "vocab_size": 50, "num_hidden_layers": 0}
     with pytest.raises(BadInputError, match=r"have no nn\.Linear"):
         shape_of(config)
 
@@ -140,6 +140,26 @@ def test_layers_without_linears():
 def test_refused_specs(spec, message):
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(ModelSpec).validate_python(spec)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "a//b", "../x", "a/b.git", "--x", "x-", "a--b", "é/x", "a b", "a\0b", "a" * 200],
+)
+def test_names_that_the_hub_cannot_have(name):
+    with pytest.raises(ValidationError, match="is no name of the Hub; it must be owner/name"):
+        HubModelSpec(name=name)
+
+
+@pytest.mark.parametrize("revision", ["", "../x", "a/../b", "-x", "a b", "x" * 300])
+def test_revisions_that_there_cannot_be(revision):
+    with pytest.raises(ValidationError, match="revision"):
+        HubModelSpec(name="owner/name", revision=revision)
+
+
+def test_names_of_the_hub():
+    for name in ("gpt2", "owner/name_1.2-b", "meta-llama/Meta-Llama-3-8B"):
+        assert HubModelSpec(name=name, revision="refs/pr/1").name == name
 
 
 def test_embedded_model():
@@ -167,7 +187,7 @@ def test_folder(tmp_path):
     with pytest.raises(MissingError, match=r"no model folder .*--set model\.path"):
         spec.require_available()
     folder.mkdir()
-    with pytest.raises(MissingError, match=r"lacks config\.json and weights and a tokenizer"):
+    with pytest.raises(MissingError, match=r"there is no file .*config\.json"):
         spec.require_available()
     shutil.copytree(MODEL_FOLDER, folder, dirs_exist_ok=True)
     spec.require_available()
@@ -273,7 +293,7 @@ def test_a_gguf_file_is_converted_once(monkeypatch, tmp_path):
     monkeypatch.setattr("sweeper.models.gguf._convert", convert)
     path = tmp_path / "tiny.gguf"
     spec = GgufModelSpec(package=None, file=str(path), architecture=None)
-    for content, expected in ((b"one", 1), (b"one", 1), (b"two", 2)):
+    for content, expected in ((b"GGUF one", 1), (b"GGUF one", 1), (b"GGUF two", 2)):
         path.write_bytes(content)
         assert spec.load("fp32").model.num_parameters() > 0
         assert len(conversions) == expected
@@ -292,8 +312,8 @@ def test_a_failed_conversion_leaves_nothing_behind(monkeypatch, tmp_path):
 
     monkeypatch.setattr("sweeper.models.gguf._convert", convert)
     path = tmp_path / "tiny.gguf"
-    path.write_bytes(b"one")
-    with pytest.raises(OSError, match="disk full"):
+    path.write_bytes(b"GGUF one")
+    with pytest.raises(BadInputError, match="disk full"):
         GgufModelSpec(package=None, file=str(path)).load("fp32")
     assert not list((tmp_path / "cache" / "gguf").iterdir())
 

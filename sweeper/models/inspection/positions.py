@@ -1,0 +1,111 @@
+"""How many positions a model has."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sweeper.errors import BadInputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["require_positions", "warn_of_length"]
+
+logger = logging.getLogger(__name__)
+
+# No table of positions in use is longer, and a longer row would cost attention seconds.
+_MOST_TRIED = 8192
+# RoBERTa begins to count after its pad token, so that its table has two rows fewer for tokens.
+_MOST_OFFSET = 16
+_NAMES = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "context_length")
+
+
+def require_positions(model: PreTrainedModel, max_length: int, *, subject: str) -> None:
+    """Looks whether a model takes rows of the length that trials may have, by giving it one.
+
+    A table of positions has an end, and some families begin to count in its middle. Positions that
+    are computed (rotary ones) have none: for these a length that the model was not trained with is
+    only warned of.
+
+    Args:
+        model: a small one with the positions of the model, with values.
+        max_length: tokens of the longest row.
+        subject: what it is, for the message.
+
+    Raises:
+        BadInputError: it does not.
+    """
+    length = min(max_length, _MOST_TRIED)
+    config = model.config.get_text_config().to_dict()
+    declared = _declared(config)
+    if declared is not None and max_length <= declared - _MOST_OFFSET:
+        return
+    if _takes(model, length) or not _takes(model, 2):
+        warn_of_length(config, max_length, subject=subject)
+        return
+    taken = _last_taken(model, length, declared=declared or length)
+    raise BadInputError(
+        f"train.max_length is {max_length} but {subject} has {taken} positions; a longer row has "
+        f"no position for its last tokens; set train.max_length to at most {taken}"
+    )
+
+
+def warn_of_length(config: Mapping[str, Any], max_length: int, *, subject: str) -> None:
+    """Warns of rows that are longer than those that the model was trained with.
+
+    Args:
+        config: content of a config.json, of the text model where there are several.
+        max_length: tokens of the longest row.
+        subject: what the model is.
+    """
+    declared = _declared(config)
+    if declared is not None and declared < max_length:
+        logger.warning(
+            "train.max_length is %d but %s was trained with %d positions; it computes further "
+            "ones, and its outputs there may be poor",
+            max_length,
+            subject,
+            declared,
+        )
+
+
+def _declared(config: Mapping[str, Any]) -> int | None:
+    named = (config.get(name) for name in _NAMES)
+    return next((found for found in named if isinstance(found, int) and found > 0), None)
+
+
+def _last_taken(model: PreTrainedModel, refused: int, *, declared: int) -> int:
+    """Returns the longest row that a model takes, below one that it refuses."""
+    taken = 2
+    # Nearly always it is what the configuration says, or a few less.
+    for guess in (declared, declared + 1):
+        if taken < guess < refused:
+            if _takes(model, guess):
+                taken = guess
+            else:
+                refused = guess
+    while refused - taken > 1:
+        middle = (taken + refused) // 2
+        if _takes(model, middle):
+            taken = middle
+        else:
+            refused = middle
+    return taken
+
+
+def _takes(model: PreTrainedModel, length: int) -> bool:
+    """Returns whether a forward pass of a row of this many tokens works."""
+    import torch
+
+    pad = getattr(model.config.get_text_config(), "pad_token_id", None)
+    # The pad token has a position of its own in some families.
+    token = next(token for token in (5, 6) if token != pad)
+    ids = torch.full((1, length), token)
+    try:
+        with torch.no_grad():
+            model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    except (IndexError, RuntimeError, ValueError):
+        return False
+    return True

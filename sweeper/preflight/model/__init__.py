@@ -1,0 +1,8 @@
+"""Whether a sweep's model fits: this machine's memory, and the data."""
+
+from __future__ import annotations
+
+from sweeper.preflight.model.fitting import inspect_model_of, require_fitting_data
+from sweeper.preflight.model.memory import Memory, memory_of, require_memory
+
+__all__ = ["Memory", "inspect_model_of", "memory_of", "require_fitting_data", "require_memory"]

@@ -1,0 +1,74 @@
+"""One look at model, tokenizer and data together, before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sweeper.data import Example, Splits
+from sweeper.data.prepared import require_rows
+from sweeper.data.questions import draw_examples, questions_of
+from sweeper.experiment.sweep import Sweep
+from sweeper.models.inspection import TokenCheck, load_tokenizer
+
+__all__ = ["inspect_model_of", "require_fitting_data"]
+
+# Begin and end of text, a first space that some tokenizers add, and one token of the prompt.
+_TOKENS_AROUND = 4
+
+
+def inspect_model_of(sweep: Sweep) -> TokenCheck:
+    """Looks at model and tokenizer.
+
+    Returns:
+        What is to be looked at in the data.
+
+    Raises:
+        BadInputError: the model cannot be trained on.
+    """
+    # The same for all trials: lengths are compared alike.
+    max_length = sweep.space.any_trial().train.max_length
+    return sweep.spec.model.inspect(max_length=max_length)
+
+
+def require_fitting_data(sweep: Sweep, left: TokenCheck) -> None:
+    """Looks at the data with the eyes of the model.
+
+    Args:
+        sweep: whose model has been looked at.
+        left: what that has left to be looked at.
+
+    Raises:
+        BadInputError: a row needs a token that the model has not, a split is empty, or no answer
+            has room.
+    """
+    spec, train = sweep.spec, sweep.space.any_trial().train
+    splits = spec.data.load()
+    require_rows(splits)
+    left.require(_texts(splits))
+    examples = draw_examples(splits.validation, train.eval_examples)
+    if any(_surely_has_room(example, train.max_length) for example in examples):
+        return
+    source = spec.model.source()
+    tokenizer = load_tokenizer(
+        source.name, revision=source.revision or "main", subject=left.subject
+    )
+    questions_of(
+        examples,
+        tokenizer,
+        train.max_length,
+        domains=splits.domains(),
+        needs_loss=True,
+    )
+
+
+def _surely_has_room(example: Example, max_length: int) -> bool:
+    """Whether the answers have room whatever the tokenizer is: a token has at least one byte."""
+    longest = max(len(answer.encode()) for answer in example.candidates)
+    return longest + _TOKENS_AROUND <= max_length
+
+
+def _texts(splits: Splits) -> Iterator[str]:
+    for examples in (splits.train, splits.validation, splits.test):
+        for example in examples:
+            yield example.prompt
+            yield from example.candidates

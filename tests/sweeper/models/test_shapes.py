@@ -1,0 +1,136 @@
+"""Shapes: every causal family that PEFT maps targets of can be planned, with a right count."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sweeper.errors import BadInputError
+from sweeper.experiment.loading import load_sweep
+from sweeper.models.reading import read_config
+from sweeper.models.shapes import facts_of, shape_of, skeleton, trainable_parameters
+from sweeper.preflight.plan import plan_of
+from sweeper_adapters.methods import Linear, LoraSpec
+
+
+def _families() -> list[str]:
+    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TARGETS
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+
+    return [family for family in TARGETS if family in CAUSAL]
+
+
+def _targets(family: str) -> tuple[str, ...]:
+    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as TARGETS
+
+    targets = TARGETS[family]
+    return ("q_proj", "v_proj") if isinstance(targets, str) else tuple(targets)
+
+
+def _plan(folder: Path, family: str) -> Any:
+    from transformers import AutoConfig
+
+    AutoConfig.for_model(family).save_pretrained(folder / "model")
+    method = {"name": "lora", "rank": 2, "targets": list(_targets(family))}
+    space = {"name": "s", "methods": [method], "search": {"trials": 1, "asha": None}}
+    train = {"steps": 4, "learning_rate": 1e-3, "max_length": 32}
+    profile = {"name": "p", "model": {"kind": "folder", "path": str(folder / "model")}}
+    profile |= {"data": {"kind": "embedded"}, "train": train}
+    for name, content in (("space", space), ("profile", profile)):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    return plan_of(load_sweep(folder / "space.yaml", profile=str(folder / "profile.yaml")))
+
+
+# PEFT says of GPT-2's linear layer what it then does by itself.
+@pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning")
+def test_every_causal_family_of_peft_gets_a_plan(tmp_path: Path) -> None:
+    import torch
+
+    families = _families()
+    assert len(families) > 25
+    for family in families:
+        folder = tmp_path / family
+        folder.mkdir()
+        plan = _plan(folder, family)
+        config = read_config(folder / "model")
+        with torch.device("meta"):
+            adapted = LoraSpec(rank=2, targets=_targets(family)).inject(skeleton(config), seed=0)
+        trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+        assert plan.trials[0].trainable == trained > 0, family
+        assert plan.memory.activations_bytes > 0, family
+        assert "lacks weights" in plan.missing, family
+
+
+def test_the_linear_of_gpt2_counts() -> None:
+    config = {"model_type": "gpt2", "vocab_size": 50, "n_embd": 16, "n_layer": 2, "n_head": 2}
+    facts = facts_of(config)
+    assert facts.shape.layers == 2
+    assert Linear("c_attn", 16, 48) in facts.shape.linears
+    assert Linear("attn.c_proj", 16, 16) in facts.shape.linears
+    assert (facts.width, facts.inner, facts.vocabulary) == (16, 64, 50)
+
+
+# Its layers are of four kinds; only one of them has attention.
+MIXED = {
+    "model_type": "nemotron_h",
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+}
+
+
+def test_where_layers_differ_the_adapter_is_counted_as_it_is_built() -> None:
+    facts = facts_of(MIXED)
+    assert not facts.are_layers_alike
+    method = LoraSpec(rank=2, targets=("q_proj",))
+    (linear,) = (x for x in facts.shape.linears if x.is_named("q_proj"))
+    layers = sum(
+        name.endswith("q_proj") for name, _ in skeleton(MIXED).named_modules(remove_duplicate=False)
+    )
+    assert 0 < layers < facts.shape.layers
+    expected = layers * 2 * (linear.in_features + linear.out_features)
+    assert trainable_parameters(MIXED, method) == expected != method.count(facts.shape)
+
+
+LLAMA = {
+    "model_type": "llama",
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"hidden_size": "32"},
+        {"hidden_size": -4},
+        {"hidden_size": 10**30, "model_type": "gemma"},
+        {"num_hidden_layers": 10**9, "model_type": "gemma"},
+        {"num_hidden_layers": 0},
+        {"num_attention_heads": None},
+        {"model_type": ["llama"]},
+        {"model_type": "t5"},
+        {"model_type": "mine", "auto_map": {"AutoConfig": "code.Config"}},
+    ],
+    ids=json.dumps,
+)
+def test_values_that_are_none_of_a_model(changed: dict[str, Any]) -> None:
+    with pytest.raises(BadInputError) as told:
+        shape_of(LLAMA | changed)
+    assert len(str(told.value)) < 600
+
+
+def test_an_unknown_family_is_told_with_a_near_one_and_no_list() -> None:
+    with pytest.raises(BadInputError, match=r"'lama': .*did you mean 'llama'\?") as told:
+        shape_of({"model_type": "lama"})
+    assert len(str(told.value)) < 250
