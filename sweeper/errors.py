@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "AdapterError",
     "BadInputError",
     "CountError",
     "DataError",
@@ -63,6 +64,10 @@ class MissingError(BadInputError):
 
 class DataError(BadInputError):
     """Data was found but cannot be used: empty, unreadable, or without the fields asked for."""
+
+
+class AdapterError(BadInputError):
+    """The files of a trained adapter are missing, damaged, or not what the trial's method saves."""
 
 
 class CountError(SweeperError):

@@ -96,8 +96,8 @@ def demand_layer_indices(model: nn.Module, indices: int | Sequence[int]) -> None
     if missing:
         has = f"0 to {max(known)}" if known else "none"
         raise ValueError(
-            f"layers_to_transform has {', '.join(map(str, missing))}, but no layer of the model has "
-            f"this index; allowed are indices of its layers, {has}; take it out"
+            f"layers_to_transform has {', '.join(map(str, missing))}, the index of no layer of "
+            f"the model; allowed are those that it has, {has}; take it out"
         )
 
 

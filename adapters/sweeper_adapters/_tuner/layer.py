@@ -162,8 +162,8 @@ class AdapterLinear(nn.Module, BaseTunerLayer):
         """Returns ``result`` plus each sample's own update, [B, ..., O]."""
         if self.merged:
             raise ValueError(
-                f"adapter_names is given while {', '.join(self.merged_adapters)} is merged; allowed "
-                "are adapters that are not merged; call unmerge_adapter() first"
+                f"adapter_names is given while {', '.join(self.merged_adapters)} is merged; no "
+                "adapter may be; call unmerge_adapter() first"
             )
         for name, rows in rows_by_adapter(adapter_names, x).items():
             if self.holds(name):

@@ -24,8 +24,8 @@ def demand_adapter_name(adapter_name: str) -> None:
     if adapter_name and "." not in adapter_name and not hasattr(nn.ModuleDict(), adapter_name):
         return
     raise ValueError(
-        f"adapter_name is {adapter_name!r}; allowed is a text without a dot that is no attribute of "
-        "torch.nn.ModuleDict, as 'items' is; choose another adapter_name"
+        f"adapter_name is {adapter_name!r}; allowed is a text without a dot that is no attribute "
+        "of torch.nn.ModuleDict, as 'items' is; choose another adapter_name"
     )
 
 

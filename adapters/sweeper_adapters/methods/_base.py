@@ -72,6 +72,9 @@ class AnyMethodSpec(BaseModel):
     changes_base: ClassVar[bool] = False
     """Whether injecting or training it changes frozen weights, which then must be put back."""
 
+    learned_fields: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the saved PEFT config that training sets; the others follow from this spec."""
+
     @property
     def is_mergeable(self) -> bool:
         """Whether the trained adapter can be added to the frozen weights without loss."""
@@ -157,6 +160,22 @@ class AnyMethodSpec(BaseModel):
     @abstractmethod
     def peft_config(self) -> PeftConfig:
         """Returns the PEFT config of this method."""
+
+    def saved_shapes(
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        learned: Mapping[str, object],  # noqa: ARG002 - most methods learn no sizes
+    ) -> dict[str, tuple[int, ...]]:
+        """Returns the shapes of the tensors in a trained adapter's file, by their keys.
+
+        Args:
+            shapes: those before training has changed any.
+            learned: values of :attr:`learned_fields` in the config beside the file; not checked.
+
+        Raises:
+            ValueError: training cannot have set such values.
+        """
+        return dict(shapes)
 
     def prepare_base(self, model: PreTrainedModel) -> None:
         """Makes of a base what the adapter is trained on; before it is injected, or loaded."""

@@ -83,5 +83,5 @@ def test_what_is_taken_from_another_state_dict_is_not_made_up(spec, llama, tmp_p
     copied = {key: value.clone() for key, value in model.state_dict().items()}
     # PEFT takes away all of the first decoder layer.
     model.add_adapter("0", spec.peft_config())
-    with pytest.raises(ValueError, match="'default' cannot be selected .* of adapter '0'"):
+    with pytest.raises(ValueError, match=r"'default' cannot be selected .* of adapter '0'"):
         model.save_pretrained(tmp_path, state_dict=copied)
