@@ -387,7 +387,7 @@ def test_a_final_evaluation_that_fails_leaves_the_trial_complete(sweep, worker):
     worker.run(job, tiny.base())
     ((trial_id, status, _, error),) = worker._pool.ended
     assert (trial_id, status) == (job.trial_id, "failed")
-    assert "adapter is not in" in error
+    assert "adapter is not there" in error
     found = read_final(job.folder)
     assert found is not None
     assert found.error == error
