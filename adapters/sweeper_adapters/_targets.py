@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "demand_layer_indices",
+    "demand_no_stacked",
     "demand_targets",
     "describe_known",
     "describe_stacked",
@@ -82,6 +83,22 @@ def find_missing(model: nn.Module, targets: Iterable[str]) -> list[str]:
     """Returns the targets that name no layer of a model."""
     names = [f".{name}" for name in _list_names(model)]
     return [x for x in targets if not any(name.endswith(f".{x}") for name in names)]
+
+
+def demand_no_stacked(model: nn.Module, targets: Sequence[str]) -> None:
+    """Refuses targets that speak of experts' stacked weights besides linear layers.
+
+    Raises:
+        ValueError: one does; part of what it names would get no adapter.
+    """
+    stacked = find_stacked(model, targets)
+    if stacked:
+        ours = [target for target in targets if find_stacked(model, [target])]
+        raise ValueError(
+            f"target {', '.join(map(repr, ours))} speaks of more than linear layers: "
+            f"{describe_stacked(stacked)}; name the linear layers alone, as in "
+            "'shared_expert.up_proj', or leave them out of targets"
+        )
 
 
 def demand_layer_indices(model: nn.Module, indices: int | Sequence[int]) -> None:

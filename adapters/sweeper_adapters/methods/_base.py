@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sweeper_adapters._targets import demand_targets, describe_known
+from sweeper_adapters._targets import demand_no_stacked, demand_targets, describe_known
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._sizing import find_nearest
 
@@ -233,10 +233,21 @@ class MethodSpec(AnyMethodSpec):
         The adapter's parameters are float32 also on a 16-bit base, as PEFT does by default.
 
         Raises:
-            ValueError: a target matches no layer; the message has the names that are near.
+            ValueError: a target matches no layer, and the message has the names that are near; or
+                it speaks of experts' stacked weights, too, which get no adapter.
         """
         demand_targets(model, self.targets)
-        return super().inject(model, seed=seed)
+        demand_no_stacked(model, self.targets)
+        adapted = super().inject(model, seed=seed)
+        # PEFT makes them of the names of a mixture's layers before transformers 5.
+        parameters = getattr(adapted.active_peft_config, "target_parameters", None)
+        if parameters:
+            raise ValueError(
+                f"PEFT has put adapters on the stacked weights {', '.join(sorted(parameters))} in "
+                f"the place of targets {', '.join(self.targets)}; allowed are names of linear "
+                "layers of which it does not do so; leave those of experts out of targets"
+            )
+        return adapted
 
     def adapted(self, shape: ModelShape) -> list[Linear]:
         """Returns the linear layers of one decoder layer that get an adapter."""
