@@ -46,7 +46,7 @@ def passing_adapter_names(
             "adapter_names is given to a model in training; allowed is a model in evaluation; call "
             "model.eval(), or train one adapter at a time"
         )
-    unknown = sorted(set(adapter_names) - known - {BASE})
+    unknown = sorted(set(adapter_names).difference(known, [BASE]))
     if unknown:
         raise ValueError(
             f"adapter_names has {', '.join(map(repr, unknown))}; the model has "

@@ -7,7 +7,7 @@ import torch
 from peft import get_peft_model
 
 from tests.adapters.conftest import FEED_FORWARD, HIDDEN, VOCABULARY
-from tests.adapters.passes import logits
+from tests.adapters.passes import logits, trained
 from tests.adapters.specs import each, is_ours, on
 
 # Enough for a group of layers that share, and a shorter one.

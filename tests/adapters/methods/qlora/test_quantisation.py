@@ -122,9 +122,9 @@ def test_it_trains_after_an_evaluation_as_before(llama, ids):
 def falcon():
     from transformers import FalconConfig, FalconForCausalLM
 
-    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = FalconConfig(vocab_size=64, hidden_size=64, num_hidden_layers=2, num_attention_heads=2)
     torch.manual_seed(3)
-    return FalconForCausalLM(FalconConfig(vocab_size=64, **sizes)).eval()
+    return FalconForCausalLM(config).eval()
 
 
 def gpt2():

@@ -11,6 +11,7 @@ from sweeper.errors import AdapterError, BadInputError
 from sweeper.evaluation.adapter import load_adapter
 from sweeper.evaluation.adapter.expected import expect_adapter
 from sweeper.tracking.sweep_folder import SweepFolder
+from tests.adapters.conftest import build_llama
 from tests.adapters.specs import SPECS, each
 from tests.sweeper import exported
 
@@ -32,23 +33,17 @@ def lora(world):
 
 @each()
 def test_what_a_method_saves_is_what_is_expected_of_it(spec, world, tmp_path):
-    precision = "bf16"
     sweep = SweepFolder.create(tmp_path, "one", document=exported.DOCUMENT)
-    trial = exported.trial(spec, world, precision=precision)
+    trial = exported.trial(spec, world, precision="bf16")
     folder = exported.made(sweep, trial).adapter
-    expected = expect_adapter(trial, trial.model.load(precision).model)
+    expected = expect_adapter(trial, trial.model.load("bf16").model)
     tensors = load_file(folder / WEIGHTS)
-    found = {
-        key: (tuple(x.shape), f"torch.{expected.tensors[key].dtype}") for key, x in tensors.items()
-    }
-    assert found == {key: (tuple(x.shape), str(x.dtype)) for key, x in tensors.items()}
-    assert {key: form.shape for key, form in expected.tensors.items()} == {
-        key: shape for key, (shape, _) in found.items()
-    }
-    model = load_adapter(trial, trial.model.load(precision).model, folder)
+    forms = {key: (form.shape, f"torch.{form.dtype}") for key, form in expected.tensors.items()}
+    assert forms == {key: (tuple(x.shape), str(x.dtype)) for key, x in tensors.items()}
+    model = load_adapter(trial, trial.model.load("bf16").model, folder)
     held = {id(x): x for x in [*model.parameters(), *model.buffers()]}.values()
     assert not any(x.is_meta for x in held)
-    frozen = exported.logits(exported.base_of(world, precision))
+    frozen = exported.logits(exported.base_of(world, "bf16"))
     if not spec.changes_base:
         assert not torch.equal(exported.logits(model)[:, -8:], frozen)
 
@@ -157,7 +152,7 @@ def test_ranks_that_training_has_given_are_read_and_checked(world, tmp_path):
 
 def test_an_adapter_on_another_base_is_refused(lora, world):
     spec, adapter = lora
-    other = exported.build_llama(layers=3)
+    other = build_llama(layers=3)
     with pytest.raises(
         AdapterError, match=r"layers\.3\..* is not of this adapter, .* more like it"
     ):
