@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,8 @@ def require_sound_adapter(
     tensors = _read_tensors(trial, folder / ADAPTER_WEIGHTS)
     forms = {key: TensorForm(shapes[key], form.dtype) for key, form in expected.tensors.items()}
     problems += [
-        _Problem(folder / ADAPTER_WEIGHTS, text) for text in _check_tensors(tensors, forms)
+        _Problem(folder / ADAPTER_WEIGHTS, text)
+        for text in _check_tensors(tensors, forms, expected.alternatives)
     ]
     if problems:
         raise _build_error(trial, problems)
@@ -135,7 +136,11 @@ def _is_same(found: object, wanted: object) -> bool:
     return isinstance(found, bool) == isinstance(wanted, bool) and found == wanted
 
 
-def _check_tensors(tensors: Mapping[str, Tensor], forms: Mapping[str, TensorForm]) -> Iterator[str]:
+def _check_tensors(
+    tensors: Mapping[str, Tensor],
+    forms: Mapping[str, TensorForm],
+    alternatives: Mapping[str, Collection[TensorForm]],
+) -> Iterator[str]:
     """Yields what is wrong with keys, shapes, dtypes and values."""
     missing, unknown = sorted(forms.keys() - tensors), sorted(tensors.keys() - forms)
     yield from _list(missing, "is missing")
@@ -143,8 +148,8 @@ def _check_tensors(tensors: Mapping[str, Tensor], forms: Mapping[str, TensorForm
     others, broken = [], []
     for key in sorted(forms.keys() & tensors):
         value, form = tensors[key], forms[key]
-        found = TensorForm(tuple(value.shape), str(value.dtype).removeprefix("torch."))
-        if found != form:
+        found = TensorForm.of(value)
+        if found != form and found not in alternatives.get(key, ()):
             others.append(f"{key} is {found} where the trial has {form}")
         elif value.is_floating_point() and not value.isfinite().all():
             broken.append(key)

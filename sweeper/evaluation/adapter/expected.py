@@ -6,7 +6,7 @@ import copy
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ from sweeper.models import DTYPES
 from sweeper.models.shapes import skeleton
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
+    from peft import PeftConfig, PeftModel
+    from torch import Tensor
     from transformers import PreTrainedModel
 
 __all__ = ["ExpectedAdapter", "TensorForm", "expect_adapter"]
@@ -29,6 +30,11 @@ class TensorForm:
     shape: tuple[int, ...]
     dtype: str
     """torch's name, ``float32``."""
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> TensorForm:
+        """Returns the form of a tensor."""
+        return cls(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
     def __str__(self) -> str:
         """Returns it as in ``float32 [4, 32]``."""
@@ -47,6 +53,9 @@ class ExpectedAdapter:
     """Values of fields that a file lacks."""
     tensors: Mapping[str, TensorForm]
     """Its tensors, by their keys in the file; before training has changed any shape."""
+    alternatives: Mapping[str, frozenset[TensorForm]]
+    """Other forms of those that are not trained: an engine leaves them in the dtype in which they
+    were set, before training or in it."""
 
 
 def expect_adapter(trial: TrialSpec, model: PreTrainedModel) -> ExpectedAdapter:
@@ -66,16 +75,25 @@ def expect_adapter(trial: TrialSpec, model: PreTrainedModel) -> ExpectedAdapter:
     with torch.device("meta"):
         adapted = trial.method.inject(built, seed=trial.train.seed)
     training = trial.method.training(adapted, steps=trial.train.steps)
-    # As the engine does when it starts.
-    torch.nn.Module.to(adapted, getattr(torch, dtype))
+    # As the engine does when it starts; it leaves buffers as they are.
+    for parameter in adapted.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(getattr(torch, dtype))
     with training.finished():
         config = copy.deepcopy(adapted.active_peft_config)
         saved = get_peft_model_state_dict(adapted, save_embedding_layers=False)
-        tensors = {
-            key: TensorForm(tuple(value.shape), str(value.dtype).removeprefix("torch."))
-            for key, value in saved.items()
+        tensors = {key: TensorForm.of(value) for key, value in saved.items()}
+        alternatives = {
+            key: frozenset(replace(tensors[key], dtype=kind) for kind in ("float32", dtype))
+            for key in _list_buffers(adapted).intersection(tensors)
         }
-    return ExpectedAdapter(config, _write(config), _defaults(config), tensors)
+    return ExpectedAdapter(config, _write(config), _defaults(config), tensors, alternatives)
+
+
+def _list_buffers(model: PeftModel) -> set[str]:
+    """Returns the keys that buffers of the active adapter have in its file."""
+    parts = (name.rpartition(f".{model.active_adapter}") for name, _ in model.named_buffers())
+    return {f"{before}{after}" for before, name, after in parts if name}
 
 
 def _write(config: PeftConfig) -> dict[str, Any]:
