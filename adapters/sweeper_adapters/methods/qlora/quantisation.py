@@ -54,15 +54,7 @@ def quantise(model: PreTrainedModel, *, kind: str, double: bool) -> None:
     base: Any = model
     output = base.get_output_embeddings()
     left = find_stacked(model, "all-linear")
-    for name, layer in list(model.named_modules()):
-        if layer is output or not isinstance(layer, nn.Linear | Conv1D):
-            continue
-        if not _is_linear(layer):
-            left.append(name)
-            continue
-        model.set_submodule(name, _quantise_layer(layer, kind=kind, double=double))
-        layer.requires_grad_(False)
-        layer.weight.data = layer.weight.data.new_empty(0)
+    left += _replace_layers(model, output, kind=kind, double=double)
     layers, share = measure_quantised(model, model.parameters())
     if not layers:
         raise ValueError(
@@ -74,6 +66,23 @@ def quantise(model: PreTrainedModel, *, kind: str, double: bool) -> None:
         logger.warning("qlora: not all weights are kept in 4 bit%s", _describe_left(left))
     # What transformers sets on a model that it loads in 4 bit, and PEFT looks for.
     base.is_loaded_in_4bit = True
+
+
+def _replace_layers(
+    model: nn.Module, output: nn.Module | None, *, kind: str, double: bool
+) -> list[str]:
+    """Puts quantised layers in the place of linear ones; returns the names of those left."""
+    left = []
+    for name, layer in list(model.named_modules()):
+        if layer is output or not isinstance(layer, nn.Linear | Conv1D):
+            continue
+        if not _is_linear(layer):
+            left.append(name)
+            continue
+        model.set_submodule(name, _quantise_layer(layer, kind=kind, double=double))
+        layer.requires_grad_(False)
+        layer.weight.data = layer.weight.data.new_empty(0)
+    return left
 
 
 def measure_quantised(model: nn.Module, weights: Iterable[nn.Parameter]) -> tuple[int, float]:
