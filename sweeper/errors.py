@@ -12,6 +12,7 @@ from pathlib import Path
 from sweeper._text import shorten
 
 __all__ = [
+    "AdapterError",
     "BadInputError",
     "CountError",
     "DamagedFileError",
@@ -102,6 +103,10 @@ class DamagedFileError(BadInputError):
 
     def __reduce__(self) -> tuple[type[DamagedFileError], tuple[Path, str]]:
         return (DamagedFileError, (self.path, self.why))
+
+
+class AdapterError(BadInputError):
+    """The files of a trained adapter are missing, damaged, or not what the trial's method saves."""
 
 
 class CountError(SweeperError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import Tensor, nn
 
 from sweeper_adapters.training import Training
@@ -22,6 +25,21 @@ class TaskIds:
     def set(self, task_ids: Tensor | None) -> None:
         """Takes the task of each sample, [B], integers from 0; None when it is not known."""
         self._ids = task_ids
+
+    @contextmanager
+    def on_rows(self, rows: Tensor) -> Iterator[None]:
+        """Knows, while it is open, the tasks of some samples of the batch alone.
+
+        Args:
+            rows: their indices, int64.
+        """
+        whole = self._ids
+        if whole is not None:
+            self._ids = whole[rows.to(whole.device)]
+        try:
+            yield
+        finally:
+            self._ids = whole
 
     def of(self, x: Tensor, *, tasks: int, method: str) -> Tensor:
         """Returns the task of each sample of x, [B], on its device.

@@ -82,6 +82,10 @@ class Training:
                 all workers.
         """
 
+    def facts(self) -> Mapping[str, float]:
+        """Returns numbers that a trial's record keeps of what the method has made of the base."""
+        return {}
+
     def groups(self) -> list[ParameterGroup]:
         """Returns all trained parameters, each in one group."""
         trained = tuple(p for p in self.model.parameters() if p.requires_grad)

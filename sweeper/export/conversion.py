@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeper._third_party import ignore_known_warnings
 from sweeper.data import Splits
 from sweeper.errors import ExportError
+from sweeper.evaluation.adapter import load_adapter
 from sweeper.experiment.trial import TrialSpec
 from sweeper.export.formats import (
     ExportFormat,
@@ -103,6 +103,7 @@ class Conversion:
             folder: an empty one.
 
         Raises:
+            AdapterError: the files of the adapter are damaged, or of another one.
             ExportError: the adapter has no such form.
         """
         expected = self._expected(adapter, folder)
@@ -161,7 +162,7 @@ class Conversion:
             model: nn.Module = merged.model
             tokenizer = merged.tokenizer
         else:
-            model, base = self._adapted(folder)
+            model, base = self._with_lora(folder) if self.form == "lora" else self._adapted(folder)
             tokenizer = base.tokenizer
         return self._probe(tokenizer).logits(model.float())
 
@@ -169,15 +170,15 @@ class Conversion:
         return Probe(self.trial, self.splits, tokenizer)
 
     def _adapted(self, adapter: Path) -> tuple[PeftModel, LoadedModel]:
+        base = self.trial.model.load(self.dtype)
+        return load_adapter(self.trial, base.model, adapter, is_widened=True), base
+
+    def _with_lora(self, folder: Path) -> tuple[PeftModel, LoadedModel]:
+        """Returns a base with the plain LoRA that was written, which no trial has trained."""
         from peft import PeftModel
 
-        import sweeper_adapters
-
-        ignore_known_warnings()
-        sweeper_adapters.register()
         base = self.trial.model.load(self.dtype)
-        self.trial.method.prepare_base(base.model)
-        return PeftModel.from_pretrained(base.model, str(adapter)), base
+        return PeftModel.from_pretrained(base.model, str(folder)), base
 
 
 def _require_exact(difference: float, *, tolerance: float) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from sweeper._third_party import load_deepspeed
 from sweeper.errors import ExportError
+from sweeper.evaluation.adapter.checking import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models import LoadedModel, ModelSource
 
@@ -33,9 +34,6 @@ __all__ = [
 ExportFormat = Literal["peft", "lora", "merged"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 """The names of the formats."""
-
-ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
 
 def possible_formats(trial: TrialSpec) -> dict[ExportFormat, str]:

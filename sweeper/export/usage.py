@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweeper.evaluation.adapter.checking import ADAPTER_CONFIG
 from sweeper.experiment.trial import TrialSpec
-from sweeper.export.formats import ADAPTER_CONFIG
 from sweeper.models import DTYPES, ModelSource
 from sweeper_adapters import TUNERS
 from sweeper_adapters.methods import AnyMethodSpec

@@ -46,7 +46,8 @@ class TrialReporter(Protocol):
             step: optimiser steps done, from 1.
             metrics: ``train_loss`` (mean over all answer tokens of the global batch, before the
                 step), ``learning_rate``, ``grad_norm`` (before clipping), ``train_tokens`` (of the
-                trial so far, padding not counted), ``step_time_s``.
+                trial so far, padding not counted), ``step_time_s``; with the first step also what
+                the method says of the base (``Training.facts``).
         """
 
     def report_evaluation(self, step: int, metrics: Mapping[str, Estimate], *, final: bool) -> bool:
@@ -219,6 +220,9 @@ class Trainer:
                 "train_tokens": float(state.train_tokens),
                 "step_time_s": elapsed_s,
             }
+            # Once in each attempt: they do not change.
+            if state.step == self.resumed_at + 1:
+                metrics |= self._training.facts()
             self._progress.log_step(state.step, metrics)
 
     def _calibration_loss(self, number: int) -> torch.Tensor:

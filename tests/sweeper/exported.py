@@ -11,7 +11,7 @@ from peft import PeftModel
 from sweeper.data import Example, FieldsFormat, JsonlDataSpec
 from sweeper.estimates import to_metrics
 from sweeper.experiment.trial import EngineSpec, TrainSpec, TrialSpec
-from sweeper.models import FolderModelSpec, load_base
+from sweeper.models import DTYPES, FolderModelSpec, load_base
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 from sweeper.training.adapter_file import adapter_elements, save_adapter
@@ -129,6 +129,10 @@ def made(sweep: SweepFolder, spec: TrialSpec, *, number: int = 0, loss: float = 
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    # As an engine does when it starts; it leaves buffers as they are.
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(getattr(torch, DTYPES[spec.engine.precision]))
     with training.finished():
         save_adapter(model, folder.path / "adapter", elements=training.file_elements(elements))
     folder.append(STEPS, {"eval_loss": loss, "eval_loss_se": 0.1, "accuracy": 0.5})

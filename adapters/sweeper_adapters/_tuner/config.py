@@ -38,6 +38,12 @@ class AdapterConfig(PeftConfig):
             self.target_modules = set(self.target_modules)
         if isinstance(self.exclude_modules, list):
             self.exclude_modules = set(self.exclude_modules)
+        if isinstance(self.target_modules, str) and self.layers_to_transform is not None:
+            raise ValueError(
+                f"layers_to_transform is {self.layers_to_transform} and target_modules is the "
+                f"regular expression {self.target_modules!r}, which says itself in which layers; "
+                "allowed with layers_to_transform is a list of names; leave one of the two out"
+            )
         if self.layers_pattern and self.layers_to_transform is None:
             raise ValueError(
                 f"layers_pattern is {self.layers_pattern!r} but layers_to_transform is not set. "

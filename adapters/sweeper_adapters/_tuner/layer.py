@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from warnings import warn
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from sweeper_adapters._tuner.config import AdapterConfig
+from sweeper_adapters._tuner.mixed_batch import rows_by_adapter
 
 __all__ = ["AdapterLinear"]
 
@@ -136,11 +138,18 @@ class AdapterLinear(nn.Module, BaseTunerLayer):
         Args:
             x: activations, [..., I], any floating-point dtype.
             *args: passed to the frozen layer.
-            **kwargs: passed to the frozen layer.
+            **kwargs: passed to the frozen layer; but ``adapter_names``, the adapter of each sample.
+
+        Raises:
+            ValueError: ``adapter_names`` is given while adapters are merged, or is not one for each
+                sample.
         """
+        adapter_names = kwargs.pop("adapter_names", None)
         if self.disable_adapters and self.merged:
             self.unmerge()
         result: Tensor = self.base_layer(x, *args, **kwargs)
+        if adapter_names is not None and not self.disable_adapters:
+            return self._add_by_row(adapter_names, result, x)
         if self.disable_adapters or self.merged:
             return result
         dtype = result.dtype
@@ -148,6 +157,28 @@ class AdapterLinear(nn.Module, BaseTunerLayer):
             if self.holds(name):
                 result = self.add_update(name, result, x)
         return result.to(dtype)
+
+    def _add_by_row(self, adapter_names: list[str], result: Tensor, x: Tensor) -> Tensor:
+        """Returns ``result`` plus each sample's own update, [B, ..., O]."""
+        if self.merged:
+            raise ValueError(
+                f"adapter_names is given while {', '.join(self.merged_adapters)} is merged; no "
+                "adapter may be; call unmerge_adapter() first"
+            )
+        for name, rows in rows_by_adapter(adapter_names, x).items():
+            if self.holds(name):
+                with self._on_rows(rows):
+                    updated = self.add_update(name, result[rows], x[rows])
+                result = result.index_copy(0, rows, updated.to(result.dtype))
+        return result
+
+    def _on_rows(self, rows: Tensor) -> AbstractContextManager[None]:  # noqa: ARG002 - most are told nothing
+        """Makes what a layer is told of each sample that of some of them, while it is open.
+
+        Args:
+            rows: their indices; most layers are told nothing.
+        """
+        return nullcontext()
 
     def add_update(self, adapter_name: str, result: Tensor, x: Tensor) -> Tensor:
         """Returns ``result`` plus the update, [..., O], in the wider of their dtypes."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from warnings import warn
 
 from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
@@ -11,9 +14,19 @@ from peft.utils.error import NoMatchingPeftModuleError
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from sweeper_adapters._targets import describe_known, list_linear_names
+from sweeper_adapters._targets import (
+    demand_layer_indices,
+    demand_targets,
+    describe_known,
+    describe_stacked,
+    find_missing,
+    find_stacked,
+    list_linear_names,
+)
 from sweeper_adapters._tuner.config import AdapterConfig
 from sweeper_adapters._tuner.layer import AdapterLinear
+from sweeper_adapters._tuner.mixed_batch import passing_adapter_names
+from sweeper_adapters._tuner.names import demand_adapter_name, select_adapter_tensors
 from sweeper_adapters._tuner.sharing import find_followers
 
 __all__ = ["AdapterModel"]
@@ -58,19 +71,36 @@ class AdapterModel(BaseTuner):
         this method alone.
 
         Raises:
-            ValueError: no layer is a target; the message has the names that are near.
+            ValueError: the name cannot be that of an adapter; a target or an index is no layer's,
+                and the message has the names that are near.
         """
         config = self.peft_config[adapter_name]
         assert isinstance(config, AdapterConfig)
+        demand_adapter_name(adapter_name)
+        targets = config.target_modules or ()
+        if state_dict is None:
+            _demand_places(model, config)
+        # PEFT keeps it by names in which it may confuse an adapter's with another.
+        noted = [(p, p.requires_grad) for p in model.parameters()] if self._layers() else []
         try:
             super().inject_adapter(
                 model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict
             )
         except NoMatchingPeftModuleError as error:
-            named = config.target_modules or ()
-            targets = [named] if isinstance(named, str) else sorted(named)
-            names = describe_known(targets, list_linear_names(model))
-            raise NoMatchingPeftModuleError(f"{error} Of the model: {names}") from error
+            named = [targets] if isinstance(targets, str) else sorted(targets)
+            names = describe_known(named, list_linear_names(model))
+            stacked = find_stacked(model, targets)
+            hint = f"; {describe_stacked(stacked)}" if stacked else ""
+            raise NoMatchingPeftModuleError(f"{error} Of the model: {names}{hint}") from error
+        for parameter, requires_grad in noted:
+            parameter.requires_grad_(requires_grad)
+        self._share(model, adapter_name, config)
+        stacked = find_stacked(model, targets)
+        if stacked:
+            warn(f"Adapters are put in linear layers; {describe_stacked(stacked)}", stacklevel=2)
+
+    def _share(self, model: nn.Module, adapter_name: str, config: AdapterConfig) -> None:
+        """Makes layers share what the method shares."""
         leaders: dict[tuple[str, Hashable], nn.Module] = {}
         for name, layer in model.named_modules():
             if not (isinstance(layer, AdapterLinear) and layer.holds(adapter_name)):
@@ -92,6 +122,13 @@ class AdapterModel(BaseTuner):
         selected: dict[str, Tensor] = super()._get_adapter_state_dict(
             model, config, adapter_name, state_dict, unwanted_adapter_names
         )
+        selected = select_adapter_tensors(
+            model,
+            adapter_name,
+            selected=selected,
+            state_dict=state_dict,
+            others=unwanted_adapter_names,
+        )
         again = find_followers(model, adapter_name)
         return {key: value for key, value in selected.items() if key not in again}
 
@@ -111,6 +148,22 @@ class AdapterModel(BaseTuner):
             if leader in loaded:
                 loaded[follower] = loaded[leader]
         return loaded
+
+    @contextmanager
+    def _enable_peft_forward_hooks(
+        self,
+        *args: Any,  # noqa: ARG002 - of the forward pass
+        **kwargs: Any,
+    ) -> Iterator[None]:
+        layers = self._layers()
+        known = {name for layer in layers for name in self.peft_config if layer.holds(name)}
+        names, beams = kwargs.get("adapter_names"), kwargs.get("num_beams") or 1
+        with passing_adapter_names(self, layers, names, known=known, beams=beams):
+            yield
+
+    def _layers(self) -> list[AdapterLinear]:
+        """Returns the layers that have, or had, an adapter."""
+        return [module for module in self.modules() if isinstance(module, AdapterLinear)]
 
     def _new_layer(self, target: nn.Module) -> AdapterLinear:
         """Returns a layer without adapters that wraps ``target``."""
@@ -142,3 +195,17 @@ class AdapterModel(BaseTuner):
         if adapter_name not in self.active_adapters:
             layer.requires_grad_(False)
         self._replace_module(parent, target_name, layer, target)
+
+
+def _demand_places(model: nn.Module, config: AdapterConfig) -> None:
+    """Refuses places that are there in part, of which PEFT says nothing; nothing is changed yet.
+
+    Raises:
+        ValueError: a target, or an index of a layer, is not in the model.
+    """
+    targets = config.target_modules
+    # Where none is there PEFT says so.
+    if isinstance(targets, set) and len(find_missing(model, targets)) < len(targets):
+        demand_targets(model, sorted(targets))
+    if config.layers_to_transform is not None:
+        demand_layer_indices(model, config.layers_to_transform)

@@ -1,4 +1,4 @@
-"""Modules that layers share: one module under several names, saved once."""
+"""What a model holds of an adapter, by container, and what its layers share, saved once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["find_followers", "find_layer_group"]
+__all__ = ["collect_adapter_tensors", "find_followers", "find_layer_group"]
 
 
 def find_layer_group(name: str, group_size: int) -> tuple[str, int]:
@@ -38,13 +38,31 @@ def find_followers(model: nn.Module, adapter_name: str) -> dict[str, str]:
     return found
 
 
-def _list_tensors(layer: BaseTunerLayer, adapter_name: str) -> Iterator[tuple[str, int]]:
-    """Yields the key and identity of each parameter and buffer of a layer's adapter."""
+def collect_adapter_tensors(model: nn.Module, adapter_name: str) -> dict[str, Tensor]:
+    """Returns the entries of a model's state dict that belong to an adapter, by their keys.
+
+    They are found by where they are kept and not by their keys, in which an adapter's name may well
+    be the name of something else, too.
+    """
+    found: dict[str, Tensor] = {}
+    for name, layer in model.named_modules():
+        if isinstance(layer, BaseTunerLayer):
+            for side, module in _list_modules(layer, adapter_name):
+                found.update(module.state_dict(prefix=f"{name}.{side}.{adapter_name}."))
+    return found
+
+
+def _list_modules(layer: BaseTunerLayer, adapter_name: str) -> Iterator[tuple[str, nn.Module]]:
+    """Yields what a layer has for an adapter, and the container that it is in."""
     for side in layer.adapter_layer_names:
         container = getattr(layer, side)
-        if not isinstance(container, nn.ModuleDict) or adapter_name not in container:
-            continue
-        module = container[adapter_name]
+        if isinstance(container, nn.ModuleDict) and adapter_name in container:
+            yield side, container[adapter_name]
+
+
+def _list_tensors(layer: BaseTunerLayer, adapter_name: str) -> Iterator[tuple[str, int]]:
+    """Yields the key and identity of each parameter and buffer of a layer's adapter."""
+    for side, module in _list_modules(layer, adapter_name):
         for kind in (module.named_parameters, module.named_buffers):
             for name, tensor in kind(remove_duplicate=False):
                 yield f"{side}.{adapter_name}.{name}", id(tensor)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sweeper_adapters._targets import demand_targets, describe_known
+from sweeper_adapters._targets import demand_no_stacked, demand_targets, describe_known
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._sizing import find_nearest
 
@@ -71,6 +71,9 @@ class AnyMethodSpec(BaseModel):
     """Whether two seeds give two adapters; false where the initial values are constants."""
     changes_base: ClassVar[bool] = False
     """Whether injecting or training it changes frozen weights, which then must be put back."""
+
+    learned_fields: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the saved PEFT config that training sets; the others follow from this spec."""
 
     @property
     def is_mergeable(self) -> bool:
@@ -158,6 +161,22 @@ class AnyMethodSpec(BaseModel):
     def peft_config(self) -> PeftConfig:
         """Returns the PEFT config of this method."""
 
+    def saved_shapes(
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        learned: Mapping[str, object],  # noqa: ARG002 - most methods learn no sizes
+    ) -> dict[str, tuple[int, ...]]:
+        """Returns the shapes of the tensors in a trained adapter's file, by their keys.
+
+        Args:
+            shapes: those before training has changed any.
+            learned: values of :attr:`learned_fields` in the config beside the file; not checked.
+
+        Raises:
+            ValueError: training cannot have set such values.
+        """
+        return dict(shapes)
+
     def prepare_base(self, model: PreTrainedModel) -> None:
         """Makes of a base what the adapter is trained on; before it is injected, or loaded."""
 
@@ -214,10 +233,21 @@ class MethodSpec(AnyMethodSpec):
         The adapter's parameters are float32 also on a 16-bit base, as PEFT does by default.
 
         Raises:
-            ValueError: a target matches no layer; the message has the names that are near.
+            ValueError: a target matches no layer, and the message has the names that are near; or
+                it speaks of experts' stacked weights, too, which get no adapter.
         """
         demand_targets(model, self.targets)
-        return super().inject(model, seed=seed)
+        demand_no_stacked(model, self.targets)
+        adapted = super().inject(model, seed=seed)
+        # PEFT makes them of the names of a mixture's layers before transformers 5.
+        parameters = getattr(adapted.active_peft_config, "target_parameters", None)
+        if parameters:
+            raise ValueError(
+                f"PEFT has put adapters on the stacked weights {', '.join(sorted(parameters))} in "
+                f"the place of targets {', '.join(self.targets)}; allowed are names of linear "
+                "layers of which it does not do so; leave those of experts out of targets"
+            )
+        return adapted
 
     def adapted(self, shape: ModelShape) -> list[Linear]:
         """Returns the linear layers of one decoder layer that get an adapter."""

@@ -14,10 +14,10 @@ from sweeper.analysis.comparison import gains_over_base
 from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.data import Example, Splits
-from sweeper.errors import TrialError
+from sweeper.errors import AdapterError, TrialError
 from sweeper.estimates import to_metrics
-from sweeper.evaluation import adapter as finals_of
 from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, with_adapter
+from sweeper.evaluation.adapter import evaluating as finals_of
 from sweeper.evaluation.final import evaluate_final
 from sweeper.evaluation.scoring import evaluate_base
 from sweeper.execution.final_jobs import final_jobs
@@ -110,7 +110,7 @@ def test_the_base_is_put_back_from_a_failed_evaluation(trained, monkeypatch):
 def test_without_an_adapter_there_is_nothing_to_evaluate(tmp_path):
     base = tiny.base()
     with (
-        pytest.raises(TrialError, match=r"is not in .* restore them, or train the trial again"),
+        pytest.raises(AdapterError, match=r"is not there; .* restore them .*, or train the trial"),
         with_adapter(trial(), base, tmp_path),
     ):
         pass
@@ -387,7 +387,7 @@ def test_a_final_evaluation_that_fails_leaves_the_trial_complete(sweep, worker):
     worker.run(job, tiny.base())
     ((trial_id, status, _, error),) = worker._pool.ended
     assert (trial_id, status) == (job.trial_id, "failed")
-    assert "adapter is not in" in error
+    assert "adapter is not there" in error
     found = read_final(job.folder)
     assert found is not None
     assert found.error == error

@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 from sweeper.analysis.lookup import FoundTrial
 from sweeper.data import Splits
-from sweeper.errors import BadInputError, DataError, ExportError
+from sweeper.errors import AdapterError, BadInputError, DataError, ExportError
 from sweeper.experiment.trial import TrialSpec
 from sweeper.export import EXPORT_FORMATS, conversion, export_trial
 from sweeper.export.card import Card
@@ -241,16 +241,35 @@ def test_a_method_that_merges_wrongly_is_found_out_in_16_bit_too(trial_of, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_broken_adapter_is_not_exported(trial_of, world, tmp_path):
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (float("nan"), AdapterError, "masa_A.weight has values that are NaN or infinite"),
+        # Its products are more than float32 holds.
+        (1e38, ExportError, "logits that are NaN or infinite"),
+    ],
+)
+def test_a_broken_adapter_is_not_exported(value, error, message, world, tmp_path):
     sweep = SweepFolder.create(tmp_path, "broken", document=exported.DOCUMENT)
     spec = exported.trial(SPECS["masa"], world)
     found = FoundTrial(sweep, exported.made(sweep, spec))
     path = found.trial.adapter / "adapter_model.safetensors"
     tensors = load_file(path)
-    next(iter(tensors.values())).fill_(float("nan"))
+    next(iter(tensors.values())).fill_(value)
     save_file(tensors, path, metadata={"format": "pt"})
     for form in EXPORT_FORMATS:
-        with pytest.raises(ExportError, match="logits that are NaN or infinite"):
+        with pytest.raises(error, match=message):
+            export_trial(found, form, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_adapter_is_not_exported(world, tmp_path):
+    sweep = SweepFolder.create(tmp_path, "empty", document=exported.DOCUMENT)
+    spec = exported.trial(SPECS["lora"], world)
+    found = FoundTrial(sweep, exported.made(sweep, spec))
+    save_file({}, found.trial.adapter / "adapter_model.safetensors", metadata={"format": "pt"})
+    for form in EXPORT_FORMATS:
+        with pytest.raises(AdapterError, match=r"is missing, .* more like it; .*train the trial"):
             export_trial(found, form, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeGuard
 
 from pydantic import Field
 
@@ -34,6 +34,7 @@ class AdaloraSpec(MethodSpec):
 
     source: ClassVar[str] = "Zhang et al. 2023, arXiv:2303.10512, Eqs. 3 and 6 to 11, appendix A"
     size_field: ClassVar[str] = "initial_rank"
+    learned_fields: ClassVar[frozenset[str]] = frozenset({"rank_pattern"})
 
     name: Literal["adalora"] = "adalora"
     """Tag of this method."""
@@ -105,6 +106,34 @@ class AdaloraSpec(MethodSpec):
             task_type="CAUSAL_LM",
         )
 
+    def saved_shapes(
+        self, shapes: Mapping[str, tuple[int, ...]], learned: Mapping[str, object]
+    ) -> dict[str, tuple[int, ...]]:
+        """Returns the shapes of what is left of A, B and E, by the ``rank_pattern`` of the config.
+
+        Raises:
+            ValueError: it does not say of each layer which entries of E are left.
+        """
+        pattern = learned["rank_pattern"]
+        if pattern is None:
+            return dict(shapes)
+        layers = {key.removesuffix("lora_E") for key in shapes if key.endswith(".lora_E")}
+        wanted = {f"{layer.removeprefix('base_model.model.')}lora_E": layer for layer in layers}
+        if not isinstance(pattern, dict) or pattern.keys() != wanted.keys():
+            raise ValueError("rank_pattern names other layers than the trial's targets are")
+        found = dict(shapes)
+        for name, kept in pattern.items():
+            if not _is_pattern(kept, rank=self.initial_rank):
+                raise ValueError(
+                    f"rank_pattern of {name} is not a list of {self.initial_rank} true or false, "
+                    "at least one of them true"
+                )
+            for side, axis in (("lora_E", 0), ("lora_A", 0), ("lora_B", 1)):
+                shape = list(shapes[f"{wanted[name]}{side}"])
+                shape[axis] = sum(kept)
+                found[f"{wanted[name]}{side}"] = tuple(shape)
+        return found
+
     def inject(self, model: PreTrainedModel, *, seed: int) -> PeftModel:
         """Returns ``model`` with the adapter in it, ready to be trained."""
         adapted = super().inject(model, seed=seed)
@@ -140,3 +169,12 @@ class AdaloraSpec(MethodSpec):
                 f"warmup_share {self.warmup_share:g} and final_share {self.final_share:g} leave no "
                 "steps to reduce ranks in; their sum must be below 1; lower one of them",
             )
+
+
+def _is_pattern(kept: object, *, rank: int) -> TypeGuard[list[bool]]:
+    return (
+        isinstance(kept, list)
+        and len(kept) == rank
+        and all(isinstance(one, bool) for one in kept)
+        and any(kept)
+    )

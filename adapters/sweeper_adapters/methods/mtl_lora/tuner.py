@@ -12,6 +12,7 @@ is a LoRA of rank r.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -190,6 +191,9 @@ class MtlLoraLinear(AdapterLinear):
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
         """Whether the update is one low-rank matrix: with one task it is."""
         return self._projections(adapter_name)[0].tasks == 1
+
+    def _on_rows(self, rows: Tensor) -> AbstractContextManager[None]:
+        return self.task_ids.on_rows(rows)
 
     def _projections(self, adapter_name: str) -> tuple[_DownProjection, _UpProjections]:
         down, up = self.mtllora_A[adapter_name], self.mtllora_B[adapter_name]

@@ -9,7 +9,10 @@ from sweeper_adapters.methods._facts import EngineFacts
 from sweeper_adapters.methods.lora.spec import LoraFamilySpec
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel
+
+    from sweeper_adapters.training import Training
 
 __all__ = ["QloraSpec"]
 
@@ -18,7 +21,10 @@ class QloraSpec(LoraFamilySpec):
     """QLoRA (arXiv:2305.14314): PEFT's LoRA on a base that bitsandbytes quantises to 4 bit.
 
     Eq. 5 of the paper: ``y = dequantise(W0) x + alpha / rank * B A x``. All linear layers but the
-    output are quantised, targets or not, in blocks of 64. The paged optimiser is not part of it.
+    output are quantised, targets or not, in blocks of 64; so are those of GPT-2 and Falcon, which
+    are of classes of their own. Stacked weights of experts are not. A trial records how many layers
+    are (``quantised_layers``), and how much of the base's weights they hold (``quantised_share``);
+    a model without any is refused. The paged optimiser is not part of it.
 
     The adapter belongs to the quantised base. On weights in full precision its outputs are others,
     so it is neither merged with them nor exported as a LoRA of them.
@@ -56,6 +62,17 @@ class QloraSpec(LoraFamilySpec):
                 "machine of the cluster; install masa-mosa-sweeper[quantization]",
             )
         ]
+
+    def training(
+        self,
+        model: PeftModel,
+        *,
+        steps: int,  # noqa: ARG002 - the base class's signature
+    ) -> Training:
+        """Returns training that says how much of the base is kept in 4 bit."""
+        from sweeper_adapters.methods.qlora.training import QloraTraining
+
+        return QloraTraining(model)
 
     def prepare_base(self, model: PreTrainedModel) -> None:
         """Quantises the model's linear layers; whoever loads the adapter must do so first."""

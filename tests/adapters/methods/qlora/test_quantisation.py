@@ -117,3 +117,100 @@ def test_it_trains_after_an_evaluation_as_before(llama, ids):
         logits(model, ids)
     assert_close(gradients[1], gradients[0], rtol=0, atol=0)
     assert all(float(grad.abs().max()) > 0 for grad in gradients[0].values())
+
+
+def falcon():
+    from transformers import FalconConfig, FalconForCausalLM
+
+    config = FalconConfig(vocab_size=64, hidden_size=64, num_hidden_layers=2, num_attention_heads=2)
+    torch.manual_seed(3)
+    return FalconForCausalLM(config).eval()
+
+
+def gpt2():
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(3)
+    return GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=48, n_layer=2, n_head=2)).eval()
+
+
+@needs_bitsandbytes
+@pytest.mark.parametrize(
+    ("build", "target", "count"), [(falcon, "query_key_value", 8), (gpt2, "c_attn", 8)]
+)
+def test_linear_layers_of_other_classes_are_quantised_too(build, target, count, ids, caplog):
+    from bitsandbytes.nn import Linear4bit
+
+    whole = build()
+    outputs = {name: layer(torch.eye(_width(layer))) for name, layer in _linears(whole).items()}
+    caplog.set_level("INFO")
+    model = QloraSpec(rank=3, targets=(target,)).inject(build(), seed=0)
+    layers = {
+        name.removeprefix("base_model.model.").removesuffix(".base_layer"): layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, Linear4bit)
+    }
+    assert layers.keys() == outputs.keys()
+    assert len(layers) == count
+    for name, layer in layers.items():
+        difference = layer(torch.eye(layer.in_features)) - outputs[name]
+        # What four bits leave of a weight.
+        assert difference.abs().max() < 0.2 * outputs[name].abs().max()
+    inside = sum(layer.in_features * layer.out_features for layer in layers.values())
+    share = inside / sum(p.numel() for p in whole.parameters())
+    facts = QloraSpec().training(model, steps=1).facts()
+    assert facts == {"quantised_layers": count, "quantised_share": pytest.approx(share)}
+    assert f"qlora: {count} layers, {100 * share:.1f} % of all weights" in caplog.text
+    # And the adapter is trained on them.
+    model(input_ids=ids, labels=ids).loss.backward()
+    assert all(p.grad is not None for p in trained(model).values())
+
+
+def _linears(model) -> dict[str, Any]:
+    output = model.get_output_embeddings()
+    kinds = {"Linear", "Conv1D", "FalconLinear"}
+    return {
+        name: layer
+        for name, layer in model.named_modules()
+        if type(layer).__name__ in kinds and layer is not output
+    }
+
+
+def _width(layer) -> int:
+    return layer.nx if hasattr(layer, "nx") else layer.in_features
+
+
+class Router(nn.Linear):
+    """A layer made of nn.Linear that gives another output."""
+
+    def forward(self, x):
+        return super().forward(x).softmax(-1)
+
+
+class Pair(nn.Module):
+    def __init__(self, first, second):
+        super().__init__()
+        self.first, self.second = first, second
+        self.experts = nn.Module()
+        self.experts.down_proj = nn.Parameter(torch.ones(2, 4, 4))
+
+    def get_output_embeddings(self):
+        return None
+
+
+@needs_bitsandbytes
+def test_what_is_no_linear_layer_is_left_and_named(caplog):
+    router = Router(64, 8)
+    model = Pair(nn.Linear(64, 64), router)
+    quantise(cast("Any", model), kind="nf4", double=True)
+    assert model.second is router
+    assert type(model.first).__name__ == "Linear4bit"
+    [record] = [x for x in caplog.records if x.levelname == "WARNING"]
+    assert record.getMessage().endswith("in 4 bit; left as they are: experts.down_proj, second")
+
+
+@needs_bitsandbytes
+def test_a_model_without_linear_layers_is_refused():
+    model = Pair(Router(64, 8), nn.Embedding(4, 4))
+    with pytest.raises(ValueError, match=r"no layer of a Pair can be .* first; use lora"):
+        quantise(cast("Any", model), kind="nf4", double=True)

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import sweeper_adapters
-from sweeper._third_party import ignore_known_warnings
 from sweeper.data import Example
 from sweeper.data.questions import questions_of, rows_by_task, split_by_room
-from sweeper.errors import TrialError
 from sweeper.estimates import Estimate, to_metrics
+from sweeper.evaluation.adapter.loading import load_adapter
 from sweeper.evaluation.likelihood import Forward
 from sweeper.evaluation.protocol import generation_settings, protocol_of
 from sweeper.evaluation.scoring import evaluate_on, frozen_forward
@@ -72,22 +71,12 @@ def with_adapter(trial: TrialSpec, base: FrozenBase, adapter: Path) -> Iterator[
         adapter: folder with PEFT's files.
 
     Raises:
-        TrialError: there is no adapter in the folder.
+        AdapterError: the files in the folder are missing, damaged, or of another adapter.
     """
-    from peft import PeftModel
-
-    if not (adapter / "adapter_config.json").is_file():
-        raise TrialError(
-            f"the trial's adapter is not in {adapter}; an evaluation needs the files that training "
-            "wrote there; restore them, or train the trial again"
-        )
-    ignore_known_warnings()
-    sweeper_adapters.register()
     kept = ModelSnapshot(base.model, copies_weights=trial.method.changes_base)
     try:
-        trial.method.prepare_base(base.model)
         # In the dtype that it has on disk, which is the one it was trained and evaluated in.
-        model = PeftModel.from_pretrained(base.model, str(adapter), autocast_adapter_dtype=False)
+        model = load_adapter(trial, base.model, adapter)
         model.eval()
         yield _with_domains(trial, base, model)
         del model
@@ -108,7 +97,7 @@ def evaluate_adapter(
             was not trained on counts as of its first.
 
     Raises:
-        TrialError: there is no adapter in the folder.
+        AdapterError: the files in the folder are missing, damaged, or of another adapter.
         DataError: there is no example to evaluate on.
     """
     with with_adapter(trial, base, adapter) as found:

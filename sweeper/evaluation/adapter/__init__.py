@@ -1,0 +1,21 @@
+"""A trained adapter, as it lies on disk: compared with its trial, loaded, and evaluated."""
+
+from __future__ import annotations
+
+from sweeper.evaluation.adapter.evaluating import (
+    AdaptedModel,
+    Evaluation,
+    evaluate_adapter,
+    evaluate_frozen,
+    with_adapter,
+)
+from sweeper.evaluation.adapter.loading import load_adapter
+
+__all__ = [
+    "AdaptedModel",
+    "Evaluation",
+    "evaluate_adapter",
+    "evaluate_frozen",
+    "load_adapter",
+    "with_adapter",
+]

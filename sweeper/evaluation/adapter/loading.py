@@ -1,0 +1,59 @@
+"""The one way in which a trial's adapter is put into its base: checked first, loaded then."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sweeper_adapters
+from sweeper._third_party import ignore_known_warnings
+from sweeper.errors import AdapterError
+from sweeper.evaluation.adapter.checking import require_sound_adapter
+from sweeper.evaluation.adapter.expected import expect_adapter
+from sweeper.experiment.trial import TrialSpec
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+__all__ = ["load_adapter"]
+
+
+def load_adapter(
+    trial: TrialSpec, model: PreTrainedModel, folder: Path, *, is_widened: bool = False
+) -> PeftModel:
+    """Returns a model with the adapter of a trial in it.
+
+    Args:
+        trial: that trained the adapter.
+        model: its base as it was loaded; it is used up.
+        folder: with PEFT's files.
+        is_widened: whether 16-bit values are computed with in float32.
+
+    Raises:
+        AdapterError: the files are missing, damaged, or of another adapter; the model is as it was.
+    """
+    from peft import PeftModel
+
+    ignore_known_warnings()
+    sweeper_adapters.register()
+    expected = expect_adapter(trial, model)
+    learned = require_sound_adapter(trial, folder, expected)
+    # Not what the file says: the same, and made by the method itself.
+    config = copy.deepcopy(expected.peft_config)
+    for name, value in learned.items():
+        setattr(config, name, value)
+    trial.method.prepare_base(model)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            return PeftModel.from_pretrained(
+                model, str(folder), config=config, autocast_adapter_dtype=is_widened
+            )
+    except (UserWarning, ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
+        raise AdapterError(
+            f"{folder}: PEFT cannot load the adapter ({type(error).__name__}: {error}); the base "
+            "must be the one that the trial ran on; restore it, or train the trial again"
+        ) from error
