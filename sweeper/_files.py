@@ -26,6 +26,7 @@ from sweeper.errors import BadInputError, DamagedFileError
 
 __all__ = [
     "FileLock",
+    "LockError",
     "append_line",
     "dumps",
     "put_whole",
@@ -131,6 +132,10 @@ def put_whole(
             _clean(path, unfinished, replaced)
 
 
+# New names that are tried until one is locked.
+_TRIES = 8
+
+
 @contextmanager
 def _place_beside(path: Path, *, has_one_writer: bool) -> Iterator[Path]:
     """Yields a path beside another that nobody else writes to; first tidies up after the dead."""
@@ -141,11 +146,13 @@ def _place_beside(path: Path, *, has_one_writer: bool) -> Iterator[Path]:
         return
     for left in path.parent.glob(".*.writing"):
         _tidy_up(left)
-    while True:
+    for tries_left in reversed(range(_TRIES)):
         unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.unfinished")
         with FileLock(unfinished.with_suffix(".writing")) as lock:
             # Between its making and its locking another process may have taken it for a dead one's.
-            if lock.acquire() and lock.path.exists():
+            is_held = lock.acquire() and lock.path.exists()
+            # Where none can be had the place is as good, and only the tidying is left undone.
+            if is_held or not tries_left:
                 try:
                     yield unfinished
                 finally:
@@ -301,6 +308,10 @@ def sqlite_uri(path: Path) -> str:
     return uri if unquote(uri) == uri else uri.replace("sqlite:", "sqlite+pysqlite:", 1)
 
 
+class LockError(BadInputError, OSError):
+    """A lock's file cannot be made; like any error of a disk where a cache can be done without."""
+
+
 class FileLock:
     """A file that one holder at a time has locked.
 
@@ -321,7 +332,7 @@ class FileLock:
         """Returns whether the lock could be had within ``wait_s`` seconds.
 
         Raises:
-            BadInputError: the file cannot be made, or is not one.
+            LockError: the file cannot be made, or is not one.
         """
         deadline = time.monotonic() + wait_s
         descriptor = self._open()
@@ -349,7 +360,7 @@ class FileLock:
             with _opened(self.path, os.O_RDWR | os.O_CREAT) as file:
                 return os.dup(file.fileno())
         except OSError as error:
-            raise BadInputError(
+            raise LockError(
                 f"{self.path} cannot be locked ({error.strerror or error}); a lock is a file that "
                 "can be written; make the folder writable, or remove what is in the file's place"
             ) from error

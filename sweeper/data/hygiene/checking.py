@@ -20,7 +20,7 @@ from sweeper.data.hygiene.overlap import Overlap, find_overlaps
 from sweeper.data.hygiene.rows import SHOWN, bad_rows, long_rows, place_of, row_findings
 from sweeper.data.hygiene.settings import HygieneSpec
 from sweeper.data.hygiene.texts import shortened
-from sweeper.errors import DataError
+from sweeper.errors import DamagedFileError, DataError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -237,6 +237,9 @@ def _recall(path: Path, settings: HygieneSpec) -> list[Finding] | None:
         if document is None:
             return None
         return [_limited(Finding.of(entry), settings) for entry in document["findings"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except DamagedFileError as error:
+        logger.warning("%s is damaged (%s); the data is checked again", path, error.why)
+        return None
+    except (ValueError, KeyError, TypeError) as error:
         logger.warning("%s is damaged (%s); the data is checked again", path, error)
         return None

@@ -109,7 +109,7 @@ def test_a_profile_that_extends_itself_or_nothing_known(space):
     with pytest.raises(SpecError, match="one extends two extends one"):
         load_sweep(space, profile="one")
     write(space.parent, "lost", "name: lost\nextends: bose\n")
-    with pytest.raises(SpecError, match=r"bose\.yaml.*did you mean 'base\.yaml'"):
+    with pytest.raises(SpecError, match=r"(?s)bose\.yaml.*did you mean 'base\.yaml'"):
         load_sweep(space, profile="lost")
 
 
