@@ -33,8 +33,8 @@ SHARED = "shared.pt"
 # Characters of a reason: a library's words may quote a whole file.
 MAX_REASON = 300
 
-# What DeepSpeed 0.19's optimizers put in their state besides tensors and plain values: records whose
-# making runs no code of the file's choice.
+# What DeepSpeed 0.19's optimizers put in their state besides tensors and plain values: records, and
+# making one runs no code of the file's choice.
 DEEPSPEED_CLASSES = frozenset(
     {
         "deepspeed.runtime.fp16.loss_scaler.DynamicLossScaler",
