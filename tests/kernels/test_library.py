@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     # Unloaded: the loader would know the file again by its name.
     with monkeypatch.context() as unloaded:
-        unloaded.setattr(_library.ctypes, "CDLL", Path)
+        unloaded.setattr("ctypes.CDLL", Path)
         path = _library._load()
     source = tmp_path / "planted.c"
     source.write_text(PLANTED % (tmp_path / "trace"))

@@ -239,7 +239,8 @@ def _become_nobody() -> bool:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-    except OSError:
+    except (OSError, AttributeError):
+        # No such user here, no right to become it, or a system without these calls.
         return False
     return True
 

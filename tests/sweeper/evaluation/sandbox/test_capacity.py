@@ -16,9 +16,7 @@ OF_SEPARATE = "9:name=systemd:/\n4:memory:/pod/own\n2:cpu,cpuacct:/pod/own\n"
 def machine(monkeypatch, tmp_path):
     """Sixteen processors and 64 GiB, and control groups that the test writes."""
     monkeypatch.setattr(capacity, "_processors", lambda: 16)
-    monkeypatch.setattr(
-        capacity.psutil, "virtual_memory", lambda: SimpleNamespace(available=64 * GIB)
-    )
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=64 * GIB))
     monkeypatch.setattr(capacity, "CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(capacity, "OWN_CGROUPS", tmp_path / "own")
 
