@@ -41,7 +41,8 @@ MS_BIND_ALL = 4096 | 0x4000
 SYS_MOUNT_SETATTR = 442
 AT_FDCWD, AT_RECURSIVE = -100, 0x8000
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
-PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
+PR_SET_NO_NEW_PRIVS = 38
 SECCOMP_MODE_FILTER = 2
 CAPABILITY_VERSION_3, CAPABILITIES = 0x20080522, 64
 
@@ -116,6 +117,8 @@ def _enter_user_namespace(libc: ctypes.CDLL) -> bool:
     user, group = os.geteuid(), os.getegid()
     if libc.unshare(NEW_NAMESPACES | NEW_USER_NAMESPACE) != 0:
         return False
+    # Whoever was root may not write its own files in /proc before this.
+    libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
     # Some systems give a user namespace without any rights in it: no mounts, but no network.
     with contextlib.suppress(OSError):
         Path("/proc/self/setgroups").write_text("deny", encoding="ascii")
@@ -154,11 +157,12 @@ def _cover(libc: ctypes.CDLL, folder: str, kept: list[str]) -> bool:
     before = os.umask(0o022)
     is_kept = True
     for path, descriptor in opened:
-        place = Path(path)
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            place.mkdir(parents=True, exist_ok=True)
-        else:
-            place.touch()
+        # Where this user has no file in a namespace, nothing can be kept.
+        with contextlib.suppress(OSError):
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                Path(path).mkdir(parents=True, exist_ok=True)
+            else:
+                Path(path).touch()
         source = f"/proc/self/fd/{descriptor}".encode()
         is_kept &= libc.mount(source, path.encode(), b"none", MS_BIND_ALL, b"") == 0
         os.close(descriptor)
@@ -228,6 +232,8 @@ def _drop_privileges() -> bool:
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     libc.capset(header, (ctypes.c_uint32 * 6)())
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # Other programs of this user may not look into it.
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     return is_dropped
 

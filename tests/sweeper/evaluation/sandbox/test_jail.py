@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -33,7 +34,8 @@ def kernel():
 # Passing without passing.
 
 FORGERIES = {
-    "another dumps": "import json; json.dumps = lambda *_: 'passed null'",
+    "another dumps": """import json; json.dumps = lambda *_: '{"end": "passed"}'""",
+    "another dumps with a line": r"import json; json.dumps = lambda *_: 'null\npassed null'",
     "another encoder": "import json.encoder as e\ne.JSONEncoder.encode = lambda *_: 'null'",
     "another exit": "import os; os._exit = lambda _: os.kill(os.getpid(), 9)",
     "another write": "import os; os.write = lambda *_: 0",
@@ -228,16 +230,22 @@ def test_a_socket_of_a_service_is_out_of_reach(kernel, tmp_path):
         assert run_program(connect, walls=kernel).detail.startswith("PermissionError")
 
 
-def test_whoever_is_not_root_has_the_same_walls(kernel):
+@as_root
+@pytest.mark.parametrize(
+    "drop",
+    [["--reuid=1234", "--regid=1234", "--clear-groups"], ["--bounding-set=-sys_admin"]],
+    ids=["another user", "root that may not mount"],
+)
+def test_whoever_has_no_privileges_has_the_same_walls(kernel, drop):
     """With the system's own interpreter, if there is one: the tests' may be in root's folder."""
-    if os.getuid() != 0 or not Path("/usr/bin/python3").exists():
-        pytest.skip("needs root, and an interpreter for all")
+    if not (Path("/usr/bin/python3").exists() and shutil.which("setpriv")):
+        pytest.skip("needs setpriv, and an interpreter for all")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         script = Path(folder) / "jail.py"
         script.write_text(Path(jail.__file__).read_text())
         request = {
-            "program": "import os; os.fork()",
+            "program": "import os\nassert os.getuid() != 0\nos.fork()",
             "folder": folder,
             "walls": kernel,
             "limits": asdict(LIMITS),
@@ -245,12 +253,12 @@ def test_whoever_is_not_root_has_the_same_walls(kernel):
             "token": "t",
         }
         done = subprocess.run(
-            ["/usr/bin/python3", "-B", str(script)],
+            ["setpriv", *drop, "/usr/bin/python3", "-B", str(script)],
             input=json.dumps(request),
             capture_output=True,
             text=True,
             check=True,
-            user=1234,
+            cwd=folder,
         )
     lines = dict(line.split(" ", 2)[1:] for line in done.stdout.splitlines() if line)
     had = json.loads(lines["had"])
