@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import json
 import logging
@@ -31,6 +32,17 @@ MANIFEST = "manifest.json"
 SHARED = "shared.pt"
 # Characters of a reason: a library's words may quote a whole file.
 MAX_REASON = 300
+
+# What DeepSpeed 0.19's optimizers put in their state besides tensors and plain values: records, and
+# making one runs no code of the file's choice.
+DEEPSPEED_CLASSES = frozenset(
+    {
+        "deepspeed.runtime.fp16.loss_scaler.DynamicLossScaler",
+        "deepspeed.runtime.fp16.loss_scaler.LossScaler",
+        "deepspeed.runtime.zero.config.ZeroStageEnum",
+        "deepspeed.utils.tensor_fragment.fragment_address",
+    }
+)
 
 # What reading a damaged file can raise, or one that another version of DeepSpeed has written.
 _UNREADABLE = (
@@ -229,10 +241,24 @@ def _load(path: Path, digest: str) -> dict[str, Any]:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != digest:
         raise ValueError(f"{path.name} is damaged: its content is not what was written")
-    # DeepSpeed's optimizers put objects of their own in their state, so plain tensors will not do.
-    # The hash in the manifest says that this is what we wrote.
-    found: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=False)
-    return found
+    # Whoever can write the file can write its hash, too: nothing but data is taken from it.
+    with torch.serialization.safe_globals(_deepspeed_classes(content, path.name)):
+        found: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path.name} holds no names with values")
+    return dict(found)
+
+
+def _deepspeed_classes(content: bytes, name: str) -> list[Any]:
+    """Returns the classes of DeepSpeed that a file needs; ValueError where it names any other."""
+    import torch
+
+    needed = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(content))
+    foreign = sorted(set(needed) - DEEPSPEED_CLASSES)
+    if foreign:
+        raise ValueError(f"{name} is no checkpoint of ours: it would load {', '.join(foreign)}")
+    parts = [full_name.rpartition(".") for full_name in needed]
+    return [getattr(importlib.import_module(module), last) for module, _, last in parts]
 
 
 def _random() -> dict[str, Any]:

@@ -62,7 +62,7 @@ _LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\
 
 
 def _documents() -> tuple[Path, ...]:
-    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    top = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
     top += [path for path in [ROOT / "ARCHITECTURE.md"] if path.is_file()]
     pages = sorted((ROOT / "docs").rglob("*.md"))
     assert len(pages) > 8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 
 from sweeper.estimates import Estimate, mean_estimate
 from sweeper.evaluation.metrics.inputs import require_pairs
+from sweeper.evaluation.sandbox.capacity import programs_at_once
 from sweeper.evaluation.sandbox.run import (
     Limits,
     ProgramOutcome,
@@ -79,7 +79,9 @@ def run_completions(
     *,
     limits: Limits | None = None,
 ) -> list[ProgramOutcome]:
-    """Returns how the tests of each completion end; as many run at once as there are processors.
+    """Returns how the tests of each completion end.
+
+    As many run at once as this process's share of processors and memory holds.
 
     Args:
         completions: one for each problem, by greedy decoding.
@@ -93,7 +95,8 @@ def run_completions(
     require_pairs(completions, problems, "completions and problems")
     warn_of_missing_walls()
     programs = [program_of(p, c) for p, c in zip(problems, completions, strict=True)]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    at_once = programs_at_once((limits or Limits()).memory_bytes)
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
         return list(pool.map(lambda program: run_program(program, limits=limits), programs))
 
 

@@ -1,9 +1,12 @@
 """Generated programs, run in a subprocess that can do little harm.
 
 What is meant is a program that a language model wrote to solve a task and that may be wrong in any
-way: it loops, fills memory and disk, starts processes, deletes files, opens connections. A program
-written to break out, or to fake that its tests passed, is not held by this alone; evaluate such
-models in a virtual machine.
+way: it loops, fills memory and disk, starts processes, deletes files, opens connections, replaces
+what its tests rely on. On Linux with namespaces and seccomp the tests try each of these, also by C
+code, as root and as another user. It may read whatever its user may read: what it reads stays in
+its process, but for the 500 characters of its error. A program that searches its own process for
+the means to report can still fake that its tests passed, and one that breaks the kernel can break
+out; evaluate models that you suspect of either in a virtual machine.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -23,6 +27,7 @@ from typing import Any, Literal
 
 from sweeper.errors import SweeperError
 from sweeper.evaluation.sandbox import jail
+from sweeper.evaluation.sandbox.system_calls import make_filter
 
 __all__ = [
     "Isolation",
@@ -62,11 +67,11 @@ class Isolation:
     """Which walls the kernel gave; where it gave none, Python's audit hook alone stands in."""
 
     network: bool
-    """A network namespace of its own, without any device."""
+    """A filter that refuses sockets of all kinds, or a network namespace without any device."""
     files: bool
-    """All file systems read-only but for a temporary folder in memory."""
+    """All file systems read-only but for a temporary folder in memory, and it is not root."""
     processes: bool
-    """A limit that lets it start no process."""
+    """A filter and a limit that let it start no process; tried before the program runs."""
 
     @property
     def is_complete(self) -> bool:
@@ -88,9 +93,9 @@ class Isolation:
     def __str__(self) -> str:
         """Returns it in words, for a report."""
         walls = {
-            "network": (self.network, "namespace"),
+            "network": (self.network, "closed by the kernel"),
             "files": (self.files, "read-only mounts"),
-            "processes": (self.processes, "limit"),
+            "processes": (self.processes, "refused by the kernel"),
         }
         return ", ".join(
             f"{name}: {wall if is_had else 'audit hook only'}"
@@ -137,6 +142,8 @@ def run_program(
             "folder": folder,
             "limits": asdict(allowed),
             "walls": sorted(walls),
+            "filter": make_filter().hex(),
+            "token": secrets.token_hex(),
         }
         answer, error, is_late = _start(request, wall_time_s=allowed.wall_time_s)
     if "had" not in answer:
@@ -207,7 +214,7 @@ def _start(request: dict[str, Any], *, wall_time_s: float) -> tuple[dict[str, An
                 is_late = True
             finally:
                 _kill(process)
-        answer = _read(output.fileno())
+        answer = _read(output.fileno(), request["token"])
         errors.seek(0)
         lines = errors.read(MAX_ANSWER_BYTES).decode(errors="replace").splitlines()
     return answer, lines[-1] if lines else "", is_late
@@ -219,30 +226,37 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _read(descriptor: int) -> dict[str, Any]:
-    """Returns the lines of the answer as one; the program might have written some of its own."""
+def _read(descriptor: int, token: str) -> dict[str, Any]:
+    """Returns what the jail told, by what it tells; the program may have written lines as well."""
     found: dict[str, Any] = {}
     for line in os.pread(descriptor, MAX_ANSWER_BYTES, 0).splitlines():
-        try:
-            part = json.loads(line)
-        except ValueError:
+        mark, _, rest = line.partition(b" ")
+        if not secrets.compare_digest(mark, token.encode()):
             continue
-        if isinstance(part, dict):
-            found.update(part)
+        name, _, value = rest.decode(errors="replace").partition(" ")
+        try:
+            found.setdefault(name, json.loads(value))
+        except ValueError:
+            found.setdefault(name, "an error that has no text")
     return found
 
 
 def _end(
     answer: dict[str, Any], limits: Limits, *, is_late: bool
 ) -> tuple[Literal["passed", "failed", "timeout", "killed"], str]:
-    status = answer.get("status", 0)
     if is_late:
         return "timeout", f"it was killed after {limits.wall_time_s:g} s"
+    ended = answer.get("ended")
+    if ended is None:
+        return "killed", "the sandbox around it was killed"
+    status = ended["status"]
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        if number == signal.SIGKILL and answer["cpu_time_s"] >= limits.cpu_time_s * 0.9:
+        if number == signal.SIGKILL and ended["cpu_time_s"] >= limits.cpu_time_s * 0.9:
             return "timeout", f"it used {limits.cpu_time_s} s of processor time"
         return "killed", f"signal {signal.Signals(number).name}"
-    if answer.get("end") == "passed":
+    if "failed" in answer:
+        return "failed", str(answer["failed"])
+    if "passed" in answer and status == 0:
         return "passed", ""
-    return "failed", str(answer.get("detail", f"it left with {os.WEXITSTATUS(status)}"))
+    return "failed", f"it left with {os.WEXITSTATUS(status)}"

@@ -197,7 +197,7 @@ def test_doctor_names_what_wants_a_package_that_is_not_there(
 @pytest.mark.parametrize(
     ("had", "status", "detail"),
     [
-        (Isolation(True, True, True), "ok", "network: namespace, files: read-only mounts"),
+        (Isolation(True, True, True), "ok", "network: closed by the kernel, files: read-only"),
         (Isolation(False, True, True), "optional", "that bypasses the hook can open connections"),
         (SweeperError("no walls here"), "optional", "needed by HumanEval; no walls here"),
     ],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import logging
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -107,6 +110,52 @@ def test_a_damaged_tensor_file_costs_an_interval(folder, file, content):
     else:
         path.write_bytes(content)
     assert load(folder) == 20
+
+
+class Forged:
+    """What pickle makes by calling what the file names."""
+
+    def __init__(self, call, *values):
+        self.made_by = call, values
+
+    def __reduce__(self):
+        return self.made_by
+
+
+FORGED = {
+    "a shell command": lambda target: Forged(os.system, f"touch {target}"),
+    "a folder made": lambda target: Forged(os.mkdir, str(target)),
+    "a program": lambda target: Forged(exec, f"import os; os.mkdir({str(target)!r})"),
+    "a file copied": lambda target: Forged(shutil.copyfile, __file__, str(target)),
+}
+
+
+@pytest.mark.parametrize("file", ["shared.pt", "rank-0.pt"])
+@pytest.mark.parametrize("is_archive", [True, False], ids=["archive", "bare pickle"])
+@pytest.mark.parametrize("kind", FORGED)
+def test_a_forged_one_runs_nothing_and_is_passed_over(folder, caplog, kind, is_archive, file):
+    target = folder / "step-00000030" / "written"
+    path = folder / "step-00000030" / file
+    content = {"step": FORGED[kind](target), "shard": {}, "random": FORGED[kind](target)}
+    torch.save(content, path, _use_new_zipfile_serialization=is_archive)
+    # Whoever forges a file forges its hash.
+    manifest = path.with_name("manifest.json")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    change(manifest, files={**json.loads(manifest.read_text())["files"], file: digest})
+    with caplog.at_level(logging.WARNING):
+        assert load(folder) == 20
+    assert not target.exists()
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message.startswith(f"ignoring checkpoint {folder / 'step-00000030'}: ValueError: ")
+
+
+def test_a_forged_one_would_have_run(tmp_path):
+    """So that the test above can fail."""
+    for number, make in enumerate(FORGED.values()):
+        target = tmp_path / str(number)
+        torch.save(make(target), tmp_path / "forged.pt")
+        torch.load(tmp_path / "forged.pt", weights_only=False)
+        assert target.exists()
 
 
 def test_what_a_newer_version_says_besides_is_dropped(folder):
