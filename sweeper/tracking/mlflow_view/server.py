@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sweeper.errors import BadInputError
@@ -26,6 +29,18 @@ __all__ = ["serve_ui"]
 
 # Seconds in which MLflow's server comes up; the first start makes its database.
 START_S = 120.0
+# Seconds in which it ends when it is asked to.
+END_S = 10.0
+# Linux ends a process with its parent, however that ends, if the process asks for it (1 is
+# PR_SET_PDEATHSIG). Its own workers end with the server.
+_UNTIL_PARENT_ENDS = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit(1)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 def serve_ui(
@@ -64,12 +79,13 @@ def serve_ui(
         _open(view, public_uri(uri), tell)
         return
     command = ui_command(home, port, host=host, tracking_uri=tracking_uri)
-    with subprocess.Popen(
-        command,
-        env={**os.environ, **ui_environment(home, tracking_uri=tracking_uri)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as server:
+    environment = {
+        # Its runners of jobs, seven processes, are for language models that judge, and outlive it.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **os.environ,
+        **ui_environment(home, tracking_uri=tracking_uri),
+    }
+    with _running(command, environment) as server:
         try:
             _wait(server, host, port)
             _open(view, f"http://{host}:{port}", tell)
@@ -77,8 +93,30 @@ def serve_ui(
             server.wait()
         except KeyboardInterrupt:
             tell("The server has ended.")
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a server and the processes that it starts; they end with the body, or with us."""
+    # With a session of its own all of it can be ended, and Ctrl-C reaches us alone.
+    with subprocess.Popen(
+        [sys.executable, "-c", _UNTIL_PARENT_ENDS, str(os.getpid()), *command],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as server:
+        try:
+            yield server
         finally:
-            server.terminate()
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+            try:
+                server.wait(END_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
 
 
 def _newest(home: Path) -> SweepFolder:

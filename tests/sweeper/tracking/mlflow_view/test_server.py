@@ -1,12 +1,17 @@
 """MLflow's pages on a store: nothing to show, a server that does not come up, one that does."""
 
+import signal
 import socket
+import subprocess
 import sys
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from sweeper.errors import BadInputError
 from sweeper.tracking.mlflow_view import server
+from tests.places import ROOT
 
 # Answers once, as MLflow's server does when it is up, and ends.
 HEALTHY = """
@@ -95,3 +100,42 @@ def test_without_a_sweep_there_is_nothing_to_show(tmp_path):
         server.serve_ui(
             tmp_path, sweep=None, tracking_uri=None, host="127.0.0.1", port=1, tell=print
         )
+
+
+# A server that starts another process, tells both and waits.
+WITH_A_WORKER = """
+import subprocess, sys, os
+worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+with open(sys.argv[1], "w") as file:
+    print(os.getpid(), worker.pid, file=file)
+worker.wait()
+"""
+# What runs a server and is then interrupted or killed.
+PARENT = """
+import os, signal, sys, time
+from sweeper.tracking.mlflow_view.server import _running
+
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+with _running([sys.executable, "-c", sys.argv[1], sys.argv[2]], dict(os.environ)):
+    while not os.path.exists(sys.argv[2]) or not open(sys.argv[2]).read().endswith("\\n"):
+        time.sleep(0.01)
+    os.kill(os.getpid(), int(sys.argv[3]))
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("kill", "ended"), [(signal.SIGTERM, 2), (signal.SIGKILL, 1)])
+def test_the_server_ends_with_the_command_however_that_ends(tmp_path, kill, ended):
+    told = tmp_path / "pids"
+    command = [sys.executable, "-c", PARENT, WITH_A_WORKER, str(told), str(int(kill))]
+    subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60, check=False)
+    pids = [int(pid) for pid in told.read_text().split()]
+    there = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    try:
+        # What a server starts is ended by us, or by the server itself where we were killed.
+        _, alive = psutil.wait_procs([p for p in there if p.pid in pids[:ended]], timeout=20)
+        assert alive == []
+    finally:
+        for process in there:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
