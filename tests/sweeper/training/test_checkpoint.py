@@ -149,6 +149,24 @@ def test_a_forged_one_runs_nothing_and_is_passed_over(folder, caplog, kind, is_a
     assert message.startswith(f"ignoring checkpoint {folder / 'step-00000030'}: ValueError: ")
 
 
+def test_what_deepspeed_keeps_besides_tensors_is_loaded(tmp_path):
+    from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler, LossScaler
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+    from deepspeed.utils.tensor_fragment import fragment_address
+
+    kept = [
+        DynamicLossScaler(2.0**16, 1000, 1.0, 2, False, dtype=torch.float16),
+        LossScaler(8.0),
+        ZeroStageEnum.weights,
+        fragment_address(numel=3, start=7),
+    ]
+    digest = checkpoint._write(tmp_path / "shared.pt", {"kept": kept})
+    scaler, plain, stage, address = checkpoint._load(tmp_path / "shared.pt", digest)["kept"]
+    assert vars(scaler) == vars(kept[0])
+    assert vars(plain) == vars(kept[1])
+    assert (stage, address) == (kept[2], kept[3])
+
+
 def test_a_forged_one_would_have_run(tmp_path):
     """So that the test above can fail."""
     for number, make in enumerate(FORGED.values()):
