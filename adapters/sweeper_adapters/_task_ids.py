@@ -54,13 +54,20 @@ class TaskIds:
         """
         if tasks == 1:
             return x.new_zeros(x.shape[0]).long()
-        if self._ids is None or self._ids.shape != x.shape[:1]:
-            got = "none" if self._ids is None else f"{tuple(self._ids.shape)}"
+        ids = self._ids
+        if ids is not None and x.ndim == 2 and 1 < len(ids) < len(x):
+            raise ValueError(
+                f"{method}: the model gives this layer {len(x)} rows for {len(ids)} samples, "
+                "samples and tokens in one dimension, so that the task of a row cannot be known; "
+                "leave the layer out of the targets, or take a method without tasks"
+            )
+        if ids is None or ids.shape != x.shape[:1]:
+            got = "none" if ids is None else f"{tuple(ids.shape)}"
             raise ValueError(
                 f"{method}: task ids are {got} for a batch of {x.shape[0]}; needed is one for each "
                 "sample; call sweeper_adapters.set_task_ids(model, ids) before the forward pass"
             )
-        return self._ids.to(x.device)
+        return ids.to(x.device)
 
 
 def set_task_ids(model: nn.Module, task_ids: Tensor | None) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from sweeper_adapters import MtlLoraConfig, MtlLoraLinear, set_task_ids
+from sweeper_adapters._task_ids import TaskIds
 from sweeper_adapters.methods import MtlLoraSpec
 from tests.adapters.shapes import LLAMA3_8B, TINY, published
 from tests.adapters.small import gradcheck, randomised
@@ -262,3 +263,10 @@ def test_wrong_values_are_named(values, message):
 def test_defaults_are_the_same_as_those_of_the_config():
     config = MtlLoraConfig(target_modules=list(MtlLoraSpec().targets), task_type="CAUSAL_LM")
     assert MtlLoraSpec().peft_config().to_dict() == config.to_dict()
+
+
+def test_a_model_that_joins_samples_and_tokens_is_told_as_such():
+    ids = TaskIds()
+    ids.set(torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=r"6 rows for 2 samples, .* cannot be known; leave the"):
+        ids.of(torch.zeros(6, 4), tasks=2, method="mtl_lora")
