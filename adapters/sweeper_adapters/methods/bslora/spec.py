@@ -24,8 +24,9 @@ class BsloraSpec(MethodSpec):
     repetition (``kron``). All three are linear: the update is a LoRA. A gate passes one number, so
     a gated part is one of rank 1, whatever its rank.
 
-    It departs from the authors' code in dropout only: here it is drawn once for all three parts,
-    there once for each, and not for the shared parts of ``kron``.
+    It departs from the authors' code in two points. Dropout is drawn once for all three parts,
+    there once for each, and not for the shared parts of ``kron``. And ``transform`` is ``slice``
+    where a spec does not say, there ``kron``.
 
     Ten of the twelve counts that the authors print for Llama-3-8B are met to the last digit. MASA's
     tables print 0.2247 % without saying of what: with ranks of 2, 4 and 8 in any order, no

@@ -36,6 +36,9 @@ class HdPissaSpec(MethodSpec):
     multiplies gradients alone, which Adam does not see, and is left out; so is their dropout, which
     acts on the product of the factors and is 0 in their script. Large weights are decomposed by the
     faster, randomised algorithm unless ``svd_iterations`` is null.
+
+    ``HdPissaConfig`` in a training loop that does not call the method's ``Training`` is a plain
+    adapter: its moves are trained as parameters, and the weight takes up none.
     """
 
     source: ClassVar[str] = (

@@ -23,6 +23,8 @@ class HydraLoraSpec(LowRankSpec):
     MASA with one A, shared by none, several B and the softmax router, so that tuner runs it. As in
     the authors' code the router is a bias-free layer of each module, on inputs without dropout. The
     number of B, which the paper takes from clustering the data, is given.
+
+    Departing from that code, one dropout mask is drawn for all B, there one for each.
     """
 
     source: ClassVar[str] = "HydraLoRA, arXiv:2404.19245"

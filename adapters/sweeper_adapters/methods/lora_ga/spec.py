@@ -29,7 +29,8 @@ class LoraGaSpec(LowRankSpec):
     with, and weighs twice as much.
 
     This departs from the original: the scale is alpha / rank, the paper has alpha / sqrt(rank).
-    PEFT's LoRA-GA is another: it puts the singular values into B.
+    PEFT's LoRA-GA is another: it puts the singular values into B. ``LoraGaConfig`` in a training
+    loop that does not call the method's ``Training`` takes no gradients: it is a plain LoRA.
     """
 
     source: ClassVar[str] = "Wang et al. 2024, LoRA-GA, arXiv:2407.05000, Algorithm 1"

@@ -57,7 +57,8 @@ class MoeLoraSpec(MixtureSpec):
     ``y = W0 x + alpha / rank * Σ_i p_i(x) B_i A_i x`` with ``p = softmax(W_g x)``: the layer of
     LoRAMoE without its loss. This is what MASA's tables count under the name. The paper that first
     has the name (arXiv:2310.18339) shares the rank out among the experts, and its gate sees the
-    task in the place of the token.
+    task in the place of the token. One dropout mask is drawn for all experts; the authors of both
+    methods draw one for each.
     """
 
     source: ClassVar[str] = "LoRAMoE, arXiv:2312.09979, its layer; MASA, Table 2"

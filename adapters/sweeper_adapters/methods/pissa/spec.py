@@ -24,6 +24,9 @@ class PissaSpec(LoraFamilySpec):
     ``W0 - s B A``. The decomposition takes part in no file: what is saved is the LoRA of twice the
     rank with the same update of W0, ``s (B A - B_0 A_0)`` (appendix C), which loads like any other
     and changes no weights.
+
+    The authors train with a scale of 1, alpha = rank. Here alpha is 16 where a spec does not say,
+    as for every LoRA.
     """
 
     source: ClassVar[str] = "Meng et al. 2024, arXiv:2404.02948, Eqs. 2 to 4 and appendix C"
