@@ -12,6 +12,9 @@ from tests.places import ROOT
 INTERRUPTED_AT_IMPORT = """
 import importlib.abc, os, signal, sys, time
 
+# A shell starts what is to run in the background with Ctrl-C turned off.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 class Interrupting(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name == "sweeper.cli":
@@ -25,6 +28,7 @@ main()
 
 INTERRUPTED_COMMAND = """
 import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from sweeper.cli.output import opened_output
 from sweeper.cli import app
 
