@@ -10,6 +10,7 @@ __all__ = [
     "count",
     "duration",
     "guess",
+    "is_number",
     "nearest",
     "params_text",
     "shorten",
@@ -27,6 +28,15 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def is_number(text: str) -> bool:
+    """Returns whether Python reads a text as a number, ``nan`` and ``inf`` among them."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def bytes_text(number: float) -> str:

@@ -129,9 +129,16 @@ def redraw(
     return trial, space.suggest(cast("Suggests", trial))
 
 
-def refuse(study: optuna.Study, trial: optuna.Trial, reason: str) -> None:
-    """Ends a trial whose point is no trial of the sweep: it failed, and is not tried again."""
-    trial.set_user_attr(REASON, reason)
+def refuse(study: optuna.Study, trial: optuna.Trial, attribute: str, value: str) -> None:
+    """Ends a trial that the sweep does not run: it failed, and is not tried again.
+
+    Args:
+        study: of the sweep.
+        trial: running.
+        attribute: ``REASON`` where its point is no trial, ``REPEATS`` where it is one again.
+        value: why, or the identity of the first.
+    """
+    trial.set_user_attr(attribute, value)
     study.tell(trial, state=optuna.trial.TrialState.FAIL)
 
 

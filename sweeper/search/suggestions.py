@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import optuna
@@ -13,6 +15,7 @@ from sweeper.errors import SpecError
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
 from sweeper.search.study import (
+    REASON,
     REPEATS,
     TRIAL_ID,
     draw,
@@ -97,12 +100,11 @@ class Suggestions:
             try:
                 trial_id = self._identify(point)
             except SpecError as error:
-                refuse(self._study, trial, "; ".join(map(str, error.problems)))
+                refuse(self._study, trial, REASON, "; ".join(map(str, error.problems)))
                 continue
             if trial_id not in self._known:
                 return self._begin(trial, point, trial_id)
-            trial.set_user_attr(REPEATS, trial_id)
-            self._study.tell(trial, state=TrialState.FAIL)
+            refuse(self._study, trial, REPEATS, trial_id)
         mark_exhausted(self._study)
         return None
 
@@ -117,10 +119,9 @@ class Suggestions:
 
     def _enqueue_untried(self, repeats: int) -> bool:
         """Enqueues a point that was not tried; returns False where the space has none."""
-        points = self._space.points(most=LISTED_POINTS)
-        if points is None:
+        if self._listed is None:
             return repeats < MANY_REPEATS
-        untried = [point for point in points if self._is_untried(point)]
+        untried = [point for point, trial_id in self._listed if trial_id not in self._known]
         if untried:
             chance = random.Random(f"{self._search.seed}-{len(self._known)}")
             self._study.enqueue_trial(
@@ -128,11 +129,18 @@ class Suggestions:
             )
         return bool(untried)
 
-    def _is_untried(self, point: Point) -> bool:
-        try:
-            return self._identify(point) not in self._known
-        except SpecError:
-            return False
+    @functools.cached_property
+    def _listed(self) -> list[tuple[Point, str]] | None:
+        """All trials of the space with their points; None where they are too many."""
+        points = self._space.points(most=LISTED_POINTS)
+        if points is None:
+            return None
+        found = []
+        for point in points:
+            # A point that is no trial is none to be listed.
+            with suppress(SpecError):
+                found.append((point, self._identify(point)))
+        return found
 
     def _begin(self, trial: optuna.Trial, point: Point, trial_id: str) -> Suggestion:
         before = trial.user_attrs.get(TRIAL_ID)

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from sweeper._text import is_number
 from sweeper.data.reading.json_rows import WrittenNumber
 from sweeper.data.reading.rows import Row
 
@@ -82,9 +83,9 @@ class _Column:
         if text in _NOTHING:
             self._has_nothing = True
         elif text:
-            is_number = _is_number(text)
-            self._has_text |= not is_number
-            self._has_other_number |= is_number and not (text.isascii() and text == _whole(text))
+            is_a_number = is_number(text)
+            self._has_text |= not is_a_number
+            self._has_other_number |= is_a_number and not (text.isascii() and text == _whole(text))
 
     @property
     def was_guessed(self) -> bool:
@@ -92,14 +93,6 @@ class _Column:
         if self._has_nothing:
             return True
         return not self._has_text and (self._has_other_number or self._has_gap)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _whole(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from sweeper._text import shorten
+from sweeper._text import is_number, shorten
 from sweeper.errors import Problem
 from sweeper.experiment.documents.tree import Json, get_path
 from sweeper.experiment.problems import problems_of
@@ -41,16 +41,8 @@ def read_distribution(
         distribution = model.model_validate(value)
     except ValidationError as error:
         return None, problems_of(error, model, under=place)
-    quoted = [v for v in distribution.candidates() if isinstance(v, str) and _is_number(v)]
+    quoted = [v for v in distribution.candidates() if isinstance(v, str) and is_number(v)]
     if quoted:
         message = f"{shorten(repr(quoted[0]))} is a text; write the number without quotes and _"
         return None, [Problem(place, message)]
     return distribution, []
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
