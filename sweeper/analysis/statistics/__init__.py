@@ -1,7 +1,7 @@
-"""What may be concluded from measurements on the same rows."""
+"""What scores on rows allow to be said of configurations: one primitive, one module an idea."""
 
 from __future__ import annotations
 
-from sweeper.analysis.statistics.paired import difference, differences
+from sweeper.analysis.statistics.table import ConfigurationScores, ScoreTable
 
-__all__ = ["difference", "differences"]
+__all__ = ["ConfigurationScores", "ScoreTable"]
