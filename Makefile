@@ -30,7 +30,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test check lint types imports docs conformance fuzz bench-sweep bench-kernels bench-step bench-data kernels-report clean
+.PHONY: help install sweep test test-whole check lint types imports docs conformance fuzz bench-sweep bench-kernels bench-step bench-data kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -53,8 +53,13 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 sweep: install ## sweep MASA on the embedded model and data (under 5 minutes on 2 cores)
 	$(BIN)/python -m sweeper run $(SPACE) $(ARGS)
 
-test: install ## run the test suite
-	$(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=15 $(PYTEST_ARGS)
+PYTEST = $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --durations=15
+
+test: install ## run the tests, one example of each kind
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-whole: install ## run all tests, with every example, damaged file and tutorial
+	TESTS=whole $(PYTEST) $(PYTEST_ARGS)
 
 check: lint types imports docs ## run every check that a commit must pass
 
@@ -76,7 +81,7 @@ conformance: install ## PEFT's own tests of tuners on ours (downloads PEFT's sou
 	$(BIN)/python -m tests.conformance $(PYTEST_ARGS)
 
 fuzz: install ## damaged specs, records and adapters, all of them (make test tries a tenth)
-	FUZZ=whole $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) tests/fuzz $(PYTEST_ARGS)
+	TESTS=whole $(PYTEST) tests/fuzz $(PYTEST_ARGS)
 
 bench-sweep: install ## warm pool against one fresh TorchTrainer a trial
 	$(BIN)/python benchmarks/sweep.py $(ARGS)

@@ -46,6 +46,8 @@ os.environ["XDG_CACHE_HOME"] = cache.name
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from tests.whole import IS_WHOLE  # noqa: E402
+
 # The same examples on every machine, and no clock: this one may be busy.
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
 settings.load_profile("same")
@@ -62,8 +64,15 @@ def _seeded() -> None:
         sys.modules["torch"].manual_seed(0)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the files that start Ray first: they are the longest."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what only `make test-whole` runs, and puts files that start Ray first.
+
+    These are the longest.
+    """
+    if not IS_WHOLE:
+        left_out = [item for item in items if item.get_closest_marker("whole") is not None]
+        items[:] = [item for item in items if item.get_closest_marker("whole") is None]
+        config.hook.pytest_deselected(items=left_out)
     files = {item.path for item in items if _starts_ray(item)}
     items.sort(key=lambda item: item.path not in files)
 

@@ -3,7 +3,7 @@
 Each method has its own in ``methods/<its name>/examples.py``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from types import ModuleType
 from typing import get_args
@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from sweeper_adapters.methods import AnyMethodSpec, EngineFacts, Method
+from tests.whole import only_whole
 
 UNION: tuple[type[AnyMethodSpec], ...] = get_args(get_args(Method)[0])
 NAMES: tuple[str, ...] = tuple(spec.model_fields["name"].default for spec in UNION)
@@ -32,14 +33,25 @@ def is_ours(spec: Method) -> bool:
     return spec.tuner is not None
 
 
+def first_examples(names: Iterable[str]) -> list[str]:
+    """Returns of some examples the first of each method."""
+    return list({SPECS[name].name: name for name in reversed(list(names))}.values())
+
+
 def each(condition: Callable[[Method], bool] = lambda spec: True) -> pytest.MarkDecorator:
-    """Runs a test for each example that the condition holds for; skips what this machine cannot."""
-    chosen = [
-        pytest.param(spec, id=name, marks=_skipped(spec))
-        for name, spec in SPECS.items()
-        if condition(spec)
+    """Runs a test for each example that the condition holds for; skips what this machine cannot.
+
+    `make test` takes the first example of each method that the condition holds for.
+    """
+    chosen = [name for name, spec in SPECS.items() if condition(spec)]
+    first = first_examples(chosen)
+    parameters = [
+        pytest.param(
+            SPECS[name], id=name, marks=(*_skipped(SPECS[name]), *only_whole(name not in first))
+        )
+        for name in chosen
     ]
-    return pytest.mark.parametrize("spec", chosen)
+    return pytest.mark.parametrize("spec", parameters)
 
 
 def _skipped(spec: Method) -> tuple[pytest.MarkDecorator, ...]:

@@ -9,6 +9,7 @@ import pytest
 from sweeper_docs.files import HOME, SWEEP, TRIAL, KeptFile
 from tests.docs.checkout import Chain, chains, make_checkout, run_page
 from tests.docs.documents import DOCUMENTS, blocks
+from tests.whole import only_whole
 
 CHAINS = chains()
 # Seconds for a chain, on a machine that may do other things.
@@ -16,8 +17,13 @@ TIMEOUT_S = 900
 
 
 def cases() -> list[object]:
-    ray = [pytest.mark.ray, pytest.mark.slow]
-    return [pytest.param(x, id=x.name, marks=ray if x.starts_ray else []) for x in CHAINS]
+    return [pytest.param(chain, id=chain.name, marks=marks(chain)) for chain in CHAINS]
+
+
+def marks(chain: Chain) -> list[pytest.MarkDecorator]:
+    if not chain.starts_ray:
+        return []
+    return [pytest.mark.ray, pytest.mark.slow, *only_whole(chain.name != "README.md")]
 
 
 def unlisted(folder: Path, files: tuple[KeptFile, ...]) -> list[str]:

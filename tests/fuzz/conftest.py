@@ -1,11 +1,12 @@
 """How many damaged inputs are tried: a tenth of them by default, all with ``make fuzz``."""
 
-import os
 from collections.abc import Callable
 
 import pytest
 
-SHARE = 1.0 if os.environ.get("FUZZ") == "whole" else 0.1
+from tests.whole import IS_WHOLE
+
+SHARE = 1.0 if IS_WHOLE else 0.1
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from tests.adapters.conftest import build_llama
 from tests.adapters.passes import output, train, trained
-from tests.adapters.specs import SPECS, each, on
+from tests.adapters.specs import SPECS, each, is_ours, on
 
 # A compiled pass may sum in another order; relative to the largest value.
 ROUNDING = 1e-5
@@ -54,18 +54,30 @@ def adapted(model):
     return last
 
 
-@each(lambda spec: spec.adapts_layers)
+@each(lambda spec: spec.adapts_layers and is_ours(spec))
 def test_its_layer_compiles(spec, ids):
     model = small(spec)
     adapted(model).compile(backend="aot_eager")
     check_alike(small(spec), model, ids)
 
 
-@each(lambda spec: spec in KINDS or not spec.adapts_layers)
+@pytest.mark.whole
+@each(lambda spec: spec.adapts_layers and not is_ours(spec))
+def test_a_layer_of_peft_compiles(spec, ids):
+    test_its_layer_compiles(spec, ids)
+
+
+@each(lambda spec: spec in KINDS)
 def test_a_model_with_it_compiles(spec, ids):
     model = small(spec)
     model.compile(backend="eager")
     check_alike(small(spec), model, ids)
+
+
+@pytest.mark.whole
+@each(lambda spec: not spec.adapts_layers)
+def test_a_model_without_layers_of_it_compiles(spec, ids):
+    test_a_model_with_it_compiles(spec, ids)
 
 
 @pytest.mark.slow

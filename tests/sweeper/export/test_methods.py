@@ -19,8 +19,9 @@ from sweeper.export import EXPORT_FORMATS, export_trial
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper_adapters import lora_factors
 from sweeper_adapters.methods import LoraSpec, MasaSpec
-from tests.adapters.specs import SPECS
+from tests.adapters.specs import SPECS, first_examples
 from tests.sweeper import exported, scenarios
+from tests.whole import few
 
 # A LoRA has its scale in B, and sums that a method forms in each pass were formed before. In five
 # layers of width 32, with logits of up to 1, a few roundings of float32 come of it.
@@ -37,7 +38,7 @@ LOADED = ["lora", "masa-both", "mosa", "loramoe", "mtl-lora-tasks", "qlora", "pr
 ROUNDED = ["lora", "masa", "mosa-col", "dora"]
 
 
-each_precision = pytest.mark.parametrize("precision", ["fp32", "bf16"])
+each_precision = pytest.mark.parametrize("precision", few(["fp32", "bf16"], "bf16"))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def frozen(world):
 # Each format, of all methods that there are., of all methods that there are.
 
 
-@pytest.mark.parametrize("name", LORAS)
+@pytest.mark.parametrize("name", few(LORAS, *first_examples(LORAS)))
 @each_precision
 def test_a_lora_has_the_outputs_of_the_method(
     name, precision, trial_of, trained, frozen, world, tmp_path
@@ -78,7 +79,7 @@ def test_a_lora_has_the_outputs_of_the_method(
     assert (lora - frozen[precision]).abs().max() > 2 * TOLERANCE[precision]
 
 
-@pytest.mark.parametrize("name", MERGEABLE)
+@pytest.mark.parametrize("name", few(MERGEABLE, *first_examples(MERGEABLE)))
 def test_a_merged_model_has_the_outputs_of_the_method(name, trial_of, trained, tmp_path):
     done = export_trial(trial_of(name), "merged", output=tmp_path / "merged")
     assert done.largest_difference <= done.tolerance < done.adapter_effect / 10

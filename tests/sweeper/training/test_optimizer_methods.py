@@ -14,6 +14,7 @@ from sweeper.training.schedule import DataOrder, learning_rate
 from sweeper_adapters.methods import HdPissaSpec, LoraProSpec, Method
 from tests.adapters.direct import Direct
 from tests.sweeper import scenarios, tiny
+from tests.whole import few
 
 METHODS: dict[str, Method] = {
     "lora_pro": LoraProSpec(rank=3, targets=tiny.TARGETS),
@@ -97,7 +98,7 @@ def series(logged, name):
 
 @pytest.mark.slow
 @each
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", few([1, 2], 2))
 def test_every_stage_gives_what_plain_pytorch_gives(name, workers):
     specs = [trial(name, workers=workers, **engine) for engine in ENGINES]
     expected = plainly(specs[0])
@@ -118,7 +119,7 @@ def test_half_precision_follows_at_a_distance(name):
 
 
 @each
-@pytest.mark.parametrize("stage", [0, 3])
+@pytest.mark.parametrize("stage", few([0, 3], 3))
 def test_it_resumes_where_it_was(name, stage, tmp_path):
     spec = trial(name, workers=2, zero_stage=stage, steps=4, evaluations=2)
     cases = [
@@ -136,7 +137,7 @@ def test_it_resumes_where_it_was(name, stage, tmp_path):
 
 
 @each
-@pytest.mark.parametrize("stage", [0, 2, 3])
+@pytest.mark.parametrize("stage", few([0, 2, 3], 3))
 def test_the_file_holds_what_was_evaluated(name, stage, tmp_path):
     spec = trial(name, workers=1, zero_stage=stage, steps=8, learning_rate=2e-2)
     [(outcome, *_)] = scenarios.run(scenarios.attempt, 1, spec, tmp_path)

@@ -15,6 +15,7 @@ from sweeper.training.schedule import DataOrder
 from sweeper_adapters.methods import LoraSpec, Method, MosaSpec
 from sweeper_adapters.training import ParameterGroup, Training
 from tests.sweeper import scenarios, tiny
+from tests.whole import few
 
 # DeepSpeed sums gradients of float32 in another order than one backward pass over all examples.
 SUM_ORDER: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-7}
@@ -202,8 +203,8 @@ def norm_of(gradients):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("count", few([1, 2], 2))
+@pytest.mark.parametrize("name", few(METHODS, "mosa"))
 def test_hooks_reach_the_global_gradient_and_the_values(name, count):
     results = scenarios.run(visits, count, METHODS[name], ENGINES)
     for found in results:
@@ -227,7 +228,7 @@ def scaled_visits(method, specs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", few([1, 2], 2))
 def test_a_method_may_take_clipped_gradients(count):
     method = METHODS["lora"]
     for spec, (norms, seen, _) in zip(

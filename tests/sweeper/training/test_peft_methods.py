@@ -22,6 +22,7 @@ from sweeper_adapters.methods import (
 )
 from tests.sweeper import scenarios, tiny
 from tests.sweeper.models.test_frozen import snapshot, tensors_left
+from tests.whole import few
 
 STAGES = (0, 1, 2, 3)
 # The file is computed with in another order than what was trained; relative.
@@ -152,7 +153,7 @@ def interrupted(name, folder):
 
 # The ones with a state of their own, and with two groups of parameters.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["adalora", "vblora"])
+@pytest.mark.parametrize("name", few(["adalora", "vblora"], "adalora"))
 def test_it_resumes_bit_for_bit(name, tmp_path):
     found = scenarios.run(interrupted, 2, name, tmp_path)[0]
     assert len(found) == 3

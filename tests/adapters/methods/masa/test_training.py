@@ -12,6 +12,7 @@ from sweeper_adapters.methods import MasaSpec
 from sweeper_adapters.methods.masa.training import CollapsedTraining
 from sweeper_adapters.methods.masa.tuner import MasaLinear
 from tests.adapters.direct import build_adamw
+from tests.whole import few
 
 TARGETS = ("q_proj", "down_proj")
 # Between the smallest and the largest norm of these runs.
@@ -45,12 +46,15 @@ def train(spec, model, ids, *, steps=100, learning_rate=3e-3, weight_decay=0.3):
 
 @pytest.mark.parametrize(
     "fields",
-    [
-        {"experts": 5},
+    few(
+        [
+            {"experts": 5},
+            {"experts": 3, "sharing": "both", "up_projections": 2},
+            {"experts": 2, "sharing": "none", "group_size": 1},
+            {"experts": 1, "sharing": "b", "up_projections": 3},
+        ],
         {"experts": 3, "sharing": "both", "up_projections": 2},
-        {"experts": 2, "sharing": "none", "group_size": 1},
-        {"experts": 1, "sharing": "b", "up_projections": 3},
-    ],
+    ),
     ids=str,
 )
 def test_collapsed_training_rebuilds_every_matrix(fields, llama, ids, tmp_path):

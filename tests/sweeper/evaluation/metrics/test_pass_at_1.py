@@ -14,6 +14,7 @@ from sweeper.evaluation.metrics.pass_at_1 import (
 )
 from sweeper.evaluation.sandbox.run import Limits
 from tests.places import SHARED
+from tests.whole import few
 
 DOUBLE = ProgrammingProblem(
     prompt="import math\n\n\ndef half(x):\n    return x / 2\n\n\n"
@@ -104,7 +105,7 @@ def problem_of(row):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["continued", "answered"])
+@pytest.mark.parametrize("form", few(["continued", "answered"], "answered"))
 def test_all_canonical_solutions_pass(rows, form):
     problems = [problem_of(row) for row in rows]
     completions = [row["canonical_solution"] for row in rows]
