@@ -124,8 +124,8 @@ _ROWS = """
 |---|---|
 | `about` | JSON in UTF-8: split, step, fingerprint, tasks, and where each metric is found. |
 | `strata` | Number of each row's task, in `tasks`. |
-| `clusters` | Number of each row's unit: its dialogue, passage, clip, or `data.unit`. Missing if each row is one. |
-| `uint8`, `float16`, `float32` | Columns of numbers by row, each in the smallest type that holds them to seven digits. |
+| `clusters` | Number of each row's unit (`data.unit`, dialogue, clip). Missing if each is one. |
+| `uint8`, `float16`, `float32` | Columns of numbers, each in the smallest type without a loss. |
 | `row_sets` | Sets of rows, as bits (`numpy.unpackbits`). |
 
 `columns` lists the columns in their order, each by the array that it is in. A metric is the column

@@ -14,6 +14,7 @@ from sweeper.analysis.comparison import gains_over_base
 from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.data import Example, Splits
+from sweeper.distributed import rank
 from sweeper.errors import AdapterError, TrialError
 from sweeper.estimates import to_metrics
 from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, with_adapter
@@ -26,6 +27,7 @@ from sweeper.experiment.sweep import FinalSpec, ObjectiveSpec
 from sweeper.experiment.trial import EvaluationSpec
 from sweeper.report.document import sweep_result
 from sweeper.tracking.final_result import FinalResult, read_final, write_final
+from sweeper.tracking.row_scores import VALIDATION_ROWS, read_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper_adapters.methods import (
     LoraSpec,
@@ -88,11 +90,24 @@ def test_the_adapter_on_disk_scores_what_the_trial_scored_in_its_last_evaluation
     spec, rows = trial(name), base.data.splits.validation
     found = evaluate_adapter(spec, base, adapter_of(trained, name), rows)
     assert found.metrics == pytest.approx(trained[1][name], rel=FORM)
+    kept = read_row_scores(trained[0] / name / VALIDATION_ROWS)
+    assert kept is not None
+    assert (kept.split, kept.step) == ("validation", 4)
+    assert_same_rows(kept, found)
     frozen = evaluate_frozen(spec, base, rows)
     assert frozen.metrics == evaluate_base(base, max_length=16)
     assert found.metrics["eval_loss"] != pytest.approx(frozen.metrics["eval_loss"], rel=1e-3)
     assert snapshot(base.model) == before
     assert all(torch.equal(a, b) for a, b in zip(base.model.parameters(), weights, strict=True))
+
+
+def assert_same_rows(kept, found, *, rel=FORM):
+    assert kept.fingerprint == found.order.fingerprint
+    assert kept.metrics.keys() == found.estimates.keys()
+    for name, (places, values) in kept.metrics.items():
+        expected = found.estimates[name]
+        assert tuple(places) == expected.rows
+        assert values == pytest.approx(expected.contributions, rel=rel, abs=1e-6)
 
 
 def test_the_base_is_put_back_from_a_failed_evaluation(trained, monkeypatch):
@@ -185,15 +200,19 @@ def evaluate_on_workers(folder, stage):
     base = tiny.base()
     spec = trial("masa", workers=2, zero_stage=stage)
     scenarios.attempt(spec, folder, base=base)
-    return evaluate_adapter(spec, base, folder / "adapter", base.data.splits.test).metrics
+    kept = read_row_scores(folder / VALIDATION_ROWS) if rank() == 0 else None
+    return evaluate_adapter(spec, base, folder / "adapter", base.data.splits.test).metrics, kept
 
 
 def test_workers_that_shared_a_trial_share_its_evaluation(tmp_path):
-    first, second = scenarios.run(evaluate_on_workers, 2, tmp_path, 3)
+    (first, kept), (second, _) = scenarios.run(evaluate_on_workers, 2, tmp_path, 3)
     assert first == second
     base = tiny.base()
     alone = evaluate_adapter(trial("masa"), base, tmp_path / "adapter", base.data.splits.test)
     assert alone.metrics == pytest.approx(first, rel=ROUNDING)
+    # Each worker asked a part of them, from long to short; they are kept in their order.
+    adapter, rows = tmp_path / "adapter", base.data.splits.validation
+    assert_same_rows(kept, evaluate_adapter(trial("masa"), base, adapter, rows), rel=ROUNDING)
 
 
 # Which trials, and how often.
