@@ -29,11 +29,13 @@ __all__ = [
     "LockError",
     "append_line",
     "dumps",
+    "parsed_json",
     "put_whole",
     "read_bytes",
     "read_json",
     "signature",
     "sqlite_uri",
+    "write_bytes",
     "write_json",
     "write_text",
 ]
@@ -61,11 +63,18 @@ def _strict(value: object) -> object:
 
 
 def write_text(path: Path, text: str, *, is_durable: bool = True, is_first: bool = False) -> None:
-    """Puts ``text`` in the place of the file at ``path``: a reader sees the old or the new text.
+    """Puts ``text`` in the place of the file at ``path``; see :func:`write_bytes`."""
+    write_bytes(path, text.encode(), is_durable=is_durable, is_first=is_first)
+
+
+def write_bytes(
+    path: Path, content: bytes, *, is_durable: bool = True, is_first: bool = False
+) -> None:
+    """Puts ``content`` in the place of the file at ``path``: a reader sees the old or the new one.
 
     Args:
         path: the file; its folder exists.
-        text: the whole new content.
+        content: the whole new content.
         is_durable: wait until it would survive a loss of power.
         is_first: a file that is there stays; of several processes one succeeds.
 
@@ -74,8 +83,8 @@ def write_text(path: Path, text: str, *, is_durable: bool = True, is_first: bool
     """
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.unfinished")
     try:
-        with unfinished.open("x", encoding="utf-8") as file:
-            file.write(text)
+        with unfinished.open("xb") as file:
+            file.write(content)
             file.flush()
             if is_durable:
                 os.fsync(file.fileno())
@@ -239,8 +248,15 @@ def read_json(path: Path) -> dict[str, Any] | None:
         DamagedFileError: it holds something else.
     """
     content = read_bytes(path)
-    if content is None:
-        return None
+    return None if content is None else parsed_json(path, content)
+
+
+def parsed_json(path: Path, content: bytes) -> dict[str, Any]:
+    """Returns the mapping in a JSON text that a file holds.
+
+    Raises:
+        DamagedFileError: it is something else; the error names the file at ``path``.
+    """
     try:
         # It bounds the depth, and takes no half of a surrogate pair for text.
         value: object = from_json(content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
 from sweeper.errors import BadInputError
@@ -36,6 +36,16 @@ class Estimate:
     """What each example contributes, of which an average of metrics of the same examples has its
     error: its own value where the metric is a mean over examples, else its pseudo-value (see
     :func:`jackknife_estimate`). None where that is not known."""
+    rows: tuple[int, ...] | None = field(default=None, repr=False, compare=False)
+    """Which row of the evaluation each contribution is of, from 0. None where nobody has said."""
+
+    def on_rows(self, rows: Sequence[int]) -> Estimate:
+        """Returns the same as measured on these rows of an evaluation, in the order of the values.
+
+        Args:
+            rows: from 0, as many as examples.
+        """
+        return replace(self, rows=tuple(rows))
 
     def __str__(self) -> str:
         """Returns ``1.234 ± 0.021``, as exact as the error allows."""

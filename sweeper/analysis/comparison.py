@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweeper.analysis.statistics.paired import differences
+from sweeper.errors import DamagedFileError
 from sweeper.estimates import Estimate
-from sweeper.tracking.final_result import FinalResult, read_final, read_rows
+from sweeper.tracking.final_result import FinalResult, read_final
+from sweeper.tracking.row_scores import FINAL_ROWS, RowScores, read_row_scores
 
 __all__ = ["gains_over_base"]
 
@@ -22,15 +24,25 @@ def gains_over_base(folder: Path, base_folder: Path) -> dict[str, Estimate]:
         folder: of the trial.
         base_folder: of its sweep.
     """
-    trial, base = read_final(folder), read_final(base_folder)
-    if trial is None or base is None or not trial.has_rows_of(base):
+    trial, base = _final(folder), _final(base_folder)
+    if trial is None or base is None or trial[1].fingerprint != base[1].fingerprint:
         return {}
-    return differences(_by_row(folder, trial), _by_row(base_folder, base))
+    return differences(_by_row(*trial), _by_row(*base))
 
 
-def _by_row(folder: Path, result: FinalResult) -> dict[str, Estimate]:
+def _final(folder: Path) -> tuple[FinalResult, RowScores] | None:
+    """Returns the evaluation after the search with its rows; None where one of them is missing."""
+    result = read_final(folder)
+    try:
+        rows = read_row_scores(folder / FINAL_ROWS)
+    except DamagedFileError:
+        return None
+    return None if result is None or result.error or rows is None else (result, rows)
+
+
+def _by_row(result: FinalResult, scores: RowScores) -> dict[str, Estimate]:
     return {
-        name: Estimate(result.metrics[name], None, len(values), values)
-        for name, values in read_rows(folder).items()
-        if values and name in result.metrics
+        name: Estimate(result.metrics[name], None, len(values), tuple(values.tolist()))
+        for name, (_, values) in scores.metrics.items()
+        if name in result.metrics
     }

@@ -18,6 +18,7 @@ from sweeper.experiment.sweep import FinalSpec
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.tracking.final_result import FinalResult
+from sweeper.tracking.row_scores import RowScores
 
 __all__ = ["evaluate_final"]
 
@@ -29,8 +30,10 @@ def evaluate_final(
     *,
     adapter: Path | None,
     chosen_by: Mapping[str, JsonValue] | None = None,
-) -> FinalResult:
+) -> tuple[FinalResult, RowScores]:
     """Returns the scores of a selected trial, or of the base, on the split of the final evaluation.
+
+    Besides them what each row contributes.
 
     Args:
         trial: says how it is asked.
@@ -55,7 +58,7 @@ def evaluate_final(
         found = evaluate_frozen(trial, base, chosen)
     else:
         found = evaluate_adapter(trial, base, adapter, chosen)
-    return FinalResult(
+    result = FinalResult(
         split=final.split,
         rows=sum(found.rows.values()),
         rows_left_out=sum(found.rows_left_out.values()),
@@ -64,11 +67,7 @@ def evaluate_final(
         protocol=cast("dict[str, JsonValue]", dict(found.protocol)),
         chosen_by=dict(chosen_by or {}),
         data_fingerprint=base.data.fingerprint,
-        contributions={
-            name: value.contributions
-            for name, value in found.estimates.items()
-            if value.contributions is not None
-        },
         wall_time_s=time.perf_counter() - started_s,
         ended_at=datetime.now(UTC),
     )
+    return result, RowScores.of(found.estimates, found.order, split=final.split)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.data.questions import Question, split_by_room
+from sweeper.data.row_order import row_order
 from sweeper.distributed import on_first_worker
 from sweeper.errors import SweeperError
 from sweeper.estimates import Estimate, mean_estimate, to_metrics
@@ -22,6 +23,7 @@ from sweeper.evaluation.protocol import generation_settings
 from sweeper.evaluation.task_scores import task_estimates
 from sweeper.experiment.trial import EvaluationSpec
 from sweeper.models.frozen import FrozenBase
+from sweeper.tracking.row_scores import RowScores
 
 if TYPE_CHECKING:
     import torch
@@ -156,6 +158,7 @@ def evaluate_base(
     count: int | None = None,
     split: str = "validation",
     spec: EvaluationSpec | None = None,
+    keep: Callable[[RowScores], object] | None = None,
 ) -> dict[str, float]:
     """Returns the metrics of the frozen model on the trials' evaluation examples, as numbers.
 
@@ -165,6 +168,7 @@ def evaluate_base(
         count: examples, as ``train.eval_examples``; all of the split where None.
         split: ``validation`` or ``test``.
         spec: of the evaluation; its defaults where None.
+        keep: takes what each row contributes.
     """
     import torch
 
@@ -172,6 +176,9 @@ def evaluate_base(
     settings = generation_settings(base, spec or EvaluationSpec(), max_length=max_length)
     with torch.no_grad():
         found = evaluate_on(base, frozen_forward(base), questions, settings)
+    if keep is not None:
+        order = row_order(questions, generates=settings.spec.generates)
+        keep(RowScores.of(found, order, split=split))
     return to_metrics(found)
 
 
@@ -189,18 +196,19 @@ def estimates_of(
     """
     tasks = [question.example.task for question in questions]
     found: dict[str, Estimate] = {}
-    _add_mean(found, "eval_loss", answered)
+    every_row = range(len(answered))
+    _add_mean(found, "eval_loss", answered, every_row)
     if not any(tasks):
-        _add_mean(found, "accuracy", answered)
+        _add_mean(found, "accuracy", answered, every_row)
     if all("accuracy_per_character" in own for own in answered):
-        _add_mean(found, "accuracy_per_character", answered)
+        _add_mean(found, "accuracy_per_character", answered, every_row)
     parts = tasks if any(tasks) else [question.domain for question in questions]
     for part in sorted(set(parts)):
-        members = [own for own, name in zip(answered, parts, strict=True) if name == part]
+        rows = [row for row in every_row if parts[row] == part]
         if any(tasks):
-            _add_mean(found, "eval_loss", members, called=f"{part}/loss")
-        elif len(members) < len(answered):
-            _add_mean(found, "accuracy", members, called=f"accuracy/{part}")
+            _add_mean(found, "eval_loss", answered, rows, called=f"{part}/loss")
+        elif len(rows) < len(answered):
+            _add_mean(found, "accuracy", answered, rows, called=f"accuracy/{part}")
     return found | (task_estimates(questions, answered, measure=measure) if any(tasks) else {})
 
 
@@ -208,13 +216,14 @@ def _add_mean(
     found: dict[str, Estimate],
     name: str,
     answered: Sequence[Mapping[str, float]],
+    rows: Sequence[int],
     *,
     called: str = "",
 ) -> None:
-    """Adds a mean over the questions that have the number; none where no question has."""
-    values = [own[name] for own in answered if name in own]
-    if values:
-        found[called or name] = mean_estimate(values)
+    """Adds a mean over those of the rows that have the number; none where no row has."""
+    known = [row for row in rows if name in answered[row]]
+    if known:
+        found[called or name] = mean_estimate([answered[row][name] for row in known]).on_rows(known)
 
 
 def answer_of(question: Question, scores: Sequence[CandidateScore]) -> dict[str, float]:

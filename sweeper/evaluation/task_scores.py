@@ -86,14 +86,17 @@ class _Scores:
         found = {name: value for name, value in values.items() if value is not None}
         by_character = "accuracy_per_character"
         if all(by_character in self._answered[i] for i in members):
-            found[by_character] = mean_estimate([self._answered[i][by_character] for i in members])
+            found[by_character] = self._mean(by_character, members)
         main = self.main_metric(members)
         if _label(main) in found:
             return found | self._parts(main, members)
-        greedy = [own["accuracy"] for own in self._scored(members)]
-        if greedy and not any(self._questions[i].is_choice for i in members):
-            found["greedy_exact"] = mean_estimate(greedy)
+        scored = self._scored(members)
+        if scored and not any(self._questions[i].is_choice for i in members):
+            found["greedy_exact"] = self._mean("accuracy", scored)
         return found
+
+    def _mean(self, name: str, members: Sequence[int]) -> Estimate:
+        return mean_estimate([self._answered[i][name] for i in members]).on_rows(members)
 
     def _parts(self, main: str, members: Sequence[int]) -> dict[str, Estimate]:
         """Returns the main metric on each group and each domain, and the mean over domains."""
@@ -136,20 +139,22 @@ class _Scores:
 
     def _measured(self, found: Metric, chosen: tuple[int, ...]) -> Estimate | None:
         if found.takes == "choices":
-            return found.measure([self._answered[i]["accuracy"] for i in chosen])
+            return found.measure([self._answered[i]["accuracy"] for i in chosen]).on_rows(chosen)
         if found.takes == "losses":
             scored = self._scored(chosen)
-            nats, tokens = [own["nats"] for own in scored], [int(own["tokens"]) for own in scored]
-            return found.measure(nats, tokens) if scored else None
+            nats = [self._answered[i]["nats"] for i in scored]
+            tokens = [int(self._answered[i]["tokens"]) for i in scored]
+            return found.measure(nats, tokens).on_rows(scored) if scored else None
         if found.takes == "metrics":
             values = {part: self._on(part, chosen) for part in found.parts}
             parts = {part: value for part, value in values.items() if value is not None}
             return found.measure(parts) if len(parts) == len(values) else None
-        return self._measure(found.name, chosen)
+        value = self._measure(found.name, chosen)
+        return None if value is None else value.on_rows(chosen)
 
-    def _scored(self, members: Sequence[int]) -> list[Mapping[str, float]]:
-        """Returns what the likelihoods say of those that have one."""
-        return [self._answered[i] for i in members if self._answered[i]]
+    def _scored(self, members: Sequence[int]) -> list[int]:
+        """Returns those of which the likelihoods say something."""
+        return [i for i in members if self._answered[i]]
 
     def _is_named(self, name: str, index: int) -> bool:
         question = self._questions[index]

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, Field, JsonValue, RootModel
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
 from sweeper._files import write_text
 from sweeper.errors import DamagedFileError, TrialError
 from sweeper.experiment.sweep import FinalSpec
+from sweeper.tracking.row_scores import FINAL_ROWS, RowScores, row_scores_damage, write_row_scores
 from sweeper.tracking.stored import MAX_COUNT, STORED, read_stored
 
 __all__ = [
     "FINAL_FILE",
-    "ROWS_FILE",
     "FinalResult",
-    "final_damage",
+    "evaluation_damage",
     "is_evaluated",
     "read_final",
-    "read_rows",
     "write_final",
 ]
 
 FINAL_FILE = "final.json"
 """Name of the file: in the folder of a trial, and in that of the sweep for the frozen base."""
-ROWS_FILE = "final_rows.json"
-"""Name of the file beside it that holds what each example contributes to each metric."""
 
 
 class FinalResult(BaseModel):
@@ -55,21 +51,8 @@ class FinalResult(BaseModel):
     """Seconds that it took."""
     ended_at: AwareDatetime = datetime.fromtimestamp(0, UTC)
     """When it was done, UTC."""
-    contributions: dict[str, tuple[float, ...]] = Field(default={}, exclude=True)
-    """What each example contributes to a metric, kept in a file of its own; see
-    :func:`sweeper.analysis.comparison.gains_over_base`."""
     error: str = ""
     """Why there are no metrics; empty where there are."""
-
-    def has_rows_of(self, other: FinalResult) -> bool:
-        """Whether another result is of the same examples."""
-
-        def rows(result: FinalResult) -> tuple[object, ...]:
-            asked = result.protocol.get("task_rows")
-            counts = (result.rows, result.rows_left_out, result.rows_in_split, asked)
-            return (result.split, result.data_fingerprint, *counts)
-
-        return not self.error and not other.error and rows(self) == rows(other)
 
     @classmethod
     def failed(cls, final: FinalSpec, error: str) -> FinalResult:
@@ -83,14 +66,10 @@ class FinalResult(BaseModel):
         return cls(split=final.split, rows=0, rows_in_split=0, ended_at=now, error=error)
 
 
-class _Rows(RootModel[dict[str, tuple[float, ...]]]):
-    """What each example contributes to each metric."""
-
-
 def read_final(folder: Path) -> FinalResult | None:
     """Returns the result of a trial's folder, or of a sweep's for the frozen base, if there is one.
 
-    One that is damaged is none: it is evaluated again. See :func:`final_damage`.
+    One that is damaged is none: it is evaluated again. See :func:`evaluation_damage`.
 
     Args:
         folder: of the trial, or of the sweep.
@@ -101,32 +80,18 @@ def read_final(folder: Path) -> FinalResult | None:
         return None
 
 
-def read_rows(folder: Path) -> dict[str, tuple[float, ...]]:
-    """Returns what each example contributes to each metric; nothing where that is damaged.
-
-    Args:
-        folder: of the trial, or of the sweep.
-    """
-    try:
-        found = read_stored(folder / ROWS_FILE, _Rows)
-    except DamagedFileError:
-        return {}
-    return {} if found is None else found.root
-
-
-def final_damage(folder: Path) -> list[DamagedFileError]:
-    """Returns what is wrong with the files of a final evaluation; nothing where all is well.
+def evaluation_damage(folder: Path) -> list[DamagedFileError]:
+    """Returns what is wrong with the final result and the rows kept; nothing where all is well.
 
     Args:
         folder: of the trial, or of the sweep.
     """
     found = []
-    for name, model in ((FINAL_FILE, FinalResult), (ROWS_FILE, _Rows)):
-        try:
-            read_stored(folder / name, model)
-        except DamagedFileError as error:
-            found.append(error)
-    return found
+    try:
+        read_stored(folder / FINAL_FILE, FinalResult)
+    except DamagedFileError as error:
+        found.append(error)
+    return found + row_scores_damage(folder)
 
 
 def is_evaluated(folder: Path) -> bool:
@@ -139,12 +104,13 @@ def is_evaluated(folder: Path) -> bool:
     return found is not None and not found.error
 
 
-def write_final(folder: Path, result: FinalResult) -> None:
+def write_final(folder: Path, result: FinalResult, rows: RowScores | None = None) -> None:
     """Writes a result; one that has metrics is never replaced.
 
     Args:
         folder: of the trial, or of the sweep.
         result: what was found.
+        rows: what each row contributes; None where there are no metrics.
 
     Raises:
         TrialError: there is a result already.
@@ -154,11 +120,7 @@ def write_final(folder: Path, result: FinalResult) -> None:
             f"{folder / FINAL_FILE} already holds a result; the final evaluation of a trial runs "
             "once; keep the existing result"
         )
-    rows = {
-        # Float32 made them; more digits would say nothing.
-        name: [float(f"{value:.7g}") for value in values]
-        for name, values in result.contributions.items()
-    }
-    # Before the result, which says that the work is done.
-    write_text(folder / ROWS_FILE, json.dumps(rows, separators=(",", ":")) + "\n")
+    if rows is not None:
+        # Before the result, which says that the work is done.
+        write_row_scores(folder / FINAL_ROWS, rows)
     write_text(folder / FINAL_FILE, result.model_dump_json(indent=2) + "\n")

@@ -7,9 +7,16 @@ Fields that a type does not know are dropped.
 
 from __future__ import annotations
 
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -20,7 +27,7 @@ from pydantic import (
     ValidationError,
 )
 
-from sweeper._files import read_json
+from sweeper._files import parsed_json, read_bytes, read_json
 from sweeper.errors import DamagedFileError
 
 __all__ = [
@@ -35,6 +42,7 @@ __all__ = [
     "SweepStatus",
     "TrialDescription",
     "read_stored",
+    "read_stored_arrays",
 ]
 
 # Above it a number in JSON is not exact everywhere, and SQLite's columns end soon after.
@@ -141,8 +149,54 @@ def read_stored(path: Path, model: type[_Model]) -> _Model | None:
         DamagedFileError: it holds something else.
     """
     content = read_json(path)
+    return None if content is None else _validated(path, content, model)
+
+
+# What numpy raises at a file that is not one of its own, or no longer.
+_UNREADABLE = (
+    *(EOFError, KeyError, MemoryError, NotImplementedError, OSError, OverflowError),
+    *(RuntimeError, SyntaxError, TypeError, ValueError),
+    *(struct.error, zipfile.BadZipFile, zlib.error),
+)
+# Bytes of a file when it is unpacked; a damaged length must not fill the memory.
+_MOST_BYTES = 2**31
+
+
+def read_stored_arrays(
+    path: Path, model: type[_Model]
+) -> tuple[_Model, dict[str, NDArray[Any]]] | None:
+    """Returns the JSON text ``about`` of one of numpy's files, and its other arrays by name.
+
+    None where there is no such file.
+
+    Args:
+        path: the file.
+        model: what the text must hold.
+
+    Raises:
+        DamagedFileError: it holds something else.
+    """
+    content = read_bytes(path)
     if content is None:
         return None
+    try:
+        arrays = _unpacked(content)
+        about = arrays.pop("about").tobytes()
+    except _UNREADABLE as error:
+        why = "it is empty" if not content.strip(b"\0 \n") else f"it holds no arrays ({error})"
+        raise DamagedFileError(path, why) from error
+    return _validated(path, parsed_json(path, about), model), arrays
+
+
+def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        if sum(info.file_size for info in packed.infolist()) > _MOST_BYTES:
+            raise ValueError(f"it would have more than {_MOST_BYTES} bytes")
+    with np.load(io.BytesIO(content), allow_pickle=False) as found:
+        return {name: found[name] for name in found.files}
+
+
+def _validated(path: Path, content: Mapping[str, Any], model: type[_Model]) -> _Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:

@@ -7,13 +7,17 @@ This is the truth; MLflow is a view of it.
     sweeps/<sweep>/sweep.json             what was asked for, by which code; written once
                    state.json             how the sweep stands
                    base.json              metrics of the frozen base
+                   validation_rows.npz    what each row contributes to them
                    evaluation.json        on which rows the trials are evaluated, and how
                    final.json             the frozen base in the evaluation after the search
+                   final_rows.npz         what each row contributes to that
                    driver.lock            held by the driver that runs it
                    trials/<id>/spec.json  what the trial is; written once
                                record.json    how it stands; replaced whole
                                metrics.jsonl  what it reported; only grows
+                               validation_rows.npz  what each row contributed at its end
                                final.json     its evaluation after the search; written once
+                               final_rows.npz what each row contributes to that
                                checkpoint/ adapter/
 """
 
@@ -33,9 +37,10 @@ from sweeper._files import FileLock, write_json
 from sweeper._text import guess
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.sweep import ObjectiveSpec
-from sweeper.tracking.final_result import FINAL_FILE, ROWS_FILE, final_damage
+from sweeper.tracking.final_result import FINAL_FILE, evaluation_damage
 from sweeper.tracking.places import SWEEP_FILE, make_sweep
 from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS
 from sweeper.tracking.stored import (
     Protocol,
     Scores,
@@ -56,7 +61,8 @@ STATE_FILE = "state.json"
 BASE_FILE = "base.json"
 PROTOCOL_FILE = "evaluation.json"
 # What is made again together with a file, and would not be while it is there.
-WRITTEN_WITH = {PROTOCOL_FILE: BASE_FILE, ROWS_FILE: FINAL_FILE}
+# Of these a trial's folder has the last alone: its end is not repeated for the rows' sake.
+WRITTEN_WITH = {PROTOCOL_FILE: BASE_FILE, VALIDATION_ROWS: BASE_FILE, FINAL_ROWS: FINAL_FILE}
 
 
 class SweepFolder:
@@ -241,9 +247,9 @@ class SweepFolder:
 
     def damage(self) -> list[DamagedFileError]:
         """Returns what is wrong with the files of the sweep and its trials, each file once."""
-        found = self._own_damage() + final_damage(self.path)
+        found = self._own_damage() + evaluation_damage(self.path)
         for trial in self.trial_folders():
-            found += trial.damage() + final_damage(trial.path)
+            found += trial.damage() + evaluation_damage(trial.path)
         return found
 
     def _own_damage(self) -> list[DamagedFileError]:

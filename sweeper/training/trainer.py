@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from pydantic import BaseModel, Field
 
 from sweeper._third_party import ignore_known_warnings
+from sweeper.data.questions import Question
+from sweeper.data.row_order import row_order
 from sweeper.data.tokens.encoding import Tokens, collate
 from sweeper.data.tokens.packing import pack
 from sweeper.distributed import on_first_worker, rank, sum_over_ranks, workers
@@ -23,6 +25,7 @@ from sweeper.evaluation.protocol import generation_settings
 from sweeper.evaluation.scoring import evaluate_on
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
+from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, write_row_scores
 from sweeper.training.adapter_file import adapter_elements, save_adapter
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.training.engine import Engine
@@ -263,7 +266,29 @@ class Trainer:
             found = evaluate_on(base, self._engine, questions, settings)
         self._require_finite("evaluation", found["eval_loss"].value, step=self.state.step)
         self.state.metrics = found
+        if self._is_last:
+            # Before the checkpoint: whoever resumes from it does not evaluate again.
+            self._keep_rows(questions)
         self.state.evaluation_time_s += time.perf_counter() - started_s
+
+    @property
+    def _is_last(self) -> bool:
+        return self.state.step == self._trial.train.steps
+
+    def _keep_rows(self, questions: Sequence[Question]) -> None:
+        """Writes what each row contributes to the last evaluation, on worker 0."""
+        path = self._folder / VALIDATION_ROWS
+
+        def keep() -> None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            order = row_order(questions, generates=self._trial.evaluation.generates)
+            found, step = self.state.metrics, self.state.step
+            write_row_scores(path, RowScores.of(found, order, split="validation", step=step))
+
+        def failure(reason: str) -> TrialError:
+            return TrialError(f"worker 0 could not write {path}: {reason}")
+
+        on_first_worker(keep, failure=failure)
 
     def _require_finite(self, kind: str, loss: float, *, step: int) -> None:
         if not math.isfinite(loss):
@@ -286,11 +311,10 @@ class Trainer:
 
     def _report(self) -> bool:
         """Returns, on all workers, whether worker 0 was told to stop."""
-        final = self.state.step == self._trial.train.steps
 
         def report() -> bool:
             return self._progress.report_evaluation(
-                self.state.step, self.state.metrics, final=final
+                self.state.step, self.state.metrics, final=self._is_last
             )
 
         def failure(reason: str) -> TrialError:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from sweeper.tracking.final_result import FinalResult, write_final
+from sweeper.tracking.row_scores import VALIDATION_ROWS, write_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper_docs.files import HOME, SWEEP, TRIAL
 from tests.docs.documents import ROOT
+from tests.sweeper.rows import row_scores
 
 PACKAGES = ("sweeper", "adapters/sweeper_adapters")
 
@@ -29,9 +31,11 @@ def sweep(tmp_path: Path) -> SweepFolder:
         trial.checkpoint.mkdir()
         trial.adapter.mkdir()
         trial.complete()
-    result = FinalResult(split="test", rows=2, rows_in_split=2, contributions={"a": (0.0, 1.0)})
-    write_final(trial.path, result)
-    write_final(sweep.path, result)
+    rows = row_scores({"a": (0.0, 1.0)})
+    result = FinalResult(split="test", rows=2, rows_in_split=2)
+    for folder in (trial.path, sweep.path):
+        write_row_scores(folder / VALIDATION_ROWS, rows)
+        write_final(folder, result, rows)
     return sweep
 
 

@@ -23,10 +23,12 @@ from sweeper.report.terminal import sweep_view
 from sweeper.tracking import FinalResult, SweepFolder, sweeps_in, write_final
 from sweeper.tracking.mlflow_view import content
 from sweeper.tracking.mlflow_view.state import SentState, StateFile, run_ids
+from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, write_row_scores
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.training.engine import EngineState
 from sweeper.training.trainer import TrainerState
 from tests.places import SPACES
+from tests.sweeper.rows import row_scores
 
 SEED = 20_261_128
 FILES = 1_500
@@ -77,7 +79,8 @@ def make(home: Path) -> SweepFolder:
             trial.append(step, {"train_loss": 3.0 - step, "eval_loss": 2.0 / step})
         if end == "complete":
             trial.complete(train_time_s=1.0)
-            write_final(trial.path, final())
+            write_row_scores(trial.path / VALIDATION_ROWS, rows())
+            write_final(trial.path, final(), rows())
             trial.adapter.mkdir()
             save(trial.checkpoint)
         elif end == "prune":
@@ -87,22 +90,25 @@ def make(home: Path) -> SweepFolder:
         STORE.save(trial.path, SentState(run_id="f" * 32, last_steps={"eval_loss": 2}))
     sweep.note_base({"eval_loss": 4.0, "accuracy": float("nan")})
     sweep.note_protocol({"rows": 8, "task_rows": {"arc_easy": 8}})
-    write_final(sweep.path, final())
+    write_row_scores(sweep.path / VALIDATION_ROWS, rows())
+    write_final(sweep.path, final(), rows())
     sweep.mark("stopped")
     return sweep
 
 
 def final() -> FinalResult:
     metrics = {"eval_loss": 1.0, "arc_easy/accuracy": 0.5}
-    contributions: dict[str, tuple[float, ...]] = dict.fromkeys(metrics, (1.0, 0.0))
     return FinalResult(
         split="test",
         rows=2,
         rows_in_split=2,
         metrics=metrics,
         protocol={"task_rows": {"arc_easy": 2}},
-        contributions=contributions,
     )
+
+
+def rows() -> RowScores:
+    return row_scores({"eval_loss": (1.5, 0.5), "arc_easy/accuracy": (1.0, 0.0)})
 
 
 def save(folder: Path) -> None:
@@ -136,7 +142,10 @@ def mutated(text: bytes, rng: random.Random) -> bytes:
 
 
 def changed(text: bytes, rng: random.Random) -> bytes:
-    """The same JSON with another value, a key more or a key less somewhere."""
+    """The same JSON with another value, a key more or a key less somewhere; of others a bit."""
+    if text.startswith(b"PK"):
+        where = rng.randrange(len(text))
+        return text[:where] + bytes([text[where] ^ 1 << rng.randrange(8)]) + text[where + 1 :]
     lines = text.splitlines() if b'"unix_time_s"' in text else [text]
     number = rng.randrange(len(lines))
     tree = json.loads(lines[number])
@@ -236,9 +245,9 @@ def test_nothing_but_a_message_comes_of_a_damaged_file(
     make(home)
     whole = {path: path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file()}
     names = {path.suffix for path in whole}
-    assert names >= {".json", ".jsonl", ".pt"}
+    assert names >= {".json", ".jsonl", ".npz", ".pt"}
     # The tensors of a checkpoint are behind a hash, and locks hold nothing.
-    paths = [path for path in whole if path.suffix in {".json", ".jsonl"}]
+    paths = [path for path in whole if path.suffix in {".json", ".jsonl", ".npz"}]
     assert len(paths) > 20
     rng = random.Random(SEED)
     outcomes: Counter[str] = Counter()

@@ -45,8 +45,14 @@ SWEEP = (
     KeptFile("optuna.db", "The Optuna study in SQLite: what was suggested, how it ended.", "grows"),
     KeptFile("evaluation.json", "On which rows trials are evaluated in training, and how.", "once"),
     KeptFile("base.json", "Metrics of the frozen base on these rows.", "once"),
+    KeptFile(
+        "validation_rows.npz",
+        "What each of these rows contributes to each metric of the frozen base; see "
+        "[rows](#rows-of-an-evaluation).",
+        "once",
+    ),
     KeptFile("final.json", "The frozen base in the evaluation after the search.", "once"),
-    KeptFile("final_rows.json", "What each example of it contributes to each metric.", "once"),
+    KeptFile("final_rows.npz", "What each row of that contributes to each metric.", "once"),
     KeptFile("mlflow.json", "What has been sent to MLflow.", "replaced"),
     KeptFile("mlflow.lock", "Held by the process that sends to MLflow."),
     KeptFile("driver.lock", "Held by the driver that runs the sweep."),
@@ -75,8 +81,14 @@ TRIAL = (
         "replaced",
     ),
     KeptFile("adapter/", "The trained adapter in PEFT's form.", "once"),
+    KeptFile(
+        "validation_rows.npz",
+        "What each row contributes to each metric of the last evaluation in training; see "
+        "[rows](#rows-of-an-evaluation). Only a complete trial has it.",
+        "once",
+    ),
     KeptFile("final.json", "The trial in the evaluation after the search.", "once"),
-    KeptFile("final_rows.json", "What each example of it contributes to each metric.", "once"),
+    KeptFile("final_rows.npz", "What each row of that contributes to each metric.", "once"),
     KeptFile("evaluations/", "Results of `evaluate`, a file each.", "once"),
     KeptFile("exports/", "What `export` wrote, a folder for each format.", "once"),
     KeptFile("mlflow.json", "What has been sent to MLflow.", "replaced"),
@@ -105,6 +117,21 @@ _METRICS = """
 A line `{"rewind_to": 40}` in `metrics.jsonl` says that the trial went on from step 40: what was
 reported for later steps before that line no longer counts.
 """
+_ROWS = """
+`validation_rows.npz` and `final_rows.npz` take a few bytes a row. `numpy.load` reads them:
+
+| array | what is in it |
+|---|---|
+| `about` | JSON in UTF-8: split, step, fingerprint, tasks, and where each metric is found. |
+| `strata` | Number of each row's task, in `tasks`. |
+| `clusters` | Number of each row's unit (`data.unit`, dialogue, clip). Missing if each is one. |
+| `uint8`, `float16`, `float32` | Columns of numbers, each in the smallest type without a loss. |
+| `row_sets` | Sets of rows, as bits (`numpy.unpackbits`). |
+
+`columns` lists the columns in their order, each by the array that it is in. A metric is the column
+`column` on the set of rows `rows`. What a row contributes is its own value, or a pseudo-value of
+the jackknife where the metric is no mean. The fingerprint is a hash of the rows and their order.
+"""
 _RECORD = """
 These are the fields of `record.json`. What is no number is one of the texts `NaN`, `Infinity` and
 `-Infinity`.
@@ -120,6 +147,7 @@ def files_page() -> str:
         _listing("Folder of a sweep", SWEEP),
         _listing("Folder of a trial", TRIAL),
         _METRICS,
+        f"## Rows of an evaluation\n\n{_ROWS.strip()}",
         f"## Record of a trial\n\n{_RECORD.strip()}\n\n"
         + fields_table(TrialRecord, links={"error": "[section](#error-of-a-record) or `null`"}),
         "### Error of a record\n\n" + fields_table(TrialFailure),

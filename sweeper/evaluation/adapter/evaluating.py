@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import sweeper_adapters
 from sweeper.data import Example
 from sweeper.data.questions import questions_of, rows_by_task, split_by_room
+from sweeper.data.row_order import RowOrder, row_order
 from sweeper.estimates import Estimate, to_metrics
 from sweeper.evaluation.adapter.loading import load_adapter
 from sweeper.evaluation.likelihood import Forward
@@ -43,6 +44,8 @@ class Evaluation:
     """Examples evaluated, by task; under an empty name those of no task."""
     rows_left_out: Mapping[str, int]
     """Examples left out, because an answer did not fit; only if there are any."""
+    order: RowOrder
+    """The examples evaluated, in the order in which they were asked."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -138,6 +141,7 @@ def _evaluate(
         protocol_of(questions, settings, max_length=length),
         rows_by_task(asked),
         rows_by_task(left_out),
+        row_order(questions, generates=True),
     )
 
 

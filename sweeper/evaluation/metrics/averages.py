@@ -73,7 +73,8 @@ def joint_average(metrics: Sequence[Estimate]) -> Estimate:
     if len(known) < len(metrics):
         return Estimate(value, None, counts[0])
     joint = [fmean(of_one) for of_one in zip(*known, strict=True)]
-    return Estimate(value, mean_estimate(joint).standard_error, counts[0], tuple(joint))
+    error = mean_estimate(joint).standard_error
+    return Estimate(value, error, counts[0], tuple(joint), metrics[0].rows)
 
 
 def _values(groups: Mapping[str, Estimate]) -> list[Estimate]:
@@ -92,6 +93,9 @@ def _weighted(groups: Sequence[Estimate], weights: Sequence[float], *, value: fl
     error = math.sqrt(math.fsum(squares)) if len(known) == len(errors) else None
     total = sum(x.count for x in groups)
     own: list[float] = []
+    rows: list[int] = []
     for group, weight in zip(groups, weights, strict=True):
         own += [c * weight * total / group.count for c in group.contributions or ()]
-    return Estimate(value, error, total, tuple(own) if len(own) == total else None)
+        rows += group.rows or ()
+    contributions = tuple(own) if len(own) == total else None
+    return Estimate(value, error, total, contributions, tuple(rows) if len(rows) == total else None)

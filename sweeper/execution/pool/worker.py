@@ -6,6 +6,7 @@ workers walk through the same trials in step; rank 0 talks to the pool and write
 
 from __future__ import annotations
 
+import functools
 import logging
 import traceback
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from sweeper.execution.pool.progress import PoolReporter
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.final_result import FinalResult, is_evaluated, write_final
+from sweeper.tracking.row_scores import VALIDATION_ROWS, write_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 
@@ -111,11 +113,15 @@ class ReplicaWorker:
             device=device,
         )
         if self._share(self._rank == 0 and ray.get(self._pool.claim_base.remote(self._replica))):
+            rows = config.sweep_folder / VALIDATION_ROWS
+            # Before the metrics, which say that the base is scored.
+            keep = functools.partial(write_row_scores, rows) if self._rank == 0 else None
             scores = evaluate_base(
                 base,
                 max_length=config.train.max_length,
                 count=config.train.eval_examples,
                 spec=config.evaluation,
+                keep=keep,
             )
             if self._rank == 0:
                 folder = SweepFolder(config.sweep_folder)
@@ -168,7 +174,7 @@ class ReplicaWorker:
         trial = TrialSpec.model_validate_json(job.spec_json)
         adapter = None if job.is_base else TrialFolder(job.folder).adapter
         try:
-            result = evaluate_final(trial, base, final, adapter=adapter, chosen_by=job.chosen_by)
+            found = evaluate_final(trial, base, final, adapter=adapter, chosen_by=job.chosen_by)
         except Exception as error:  # noqa: BLE001 - the boundary of a trial
             reason = f"{type(error).__name__}: {error}"
             logger.warning("the final evaluation of %s failed: %s", job.trial_id, reason)
@@ -178,7 +184,7 @@ class ReplicaWorker:
             return
         if self._rank == 0:
             try:
-                write_final(job.folder, result)
+                write_final(job.folder, *found)
             except OSError as error:
                 self._note_failed(job, error, lambda: None)
                 return

@@ -14,6 +14,7 @@ from sweeper.analysis.comparison import gains_over_base
 from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.data import Example, Splits
+from sweeper.distributed import rank
 from sweeper.errors import AdapterError, TrialError
 from sweeper.estimates import to_metrics
 from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, with_adapter
@@ -26,6 +27,7 @@ from sweeper.experiment.sweep import FinalSpec, ObjectiveSpec
 from sweeper.experiment.trial import EvaluationSpec
 from sweeper.report.document import sweep_result
 from sweeper.tracking.final_result import FinalResult, read_final, write_final
+from sweeper.tracking.row_scores import VALIDATION_ROWS, read_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper_adapters.methods import (
     LoraSpec,
@@ -38,6 +40,7 @@ from sweeper_adapters.methods import (
 from tests.sweeper import scenarios, tiny
 from tests.sweeper.evaluation.test_likelihood import ROUNDING
 from tests.sweeper.models.test_frozen import snapshot
+from tests.sweeper.rows import row_scores
 
 # An adapter file may hold what was trained in another form (PiSSA's is a LoRA of twice the rank).
 FORM = 1e-4
@@ -87,11 +90,24 @@ def test_the_adapter_on_disk_scores_what_the_trial_scored_in_its_last_evaluation
     spec, rows = trial(name), base.data.splits.validation
     found = evaluate_adapter(spec, base, adapter_of(trained, name), rows)
     assert found.metrics == pytest.approx(trained[1][name], rel=FORM)
+    kept = read_row_scores(trained[0] / name / VALIDATION_ROWS)
+    assert kept is not None
+    assert (kept.split, kept.step) == ("validation", 4)
+    assert_same_rows(kept, found)
     frozen = evaluate_frozen(spec, base, rows)
     assert frozen.metrics == evaluate_base(base, max_length=16)
     assert found.metrics["eval_loss"] != pytest.approx(frozen.metrics["eval_loss"], rel=1e-3)
     assert snapshot(base.model) == before
     assert all(torch.equal(a, b) for a, b in zip(base.model.parameters(), weights, strict=True))
+
+
+def assert_same_rows(kept, found, *, rel=FORM):
+    assert kept.fingerprint == found.order.fingerprint
+    assert kept.metrics.keys() == found.estimates.keys()
+    for name, (places, values) in kept.metrics.items():
+        expected = found.estimates[name]
+        assert tuple(places) == expected.rows
+        assert values == pytest.approx(expected.contributions, rel=rel, abs=1e-6)
 
 
 def test_the_base_is_put_back_from_a_failed_evaluation(trained, monkeypatch):
@@ -129,15 +145,23 @@ def test_rows_of_any_task_can_be_asked(trained):
 
 def test_the_final_evaluation_takes_the_whole_split_or_as_many_rows_as_it_is_told(trained):
     base, spec, adapter = tiny.base(), trial(), adapter_of(trained)
-    whole = evaluate_final(spec, base, FinalSpec(), adapter=adapter, chosen_by={"place": 1})
+    whole, scores = evaluate_final(spec, base, FinalSpec(), adapter=adapter, chosen_by={"place": 1})
     assert (whole.split, whole.rows, whole.rows_in_split) == ("test", 10, 10)
     assert whole.chosen_by == {"place": 1}
     assert whole.protocol["by_likelihood_of_choices"] == 3
     expected = evaluate_adapter(spec, base, adapter, base.data.splits.test)
     assert whole.metrics == expected.metrics
-    few = evaluate_final(spec, base, FinalSpec(split="validation", rows=7), adapter=adapter)
+    assert (scores.split, len(scores.strata), scores.step) == ("test", 10, 0)
+    assert scores.fingerprint == expected.order.fingerprint
+    rows, losses = scores.metrics["eval_loss"]
+    assert list(rows) == list(range(10))
+    assert losses == pytest.approx(expected.estimates["eval_loss"].contributions, rel=1e-6)
+    # Every third example is a letter to choose.
+    assert list(scores.metrics["accuracy/letter"][0]) == [1, 4, 7]
+    few, scores = evaluate_final(spec, base, FinalSpec(split="validation", rows=7), adapter=adapter)
     assert (few.split, few.rows, few.rows_in_split) == ("validation", 7, 30)
-    frozen = evaluate_final(spec, base, FinalSpec(), adapter=None)
+    assert (scores.split, len(scores.strata)) == ("validation", 7)
+    frozen, _ = evaluate_final(spec, base, FinalSpec(), adapter=None)
     assert frozen.metrics == evaluate_base(base, max_length=16, split="test")
 
 
@@ -145,7 +169,8 @@ def test_rows_whose_answer_has_no_room_are_counted(trained):
     base, spec = tiny.base(), trial()
     test = (*base.data.splits.test, Example("1+1=", "1" * 20), Example("1+1=", "2" * 20))
     base.data.splits = Splits(base.data.splits.train, base.data.splits.validation, test)
-    found = evaluate_final(spec, base, FinalSpec(), adapter=adapter_of(trained))
+    found, scores = evaluate_final(spec, base, FinalSpec(), adapter=adapter_of(trained))
+    assert len(scores.strata) == 10
     assert (found.rows, found.rows_left_out, found.rows_in_split) == (10, 2, 12)
     assert (found.protocol["rows"], found.protocol["rows_left_out"]) == (10, 2)
     asked = evaluate_adapter(spec, base, adapter_of(trained), test)
@@ -175,15 +200,19 @@ def evaluate_on_workers(folder, stage):
     base = tiny.base()
     spec = trial("masa", workers=2, zero_stage=stage)
     scenarios.attempt(spec, folder, base=base)
-    return evaluate_adapter(spec, base, folder / "adapter", base.data.splits.test).metrics
+    kept = read_row_scores(folder / VALIDATION_ROWS) if rank() == 0 else None
+    return evaluate_adapter(spec, base, folder / "adapter", base.data.splits.test).metrics, kept
 
 
 def test_workers_that_shared_a_trial_share_its_evaluation(tmp_path):
-    first, second = scenarios.run(evaluate_on_workers, 2, tmp_path, 3)
+    (first, kept), (second, _) = scenarios.run(evaluate_on_workers, 2, tmp_path, 3)
     assert first == second
     base = tiny.base()
     alone = evaluate_adapter(trial("masa"), base, tmp_path / "adapter", base.data.splits.test)
     assert alone.metrics == pytest.approx(first, rel=ROUNDING)
+    # Each worker asked a part of them, from long to short; they are kept in their order.
+    adapter, rows = tmp_path / "adapter", base.data.splits.validation
+    assert_same_rows(kept, evaluate_adapter(trial("masa"), base, adapter, rows), rel=ROUNDING)
 
 
 # Which trials, and how often.
@@ -265,9 +294,10 @@ def test_the_report_shows_the_test_score_beside_the_one_that_chose(sweep):
     assert sweep.trial(job.folder.name).read().metrics["eval_loss"] == 1.0
 
 
-def on_rows(*losses, **fields):
-    found = {"metrics": {"eval_loss": fmean(losses)}, "contributions": {"eval_loss": losses}}
-    return RESULT.model_copy(update={**found, **fields})
+def on_rows(*losses, error="", **fields):
+    metrics = {"eval_loss": fmean(losses)}
+    result = RESULT.model_copy(update={"metrics": metrics, "error": error})
+    return result, row_scores({"eval_loss": losses}, **fields)
 
 
 @pytest.mark.parametrize(
@@ -283,26 +313,37 @@ def on_rows(*losses, **fields):
 )
 def test_a_gain_over_the_base_is_that_of_the_same_rows(sweep, base, said):
     job, of_base = final_jobs(sweep, FinalSpec())
-    write_final(job.folder, on_rows(1.0, 2.0, 3.0))
-    write_final(of_base.folder, on_rows(*base))
+    write_final(job.folder, *on_rows(1.0, 2.0, 3.0))
+    write_final(of_base.folder, *on_rows(*base))
     text = " ".join(conclusions_of(rank_sweep(sweep)))
     assert said in text
     assert ("weak evidence" in text.partition("frozen base has")[2]) is ("0.19" in said)
     document = sweep_result(sweep, rank_sweep(sweep), tracking_uri="")
     gain = document["best"]["final_gains"]["eval_loss"]
     assert gain == pytest.approx(2.0 - fmean(base))
-    assert "contributions" not in document["best"]["final"]
 
 
-@pytest.mark.parametrize(
-    "other", [{"split": "validation"}, {"data_fingerprint": "x"}, {"rows": 9}, {"error": "gone"}]
-)
+@pytest.mark.parametrize("other", [{"fingerprint": "f" * 16}, {"error": "gone"}])
 def test_there_is_no_gain_on_other_rows(sweep, other):
     job, of_base = final_jobs(sweep, FinalSpec())
-    write_final(job.folder, on_rows(1.0, 2.0, 3.0))
-    write_final(of_base.folder, on_rows(2.0, 3.1, 4.0, **other))
+    write_final(job.folder, *on_rows(1.0, 2.0, 3.0))
+    write_final(of_base.folder, *on_rows(2.0, 3.1, 4.0, **other))
     assert gains_over_base(job.folder, of_base.folder) == {}
     assert "paired" not in " ".join(conclusions_of(rank_sweep(sweep)))
+
+
+def test_there_is_no_gain_without_rows(sweep):
+    job, of_base = final_jobs(sweep, FinalSpec())
+    write_final(job.folder, *on_rows(1.0, 2.0, 3.0))
+    # As an earlier version left it.
+    write_final(of_base.folder, on_rows(2.0, 3.1, 4.0)[0])
+    (of_base.folder / "final_rows.json").write_text('{"eval_loss": [2.0, 3.1, 4.0]}')
+    assert gains_over_base(job.folder, of_base.folder) == {}
+    said = " ".join(conclusions_of(rank_sweep(sweep)))
+    assert "The frozen base has eval_loss 3.033 on the same rows." in said
+    assert sweep.damage() == []
+    (of_base.folder / "final_rows.npz").write_bytes(b"PK")
+    assert gains_over_base(job.folder, of_base.folder) == {}
 
 
 def test_the_report_tells_what_the_final_evaluation_left_out(sweep):

@@ -14,6 +14,8 @@ from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.report import sweep_result
 from sweeper.report.terminal import sweep_view
 from sweeper.tracking import FinalResult, SweepFolder, read_final, write_final
+from sweeper.tracking.row_scores import VALIDATION_ROWS, write_row_scores
+from tests.sweeper.rows import row_scores
 
 
 def put_pipe(path):
@@ -36,6 +38,14 @@ SPOILT = {
 }
 
 
+ROWS = row_scores({"eval_loss": [1.5]})
+OF_TRIALS = ("record.json", "spec.json", "final.json", "final_rows.npz", "validation_rows.npz")
+OF_SWEEPS = (
+    *("state.json", "base.json", "evaluation.json", "final.json"),
+    *("final_rows.npz", "validation_rows.npz"),
+)
+
+
 @pytest.fixture
 def sweep(tmp_path):
     document = {"name": "masa", "objective": {"metric": "eval_loss", "mode": "min"}}
@@ -47,11 +57,13 @@ def sweep(tmp_path):
         trial.begin()
         trial.append(1, {"eval_loss": loss})
         trial.complete()
-        write_final(trial.path, FinalResult(split="test", rows=1, rows_in_split=1))
+        write_row_scores(trial.path / VALIDATION_ROWS, ROWS)
+        write_final(trial.path, FinalResult(split="test", rows=1, rows_in_split=1), ROWS)
+    write_row_scores(folder.path / VALIDATION_ROWS, ROWS)
     folder.note_base({"eval_loss": 4.0})
     folder.note_protocol({"rows": 8})
     folder.mark("complete")
-    write_final(folder.path, FinalResult(split="test", rows=1, rows_in_split=1))
+    write_final(folder.path, FinalResult(split="test", rows=1, rows_in_split=1), ROWS)
     return SweepFolder(folder.path)
 
 
@@ -71,7 +83,7 @@ def change(path, **fields):
 
 
 @pytest.mark.parametrize("how", SPOILT)
-@pytest.mark.parametrize("name", ["record.json", "spec.json", "final.json", "final_rows.json"])
+@pytest.mark.parametrize("name", OF_TRIALS)
 def test_a_damaged_file_of_a_trial_is_named_and_the_others_are_shown(sweep, name, how):
     path = sweep.trial("0" * 11 + "1").path / name
     SPOILT[how](path)
@@ -84,7 +96,7 @@ def test_a_damaged_file_of_a_trial_is_named_and_the_others_are_shown(sweep, name
 
 
 @pytest.mark.parametrize("how", SPOILT)
-@pytest.mark.parametrize("name", ["state.json", "base.json", "evaluation.json", "final.json"])
+@pytest.mark.parametrize("name", OF_SWEEPS)
 def test_a_damaged_file_of_the_sweep_is_named_and_all_trials_are_shown(sweep, name, how):
     SPOILT[how](sweep.path / name)
     document, text = shown(sweep)
@@ -94,8 +106,9 @@ def test_a_damaged_file_of_the_sweep_is_named_and_all_trials_are_shown(sweep, na
     assert document["status"] == ("stopped" if name == "state.json" else "complete")
     sweep.set_damage_aside()
     # The base is scored again where what it was scored on is lost.
-    assert bool(sweep.base_scores()) is (name not in {"base.json", "evaluation.json"})
-    assert (read_final(sweep.path) is None) is (name == "final.json")
+    of_base = {"base.json", "evaluation.json", "validation_rows.npz"}
+    assert bool(sweep.base_scores()) is (name not in of_base)
+    assert (read_final(sweep.path) is None) is name.startswith("final")
     sweep.mark("complete")
     assert shown(sweep)[0]["damaged"] == []
 
@@ -132,8 +145,8 @@ def test_a_value_that_no_version_so_far_writes_is_named(sweep, fields, why):
 
 def test_fields_of_a_newer_version_are_dropped(sweep):
     for path in sweep.path.rglob("*.json"):
-        # These two hold names of metrics and nothing else.
-        if path.name not in {"base.json", "final_rows.json"}:
+        # It holds names of metrics and nothing else.
+        if path.name != "base.json":
             change(path, new_field=[1, {"a": None}])
     assert shown(SweepFolder(sweep.path))[0]["damaged"] == []
 
@@ -226,9 +239,19 @@ def test_damaged_files_of_trials_are_set_aside_and_the_rest_stays(sweep):
 
 def test_examples_that_are_lost_are_evaluated_again(sweep):
     path = sweep.trial("0" * 12).path
-    (path / "final_rows.json").write_text("[")
+    (path / "final_rows.npz").write_text("[")
     sweep.set_damage_aside()
     assert read_final(path) is None
+
+
+def test_a_trial_whose_rows_are_lost_stays_as_it_ended(sweep):
+    trial = sweep.trial("0" * 12)
+    (trial.path / "validation_rows.npz").write_bytes(b"")
+    (lost,) = sweep.set_damage_aside()
+    assert str(lost.path).endswith("validation_rows.npz")
+    assert trial.read().status == "complete"
+    assert read_final(trial.path) is not None
+    assert sweep.damage() == []
 
 
 def test_a_damaged_result_counts_as_none_and_is_written_again(sweep):

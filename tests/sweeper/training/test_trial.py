@@ -14,6 +14,7 @@ import torch
 from sweeper.errors import TrialError
 from sweeper.estimates import to_metrics
 from sweeper.models.snapshot import ModelSnapshot
+from sweeper.tracking.row_scores import VALIDATION_ROWS
 from sweeper.training import checkpoint
 from sweeper.training.trial import train
 from sweeper_adapters.methods import LoraSpec
@@ -135,7 +136,7 @@ def interrupted(tmp_path_factory):
     return {
         name: {run: [rank[number] for rank in ranks] for run, ranks in runs.items()}
         for number, name in enumerate(names)
-    }, folder.with_name("copy")
+    }, (folder.with_name("copy"), folder)
 
 
 KINDS = ["0-fp32", "1-fp32", "2-fp32", "3-fp32", "0-bf16", "2-bf16"]
@@ -156,6 +157,11 @@ def test_a_trial_that_resumes_gives_bit_for_bit_the_later_losses(interrupted, ki
     assert outcome.steps == 5
     assert outcome.train_tokens == runs["through"][0][0].train_tokens
     assert outcome.train_time_s > 0
+    # What the rows contribute is kept at the end alone, and is the same.
+    before, after = (place / kind for place in interrupted[1])
+    assert not (before / "broken" / VALIDATION_ROWS).exists()
+    kept = [(after / run / VALIDATION_ROWS).read_bytes() for run in ("through", "broken")]
+    assert kept[0] == kept[1]
 
 
 def test_dropout_was_in_play(interrupted, tmp_path):
@@ -192,7 +198,7 @@ def elements(value) -> int:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_checkpoint_holds_adapter_and_optimizer_and_not_the_base(interrupted, kind):
-    runs, folder = interrupted
+    runs, (folder, _) = interrupted
     outcome = runs[kind]["through"][0][0]
     (path,) = (folder / kind / "broken" / "checkpoint").iterdir()
     assert path.name == "step-00000002"
@@ -210,8 +216,7 @@ def test_a_checkpoint_holds_adapter_and_optimizer_and_not_the_base(interrupted, 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_last_two_checkpoints_are_kept(interrupted, stage):
-    _, folder = interrupted
-    done = folder.with_name(folder.name.replace("copy", "interrupted0"))
+    _, (_, done) = interrupted
     paths = list((done / f"{stage}-fp32" / "through" / "checkpoint").iterdir())
     assert sorted(path.name for path in paths) == ["step-00000002", "step-00000005"]
 
@@ -253,7 +258,7 @@ def resume_spoilt(cases):
 def test_a_checkpoint_that_cannot_be_used_is_passed_over(interrupted, tmp_path):
     cases = []
     for how in SPOILT:
-        shutil.copytree(interrupted[1] / "2-fp32" / "broken", tmp_path / how)
+        shutil.copytree(interrupted[1][0] / "2-fp32" / "broken", tmp_path / how)
         spoil(tmp_path / how, how)
         cases.append((dropping(2), tmp_path / how))
     for rank, found in enumerate(scenarios.run(resume_spoilt, 2, cases)):
@@ -265,8 +270,7 @@ def test_a_checkpoint_that_cannot_be_used_is_passed_over(interrupted, tmp_path):
 
 
 def test_a_trial_that_is_done_returns_at_once(interrupted, tmp_path):
-    runs, folder = interrupted
-    done = folder.with_name(folder.name.replace("copy", "interrupted0"))
+    runs, (_, done) = interrupted
     shutil.copytree(done / "1-fp32" / "through", tmp_path / "done")
     shutil.rmtree(tmp_path / "done" / "adapter")
     cases: list[Any] = [(dropping(1), tmp_path / "done", {})]
