@@ -65,6 +65,7 @@ COVERED = {
     "execution/pool/progress.py": "sweeper/execution/test_full_disk.py",
     "execution/pool/replicas.py": "sweeper/execution/test_sweep.py",
     "execution/pool/worker.py": "sweeper/evaluation/test_final.py",
+    "experiment/design/factors.py": "sweeper/experiment/design/test_grid.py",
     "experiment/sections/keys.py": "sweeper/experiment/sections/test_header.py",
     "export/card.py": "sweeper/export/test_files.py",
     "export/conversion.py": "sweeper/export/test_methods.py",

@@ -47,7 +47,7 @@ def flatten(tree: Mapping[str, Any], *, prefix: str = "") -> Iterator[tuple[str,
 
 def sweep_params(folder: SweepFolder) -> dict[str, str]:
     """Returns the parameters of the sweep's own run: its settings, without the space."""
-    space = {"methods", "trials"}
+    space = {"methods", "trials", "design"}
     document = {key: folder.document[key] for key in folder.document if key not in space}
     return dict(flatten(document))
 
