@@ -6,6 +6,7 @@ COVERED = {
     "_third_party.py": "sweeper/training/test_engine.py",
     "analysis/comparison.py": "sweeper/evaluation/test_final.py",
     "analysis/conclusions.py": "sweeper/analysis/test_ranking.py",
+    "analysis/finished.py": "sweeper/execution/test_take_over.py",
     "analysis/trial_evaluation.py": "sweeper/cli/test_evaluate.py",
     "cli/options.py": "sweeper/cli/test_app.py",
     "cli/output.py": "sweeper/cli/test_app.py",

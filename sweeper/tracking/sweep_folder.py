@@ -13,6 +13,7 @@ This is the truth; MLflow is a view of it.
                    trials/<id>/spec.json  what the trial is; written once
                                record.json    how it stands; replaced whole
                                metrics.jsonl  what it reported; only grows
+                               taken_from.json  which sweep trained it, if another one
                                final.json     its evaluation after the search; written once
                                checkpoint/ adapter/
 """

@@ -94,8 +94,10 @@ def trial_tags(
         parent_run_id: the sweep's own run.
     """
     spec = json.dumps(trial.spec(), sort_keys=True, separators=(",", ":"))
+    source = trial.taken_from()
     return {
         **sweep_tags(folder),
+        **({} if source is None else {"taken_from": source.sweep}),
         "mlflow.parentRunId": parent_run_id,
         "number": str(record.number),
         "method": record.method,
