@@ -12,9 +12,10 @@ from pydantic import Field
 from sweeper.experiment.design.arms import Arm
 from sweeper.experiment.design.base import DesignFile, DesignSpec
 from sweeper.experiment.design.factorial import FactorialDesign
+from sweeper.experiment.design.factors import Factors
 from sweeper.experiment.design.grid import GridDesign
 from sweeper.experiment.design.one_factor import OneFactorDesign
-from sweeper.experiment.design.paired import PairedDesign
+from sweeper.experiment.design.paired import PairedDesign, RateGrid
 from sweeper.experiment.design.plan import Configuration, DesignPlan, Factor, Question, TunedGrid
 from sweeper.experiment.design.replicate import ReplicateDesign
 
@@ -27,10 +28,12 @@ __all__ = [
     "DesignSpec",
     "Factor",
     "FactorialDesign",
+    "Factors",
     "GridDesign",
     "OneFactorDesign",
     "PairedDesign",
     "Question",
+    "RateGrid",
     "ReplicateDesign",
     "TunedGrid",
 ]
