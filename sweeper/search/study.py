@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from sweeper._text import count, shorten
 from sweeper.errors import BadInputError
@@ -120,7 +120,9 @@ def _ended(space: Space, point: Point, finished: FinishedTrial) -> optuna.trial.
     labels = space.labels(point)
     names = [method.name for method in space.methods]
     is_drawn = len(names) > 1
-    distributions = {"method": CategoricalDistribution(names)} if is_drawn else {}
+    distributions: dict[str, BaseDistribution] = {}
+    if is_drawn:
+        distributions["method"] = CategoricalDistribution(names)
     return optuna.trial.create_trial(
         value=finished.values[-1],
         params=labels if is_drawn else {},

@@ -14,7 +14,7 @@ from sweeper.experiment.design.base import DesignFile, configuration_of, values_
 from sweeper.experiment.design.factors import FactorDesign, with_levels
 from sweeper.experiment.design.plan import Configuration, DesignPlan, Question
 
-__all__ = ["FactorialDesign", "signs_of"]
+__all__ = ["FactorialDesign", "aliases_of", "signs_of"]
 
 MOST_FACTORS = 8
 # Of each number of factors the two last ones in a quarter: products of the others, by their places

@@ -105,7 +105,7 @@ def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "")
     """
     overhead = _overhead(ranking)
     sources = [folder.trial(trial.id).taken_from() for trial in ranking.trials]
-    taken = taken_text((source and source.sweep for source in sources), is_over=True)
+    taken = taken_text([x.sweep for x in sources if x is not None], is_over=True)
     lines = [Text(text) for text in conclusions_of(ranking)]
     board: list[RenderableType] = [Leaderboard(ranking), ""] if ranking.trials else []
     parts: list[RenderableType] = [

@@ -17,6 +17,7 @@ from sweeper.execution.final_jobs import final_jobs
 from sweeper.execution.take_over import take_over
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import FinalSpec, Sweep
 from sweeper.preflight.plan import finished_trials, plan_of
 from sweeper.report.document import sweep_result
@@ -85,7 +86,7 @@ def first(tmp_path: Path, sweep: Sweep, fingerprint: str) -> SweepFolder:
     folder = sweep_in(tmp_path / "home", "first", sweep)
     trials = TrialFactory(folder, sweep, fingerprint)
     for number, method in enumerate(sweep.space.methods):
-        point = {"method": method.name}
+        point: Point = {"method": method.name}
         job = trials.job(Suggestion(number, point, trials.identify(point)))
         finish(folder.trial(job.trial_id), float(number))
     folder.note_base({"eval_loss": 9.0})
@@ -253,7 +254,7 @@ def test_a_search_takes_over_what_it_comes_upon(first, sweep, fingerprint):
     """A trial that is drawn, and not known before the start."""
     folder = sweep_in(first.home, "second", sweep)
     trials = TrialFactory(folder, sweep, fingerprint)
-    point = {"method": sweep.space.methods[0].name}
+    point: Point = {"method": sweep.space.methods[0].name}
     job = trials.job(Suggestion(0, point, trials.identify(point)))
     assert folder.trial(job.trial_id).read().status == "complete"
     other = TrialFactory(folder, sweep, "other rows")

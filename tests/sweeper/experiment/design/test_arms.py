@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweeper.experiment.design.arms import Arm, complete, find_unequal_controls, value_at
+from sweeper.experiment.documents.tree import Document
 
 
 def arm(name: str, **fields: object) -> Arm:
@@ -60,7 +61,7 @@ def test_under_a_budget_no_rank_is_compared():
 
 
 def test_a_value_is_the_arms_the_files_or_the_default():
-    train = {"learning_rate": 0.1}
+    train: Document = {"learning_rate": 0.1}
     assert value_at(MASA, ("method", "experts"), train=train) == 3
     assert value_at(MASA, ("method", "up_projections"), train=train) == 1
     assert value_at(MASA, ("train", "learning_rate"), train=train) == 0.1

@@ -61,7 +61,7 @@ def test_the_same_seed_gives_all_methods_the_same_order_of_the_data(design_of):
     methods = [{"name": "lora", "rank": 2}, {"name": "mosa", "rank": 2}]
     sweep = design_of({"kind": "paired", "tune": None, "seeds": 3}, methods=methods)
     rows = [Tokens((number,), 0) for number in range(50)]
-    orders = {}
+    orders: dict[int, set[object]] = {}
     for trial in draw_all(sweep):
         order = DataOrder(rows, seed=trial.spec.train.seed)
         ids = tuple(row.ids for step in range(9) for row in order.batch(step, 8))

@@ -33,7 +33,9 @@ def test_its_trials_stand_in_the_place_of_its_methods(design_of):
     sweep = design_of(GRID)
     expanded = expand_design(sweep.document, sweep.design)
     assert {"design", "methods"} & expanded.keys() == set()
-    assert len(expanded["trials"]) == 6
+    trials = expanded["trials"]
+    assert isinstance(trials, list)
+    assert len(trials) == 6
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from sweeper.report.terminal import plan_view
 from tests.sweeper.report.terminal.test_leaderboard import printed
 
-PLAN = {
+PLAN: dict[str, Any] = {
     "space": "masa",
     "profile": "embedded",
     "objective": {"metric": "eval_loss", "mode": "min"},
@@ -53,7 +54,7 @@ def test_a_plan(width):
     assert "Missing: x" in printed(plan_view({**PLAN, "missing": "x"}), width=width)
 
 
-DESIGN = {
+DESIGN: dict[str, Any] = {
     "kind": "one_factor",
     "question": "one_factor",
     "seeds": [0, 1],
@@ -95,7 +96,7 @@ def test_a_plan_of_a_design(width):
 
 
 def test_a_tuned_method_is_one_row() -> None:
-    configurations = [
+    configurations: list[dict[str, Any]] = [
         {
             "name": f"{method}, learning_rate={rate}",
             "method": method,
