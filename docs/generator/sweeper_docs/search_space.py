@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sweeper_docs.fields import section
 from sweeper_docs.kinds import default_of, kind_of
 from sweeper_docs.markdown import code, page, paragraphs, plain, table
@@ -118,26 +120,7 @@ def search_space_page() -> str:
             },
         ),
         section("published", Published, level=3),
-        section(
-            "design",
-            DesignSpec,
-            note=_DESIGN.strip(),
-            links={"seeds": "whole number, at least 1, or `3/5/10`"},
-            defaults={"seeds": "`5`"},
-        ),
-        *(
-            section(
-                name,
-                spec,
-                level=3,
-                leaving_out=DesignSpec.model_fields,
-                links=_LINKS,
-                defaults={"factors": "required"},
-            )
-            for name, spec in design_kinds().items()
-        ),
-        section("factors", Factors, level=3),
-        section("rates", RateGrid, level=3),
+        *_design_sections(),
         section("objective", ObjectiveSpec, defaults={"mode": "the metric's"}),
         section("search", SearchSpec, links={"asha": "[section](#asha) or `null`"}),
         section("asha", AshaSpec, level=3),
@@ -145,6 +128,28 @@ def search_space_page() -> str:
         section("final", FinalSpec),
         section("hygiene", HygieneSpec),
     )
+
+
+def _design_sections() -> Iterator[str]:
+    """Yields the section on designs, one on each kind, and those on what they share."""
+    yield section(
+        "design",
+        DesignSpec,
+        note=_DESIGN.strip(),
+        links={"seeds": "whole number, at least 1, or `3/5/10`"},
+        defaults={"seeds": "`5`"},
+    )
+    for name, spec in design_kinds().items():
+        yield section(
+            name,
+            spec,
+            level=3,
+            leaving_out=DesignSpec.model_fields,
+            links=_LINKS,
+            defaults={"factors": "required"},
+        )
+    yield section("factors", Factors, level=3)
+    yield section("rates", RateGrid, level=3)
 
 
 def _keys() -> str:
