@@ -10,6 +10,7 @@ import typer
 __all__ = [
     "Address",
     "AsJson",
+    "Fresh",
     "Home",
     "Overrides",
     "ProfileName",
@@ -17,6 +18,7 @@ __all__ = [
     "SweepName",
     "TrackingUri",
     "Trial",
+    "with_fresh",
 ]
 
 SpaceFile = Annotated[
@@ -57,4 +59,17 @@ Trial = Annotated[
     ),
 ]
 
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Train every trial, also those that another sweep of --home has finished.",
+    ),
+]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def with_fresh(overrides: list[str] | None, fresh: bool) -> list[str]:
+    """Returns the overrides, and with ``--fresh`` the one that it stands for."""
+    return [*(overrides or []), *(["fresh=true"] if fresh else [])]

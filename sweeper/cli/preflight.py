@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
-from sweeper._environment import hide_progress_bars
+from sweeper._environment import hide_progress_bars, sweeps_home
 from sweeper.cli.options import (
     Address,
     AsJson,
+    Fresh,
+    Home,
     Overrides,
     ProfileName,
     SpaceFile,
+    with_fresh,
 )
 from sweeper.cli.output import BAD_INPUT, SOME_FAILED, opened_output
 
@@ -26,10 +29,15 @@ def plan(
     check: Annotated[
         bool, typer.Option("--check", help="Also check all that run checks before it starts.")
     ] = False,
+    home: Home = None,
+    fresh: Fresh = False,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what would run: trials, parameters, memory and resources. Nothing is started.
+
+    Of a design also show what each configuration answers. Trials that another sweep of --home has
+    finished are taken over and not trained again.
 
     With --check also look at model, tokenizer and data as run does: exit code 2 means that the
     sweep would be refused.
@@ -41,12 +49,12 @@ def plan(
         from sweeper.preflight.plan import plan_of
         from sweeper.report.terminal import plan_view
 
-        sweep = load_sweep(space, profile=profile, overrides=overrides or ())
+        sweep = load_sweep(space, profile=profile, overrides=with_fresh(overrides, fresh))
         if check:
             hide_progress_bars()
             with out.console.status("checking model and data"):
                 require_runnable(only_runnable(sweep)[0], address=address)
-        document = plan_of(sweep).document()
+        document = plan_of(sweep, home=home or sweeps_home()).document()
         out.show(document, plan_view(document))
         if check and not as_json:
             out.console.print("Checked: model and data can be used.")

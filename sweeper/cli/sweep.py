@@ -19,12 +19,14 @@ from sweeper._environment import sweeps_home
 from sweeper.cli.options import (
     Address,
     AsJson,
+    Fresh,
     Home,
     Overrides,
     ProfileName,
     SpaceFile,
     SweepName,
     TrackingUri,
+    with_fresh,
 )
 from sweeper.cli.output import INTERRUPTED, SOME_FAILED, Output, opened_output
 from sweeper.errors import BadInputError
@@ -42,26 +44,32 @@ logger = logging.getLogger(__name__)
 REFRESH_S = 0.5
 
 
-def run(
+def run(  # noqa: PLR0913 - an argument for each option
     space: SpaceFile,
     profile: ProfileName = None,
     overrides: Overrides = None,
     name: Annotated[str | None, typer.Option("--name", help="Name of the sweep.")] = None,
     home: Home = None,
+    fresh: Fresh = False,
     address: Address = None,
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a sweep. Of a list of trials, run those whose architecture is the profile's model."""
+    """Run a sweep. Of a list of trials, run those whose architecture is the profile's model.
+
+    Trials that another sweep of --home has finished are taken over and not trained again.
+    """
     with opened_output(as_json) as out:
         from sweeper.execution.driver import SweepDriver, new_sweep_folder
         from sweeper.experiment.loading import load_sweep
         from sweeper.experiment.runnable import only_runnable
         from sweeper.preflight.checks import require_runnable
+        from sweeper.preflight.plan import finished_trials
+        from sweeper.report.terminal import taken_text
         from sweeper.tracking.mlflow_view import require_store
 
         sweep, left_out = only_runnable(
-            load_sweep(space, profile=profile, overrides=overrides or ())
+            load_sweep(space, profile=profile, overrides=with_fresh(overrides, fresh))
         )
         if left_out:
             text = f"Skipped (other model, or repeated): {', '.join(left_out)}"
@@ -69,6 +77,9 @@ def run(
         fingerprint = require_runnable(sweep, address=address)
         root = home or sweeps_home()
         require_store(root, tracking_uri)
+        text = taken_text(finished_trials(sweep, root, data_fingerprint=fingerprint).values())
+        if text:
+            out.console.print(text, markup=False, highlight=False)
         folder = new_sweep_folder(root, sweep, name=name)
         driver = SweepDriver(folder, sweep, fingerprint, address=address, tracking_uri=tracking_uri)
         _drive(driver, out)

@@ -179,7 +179,7 @@ class SweepDriver:
     def _search(self, cluster: Cluster, replicas: int) -> dict[str, Any]:
         spec, study = self.sweep.spec, self._study
         left = trials_left(study, spec.search)
-        trials = TrialFactory(self.folder, self.sweep, self.data_fingerprint)
+        trials = self._trials
         pool_name = f"pool-{self.folder.name}"
         pool = start_pool(
             pool_name,
@@ -211,6 +211,10 @@ class SweepDriver:
         end_unwritten(self.folder, study)
         return status
 
+    @property
+    def _trials(self) -> TrialFactory:
+        return TrialFactory(self.folder, self.sweep, self.data_fingerprint)
+
     @functools.cached_property
     def _study(self) -> optuna.Study:
         """The sweep's study.
@@ -226,6 +230,7 @@ class SweepDriver:
                 objective=self.sweep.spec.objective,
                 space=self.sweep.space,
                 search=self.sweep.spec.search,
+                find_finished=self._trials.find_finished,
             )
         except (SQLAlchemyError, OptunaError) as error:
             first_line = str(error).partition("\n")[0]

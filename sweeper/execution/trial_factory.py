@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sweeper.analysis.finished import find_finished
 from sweeper.execution.pool import Job, ReplicaConfig
+from sweeper.execution.take_over import take_over
 from sweeper.experiment.checks import require_trial
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import Sweep
-from sweeper.search import Suggestion, origin_of, params_of
+from sweeper.search import FinishedTrial, Suggestion, origin_of, params_of
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.training.schedule import evaluation_steps
 
@@ -33,8 +35,29 @@ class TrialFactory:
         trial = require_trial(self.sweep.space, point)
         return trial.identity(data_fingerprint=self.data_fingerprint)
 
+    def find_finished(self, number: int, point: Point) -> FinishedTrial | None:
+        """Returns a listed trial that another sweep has finished, with its results taken over.
+
+        Args:
+            number: place in the order of suggestion.
+            point: complete.
+        """
+        trial_id = self.identify(point)
+        home, own = self.folder.home, self.folder.path
+        if self.sweep.spec.fresh or not find_finished(home, [trial_id], but=own):
+            return None
+        self.job(Suggestion(number, point, trial_id))
+        folder, metric = self.folder.trial(trial_id), self.sweep.spec.objective.metric
+        values = tuple(metrics[metric] for _, metrics in folder.evaluations(metric))
+        is_complete = folder.read().status == "complete"
+        return FinishedTrial(trial_id, values) if is_complete and values else None
+
     def job(self, suggestion: Suggestion) -> Job:
-        """Returns the job of a suggestion, and makes its folder; ends what it supersedes."""
+        """Returns the job of a suggestion, and makes its folder; ends what it supersedes.
+
+        Where another sweep has finished the same trial its results are taken over, unless the sweep
+        is to train all afresh.
+        """
         point, number, trial_id = suggestion.point, suggestion.number, suggestion.trial_id
         trial = self.sweep.space.trial(point)
         space = self.sweep.space.method(str(point["method"]))
@@ -49,6 +72,8 @@ class TrialFactory:
             params=params_of(trial, space),
             steps_total=trial.train.steps,
         )
+        if not self.sweep.spec.fresh:
+            take_over(self.folder, folder, final=self.sweep.spec.final)
         return Job(
             trial_id=trial_id,
             number=number,

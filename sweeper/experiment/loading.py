@@ -10,8 +10,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeper.errors import SpecError
+from sweeper.errors import Problem, SpecError
 from sweeper.experiment.checks import check_combinations, check_fit, check_trials
+from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.overrides import apply_overrides
 from sweeper.experiment.documents.packaged_spaces import packaged_file
 from sweeper.experiment.documents.profiles import merge_profile
@@ -19,13 +20,16 @@ from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.documents.yaml_files import is_file, read_yaml
 from sweeper.experiment.objective import describe_contrary
 from sweeper.experiment.sections import (
+    expand_design,
     read_baselines,
     read_budget,
+    read_design,
+    read_designed,
     read_header,
     read_methods,
     read_trials,
 )
-from sweeper.experiment.space.space import Space
+from sweeper.experiment.space.space import MethodSpace, Space
 from sweeper.experiment.sweep import Sweep
 
 __all__ = ["build_sweep", "load_sweep"]
@@ -51,9 +55,13 @@ def load_sweep(path: Path, *, profile: str | None = None, overrides: Sequence[st
     document = apply_overrides(document, overrides)
     sweep = build_sweep(document, source=f"{path} with profile {document['profile']}")
     contrary = describe_contrary(sweep.spec.objective)
-    if contrary:
-        logger.warning("%s", contrary)
+    for warning in ([contrary] if contrary else []) + _warnings(sweep):
+        logger.warning("%s", warning)
     return sweep
+
+
+def _warnings(sweep: Sweep) -> list[str]:
+    return [] if sweep.design is None else list(sweep.design.warnings())
 
 
 def build_sweep(document: Document, *, source: str) -> Sweep:
@@ -66,14 +74,18 @@ def build_sweep(document: Document, *, source: str) -> Sweep:
     Raises:
         SpecError: with all problems found.
     """
-    spec, problems = read_header(document)
+    design, problems = read_design(document)
+    listed = document if design is None else expand_design(document, design)
+    spec, found = read_header(listed)
+    problems += found
     budget, found = read_budget(document)
     problems += found
-    read_entries = read_trials if "trials" in document else read_methods
-    methods, found = read_entries(document)
+    # What a design cannot be read from is told with it.
+    is_unread = "design" in document and design is None
+    methods, found = ((), []) if is_unread else _read_entries(listed, design)
     problems += found
     problems += check_trials(Space(methods), known=problems)
-    baselines, found = read_baselines(document, methods)
+    baselines, found = ((), []) if is_unread else read_baselines(listed, methods)
     problems += found
     space = Space(methods, baselines, budget)
     if spec is not None and not problems:
@@ -84,4 +96,12 @@ def build_sweep(document: Document, *, source: str) -> Sweep:
     if spec is None or problems:
         # Points of a space have much in common, and so have their problems.
         raise SpecError(source, list(dict.fromkeys(problems)))
-    return Sweep(spec, space, document)
+    return Sweep(spec, space, document, design)
+
+
+def _read_entries(
+    document: Document, design: DesignPlan | None
+) -> tuple[tuple[MethodSpace, ...], list[Problem]]:
+    if design is not None:
+        return read_designed(document, design)
+    return read_trials(document) if "trials" in document else read_methods(document)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from sweeper._spec import Spec
 from sweeper.data import DataSpec
 from sweeper.data.hygiene import HygieneSpec
+from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.objective import ObjectiveSpec
 from sweeper.experiment.space.space import Space
@@ -30,12 +31,18 @@ __all__ = [
 class FinalSpec(Spec):
     """The evaluation after the search, of the best trials alone. The search never sees it."""
 
-    trials: int = Field(default=1, ge=0)
-    """How many of the best trials are evaluated; 0 for none."""
+    trials: int | None = Field(default=1, ge=0)
+    """How many of the best trials are evaluated; 0 for none, ``all`` or ``null`` for all that are
+    complete. A design evaluates all: what it compares, it compares on rows that chose nothing."""
     split: Literal["test", "validation"] = "test"
     """Split that the final evaluation uses."""
     rows: int | None = Field(default=None, ge=1)
     """Most rows of the split, drawn with a fixed seed; null uses all."""
+
+    @field_validator("trials", mode="before")
+    @classmethod
+    def _all_is_no_number(cls, trials: object) -> object:
+        return None if trials == "all" else trials
 
 
 class ResourcesSpec(Spec):
@@ -104,6 +111,9 @@ class SweepSpec(Spec):
     """How generated answers are scored."""
     final: FinalSpec = FinalSpec()
     """The evaluation of the best trials after the search."""
+    fresh: bool = False
+    """Whether every trial is trained, also where another sweep in the folder of all sweeps has
+    finished the same one; ``--fresh`` sets it."""
 
 
 @dataclass(frozen=True)
@@ -114,3 +124,5 @@ class Sweep:
     space: Space
     document: Document
     """The resolved document: :func:`build_sweep` makes the same sweep of it."""
+    design: DesignPlan | None = None
+    """What is compared, where the sweep is a design and no search."""

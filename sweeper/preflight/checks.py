@@ -34,7 +34,7 @@ def require_runnable(sweep: Sweep, *, address: str | None = None) -> str:
     spec.model.require_available()
     spec.data.require_available()
     require_tasks(sweep.space, spec.data)
-    require_metrics(spec.data, spec.evaluation, has_final=spec.final.trials > 0)
+    require_metrics(spec.data, spec.evaluation, has_final=spec.final.trials != 0)
     if isinstance(spec.data, TasksDataSpec):
         spec.data.pin()
     require_objective(sweep)

@@ -8,7 +8,7 @@ the method must come to the same number.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,13 @@ from sweeper.errors import CountError
 from sweeper.experiment.documents.packaged_spaces import find_packaged_folders
 from sweeper.experiment.documents.yaml_files import read_yaml
 from sweeper.experiment.space.listed import ListedTrial, Published
+from sweeper.experiment.space.space import MethodSpace
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models import DTYPES
 from sweeper.models.shapes import architecture, skeleton
 from sweeper.models.snapshot import ModelSnapshot
-from sweeper.search.draws import draw_all
+from sweeper.search.draws import DrawnTrial, draw_all
 from sweeper.training.adapter_file import adapter_bytes
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
         CountError: a method's formula, or the shape of the model, is not what was built.
     """
     ignore_known_warnings()
-    drawn = draw_all(sweep)
+    drawn = _one_of_each_seed(draw_all(sweep))
     # What is searched of the training changes no count.
     params = [
         trial.spec.method.model_dump(mode="json", exclude={"name"}, exclude_none=True)
@@ -95,11 +96,12 @@ def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
     counter, printed = _Counter(), list(_printed())
     for trial, fields in zip(drawn, params, strict=True):
         spec = trial.spec
-        listed = trial.space.listed or _same(spec, printed)
+        is_listed = trial.space.designed is None
+        listed = (trial.space.listed if is_listed else None) or _same(spec, printed)
         counts = counter.count(spec)
         name = f"{spec.method.name} {params_text(fields, names)}".rstrip()
         yield CountedTrial(
-            name=name if trial.space.listed is None else trial.space.name,
+            name=_name(trial.space, otherwise=name),
             method=spec.method.name,
             trainable=counts.trainable,
             total=counts.base + counts.trainable,
@@ -108,6 +110,20 @@ def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
             published=None if listed is None else listed.published,
             note="" if listed is None else listed.note,
         )
+
+
+def _one_of_each_seed(drawn: Sequence[DrawnTrial]) -> list[DrawnTrial]:
+    """Returns the trials, of a design each configuration once: a seed changes no count."""
+    found: dict[str, DrawnTrial] = {}
+    for trial in drawn:
+        found.setdefault(_name(trial.space, otherwise=str(trial.number)), trial)
+    return list(found.values())
+
+
+def _name(space: MethodSpace, *, otherwise: str) -> str:
+    if space.designed is not None:
+        return space.designed.configuration
+    return otherwise if space.listed is None else space.name
 
 
 def _printed() -> Iterator[ListedTrial]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from sweeper.analysis.finished import find_finished, source_of
 from sweeper.errors import BadInputError
 from sweeper.experiment.space.budget import BudgetFit
 from sweeper.experiment.sweep import Sweep
@@ -12,7 +15,7 @@ from sweeper.preflight.model import Memory, memory_of
 from sweeper.preflight.objective import require_objective
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, params_of
 
-__all__ = ["Plan", "PlannedTrial", "plan_of"]
+__all__ = ["Plan", "PlannedTrial", "finished_trials", "plan_of"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class PlannedTrial:
     """100 * trainable / (base + trainable), as the papers count."""
     fit: BudgetFit | None
     """How the trial fits the budget; None without a budget."""
+    configuration: str | None
+    """The configuration of a design that it is of; None where there is no design."""
+    taken_from: str | None
+    """The sweep that has finished the same trial, whose results are taken over; None without."""
 
     def document(self) -> dict[str, Any]:
         """Returns the trial as plain JSON."""
@@ -46,6 +53,8 @@ class PlannedTrial:
             "trainable": self.trainable,
             "percent": self.percent,
             "budget": None,
+            "configuration": self.configuration,
+            "taken_from": self.taken_from,
         }
         if self.fit is not None:
             document["budget"] = {
@@ -84,12 +93,17 @@ class Plan:
             },
             "missing": self.missing or None,
             "budget": None if budget is None else budget.model_dump(mode="json"),
+            "design": None if self.sweep.design is None else self.sweep.design.document(),
             "trials": [trial.document() for trial in self.trials],
         }
 
 
-def plan_of(sweep: Sweep) -> Plan:
+def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
     """Returns the plan of a sweep; that model or data is missing is part of it, not an error.
+
+    Args:
+        sweep: what would run.
+        home: folder of all sweeps, in which trials may be finished already; None looks nowhere.
 
     Raises:
         BadInputError: the evaluations during training do not report the objective.
@@ -104,18 +118,49 @@ def plan_of(sweep: Sweep) -> Plan:
     if not missing:
         require_objective(sweep)
     drawn = draw_all(sweep)
-    trials = tuple(_planned(sweep, trial, data_fingerprint=fingerprint) for trial in drawn)
+    ids = [trial.spec.identity(data_fingerprint=fingerprint) for trial in drawn]
+    known = _finished(sweep, drawn, ids, home=None if missing else home)
+    trials = tuple(
+        _planned(sweep, trial, trial_id, taken_from=known.get(trial_id))
+        for trial, trial_id in zip(drawn, ids, strict=True)
+    )
     largest = max(trial.trainable for trial in trials)
     widest = max((trial.spec for trial in drawn), key=lambda x: x.model.shape().total_parameters)
     return Plan(sweep, trials, memory_of(widest, largest), missing)
 
 
-def _planned(sweep: Sweep, drawn: DrawnTrial, *, data_fingerprint: str) -> PlannedTrial:
+def finished_trials(sweep: Sweep, home: Path, *, data_fingerprint: str) -> dict[str, str]:
+    """Returns which trials of a sweep are finished already: by identity, the sweep that did it.
+
+    They are those that are certain to be drawn; a search may come upon more.
+
+    Args:
+        sweep: what is to run.
+        home: folder of all sweeps.
+        data_fingerprint: of the rows.
+    """
+    drawn = draw_all(sweep)
+    ids = [trial.spec.identity(data_fingerprint=data_fingerprint) for trial in drawn]
+    return _finished(sweep, drawn, ids, home=home)
+
+
+def _finished(
+    sweep: Sweep, drawn: Sequence[DrawnTrial], ids: Sequence[str], *, home: Path | None
+) -> dict[str, str]:
+    if home is None or sweep.spec.fresh:
+        return {}
+    certain = [x for x, trial in zip(ids, drawn, strict=True) if not trial.is_example]
+    return {x: source_of(trial) for x, trial in find_finished(home, certain).items()}
+
+
+def _planned(
+    sweep: Sweep, drawn: DrawnTrial, trial_id: str, *, taken_from: str | None
+) -> PlannedTrial:
     spec, budget = drawn.spec, sweep.space.budget
     shape = spec.model.shape()
     trainable = spec.model.trainable(spec.method)
     return PlannedTrial(
-        id=spec.identity(data_fingerprint=data_fingerprint),
+        id=trial_id,
         number=drawn.number,
         origin=drawn.origin,
         is_example=drawn.is_example,
@@ -124,4 +169,6 @@ def _planned(sweep: Sweep, drawn: DrawnTrial, *, data_fingerprint: str) -> Plann
         trainable=trainable,
         percent=100 * trainable / (shape.total_parameters + trainable),
         fit=None if budget is None else BudgetFit.of(budget, spec.method, shape),
+        configuration=None if drawn.space.designed is None else drawn.space.designed.configuration,
+        taken_from=taken_from,
     )

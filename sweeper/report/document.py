@@ -43,11 +43,13 @@ def sweep_result(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str) ->
 
 def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -> dict[str, Any]:
     adapter = folder.trial(trial.id).adapter
+    source = folder.trial(trial.id).taken_from()
     error = trial.error
     return {
         "id": trial.id,
         "number": trial.number,
         "origin": trial.origin,
+        "taken_from": None if source is None else source.sweep,
         "method": trial.method,
         "params": trial.params,
         "status": trial.status,

@@ -7,6 +7,7 @@ from sweeper.search.preview import preview
 from sweeper.search.stopping import Rungs
 from sweeper.search.study import (
     TRIAL_ID,
+    FinishedTrial,
     ended_trials,
     enqueue_again,
     enqueue_failed,
@@ -21,6 +22,7 @@ from sweeper.search.suggestions import Suggestion, Suggestions
 __all__ = [
     "TRIAL_ID",
     "DrawnTrial",
+    "FinishedTrial",
     "Origin",
     "Rungs",
     "Suggestion",

@@ -19,7 +19,7 @@ __all__ = ["MOST_DRAWN", "DrawnTrial", "Origin", "draw_all", "origin_of", "param
 MOST_DRAWN = 300
 """Trials of a search that are drawn before it begins."""
 
-Origin = Literal["baseline", "grid", "search"]
+Origin = Literal["baseline", "design", "grid", "search"]
 """Who suggested a trial."""
 
 
@@ -80,10 +80,14 @@ def draw_all(sweep: Sweep) -> tuple[DrawnTrial, ...]:
 def origin_of(number: int, space: Space) -> Origin:
     """Returns who suggests the trial of this number: baselines, then the grid, else the search.
 
+    All trials of a design are the design's.
+
     Args:
         number: place in the order of suggestion, from 0.
         space: of the sweep.
     """
+    if space.methods[0].designed is not None:
+        return "design"
     if number < len(space.baselines):
         return "baseline"
     return "grid" if space.cells() else "search"
@@ -93,13 +97,17 @@ def params_of(trial: TrialSpec, space: MethodSpace) -> dict[str, Any]:
     """Returns the method's fields, the learning rate and the searched fields of training.
 
     Each has its bare name. A listed trial has its own name among them, and the fields of training
-    that it sets stand for the searched ones.
+    that it sets stand for the searched ones. A trial of a design has its configuration, and its
+    seed, by which a table of trials can be grouped.
 
     Args:
         trial: complete, in the budget's size.
         space: the part of the space that the trial is from.
     """
-    if space.listed is None:
+    if space.designed is not None:
+        name = {"configuration": space.designed.configuration}
+        own = [*(space.listed.train if space.listed else ())]
+    elif space.listed is None:
         name = {}
         own = [axis.path[-1] for axis in space.axes if axis.path[0] == "train"]
     else:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from sweeper._text import count, shorten
 from sweeper.errors import BadInputError
@@ -18,6 +20,7 @@ __all__ = [
     "REASON",
     "REPEATS",
     "TRIAL_ID",
+    "FinishedTrial",
     "draw",
     "ended_trials",
     "enqueue_again",
@@ -45,10 +48,39 @@ REASON = "reason"
 _EXHAUSTED = "exhausted"
 
 
+@dataclass(frozen=True)
+class FinishedTrial:
+    """A trial that need not be run, since it was finished before."""
+
+    trial_id: str
+    """Its identity."""
+    values: tuple[float, ...]
+    """The objective at its evaluations, in their order; at least one."""
+
+
+def _nothing_is_finished(number: int, point: Point) -> FinishedTrial | None:  # noqa: ARG001 - the default of an argument
+    return None
+
+
 def open_study(
-    storage_url: str, *, name: str, objective: ObjectiveSpec, space: Space, search: SearchSpec
+    storage_url: str,
+    *,
+    name: str,
+    objective: ObjectiveSpec,
+    space: Space,
+    search: SearchSpec,
+    find_finished: Callable[[int, Point], FinishedTrial | None] = _nothing_is_finished,
 ) -> optuna.Study:
     """Returns the sweep's Optuna study; a new one has the baselines and the grid enqueued.
+
+    Args:
+        storage_url: SQLAlchemy's name of the study's database.
+        name: of the sweep.
+        objective: what is optimised.
+        space: where the points come from.
+        search: for the number of trials, and the sampler's settings.
+        find_finished: returns the trial of a number at a listed point if it was finished before; it
+            is told as complete in its place.
 
     Raises:
         BadInputError: the study was begun with the other mode.
@@ -71,9 +103,34 @@ def open_study(
             "far does not fit; run the search space again as a new sweep"
         )
     enqueued = sum("fixed_params" in trial.system_attrs for trial in study.get_trials())
-    for point in space.fixed_points(search.trials)[enqueued:]:
-        study.enqueue_trial(space.labels(point), skip_if_exists=False)
+    fixed = space.fixed_points(search.trials)
+    for number in range(enqueued, len(fixed)):
+        point = fixed[number]
+        is_listed = "method" in point and space.method(str(point["method"])).listed is not None
+        finished = find_finished(number, point) if is_listed else None
+        if finished is None:
+            study.enqueue_trial(space.labels(point), skip_if_exists=False)
+        else:
+            study.add_trial(_ended(space, point, finished))
     return study
+
+
+def _ended(space: Space, point: Point, finished: FinishedTrial) -> optuna.trial.FrozenTrial:
+    """Returns a listed trial as the study would have it, had it been enqueued and run."""
+    labels = space.labels(point)
+    names = [method.name for method in space.methods]
+    is_drawn = len(names) > 1
+    distributions: dict[str, BaseDistribution] = {}
+    if is_drawn:
+        distributions["method"] = CategoricalDistribution(names)
+    return optuna.trial.create_trial(
+        value=finished.values[-1],
+        params=labels if is_drawn else {},
+        distributions=distributions,
+        user_attrs={TRIAL_ID: finished.trial_id},
+        system_attrs={"fixed_params": labels},
+        intermediate_values=dict(enumerate(finished.values, start=1)),
+    )
 
 
 def sampler_for(

@@ -40,6 +40,7 @@ __all__ = [
     "SweepAbout",
     "SweepState",
     "SweepStatus",
+    "TakenFrom",
     "TrialDescription",
     "read_stored",
     "read_stored_arrays",
@@ -125,6 +126,21 @@ class TrialDescription(BaseModel):
     """Optimiser steps of the whole trial; 0 if unknown."""
     spec: dict[str, JsonValue]
     """The trial's spec."""
+
+
+class TakenFrom(BaseModel):
+    """``taken_from.json``: where the results of a trial that was not trained here are from."""
+
+    model_config = STORED
+
+    sweep: str = Field(max_length=MAX_WORD)
+    """Name of the sweep that trained it."""
+    sweep_id: str = Field(pattern="^[0-9a-f]{32}$")
+    """Identity of that sweep."""
+    number: int = Field(ge=0, le=MAX_COUNT)
+    """The trial's number there."""
+    taken_at: AwareDatetime
+    """When its results were taken over, UTC."""
 
 
 class Scores(RootModel[dict[str, float]]):

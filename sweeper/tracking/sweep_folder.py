@@ -16,6 +16,7 @@ This is the truth; MLflow is a view of it.
                                record.json    how it stands; replaced whole
                                metrics.jsonl  what it reported; only grows
                                validation_rows.npz  what each row contributed at its end
+                               taken_from.json  which sweep trained it, if another one
                                final.json     its evaluation after the search; written once
                                final_rows.npz what each row contributes to that
                                checkpoint/ adapter/

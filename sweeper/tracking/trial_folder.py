@@ -15,14 +15,16 @@ from sweeper.errors import DamagedFileError
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.metrics_log import MetricPoint, MetricsLog, MetricSummary, Rewind
 from sweeper.tracking.record import TrialFailure, TrialRecord, TrialStatus
-from sweeper.tracking.stored import TrialDescription, read_stored
+from sweeper.tracking.stored import TakenFrom, TrialDescription, read_stored
 
-__all__ = ["RECORD_FILE", "SPEC_FILE", "TrialFolder"]
+__all__ = ["RECORD_FILE", "SPEC_FILE", "TAKEN_FILE", "TrialFolder"]
 
 SPEC_FILE = "spec.json"
 """Name of the file that says what a trial is."""
 RECORD_FILE = "record.json"
 """Name of the file that says how it stands."""
+TAKEN_FILE = "taken_from.json"
+"""Name of the file that says which sweep trained it, where it was another one."""
 
 
 class TrialFolder:
@@ -98,6 +100,24 @@ class TrialFolder:
             first = error.errors(include_url=False, include_input=False)[0]
             field = ".".join(("spec", *map(str, first["loc"])))
             raise DamagedFileError(self.path / SPEC_FILE, f"{field}: {first['msg']}") from error
+
+    def taken_from(self) -> TakenFrom | None:
+        """Returns which sweep trained it, None where it was this one, or where nobody knows."""
+        try:
+            return read_stored(self.path / TAKEN_FILE, TakenFrom)
+        except DamagedFileError:
+            return None
+
+    def take_over(self, found: TrialRecord, source: TakenFrom) -> TrialRecord:
+        """Notes that the results beside this record are another sweep's; returns the record.
+
+        Args:
+            found: the record there.
+            source: where that is.
+        """
+        asked = self.description().model_dump(exclude={"spec"})
+        write_text(self.path / TAKEN_FILE, source.model_dump_json(indent=2) + "\n")
+        return self._write(found.model_copy(update=asked))
 
     def _require_own(self, path: Path, trial_id: str) -> None:
         # An identity names a folder; one that is not this folder's would lead out of the sweep.

@@ -75,6 +75,17 @@ class AnyMethodSpec(BaseModel):
     learned_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields of the saved PEFT config that training sets; the others follow from this spec."""
 
+    @classmethod
+    def control_of(
+        cls,
+        method: AnyMethodSpec,  # noqa: ARG003 - most methods are no control arm
+    ) -> Self | None:
+        """Returns the control arm of this kind that a comparison with ``method`` owes.
+
+        None where this kind controls no such method.
+        """
+        return None
+
     @property
     def is_mergeable(self) -> bool:
         """Whether the trained adapter can be added to the frozen weights without loss."""

@@ -91,6 +91,11 @@ TRIAL = (
     KeptFile("final_rows.npz", "What each row of that contributes to each metric.", "once"),
     KeptFile("evaluations/", "Results of `evaluate`, a file each.", "once"),
     KeptFile("exports/", "What `export` wrote, a folder for each format.", "once"),
+    KeptFile(
+        "taken_from.json",
+        "Which sweep trained the trial, where its results were taken over.",
+        "once",
+    ),
     KeptFile("mlflow.json", "What has been sent to MLflow.", "replaced"),
 )
 """What is in the folder of a trial."""

@@ -13,6 +13,7 @@ from sweeper.data.formats import Format
 from sweeper.data.hygiene import HygieneSpec
 from sweeper.data.tasks.registry import MIXTURES, TASKS
 from sweeper.data.tasks.task import Task
+from sweeper.experiment.design import Design, DesignSpec, Factors, RateGrid
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sections import COMPARED_ALIKE, SPACE_KEYS
 from sweeper.experiment.space.budget import BUDGETS
@@ -47,13 +48,16 @@ __all__ = [
     "TASKS",
     "AnyMethodSpec",
     "AshaSpec",
+    "DesignSpec",
     "EngineSpec",
     "EvaluationSpec",
+    "Factors",
     "FinalSpec",
     "HygieneSpec",
     "ListedTrial",
     "ObjectiveSpec",
     "Published",
+    "RateGrid",
     "ResourcesSpec",
     "SearchSpec",
     "Spec",
@@ -65,6 +69,7 @@ __all__ = [
     "TrialRecord",
     "app",
     "data_kinds",
+    "design_kinds",
     "draw_all",
     "formats",
     "load_sweep",
@@ -86,6 +91,11 @@ def method_specs() -> dict[str, type[AnyMethodSpec]]:
 def data_kinds() -> dict[str, type[Spec]]:
     """Returns the spec of each source of data, by ``kind``."""
     return _by_tag(DataSpec, "kind")
+
+
+def design_kinds() -> dict[str, type[DesignSpec]]:
+    """Returns the spec of each design, by ``kind``."""
+    return _by_tag(Design, "kind")
 
 
 def model_kinds() -> dict[str, type[Spec]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sweeper_docs.fields import section
 from sweeper_docs.kinds import default_of, kind_of
 from sweeper_docs.markdown import code, page, paragraphs, plain, table
@@ -11,15 +13,19 @@ from sweeper_docs.project import (
     DISTRIBUTIONS,
     SPACE_KEYS,
     AshaSpec,
+    DesignSpec,
     EvaluationSpec,
+    Factors,
     FinalSpec,
     HygieneSpec,
     ListedTrial,
     ObjectiveSpec,
     Published,
+    RateGrid,
     SearchSpec,
     SweepSpec,
     TrainSpec,
+    design_kinds,
 )
 
 __all__ = ["FROM_PROFILE", "search_space_page"]
@@ -44,6 +50,11 @@ _SPACE_KEYS = {
         "list of sections",
         "Trials one by one in the place of `methods` and `baselines`; see [trials](#trials).",
     ),
+    "design": (
+        "section",
+        "A comparison that is decided before it starts, in the place of `search`; see "
+        "[design](#design).",
+    ),
     "train": (
         "section",
         "How a trial is trained; see [train](#train). A [distribution](#distributions) may stand "
@@ -58,6 +69,7 @@ _SPACE_KEYS = {
 _DISTRIBUTIONS = """
 A distribution stands where a field of a method or of `train` would stand, and names one of these.
 """
+_LINKS = {"factors": "[section](#factors)", "rates": "[section](#rates)"}
 _BASELINES = """
 A baseline is a point of the space: `{method: {name: masa, experts: 5}, train: {learning_rate:
 1e-3}}`. The baselines are the first trials of a sweep and count as trials. What a baseline leaves
@@ -72,6 +84,13 @@ _TRIALS = """
 A file with `trials` has neither `methods` nor `baselines`, and nothing in it is searched. Every
 listed trial is run to its end unless `search` says otherwise. `run` leaves out the trials that
 are on another architecture than the profile's model.
+"""
+_DESIGN = """
+A design lists its trials before anything starts: each configuration with each seed. All of them run
+to their end, without early stopping, and all are evaluated on the split of `final`. It stands in
+the place of `search`, and `kind` says which one it is. What is compared are the file's `methods`,
+in which nothing is searched; `replicate` takes its `trials`. [How to run an
+ablation](../how-to/run-an-ablation.md) has examples. All designs have these fields.
 """
 
 
@@ -101,6 +120,7 @@ def search_space_page() -> str:
             },
         ),
         section("published", Published, level=3),
+        *_design_sections(),
         section("objective", ObjectiveSpec, defaults={"mode": "the metric's"}),
         section("search", SearchSpec, links={"asha": "[section](#asha) or `null`"}),
         section("asha", AshaSpec, level=3),
@@ -108,6 +128,28 @@ def search_space_page() -> str:
         section("final", FinalSpec),
         section("hygiene", HygieneSpec),
     )
+
+
+def _design_sections() -> Iterator[str]:
+    """Yields the section on designs, one on each kind, and those on what they share."""
+    yield section(
+        "design",
+        DesignSpec,
+        note=_DESIGN.strip(),
+        links={"seeds": "whole number, at least 1, or `3/5/10`"},
+        defaults={"seeds": "`5`"},
+    )
+    for name, spec in design_kinds().items():
+        yield section(
+            name,
+            spec,
+            level=3,
+            leaving_out=DesignSpec.model_fields,
+            links=_LINKS,
+            defaults={"factors": "required"},
+        )
+    yield section("factors", Factors, level=3)
+    yield section("rates", RateGrid, level=3)
 
 
 def _keys() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["COMPARED_ALIKE", "SPACE_KEYS", "TRIAL_KEYS"]
 
-SPACE_KEYS = ("methods", "trials", "train", "baselines", "budget")
+SPACE_KEYS = ("methods", "trials", "design", "train", "baselines", "budget")
 """Keys of a document that make its space; the others are its header."""
 TRIAL_KEYS = ("model", "data", "engine", "evaluation")
 """Keys of the header that each trial has, too, with the same value."""

@@ -6,16 +6,17 @@ from pydantic import ValidationError
 
 from sweeper._text import shorten
 from sweeper.errors import Problem
+from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.tree import Document, Json, get_path, merge
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections.budget import find_conflicts
 from sweeper.experiment.sections.distributions import find_distributions
 from sweeper.experiment.sections.keys import COMPARED_ALIKE
 from sweeper.experiment.sections.trial_tree import build_trial_tree
-from sweeper.experiment.space.listed import ListedTrial
+from sweeper.experiment.space.listed import DesignedTrial, ListedTrial
 from sweeper.experiment.space.space import MethodSpace
 
-__all__ = ["read_trials"]
+__all__ = ["read_designed", "read_trials"]
 
 
 def read_trials(document: Document) -> tuple[tuple[MethodSpace, ...], list[Problem]]:
@@ -43,8 +44,28 @@ def read_trials(document: Document) -> tuple[tuple[MethodSpace, ...], list[Probl
     return tuple(spaces), problems
 
 
+def read_designed(
+    document: Document, design: DesignPlan
+) -> tuple[tuple[MethodSpace, ...], list[Problem]]:
+    """Returns the spaces of a design's trials, as far as they can be read, and the problems.
+
+    Args:
+        document: what the trials have in common is taken from it.
+        design: of the document.
+    """
+    spaces: list[MethodSpace] = []
+    problems: list[Problem] = []
+    for entry, designed in design.trials():
+        place = f"design.{designed.configuration}"
+        space, found = _read_trial(document, entry, place=place, designed=designed)
+        problems += found
+        if space is not None:
+            spaces.append(space)
+    return tuple(spaces), problems
+
+
 def _read_trial(
-    document: Document, entry: Json, *, place: str
+    document: Document, entry: Json, *, place: str, designed: DesignedTrial | None = None
 ) -> tuple[MethodSpace | None, list[Problem]]:
     searched = [
         Problem(
@@ -61,7 +82,7 @@ def _read_trial(
     except ValidationError as error:
         return None, problems_of(error, ListedTrial, under=place)
     method = get_path(entry, ("method",))
-    space = MethodSpace(listed.name, _build_tree(document, method, listed), (), listed)
+    space = MethodSpace(listed.name, _build_tree(document, method, listed), (), listed, designed)
     unlike = [
         Problem(f"{place}.train.{field}", "trials are compared, so it must be one for all of them")
         for field in COMPARED_ALIKE

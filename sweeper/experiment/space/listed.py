@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pydantic import Field, field_validator
 
 from sweeper._spec import Spec
@@ -9,7 +11,19 @@ from sweeper.experiment.documents.tree import Scalar
 from sweeper.models.shapes import architecture
 from sweeper_adapters.methods import Method
 
-__all__ = ["ListedTrial", "Published"]
+__all__ = ["DesignedTrial", "ListedTrial", "Published"]
+
+
+@dataclass(frozen=True)
+class DesignedTrial:
+    """What a design says of one of its trials."""
+
+    configuration: str
+    """The configuration that it is of: what it is without its seed."""
+    seed: int
+    """Its seed."""
+    answers: str
+    """What it is trained for."""
 
 
 class Published(Spec):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from sweeper.experiment.documents.tree import Json, Scalar, set_path
 from sweeper.experiment.space.budget import Budget, fit_to_budget
 from sweeper.experiment.space.distributions import Distribution, Grid, Suggests
-from sweeper.experiment.space.listed import ListedTrial
+from sweeper.experiment.space.listed import DesignedTrial, ListedTrial
 from sweeper.experiment.trial import TrialSpec
 
 __all__ = ["Axis", "MethodSpace", "Point", "Space"]
@@ -48,10 +48,14 @@ class MethodSpace:
     """The searched fields."""
     listed: ListedTrial | None = None
     """What the file says of a listed trial; None where the file has methods."""
+    designed: DesignedTrial | None = None
+    """What a design says of its trial; None where the file has no design."""
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Where its method stands in the file."""
+        """Where its method stands in the file; of a design's trial, which configuration's it is."""
+        if self.designed is not None:
+            return ("design", self.designed.configuration, "method")
         return ("methods", self.name) if self.listed is None else ("trials", self.name, "method")
 
     def place(self, path: Sequence[str]) -> str:

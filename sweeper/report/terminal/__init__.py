@@ -9,7 +9,7 @@ from sweeper.report.terminal.evaluation import evaluation_view
 from sweeper.report.terminal.export import export_view
 from sweeper.report.terminal.leaderboard import next_commands, sweep_view
 from sweeper.report.terminal.live import LiveTable
-from sweeper.report.terminal.plan import plan_view
+from sweeper.report.terminal.plan import plan_view, taken_text
 
 __all__ = [
     "LiveTable",
@@ -21,4 +21,5 @@ __all__ = [
     "params_view",
     "plan_view",
     "sweep_view",
+    "taken_text",
 ]

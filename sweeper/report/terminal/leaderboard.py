@@ -17,6 +17,7 @@ from sweeper.analysis.ranking import Ranking
 from sweeper.estimates import to_metrics
 from sweeper.evaluation.metrics import METRICS
 from sweeper.report.terminal.evaluation import metrics_table
+from sweeper.report.terminal.plan import taken_text
 from sweeper.report.terminal.tables import pair_table, row_table
 from sweeper.tracking.final_result import FinalResult
 from sweeper.tracking.record import TrialRecord
@@ -103,11 +104,13 @@ def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "")
         tracking_uri: MLflow's store, without a password; not shown where empty.
     """
     overhead = _overhead(ranking)
+    sources = [folder.trial(trial.id).taken_from() for trial in ranking.trials]
+    taken = taken_text([x.sweep for x in sources if x is not None], is_over=True)
     lines = [Text(text) for text in conclusions_of(ranking)]
     board: list[RenderableType] = [Leaderboard(ranking), ""] if ranking.trials else []
     parts: list[RenderableType] = [
         Text(f"Sweep {folder.name}", style="bold"),
-        *(Text(text) for text in (_summary(ranking), folder.note, overhead) if text),
+        *(Text(text) for text in (_summary(ranking), folder.note, taken, overhead) if text),
         "",
         *board,
         *lines,

@@ -2,23 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from sweeper._text import bytes_text, count, params_text, value_text, varying
 from sweeper.report.terminal.tables import row_table
 from sweeper.search.draws import MOST_DRAWN
 
-__all__ = ["plan_view"]
+__all__ = ["plan_view", "taken_text"]
+
+_QUESTIONS = {
+    "best": "which configuration is the best, and which cannot be told from it",
+    "tuned": "which method is better, each at the learning rate that is best for it",
+    "one_factor": "what each change does to the baseline",
+    "effects": "what each factor does by itself, and with another one",
+}
 
 
 def plan_view(plan: Mapping[str, Any]) -> RenderableType:
     """Returns what a plan's document (``plan --json``) says, for people."""
     trials, memory, resources = plan["trials"], plan["memory"], plan["resources"]
     objective = plan["objective"]
+    table = _trials(trials) if plan.get("design") is None else _configurations(plan)
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (f"Plan of {plan['space']} on {plan['profile']}", "bold"),
+            f"  {count(plan['search']['trials'], 'trial')}, "
+            f"{'lowest' if objective['mode'] == 'min' else 'highest'} {objective['metric']}",
+        ),
+        "",
+        table,
+        "",
+        *_design(plan),
+        *_budget(plan),
+        _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
+        _pairs("Resources of one replica", resources),
+    ]
+    parts += _notes(plan)
+    parts += ["", Text("Nothing was started.")]
+    return Group(*parts)
+
+
+def taken_text(sources: Iterable[str | None], *, is_over: bool = False) -> str:
+    """Returns a sentence on trials that other sweeps have trained; empty where there are none.
+
+    Args:
+        sources: of each trial the sweep that trained it, None where it is this one.
+        is_over: whether the sweep has been run.
+    """
+    counts = Counter(source for source in sources if source)
+    if not counts:
+        return ""
+    known = ", ".join(f"{number} from {name}" for name, number in counts.items())
+    number = sum(counts.values())
+    if is_over:
+        return f"{count(number, 'trial')} taken over, not trained here: {known}."
+    are = "is" if number == 1 else "are"
+    return (
+        f"{count(number, 'trial')} {are} finished already and {are} taken over: {known}. "
+        "--fresh trains all."
+    )
+
+
+def _trials(trials: Sequence[Mapping[str, Any]]) -> Table:
     table = row_table()
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("origin", no_wrap=True)
@@ -36,22 +87,69 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
             f"{trial['percent']:.4f}",
             Text(params_text(trial["params"], names)),
         )
-    parts: list[RenderableType] = [
-        Text.assemble(
-            (f"Plan of {plan['space']} on {plan['profile']}", "bold"),
-            f"  {count(plan['search']['trials'], 'trial')}, "
-            f"{'lowest' if objective['mode'] == 'min' else 'highest'} {objective['metric']}",
-        ),
-        "",
-        table,
-        "",
-        *_budget(plan.get("budget"), trials),
-        _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
-        _pairs("Resources of one replica", resources),
+    return table
+
+
+def _configurations(plan: Mapping[str, Any]) -> Table:
+    """Returns a table of what a design compares; a tuned method has one row for all rates."""
+    table = row_table()
+    table.add_column("configuration", overflow="fold")
+    for name in ("trials", "finished", "trainable", "percent"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("answers", overflow="fold", ratio=1)
+    for name, found in _rows(plan["design"]).items():
+        names = {configuration["name"] for configuration in found}
+        own = [trial for trial in plan["trials"] if trial["configuration"] in names]
+        answers = found[0]["answers"]
+        if len(found) > 1:
+            answers = f"the peak of {name} over {len(found)} learning rates"
+        table.add_row(
+            name,
+            str(len(own)),
+            str(sum(trial["taken_from"] is not None for trial in own)),
+            f"{own[0]['trainable']:,}",
+            f"{own[0]['percent']:.4f}",
+            Text(answers),
+        )
+    return table
+
+
+def _rows(design: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Returns the configurations of each row of a table."""
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for found in design["configurations"]:
+        name = found["name"] if design["tuned"] is None else found["levels"]["name"]
+        rows.setdefault(name, []).append(found)
+    return rows
+
+
+def _design(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns what a design decides, line by line."""
+    design = plan.get("design")
+    if design is None:
+        return []
+    number, seeds = len(design["configurations"]), design["seeds"]
+    size = f"{count(number, 'configuration')} × {count(len(seeds), 'seed')} = {number * len(seeds)}"
+    lines = [
+        ("Question", _QUESTIONS[design["question"]]),
+        ("Trials", f"{size}; each runs to its end and is evaluated after its training"),
     ]
-    parts += _notes(plan)
-    parts += ["", Text("Nothing was started.")]
-    return Group(*parts)
+    if design["tuned"] is not None:
+        values = design["tuned"]["values"]
+        text = f"{len(values)} learning rates from {values[0]:.3g} to {values[-1]:.3g}"
+        lines.append(("Tuned", f"{text}, the same for each method"))
+    if design["baseline"] is not None:
+        lines.append(("Baseline", design["baseline"]))
+    if len(design["looks"]) > 1:
+        after = ", ".join(map(str, design["looks"]))
+        lines.append(("Looks", f"conclusions may be drawn after {after} seeds"))
+    delta = design["delta"]
+    default = "a point of accuracy, or 2 % of the control's loss (the default)"
+    text = default if delta is None else f"{delta:g} {plan['objective']['metric']}"
+    lines.append(("Smallest difference of interest", text))
+    if design["control"] == "none":
+        lines.append(("Control arms", "none are added (control: none)"))
+    return [Text.assemble((f"{name}: ", "bold"), text) for name, text in lines]
 
 
 def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:
@@ -61,6 +159,9 @@ def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:
     if len(trials) < plan["search"]["trials"]:
         are = "are shown" if len(trials) == MOST_DRAWN else "are all that the space has"
         notes += ["", Text(f"{count(len(trials), 'trial')} {are}; none is run twice.")]
+    taken = taken_text(trial.get("taken_from") for trial in trials)
+    if taken:
+        notes += ["", Text(taken)]
     if any(trial["is_example"] for trial in trials):
         first = next(trial["number"] for trial in trials if trial["is_example"])
         text = f"From trial {first} on, the draws depend on results; these rows are examples."
@@ -70,12 +171,14 @@ def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:
     return notes
 
 
-def _budget(
-    budget: Mapping[str, Any] | None, trials: Sequence[Mapping[str, Any]]
-) -> list[RenderableType]:
-    """Returns the size of each trial, and its deviation from the budget."""
+def _budget(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns the size of each trial, of a design of each method, and its deviation."""
+    budget, trials = plan.get("budget"), plan["trials"]
     if budget is None:
         return []
+    if plan.get("design") is not None:
+        by_size = {(trial["method"], trial["trainable"]): trial for trial in reversed(trials)}
+        trials = sorted(by_size.values(), key=lambda trial: trial["number"])
     table = row_table()
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("method", no_wrap=True)

@@ -47,7 +47,7 @@ def flatten(tree: Mapping[str, Any], *, prefix: str = "") -> Iterator[tuple[str,
 
 def sweep_params(folder: SweepFolder) -> dict[str, str]:
     """Returns the parameters of the sweep's own run: its settings, without the space."""
-    space = {"methods", "trials"}
+    space = {"methods", "trials", "design"}
     document = {key: folder.document[key] for key in folder.document if key not in space}
     return dict(flatten(document))
 
@@ -94,8 +94,10 @@ def trial_tags(
         parent_run_id: the sweep's own run.
     """
     spec = json.dumps(trial.spec(), sort_keys=True, separators=(",", ":"))
+    source = trial.taken_from()
     return {
         **sweep_tags(folder),
+        **({} if source is None else {"taken_from": source.sweep}),
         "mlflow.parentRunId": parent_run_id,
         "number": str(record.number),
         "method": record.method,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.experiment.sweep import Sweep
-from tests.sweeper.experiment.spaces import load_budget, load_list, write_space
+from tests.sweeper.experiment.spaces import load_budget, load_design, load_list, write_space
 
 
 @pytest.fixture
@@ -19,6 +19,12 @@ def space(tmp_path: Path) -> Path:
 def list_of(tmp_path: Path) -> Callable[..., Sweep]:
     """Loads a list of trials, with changes."""
     return partial(load_list, tmp_path)
+
+
+@pytest.fixture
+def design_of(tmp_path: Path) -> Callable[..., Sweep]:
+    """Loads a design, with changes of its file."""
+    return partial(load_design, tmp_path)
 
 
 @pytest.fixture

@@ -113,6 +113,14 @@ def load_budget(folder: Path, **changes: Any) -> Sweep:
     return load_sweep(_write(folder, space, yaml.safe_dump(BUDGET_PROFILE)))
 
 
+def load_design(folder: Path, design: Any, *overrides: str, **changes: Any) -> Sweep:
+    """The sweep of a design over MASA of four experts, on a model of thirty layers."""
+    space = {"name": "design", "profile": "tiny", "methods": [{"name": "masa", "experts": 4}]}
+    space |= {"design": design, **changes}
+    text = yaml.safe_dump({key: value for key, value in space.items() if value is not None})
+    return load_sweep(_write(folder, text, yaml.safe_dump(LIST_PROFILE)), overrides=overrides)
+
+
 def problems_of_loading(load: Callable[..., Sweep], *args: Any, **kwargs: Any) -> dict[str, str]:
     """Path and message of each problem that ``load`` raises with."""
     with pytest.raises(SpecError) as caught:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import LowRankSpec, Tuner
+from sweeper_adapters.methods._base import AnyMethodSpec, LowRankSpec, Tuner
 from sweeper_adapters.methods._facts import ModelShape
 from sweeper_adapters.methods.masa.spec import MasaSpec
 
@@ -39,6 +39,21 @@ class MasaControlSpec(LowRankSpec):
     """Adjacent layers that share, as in MASA."""
     sharing: Literal["a", "b", "both", "none"] = "a"
     """Which side is shared inside a group, as in MASA."""
+
+    @classmethod
+    def control_of(cls, method: AnyMethodSpec) -> Self | None:
+        """Returns the arm that MASA is compared with: of its rank, shared alike, with its N."""
+        if not isinstance(method, MasaSpec):
+            return None
+        return cls(
+            targets=method.targets,
+            rank=method.rank,
+            alpha=method.alpha,
+            dropout=method.dropout,
+            experts=method.experts,
+            group_size=method.group_size,
+            sharing=method.sharing,
+        )
 
     @property
     def exports_lora(self) -> bool:

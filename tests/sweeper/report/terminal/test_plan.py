@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from sweeper.report.terminal import plan_view
 from tests.sweeper.report.terminal.test_leaderboard import printed
 
-PLAN = {
+PLAN: dict[str, Any] = {
     "space": "masa",
     "profile": "embedded",
     "objective": {"metric": "eval_loss", "mode": "min"},
@@ -51,6 +52,69 @@ def test_a_plan(width):
     assert "From trial 2 on, the draws depend on results; these rows are examples." in text
     assert "Nothing was started." in text
     assert "Missing: x" in printed(plan_view({**PLAN, "missing": "x"}), width=width)
+
+
+DESIGN: dict[str, Any] = {
+    "kind": "one_factor",
+    "question": "one_factor",
+    "seeds": [0, 1],
+    "looks": [2],
+    "delta": 0.02,
+    "control": "none",
+    "baseline": "rank=8",
+    "factors": {"method.rank": [8, 4]},
+    "tuned": None,
+    "configurations": [
+        {"name": f"rank={rank}", "method": "masa", "levels": {"rank": rank}, "answers": f"r{rank}"}
+        for rank in (8, 4)
+    ],
+    "warnings": [],
+}
+
+
+def of_design(*names: str) -> list[dict[str, object]]:
+    trial = PLAN["trials"][0]
+    found = [{**trial, "number": n, "configuration": name} for n, name in enumerate(names)]
+    return [{**x, "taken_from": "old-1" if n == 1 else None} for n, x in enumerate(found)]
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_plan_of_a_design(width):
+    trials = of_design("rank=8", "rank=4", "rank=8", "rank=4")
+    plan = {**PLAN, "search": {"trials": 4}, "design": DESIGN, "trials": trials}
+    text = printed(plan_view(plan), width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert re.search(r"^rank=8 +2 +0 +12,345 +1\.2345 +r8 *$", text, re.MULTILINE)
+    assert re.search(r"^rank=4 +2 +1 +12,345 +1\.2345 +r4 *$", text, re.MULTILINE)
+    assert "Question: what each change does to the baseline" in text
+    assert "Trials: 2 configurations × 2 seeds = 4;" in text
+    assert "Baseline: rank=8" in text
+    assert "Smallest difference of interest: 0.02 eval_loss" in text
+    assert "Control arms: none are added" in text
+    assert "1 trial is finished already and is taken over: 1 from old-1." in text
+    assert "Looks" not in text
+
+
+def test_a_tuned_method_is_one_row() -> None:
+    configurations: list[dict[str, Any]] = [
+        {
+            "name": f"{method}, learning_rate={rate}",
+            "method": method,
+            "levels": {"name": method, "learning_rate": rate},
+            "answers": "",
+        }
+        for method in ("lora", "mosa")
+        for rate in (1, 2)
+    ]
+    tuned = {"field": "train.learning_rate", "values": [1.0, 2.0]}
+    design = {**DESIGN, "tuned": tuned, "configurations": configurations, "looks": [3, 5, 10]}
+    trials = of_design(*(x["name"] for x in configurations))
+    plan = {**PLAN, "search": {"trials": 4}, "design": design, "trials": trials}
+    text = printed(plan_view(plan), width=160)
+    assert re.search(r"^lora +2 +1 .*the peak of lora over 2 learning rates", text, re.MULTILINE)
+    assert re.search(r"^mosa +2 +0 .*the peak of mosa over 2 learning rates", text, re.MULTILINE)
+    assert "Tuned: 2 learning rates from 1 to 2, the same for each method" in text
+    assert "Looks: conclusions may be drawn after 3, 5, 10 seeds" in text
 
 
 def test_a_space_with_fewer_trials_than_asked_for_is_told() -> None:

@@ -1,0 +1,67 @@
+"""Control arms: who owes one, which one it is, and which is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweeper.experiment.design.arms import Arm, complete, find_unequal_controls, value_at
+from sweeper.experiment.documents.tree import Document
+
+
+def arm(name: str, **fields: object) -> Arm:
+    method: dict[str, object] = {"name": name, **fields}
+    return Arm(name, {"method": method})  # type: ignore[dict-item]
+
+
+MASA = arm("masa", rank=4, experts=3, group_size=4, sharing="both")
+
+
+def test_a_comparison_with_masa_gets_its_control_arm():
+    found = complete([arm("lora"), MASA], is_sized=False)
+    assert [x.name for x in found] == ["lora", "masa", "masa_control"]
+    assert found[-1].controls == "masa"
+    assert found[-1].entry["method"] == {
+        "name": "masa_control",
+        "rank": 4,
+        "experts": 3,
+        "group_size": 4,
+        "sharing": "both",
+    }
+
+
+def test_a_budget_sets_the_size_of_the_control_arm_too():
+    method = complete([MASA], is_sized=True)[-1].entry["method"]
+    assert isinstance(method, dict)
+    assert "rank" not in method
+
+
+def test_who_owes_none_or_has_one_stays_as_it_is():
+    assert len(complete([arm("lora"), arm("mosa")], is_sized=False)) == 2
+    assert len(complete([MASA, arm("masa_control", experts=9)], is_sized=False)) == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_sized", "message"),
+    [
+        ({"rank": 8}, False, "rank is 8 and that of masa is 4; a control arm of another size"),
+        ({"rank": 4, "experts": 5}, False, "experts is 5 and that of masa is 3"),
+        ({"experts": 5}, True, "experts is 5 and that of masa is 3"),
+    ],
+)
+def test_a_control_arm_of_another_size_is_told(fields, is_sized, message):
+    control = arm("masa_control", **{"group_size": 4, "sharing": "both", "experts": 3, **fields})
+    ((name, found),) = find_unequal_controls([MASA, control], is_sized=is_sized)
+    assert name == "masa_control"
+    assert message in found
+
+
+def test_under_a_budget_no_rank_is_compared():
+    control = arm("masa_control", group_size=4, sharing="both", experts=3)
+    assert list(find_unequal_controls([MASA, control], is_sized=True)) == []
+
+
+def test_a_value_is_the_arms_the_files_or_the_default():
+    train: Document = {"learning_rate": 0.1}
+    assert value_at(MASA, ("method", "experts"), train=train) == 3
+    assert value_at(MASA, ("method", "up_projections"), train=train) == 1
+    assert value_at(MASA, ("train", "learning_rate"), train=train) == 0.1
