@@ -88,7 +88,7 @@ def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
     drawn = draw_all(sweep)
     # What is searched of the training changes no count.
     params = [
-        trial.spec.method.model_dump(mode="json", exclude={"name"}, exclude_none=True)
+        {name: x for name, x in trial.spec.method.parameters().items() if x is not None}
         for trial in drawn
     ]
     names = varying(params)

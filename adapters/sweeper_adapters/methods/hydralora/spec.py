@@ -53,6 +53,7 @@ class HydraLoraSpec(LowRankSpec):
             targets=self.targets,
             rank=self.rank,
             alpha=self.alpha,
+            scaling=self.scaling,
             experts=1,
             group_size=1,
             sharing="none",

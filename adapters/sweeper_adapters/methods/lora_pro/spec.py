@@ -58,7 +58,7 @@ class LoraProSpec(LoraFamilySpec):
             )
         ]
 
-    def training(self, model: PeftModel, *, steps: int) -> Training:
+    def _hooks(self, model: PeftModel, *, steps: int) -> Training:
         """Returns the hooks that adjust the gradients."""
         from sweeper_adapters.methods.lora_pro.training import LoraProTraining
 

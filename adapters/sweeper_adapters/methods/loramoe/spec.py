@@ -70,7 +70,7 @@ class LoraMoeSpec(MixtureSpec):
             )
         return ids
 
-    def training(
+    def _hooks(
         self,
         model: PeftModel,
         *,

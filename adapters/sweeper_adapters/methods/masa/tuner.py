@@ -68,11 +68,7 @@ class MasaConfig(LowRankConfig):
         if not self.initial_scale > 0:
             raise build_number_error("masa", "initial_scale", self.initial_scale, allowed="above 0")
         for name, known in (("sharing", tuple(_SHARED)), ("router", _ROUTERS)):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"masa: {name} is {getattr(self, name)!r}; allowed is one of "
-                    f"{', '.join(known)}; change {name}"
-                )
+            self._check_choice("masa", name, known)
 
 
 class Experts(nn.Module):
@@ -165,7 +161,7 @@ class MasaLinear(AdapterLinear):
     def update_layer(self, adapter_name: str, config: AdapterConfig) -> None:
         """Adds an adapter to this layer, not shared yet."""
         assert isinstance(config, MasaConfig)
-        self.scaling[adapter_name] = config.alpha / config.r
+        self.scaling[adapter_name] = config.scale
         self.masa_dropout[adapter_name] = nn.Dropout(config.dropout)
         self.masa_A[adapter_name] = _DownProjections(
             config.num_experts,

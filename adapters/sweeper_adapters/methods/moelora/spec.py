@@ -44,6 +44,7 @@ class MixtureSpec(LowRankSpec):
         return MoeConfig(
             r=self.rank,
             alpha=self.alpha,
+            scaling=self.scaling,
             num_experts=self.experts,
             dropout=self.dropout,
             target_modules=list(self.targets),

@@ -157,7 +157,7 @@ class MoeLinear(AdapterLinear):
     def update_layer(self, adapter_name: str, config: AdapterConfig) -> None:
         """Adds an adapter to this layer."""
         assert isinstance(config, MoeConfig)
-        self.scaling[adapter_name] = config.alpha / config.r
+        self.scaling[adapter_name] = config.scale
         self.moelora_A[adapter_name] = _DownProjections(
             config.num_experts,
             rank=config.r,
