@@ -136,6 +136,13 @@ class Training:
             weight_decay: of the trial.
         """
 
+    def state_elements(self) -> int:
+        """Returns how many float32 numbers the method keeps on each worker while it trains.
+
+        Those that the optimiser keeps for trained parameters are not counted.
+        """
+        return 0
+
     def state(self) -> Mapping[str, Tensor]:
         """Returns what a checkpoint must hold of the method besides trained parameters."""
         return {}
