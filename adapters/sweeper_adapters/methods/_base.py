@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sweeper_adapters.training import Training
 
-__all__ = ["AnyMethodSpec", "LowRankSpec", "MethodSpec", "Tuner"]
+__all__ = ["AnyMethodSpec", "ExpertsSpec", "LowRankSpec", "MethodSpec", "Tuner"]
 
 SEVEN_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 FIVE_TARGETS = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
@@ -337,3 +337,14 @@ class LowRankSpec(MethodSpec):
 
     def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
         yield from self._rank_problems(shape, rank=self.rank)
+
+
+class ExpertsSpec(LowRankSpec):
+    """What methods have whose experts a router weighs."""
+
+    expert_dropout: Literal["shared", "each"] = Field(
+        default="shared", exclude_if=lambda masks: masks == "shared"
+    )
+    """Dropout masks of a layer in one pass: one for all experts (``shared``), or one for ``each``,
+    as the authors draw them; that costs a product with the inputs for each expert, and their
+    memory."""
