@@ -6,9 +6,10 @@ The trainer calls them; it knows no method. Parameters and gradients are read an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 __all__ = ["ParameterGroup", "Parameters", "Training"]
+
+# The matrices B of an adapter, in PEFT's containers of them and in ours: `lora_B.default.weight`.
+_UP_NAME = re.compile(r"_B\.[^.]+\.weight$")
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,9 @@ class Training:
     """Whether :meth:`before_step` comes after the clipping of gradients and not, as usual, before.
     For a method that changes their size: what it sets is then stepped with as it is."""
 
+    b_learning_rate_factor = 1.0
+    """Learning rate of the matrices B, as a multiple of what their group has otherwise (LoRA+)."""
+
     def __init__(self, model: PeftModel) -> None:
         self.model = model
 
@@ -87,7 +94,21 @@ class Training:
         return {}
 
     def groups(self) -> list[ParameterGroup]:
-        """Returns all trained parameters, each in one group."""
+        """Returns all trained parameters, each in one group; the B apart if they have a factor."""
+        if self.b_learning_rate_factor == 1:
+            return self._own_groups()
+        ups = {id(p) for name, p in self.model.named_parameters() if _UP_NAME.search(name)}
+        found = []
+        for group in self._own_groups():
+            for factor, is_up in ((1.0, False), (self.b_learning_rate_factor, True)):
+                chosen = tuple(p for p in group.parameters if (id(p) in ups) is is_up)
+                rate = group.learning_rate * factor
+                if chosen:
+                    found.append(replace(group, parameters=chosen, learning_rate=rate))
+        return found
+
+    def _own_groups(self) -> list[ParameterGroup]:
+        """Returns all trained parameters, each in one group, as the method has them."""
         trained = tuple(p for p in self.model.parameters() if p.requires_grad)
         return [ParameterGroup(trained)]
 
@@ -114,6 +135,13 @@ class Training:
             learning_rate: of that step.
             weight_decay: of the trial.
         """
+
+    def state_elements(self) -> int:
+        """Returns how many float32 numbers the method keeps on each worker while it trains.
+
+        Those that the optimiser keeps for trained parameters are not counted.
+        """
+        return 0
 
     def state(self) -> Mapping[str, Tensor]:
         """Returns what a checkpoint must hold of the method besides trained parameters."""

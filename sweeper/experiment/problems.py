@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from sweeper._text import nearest, shorten
 from sweeper.errors import Problem
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
+from sweeper_adapters.methods import published_form
 
 __all__ = ["problems_of"]
 
@@ -52,7 +53,8 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         allowed = [part.strip(" '") for part in str(expected).replace(" or ", ", ").split(",")]
         value = context.get("tag", got)
         message = f"unknown value {shorten(repr(value))}; allowed: {', '.join(allowed)}"
-        return message + nearest(str(value), allowed)
+        form = published_form(str(value)) if kind == "union_tag_invalid" else None
+        return message + (f"; write {form}" if form else nearest(str(value), allowed))
     if kind == "union_tag_not_found":
         tag = str(context.get("discriminator", "'name'")).strip("'")
         return f"does not say which one is meant; give its {tag!r}"

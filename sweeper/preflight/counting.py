@@ -49,8 +49,8 @@ class CountedTrial:
     adapter_bytes: int
     """Size of the file that the trained adapter is saved in."""
     optimizer_bytes: int
-    """AdamW's two moments and, on a 16-bit base, the float32 copies that it steps; over all
-    workers."""
+    """AdamW's two moments and, on a 16-bit base, the float32 copies that it steps, over all
+    workers; and what the method itself keeps on each worker to step with."""
     published: Published | None
     """The published figure."""
     note: str
@@ -89,7 +89,7 @@ def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
     drawn = _one_of_each_seed(draw_all(sweep))
     # What is searched of the training changes no count.
     params = [
-        trial.spec.method.model_dump(mode="json", exclude={"name"}, exclude_none=True)
+        {name: x for name, x in trial.spec.method.parameters().items() if x is not None}
         for trial in drawn
     ]
     names = varying(params)
@@ -217,13 +217,13 @@ def _measured(spec: TrialSpec, model: PreTrainedModel) -> _Counts:
 
 
 def _optimizer_bytes(training: Training, *, is_16_bit: bool) -> int:
-    """Returns the bytes of the state of an AdamW that has stepped."""
+    """Returns the bytes of the state of an AdamW that has stepped, and of the method's own."""
     import torch
 
     parameters = [p for group in training.groups() for p in group.parameters]
     # Parameters of one size have one state: without values there is nothing else to it.
     sizes = Counter(parameter.shape for parameter in parameters)
-    found = 0
+    found = training.state_elements() * torch.float32.itemsize
     for size, number in sizes.items():
         parameter = torch.nn.Parameter(torch.zeros(size, device="meta"))
         parameter.grad = torch.zeros_like(parameter)

@@ -116,6 +116,6 @@ def params_of(trial: TrialSpec, space: MethodSpace) -> dict[str, Any]:
     train = trial.train.model_dump(mode="json")
     return {
         **name,
-        **trial.method.model_dump(mode="json", exclude={"name"}),
+        **trial.method.parameters(),
         **{key: train[key] for key in ("learning_rate", *own)},
     }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 from peft import PeftConfig
 
@@ -59,9 +62,16 @@ class LowRankConfig(AdapterConfig):
     r: int = 8
     """Rank: rows of each A and columns of each B."""
     alpha: float = 16
-    """Scale of the update, divided by the rank."""
+    """Scale of the update, divided by the rank or by its square root."""
     dropout: float = 0.0
     """Share of the adapter's inputs set to zero in training; a router sees all of them."""
+    scaling: Literal["rank", "sqrt_rank"] = "rank"
+    """What alpha is divided by: ``rank`` by r, ``sqrt_rank`` by √r (rsLoRA)."""
+
+    @property
+    def scale(self) -> float:
+        """What the product of the matrices is multiplied by: s."""
+        return self.alpha / (math.sqrt(self.r) if self.scaling == "sqrt_rank" else self.r)
 
     def _check(self, method: str, *counts: str) -> None:
         """Checks the fields above, and that each field in ``counts`` is 1 or more.
@@ -74,3 +84,16 @@ class LowRankConfig(AdapterConfig):
                 raise build_number_error(method, name, getattr(self, name), allowed="1 or more")
         if not 0 <= self.dropout < 1:
             raise build_number_error(method, "dropout", self.dropout, allowed="0 to below 1")
+        self._check_choice(method, "scaling", ("rank", "sqrt_rank"))
+
+    def _check_choice(self, method: str, name: str, known: Collection[str]) -> None:
+        """Checks that a field is one of some texts.
+
+        Raises:
+            ValueError: when it is another.
+        """
+        if getattr(self, name) not in known:
+            raise ValueError(
+                f"{method}: {name} is {getattr(self, name)!r}; allowed is one of "
+                f"{', '.join(known)}; change {name}"
+            )

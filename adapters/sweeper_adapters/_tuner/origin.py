@@ -159,7 +159,7 @@ class OriginLinear(AdapterLinear):
             counts: how many A and B.
             keeps: whether they may begin elsewhere, and keep where.
         """
-        self.scaling[adapter_name] = config.alpha / config.r
+        self.scaling[adapter_name] = config.scale
         downs = _Downs(
             counts[0], config.r, self.in_features, dropout=config.dropout, keeps_origin=keeps
         )

@@ -7,7 +7,8 @@ torch nor PEFT; a spec imports its tuner where an adapter is made.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -69,6 +70,7 @@ __all__ = [
     "PromptTuningSpec",
     "QloraSpec",
     "VbloraSpec",
+    "published_form",
 ]
 
 Method = Annotated[
@@ -99,3 +101,19 @@ Method = Annotated[
     Field(discriminator="name"),
 ]
 """Any method, told apart by ``name``."""
+
+_FORMS: Final[Mapping[str, str]] = {
+    "rslora": "{name: lora, scaling: sqrt_rank}",
+    "loraplus": "{name: lora, b_learning_rate_factor: 16}",
+}
+"""What a published name without a method of its own is here, by its letters."""
+
+
+def published_form(name: str) -> str | None:
+    """Returns what to write for a published name that is a field of a method, or None.
+
+    Args:
+        name: as papers and libraries write it: ``rsLoRA``, ``LoRA+``, ``lora_plus``.
+    """
+    letters = name.lower().replace("+", "plus")
+    return _FORMS.get("".join(letter for letter in letters if letter.isalnum()))

@@ -33,6 +33,8 @@ TRIAL: dict[str, Any] = {
         ({"method": {"name": "lora", "rank": 0}}, "method.rank", "got 0: "),
         ({"method": {"name": "lora", "rnak": 1}}, "method.rnak", "did you mean 'rank'?"),
         ({"method": {"name": "loar"}}, "method", "unknown value 'loar'; allowed: "),
+        ({"method": {"name": "rsLoRA"}}, "method", "; write {name: lora, scaling: sqrt_rank}"),
+        ({"method": {"name": "lora+"}}, "method", "; write {name: lora, b_learning_rate_factor"),
         ({"method": {"rank": 1}}, "method", "does not say which one is meant; give its 'name'"),
         ({"engine": {"precision": "fp8"}}, "engine.precision", "allowed: fp32, bf16, fp16"),
         ({"train": {"steps": 8}}, "train.learning_rate", "is missing; give learning_rate"),

@@ -36,6 +36,20 @@ def test_an_identity_is_of_content_and_data() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "changes", [{"scaling": "sqrt_rank"}, {"b_learning_rate_factor": 16}], ids=str
+)
+def test_a_later_field_changes_the_identity_only_where_it_changes_the_trial(
+    changes: dict[str, Any],
+) -> None:
+    one = trial()
+    for name in changes:
+        plain = {name: LoraSpec.model_fields[name].default}
+        assert trial(method={"name": "lora", **plain}).identity() == one.identity()
+        assert name not in one.model_dump_json()
+    assert trial(method={"name": "lora", **changes}).identity() != one.identity()
+
+
 def test_a_trial_survives_json() -> None:
     one = trial(evaluation={"stop": ["END"]})
     assert TrialSpec.model_validate_json(one.model_dump_json()) == one

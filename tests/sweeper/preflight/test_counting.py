@@ -122,6 +122,14 @@ def test_the_state_of_adamw_is_two_moments_and_on_16_bit_a_copy(folder):
     assert half.optimizer_bytes == 12 * size
 
 
+def test_the_moments_of_whole_weights_are_counted(folder):
+    entries = [entry(mode, {"name": "lora_pro", "mode": mode}) for mode in ("efficient", "full")]
+    efficient, full = counted(listed(folder, entries))
+    weights = SHAPE.layers * sum(linear.weights for linear in SHAPE.linears)
+    assert full.trainable == efficient.trainable
+    assert full.optimizer_bytes == efficient.optimizer_bytes + 8 * weights
+
+
 def test_collapsed_masa_has_the_state_of_its_sums_and_the_file_of_all(folder):
     together = {"name": "masa", "experts": 4, "group_size": 1}
     entries = [entry("sum", together), entry("all", {**together, "collapse": False})]

@@ -18,6 +18,7 @@ from tests.whole import few
 
 METHODS: dict[str, Method] = {
     "lora_pro": LoraProSpec(rank=3, targets=tiny.TARGETS),
+    "lora_pro_full": LoraProSpec(rank=3, targets=tiny.TARGETS, mode="full"),
     # Not a divisor of any batch below but of what two workers see.
     "hd_pissa": HdPissaSpec(rank=2, slices=4, targets=tiny.TARGETS),
 }
@@ -40,6 +41,8 @@ SUM_ORDER = 1e-5
 HALF_PRECISION = 2e-3
 
 each = pytest.mark.parametrize("name", METHODS)
+# Mode full differs in what it keeps and sets, not in precisions and files.
+each_optimizer = pytest.mark.parametrize("name", ["lora_pro", "hd_pissa"])
 
 
 def trial(name, *, workers, **settings):
@@ -110,7 +113,7 @@ def test_every_stage_gives_what_plain_pytorch_gives(name, workers):
             assert series(found, what) == wanted, engine
 
 
-@each
+@each_optimizer
 def test_half_precision_follows_at_a_distance(name):
     specs = [trial(name, workers=2, zero_stage=stage, precision="bf16") for stage in range(4)]
     expected = series(plainly(specs[0]), "train_loss")
@@ -136,7 +139,7 @@ def test_it_resumes_where_it_was(name, stage, tmp_path):
     assert all(torch.equal(second[key], value) for key, value in first.items())
 
 
-@each
+@each_optimizer
 @pytest.mark.parametrize("stage", few([0, 2, 3], 3))
 def test_the_file_holds_what_was_evaluated(name, stage, tmp_path):
     spec = trial(name, workers=1, zero_stage=stage, steps=8, learning_rate=2e-2)

@@ -27,6 +27,9 @@ class AdaloraSpec(MethodSpec):
     important among those of all layers (Eqs. 7 to 11) are set to zero, ever more of them (appendix
     A), until ``target_rank`` is left for each layer on average. A penalty keeps A and B orthogonal.
 
+    It has neither ``scaling`` nor ``b_learning_rate_factor``: PEFT's layer always divides alpha by
+    the rank, and what starts at zero, and LoRA+ would train faster, is E and not B.
+
     The penalty is PEFT's and the original code's: the mean of the norms of ``B'B - I`` and
     ``AA' - I`` over all layers, where Eq. 4 adds up their squares. The gradients that importance is
     made of are those before clipping.
@@ -144,7 +147,7 @@ class AdaloraSpec(MethodSpec):
                 parameter.requires_grad_(False)
         return adapted
 
-    def training(self, model: PeftModel, *, steps: int) -> Training:
+    def _hooks(self, model: PeftModel, *, steps: int) -> Training:
         """Returns the hooks that keep A and B orthogonal and give the ranks to the layers."""
         from sweeper_adapters.methods.adalora.training import AdaloraTraining
 

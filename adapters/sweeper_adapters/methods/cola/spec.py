@@ -82,6 +82,7 @@ class ColaSpec(LowRankSpec):
         return ColaConfig(
             r=self.rank,
             alpha=self.alpha,
+            scaling=self.scaling,
             down_projections=self.down_projections,
             up_projections=self.up_projections,
             collaboration=self.collaboration,
@@ -92,7 +93,7 @@ class ColaSpec(LowRankSpec):
             task_type="CAUSAL_LM",
         )
 
-    def training(
+    def _hooks(
         self,
         model: PeftModel,
         *,

@@ -81,11 +81,7 @@ class ColaConfig(LowRankConfig):
         self._check("cola", "down_projections", "up_projections")
         demand_iterations("cola", self.svd_iterations)
         for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"cola: {name} is {getattr(self, name)!r}; allowed is one of "
-                    f"{', '.join(known)}; change {name}"
-                )
+            self._check_choice("cola", name, known)
         if self.collaboration == "heuristic" and self.up_projections < self.down_projections:
             raise build_number_error(
                 "cola",

@@ -20,6 +20,8 @@ class DoraSpec(LoraFamilySpec):
     of the weight (an output), which starts as m and is a constant in the backward pass (section
     4.3). With dropout PEFT multiplies W0 with the dropped inputs too, as the original does. On a
     16-bit base it rounds the first lengths to 16 bit, and training starts off by that.
+    ``b_learning_rate_factor`` is of B alone: the lengths keep the trial's learning rate, where
+    PEFT's ``create_loraplus_optimizer`` gives them that of B.
     """
 
     source: ClassVar[str] = "Liu et al. 2024, arXiv:2402.09353, Eq. 5 and section 4.3"

@@ -100,7 +100,7 @@ class HdPissaSpec(MethodSpec):
             task_type="CAUSAL_LM",
         )
 
-    def training(self, model: PeftModel, *, steps: int) -> Training:
+    def _hooks(self, model: PeftModel, *, steps: int) -> Training:
         """Returns the hooks that deal out the batch and take up the steps."""
         from sweeper_adapters.methods.hd_pissa.training import HdPissaTraining
 

@@ -34,7 +34,7 @@ class HdPissaTraining(Training):
         started = dist.is_available() and dist.is_initialized()
         self._rank, self._workers = (dist.get_rank(), dist.get_world_size()) if started else (0, 1)
 
-    def groups(self) -> list[ParameterGroup]:
+    def _own_groups(self) -> list[ParameterGroup]:
         """Returns all moves, without weight decay: they are zero when it would act.
 
         A slice sees about 1/K of the global batch, whose mean loss is what is differentiated; the

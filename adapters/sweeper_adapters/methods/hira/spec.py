@@ -19,7 +19,7 @@ __all__ = ["HiraSpec"]
 class HiraSpec(MethodSpec):
     """HiRA (ICLR 2025), PEFT's: ``y = (W0 + W0 * (B A)) x``, with the elementwise product.
 
-    The update has the rank of W0. It has no scale of its own.
+    The update has the rank of W0. It has no scale of its own, and so no ``scaling``.
     """
 
     source: ClassVar[str] = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import LowRankSpec, Tuner
+from sweeper_adapters.methods._base import ExpertsSpec, Tuner
 from sweeper_adapters.methods._facts import ModelShape
 from sweeper_adapters.methods.masa.spec import MasaSpec
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["HydraLoraSpec"]
 
 
-class HydraLoraSpec(LowRankSpec):
+class HydraLoraSpec(ExpertsSpec):
     """HydraLoRA: one A, and several B that a router weighs token by token.
 
     ``y = W0 x + alpha / rank * Σ_i p_i(x) B_i A dropout(x)`` with ``p = softmax(W_g x)``. That is
@@ -24,7 +24,8 @@ class HydraLoraSpec(LowRankSpec):
     the authors' code the router is a bias-free layer of each module, on inputs without dropout. The
     number of B, which the paper takes from clustering the data, is given.
 
-    Departing from that code, one dropout mask is drawn for all B, there one for each.
+    Departing from that code, one dropout mask is drawn for all B; there one for each, which is
+    ``expert_dropout: each``.
     """
 
     source: ClassVar[str] = "HydraLoRA, arXiv:2404.19245"
@@ -45,14 +46,17 @@ class HydraLoraSpec(LowRankSpec):
         return self._masa().count(shape)
 
     def peft_config(self) -> PeftConfig:
-        """Returns our ``MasaConfig``."""
-        return self._masa().peft_config()
+        """Returns our ``MasaConfig``, with the masks that it says."""
+        config = self._masa().peft_config()
+        config.expert_dropout = self.expert_dropout  # type: ignore[attr-defined]
+        return config
 
     def _masa(self) -> MasaSpec:
         return MasaSpec(
             targets=self.targets,
             rank=self.rank,
             alpha=self.alpha,
+            scaling=self.scaling,
             experts=1,
             group_size=1,
             sharing="none",

@@ -33,6 +33,7 @@ class LoraFamilySpec(LowRankSpec):
             r=self.rank,
             # PEFT divides alpha by r, so a fraction is right though it declares an int.
             lora_alpha=self.alpha,  # type: ignore[arg-type]
+            use_rslora=self.scaling == "sqrt_rank",
             lora_dropout=self.dropout,
             use_dora=use_dora,
             # It declares some of the texts that it takes.
@@ -43,7 +44,12 @@ class LoraFamilySpec(LowRankSpec):
 
 
 class LoraSpec(LoraFamilySpec):
-    """LoRA (arXiv:2106.09685), PEFT's: ``y = W0 x + alpha / rank * B A x``."""
+    """LoRA (arXiv:2106.09685), PEFT's: ``y = W0 x + alpha / rank * B A x``.
+
+    With ``scaling: sqrt_rank`` it is rsLoRA, with a ``b_learning_rate_factor`` above 1 LoRA+; any
+    method that has these fields can be trained so. The groups of LoRA+ are those of PEFT's
+    ``create_loraplus_optimizer``, the trial's weight decay acts on both.
+    """
 
     source: ClassVar[str] = "Hu et al. 2022, arXiv:2106.09685, Eq. 3"
 

@@ -28,7 +28,7 @@ class LoraGaSpec(LowRankSpec):
     in each worker. The base is not changed: the file holds A and B and the values that they began
     with, and weighs twice as much.
 
-    This departs from the original: the scale is alpha / rank, the paper has alpha / sqrt(rank).
+    The scale is alpha / rank; the paper's, alpha / sqrt(rank), is ``scaling: sqrt_rank``.
     PEFT's LoRA-GA is another: it puts the singular values into B. ``LoraGaConfig`` in a training
     loop that does not call the method's ``Training`` takes no gradients: it is a plain LoRA.
     """
@@ -62,12 +62,13 @@ class LoraGaSpec(LowRankSpec):
         return LoraGaConfig(
             r=self.rank,
             alpha=self.alpha,
+            scaling=self.scaling,
             dropout=self.dropout,
             target_modules=list(self.targets),
             task_type="CAUSAL_LM",
         )
 
-    def training(
+    def _hooks(
         self,
         model: PeftModel,
         *,

@@ -13,8 +13,9 @@ the part of G along its 2r leading singular vectors: the best approximation of G
 
 Before it has seen a gradient, an adapter begins as a plain LoRA does: A random, B zero.
 
-This departs from the original in three ways. The scale is s = alpha / r where the paper has
-alpha / √r; an alpha that is √r times as large gives it. W0 is not changed. Initial products with
+With ``scaling="sqrt_rank"`` the scale is the paper's, s = alpha / √r.
+
+This departs from the original in two ways. W0 is not changed. Initial products with
 values larger than the largest of W0 are not shrunk, which the authors' code can do.
 """
 

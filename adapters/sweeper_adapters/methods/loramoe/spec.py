@@ -26,10 +26,10 @@ class LoraMoeSpec(MixtureSpec):
     samples and experts together, as in the authors' code. The loss is least where a sample's own
     half gets the smaller share of its tokens, ``(1 - type_bias) : (1 + type_bias)``.
 
-    Departing from that code, padding does not count, and one dropout mask is drawn for all experts,
-    there one for each. The original adapts the feed-forward layers
-    alone: targets gate_proj, up_proj, down_proj. Each micro-batch of each worker is balanced for
-    itself, so how a global batch is split into them is part of the method.
+    Departing from that code, padding does not count, and one dropout mask is drawn for all experts;
+    there one for each, which is ``expert_dropout: each``. The original adapts the feed-forward
+    layers alone: targets gate_proj, up_proj, down_proj. Each micro-batch of each worker is balanced
+    for itself, so how a global batch is split into them is part of the method.
     """
 
     source: ClassVar[str] = "LoRAMoE, arXiv:2312.09979, localized balancing constraint"
@@ -70,7 +70,7 @@ class LoraMoeSpec(MixtureSpec):
             )
         return ids
 
-    def training(
+    def _hooks(
         self,
         model: PeftModel,
         *,

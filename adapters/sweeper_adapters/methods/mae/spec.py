@@ -55,15 +55,16 @@ class MaeSpec(LowRankSpec):
         """Returns our ``MasaConfig``."""
         return self._masa().peft_config()
 
-    def training(self, model: PeftModel, *, steps: int) -> Training:
+    def _hooks(self, model: PeftModel, *, steps: int) -> Training:
         """Returns collapsed training where the experts are summed."""
-        return self._masa().training(model, steps=steps)
+        return self._masa()._hooks(model, steps=steps)
 
     def _masa(self) -> MasaSpec:
         return MasaSpec(
             targets=self.targets,
             rank=self.rank,
             alpha=self.alpha,
+            scaling=self.scaling,
             experts=self.experts,
             group_size=1,
             sharing="none",

@@ -77,6 +77,7 @@ class MasaSpec(LowRankSpec):
         return MasaConfig(
             r=self.rank,
             alpha=self.alpha,
+            scaling=self.scaling,
             num_experts=self.experts,
             group_size=self.group_size,
             sharing=self.sharing,
@@ -87,10 +88,10 @@ class MasaSpec(LowRankSpec):
             task_type="CAUSAL_LM",
         )
 
-    def training(self, model: PeftModel, *, steps: int) -> Training:
+    def _hooks(self, model: PeftModel, *, steps: int) -> Training:
         """Returns collapsed training where the experts are summed."""
         if not self.collapse or self.router != "none":
-            return super().training(model, steps=steps)
+            return super()._hooks(model, steps=steps)
         from sweeper_adapters.methods.masa.training import CollapsedTraining
 
         return CollapsedTraining(model)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["CollapsedTraining"]
 
 _SIDES = ("masa_A", "masa_B")
+_STATE = ("decay", "decay_b")
 
 
 class _Collapsed(Experts):
@@ -84,9 +85,9 @@ class CollapsedTraining(Training):
 
     def __init__(self, model: PeftModel) -> None:
         super().__init__(model)
-        self._decay = 1.0
+        self._decays = dict.fromkeys(_SIDES, 1.0)
         self._collapsed: dict[Experts, _Collapsed] = {}
-        for container, name in self._places():
+        for _, container, name in self._places():
             plain = container[name]
             assert isinstance(plain, Experts)
             # A shared one is met again.
@@ -96,7 +97,7 @@ class CollapsedTraining(Training):
                 self._collapsed[plain] = _Collapsed(plain)
         self._swap(dict(self._collapsed))
 
-    def groups(self) -> list[ParameterGroup]:
+    def _own_groups(self) -> list[ParameterGroup]:
         """Returns the sums, by number of matrices, and what is not a sum."""
         by_count: dict[int, list[nn.Parameter]] = {}
         for module in self._collapsed.values():
@@ -119,29 +120,35 @@ class CollapsedTraining(Training):
         weight_decay: float,
     ) -> None:
         """Notes how much the differences between the matrices have decayed."""
-        self._decay *= 1 - learning_rate * weight_decay
+        for side, factor in zip(_SIDES, (1.0, self.b_learning_rate_factor), strict=True):
+            self._decays[side] *= 1 - factor * learning_rate * weight_decay
 
     def state(self) -> Mapping[str, Tensor]:
-        """Returns c_t."""
-        return {"decay": torch.tensor(self._decay, dtype=torch.float64)}
+        """Returns c_t, that of the A and that of the B."""
+        decays = (torch.tensor(x, dtype=torch.float64) for x in self._decays.values())
+        return dict(zip(_STATE, decays, strict=True))
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Sets c_t."""
-        self._decay = float(state["decay"])
+        # Checkpoints of earlier versions, which know no factor of B, have one for both.
+        values = (float(state.get(key, state["decay"])) for key in _STATE)
+        self._decays = dict(zip(_SIDES, values, strict=True))
 
     @contextmanager
     def finished(self) -> Iterator[None]:
         """Gives the model all of its matrices while it is open."""
-        self._swap({module: module.expanded(self._decay) for module in self._collapsed.values()})
+        decays = {container[name]: self._decays[side] for side, container, name in self._places()}
+        modules = self._collapsed.values()
+        self._swap({module: module.expanded(decays[module]) for module in modules})
         try:
             yield
         finally:
             self._swap(dict(self._collapsed))
 
-    def _places(self) -> list[tuple[nn.ModuleDict, str]]:
-        """Returns where the matrices of active adapters stand, shared ones each time."""
+    def _places(self) -> list[tuple[str, nn.ModuleDict, str]]:
+        """Returns side, container and name of active adapters' matrices, shared ones each time."""
         return [
-            (getattr(layer, side), name)
+            (side, getattr(layer, side), name)
             for layer in self.model.modules()
             if isinstance(layer, MasaLinear)
             for side in _SIDES
@@ -150,7 +157,7 @@ class CollapsedTraining(Training):
         ]
 
     def _swap(self, replaced: Mapping[Experts, Experts]) -> None:
-        for container, name in self._places():
+        for _, container, name in self._places():
             module = container[name]
             if module in replaced:
                 assert isinstance(module, Experts)

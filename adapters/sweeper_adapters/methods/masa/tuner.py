@@ -34,7 +34,11 @@ from sweeper_kernels import add_low_rank, masa_gate, masa_linear
 __all__ = ["Experts", "MasaConfig", "MasaLinear", "MasaModel"]
 
 _SHARED = {"a": ("masa_A",), "b": ("masa_B",), "both": ("masa_A", "masa_B"), "none": ()}
-_ROUTERS = ("none", "softmax")
+_CHOICES = {
+    "sharing": tuple(_SHARED),
+    "router": ("none", "softmax"),
+    "expert_dropout": ("shared", "each"),
+}
 
 
 @dataclass
@@ -53,6 +57,8 @@ class MasaConfig(LowRankConfig):
     a bias-free linear layer on the input. Routers are never shared, and cannot be merged."""
     num_up_projections: int = 1
     """Up-projections B of one layer: M in the paper (Table 4)."""
+    expert_dropout: Literal["shared", "each"] = "shared"
+    """With a router and one A, as in HydraLoRA: one dropout mask for all B, or one for each."""
     initial_scale: float = 1.0
     """Factor of the initial values of A; above 1 for MASA's control arm."""
 
@@ -67,12 +73,13 @@ class MasaConfig(LowRankConfig):
         self._check("masa", "num_experts", "group_size", "num_up_projections")
         if not self.initial_scale > 0:
             raise build_number_error("masa", "initial_scale", self.initial_scale, allowed="above 0")
-        for name, known in (("sharing", tuple(_SHARED)), ("router", _ROUTERS)):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"masa: {name} is {getattr(self, name)!r}; allowed is one of "
-                    f"{', '.join(known)}; change {name}"
-                )
+        for name, known in _CHOICES.items():
+            self._check_choice("masa", name, known)
+        if self.expert_dropout == "each" and (self.router == "none" or self.num_experts > 1):
+            raise ValueError(
+                f"masa: expert_dropout is 'each' with router {self.router!r} and num_experts "
+                f"{self.num_experts}; it takes router 'softmax' and num_experts 1; change one"
+            )
 
 
 class Experts(nn.Module):
@@ -152,11 +159,12 @@ class MasaLinear(AdapterLinear):
     """A linear layer with MASA adapters; :class:`MasaModel` makes layers of a group share."""
 
     adapter_layer_names = ("masa_A", "masa_B", "masa_router")
-    other_param_names = ("scaling", "masa_dropout")
+    other_param_names = ("scaling", "masa_dropout", "expert_dropout")
 
     def __init__(self, base_layer: nn.Module) -> None:
         super().__init__(base_layer)
         self.scaling: dict[str, float] = {}
+        self.expert_dropout: dict[str, str] = {}
         self.masa_dropout = nn.ModuleDict()
         self.masa_A = nn.ModuleDict()
         self.masa_B = nn.ModuleDict()
@@ -165,7 +173,8 @@ class MasaLinear(AdapterLinear):
     def update_layer(self, adapter_name: str, config: AdapterConfig) -> None:
         """Adds an adapter to this layer, not shared yet."""
         assert isinstance(config, MasaConfig)
-        self.scaling[adapter_name] = config.alpha / config.r
+        self.scaling[adapter_name] = config.scale
+        self.expert_dropout[adapter_name] = config.expert_dropout
         self.masa_dropout[adapter_name] = nn.Dropout(config.dropout)
         self.masa_A[adapter_name] = _DownProjections(
             config.num_experts,
@@ -277,15 +286,35 @@ class MasaLinear(AdapterLinear):
         assert isinstance(dropout, nn.Dropout)
         return dropout.training and dropout.p > 0
 
+    def _has_a_mask_each(self, adapter_name: str) -> bool:
+        return self.expert_dropout[adapter_name] == "each" and self._is_dropping(adapter_name)
+
+    def _gate_each(self, adapter_name: str, x: Tensor, scores: Tensor) -> Tensor:
+        """Returns p_j A x_j for each B_j, [..., M * R], where x_j has a dropout mask of its own.
+
+        Args:
+            adapter_name: of an adapter with one A.
+            x: activations, [..., I], in the dtype of the adapter.
+            scores: of the router, [..., M].
+        """
+        down, dropout = self.masa_A[adapter_name], self.masa_dropout[adapter_name]
+        at_least_32_bit = torch.promote_types(scores.dtype, torch.float32)
+        gates = scores.softmax(-1, dtype=at_least_32_bit).to(x.dtype)
+        features = [gate * down(dropout(x), is_routed=True) for gate in gates.split(1, dim=-1)]
+        return torch.cat(features, dim=-1)
+
     def _added(self, adapter_name: str, base: Tensor | None, x: Tensor) -> Tensor:
         """Returns the update, added to ``base``, by calling each module that has a matrix."""
         down, up = self._projections(adapter_name)
         x = self._cast_input_dtype(x, up.weight.dtype)
         router = self._router(adapter_name)
         is_routed = router is not None
-        u = down(self.masa_dropout[adapter_name](x), is_routed=is_routed)
-        if router is not None:
-            u = masa_gate(u, router(x), experts=down.weight.shape[0])
+        if router is not None and self._has_a_mask_each(adapter_name):
+            u = self._gate_each(adapter_name, x, router(x))
+        else:
+            u = down(self.masa_dropout[adapter_name](x), is_routed=is_routed)
+            if router is not None:
+                u = masa_gate(u, router(x), experts=down.weight.shape[0])
         scale = self.scaling[adapter_name] * down.factor * up.factor
         result: Tensor = up(u, base, scale=scale, is_routed=is_routed)
         return result

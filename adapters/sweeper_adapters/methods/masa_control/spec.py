@@ -70,7 +70,7 @@ class MasaControlSpec(LowRankSpec):
         config.initial_scale = float(self.experts)  # type: ignore[attr-defined]
         return config
 
-    def training(
+    def _hooks(
         self,
         model: PeftModel,
         *,
@@ -86,6 +86,7 @@ class MasaControlSpec(LowRankSpec):
             targets=self.targets,
             rank=self.rank,
             alpha=self.alpha,
+            scaling=self.scaling,
             experts=1,
             group_size=self.group_size,
             sharing=self.sharing,

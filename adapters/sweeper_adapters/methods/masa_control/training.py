@@ -21,7 +21,7 @@ class ControlTraining(Training):
         super().__init__(model)
         self._experts = experts
 
-    def groups(self) -> list[ParameterGroup]:
+    def _own_groups(self) -> list[ParameterGroup]:
         """Returns the A, and what is none."""
         down: list[nn.Parameter] = []
         rest: list[nn.Parameter] = []

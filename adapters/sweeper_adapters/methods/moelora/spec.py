@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import LowRankSpec, Tuner
+from sweeper_adapters.methods._base import ExpertsSpec, Tuner
 from sweeper_adapters.methods._facts import ModelShape
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["MixtureSpec", "MoeLoraSpec"]
 
 
-class MixtureSpec(LowRankSpec):
+class MixtureSpec(ExpertsSpec):
     """What MoELoRA and LoRAMoE have in common: the layer."""
 
     tuner: ClassVar[Tuner | None] = Tuner("MOELORA", folder="moelora", stem="Moe")
@@ -44,8 +44,10 @@ class MixtureSpec(LowRankSpec):
         return MoeConfig(
             r=self.rank,
             alpha=self.alpha,
+            scaling=self.scaling,
             num_experts=self.experts,
             dropout=self.dropout,
+            expert_dropout=self.expert_dropout,
             target_modules=list(self.targets),
             task_type="CAUSAL_LM",
         )
@@ -58,7 +60,7 @@ class MoeLoraSpec(MixtureSpec):
     LoRAMoE without its loss. This is what MASA's tables count under the name. The paper that first
     has the name (arXiv:2310.18339) shares the rank out among the experts, and its gate sees the
     task in the place of the token. One dropout mask is drawn for all experts; the authors of both
-    methods draw one for each.
+    methods draw one for each, which is ``expert_dropout: each``.
     """
 
     source: ClassVar[str] = "LoRAMoE, arXiv:2312.09979, its layer; MASA, Table 2"

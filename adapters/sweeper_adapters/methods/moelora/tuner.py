@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +37,8 @@ class MoeConfig(LowRankConfig):
 
     num_experts: int = 2
     """Experts of each layer: N."""
+    expert_dropout: Literal["shared", "each"] = "shared"
+    """Dropout masks of a pass: one for all experts, or one for each."""
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -47,6 +49,7 @@ class MoeConfig(LowRankConfig):
         super().__post_init__()
         self.peft_type = PeftType("MOELORA")
         self._check("moelora", "num_experts")
+        self._check_choice("moelora", "expert_dropout", ("shared", "each"))
 
 
 class GateRecord:
@@ -102,11 +105,12 @@ class GateRecord:
 class _DownProjections(nn.Module):
     """The matrices A_1 … A_N, [N, R, I], and the router W_g, [N, I]: all that sees the input."""
 
-    def __init__(self, experts: int, *, rank: int, in_features: int, dropout: float) -> None:
+    def __init__(self, config: MoeConfig, *, in_features: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(experts, rank, in_features))
-        self.router = nn.Parameter(torch.empty(experts, in_features))
-        self.dropout = nn.Dropout(dropout)
+        self.weight = nn.Parameter(torch.empty(config.num_experts, config.r, in_features))
+        self.router = nn.Parameter(torch.empty(config.num_experts, in_features))
+        self.dropout = nn.Dropout(config.dropout)
+        self.has_a_mask_each = config.expert_dropout == "each"
         for matrix in (*self.weight, self.router):
             nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
 
@@ -119,7 +123,7 @@ class _DownProjections(nn.Module):
         experts, rank, _ = self.weight.shape
         down = self.weight.flatten(0, 1)
         if self.training and self.dropout.p > 0:
-            features, scores = F.linear(self.dropout(x), down), F.linear(x, self.router)
+            features, scores = self._dropped(x, down), F.linear(x, self.router)
         else:
             # One product reads x once; two take almost twice as long.
             both = F.linear(x, torch.cat((down, self.router)))
@@ -127,6 +131,12 @@ class _DownProjections(nn.Module):
         at_least_32_bit = torch.promote_types(scores.dtype, torch.float32)
         gates = F.softmax(scores, dim=-1, dtype=at_least_32_bit)
         return features.view(*features.shape[:-1], experts, rank), gates
+
+    def _dropped(self, x: Tensor, down: Tensor) -> Tensor:
+        """Returns the features of inputs with dropout, [..., N * R]."""
+        if not self.has_a_mask_each:
+            return F.linear(self.dropout(x), down)
+        return torch.cat([F.linear(self.dropout(x), matrix) for matrix in self.weight], dim=-1)
 
 
 class _UpProjections(nn.Module):
@@ -157,13 +167,8 @@ class MoeLinear(AdapterLinear):
     def update_layer(self, adapter_name: str, config: AdapterConfig) -> None:
         """Adds an adapter to this layer."""
         assert isinstance(config, MoeConfig)
-        self.scaling[adapter_name] = config.alpha / config.r
-        self.moelora_A[adapter_name] = _DownProjections(
-            config.num_experts,
-            rank=config.r,
-            in_features=self.in_features,
-            dropout=config.dropout,
-        )
+        self.scaling[adapter_name] = config.scale
+        self.moelora_A[adapter_name] = _DownProjections(config, in_features=self.in_features)
         up = _UpProjections(config.num_experts, rank=config.r, out_features=self.out_features)
         if not config.init_weights:
             nn.init.kaiming_uniform_(up.weight, a=math.sqrt(5))

@@ -93,6 +93,7 @@ class MtlLoraSpec(LowRankSpec):
         return MtlLoraConfig(
             r=self.rank,
             alpha=self.alpha,
+            scaling=self.scaling,
             num_up_projections=self.up_projections,
             temperature=self.temperature,
             num_tasks=self.tasks,
@@ -101,7 +102,7 @@ class MtlLoraSpec(LowRankSpec):
             task_type="CAUSAL_LM",
         )
 
-    def training(
+    def _hooks(
         self,
         model: PeftModel,
         *,

@@ -131,7 +131,7 @@ class MtlLoraLinear(AdapterLinear):
     def update_layer(self, adapter_name: str, config: AdapterConfig) -> None:
         """Adds an adapter to this layer."""
         assert isinstance(config, MtlLoraConfig)
-        self.scaling[adapter_name] = config.alpha / config.r
+        self.scaling[adapter_name] = config.scale
         self.mtllora_dropout[adapter_name] = nn.Dropout(config.dropout)
         self.mtllora_A[adapter_name] = _DownProjection(
             config.num_tasks, rank=config.r, in_features=self.in_features

@@ -56,6 +56,7 @@ class MultiLoraSpec(LowRankSpec):
         return MultiLoraConfig(
             r=self.rank,
             alpha=self.alpha,
+            scaling=self.scaling,
             parallel=self.parallel,
             dropout=self.dropout,
             target_modules=list(self.targets),

@@ -104,7 +104,7 @@ class MultiLoraLinear(AdapterLinear):
     def update_layer(self, adapter_name: str, config: AdapterConfig) -> None:
         """Adds an adapter to this layer."""
         assert isinstance(config, MultiLoraConfig)
-        self.scaling[adapter_name] = config.alpha / config.r
+        self.scaling[adapter_name] = config.scale
         self.multilora_dropout[adapter_name] = nn.Dropout(config.dropout)
         self.multilora_A[adapter_name] = _Downs(config.parallel, config.r, self.in_features)
         ups = _Ups(config.parallel, self.out_features, config.r)

@@ -50,7 +50,7 @@ class PissaSpec(LoraFamilySpec):
         """False: it is saved as that LoRA."""
         return False
 
-    def training(self, model: PeftModel, *, steps: int) -> Training:
+    def _hooks(self, model: PeftModel, *, steps: int) -> Training:
         """Returns the hooks that save it as a LoRA."""
         from sweeper_adapters.methods.pissa.training import PissaTraining
 

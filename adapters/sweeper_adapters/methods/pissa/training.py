@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,9 @@ class PissaTraining(Training):
         config: Any = self.model.peft_config[name]
         trained = {layer: (layer.lora_A[name], layer.lora_B[name]) for layer in self._first}
         before = (config.r, config.lora_alpha, config.init_lora_weights)
-        # The scale, which is alpha through r, stays.
-        config.r, config.lora_alpha, config.init_lora_weights = 2 * before[0], 2 * before[1], True
+        # The scale, which is alpha through r or through its root, stays.
+        alpha = before[1] * (math.sqrt(2) if config.use_rslora else 2)
+        config.r, config.lora_alpha, config.init_lora_weights = 2 * before[0], alpha, True
         for layer, (a, b) in self._first.items():
             layer.lora_A[name] = _join(layer.lora_A[name].weight, a, dim=0)
             layer.lora_B[name] = _join(layer.lora_B[name].weight, -b, dim=1)

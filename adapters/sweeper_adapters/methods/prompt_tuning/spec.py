@@ -37,7 +37,7 @@ class PromptSpec(AnyMethodSpec):
         """False: only the first example of a row would have the virtual tokens."""
         return False
 
-    def training(self, model: PeftModel, *, steps: int) -> Training:
+    def _hooks(self, model: PeftModel, *, steps: int) -> Training:
         """Returns the hooks that count the virtual tokens in, and save them alone."""
         from sweeper_adapters.methods.prompt_tuning.training import PromptTraining
 

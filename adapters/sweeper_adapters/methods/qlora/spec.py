@@ -63,7 +63,7 @@ class QloraSpec(LoraFamilySpec):
             )
         ]
 
-    def training(
+    def _hooks(
         self,
         model: PeftModel,
         *,

@@ -98,7 +98,7 @@ class VbloraSpec(MethodSpec):
             task_type="CAUSAL_LM",
         )
 
-    def training(self, model: PeftModel, *, steps: int) -> Training:
+    def _hooks(self, model: PeftModel, *, steps: int) -> Training:
         """Returns the hooks that give the logits a learning rate of their own."""
         from sweeper_adapters.methods.vblora.training import VbloraTraining
 

@@ -21,7 +21,7 @@ class VbloraTraining(Training):
         super().__init__(model)
         self._factor = logits_learning_rate
 
-    def groups(self) -> list[ParameterGroup]:
+    def _own_groups(self) -> list[ParameterGroup]:
         """Returns the bank, and the logits with their factor of the learning rate."""
         trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         bank = tuple(p for n, p in trained if "vblora_logits" not in n)

@@ -38,6 +38,34 @@ def test_hydralora_weighs_its_b_token_by_token(experts):
                 assert_close(found[sample, token], expected, **TOLERANCE)
 
 
+def test_each_b_may_have_a_dropout_mask_of_its_own():
+    fields = {"rank": 2, "alpha": 7, "experts": 3, "dropout": 0.5, "targets": ("q_proj",)}
+    model = adapted(HydraLoraSpec(**fields, expert_dropout="each")).train()
+    layer = layers_of(model)[0]
+    [a], b, router = part(layer, "A"), part(layer, "B"), part(layer, "router")
+    seen: list[torch.Tensor] = []
+    layer.masa_dropout["default"].register_forward_hook(lambda *args: seen.append(args[2]))
+    x = torch.randn(4, 3, 6)
+    found = layer(x)
+    gates = F.softmax(x @ router.T, dim=-1)
+    expected = layer.base_layer(x)
+    for i, masked in enumerate(seen):
+        expected = expected + 7 / 2 * gates[..., i, None] * (masked @ a.T @ b[i].T)
+    assert_close(found, expected, **TOLERANCE)
+    assert len({tuple((masked == 0).flatten().tolist()) for masked in seen}) == len(seen) == 3
+    # Without dropout it is what it was.
+    shared = adapted(HydraLoraSpec(**fields)).eval()
+    shared.load_state_dict(model.state_dict())
+    assert torch.equal(model.eval()(x), shared(x))
+
+
+def test_its_masks_are_written_only_where_they_are_not_shared():
+    assert "expert_dropout" not in HydraLoraSpec().model_dump()
+    each = HydraLoraSpec(expert_dropout="each")
+    assert HydraLoraSpec.model_validate(each.model_dump()) == each
+    assert each.peft_config().expert_dropout == "each"
+
+
 def test_hydralora_cannot_be_merged_and_shares_nothing():
     spec = HydraLoraSpec(rank=2, targets=("q_proj",))
     model = adapted(spec)

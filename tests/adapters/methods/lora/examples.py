@@ -4,4 +4,6 @@ from sweeper_adapters.methods import LoraSpec
 
 EXAMPLES = {
     "lora": LoraSpec(rank=4),
+    # rsLoRA and LoRA+ in one.
+    "lora-plus": LoraSpec(rank=4, scaling="sqrt_rank", b_learning_rate_factor=16),
 }

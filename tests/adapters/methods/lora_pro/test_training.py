@@ -10,7 +10,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from sweeper_adapters.methods import EngineFacts, LoraProSpec
-from sweeper_adapters.methods.lora_pro.training import LoraProTraining, adjust_gradients
+from sweeper_adapters.methods.lora_pro.gradients import adjust_gradients
+from sweeper_adapters.methods.lora_pro.training import LoraProTraining
 from tests.adapters.direct import Direct
 
 # All is float64; the formulas divide by eigenvalues of products, 1e-3 of the largest at the least.
@@ -162,6 +163,16 @@ def test_damping_takes_the_share_it_says():
     found_a, found_b = adjusted(problem, damping=0.01)
     assert_close(found_a, first + x @ a, **EXACT)
     assert_close(found_b, torch.linalg.solve(gram_a, outside.T).T / s**2 - b @ x, **EXACT)
+
+
+def test_damping_can_be_a_number_of_its_own():
+    a, b, s, _, grad_a, grad_b = make_problem(3, 9, 11)
+    eye = torch.eye(3, dtype=torch.float64)
+    gram_b, gram_a = b.T @ b + 0.01 * eye, a @ a.T + 0.01 * eye
+    first = torch.linalg.solve(gram_b, grad_a) / s**2
+    x = sylvester_by_kronecker(gram_b, gram_a, -first @ a.T)
+    found_a, _ = adjust_gradients(a, b, grad_a, grad_b, scaling=s, damping=0.01, is_absolute=True)
+    assert_close(found_a, first + x @ a, **EXACT)
 
 
 def test_the_damping_of_the_spec_hardly_changes_a_well_conditioned_step():

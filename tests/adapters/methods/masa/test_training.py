@@ -49,11 +49,11 @@ def train(spec, model, ids, *, steps=100, learning_rate=3e-3, weight_decay=0.3):
     few(
         [
             {"experts": 5},
-            {"experts": 3, "sharing": "both", "up_projections": 2},
+            {"experts": 3, "sharing": "both", "up_projections": 2, "b_learning_rate_factor": 4},
             {"experts": 2, "sharing": "none", "group_size": 1},
             {"experts": 1, "sharing": "b", "up_projections": 3},
         ],
-        {"experts": 3, "sharing": "both", "up_projections": 2},
+        {"experts": 3, "sharing": "both", "up_projections": 2, "b_learning_rate_factor": 4},
     ),
     ids=str,
 )

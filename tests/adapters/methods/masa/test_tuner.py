@@ -324,6 +324,7 @@ def test_a_router_cannot_be_merged():
         ({"group_size": -1}, "group_size is -1"),
         ({"num_up_projections": 0}, "num_up_projections is 0"),
         ({"dropout": 1.0}, "dropout is 1.0; allowed is 0 to below 1"),
+        ({"expert_dropout": "each"}, "it takes router 'softmax' and num_experts 1"),
         ({"sharing": "c"}, "sharing is 'c'; allowed is one of a, b, both, none"),
         ({"router": "top1"}, "router is 'top1'; allowed is one of none, softmax"),
     ],

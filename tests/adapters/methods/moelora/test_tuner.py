@@ -86,6 +86,32 @@ def test_dropout_acts_in_training_and_not_on_the_router():
     assert_close(found, reference(first, x, scale=8, dropped=seen[0]), **TOLERANCE)
 
 
+def test_each_expert_may_have_a_dropout_mask_of_its_own():
+    model = adapted(Net(), dropout=0.5, expert_dropout="each").train()
+    first, _ = layers_of(model)
+    a, b, router = matrices(first)
+    seen = []
+    first.moelora_A["default"].dropout.register_forward_hook(lambda *args: seen.append(args[2]))
+    x = torch.randn(4, 3, 6)
+    found = first(x)
+    gates = F.softmax(x @ router.T, dim=-1)
+    expected = first.base_layer(x)
+    for i, masked in enumerate(seen):
+        expected = expected + 8 * gates[..., i, None] * (masked @ a[i].T @ b[i].T)
+    assert_close(found, expected, **TOLERANCE)
+    assert len({tuple((masked == 0).flatten().tolist()) for masked in seen}) == len(seen) == 3
+    model.eval()
+    assert_close(first(x), reference(first, x, scale=8), **TOLERANCE)
+
+
+@pytest.mark.parametrize("spec", [MoeLoraSpec, LoraMoeSpec], ids=lambda spec: spec.__name__)
+def test_the_masks_are_written_only_where_they_are_not_shared(spec):
+    assert "expert_dropout" not in spec().model_dump()
+    each = spec(expert_dropout="each")
+    assert spec.model_validate(each.model_dump()) == each
+    assert each.peft_config().expert_dropout == "each"
+
+
 def test_the_gates_are_taken_in_float32():
     model = adapted(Net()).to(torch.bfloat16)
     first, _ = layers_of(model)
@@ -140,6 +166,7 @@ def test_it_cannot_be_merged():
         ({"r": 0}, "moelora: r is 0; allowed is 1 or more; change r"),
         ({"num_experts": 0}, "num_experts is 0"),
         ({"dropout": 1.0}, "dropout is 1.0; allowed is 0 to below 1"),
+        ({"expert_dropout": "all"}, "expert_dropout is 'all'; allowed is one of shared, each"),
     ],
 )
 def test_wrong_values_are_named(values, message):
