@@ -52,9 +52,9 @@ class VarianceComponents:
 
 
 DEFAULTS = VarianceComponents(seed_variance=0.005**2, row_variance=0.02, residual_variance=0.05)
-"""Assumed where nothing was measured, for accuracies as fractions: trained twice with other seeds, a
-model changes 10 % of its answers and its accuracy by a standard deviation of half a point; another
-configuration changes 2 % more."""
+"""Assumed where nothing was measured, for accuracies as fractions: another seed moves the accuracy
+by a standard deviation of half a point and changes 10 % of the answers, another configuration 2 %
+more. `docs/explanation/statistics.md` says where they come from."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,14 @@ def detectable(
     error = _error(components, seeds, rows, configurations, contrast)
     critical = stdtrit(error.df, 1.0 - alpha / comparisons / 2)
     # The ratio is to the estimated error, and what it varies with is the true one.
-    ratio = np.sqrt(np.divide(error.estimate, error.variance, out=np.ones_like(error.variance), where=error.variance > 0))
+    ratio = np.sqrt(
+        np.divide(
+            error.estimate,
+            error.variance,
+            out=np.ones_like(error.variance),
+            where=error.variance > 0,
+        )
+    )
     return np.asarray(_noncentrality(error.df, critical * ratio, power) * np.sqrt(error.variance))
 
 

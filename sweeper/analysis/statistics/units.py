@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from sweeper.analysis.statistics.table import ConfigurationScores, ScoreTable
 from sweeper.errors import BadInputError
 
-__all__ = ["RowUnits", "as_adapters", "first_seeds", "require_comparable", "row_units", "with_seeds"]
+__all__ = [
+    "RowUnits",
+    "as_adapters",
+    "first_seeds",
+    "require_comparable",
+    "row_units",
+    "with_seeds",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +51,7 @@ def row_units(table: ScoreTable) -> RowUnits:
         units, which, sizes = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
         order = np.argsort(which.ravel(), kind="stable")
         starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        scores = tuple(
-            np.add.reduceat(each[:, order], starts, axis=1) / sizes for each in scores
-        )
+        scores = tuple(np.add.reduceat(each[:, order], starts, axis=1) / sizes for each in scores)
         strata = units[0]
     if strata.size < 2:
         raise BadInputError(

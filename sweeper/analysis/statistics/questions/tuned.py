@@ -139,7 +139,9 @@ def peak_of(
             "seeds; the spread over seeds needs them; run more seeds"
         )
     value, chosen, best, shift = _peak(test, choice)
-    without = [_peak(np.delete(test, s, axis=1), np.delete(choice, s, axis=1))[0] for s in range(count)]
+    without = [
+        _peak(np.delete(test, s, axis=1), np.delete(choice, s, axis=1))[0] for s in range(count)
+    ]
     logs = np.log(np.array(grid.rates)[places])
     step = float(logs[chosen + 1] - logs[chosen - 1]) / 2
     return Peak(
@@ -160,9 +162,7 @@ def _means(scores: ConfigurationScores, seeds: list[int]) -> NDArray[np.float64]
     return np.array([means.get(seed, np.nan) for seed in seeds])
 
 
-def _peak(
-    test: NDArray[np.float64], choice: NDArray[np.float64]
-) -> tuple[float, int, int, float]:
+def _peak(test: NDArray[np.float64], choice: NDArray[np.float64]) -> tuple[float, int, int, float]:
     """Returns the peak's value, the middle rate, the best one, and the peak's shift in steps.
 
     Args:

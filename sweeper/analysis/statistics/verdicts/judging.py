@@ -70,7 +70,9 @@ class Evidence:
         intervals = self._intervals(family, weights)
         margins = equivalence_margins(intervals.contrasts, alpha=self.spec.alpha)
         kinds = self._kinds(intervals, margins)
-        undecided = np.array([i for i, kind in enumerate(kinds) if kind == "undecided"], dtype=np.intp)
+        undecided = np.array(
+            [i for i, kind in enumerate(kinds) if kind == "undecided"], dtype=np.intp
+        )
         needs = dict(
             zip(
                 undecided.tolist(),
@@ -94,15 +96,15 @@ class Evidence:
                     [self.components.names[place] for place in np.flatnonzero(each.weights)]
                 ),
             )
-            for i, (each, value) in enumerate(zip(contrasts, intervals.contrasts.values, strict=True))
+            for i, (each, value) in enumerate(
+                zip(contrasts, intervals.contrasts.values, strict=True)
+            )
         ]
 
     def _intervals(self, family: Family, weights: NDArray[np.float64]) -> Intervals:
         if family in _STEPWISE:
             return stepwise(self.components, weights, alpha=self.spec.alpha)
-        return simultaneous(
-            self.components, weights, alpha=self.spec.alpha, draws=self.spec.draws
-        )
+        return simultaneous(self.components, weights, alpha=self.spec.alpha, draws=self.spec.draws)
 
     def _kinds(self, intervals: Intervals, margins: NDArray[np.float64]) -> list[Kind]:
         values = intervals.contrasts.values

@@ -19,7 +19,9 @@ _POWER = 0.8
 class _Extrapolation:
     """The half-way from a contrast's variance with S seeds and n rows to that with others."""
 
-    def __init__(self, components: Components, intervals: Intervals, which: NDArray[np.intp]) -> None:
+    def __init__(
+        self, components: Components, intervals: Intervals, which: NDArray[np.intp]
+    ) -> None:
         """Takes apart the variance of the contrasts at some places of a family."""
         squares = intervals.weights[which] ** 2
         counts = np.array(components.seeds, dtype=np.float64)
@@ -37,7 +39,9 @@ class _Extrapolation:
         self.tail = stdtr(np.minimum(df, 1e9), -values)
         self.df_a_seed = df / np.maximum(self.seeds - 1.0, 1.0)
 
-    def detectable(self, seeds: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    def detectable(
+        self, seeds: NDArray[np.float64], rows: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """Returns what is found in four of five sweeps [m]."""
         variance = self.seed / seeds + self.row / rows + self.noise / (seeds * rows)
         # The rows' degrees of freedom are many; those of the seeds grow with their number.

@@ -63,7 +63,9 @@ def peak_statements(
     if len(grids) < 2:
         return [*found, Silence("too_few", tuple(grid.method for grid in grids))]
     # What goes with one configuration of a grid goes with its method.
-    carried = [(g.method, text) for g in grids for name, text in spec.caveats if name in g.configurations]
+    carried = [
+        (g.method, text) for g in grids for name, text in spec.caveats if name in g.configurations
+    ]
     spec = replace(spec, caveats=(*spec.caveats, *carried))
     return [*found, *_comparisons(table, validation, replace(question, grids=tuple(grids)), spec)]
 

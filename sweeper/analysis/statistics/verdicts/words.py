@@ -39,7 +39,9 @@ class Unit:
             scale: Of the same size as its uncertainty: two of its digits are shown.
         """
         size = abs(scale * self.factor)
-        decimals = 1 if not 0 < size < math.inf else min(8, max(0, 1 - math.floor(math.log10(size))))
+        decimals = (
+            1 if not 0 < size < math.inf else min(8, max(0, 1 - math.floor(math.log10(size))))
+        )
         text = f"{value * self.factor:.{decimals}f}"
         return text.removeprefix("-") if float(text) == 0 else text
 
@@ -88,9 +90,9 @@ class Words:
 
     @property
     def sentence(self) -> str:
-        """Returns it all as plain text."""
-        caveats = "".join(f" {_sentence(text)}" for text in self.caveats)
-        return f"{self.head}{self.rest}.{caveats}"
+        """Returns it all as plain text; one that others follow ends with a colon."""
+        parts = [f"{self.head}{self.rest}", *self.caveats]
+        return " ".join(part if part.endswith((":", ".")) else f"{part}." for part in parts)
 
 
 def words(statement: Statement, unit: Unit = POINTS) -> Words:
@@ -123,7 +125,7 @@ def _difference(found: Conclusion, unit: Unit) -> Words:
     is_small = found.kind.endswith("within_delta")
     small = f", by less than {unit.exact(found.delta)}:" if is_small else ""
     return Words(
-        _opening(found.basis, _head(found, is_better=is_better)),
+        _head(found, is_better=is_better),
         f"{small} by {amount} {interval} ({_basis(found.basis)}, {_FAMILIES[found.family]})",
         found.caveats,
     )
@@ -166,9 +168,7 @@ def _subject(found: Conclusion) -> str:
             return f"{factor}={high} and {factor}={low}"
         case "interaction":
             one, high, low, other, second, first = found.names
-            return (
-                f"{one}={high} against {one}={low} at {other}={second} and at {other}={first}"
-            )
+            return f"{one}={high} against {one}={low} at {other}={second} and at {other}={first}"
 
 
 def _equivalent(found: Conclusion, unit: Unit) -> Words:
@@ -177,7 +177,7 @@ def _equivalent(found: Conclusion, unit: Unit) -> Words:
     interval = f"[{unit.number(low, scale)}, {unit.number(high, scale)}]"
     basis = _basis(found.basis, level=found.equivalence_level)
     return Words(
-        _opening(found.basis, f"Equivalent within {unit.exact(found.delta)}"),
+        f"Equivalent within {unit.exact(found.delta)}",
         f": {_subject(found)} differ by {unit.amount(found.estimate, scale)} {interval} "
         f"({basis}, two one-sided tests)",
         found.caveats,
@@ -188,7 +188,7 @@ def _undecided(found: Conclusion, unit: Unit) -> Words:
     low, high = found.interval
     largest = max(abs(low), abs(high))
     return Words(
-        _opening(found.basis, "Not distinguishable yet"),
+        "Not distinguishable yet",
         f": {_subject(found)}; differences up to {unit.amount(largest, (high - low) / 2)} are "
         f"possible{_needed(found.needs, unit.exact(found.delta), found.basis)} "
         f"({_basis(found.basis)}, {_FAMILIES[found.family]})",
@@ -214,20 +214,15 @@ def _best(found: BestSet) -> Words:
     family = "at tuned rates" if found.of_methods else "comparisons with the best"
     basis = f" ({_basis(found.basis)}, {family})"
     if found.winner is not None:
-        head = f"The best is {found.winner}"
-    else:
-        head = f"The best is among {{{', '.join(found.members)}}}"
-    return Words(_opening(found.basis, head), basis, found.caveats)
+        return Words(f"The best is {found.winner}", basis, found.caveats)
+    return Words(f"The best is among {{{', '.join(found.members)}}}", basis, found.caveats)
 
 
 def _silence(found: Silence) -> Words:
     names = ", ".join(found.names)
     match found.reason:
         case "all_one_seed":
-            return Words(
-                "Nothing is said of configurations",
-                ": each has one seed, and a comparison of configurations needs at least 2",
-            )
+            return Words("Nothing is said of configurations", "; as adapters:")
         case "one_seed":
             has = "has" if len(found.names) == 1 else "have"
             return Words("Nothing is said", f" of {names}, which {has} one seed; 2 are needed")
@@ -248,15 +243,11 @@ def _silence(found: Silence) -> Words:
             )
 
 
-def _opening(basis: Basis, head: str) -> str:
-    return head if basis.claim == "configurations" else f"As adapters: {head}"
-
-
 def _basis(basis: Basis, level: float | None = None) -> str:
     percent = 100.0 * (basis.level if level is None else level)
-    rows = f"{basis.rows:,} {'of these very rows' if basis.fixed_rows else 'rows'}"
+    rows = f"{'these ' if basis.fixed_rows else ''}{basis.rows:,} rows"
     if basis.claim == "adapters":
-        return f"{percent:.3g} %, {rows}"
+        return f"{percent:.3g} %, as adapters, {rows}"
     low, high = basis.seeds
     seeds = f"{low}" if low == high else f"{low} to {high}"
     return f"{percent:.3g} %, {seeds} seeds × {rows}"
@@ -266,7 +257,3 @@ def _rounded(rows: int) -> str:
     """Returns a number of rows to two digits, upwards."""
     unit = 10 ** max(0, len(str(rows)) - 2)
     return f"{math.ceil(rows / unit) * unit:,}"
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"

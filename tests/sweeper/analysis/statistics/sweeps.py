@@ -38,7 +38,9 @@ class Answers:
         slopes = np.exp(-(ndtri(np.array(self.truths)) ** 2) / 2) / sqrt(2 * np.pi)
         spread = np.broadcast_to(self.seed_sd, k) / slopes
         threshold = ndtri(np.array(self.truths)) * np.sqrt(1 + spread**2)
-        thresholds = threshold[:, None] + spread[:, None] * generator.standard_normal((k, self.seeds))
+        thresholds = threshold[:, None] + spread[:, None] * generator.standard_normal(
+            (k, self.seeds)
+        )
         rows = generator.standard_normal(self.rows) * sqrt(1 - CONFIGURATION_SHARE - SEED_SHARE)
         own = rows + generator.standard_normal((k, self.rows)) * sqrt(CONFIGURATION_SHARE)
         noise = generator.standard_normal((k, self.seeds, self.rows), dtype=np.float32)
@@ -86,7 +88,9 @@ def named(k: int) -> list[str]:
     return [f"c{i}" for i in range(k)]
 
 
-def table_of(scores: Sequence[np.ndarray], *, names: Sequence[str] | None = None, **changes) -> ScoreTable:
+def table_of(
+    scores: Sequence[np.ndarray], *, names: Sequence[str] | None = None, **changes
+) -> ScoreTable:
     """A table of scores [S, n] of each configuration."""
     n = scores[0].shape[1]
     configurations = tuple(

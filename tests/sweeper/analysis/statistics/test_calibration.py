@@ -1,7 +1,7 @@
 """What is said of sweeps without a difference: how often it is wrong, counted.
 
-The suite simulates 100 sweeps of each kind, `make calibration` 1,000. A limit is the binomial one at
-99 % of what the level allows, and the seeds are fixed.
+The suite simulates 100 sweeps of each kind, `make calibration` 1,000. A limit is the binomial one
+at 99 % of what the level allows, and the seeds are fixed.
 """
 
 import numpy as np
@@ -60,7 +60,10 @@ class UnlikeSpreads:
         scores = Answers((0.6,) * 6, seeds=5, rows=1_000, seed_sd=spreads).draw(generator)
         kept = [generator.random(5) >= 0.1 for _ in scores]
         # One that lost nearly all its seeds is run again.
-        return [each[alive] if alive.sum() > 1 else each for each, alive in zip(scores, kept, strict=True)]
+        return [
+            each[alive] if alive.sum() > 1 else each
+            for each, alive in zip(scores, kept, strict=True)
+        ]
 
 
 @pytest.mark.parametrize(
