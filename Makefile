@@ -30,7 +30,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test test-whole check lint types imports docs conformance fuzz bench-sweep bench-kernels bench-step bench-data kernels-report clean
+.PHONY: help install sweep test test-whole check lint types imports docs conformance fuzz calibration bench-sweep bench-kernels bench-step bench-data kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -82,6 +82,9 @@ conformance: install ## PEFT's own tests of tuners on ours (downloads PEFT's sou
 
 fuzz: install ## damaged specs, records and adapters, all of them (make test tries a tenth)
 	TESTS=whole $(PYTEST) tests/fuzz $(PYTEST_ARGS)
+
+calibration: install ## what a report may conclude, counted on 1,000 sweeps of each kind (make test: 100)
+	TESTS=whole $(BIN)/python -m pytest -q -s -n 0 tests/sweeper/analysis/statistics/test_calibration.py tests/sweeper/analysis/statistics/test_calibration_designs.py $(PYTEST_ARGS)
 
 bench-sweep: install ## warm pool against one fresh TorchTrainer a trial
 	$(BIN)/python benchmarks/sweep.py $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sweeper.analysis.statistics.primitive import Components, components_of
 from sweeper.analysis.statistics.table import ConfigurationScores, ScoreTable
 
-__all__ = ["ConfigurationScores", "ScoreTable"]
+__all__ = ["Components", "ConfigurationScores", "ScoreTable", "components_of"]

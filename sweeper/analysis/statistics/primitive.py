@@ -1,0 +1,238 @@
+"""The one estimate of error that every question of this package is answered with.
+
+The model: seed s of configuration c scores y[c,s,i] on row i, and seeds and rows are drawn, each
+from a population of their own (crossed random factors: Clark 1973, Judd 2012).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeper.analysis.statistics.table import ScoreTable
+from sweeper.analysis.statistics.units import RowUnits, row_units
+
+__all__ = ["PRIOR_DF", "Claim", "Components", "Contrasts", "RowScope", "components_of", "pooled"]
+
+Claim = Literal["configurations", "adapters"]
+"""Of what is spoken: of configurations (new seeds), or of the adapters that were trained."""
+RowScope = Literal["new", "fixed"]
+"""Of which rows is spoken: new ones of the same kind, or these very ones."""
+
+# Degrees of freedom that the pooled seed variance is worth beside a configuration's own, where
+# there are at least three configurations to pool (Smyth 2004, with a fixed prior weight).
+PRIOR_DF = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Contrasts:
+    """Weighted sums of means, with their errors.
+
+    Attributes:
+        values: float64 [m].
+        standard_errors: float64 [m], not negative.
+        df: float64 [m], degrees of freedom of the errors, at least 1.
+    """
+
+    values: NDArray[np.float64]
+    standard_errors: NDArray[np.float64]
+    df: NDArray[np.float64]
+
+    @property
+    def ratios(self) -> NDArray[np.float64]:
+        """Values over errors [m]; without an error, 0 where the value is 0, else infinite."""
+        errors = self.standard_errors
+        exact = np.where(self.values == 0, 0.0, np.copysign(np.inf, self.values))
+        return np.where(errors > 0, self.values / np.where(errors > 0, errors, 1.0), exact)
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Means of k configurations and the parts of their variance.
+
+    Attributes:
+        names: [k].
+        means: float64 [k].
+        row_covariance: float64 [k, k], R: of the means, over the choice of rows.
+        seed_excess: float64 [k], b: of the means, over seeds, less what rows account for.
+        seed_squares: float64 [k], m: of the means, over seeds, as it was observed.
+        seed_df: float64 [k], degrees of freedom of each of `seed_squares`.
+        total_seed_df: Degrees of freedom of all seeds together.
+        row_df: Degrees of freedom of the rows, infinite where the rows are fixed.
+        residual: e², variance of a score that is neither its seed's nor its row's.
+        seeds: [k], S.
+        rows: n, independent rows or clusters.
+    """
+
+    names: tuple[str, ...]
+    means: NDArray[np.float64]
+    row_covariance: NDArray[np.float64]
+    seed_excess: NDArray[np.float64]
+    seed_squares: NDArray[np.float64]
+    seed_df: NDArray[np.float64]
+    total_seed_df: float
+    row_df: float
+    residual: float
+    seeds: tuple[int, ...]
+    rows: int
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """Of the means, float64 [k, k]: of rows and seeds together."""
+        return self.row_covariance + np.diag(self.seed_excess)
+
+    def row_variances(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns w'Rw of each contrast [m], of weights [m, k]; never negative."""
+        found = ((weights @ self.row_covariance) * weights).sum(axis=1)
+        return np.asarray(np.maximum(found, 0.0))
+
+    def contrasts(self, weights: NDArray[np.float64]) -> Contrasts:
+        """Returns weighted sums of the means with their errors.
+
+        The variance is V = w'Rw + Σ w² b. Its degrees of freedom follow Satterthwaite 1946:
+        V² / [max(Σ (w² m)²/df, (Σ w² m)²/Σ d) + (w'Rw)²/(n − 1)], within 1 and n − 1.
+
+        Args:
+            weights: float64 [m, k], a contrast a row.
+        """
+        squares = weights**2
+        rows = self.row_variances(weights)
+        seeds = squares @ self.seed_excess
+        variance = rows + seeds
+        parts = squares * self.seed_squares
+        own = np.divide(parts**2, self.seed_df, out=np.zeros_like(parts), where=self.seed_df > 0)
+        sums = parts.sum(axis=1) ** 2
+        together = sums / self.total_seed_df if self.total_seed_df > 0 else np.zeros_like(sums)
+        seed_term = np.where(seeds > 0, np.maximum(own.sum(axis=1), together), 0.0)
+        below = seed_term + rows**2 / self.row_df
+        df = np.full_like(below, self.row_df)
+        np.divide(variance**2, below, out=df, where=below > 0)
+        return Contrasts(weights @ self.means, np.sqrt(variance), np.clip(df, 1.0, self.row_df))
+
+
+def components_of(
+    table: ScoreTable,
+    *,
+    claim: Claim = "configurations",
+    rows: RowScope = "new",
+    prior_df: float | None = None,
+) -> Components:
+    """Returns the means of a table's configurations and the parts of their variance.
+
+    Args:
+        table: Of configurations, each of at least two seeds where the claim is of configurations.
+        claim: With "adapters" the seeds count as they are: their mean has no seed variance.
+        rows: With "fixed" the rows count as they are: their choice has no variance.
+        prior_df: Degrees of freedom that the pooled seed variance counts for in each
+            configuration's own; None for 0 with two configurations (Welch 1947) and 2 with more.
+
+    Raises:
+        BadInputError: The table is not one of comparable scores.
+    """
+    units = row_units(table)
+    n = units.strata.size
+    seeds = tuple(len(each.seeds) for each in table.configurations)
+    profiles = np.stack([scores.mean(axis=0) for scores in units.scores])
+    covariance = _row_covariance(profiles, units.strata)
+    variances, residual = _seed_variances(units)
+    if rows == "fixed":
+        covariance, residual = np.zeros_like(covariance), 0.0
+    return pooled(
+        names=tuple(each.name for each in table.configurations),
+        means=profiles.mean(axis=1),
+        row_covariance=covariance,
+        seed_variances=variances if claim == "configurations" else np.zeros_like(variances),
+        residual=residual,
+        seeds=seeds,
+        rows=n,
+        prior_df=prior_df,
+    )
+
+
+def pooled(
+    *,
+    names: tuple[str, ...],
+    means: NDArray[np.float64],
+    row_covariance: NDArray[np.float64],
+    seed_variances: NDArray[np.float64],
+    residual: float,
+    seeds: tuple[int, ...],
+    rows: int,
+    prior_df: float | None = None,
+) -> Components:
+    """Returns components of sums: each seed variance drawn towards the pooled one.
+
+    The pooling is that of Smyth 2004, equation 8, with the prior degrees of freedom fixed:
+    (d₀ s²_pool + d s²)/(d₀ + d).
+
+    Args:
+        names: [k].
+        means: float64 [k].
+        row_covariance: float64 [k, k]; all zero where the rows are fixed.
+        seed_variances: float64 [k], s², of the means of single seeds.
+        residual: e².
+        seeds: [k], S.
+        rows: n.
+        prior_df: As in :func:`components_of`.
+    """
+    counts = np.array(seeds, dtype=np.float64)
+    own_df = counts - 1.0
+    total = float(own_df.sum())
+    if prior_df is None:
+        prior_df = PRIOR_DF if len(seeds) >= 3 else 0.0
+    pool = float(own_df @ seed_variances) / total if total > 0 else 0.0
+    df = prior_df + own_df
+    if np.isinf(prior_df):
+        drawn = np.full_like(seed_variances, pool)
+    else:
+        above = prior_df * pool + own_df * seed_variances
+        drawn = np.divide(above, df, out=np.zeros_like(above), where=df > 0)
+    return Components(
+        names=names,
+        means=means,
+        row_covariance=row_covariance,
+        seed_excess=np.maximum(0.0, drawn - residual / rows) / counts,
+        seed_squares=drawn / counts,
+        seed_df=df,
+        total_seed_df=total,
+        row_df=rows - 1.0 if row_covariance.any() else np.inf,
+        residual=residual,
+        seeds=seeds,
+        rows=rows,
+    )
+
+
+def _row_covariance(
+    profiles: NDArray[np.float64], strata: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Returns R, Σ (n_g/n)² Cov_g/n_g, of profiles [k, n]: of a stratified sample."""
+    k, n = profiles.shape
+    found = np.zeros((k, k))
+    for stratum in range(int(strata.max()) + 1):
+        inside = profiles[:, strata == stratum]
+        count = inside.shape[1]
+        if count:
+            inside = inside - inside.mean(axis=1, keepdims=True)
+            found += (inside @ inside.T) * (count / (n * n * max(count - 1.0, 1.0)))
+    return found
+
+
+def _seed_variances(units: RowUnits) -> tuple[NDArray[np.float64], float]:
+    """Returns the variance of the seeds' means [k], and the residual mean square e²."""
+    variances, squares, df = [], 0.0, 0
+    for scores in units.scores:
+        seeds = scores.shape[0]
+        if seeds < 2:
+            variances.append(0.0)
+            continue
+        means = scores.mean(axis=1)
+        variances.append(float(means.var(ddof=1)))
+        left = scores - means[:, None]
+        profile = left.mean(axis=0)
+        squares += float(np.vdot(left, left)) - seeds * float(profile @ profile)
+        df += seeds - 1
+    below = df * (units.strata.size - 1)
+    return np.array(variances), max(squares, 0.0) / below if below else 0.0

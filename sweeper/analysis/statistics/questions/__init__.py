@@ -1,0 +1,45 @@
+"""The questions that a design may ask, each answered with the one primitive."""
+
+from __future__ import annotations
+
+from sweeper.analysis.statistics.questions.best import best_set
+from sweeper.analysis.statistics.questions.equivalence import equivalence_margins
+from sweeper.analysis.statistics.questions.factors import (
+    Effect,
+    factorial_effects,
+    linear_weights,
+    quadratic_weights,
+)
+from sweeper.analysis.statistics.questions.intervals import (
+    Intervals,
+    against_control,
+    all_pairs,
+    difference_weights,
+    simultaneous,
+    stepwise,
+)
+from sweeper.analysis.statistics.questions.looks import LOOKS, Look, look_at
+from sweeper.analysis.statistics.questions.optimism import optimism
+from sweeper.analysis.statistics.questions.tuned import Peak, RateGrid, peaks
+
+__all__ = [
+    "LOOKS",
+    "Effect",
+    "Intervals",
+    "Look",
+    "Peak",
+    "RateGrid",
+    "against_control",
+    "all_pairs",
+    "best_set",
+    "difference_weights",
+    "equivalence_margins",
+    "factorial_effects",
+    "linear_weights",
+    "look_at",
+    "optimism",
+    "peaks",
+    "quadratic_weights",
+    "simultaneous",
+    "stepwise",
+]

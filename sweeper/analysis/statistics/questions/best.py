@@ -1,0 +1,46 @@
+"""Which configurations may be the best."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeper.analysis.statistics.multiplicity import DRAWS, critical_value, t_value
+from sweeper.analysis.statistics.primitive import Components
+from sweeper.analysis.statistics.questions.intervals import difference_weights
+
+__all__ = ["best_set"]
+
+
+def best_set(
+    components: Components, *, alpha: float = 0.05, draws: int = DRAWS
+) -> NDArray[np.bool_]:
+    """Returns which of k configurations [k] may be the best.
+
+    The set holds the best one with probability 1 − alpha: multiple comparisons with the best (Hsu
+    1984; Hsu 1996, chapter 4). A configuration is left out where another one is ahead of it by
+    more than the one-sided value for all differences to it. That value is never below the
+    two-sided one of t, or a sole winner of two equal configurations would be named at 2·alpha.
+
+    Args:
+        components: Of k configurations.
+        alpha: In (0, 1).
+        draws: Of the multivariate t.
+    """
+    k = len(components.names)
+    if k < 2:
+        return np.ones(k, dtype=np.bool_)
+    rivals = [
+        difference_weights(k, [(j, each) for j in range(k) if j != each]) for each in range(k)
+    ]
+    contrasts = components.contrasts(np.concatenate(rivals))
+    df = float(contrasts.df.min())
+    behind = contrasts.ratios.reshape(k, k - 1).max(axis=1)
+    floor = t_value(df, alpha / 2)
+    stays = behind <= floor
+    for each in np.flatnonzero(~stays):
+        value = critical_value(
+            components, rivals[each], df=df, alpha=alpha, two_sided=False, draws=draws
+        )
+        stays[each] = behind[each] <= value
+    return stays

@@ -1,0 +1,56 @@
+"""The set of what may be the best."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sweeper.analysis.statistics.primitive import components_of, pooled
+from sweeper.analysis.statistics.questions import best_set
+from tests.sweeper.analysis.statistics.sweeps import Answers, table_of
+
+
+def known(means, error=1.0):
+    """Independent means of one error, from many rows."""
+    k = len(means)
+    return pooled(
+        names=tuple(map(str, range(k))),
+        means=np.array(means, dtype=float),
+        row_covariance=np.eye(k) * error**2,
+        seed_variances=np.zeros(k),
+        residual=0.0,
+        seeds=(2,) * k,
+        rows=1_000_000,
+    )
+
+
+@pytest.mark.parametrize(("ahead", "members"), [(2.7, [True, True]), (2.8, [False, True])])
+def test_of_two_one_wins_by_the_two_sided_value(ahead, members):
+    # The error of the difference is √2, times 1.96 is 2.77; one-sided it would be 2.33.
+    assert best_set(known([0.0, ahead])).tolist() == members
+
+
+def test_many_rivals_must_be_farther_ahead():
+    # The one-sided value for nine differences to one is 2.42 (Hsu 1996, table of d).
+    edge = 2.42 * np.sqrt(2)
+    for ahead, stays in ((edge - 0.1, True), (edge + 0.1, False)):
+        found = best_set(known([0.0] + [ahead] + [-20.0] * 8))
+        assert found.tolist() == [stays, True] + [False] * 8
+
+
+def test_the_value_is_the_one_of_dunnett():
+    correlations = np.full((9, 9), 0.5) + 0.5 * np.eye(9)
+    level = stats.multivariate_normal(cov=correlations, seed=1).cdf(np.full(9, 2.42))
+    assert level == pytest.approx(0.95, abs=2e-3)
+
+
+def test_one_alone_is_the_best():
+    table = table_of(Answers((0.6,), seeds=2, rows=20).draw(np.random.default_rng(0)))
+    assert best_set(components_of(table)).tolist() == [True]
+
+
+def test_the_first_place_always_stays():
+    generator = np.random.default_rng(2)
+    for _ in range(20):
+        table = table_of(Answers((0.6, 0.55, 0.5, 0.6), seeds=3, rows=200).draw(generator))
+        components = components_of(table)
+        assert best_set(components, draws=500)[components.means.argmax()]

@@ -1,0 +1,106 @@
+"""Peaks of curves over the rate."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sweeper.analysis.statistics.questions import RateGrid, peaks
+from sweeper.errors import BadInputError
+from tests.sweeper.analysis.statistics.sweeps import table_of
+
+RATES = tuple(1e-4 * 2.0**i for i in range(6))
+GRID = RateGrid("a", "train.learning_rate", RATES, tuple(f"a{i}" for i in range(6)))
+
+
+def table(curve, shifts=(0.0, 0.0, 0.0), rows=20):
+    """Scores of rates on a curve, moved by each seed."""
+    scores = [np.repeat((value + np.array(shifts))[:, None], rows, axis=1) for value in curve]
+    return table_of(scores, names=GRID.configurations[: len(curve)])
+
+
+def parabola(top, height=0.7, width=0.01):
+    return [height - width * (i - top) ** 2 for i in range(6)]
+
+
+@pytest.mark.parametrize("top", [1.5, 2.0, 2.3, 3.4])
+def test_the_peak_of_a_parabola_is_its_top(top):
+    scores = table(parabola(top))
+    (peak,), components = peaks(scores, scores, (GRID,))
+    assert peak.value == pytest.approx(0.7)
+    assert peak.rate == pytest.approx(1e-4 * 2**top)
+    assert peak.variance == pytest.approx(0.0, abs=1e-20)
+    assert not peak.at_edge
+    assert components.means == pytest.approx([0.7])
+
+
+@pytest.mark.parametrize(("top", "best", "chosen"), [(-1.0, 0, 1), (7.0, 5, 4)])
+def test_a_best_rate_at_an_end_is_seen(top, best, chosen):
+    scores = table(parabola(top))
+    (peak,), _ = peaks(scores, scores, (GRID,))
+    assert peak.at_edge
+    assert (peak.best, peak.chosen) == (best, chosen)
+    # The parabola is not followed out of the grid.
+    assert peak.rate == pytest.approx(RATES[best])
+
+
+def test_three_on_a_hollow_take_the_higher_end():
+    scores = table([0.1, 0.2, 0.5, 0.4, 0.6, 0.2])
+    validation = table([0.1, 0.2, 0.3, 0.9, 0.6, 0.2])
+    (peak,), _ = peaks(scores, validation, (GRID,))
+    assert peak.best == 3
+    assert peak.value == pytest.approx(0.6)
+    assert peak.rate == pytest.approx(RATES[4])
+
+
+def test_the_variance_of_a_seed_that_moves_the_whole_curve_is_its_own():
+    shifts = np.array([0.0, 0.02, 0.07, -0.03])
+    scores = table(parabola(2.3), shifts)
+    (peak,), components = peaks(scores, scores, (GRID,))
+    assert peak.variance == pytest.approx(shifts.var(ddof=1) / 4)
+    assert peak.seeds == 4
+    assert components.seed_excess == pytest.approx([peak.variance])
+    assert components.seed_df == pytest.approx([3.0])
+
+
+def test_a_choice_that_hangs_on_one_seed_is_in_the_variance():
+    # On test the curve has two levels; one seed decides between them on validation.
+    curve = [0.1, 0.5, 0.1, 0.1, 0.8, 0.1]
+    scores = table(curve)
+    votes = [np.zeros((3, 20)) for _ in curve]
+    votes[1][:] = np.array([0.3, 0.3, 0.0])[:, None]
+    votes[4][:] = np.array([0.0, 0.0, 0.61])[:, None]
+    validation = table_of(votes, names=GRID.configurations)
+    (peak,), _ = peaks(scores, validation, (GRID,))
+    assert peak.best == 4
+    assert peak.variance > 0.01
+
+
+def test_a_rate_of_which_no_seed_lived_is_no_end():
+    curve = parabola(4.0)
+    scores = table(curve[:5])
+    (peak,), _ = peaks(scores, scores, (GRID,))
+    assert (peak.best, peak.chosen) == (4, 3)
+    assert not peak.at_edge
+    assert peak.value == pytest.approx(0.7)
+
+
+def test_a_seed_that_failed_at_one_rate_is_missed_there_only():
+    scores = table(parabola(2.3), (0.0, 0.01, 0.02))
+    third = scores.configurations[2]
+    cut = replace(third, seeds=(0, 2), scores=third.scores[[0, 2]])
+    less = replace(
+        scores, configurations=(*scores.configurations[:2], cut, *scores.configurations[3:])
+    )
+    (peak,), _ = peaks(less, less, (GRID,))
+    assert peak.seeds == 3
+    assert peak.value == pytest.approx(0.71, abs=1e-3)
+
+
+def test_too_little_of_a_grid_is_refused():
+    scores = table(parabola(1.0)[:2])
+    with pytest.raises(BadInputError, match=r"method a: 2 values of train.learning_rate were"):
+        peaks(scores, scores, (GRID,))
+    single = table(parabola(2.0), (0.0,))
+    with pytest.raises(BadInputError, match="has fewer than 2 seeds"):
+        peaks(single, single, (GRID,))

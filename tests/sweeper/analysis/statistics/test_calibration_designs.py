@@ -1,0 +1,164 @@
+"""Tuned methods, planned power, planted orders and optimism, counted as in `test_calibration`."""
+
+import numpy as np
+import pytest
+
+from sweeper.analysis.statistics.planning import PAIR, PlannedContrast, detectable
+from sweeper.analysis.statistics.questions import RateGrid, optimism
+from sweeper.analysis.statistics.table import ScoreTable
+from sweeper.analysis.statistics.verdicts import (
+    AllPairs,
+    Best,
+    ConclusionSpec,
+    Factorial,
+    Peaks,
+    conclude,
+)
+from tests.sweeper.analysis.statistics.sweeps import (
+    DRAWS,
+    SWEEPS,
+    Answers,
+    at_least,
+    at_most,
+    counted,
+    table_of,
+)
+
+RATES = tuple(1e-4 * 2.0**i for i in range(8))
+# Power is planned by an approximation, which is allowed three points.
+PLANNED, SLACK = 0.8, 0.03
+
+
+def report(**counts: float) -> None:
+    print(counts)  # noqa: T201 - shown by `make calibration`
+
+
+def grid_of(method: str) -> RateGrid:
+    names = tuple(f"{method} {rate:g}" for rate in RATES)
+    return RateGrid(method, "train.learning_rate", RATES, names)
+
+
+def tuned(generator, *, tops: tuple[float, float], validation: int, rows: int) -> list[ScoreTable]:
+    """Scores on test and on validation of two methods, whose curves have their tops in the grid."""
+    places = np.arange(8)
+    curves = [0.6 + top - 0.012 * (places - 3.6 - i / 2) ** 2 for i, top in enumerate(tops)]
+    sweep = Answers(tuple(np.concatenate(curves)), seeds=3, rows=validation + rows)
+    scores = sweep.draw(generator)
+    names = [name for method in ("a", "b") for name in grid_of(method).configurations]
+    return [
+        table_of([each[:, part] for each in scores], names=names)
+        for part in (slice(validation, None), slice(validation))
+    ]
+
+
+def test_equal_tuned_methods_are_seldom_told_apart():
+    """N6."""
+    spec = ConclusionSpec((Peaks((grid_of("a"), grid_of("b"))),), delta=0.01, draws=DRAWS)
+
+    def tries(generator):
+        test, validation = tuned(generator, tops=(0.0, 0.0), validation=400, rows=600)
+        found = conclude(test, spec, validation)
+        compared = [each for each in found.comparisons if each.is_difference]
+        winners = [each for each in found.best_sets if each.winner is not None]
+        return bool(compared), bool(winners), bool(found.comparisons)
+
+    pair, winner, spoken = counted(tries, seed=6)
+    report(pair=pair, winner=winner, spoken=spoken)
+    assert pair <= at_most(0.05)
+    assert winner <= at_most(0.05)
+    assert spoken >= at_least(0.98)
+
+
+def test_what_is_planned_is_found():
+    """P1."""
+    plain = Answers((0.6, 0.6), seeds=10, rows=2_000)
+    delta = float(detectable(plain.components(), seeds=10, rows=2_000, power=PLANNED))
+    assert 0.01 < delta < 0.016
+    sweep = Answers((0.6 + delta / 2, 0.6 - delta / 2), seeds=10, rows=2_000)
+    spec = ConclusionSpec((AllPairs(),), delta=0.01, draws=DRAWS)
+
+    def tries(generator):
+        (found,) = conclude(table_of(sweep.draw(generator)), spec).comparisons
+        return [found.kind.startswith("better")]
+
+    (better,) = counted(tries, seed=11)
+    report(found=better, delta=round(delta, 4))
+    assert at_least(PLANNED, level=0.995) <= better <= at_most(PLANNED, level=0.995)
+
+
+def test_the_best_of_a_planted_order_stays_in_the_set():
+    """P2."""
+    sweep = Answers((0.6, 0.598, 0.596, 0.59, 0.58, 0.57), seeds=5, rows=1_000)
+    spec = ConclusionSpec((Best(),), delta=0.01, draws=DRAWS)
+
+    def tries(generator):
+        (found,) = conclude(table_of(sweep.draw(generator)), spec).best_sets
+        return "c0" in found.members, "c5" in found.members
+
+    first, last = counted(tries, seed=12)
+    report(best=first, worst=last)
+    assert first >= at_least(0.95)
+    assert last < first
+
+
+def test_a_planted_interaction_is_found_as_planned():
+    """P3."""
+    cells = [(one, other) for one in ("off", "on") for other in ("few", "many")]
+    names = [f"{one} {other}" for one, other in cells]
+    question = Factorial(
+        tuple(
+            (name, (("share", one), ("groups", other)))
+            for name, (one, other) in zip(names, cells, strict=True)
+        )
+    )
+    contrast = PlannedContrast.of((1, -1, -1, 1))
+    assert contrast.squares == 2 * PAIR.squares
+    plain = Answers((0.6,) * 4, seeds=5, rows=2_000)
+    delta = float(
+        detectable(
+            plain.components(),
+            seeds=5,
+            rows=2_000,
+            configurations=4,
+            comparisons=3,
+            power=PLANNED,
+            contrast=contrast,
+        )
+    )
+    signs = (1, -1, -1, 1)
+    sweep = Answers(tuple(0.6 + sign * delta / 4 for sign in signs), seeds=5, rows=2_000)
+    spec = ConclusionSpec((question,), delta=0.01, draws=DRAWS)
+
+    def tries(generator):
+        found = conclude(table_of(sweep.draw(generator), names=names), spec).comparisons
+        kinds = {each.contrasted: each for each in found}
+        assert kinds["interaction"].names == ("share", "on", "off", "groups", "many", "few")
+        mains = [each for each in found if each.contrasted == "main_effect"]
+        assert len(mains) == 2
+        return kinds["interaction"].kind.startswith("better"), any(x.is_difference for x in mains)
+
+    interaction, mains = counted(tries, seed=13)
+    report(interaction=interaction, mains=mains, delta=round(delta, 4))
+    slack = max(SLACK * SWEEPS, at_most(PLANNED, level=0.995) - PLANNED * SWEEPS)
+    assert abs(interaction - PLANNED * SWEEPS) <= slack
+    assert mains <= at_most(0.05)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01], ids=["equal", "apart"])
+def test_optimism_is_estimated_to_half_a_point(spread):
+    """P4: the best of twelve trials of one seed, by 200 rows."""
+    truths = tuple(0.6 + spread * (i / 11 - 0.5) for i in range(12))
+    sweep = Answers(truths, seeds=1, rows=200 + 4_000)
+    generator = np.random.default_rng(14)
+    excess, estimates = [], []
+    for _ in range(min(SWEEPS, 300)):
+        scores = [each[0] for each in sweep.draw(generator)]
+        means = [each[:200].mean() for each in scores]
+        chosen = int(np.argmax(means))
+        excess.append(means[chosen] - scores[chosen][200:].mean())
+        estimates.append(optimism(table_of([each[None, :200] for each in scores]), halves=100))
+    report(truth=float(np.mean(excess)), estimate=float(np.mean(estimates)))
+    assert np.mean(excess) > 0.01
+    # The mean over so many sweeps has an error itself.
+    error = 2.6 * np.std(np.subtract(excess, estimates)) / np.sqrt(len(excess))
+    assert abs(np.mean(estimates) - np.mean(excess)) <= 0.005 + (error if SWEEPS < 300 else 0)

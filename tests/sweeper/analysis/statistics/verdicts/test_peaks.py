@@ -1,0 +1,79 @@
+"""What is said of tuned methods, and of which nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sweeper.analysis.statistics.questions import RateGrid
+from sweeper.analysis.statistics.verdicts import ConclusionSpec, Peaks, Silence, conclude
+from tests.sweeper.analysis.statistics.sweeps import Answers, table_of
+
+RATES = tuple(1e-4 * 2.0**i for i in range(6))
+METHODS = ("lora", "masa", "mosa")
+GRIDS = tuple(
+    RateGrid(method, "train.learning_rate", RATES, tuple(f"{method} {i}" for i in range(6)))
+    for method in METHODS
+)
+SPEC = ConclusionSpec((Peaks(GRIDS, control="lora"),), delta=0.01, draws=1_000)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """masa is ten points better; the best rate of mosa is the last one."""
+    heights, tops = (0.5, 0.6, 0.5), (2.3, 2.7, 6.0)
+    truths = [
+        height - (0.013 if top > 5 else 0.02) * (i - top) ** 2
+        for height, top in zip(heights, tops, strict=True)
+        for i in range(6)
+    ]
+    scores = Answers(truths, seeds=3, rows=2_000).draw(np.random.default_rng(1))
+    names = [name for grid in GRIDS for name in grid.configurations]
+    return [
+        table_of([each[:, part] for each in scores], names=names)
+        for part in (slice(500, None), slice(500))
+    ]
+
+
+def test_an_end_of_a_grid_has_no_verdict_and_the_others_have(tables):
+    edge, best, pair = conclude(tables[0], SPEC, tables[1]).statements
+    assert (edge.reason, edge.names) == ("edge", ("mosa",))
+    assert edge.detail == "train.learning_rate 0.0032"
+    assert best.winner == "masa"
+    assert best.of_methods
+    assert (pair.kind, pair.names) == ("better", ("masa", "lora"))
+    assert pair.family == "peaks_against_control"
+    assert (pair.basis.seeds, pair.basis.rows) == ((3, 3), 1_500)
+    assert pair.estimate == pytest.approx(0.1, abs=0.03)
+
+
+def test_without_its_control_nothing_is_held_against_it(tables):
+    spec = replace(SPEC, questions=(Peaks(GRIDS, control="mosa"),))
+    found = conclude(tables[0], spec, tables[1])
+    assert [each.reason for each in found.silences] == ["edge", "missing"]
+    assert found.comparisons == ()
+
+
+def test_a_grid_of_which_too_little_was_scored_has_no_verdict(tables):
+    less = [
+        replace(
+            table,
+            configurations=tuple(
+                c for c in table.configurations if c.name < "masa 2" or c.name > "mosa"
+            ),
+        )
+        for table in tables
+    ]
+    found = conclude(less[0], replace(SPEC, questions=(Peaks(GRIDS),)), less[1])
+    assert found.silences[0] == Silence("grid", ("masa",), "2 of 6 values of train.learning_rate")
+    assert found.silences[-1].reason == "too_few"
+    assert found.comparisons == ()
+
+
+def test_what_is_known_of_one_trial_goes_with_its_method(tables):
+    spec = replace(
+        SPEC, caveats=(("masa 4", "masa 4 ran out of time"), ("mosa 1", "so did mosa 1"))
+    )
+    found = conclude(tables[0], spec, tables[1])
+    assert found.comparisons[0].caveats == ("masa 4 ran out of time",)
+    assert found.best_sets[0].caveats == ("masa 4 ran out of time",)
