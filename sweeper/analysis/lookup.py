@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from sweeper.analysis.conclusions import conclusions_of
+from sweeper.analysis.conclusions.facts import chosen_text
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.trial import TrialSpec
@@ -127,7 +127,7 @@ def _best(sweep: SweepFolder) -> FoundTrial:
             f"sweep {sweep.name}: no trial is complete with a finite "
             f"{ranking.objective.metric}, so there is no best trial; {hint}"
         )
-    return FoundTrial(sweep, sweep.trial(ranking.best.id), conclusions_of(ranking)[0])
+    return FoundTrial(sweep, sweep.trial(ranking.best.id), f"{chosen_text(ranking, ranking.best)}.")
 
 
 def _by_folder(path: Path) -> FoundTrial | None:

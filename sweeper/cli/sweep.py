@@ -205,6 +205,7 @@ def _followed(driver: SweepDriver, console: Console) -> Iterator[None]:
 
 def _show_result(folder: SweepFolder, out: Output, *, tracking_uri: str | None) -> bool:
     """Shows a sweep's result; returns whether a trial failed."""
+    from sweeper.analysis.conclusions import conclusions_of
     from sweeper.analysis.ranking import rank_sweep
     from sweeper.report.document import sweep_result
     from sweeper.report.terminal import sweep_view
@@ -212,8 +213,9 @@ def _show_result(folder: SweepFolder, out: Output, *, tracking_uri: str | None) 
 
     uri = public_uri(resolve_tracking_uri(folder.home, tracking_uri))
     ranking = rank_sweep(folder)
+    conclusions = conclusions_of(folder, ranking)
     out.show(
-        sweep_result(folder, ranking, tracking_uri=uri),
-        sweep_view(folder, ranking, tracking_uri=uri),
+        sweep_result(folder, ranking, conclusions, tracking_uri=uri),
+        sweep_view(folder, ranking, conclusions, tracking_uri=uri),
     )
     return "failed" in ranking.counts()

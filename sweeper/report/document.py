@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sweeper.analysis.conclusions import conclusions_of
+from sweeper.analysis.conclusions import SweepConclusions, conclusions_document
 from sweeper.analysis.ranking import Ranking
 from sweeper.estimates import to_metrics
 from sweeper.tracking.final_result import FinalResult
@@ -16,12 +16,15 @@ from sweeper.tracking.sweep_folder import SweepFolder
 __all__ = ["sweep_result"]
 
 
-def sweep_result(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str) -> dict[str, Any]:
+def sweep_result(
+    folder: SweepFolder, ranking: Ranking, conclusions: SweepConclusions, *, tracking_uri: str
+) -> dict[str, Any]:
     """Returns a sweep's result as one plain JSON document.
 
     Args:
         folder: the sweep.
         ranking: of its trials.
+        conclusions: what the sweep allows to be said.
         tracking_uri: MLflow's store, without a password.
     """
     best = ranking.best
@@ -35,7 +38,7 @@ def sweep_result(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str) ->
         "evaluation": folder.protocol() or None,
         "base_final": _final_document(ranking.base_final),
         "best": _trial_document(folder, ranking, best) if best is not None else None,
-        "conclusions": conclusions_of(ranking),
+        "conclusions": conclusions_document(conclusions),
         "damaged": [{"file": str(one.path), "why": one.why} for one in ranking.damage],
         "trials": [_trial_document(folder, ranking, trial) for trial in ranking.trials],
     }

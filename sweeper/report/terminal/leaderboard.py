@@ -12,10 +12,11 @@ from rich.text import Text
 
 from sweeper._environment import sweeps_home
 from sweeper._text import count, duration, params_text, value_text, varying
-from sweeper.analysis.conclusions import conclusions_of
+from sweeper.analysis.conclusions import SweepConclusions
 from sweeper.analysis.ranking import Ranking
 from sweeper.estimates import to_metrics
 from sweeper.evaluation.metrics import METRICS
+from sweeper.report.terminal.conclusions import conclusions_view
 from sweeper.report.terminal.evaluation import metrics_table
 from sweeper.report.terminal.plan import taken_text
 from sweeper.report.terminal.tables import pair_table, row_table
@@ -93,7 +94,9 @@ class Leaderboard:
         table.add_row(*row, style="bold" if place == "1" else "")
 
 
-def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "") -> RenderableType:
+def sweep_view(
+    folder: SweepFolder, ranking: Ranking, conclusions: SweepConclusions, *, tracking_uri: str = ""
+) -> RenderableType:
     """Returns the view of a sweep that has ended, or of one so far.
 
     Print it with ``crop=False``: commands and paths stay in one line each, however long.
@@ -101,19 +104,19 @@ def sweep_view(folder: SweepFolder, ranking: Ranking, *, tracking_uri: str = "")
     Args:
         folder: the sweep.
         ranking: of its trials.
+        conclusions: what the sweep allows to be said.
         tracking_uri: MLflow's store, without a password; not shown where empty.
     """
     overhead = _overhead(ranking)
     sources = [folder.trial(trial.id).taken_from() for trial in ranking.trials]
     taken = taken_text([x.sweep for x in sources if x is not None], is_over=True)
-    lines = [Text(text) for text in conclusions_of(ranking)]
     board: list[RenderableType] = [Leaderboard(ranking), ""] if ranking.trials else []
     parts: list[RenderableType] = [
         Text(f"Sweep {folder.name}", style="bold"),
         *(Text(text) for text in (_summary(ranking), folder.note, taken, overhead) if text),
         "",
+        *conclusions_view(conclusions),
         *board,
-        *lines,
     ]
     parts += _finals(ranking)
     best = ranking.best

@@ -1,0 +1,75 @@
+"""What the adapter that validation chose is worth over the frozen base, on the same test rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sweeper.analysis.ranking import Ranking
+from sweeper.analysis.statistics import ConfigurationScores, ScoreTable
+from sweeper.analysis.statistics.verdicts import (
+    ConclusionSpec,
+    DeclaredPairs,
+    Statement,
+    conclude,
+    default_delta,
+)
+from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.tracking.row_scores import FINAL_ROWS, RowScores, read_row_scores
+from sweeper.tracking.sweep_folder import SweepFolder
+
+__all__ = ["over_base"]
+
+_BASE = "the frozen base"
+
+
+def over_base(folder: SweepFolder, ranking: Ranking, *, is_fraction: bool) -> tuple[Statement, ...]:
+    """Returns the comparison of one adapter with the base: a claim on this adapter alone.
+
+    Args:
+        folder: of the sweep.
+        ranking: of its trials; the best one's adapter is compared.
+        is_fraction: whether the objective is a fraction, such as an accuracy.
+
+    Returns:
+        Nothing where the two were not scored on the same rows.
+    """
+    best, metric = ranking.best, ranking.objective.metric
+    if best is None:
+        return ()
+    try:
+        own = read_row_scores(folder.trial(best.id).path / FINAL_ROWS)
+        base = read_row_scores(folder.path / FINAL_ROWS)
+    except DamagedFileError:
+        return ()
+    if own is None or base is None or own.fingerprint != base.fingerprint:
+        return ()
+    if metric not in own.metrics or metric not in base.metrics:
+        return ()
+    name = f"The adapter of trial {best.number} ({best.method})"
+    table = _table(own, base, metric, name, sign=-ranking.sign)
+    delta = default_delta(is_fraction=is_fraction, control_mean=_mean(base, metric))
+    asked = ConclusionSpec((DeclaredPairs(((name, _BASE),)),), delta, claim="adapters")
+    try:
+        return conclude(table, asked).statements
+    except BadInputError:
+        # Rows whose numbers are not finite are told where the trial's scores are.
+        return ()
+
+
+def _table(own: RowScores, base: RowScores, metric: str, name: str, *, sign: int) -> ScoreTable:
+    rows, values = own.metrics[metric]
+    _, others = base.metrics[metric]
+    return ScoreTable(
+        configurations=(
+            ConfigurationScores(name, (0,), sign * values[None]),
+            ConfigurationScores(_BASE, (0,), sign * others[None]),
+        ),
+        strata=own.strata[rows],
+        clusters=None if own.clusters is None else own.clusters[rows],
+        split=own.split,
+        fingerprint=own.fingerprint,
+    )
+
+
+def _mean(scores: RowScores, metric: str) -> float:
+    return float(np.mean(scores.metrics[metric][1]))

@@ -1,0 +1,90 @@
+"""What is said of a sweep without comparing configurations: the chosen trial, and the base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sweeper._text import count
+from sweeper.analysis.ranking import Ranking
+from sweeper.analysis.score_table import score_table
+from sweeper.analysis.statistics.questions import optimism
+from sweeper.analysis.statistics.verdicts import Unit
+from sweeper.errors import BadInputError
+from sweeper.estimates import estimate_of
+from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder
+
+__all__ = ["chosen_text", "facts_of"]
+
+
+def facts_of(folder: SweepFolder, ranking: Ranking, unit: Unit) -> Iterator[str]:
+    """Yields the sentences on the trial that validation chose, its test score, and the base.
+
+    Args:
+        folder: of the sweep.
+        ranking: of its trials.
+        unit: of differences of the objective.
+    """
+    best = ranking.best
+    if best is None:
+        yield "No trial is complete with a score, so there is no best trial."
+        return
+    yield from _chosen(folder, ranking, best, unit)
+    yield from _tested(ranking, best)
+    yield from _base(ranking, best)
+
+
+def chosen_text(ranking: Ranking, best: TrialRecord) -> str:
+    """Returns which trial validation chose, and by what score; no whole sentence.
+
+    Args:
+        ranking: of a sweep's trials.
+        best: the best of them.
+    """
+    metric = ranking.objective.metric
+    direction = "lower" if ranking.objective.mode == "min" else "higher"
+    return (
+        f"Best by validation: {_name(best)}, {metric} {ranking.score(best)} ({direction} is better)"
+    )
+
+
+def _chosen(folder: SweepFolder, ranking: Ranking, best: TrialRecord, unit: Unit) -> Iterator[str]:
+    metric, text = ranking.objective.metric, chosen_text(ranking, best)
+    others = len(ranking.ranked)
+    if others == 1:
+        yield f"{text}; it is the only complete trial."
+        return
+    chosen = f"{text}, chosen among {count(others, 'trial')} on these rows"
+    try:
+        excess = optimism(score_table(folder, metric, "validation"))
+    except BadInputError:
+        yield f"{chosen}, which flatters it."
+        return
+    yield f"{chosen}, which flatters it by about {unit.amount(excess, excess)}."
+
+
+def _tested(ranking: Ranking, best: TrialRecord) -> Iterator[str]:
+    found = ranking.finals.get(best.id)
+    score = ranking.final_score(best)
+    if found is None:
+        return
+    if score is None:
+        why = found.error or f"it reports no {ranking.objective.metric}"
+        yield f"Its evaluation on the {found.split} split failed: {why}"
+        return
+    rows = f"{found.rows:,} rows" if found.rows else "rows"
+    yield f"On {rows} of the {found.split} split, which chose nothing, it has {score}."
+
+
+def _base(ranking: Ranking, best: TrialRecord) -> Iterator[str]:
+    metric = ranking.objective.metric
+    final = ranking.base_final if best.id in ranking.finals else None
+    score = None if final is None else estimate_of(final.metrics, metric)
+    if score is not None:
+        yield f"The frozen base has {score} there."
+    elif ranking.base is not None:
+        yield f"The frozen base has {metric} {ranking.base} on the validation rows."
+
+
+def _name(trial: TrialRecord) -> str:
+    return f"trial {trial.number} ({trial.method})"

@@ -1,0 +1,162 @@
+"""Whether what is compared differs in nothing but what is asked: it stands before any verdict."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sweeper._text import value_text
+from sweeper.experiment.design import DesignPlan
+from sweeper.tracking.record import TrialRecord
+
+__all__ = ["ParityLine", "parity_of"]
+
+# Sizes that are farther apart, relative to the largest, are not those of one budget.
+_MAX_MISS = 0.05
+
+
+@dataclass(frozen=True)
+class ParityLine:
+    """One respect in which configurations are alike, or are not.
+
+    Attributes:
+        subject: What it is of: size, training, learning rate, trials, control arm, seeds, versions.
+        text: What was found, a sentence.
+        holds: Whether the configurations are alike in it.
+        names: Configurations or methods whose verdicts carry the sentence where it does not hold.
+    """
+
+    subject: str
+    text: str
+    holds: bool
+    names: tuple[str, ...] = ()
+
+
+def parity_of(
+    records: Sequence[TrialRecord],
+    specs: Mapping[str, Mapping[str, Any]],
+    names: Mapping[str, str],
+    plan: DesignPlan | None,
+) -> tuple[ParityLine, ...]:
+    """Returns in what the trials of a sweep are alike.
+
+    Args:
+        records: of the trials that ended, complete or failed.
+        specs: by trial: its spec as plain JSON.
+        names: by trial: what its verdicts call it, the configuration or the tuned method.
+        plan: of the design; None of a search.
+    """
+    lines = _Lines(records, specs, names, plan)
+    return tuple(lines.all()) if records else ()
+
+
+class _Lines:
+    """The lines of one sweep."""
+
+    def __init__(
+        self,
+        records: Sequence[TrialRecord],
+        specs: Mapping[str, Mapping[str, Any]],
+        names: Mapping[str, str],
+        plan: DesignPlan | None,
+    ) -> None:
+        self._records = records
+        self._specs = specs
+        self._names = names
+        self._plan = plan
+
+    def all(self) -> Iterator[ParityLine]:
+        yield from self._size()
+        yield self._training()
+        yield from self._rates()
+        yield self._trials()
+        yield from self._control_arms()
+        yield self._seeds()
+
+    def _size(self) -> Iterator[ParityLine]:
+        sizes = {self._names[x.id]: x.trainable for x in self._records if x.trainable}
+        if not sizes:
+            return
+        low, high = min(sizes.values()), max(sizes.values())
+        miss = 1 - low / high
+        holds = miss <= _MAX_MISS
+        alike = f"{high:,}" if low == high else f"{low:,} to {high:,} ({miss:.1%} apart)"
+        text = f"Trainable parameters: {alike}"
+        far = () if holds else tuple(x for x, size in sizes.items() if 1 - size / high > _MAX_MISS)
+        yield ParityLine("size", text, holds, far)
+
+    def _training(self) -> ParityLine:
+        """Whether all saw as many examples of the same length in as many steps."""
+        fields = ("steps", "batch_size", "max_length")
+        kinds = Counter(
+            tuple(self._specs[x.id].get("train", {}).get(field) for field in fields)
+            for x in self._records
+        )
+        (steps, batch, length), _ = kinds.most_common(1)[0]
+        if len(kinds) == 1:
+            text = (
+                f"Training: {steps} steps of {batch} examples of at most {length} tokens for all; "
+                "one seed gives all of them one order of the data"
+            )
+            return ParityLine("training", text, holds=True)
+        text = "Training: steps, batches or lengths differ between configurations"
+        return ParityLine("training", text, holds=False, names=tuple(self._distinct()))
+
+    def _rates(self) -> Iterator[ParityLine]:
+        methods = {x.method for x in self._records}
+        if len(methods) < 2:
+            return
+        if self._plan is not None and self._plan.tuned is not None:
+            values = self._plan.tuned.values
+            text = (
+                f"Learning rate: each method at its own, tuned over {len(values)} rates from "
+                f"{values[0]:g} to {values[-1]:g}"
+            )
+            yield ParityLine("learning rate", text, holds=True)
+            return
+        rates = {self._specs[x.id].get("train", {}).get("learning_rate") for x in self._records}
+        said = f"one for all, {value_text(next(iter(rates)))}" if len(rates) == 1 else "searched"
+        text = (
+            f"Learning rate: {said}, not tuned for each method: the better method may only have "
+            "the better rate"
+        )
+        yield ParityLine("learning rate", text, holds=False, names=tuple(self._distinct()))
+
+    def _trials(self) -> ParityLine:
+        counts = Counter(self._names[x.id] for x in self._records)
+        low, high = min(counts.values()), max(counts.values())
+        each = f"{low}" if low == high else f"{low} to {high}"
+        what = "method" if self._plan is not None and self._plan.tuned else "configuration"
+        text = f"Trials: {each} of each {what}"
+        fewer = () if low == high else tuple(x for x, number in counts.items() if number < high)
+        return ParityLine("trials", text, low == high, fewer)
+
+    def _control_arms(self) -> Iterator[ParityLine]:
+        plan = self._plan
+        if plan is None:
+            return
+        pairs = [(x.controls, x.method) for x in plan.configurations if x.controls]
+        pairs = list(dict.fromkeys(pairs))
+        if pairs:
+            said = ", ".join(f"{control} of {own}" for own, control in pairs)
+            yield ParityLine("control arm", f"Control arm: {said}", holds=True)
+        elif plan.control == "none":
+            text = "Control arm: none, as the design asks; a gain may not be the method's own"
+            yield ParityLine("control arm", text, holds=False, names=tuple(self._distinct()))
+
+    def _seeds(self) -> ParityLine:
+        failed: dict[str, int] = defaultdict(int)
+        for record in self._records:
+            failed[self._names[record.id]] += record.status == "failed"
+        bad = {name: number for name, number in failed.items() if number}
+        if not bad:
+            return ParityLine("failed seeds", "Failed seeds: none", holds=True)
+        said = ", ".join(f"{number} of {name}" for name, number in bad.items())
+        text = f"Failed seeds: {said}; what is left may be what went well"
+        # Their verdicts say so by themselves.
+        return ParityLine("failed seeds", text, holds=False)
+
+    def _distinct(self) -> list[str]:
+        return list(dict.fromkeys(self._names[x.id] for x in self._records))

@@ -1,0 +1,111 @@
+"""What a design asks of its table, in the terms of the statistics."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from sweeper._text import value_text
+from sweeper.analysis.statistics.questions import RateGrid
+from sweeper.analysis.statistics.verdicts import (
+    AgainstControl,
+    AllPairs,
+    Best,
+    DeclaredPairs,
+    Factorial,
+    Peaks,
+    Question,
+    SizeTrend,
+)
+from sweeper.experiment.design import Configuration, DesignPlan, Factor
+
+__all__ = ["MOST_PAIRED", "questions_of", "rate_grids"]
+
+MOST_PAIRED = 6
+"""Up to so many are compared in all pairs; of more, each is compared with the first."""
+
+
+def questions_of(plan: DesignPlan) -> tuple[Question, ...]:
+    """Returns the questions of a design, each of them a family that holds at its level."""
+    match plan.question:
+        case "tuned":
+            grids = rate_grids(plan)
+            return (Peaks(grids, None if len(grids) <= MOST_PAIRED else grids[0].method),)
+        case "one_factor":
+            return tuple(_one_factor(plan))
+        case "effects":
+            return (Factorial(_cells(plan)), *_control_pairs(plan))
+        case "best":
+            return tuple(_best(plan))
+
+
+def rate_grids(plan: DesignPlan) -> tuple[RateGrid, ...]:
+    """Returns of each tuned method the configurations of its grid, in the order of the file."""
+    assert plan.tuned is not None
+    by_method: dict[str, list[Configuration]] = defaultdict(list)
+    for configuration in plan.configurations:
+        by_method[str(configuration.levels["name"])].append(configuration)
+    return tuple(
+        RateGrid(
+            method=method,
+            parameter=".".join(plan.tuned.path),
+            rates=plan.tuned.values,
+            configurations=tuple(configuration.name for configuration in own),
+        )
+        for method, own in by_method.items()
+    )
+
+
+def _best(plan: DesignPlan) -> Iterator[Question]:
+    names = [configuration.name for configuration in plan.configurations]
+    yield Best()
+    if len(names) <= MOST_PAIRED:
+        yield AllPairs()
+        return
+    yield AgainstControl(plan.baseline or names[0])
+    yield from _control_pairs(plan)
+
+
+def _one_factor(plan: DesignPlan) -> Iterator[Question]:
+    yield Best()
+    assert plan.baseline is not None
+    yield AgainstControl(plan.baseline)
+    for factor in plan.factors:
+        yield from _trend(plan, factor)
+
+
+def _trend(plan: DesignPlan, factor: Factor) -> Iterator[SizeTrend]:
+    """Yields the trend over a factor whose levels are sizes."""
+    if not all(_is_size(level) for level in factor.levels):
+        return
+    baseline = next(x for x in plan.configurations if x.name == plan.baseline)
+    others = {name: level for name, level in baseline.levels.items() if name != factor.name}
+    sizes = tuple(
+        (x.name, float(str(x.levels[factor.name])))
+        for x in plan.configurations
+        if not x.controls
+        and _is_size(x.levels.get(factor.name))
+        and {name: level for name, level in x.levels.items() if name != factor.name} == others
+    )
+    if len(sizes) > 2:
+        yield SizeTrend(factor.name, sizes)
+
+
+def _is_size(level: object) -> bool:
+    return isinstance(level, int | float) and not isinstance(level, bool) and level > 0
+
+
+def _cells(plan: DesignPlan) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    return tuple(
+        (x.name, tuple((name, value_text(level)) for name, level in x.levels.items()))
+        for x in plan.configurations
+        if x.levels and not x.controls
+    )
+
+
+def _control_pairs(plan: DesignPlan) -> Iterator[DeclaredPairs]:
+    """Yields the comparison of each arm with its control arm, which is always among the rows."""
+    known: Sequence[str] = [x.name for x in plan.configurations]
+    pairs = tuple((x.controls, x.name) for x in plan.configurations if x.controls in known)
+    if pairs:
+        yield DeclaredPairs(pairs)
