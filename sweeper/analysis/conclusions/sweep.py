@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sweeper.analysis.conclusions.base import over_base
+from sweeper.analysis.conclusions.differences import Differences, differences_of
 from sweeper.analysis.conclusions.facts import facts_of
 from sweeper.analysis.conclusions.parity import ParityLine, parity_of
 from sweeper.analysis.conclusions.questions import questions_of
@@ -56,6 +57,7 @@ class SweepConclusions:
         plan: Of the design; None of a search.
         table: Scores that the verdicts are of.
         validation: Scores on validation, which choose the rates of tuned methods.
+        differences: Of each configuration to one of them; None without a comparison.
     """
 
     metric: str
@@ -68,6 +70,7 @@ class SweepConclusions:
     plan: DesignPlan | None = None
     table: ScoreTable | None = None
     validation: ScoreTable | None = None
+    differences: Differences | None = None
 
     @property
     def verdicts(self) -> tuple[Words, ...]:
@@ -111,6 +114,7 @@ def _compared(folder: SweepFolder, ranking: Ranking, bare: SweepConclusions) -> 
     delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
     asked, why_none = _spec(plan, table, delta, parity)
     statements = () if asked is None else conclude(table, asked, validation).statements
+    differences = differences_of(table, validation, statements, plan)
     statements += over_base(folder, ranking, is_fraction=bare.unit is POINTS)
     return SweepConclusions(
         metric=metric,
@@ -123,6 +127,7 @@ def _compared(folder: SweepFolder, ranking: Ranking, bare: SweepConclusions) -> 
         plan=plan,
         table=table,
         validation=validation,
+        differences=differences,
     )
 
 
