@@ -5,7 +5,6 @@ COVERED = {
     "_spec.py": "sweeper/experiment/test_trial.py",
     "_third_party.py": "sweeper/training/test_engine.py",
     "analysis/comparison.py": "sweeper/evaluation/test_final.py",
-
     "analysis/finished.py": "sweeper/execution/test_take_over.py",
     "analysis/statistics/table.py": "sweeper/analysis/statistics/test_units.py",
     "analysis/statistics/verdicts/conclusions.py": "sweeper/analysis/statistics/verdicts/test_words.py",

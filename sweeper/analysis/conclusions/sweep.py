@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from sweeper.analysis.statistics.verdicts import (
     PLAIN,
     POINTS,
     Best,
+    BestSet,
     ConclusionSpec,
     Question,
     Statement,
@@ -47,6 +48,7 @@ class SweepConclusions:
 
     Attributes:
         metric: The objective.
+        sign: 1 where more of it is better, -1 where less is; scores are the metric times this.
         unit: Of differences of it.
         delta: Smallest difference of interest, in units of the metric; None without a comparison.
         parity: In what the configurations are alike.
@@ -59,6 +61,7 @@ class SweepConclusions:
     """
 
     metric: str
+    sign: int
     unit: Unit
     delta: float | None
     parity: tuple[ParityLine, ...] = ()
@@ -73,6 +76,11 @@ class SweepConclusions:
     def verdicts(self) -> tuple[Words, ...]:
         """The statements in words, in their order."""
         return tuple(words(statement, self.unit) for statement in self.statements)
+
+    @property
+    def best_sets(self) -> tuple[BestSet, ...]:
+        """The sets of what may be the best, of the design or of the search."""
+        return tuple(each for each in self.statements if isinstance(each, BestSet))
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -92,15 +100,15 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
     plan, _ = read_design(folder.document)
     unit = PLAIN if any(loss in objective.metric for loss in _LOSSES) else POINTS
     facts = tuple(facts_of(folder, ranking, unit))
-    bare = SweepConclusions(objective.metric, unit, None, facts=facts, plan=plan)
+    bare = SweepConclusions(objective.metric, -ranking.sign, unit, None, facts=facts, plan=plan)
     if not ranking.ranked:
         return bare
     try:
-        return _compared(folder, ranking, bare)
+        found = _compared(folder, ranking, bare)
     except BadInputError as error:
-        return SweepConclusions(
-            objective.metric, unit, None, facts=facts, plan=plan, why_none=_sentence(error)
-        )
+        found = replace(bare, why_none=_sentence(error))
+    on_base = over_base(folder, ranking, is_fraction=unit is POINTS)
+    return replace(found, statements=found.statements + on_base)
 
 
 def _compared(folder: SweepFolder, ranking: Ranking, bare: SweepConclusions) -> SweepConclusions:
@@ -111,16 +119,12 @@ def _compared(folder: SweepFolder, ranking: Ranking, bare: SweepConclusions) -> 
     delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
     asked, why_none = _spec(plan, table, delta, parity)
     statements = () if asked is None else conclude(table, asked, validation).statements
-    statements += over_base(folder, ranking, is_fraction=bare.unit is POINTS)
-    return SweepConclusions(
-        metric=metric,
-        unit=bare.unit,
+    return replace(
+        bare,
         delta=delta,
         parity=parity if plan is not None else (),
         statements=statements,
-        facts=bare.facts,
         why_none=why_none,
-        plan=plan,
         table=table,
         validation=validation,
     )
@@ -146,9 +150,9 @@ def _spec(
     plan: DesignPlan | None, table: ScoreTable, delta: float, parity: Sequence[ParityLine]
 ) -> tuple[ConclusionSpec | None, str]:
     """Returns what is asked, or why nothing is yet."""
-    caveats = tuple((name, line.text) for line in parity if not line.holds for name in line.names)
+    caveats = tuple((name, line.caveat) for line in parity if not line.holds for name in line.names)
     if plan is None:
-        return ConclusionSpec((Best(),), delta, claim="adapters"), ""
+        return ConclusionSpec((Best(),), delta), ""
     questions: tuple[Question, ...] = questions_of(plan)
     if len(plan.looks) == 1:
         return ConclusionSpec(questions, delta, caveats=caveats), ""
