@@ -107,9 +107,9 @@ def _answers(
         evidence = Evidence(spec, table.split, components)
         for question in contrasting:
             found += _statements(evidence, question)
-    for question in spec.questions:
-        if isinstance(question, Peaks):
-            found += peak_statements(table, validation, question, spec)
+    for tuned in spec.questions:
+        if isinstance(tuned, Peaks):
+            found += peak_statements(table, validation, tuned, spec)
     return found
 
 
