@@ -171,7 +171,7 @@ def read_stored(path: Path, model: type[_Model]) -> _Model | None:
 # What numpy raises at a file that is not one of its own, or no longer.
 _UNREADABLE = (
     *(EOFError, KeyError, MemoryError, NotImplementedError, OSError, OverflowError),
-    *(RuntimeError, SyntaxError, TypeError, ValueError),
+    *(AttributeError, RuntimeError, SyntaxError, TypeError, ValueError),
     *(struct.error, zipfile.BadZipFile, zlib.error),
 )
 # Bytes of a file when it is unpacked; a damaged length must not fill the memory.
@@ -205,10 +205,9 @@ def read_stored_arrays(
 
 
 def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(io.BytesIO(content)) as packed:
-        if sum(info.file_size for info in packed.infolist()) > _MOST_BYTES:
-            raise ValueError(f"it would have more than {_MOST_BYTES} bytes")
     with np.load(io.BytesIO(content), allow_pickle=False) as found:
+        if sum(info.file_size for info in found.zip.infolist()) > _MOST_BYTES:
+            raise ValueError(f"it would have more than {_MOST_BYTES} bytes")
         return {name: found[name] for name in found.files}
 
 
