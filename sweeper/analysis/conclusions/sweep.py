@@ -36,7 +36,7 @@ from sweeper.experiment.sections import read_design
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["SweepConclusions", "conclusions_of"]
+__all__ = ["SweepConclusions", "conclusions_of", "unit_of"]
 
 # Metrics that are no fractions of rows: their differences are plain numbers.
 _LOSSES = ("loss", "perplexity")
@@ -98,7 +98,7 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
     """
     objective = ranking.objective
     plan, _ = read_design(folder.document)
-    unit = PLAIN if any(loss in objective.metric for loss in _LOSSES) else POINTS
+    unit = unit_of(objective.metric)
     facts = tuple(facts_of(folder, ranking, unit))
     bare = SweepConclusions(objective.metric, -ranking.sign, unit, None, facts=facts, plan=plan)
     if not ranking.ranked:
@@ -109,6 +109,11 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
         found = replace(bare, why_none=_sentence(error))
     on_base = over_base(folder, ranking, is_fraction=unit is POINTS)
     return replace(found, statements=found.statements + on_base)
+
+
+def unit_of(metric: str) -> Unit:
+    """Returns the unit of differences of a metric: points of a fraction, else plain numbers."""
+    return PLAIN if any(loss in metric for loss in _LOSSES) else POINTS
 
 
 def _compared(folder: SweepFolder, ranking: Ranking, bare: SweepConclusions) -> SweepConclusions:

@@ -137,7 +137,8 @@ def _board(ranking: Ranking, conclusions: SweepConclusions) -> list[RenderableTy
     if configurations is None:
         return [Leaderboard(ranking), ""]
     failed = rank([x for x in ranking.trials if x.status == "failed"], ranking.objective)
-    return [configurations, "", *([Leaderboard(failed), ""] if failed.trials else [])]
+    shown: list[RenderableType] = [configurations, ""]
+    return [*shown, Leaderboard(failed), ""] if failed.trials else shown
 
 
 def _line(text: str) -> Text:
