@@ -159,17 +159,23 @@ def _spec(
     if plan is None:
         return ConclusionSpec((Best(),), delta), ""
     questions: tuple[Question, ...] = questions_of(plan)
-    if len(plan.looks) == 1:
-        return ConclusionSpec(questions, delta, caveats=caveats), ""
-    # A look is at the seeds that all have, failed ones among them.
-    seeds = min(len(x.seeds) + len(x.failed_seeds) for x in table.configurations)
-    look = look_at(seeds)
-    if look is None:
+    # Failed seeds are among those that are done.
+    done = {x.name: len(x.seeds) + len(x.failed_seeds) for x in table.configurations}
+    seeds = [done.get(x.name, 0) for x in plan.configurations]
+    if len(plan.looks) > 1:
+        look = look_at(min(seeds))
+        if look is not None:
+            return ConclusionSpec(questions, delta, look=look, caveats=caveats), ""
+        first = plan.looks[0]
+        return None, f"Nothing is concluded before all have {first} seeds, the first declared look."
+    wanted = len(plan.seeds) * len(plan.configurations)
+    if sum(seeds) < wanted:
         return None, (
-            f"Nothing is concluded before {plan.looks[0]} seeds, the first declared look; all "
-            f"configurations have {seeds}."
+            f"Nothing is concluded before the design is complete: {sum(seeds)} of {wanted} trials "
+            "are evaluated. To look earlier finds differences that are not there; seeds: 3/5/10 "
+            "declares when to look."
         )
-    return ConclusionSpec(questions, delta, look=look, caveats=caveats), ""
+    return ConclusionSpec(questions, delta, caveats=caveats), ""
 
 
 def _delta(plan: DesignPlan | None, table: ScoreTable, *, is_fraction: bool) -> float:
