@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -122,7 +123,7 @@ def _compared(folder: SweepFolder, ranking: Ranking, bare: SweepConclusions) -> 
     ended = [x for x in ranking.trials if x.status in {"complete", "failed"}]
     parity = parity_of(ended, _specs(folder, ended), _compared_names(ended, plan), plan)
     delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
-    asked, why_none = _spec(plan, table, delta, parity)
+    asked, why_none = _spec(plan, ranking, delta, parity)
     statements = () if asked is None else conclude(table, asked, validation).statements
     return replace(
         bare,
@@ -152,16 +153,15 @@ def _tables(
 
 
 def _spec(
-    plan: DesignPlan | None, table: ScoreTable, delta: float, parity: Sequence[ParityLine]
+    plan: DesignPlan | None, ranking: Ranking, delta: float, parity: Sequence[ParityLine]
 ) -> tuple[ConclusionSpec | None, str]:
     """Returns what is asked, or why nothing is yet."""
     caveats = tuple((name, line.caveat) for line in parity if not line.holds for name in line.names)
     if plan is None:
         return ConclusionSpec((Best(),), delta), ""
     questions: tuple[Question, ...] = questions_of(plan)
-    # Failed seeds are among those that are done.
-    done = {x.name: len(x.seeds) + len(x.failed_seeds) for x in table.configurations}
-    seeds = [done.get(x.name, 0) for x in plan.configurations]
+    done = Counter(x.params.get("configuration") for x in ranking.trials if _is_done(x, ranking))
+    seeds = [done[x.name] for x in plan.configurations]
     if len(plan.looks) > 1:
         look = look_at(min(seeds))
         if look is not None:
@@ -176,6 +176,13 @@ def _spec(
             "declares when to look."
         )
     return ConclusionSpec(questions, delta, caveats=caveats), ""
+
+
+def _is_done(trial: TrialRecord, ranking: Ranking) -> bool:
+    """Returns whether a trial has its test score, or will have none: it failed or has no score."""
+    if trial.status != "complete":
+        return trial.status == "failed"
+    return trial.id in ranking.finals or ranking.score(trial) is None
 
 
 def _delta(plan: DesignPlan | None, table: ScoreTable, *, is_fraction: bool) -> float:
