@@ -23,7 +23,7 @@ from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["score_table"]
 
-Split = Literal["validation", "test"]
+_Split = Literal["validation", "test"]
 
 # Trials that a message names before it only says that there are more.
 _MAX_NAMED = 8
@@ -47,7 +47,7 @@ class _Trial:
         return f"trial {self.record.number} ({self.record.id})"
 
 
-def score_table(folder: SweepFolder, metric: str, split: Split) -> ScoreTable:
+def score_table(folder: SweepFolder, metric: str, split: _Split) -> ScoreTable:
     """Returns what each row of a split contributed to a metric, by configuration and seed.
 
     Rows of ``validation`` are those of a trial's last evaluation in training, rows of ``test``
@@ -105,7 +105,7 @@ def _sign(folder: SweepFolder, metric: str) -> float:
     return 1.0 if mode == "max" else -1.0
 
 
-def _trial(folder: SweepFolder, record: TrialRecord, split: Split) -> _Trial | None:
+def _trial(folder: SweepFolder, record: TrialRecord, split: _Split) -> _Trial | None:
     """Returns a trial with its rows of a split; None for one that has not come to an end."""
     if record.status not in {"complete", "failed"}:
         return None
@@ -124,7 +124,7 @@ def _trial(folder: SweepFolder, record: TrialRecord, split: Split) -> _Trial | N
     return _Trial(record, configuration, seed, is_asked=is_asked, rows=rows)
 
 
-def _file(split: Split) -> str:
+def _file(split: _Split) -> str:
     return FINAL_ROWS if split == "test" else VALIDATION_ROWS
 
 
@@ -142,7 +142,7 @@ def _is_finite(found: _Trial, metric: str) -> bool:
 
 
 def _require_rows(
-    folder: SweepFolder, with_rows: Sequence[_Trial], asked: Sequence[_Trial], split: Split
+    folder: SweepFolder, with_rows: Sequence[_Trial], asked: Sequence[_Trial], split: _Split
 ) -> None:
     others = {found.rows.split for found in with_rows if found.rows} - {split}
     if others:
@@ -167,7 +167,7 @@ def _require_rows(
     )
 
 
-def _require_metric(scored: Sequence[_Trial], metric: str, split: Split) -> None:
+def _require_metric(scored: Sequence[_Trial], metric: str, split: _Split) -> None:
     missing = [found for found in scored if found.rows and metric not in found.rows.metrics]
     if not missing:
         return
@@ -182,7 +182,7 @@ def _require_metric(scored: Sequence[_Trial], metric: str, split: Split) -> None
 
 
 def _require_same_rows(
-    folder: SweepFolder, scored: Sequence[_Trial], metric: str, split: Split
+    folder: SweepFolder, scored: Sequence[_Trial], metric: str, split: _Split
 ) -> None:
     """Raises where trials were scored on other rows than most.
 
@@ -237,7 +237,7 @@ def _listed(trials: Sequence[_Trial]) -> str:
 
 
 def _table(
-    configurations: Sequence[ConfigurationScores], any_trial: _Trial, metric: str, split: Split
+    configurations: Sequence[ConfigurationScores], any_trial: _Trial, metric: str, split: _Split
 ) -> ScoreTable:
     scores, (rows, _) = any_trial.rows, _values(any_trial, metric)
     assert scores is not None
