@@ -118,8 +118,10 @@ class _Lines:
             )
             yield ParityLine("learning rate", text, holds=True)
             return
-        rates = {self._specs[x.id].get("train", {}).get("learning_rate") for x in self._records}
-        said = f"one for all, {value_text(next(iter(rates)))}" if len(rates) == 1 else "searched"
+        rates = sorted({self._specs[x.id]["train"]["learning_rate"] for x in self._records})
+        said = f"one for all, {value_text(rates[0])}"
+        if len(rates) > 1:
+            said = f"{value_text(rates[0])} to {value_text(rates[-1])}"
         text = (
             f"Learning rate: {said}, not tuned for each method; the better method may only have "
             "the better rate"
