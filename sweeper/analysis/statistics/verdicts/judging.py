@@ -130,7 +130,8 @@ class Evidence:
         )
 
     def _caveats(self, names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(text for name, text in self.spec.caveats if name in names)
+        found = [text for name, text in self.spec.caveats if name in names]
+        return tuple(dict.fromkeys(found))
 
 
 def _direction(*, is_better: bool, is_small: bool) -> Kind:
