@@ -8,12 +8,14 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
 
 from sweeper._environment import sweeps_home
 from sweeper.cli.options import (
@@ -33,6 +35,7 @@ from sweeper.errors import BadInputError
 
 if TYPE_CHECKING:
     from sweeper.execution.driver import SweepDriver
+    from sweeper.report.page import Subject
     from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["report", "resume", "run", "ui"]
@@ -109,12 +112,72 @@ def resume(
         _drive(driver, out)
 
 
-def report(sweep: SweepName, home: Home = None, as_json: AsJson = False) -> None:
-    """Show a sweep's leaderboard and best configuration."""
+def report(
+    sweeps: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SWEEP... [FILE]",
+            help="Name of a sweep, or its folder; with --html several, and a file that ends with "
+            ".html.",
+        ),
+    ],
+    home: Home = None,
+    as_json: AsJson = False,
+    as_page: Annotated[
+        bool,
+        typer.Option(
+            "--html",
+            help="Write one HTML page instead, and print its path: FILE, else report.html in the "
+            "sweep's folder.",
+        ),
+    ] = False,
+) -> None:
+    """Show a sweep's verdicts, leaderboard and best configuration, or write them as a page."""
     with opened_output(as_json) as out:
+        from sweeper.report.page import subject_of
         from sweeper.tracking.sweep_folder import SweepFolder
 
-        _show_result(SweepFolder.open(sweep, home=home or sweeps_home()), out, tracking_uri=None)
+        names, target = _target(sweeps, as_page=as_page)
+        folders = [SweepFolder.open(name, home=home or sweeps_home()) for name in names]
+        subjects = [subject_of(folder, tracking_uri=_uri(folder, None)) for folder in folders]
+        if as_page:
+            path = _write_page(subjects, target)
+            out.show({"page": str(path)}, Text(str(path), no_wrap=True, overflow="ignore"))
+            return
+        documents = [subject.document for subject in subjects]
+        views = [_view(subject) for subject in subjects]
+        out.show(documents[0] if len(documents) == 1 else documents, Group(*views))
+
+
+def _target(words: Sequence[str], *, as_page: bool) -> tuple[list[str], Path | None]:
+    """Returns the sweeps of a command, and the file that its page goes to, if one is named."""
+    *first, last = words
+    if as_page and first and last.endswith(".html"):
+        return first, Path(last)
+    return list(words), None
+
+
+def _write_page(subjects: Sequence[Subject], target: Path | None) -> Path:
+    """Writes the page of sweeps and returns its path.
+
+    Raises:
+        BadInputError: it cannot be written.
+    """
+    from sweeper.report.page import write_page, write_sweep_page
+    from sweeper.tracking.stored import PAGE_FILE
+
+    first = subjects[0].folder
+    path = target or (first.path if len(subjects) == 1 else first.home) / PAGE_FILE
+    try:
+        if target is None and len(subjects) == 1:
+            return write_sweep_page(subjects[0])
+        write_page(subjects, path)
+    except OSError as error:
+        raise BadInputError(
+            f"report page: {path} cannot be written ({error.strerror or error}); the page is a "
+            "file; name another one after --html"
+        ) from error
+    return path
 
 
 def ui(
@@ -158,9 +221,35 @@ def _drive(driver: SweepDriver, out: Output) -> None:
     except Exception:
         logger.exception("the sweep failed with an internal error")
         _leave(driver, out, SOME_FAILED, "Stopped.")
-    failed = _show_result(driver.folder, out, tracking_uri=driver.tracking_uri)
-    if failed:
+    from sweeper.report.page import subject_of
+
+    subject = subject_of(driver.folder, tracking_uri=_uri(driver.folder, driver.tracking_uri))
+    out.show(subject.document, _view(subject))
+    page = _published(subject, driver.tracking_uri)
+    if page is not None:
+        out.console.print(f"Report page: {page}", soft_wrap=True, markup=False, highlight=False)
+    if "failed" in subject.ranking.counts():
         raise typer.Exit(SOME_FAILED)
+
+
+def _published(subject: Subject, tracking_uri: str | None) -> Path | None:
+    """Returns the page of a sweep that has ended, written and sent to MLflow; None without one."""
+    from sweeper.report.page import write_sweep_page
+    from sweeper.tracking.mlflow_view import MlflowView
+
+    try:
+        page = write_sweep_page(subject)
+        MlflowView(subject.folder, tracking_uri=tracking_uri).sync(page_only=True)
+    except Exception as error:  # noqa: BLE001 - the sweep is done, and its page can be made again
+        again = f"python -m sweeper report {shlex.quote(str(subject.folder.path))} --html"
+        logger.warning(
+            "the report page was not written (%s: %s); all results are on disk; try: %s",
+            type(error).__name__,
+            error,
+            again,
+        )
+        return None
+    return page
 
 
 def _leave(driver: SweepDriver, out: Output, code: int, why: str) -> NoReturn:
@@ -203,19 +292,18 @@ def _followed(driver: SweepDriver, console: Console) -> Iterator[None]:
             table.update(folder.trials())
 
 
-def _show_result(folder: SweepFolder, out: Output, *, tracking_uri: str | None) -> bool:
-    """Shows a sweep's result; returns whether a trial failed."""
-    from sweeper.analysis.conclusions import conclusions_of
-    from sweeper.analysis.ranking import rank_sweep
-    from sweeper.report.document import sweep_result
-    from sweeper.report.terminal import sweep_view
+def _uri(folder: SweepFolder, tracking_uri: str | None) -> str:
     from sweeper.tracking.mlflow_view import public_uri, resolve_tracking_uri
 
-    uri = public_uri(resolve_tracking_uri(folder.home, tracking_uri))
-    ranking = rank_sweep(folder)
-    conclusions = conclusions_of(folder, ranking)
-    out.show(
-        sweep_result(folder, ranking, conclusions, tracking_uri=uri),
-        sweep_view(folder, ranking, conclusions, tracking_uri=uri),
+    return public_uri(resolve_tracking_uri(folder.home, tracking_uri))
+
+
+def _view(subject: Subject) -> RenderableType:
+    from sweeper.report.terminal import sweep_view
+
+    return sweep_view(
+        subject.folder,
+        subject.ranking,
+        subject.conclusions,
+        tracking_uri=subject.document["tracking_uri"],
     )
-    return "failed" in ranking.counts()

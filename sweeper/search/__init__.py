@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, origin_of, params_of
+from sweeper.search.importances import Importance, Importances, importances_of
 from sweeper.search.preview import preview
 from sweeper.search.stopping import Rungs
 from sweeper.search.study import (
@@ -13,6 +14,7 @@ from sweeper.search.study import (
     enqueue_failed,
     open_study,
     past_values,
+    read_study,
     repeats_note,
     states_by_id,
     trials_left,
@@ -23,6 +25,8 @@ __all__ = [
     "TRIAL_ID",
     "DrawnTrial",
     "FinishedTrial",
+    "Importance",
+    "Importances",
     "Origin",
     "Rungs",
     "Suggestion",
@@ -31,11 +35,13 @@ __all__ = [
     "ended_trials",
     "enqueue_again",
     "enqueue_failed",
+    "importances_of",
     "open_study",
     "origin_of",
     "params_of",
     "past_values",
     "preview",
+    "read_study",
     "repeats_note",
     "states_by_id",
     "trials_left",

@@ -29,6 +29,7 @@ __all__ = [
     "mark_exhausted",
     "open_study",
     "past_values",
+    "read_study",
     "redraw",
     "refuse",
     "repeats_note",
@@ -113,6 +114,18 @@ def open_study(
         else:
             study.add_trial(_ended(space, point, finished))
     return study
+
+
+def read_study(storage_url: str) -> optuna.Study | None:
+    """Returns the study of a database that has one, as it is; None where it has none.
+
+    Args:
+        storage_url: SQLAlchemy's name of a database that is there.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.RDBStorage(storage_url)
+    names = optuna.get_all_study_names(storage)
+    return optuna.load_study(study_name=names[0], storage=storage) if names else None
 
 
 def _ended(space: Space, point: Point, finished: FinishedTrial) -> optuna.trial.FrozenTrial:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sweeper._files import write_json
 from sweeper.errors import BadInputError, NameTakenError
-from sweeper.tracking.provenance import git_state, package_versions
+from sweeper.tracking.provenance import git_state, machine, package_versions
 
 __all__ = ["SWEEP_FILE", "make_sweep"]
 
@@ -57,6 +57,7 @@ def make_sweep(
         "created_at": now.isoformat(),
         "git": {"commit": git.commit, "is_dirty": git.is_dirty} if git else None,
         "versions": package_versions(),
+        "machine": machine(),
         "document": document,
     }
     try:

@@ -1,4 +1,4 @@
-"""Where a result comes from: the commit of the working folder and the versions of packages."""
+"""Where a result comes from: commit of the working folder, versions of packages, machine."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PACKAGES", "GitState", "git_state", "package_versions"]
+__all__ = ["PACKAGES", "GitState", "git_state", "machine", "package_versions"]
 
 PACKAGES = (
     "masa-mosa-sweeper",
@@ -110,3 +111,31 @@ def package_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def machine() -> dict[str, str]:
+    """Returns what this machine is: system, processor, and NVIDIA's GPUs where there are any.
+
+    No program is started and no library imported for it; its name in a network is not told.
+    """
+    found = {"system": f"{platform.system()} {platform.release()} {platform.machine()}"}
+    model = _first_value(Path("/proc/cpuinfo"), "model name") or platform.processor()
+    found["processor"] = f"{os.cpu_count()} × {model}" if model else f"{os.cpu_count()} processors"
+    cards = [
+        _first_value(path, "Model")
+        for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    ]
+    if cards:
+        kinds = Counter(card or "unknown" for card in cards)
+        found["accelerators"] = ", ".join(f"{number} × {kind}" for kind, number in kinds.items())
+    return found
+
+
+def _first_value(path: Path, name: str) -> str:
+    """Returns the first value of a name in a file of lines ``name: value``; empty without one."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    pairs = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in pairs if key.strip() == name), "")

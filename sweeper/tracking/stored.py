@@ -31,11 +31,15 @@ from sweeper._files import read_bytes, read_json
 from sweeper.errors import DamagedFileError
 
 __all__ = [
+    "FIGURES",
     "MAX_COUNT",
     "MAX_WORD",
+    "PAGE_FILE",
+    "SAID_FILE",
     "STORED",
     "GitCommit",
     "Protocol",
+    "Said",
     "Scores",
     "SweepAbout",
     "SweepState",
@@ -45,6 +49,13 @@ __all__ = [
     "read_stored",
     "read_stored_arrays",
 ]
+
+PAGE_FILE = "report.html"
+"""Name of the report page in the folder of its sweep."""
+FIGURES = "figures"
+"""Name of the folder beside it with its charts."""
+SAID_FILE = "verdicts.json"
+"""Name of the file beside it with its sentences."""
 
 # Above it a number in JSON is not exact everywhere, and SQLite's columns end soon after.
 MAX_COUNT = 2**53
@@ -90,6 +101,8 @@ class SweepAbout(BaseModel):
     """The commit, where there is one."""
     versions: dict[str, str] = {}
     """Versions of packages by name."""
+    machine: dict[str, str] = {}
+    """What it was started on: system, processor, accelerators."""
     document: dict[str, JsonValue]
     """The resolved sweep."""
 
@@ -149,6 +162,19 @@ class Scores(RootModel[dict[str, float]]):
 
 class Protocol(RootModel[dict[str, JsonValue]]):
     """``evaluation.json``: on which rows trials are evaluated, and how."""
+
+
+class Said(BaseModel):
+    """``verdicts.json``: what the report page of a sweep says, in sentences."""
+
+    model_config = STORED
+
+    parity: tuple[str, ...] = ()
+    """In what the configurations are alike, or are not."""
+    verdicts: tuple[str, ...] = ()
+    """What follows."""
+    remarks: tuple[str, ...] = ()
+    """What compares nothing."""
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

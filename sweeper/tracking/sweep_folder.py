@@ -11,6 +11,8 @@ This is the truth; MLflow is a view of it.
                    evaluation.json        on which rows the trials are evaluated, and how
                    final.json             the frozen base in the evaluation after the search
                    final_rows.npz         what each row contributes to that
+                   report.html            the report page, written at the end
+                   figures/ verdicts.json its charts, and its sentences, for MLflow
                    driver.lock            held by the driver that runs it
                    trials/<id>/spec.json  what the trial is; written once
                                record.json    how it stands; replaced whole

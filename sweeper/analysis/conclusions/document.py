@@ -29,6 +29,7 @@ def conclusions_document(found: SweepConclusions) -> dict[str, Any]:
         "design": None if found.plan is None else found.plan.document(),
         "parity": [dataclasses.asdict(line) for line in found.parity],
         "statements": [_statement(each, found.unit) for each in found.statements],
+        "differences": None if found.differences is None else _plain(found.differences),
         "why_none": found.why_none or None,
         "sentences": list(found.sentences),
     }

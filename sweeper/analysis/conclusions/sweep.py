@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sweeper.analysis.conclusions.base import over_base
+from sweeper.analysis.conclusions.differences import Differences, differences_of
 from sweeper.analysis.conclusions.facts import facts_of
 from sweeper.analysis.conclusions.parity import ParityLine, parity_of
 from sweeper.analysis.conclusions.questions import questions_of
@@ -59,6 +60,7 @@ class SweepConclusions:
         plan: Of the design; None of a search.
         table: Scores that the verdicts are of.
         validation: Scores on validation, which choose the rates of tuned methods.
+        differences: Of each configuration to one of them; None without a comparison.
     """
 
     metric: str
@@ -72,6 +74,7 @@ class SweepConclusions:
     plan: DesignPlan | None = None
     table: ScoreTable | None = None
     validation: ScoreTable | None = None
+    differences: Differences | None = None
 
     @property
     def verdicts(self) -> tuple[Words, ...]:
@@ -125,6 +128,7 @@ def _compared(folder: SweepFolder, ranking: Ranking, bare: SweepConclusions) -> 
     delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
     asked, why_none = _spec(plan, ranking, delta, parity)
     statements = () if asked is None else conclude(table, asked, validation).statements
+    differences = differences_of(table, validation, statements, plan)
     return replace(
         bare,
         delta=delta,
@@ -133,6 +137,7 @@ def _compared(folder: SweepFolder, ranking: Ranking, bare: SweepConclusions) -> 
         why_none=why_none,
         table=table,
         validation=validation,
+        differences=differences,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.stored import Said
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 
@@ -15,6 +16,7 @@ __all__ = [
     "RUN_STATUS",
     "failure_text",
     "flatten",
+    "said_tags",
     "sweep_params",
     "sweep_tags",
     "trial_name",
@@ -64,6 +66,23 @@ def sweep_tags(folder: SweepFolder) -> dict[str, str]:
         # MLflow's own name for it, which its table of runs shows as version.
         tags["mlflow.source.git.commit"] = git.commit
     return tags
+
+
+def said_tags(said: Said, *, before: int) -> dict[str, str]:
+    """Returns the tags that say what a sweep's report page says, a verdict each.
+
+    Args:
+        said: by the page.
+        before: how many verdicts the run has; those that are no longer said are emptied.
+    """
+    tags = {f"verdict.{number:02d}": text for number, text in enumerate(said.verdicts, start=1)}
+    gone = range(len(said.verdicts) + 1, before + 1)
+    return {
+        **tags,
+        **{f"verdict.{number:02d}": "" for number in gone},
+        "parity": "\n".join(said.parity),
+        "remarks": "\n".join(said.remarks),
+    }
 
 
 def trial_name(record: TrialRecord) -> str:

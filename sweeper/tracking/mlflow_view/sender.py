@@ -14,6 +14,7 @@ from sweeper.tracking.mlflow_view.names import shown_name
 from sweeper.tracking.mlflow_view.runs import PARENT, Point, RunInfo, Runs
 from sweeper.tracking.mlflow_view.state import SentState, StateFile
 from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.stored import FIGURES, PAGE_FILE, SAID_FILE, Said, read_stored
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 
@@ -71,6 +72,23 @@ class Sender:
             state.artifacts_of = "sweep"
             self._states.save(path, state)
         return run.run_id
+
+    def send_page(self) -> None:
+        """Stores the sweep's report page with its figures, and its verdicts as tags, if new."""
+        path = self._folder.path
+        run, state = self._attach(PARENT, self._states.load(path))
+        page = str(signature(path / PAGE_FILE))
+        if run is None or run.is_deleted or not (path / PAGE_FILE).is_file() or state.page == page:
+            return
+        said = read_stored(path / SAID_FILE, Said) or Said()
+        self._runs.log(run.run_id, tags=content.said_tags(said, before=state.verdicts))
+        state.verdicts = len(said.verdicts)
+        self._states.save(path, state)
+        self._runs.add_file(run.run_id, path / PAGE_FILE)
+        if (path / FIGURES).is_dir():
+            self._runs.add_folder(run.run_id, path / FIGURES)
+        state.page = page
+        self._states.save(path, state)
 
     def send_trial(self, trial: TrialFolder, *, parent_run_id: str) -> int:
         """Brings a trial's run up to date and returns how many metric values were sent.

@@ -35,6 +35,10 @@ class SentState:
     """The status that the run shows; empty until its parameters are sent."""
     artifacts_of: str = ""
     """The status whose artifacts are stored."""
+    page: str = ""
+    """What names the report page that is stored."""
+    verdicts: int = Field(default=0, ge=0)
+    """How many verdicts the run has as tags."""
 
 
 _SENT_STATE = TypeAdapter(SentState)

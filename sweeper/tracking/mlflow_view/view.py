@@ -134,18 +134,22 @@ class MlflowView:
 
     # One pass.
 
-    def sync(self) -> SyncResult:
-        """Sends all that is on disk and not yet in MLflow; never raises."""
+    def sync(self, *, page_only: bool = False) -> SyncResult:
+        """Sends all that is on disk and not yet in MLflow; never raises.
+
+        Args:
+            page_only: of the trials nothing is new; only the sweep's report page is sent.
+        """
         with self._mutex:
-            self.last_result = self._try_pass()
+            self.last_result = self._try_pass(page_only=page_only)
             if self.last_result.errors and self._makes_anew():
-                self.last_result = self._try_pass()
+                self.last_result = self._try_pass(page_only=False)
             self._tell(self.last_result)
             return self.last_result
 
-    def _try_pass(self) -> SyncResult:
+    def _try_pass(self, *, page_only: bool) -> SyncResult:
         try:
-            return self._locked_pass()
+            return self._locked_pass(page_only=page_only)
         except Exception as error:  # noqa: BLE001 - a view must not stop what it shows
             # Whatever was known of the store may be wrong now; the next pass asks it again.
             self._sender = None
@@ -168,14 +172,14 @@ class MlflowView:
         self._sender = None
         return True
 
-    def _locked_pass(self) -> SyncResult:
+    def _locked_pass(self, *, page_only: bool) -> SyncResult:
         with FileLock(self._folder.path / "mlflow.lock") as lock:
             if not lock.acquire(wait_s=LOCK_WAIT_S):
                 return SyncResult(errors=(f"{lock.owner()} is sending this sweep",))
             self._sender = sender = self._sender or self._new_sender()
             parent_run_id = sender.send_sweep()
             points, errors = 0, []
-            for trial in self._folder.trial_folders():
+            for trial in [] if page_only else self._folder.trial_folders():
                 try:
                     points += sender.send_trial(trial, parent_run_id=parent_run_id)
                 # One trial must not keep back the others.
@@ -184,6 +188,9 @@ class MlflowView:
                     errors.append(f"trial {trial.id}: {self._text_of(error)}")
                     # Raises where the fault is not the trial's but the store's: the pass is over.
                     sender.forget(trial.id)
+            # Last, because a place for artifacts that cannot be reached must not keep back the
+            # rest.
+            sender.send_page()
             return SyncResult(points, tuple(errors))
 
     def _new_sender(self) -> Sender:

@@ -15,13 +15,12 @@ from sweeper._text import count, duration, params_text, value_text, varying
 from sweeper.analysis.conclusions import SweepConclusions
 from sweeper.analysis.ranking import Ranking, rank
 from sweeper.estimates import to_metrics
-from sweeper.evaluation.metrics import METRICS
+from sweeper.report.summary import cost_text, task_metrics, trials_text
 from sweeper.report.terminal.evaluation import metrics_table
 from sweeper.report.terminal.plan import taken_text
 from sweeper.report.terminal.sweep.conclusions import conclusions_view
 from sweeper.report.terminal.sweep.configurations import configurations_table
 from sweeper.report.terminal.tables import pair_table, row_table
-from sweeper.tracking.final_result import FinalResult
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -103,13 +102,13 @@ def sweep_view(
         conclusions: what the sweep allows to be said.
         tracking_uri: MLflow's store, without a password; not shown where empty.
     """
-    overhead = _overhead(ranking)
+    overhead = cost_text(ranking)
     sources = [folder.trial(trial.id).taken_from() for trial in ranking.trials]
     taken = taken_text([x.sweep for x in sources if x is not None], is_over=True)
     board = _board(ranking, conclusions)
     parts: list[RenderableType] = [
         Text(f"Sweep {folder.name}", style="bold"),
-        *(Text(text) for text in (_summary(ranking), folder.note, taken, overhead) if text),
+        *(Text(text) for text in (trials_text(ranking), folder.note, taken, overhead) if text),
         "",
         *conclusions_view(conclusions),
         *board,
@@ -145,33 +144,13 @@ def _line(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ignore")
 
 
-def _summary(ranking: Ranking) -> str:
-    counts = ranking.counts()
-    # Another trial stands in its place.
-    number = len(ranking.trials) - counts.get("superseded", 0)
-    shown = ", ".join(f"{number} {status}" for status, number in counts.items())
-    return f"{count(number, 'trial')}: {shown}" if counts else "no trials yet"
-
-
-def _overhead(ranking: Ranking) -> str:
-    done = [trial for trial in ranking.trials if trial.train_time_s > 0]
-    if not done:
-        return ""
-    train_s = sum(trial.train_time_s for trial in done)
-    overhead_s = sum(trial.overhead_s for trial in done)
-    return (
-        f"{duration(train_s)} in training steps; overhead {duration(overhead_s / len(done))} a "
-        "trial"
-    )
-
-
 def _finals(ranking: Ranking) -> list[RenderableType]:
     """Returns a table of each evaluated trial's scores by task, beside those of the base."""
     base = {} if ranking.base_final is None else ranking.base_final.metrics
     parts: list[RenderableType] = []
     for trial in ranking.ranked:
         final = ranking.finals.get(trial.id)
-        names = [] if final is None else _by_task(final)
+        names = [] if final is None else task_metrics(final)
         if final is None or not names:
             continue
         gains = to_metrics(ranking.gains.get(trial.id, {}))
@@ -179,15 +158,6 @@ def _finals(ranking: Ranking) -> list[RenderableType]:
         table = metrics_table(final.metrics, base, gains, names=names)
         parts += ["", Text(title, style="bold"), Padding(table, (0, 0, 0, 2))]
     return parts
-
-
-def _by_task(final: FinalResult) -> list[str]:
-    """Returns the names of the tasks' metrics, without losses, groups, domains and averages."""
-    tasks = final.protocol.get("task_rows")
-    ends = {*METRICS, "accuracy", "accuracy_per_character"}
-    places = [name.partition("/") for name in final.metrics]
-    known = tasks if isinstance(tasks, dict) else {}
-    return ["/".join((task, end)) for task, _, end in places if task in known and end in ends]
 
 
 def _damage(ranking: Ranking) -> list[RenderableType]:

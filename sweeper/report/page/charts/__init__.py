@@ -1,0 +1,21 @@
+"""The charts of the page: Vega-Lite specifications as plain values."""
+
+from __future__ import annotations
+
+from sweeper.report.page.charts.base import Chart, Spec
+from sweeper.report.page.charts.comparison import comparison_charts
+from sweeper.report.page.charts.learning import learning_charts
+from sweeper.report.page.charts.rates import rate_charts
+from sweeper.report.page.charts.search import importance_charts, parallel_charts
+from sweeper.report.page.charts.tradeoff import tradeoff_charts
+
+__all__ = [
+    "Chart",
+    "Spec",
+    "comparison_charts",
+    "importance_charts",
+    "learning_charts",
+    "parallel_charts",
+    "rate_charts",
+    "tradeoff_charts",
+]

@@ -1,0 +1,192 @@
+"""The comparison plot, and the plot of planned contrasts: differences with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sweeper.analysis.conclusions import Differences, SweepConclusions
+from sweeper.analysis.statistics.verdicts import Conclusion, Unit
+from sweeper.report.page.charts.base import (
+    ACCENT,
+    BAND,
+    INK,
+    PALE,
+    PAPER,
+    Chart,
+    Spec,
+    basis_text,
+)
+
+__all__ = ["comparison_charts"]
+
+_STEP = 26
+
+
+def comparison_charts(found: SweepConclusions) -> Iterator[Chart]:
+    """Yields the plot of configurations, and that of a design's planned contrasts.
+
+    Args:
+        found: the conclusions of a sweep.
+    """
+    if found.differences is not None and found.delta is not None:
+        yield _differences(found.differences, found.metric, found.unit, found.delta)
+    planned = [
+        x
+        for x in found.statements
+        if isinstance(x, Conclusion) and x.family in {"size_trend", "factorial", "declared_pairs"}
+    ]
+    if planned and found.delta is not None:
+        yield _planned(planned, found.metric, found.unit, found.delta)
+
+
+def _differences(found: Differences, metric: str, unit: Unit, delta: float) -> Chart:
+    names = [row.name for row in found.rows]
+    factor = unit.factor
+    means = [
+        {
+            "name": row.name,
+            "x": row.estimate * factor,
+            "member": row.in_best_set is not False,
+            "low": None if row.interval is None else row.interval[0] * factor,
+            "high": None if row.interval is None else row.interval[1] * factor,
+        }
+        for row in found.rows
+    ]
+    seeds = [{"name": row.name, "x": x * factor} for row in found.rows for x in row.seeds]
+    y = {
+        "field": "name",
+        "type": "nominal",
+        "sort": names,
+        "title": None,
+        "scale": {"domain": names},
+    }
+    layers = [
+        *_band(delta * factor),
+        _rules(means, y),
+        *([] if found.of == "adapters" else [_seeds(seeds, y)]),
+        _means([x for x in means if x["member"]], y, fill=ACCENT),
+        _means([x for x in means if not x["member"]], y, fill=PAPER),
+    ]
+    what = "control, " if found.against == "control" else "one that scored best, "
+    hidden = f" {found.hidden} more, all behind these, are not shown." if found.hidden else ""
+    failed = sum(row.failed_seeds for row in found.rows)
+    return Chart(
+        name="comparison",
+        title=f"Difference to {found.reference}",
+        note=(
+            f"{basis_text(found.basis)}. Rings and discs: mean of the {found.of.removesuffix('s')}; "
+            f"lines: {found.basis.level:.1%} interval of its difference to the {what}"
+            f"{found.reference}, all together; small dots: its seeds; grey: within "
+            f"±{unit.exact(delta)} (δ). Filled: may be the best; hollow: is not."
+            f"{f' {failed} failed seeds are left out.' if failed else ''}{hidden}"
+        ),
+        spec=_spec(layers, _axis(metric, unit), len(names)),
+    )
+
+
+def _planned(found: Sequence[Conclusion], metric: str, unit: Unit, delta: float) -> Chart:
+    rows = [
+        {
+            "name": _label(x),
+            "x": x.estimate * unit.factor,
+            "low": x.interval[0] * unit.factor,
+            "high": x.interval[1] * unit.factor,
+        }
+        for x in found
+    ]
+    names = list(dict.fromkeys(str(row["name"]) for row in rows))
+    y = {
+        "field": "name",
+        "type": "nominal",
+        "sort": names,
+        "title": None,
+        "scale": {"domain": names},
+    }
+    layers = [*_band(delta * unit.factor), _rules(rows, y), _means(rows, y, fill=ACCENT)]
+    return Chart(
+        name="contrasts",
+        title="Planned contrasts",
+        note=(
+            f"{basis_text(found[0].basis)}. Each with its interval, those of a family together; "
+            f"grey: within ±{unit.exact(delta)} (δ)."
+        ),
+        spec=_spec(layers, _axis(metric, unit), len(names)),
+    )
+
+
+def _label(found: Conclusion) -> str:
+    match found.contrasted:
+        case "pair":
+            return f"{found.names[0]} − {found.names[1]}"
+        case "line":
+            return f"{found.names[0]}: {found.names[1]} − {found.names[2]}, on the line"
+        case "bend":
+            return f"{found.names[0]}: ends − middle"
+        case "main_effect":
+            return f"{found.names[0]}: {found.names[1]} − {found.names[2]}"
+        case "interaction":
+            return f"{found.names[0]} × {found.names[3]}"
+
+
+def _axis(metric: str, unit: Unit) -> str:
+    noun = f", {unit.plural}" if unit.plural else ""
+    return f"difference in {metric}{noun} (right is better)"
+
+
+def _spec(layers: list[Spec], title: str, rows: int) -> Spec:
+    for layer in layers:
+        layer["encoding"].get("x", {}).update({"title": title, "scale": {"zero": False}})
+    return {"width": "container", "height": max(2, rows) * _STEP, "layer": layers}
+
+
+def _band(delta: float) -> list[Spec]:
+    return [
+        {
+            "data": {"values": [{"low": -delta, "high": delta}]},
+            "mark": {"type": "rect", "color": BAND},
+            "encoding": {"x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}},
+        },
+        {
+            "data": {"values": [{"x": 0}]},
+            "mark": {"type": "rule", "color": PALE, "strokeDash": [4, 3]},
+            "encoding": {"x": {"field": "x", "type": "quantitative"}},
+        },
+    ]
+
+
+def _rules(rows: Sequence[Spec], y: Spec) -> Spec:
+    return {
+        "data": {"values": [row for row in rows if row["low"] is not None]},
+        "mark": {"type": "rule", "color": INK, "strokeWidth": 2},
+        "encoding": {
+            "y": y,
+            "x": {"field": "low", "type": "quantitative"},
+            "x2": {"field": "high"},
+        },
+    }
+
+
+def _seeds(rows: Sequence[Spec], y: Spec) -> Spec:
+    return {
+        "data": {"values": list(rows)},
+        "mark": {"type": "circle", "size": 26, "opacity": 0.55, "color": INK},
+        "encoding": {"y": y, "x": {"field": "x", "type": "quantitative"}},
+    }
+
+
+def _means(rows: Sequence[Spec], y: Spec, *, fill: str) -> Spec:
+    mark = {"type": "point", "size": 110, "filled": True, "fill": fill, "stroke": ACCENT}
+    return {
+        "data": {"values": list(rows)},
+        "mark": {**mark, "strokeWidth": 2, "opacity": 1},
+        "encoding": {
+            "y": y,
+            "x": {"field": "x", "type": "quantitative"},
+            "tooltip": [
+                {"field": "name", "title": "of"},
+                {"field": "x", "title": "difference", "format": ".4g"},
+                {"field": "low", "format": ".4g"},
+                {"field": "high", "format": ".4g"},
+            ],
+        },
+    }

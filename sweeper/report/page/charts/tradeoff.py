@@ -1,0 +1,139 @@
+"""What quality costs: against trainable parameters and against time, with the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from sweeper._text import duration
+from sweeper.report.page.charts.base import ACCENT, INK, PALE, PAPER, Chart, Spec, num
+from sweeper.report.page.subject import Subject
+
+__all__ = ["front_of", "tradeoff_charts"]
+
+# Sizes that differ by less are those of one budget: there is nothing to trade.
+_SAME = 0.05
+
+
+@dataclass(frozen=True)
+class _Point:
+    name: str
+    cost: float
+    quality: float
+
+
+def front_of(points: Sequence[tuple[float, float]], *, is_less_better: bool) -> list[bool]:
+    """Returns of each (cost, quality) whether no other is as good in both and better in one.
+
+    Args:
+        points: Less cost is better.
+        is_less_better: Whether less of the quality is better, too, such as a loss.
+    """
+    sign = -1.0 if is_less_better else 1.0
+
+    def beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
+        is_as_good = one[0] <= other[0] and sign * one[1] >= sign * other[1]
+        return is_as_good and one != other
+
+    return [not any(beats(other, point) for other in points) for point in points]
+
+
+def tradeoff_charts(subject: Subject) -> Iterator[Chart]:
+    """Yields quality against parameters and against time, as far as these differ."""
+    sizes, times = [], []
+    for group in subject.groups:
+        score = subject.mean_final(group)
+        if score is None:
+            score = subject.mean_score(group)
+        if score is None:
+            continue
+        sizes.append(_Point(group.name, group.complete[0].trainable, score))
+        spent = [x.train_time_s for x in group.complete if x.train_time_s > 0]
+        if spent:
+            times.append(_Point(group.name, fmean(spent), score))
+    said = _basis(subject)
+    if _differ(sizes):
+        yield _chart(subject, "parameters", "trainable parameters", sizes, said, is_time=False)
+    if _differ(times):
+        yield _chart(subject, "time", "seconds in training steps", times, said, is_time=True)
+
+
+def _differ(points: Sequence[_Point]) -> bool:
+    costs = [point.cost for point in points]
+    return len(points) > 1 and min(costs) > 0 and max(costs) - min(costs) > _SAME * max(costs)
+
+
+def _basis(subject: Subject) -> str:
+    seeds = max((len(group.complete) for group in subject.groups), default=0)
+    split = "validation" if not subject.ranking.finals else subject.final_split
+    table = subject.conclusions.table
+    same = table is not None and table.split == split
+    rows = f"{len(table.strata):,} {split} rows" if table is not None and same else f"{split} rows"
+    return f"Means of up to {seeds} seeds, {rows}"
+
+
+def _chart(
+    subject: Subject, name: str, title: str, points: list[_Point], said: str, *, is_time: bool
+) -> Chart:
+    is_less_better = subject.ranking.sign > 0
+    on_front = front_of([(x.cost, x.quality) for x in points], is_less_better=is_less_better)
+    rows = [
+        {
+            "name": x.name,
+            "x": num(x.cost),
+            "y": num(x.quality),
+            "cost": duration(x.cost) if is_time else f"{int(x.cost):,}",
+            "front": front,
+        }
+        for x, front in zip(points, on_front, strict=True)
+    ]
+    metric = subject.conclusions.metric
+    better = "lower" if is_less_better else "higher"
+    return Chart(
+        name=name,
+        title=f"{metric} against {title}",
+        note=(
+            f"{said}; {better} is better. Filled and joined: the Pareto front, which nothing beats "
+            "in both; it is of means, and says nothing of what can be told apart."
+        ),
+        spec=_spec(metric, title, rows),
+    )
+
+
+def _spec(metric: str, title: str, rows: list[Spec]) -> Spec:
+    costs = [row["x"] for row in rows]
+    scale = {"type": "log"} if max(costs) > 8 * min(costs) else {"zero": False}
+    x = {"field": "x", "type": "quantitative", "title": title, "scale": {**scale, "padding": 12}}
+    y = {"field": "y", "type": "quantitative", "title": metric, "scale": {"zero": False}}
+    tip = [{"field": "name", "title": "of"}, {"field": "cost", "title": title}, {"field": "y"}]
+    front = sorted((row for row in rows if row["front"]), key=lambda row: row["x"])
+    point = {"type": "point", "size": 80, "filled": True, "stroke": ACCENT, "opacity": 1}
+    named = len(front) <= 8
+    layers: list[Spec] = [
+        {
+            "data": {"values": front},
+            "mark": {"type": "line", "color": PALE, "strokeDash": [4, 3]},
+            "encoding": {"x": x, "y": y},
+        },
+        {
+            "data": {"values": [row for row in rows if not row["front"]]},
+            "mark": {**point, "fill": PAPER},
+            "encoding": {"x": x, "y": y, "tooltip": tip},
+        },
+        {
+            "data": {"values": front},
+            "mark": {**point, "fill": ACCENT},
+            "encoding": {"x": x, "y": y, "tooltip": tip},
+        },
+    ]
+    if named:
+        text = {"type": "text", "align": "left", "dx": 9, "dy": -7, "limit": 130, "color": INK}
+        layers.append(
+            {
+                "data": {"values": front},
+                "mark": text,
+                "encoding": {"x": x, "y": y, "text": {"field": "name"}},
+            }
+        )
+    return {"width": "container", "height": 260, "layer": layers}

@@ -1,0 +1,210 @@
+"""What stands on the page of one sweep, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.exceptions import OptunaError
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeper._files import sqlite_uri
+from sweeper._text import count, value_text
+from sweeper.analysis.conclusions import ParityLine
+from sweeper.analysis.statistics.verdicts import Words
+from sweeper.report.page import charts, tables
+from sweeper.report.page.charts import Chart
+from sweeper.report.page.repeating import Repeats, repeats_of
+from sweeper.report.page.subject import Subject
+from sweeper.report.page.tables import Table
+from sweeper.report.summary import cost_text, trials_text
+from sweeper.search import Importances, importances_of, read_study
+
+__all__ = ["Contents", "contents_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """The page of one sweep.
+
+    Attributes:
+        name: Of the sweep.
+        lead: What was run, a sentence or two.
+        parity: In what the configurations are alike.
+        verdicts: What follows.
+        remarks: What compares nothing, a sentence each.
+        charts: By section: comparison, rates, learning, tradeoff, search.
+        importances: A sentence on the parameters of a search; empty of a design.
+        configurations: Table.
+        tasks: Table, if there are tasks.
+        failures: Table, if there are failures.
+        cost: Table.
+        cost_note: A sentence on it; may be empty.
+        damage: Files that could not be read.
+        repeats: What trains a configuration again.
+        provenance: Names and values.
+        rules: How the statements are to be read, a sentence each.
+        trials: Table.
+        document: What ``report --json`` prints.
+    """
+
+    name: str
+    lead: str
+    parity: tuple[ParityLine, ...]
+    verdicts: tuple[Words, ...]
+    remarks: tuple[str, ...]
+    charts: dict[str, tuple[Chart, ...]]
+    importances: str
+    configurations: Table
+    tasks: Table | None
+    failures: Table | None
+    cost: Table
+    cost_note: str
+    damage: tuple[str, ...]
+    repeats: Repeats | None
+    provenance: tuple[tuple[str, str], ...]
+    rules: tuple[str, ...]
+    trials: Table
+    document: dict[str, Any]
+
+    @property
+    def all_charts(self) -> tuple[Chart, ...]:
+        """The charts of all sections."""
+        return tuple(chart for own in self.charts.values() for chart in own)
+
+
+def contents_of(subject: Subject) -> Contents:
+    """Returns what stands on the page of a sweep."""
+    found = subject.conclusions
+    said = _importances(subject)
+    none = (found.why_none,) if found.why_none else ()
+    return Contents(
+        name=subject.folder.name,
+        lead=_lead(subject),
+        parity=found.parity,
+        verdicts=found.verdicts,
+        remarks=(*none, *found.facts),
+        charts={
+            "comparison": tuple(charts.comparison_charts(found)),
+            "rates": tuple(charts.rate_charts(found, sign=-subject.ranking.sign)),
+            "learning": tuple(charts.learning_charts(subject)),
+            "tradeoff": tuple(charts.tradeoff_charts(subject)),
+            "search": _search_charts(subject, said),
+        },
+        importances="" if found.plan is not None else _importance_text(said),
+        configurations=tables.configuration_table(subject),
+        tasks=tables.task_table(subject),
+        failures=tables.failure_table(subject.ranking, tables.names_by_trial(subject.groups)),
+        cost=tables.cost_table(subject),
+        cost_note=cost_text(subject.ranking),
+        damage=tuple(f"{one.path}: {one.why}" for one in subject.ranking.damage),
+        repeats=repeats_of(subject),
+        provenance=tuple(_provenance(subject)),
+        rules=tuple(_rules(subject)),
+        trials=tables.trial_table(subject),
+        document=subject.document,
+    )
+
+
+def _lead(subject: Subject) -> str:
+    plan, folder, ranking = subject.conclusions.plan, subject.folder, subject.ranking
+    methods = list(dict.fromkeys(x.method for x in ranking.trials))
+    if plan is None:
+        what = f"A search over {', '.join(methods) or 'nothing yet'}"
+    else:
+        kind = plan.kind.replace("_", "-")
+        what = (
+            f"A {kind} design of {count(len(plan.configurations), 'configuration')} × "
+            f"{count(len(plan.seeds), 'seed')} ({', '.join(methods)})"
+        )
+    direction = "lower" if ranking.sign > 0 else "higher"
+    parts = [
+        f"{what}; {ranking.objective.metric}, {direction} is better.",
+        f"{trials_text(ranking).capitalize()}.",
+        folder.note,
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _importances(subject: Subject) -> Importances | None:
+    """Returns what the study of a search says; None of a design, or where it cannot be read."""
+    path = subject.folder.path / "optuna.db"
+    if subject.conclusions.plan is not None or not path.is_file():
+        return None
+    try:
+        study = read_study(sqlite_uri(path))
+    except (SQLAlchemyError, OptunaError):
+        return None
+    return None if study is None else importances_of(study)
+
+
+def _search_charts(subject: Subject, said: Importances | None) -> tuple[Chart, ...]:
+    if subject.conclusions.plan is not None:
+        return ()
+    own = charts.importance_charts(said) if said is not None else ()
+    return (*charts.parallel_charts(subject), *own)
+
+
+def _importance_text(said: Importances | None) -> str:
+    if said is None:
+        return "Nothing is said of importances: the study of the search cannot be read."
+    if not said.are_enough:
+        return (
+            f"Nothing is said of importances: {count(said.trials, 'trial')} "
+            f"{'is' if said.trials == 1 else 'are'} complete, and fewer than 24 give a parameter "
+            "without use a large share too often."
+        )
+    if not said.shown:
+        return f"No parameter mattered more than chance does ({', '.join(said.hidden)})."
+    return f"No more than chance does: {', '.join(said.hidden)}." if said.hidden else ""
+
+
+def _provenance(subject: Subject) -> Iterator[tuple[str, str]]:
+    about, document = subject.folder.about(), subject.folder.document
+    yield "created", f"{about.created_at:%Y-%m-%d %H:%M} UTC"
+    yield (
+        "status",
+        f"{subject.folder.status}, since {subject.folder.status_since:%Y-%m-%d %H:%M} UTC",
+    )
+    if about.git is not None:
+        yield "git commit", about.git.commit + (", changed since" if about.git.is_dirty else "")
+    for key, title in (("profile", "profile"), ("model", "model"), ("data", "data")):
+        if key in document:
+            yield title, value_text(document[key])
+    prints = sorted({x.data_fingerprint for x in subject.ranking.finals.values()} - {""})
+    if prints:
+        yield "data fingerprint", ", ".join(prints)
+    table = subject.conclusions.table
+    if table is not None:
+        yield (
+            f"fingerprint of the {table.split} rows",
+            f"{table.fingerprint} ({len(table.strata):,} rows)",
+        )
+    for name, value in about.machine.items():
+        yield name, value
+    if about.versions:
+        yield "versions", ", ".join(f"{name} {x}" for name, x in about.versions.items())
+
+
+def _rules(subject: Subject) -> Iterator[str]:
+    found = subject.conclusions
+    if found.delta is not None:
+        source = "as the design declares" if found.plan and found.plan.delta else "the default"
+        yield (
+            f"δ, the smallest difference of interest, is {found.unit.exact(found.delta)} "
+            f"({source}); it was fixed before the run."
+        )
+    yield (
+        "The statement on the best, each table, and each declared family of comparisons hold at "
+        "their level (95 % where nothing else is said) each by itself, not all of them together."
+    )
+    yield (
+        "A seed covers initial values, the order of the data and dropout on this training set; "
+        "what another training set would do is not covered."
+    )
+    if found.plan is None:
+        yield (
+            "A search trains each configuration once: what is compared are the adapters, this file "
+            "against that one, and not configurations or methods."
+        )

@@ -1,0 +1,126 @@
+"""What the page of one sweep is made of: its folder, its trials by configuration, what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean
+from typing import Any
+
+from sweeper.analysis.conclusions import SweepConclusions, conclusions_of
+from sweeper.analysis.configurations import configuration_names, configuration_of
+from sweeper.analysis.ranking import Ranking, rank_sweep
+from sweeper.errors import DamagedFileError
+from sweeper.estimates import Estimate
+from sweeper.report.document import sweep_result
+from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder
+
+__all__ = ["Group", "Subject", "subject_of"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The trials of one configuration that came to an end.
+
+    Attributes:
+        name: As the verdicts have it.
+        trials: Complete or failed, by number.
+    """
+
+    name: str
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def method(self) -> str:
+        """Name of the method."""
+        return self.trials[0].method
+
+    @property
+    def complete(self) -> tuple[TrialRecord, ...]:
+        """The trials that are complete."""
+        return tuple(x for x in self.trials if x.status == "complete")
+
+    @property
+    def failed(self) -> int:
+        """How many failed."""
+        return len(self.trials) - len(self.complete)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A sweep that is shown.
+
+    Attributes:
+        folder: Of the sweep.
+        ranking: Of its trials.
+        conclusions: What it allows to be said.
+        document: What ``report --json`` prints.
+    """
+
+    folder: SweepFolder
+    ranking: Ranking
+    conclusions: SweepConclusions
+    document: dict[str, Any]
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The configurations of the trials that ended, in the order of the trials."""
+        found: dict[str, list[TrialRecord]] = {}
+        for record, key in self._keyed():
+            found.setdefault(key, []).append(record)
+        names = configuration_names({key: own[0] for key, own in found.items()})
+        return tuple(Group(names[key], tuple(own)) for key, own in found.items())
+
+    def _keyed(self) -> Iterator[tuple[TrialRecord, str]]:
+        for record in self.ranking.trials:
+            if record.status not in {"complete", "failed"}:
+                continue
+            try:
+                yield record, configuration_of(self.folder.trial(record.id).spec())[0]
+            except DamagedFileError:
+                # It is among the damaged files.
+                continue
+
+    @property
+    def final_split(self) -> str:
+        """The split of the evaluation after the search; empty where there is none."""
+        return next((x.split for x in self.ranking.finals.values()), "")
+
+    def scores(self, group: Group) -> list[Estimate]:
+        """Returns the objective of a configuration's trials on validation."""
+        return _found([self.ranking.score(x) for x in group.complete])
+
+    def finals(self, group: Group) -> list[Estimate]:
+        """Returns the objective of a configuration's trials after the search."""
+        return _found([self.ranking.final_score(x) for x in group.complete])
+
+    def mean_score(self, group: Group) -> float | None:
+        """Returns the mean over seeds on validation, None without any."""
+        return _mean(self.scores(group))
+
+    def mean_final(self, group: Group) -> float | None:
+        """Returns the mean over seeds after the search, None without any."""
+        return _mean(self.finals(group))
+
+
+def subject_of(folder: SweepFolder, *, tracking_uri: str) -> Subject:
+    """Returns a sweep as it is shown.
+
+    Args:
+        folder: of the sweep.
+        tracking_uri: MLflow's store, without a password.
+    """
+    ranking = rank_sweep(folder)
+    conclusions = conclusions_of(folder, ranking)
+    document = sweep_result(folder, ranking, conclusions, tracking_uri=tracking_uri)
+    return Subject(folder, ranking, conclusions, document)
+
+
+def _found(scores: Sequence[Estimate | None]) -> list[Estimate]:
+    return [score for score in scores if score is not None]
+
+
+def _mean(scores: Sequence[Estimate]) -> float | None:
+    return fmean(x.value for x in scores) if scores else None
