@@ -60,6 +60,8 @@ def score_table(folder: SweepFolder, metric: str, split: _Split) -> ScoreTable:
         folder: of the sweep.
         metric: its name.
         split: of the rows.
+        by_trial: whether each trial stands for itself, by its number: what a search says is of the
+            adapters that it trained.
 
     Raises:
         BadInputError: there are no such rows, trials were scored on different rows or one seed
@@ -76,9 +78,15 @@ def score_table(folder: SweepFolder, metric: str, split: _Split) -> ScoreTable:
     _require_same_rows(folder, scored, metric, split)
     by_configuration: dict[str, list[_Trial]] = {}
     for found in trials:
-        by_configuration.setdefault(found.configuration, []).append(found)
+        key = found.record.id if by_trial else found.configuration
+        by_configuration.setdefault(key, []).append(found)
     # Of all trials, so that a configuration has one name on both splits.
-    names = configuration_names({key: own[0].record for key, own in by_configuration.items()})
+    first = {key: own[0].record for key, own in by_configuration.items()}
+    names = (
+        {key: f"trial {record.number} ({record.method})" for key, record in first.items()}
+        if by_trial
+        else configuration_names(first)
+    )
     configurations = []
     for key, all_own in by_configuration.items():
         own = [found for found in all_own if found.is_asked]
