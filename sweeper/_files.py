@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote
 
@@ -29,7 +28,6 @@ __all__ = [
     "LockError",
     "append_line",
     "dumps",
-    "parsed_json",
     "put_whole",
     "read_bytes",
     "read_json",
@@ -62,9 +60,9 @@ def _strict(value: object) -> object:
     return value
 
 
-def write_text(path: Path, text: str, *, is_durable: bool = True, is_first: bool = False) -> None:
+def write_text(path: Path, text: str) -> None:
     """Puts ``text`` in the place of the file at ``path``; see :func:`write_bytes`."""
-    write_bytes(path, text.encode(), is_durable=is_durable, is_first=is_first)
+    write_bytes(path, text.encode())
 
 
 def write_bytes(
@@ -216,9 +214,9 @@ def _sync_folder(path: Path) -> None:
 def write_json(
     path: Path, value: object, *, is_durable: bool = True, is_first: bool = False
 ) -> None:
-    """Puts ``value`` as JSON in the place of the file at ``path``; see :func:`write_text`."""
-    text = dumps(value, indent=2) + "\n"
-    write_text(path, text, is_durable=is_durable, is_first=is_first)
+    """Puts ``value`` as JSON in the place of the file at ``path``; see :func:`write_bytes`."""
+    content = f"{dumps(value, indent=2)}\n".encode()
+    write_bytes(path, content, is_durable=is_durable, is_first=is_first)
 
 
 def read_bytes(path: Path, *, offset: int = 0) -> bytes | None:
@@ -248,15 +246,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
         DamagedFileError: it holds something else.
     """
     content = read_bytes(path)
-    return None if content is None else parsed_json(path, content)
-
-
-def parsed_json(path: Path, content: bytes) -> dict[str, Any]:
-    """Returns the mapping in a JSON text that a file holds.
-
-    Raises:
-        DamagedFileError: it is something else; the error names the file at ``path``.
-    """
+    if content is None:
+        return None
     try:
         # It bounds the depth, and takes no half of a surrogate pair for text.
         value: object = from_json(content)
@@ -400,10 +391,5 @@ class FileLock:
     def __enter__(self) -> FileLock:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.release()

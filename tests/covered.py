@@ -5,13 +5,8 @@ COVERED = {
     "_spec.py": "sweeper/experiment/test_trial.py",
     "_third_party.py": "sweeper/training/test_engine.py",
     "analysis/comparison.py": "sweeper/evaluation/test_final.py",
-
     "analysis/finished.py": "sweeper/execution/test_take_over.py",
     "analysis/statistics/table.py": "sweeper/analysis/statistics/test_units.py",
-    "analysis/statistics/verdicts/conclusions.py": "sweeper/analysis/statistics/verdicts/test_words.py",
-    "analysis/statistics/verdicts/families.py": "sweeper/analysis/statistics/verdicts/test_concluding.py",
-    "analysis/statistics/verdicts/judging.py": "sweeper/analysis/statistics/verdicts/test_concluding.py",
-    "analysis/statistics/verdicts/spec.py": "sweeper/analysis/statistics/verdicts/test_concluding.py",
     "analysis/trial_evaluation.py": "sweeper/cli/test_evaluate.py",
     "cli/options.py": "sweeper/cli/test_app.py",
     "cli/output.py": "sweeper/cli/test_app.py",

@@ -6,6 +6,7 @@ from sweeper.analysis.comparison import gains_over_base
 from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.lookup import FoundTrial, find_trial
 from sweeper.analysis.ranking import Ranking, rank, rank_sweep
+from sweeper.analysis.score_table import score_table
 from sweeper.analysis.trial_evaluation import EvaluationRequest, TrialEvaluation, evaluate_trial
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "gains_over_base",
     "rank",
     "rank_sweep",
+    "score_table",
 ]

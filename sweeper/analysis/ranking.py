@@ -38,7 +38,8 @@ class Ranking:
     base_final: FinalResult | None = None
     """That of the frozen base."""
     gains: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
-    """By trial: by how much its final metrics differ from the base's, on the same rows."""
+    """By trial: by how much its final metrics differ from the base's, on the same rows; without
+    trials of which nobody knows the rows."""
     damage: tuple[DamagedFileError, ...] = ()
     """What could not be read; a trial whose record is damaged is not among the others."""
 
@@ -107,10 +108,11 @@ def rank_sweep(folder: SweepFolder) -> Ranking:
     ranking = rank(folder.trials(), folder.objective(), base_scores=folder.base_scores())
     found = {trial.id: read_final(folder.trial(trial.id).path) for trial in ranking.ranked}
     finals = {trial_id: result for trial_id, result in found.items() if result is not None}
+    base_final = read_final(folder.path)
     return replace(
         ranking,
         finals=finals,
-        base_final=read_final(folder.path),
+        base_final=base_final,
         damage=tuple(folder.damage()),
-        gains={name: gains_over_base(folder.trial(name).path, folder.path) for name in finals},
+        gains=gains_over_base(folder, finals, base_final),
     )

@@ -23,7 +23,7 @@ from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["score_table"]
 
-Split = Literal["validation", "test"]
+_Split = Literal["validation", "test"]
 
 # Trials that a message names before it only says that there are more.
 _MAX_NAMED = 8
@@ -47,7 +47,7 @@ class _Trial:
         return f"trial {self.record.number} ({self.record.id})"
 
 
-def score_table(folder: SweepFolder, metric: str, split: Split) -> ScoreTable:
+def score_table(folder: SweepFolder, metric: str, split: _Split) -> ScoreTable:
     """Returns what each row of a split contributed to a metric, by configuration and seed.
 
     Rows of ``validation`` are those of a trial's last evaluation in training, rows of ``test``
@@ -60,6 +60,8 @@ def score_table(folder: SweepFolder, metric: str, split: Split) -> ScoreTable:
         folder: of the sweep.
         metric: its name.
         split: of the rows.
+        by_trial: whether each trial stands for itself, by its number: what a search says is of the
+            adapters that it trained.
 
     Raises:
         BadInputError: there are no such rows, trials were scored on different rows or one seed
@@ -76,9 +78,15 @@ def score_table(folder: SweepFolder, metric: str, split: Split) -> ScoreTable:
     _require_same_rows(folder, scored, metric, split)
     by_configuration: dict[str, list[_Trial]] = {}
     for found in trials:
-        by_configuration.setdefault(found.configuration, []).append(found)
+        key = found.record.id if by_trial else found.configuration
+        by_configuration.setdefault(key, []).append(found)
     # Of all trials, so that a configuration has one name on both splits.
-    names = configuration_names({key: own[0].record for key, own in by_configuration.items()})
+    first = {key: own[0].record for key, own in by_configuration.items()}
+    names = (
+        {key: f"trial {record.number} ({record.method})" for key, record in first.items()}
+        if by_trial
+        else configuration_names(first)
+    )
     configurations = []
     for key, all_own in by_configuration.items():
         own = [found for found in all_own if found.is_asked]
@@ -105,7 +113,7 @@ def _sign(folder: SweepFolder, metric: str) -> float:
     return 1.0 if mode == "max" else -1.0
 
 
-def _trial(folder: SweepFolder, record: TrialRecord, split: Split) -> _Trial | None:
+def _trial(folder: SweepFolder, record: TrialRecord, split: _Split) -> _Trial | None:
     """Returns a trial with its rows of a split; None for one that has not come to an end."""
     if record.status not in {"complete", "failed"}:
         return None
@@ -124,7 +132,7 @@ def _trial(folder: SweepFolder, record: TrialRecord, split: Split) -> _Trial | N
     return _Trial(record, configuration, seed, is_asked=is_asked, rows=rows)
 
 
-def _file(split: Split) -> str:
+def _file(split: _Split) -> str:
     return FINAL_ROWS if split == "test" else VALIDATION_ROWS
 
 
@@ -142,7 +150,7 @@ def _is_finite(found: _Trial, metric: str) -> bool:
 
 
 def _require_rows(
-    folder: SweepFolder, with_rows: Sequence[_Trial], asked: Sequence[_Trial], split: Split
+    folder: SweepFolder, with_rows: Sequence[_Trial], asked: Sequence[_Trial], split: _Split
 ) -> None:
     others = {found.rows.split for found in with_rows if found.rows} - {split}
     if others:
@@ -155,10 +163,8 @@ def _require_rows(
         return
     complete = [found for found in asked if found.record.status == "complete"]
     if complete:
-        reason = (
-            f"of {count(len(complete), 'trial')} no {_file(split)} was kept; an earlier version "
-            "kept none"
-        )
+        trials = count(len(complete), "trial")
+        reason = f"no {_file(split)} was kept of {trials}; earlier versions kept none"
     elif split == "test":
         reason = "no trial was evaluated after the search (final.trials)"
     else:
@@ -169,7 +175,7 @@ def _require_rows(
     )
 
 
-def _require_metric(scored: Sequence[_Trial], metric: str, split: Split) -> None:
+def _require_metric(scored: Sequence[_Trial], metric: str, split: _Split) -> None:
     missing = [found for found in scored if found.rows and metric not in found.rows.metrics]
     if not missing:
         return
@@ -184,7 +190,7 @@ def _require_metric(scored: Sequence[_Trial], metric: str, split: Split) -> None
 
 
 def _require_same_rows(
-    folder: SweepFolder, scored: Sequence[_Trial], metric: str, split: Split
+    folder: SweepFolder, scored: Sequence[_Trial], metric: str, split: _Split
 ) -> None:
     """Raises where trials were scored on other rows than most.
 
@@ -239,7 +245,7 @@ def _listed(trials: Sequence[_Trial]) -> str:
 
 
 def _table(
-    configurations: Sequence[ConfigurationScores], any_trial: _Trial, metric: str, split: Split
+    configurations: Sequence[ConfigurationScores], any_trial: _Trial, metric: str, split: _Split
 ) -> ScoreTable:
     scores, (rows, _) = any_trial.rows, _values(any_trial, metric)
     assert scores is not None

@@ -16,9 +16,14 @@ def only_runnable(sweep: Sweep) -> tuple[Sweep, tuple[str, ...]]:
     Left out are trials that are counted on another architecture, and those that another trial of
     the list repeats.
 
+    A design is run whole, or not at all: what is left out of it could not be compared.
+
     Raises:
-        SpecError: nothing is left.
+        SpecError: nothing is left, or a design has a trial that is on another model.
     """
+    if sweep.design is not None:
+        _require_one_model(sweep)
+        return sweep, ()
     entries = sweep.document.get("trials")
     if not isinstance(entries, list):
         return sweep, ()
@@ -37,6 +42,21 @@ def only_runnable(sweep: Sweep) -> tuple[Sweep, tuple[str, ...]]:
     entries = [entry for entry in entries if get_path(entry, ("name",)) in kept]
     document = {**sweep.document, "trials": entries}
     return build_sweep(document, source="the trials that can be run"), left_out
+
+
+def _require_one_model(sweep: Sweep) -> None:
+    problems = {
+        method.designed.configuration: Problem(
+            f"design.{method.designed.configuration}.architecture",
+            f"is not the model of profile {sweep.spec.profile}; a design compares on one model; "
+            "leave it out, or take a profile of that model",
+        )
+        for method in sweep.space.methods
+        if method.designed is not None
+        and sweep.space.trial({"method": method.name}).model != sweep.spec.model
+    }
+    if problems:
+        raise SpecError("design", list(problems.values()))
 
 
 def _find_runnable(sweep: Sweep) -> set[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sweeper.analysis.detection import Detection, Forecast, detection_of, forecast_of
 from sweeper.analysis.finished import find_finished, source_of
 from sweeper.errors import BadInputError
 from sweeper.experiment.space.budget import BudgetFit
@@ -76,6 +77,10 @@ class Plan:
     memory: Memory
     missing: str
     """What is missing of the model or the data; empty if nothing is."""
+    detection: Detection | None = None
+    """Which difference a design finds; None of a search, or where the spread is not known."""
+    forecast: Forecast | None = None
+    """How long the trials take; None where nothing like them was trained."""
 
     def document(self) -> dict[str, Any]:
         """Returns the plan as one JSON document."""
@@ -94,6 +99,8 @@ class Plan:
             "missing": self.missing or None,
             "budget": None if budget is None else budget.model_dump(mode="json"),
             "design": None if self.sweep.design is None else self.sweep.design.document(),
+            "detection": None if self.detection is None else asdict(self.detection),
+            "forecast": None if self.forecast is None else asdict(self.forecast),
             "trials": [trial.document() for trial in self.trials],
         }
 
@@ -126,7 +133,26 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
     )
     largest = max(trial.trainable for trial in trials)
     widest = max((trial.spec for trial in drawn), key=lambda x: x.model.shape().total_parameters)
-    return Plan(sweep, trials, memory_of(widest, largest), missing)
+    memory = memory_of(widest, largest)
+    if missing:
+        return Plan(sweep, trials, memory, missing)
+    left = sum(trial.taken_from is None for trial in trials)
+    return Plan(
+        sweep,
+        trials,
+        memory,
+        missing,
+        detection=detection_of(sweep, home=home, rows=_final_rows(sweep)),
+        forecast=forecast_of(sweep, home=home, trials=left),
+    )
+
+
+def _final_rows(sweep: Sweep) -> int:
+    """Returns on how many rows the trials of a design are compared."""
+    if sweep.design is None:
+        return 0
+    rows = len(getattr(sweep.spec.data.load(), sweep.spec.final.split))
+    return rows if sweep.spec.final.rows is None else min(rows, sweep.spec.final.rows)
 
 
 def finished_trials(sweep: Sweep, home: Path, *, data_fingerprint: str) -> dict[str, str]:

@@ -231,12 +231,12 @@ def read_row_scores(path: Path) -> RowScores | None:
     about, arrays = found
     try:
         return _scores(about, arrays)
-    except (KeyError, IndexError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise DamagedFileError(path, f"its numbers are not those of its rows ({error})") from error
 
 
 def _scores(about: _About, arrays: Mapping[str, NDArray[np.generic]]) -> RowScores:
-    """Returns the scores of a file; KeyError, IndexError or ValueError where it is damaged."""
+    """Returns the scores of a file; KeyError, IndexError, TypeError or ValueError if damaged."""
     strata = _by_row(arrays["strata"], about.rows)
     if strata.size and int(strata.max()) >= len(about.tasks):
         raise ValueError(f"row of task {int(strata.max())}, of {len(about.tasks)}")
@@ -246,7 +246,7 @@ def _scores(about: _About, arrays: Mapping[str, NDArray[np.generic]]) -> RowScor
     for kind in about.columns:
         place = seen[kind] = seen.get(kind, -1) + 1
         columns.append(_shaped(arrays[kind], about.rows)[place])
-    bits = _shaped(arrays["row_sets"], -(-about.rows // 8))
+    bits = _shaped(arrays["row_sets"], -(-about.rows // 8)).astype(np.uint8, casting="safe")
     sets = [np.flatnonzero(one) for one in np.unpackbits(bits, axis=1, count=about.rows)]
     metrics = {
         name: (sets[found.rows], columns[found.column][sets[found.rows]].astype(np.float64))

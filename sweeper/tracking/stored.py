@@ -11,7 +11,7 @@ import io
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -27,7 +27,7 @@ from pydantic import (
     ValidationError,
 )
 
-from sweeper._files import parsed_json, read_bytes, read_json
+from sweeper._files import read_bytes, read_json
 from sweeper.errors import DamagedFileError
 
 __all__ = [
@@ -191,13 +191,13 @@ def read_stored(path: Path, model: type[_Model]) -> _Model | None:
         DamagedFileError: it holds something else.
     """
     content = read_json(path)
-    return None if content is None else _validated(path, content, model)
+    return None if content is None else _validated(path, model.model_validate, content)
 
 
 # What numpy raises at a file that is not one of its own, or no longer.
 _UNREADABLE = (
     *(EOFError, KeyError, MemoryError, NotImplementedError, OSError, OverflowError),
-    *(RuntimeError, SyntaxError, TypeError, ValueError),
+    *(AttributeError, RuntimeError, SyntaxError, TypeError, ValueError),
     *(struct.error, zipfile.BadZipFile, zlib.error),
 )
 # Bytes of a file when it is unpacked; a damaged length must not fill the memory.
@@ -227,20 +227,19 @@ def read_stored_arrays(
     except _UNREADABLE as error:
         why = "it is empty" if not content.strip(b"\0 \n") else f"it holds no arrays ({error})"
         raise DamagedFileError(path, why) from error
-    return _validated(path, parsed_json(path, about), model), arrays
+    return _validated(path, model.model_validate_json, about), arrays
 
 
 def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(io.BytesIO(content)) as packed:
-        if sum(info.file_size for info in packed.infolist()) > _MOST_BYTES:
-            raise ValueError(f"it would have more than {_MOST_BYTES} bytes")
     with np.load(io.BytesIO(content), allow_pickle=False) as found:
+        if sum(info.file_size for info in found.zip.infolist()) > _MOST_BYTES:
+            raise ValueError(f"it would have more than {_MOST_BYTES} bytes")
         return {name: found[name] for name in found.files}
 
 
-def _validated(path: Path, content: Mapping[str, Any], model: type[_Model]) -> _Model:
+def _validated(path: Path, validate: Callable[[Any], _Model], content: object) -> _Model:
     try:
-        return model.model_validate(content)
+        return validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"]))[:MAX_SHOWN]

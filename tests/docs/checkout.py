@@ -25,6 +25,19 @@ SHORTER = (
     *("--set", "resources.max_replicas=1"),
     *("--set", "final.rows=16"),
 )
+# Of a design the seeds and the rates, and methods without the control arm.
+SHORTER_DESIGN = (
+    *("--set", "design.seeds=2"),
+    *("--set", "design.rates.count=4"),
+    *("--set", "design.rates.low=2e-3"),
+    *("--set", "design.rates.high=2.4e-2"),
+    *("--set", "design.control=none"),
+    *("--set", "train.steps=4"),
+    *("--set", "train.evaluations=1"),
+    *("--set", "train.eval_examples=8"),
+    *("--set", "resources.max_replicas=1"),
+    *("--set", "final.rows=16"),
+)
 # Far more than a sweep of two trials takes on a machine that does nothing else.
 STEP_TIMEOUT_S = 480
 
@@ -40,6 +53,7 @@ if [[ "$1 $2 $3 $4" == "-m sweeper params search_spaces/papers/"* ]]; then
   exec {python} -m sweeper plan "${{@:4}}"
 fi
 if [[ "$1 $2 $3" == "-m sweeper run" ]]; then
+  if grep -q '^design:' "$4"; then exec {python} "$@" {shorter_design}; fi
   exec {python} "$@" {shorter}
 fi
 exec {python} "$@"
@@ -113,7 +127,11 @@ def make_checkout(folder: Path) -> Path:
     shutil.copy(empty_store(), folder / "sweeps" / "mlflow.db")
     binaries = folder / ".venv" / "bin"
     binaries.mkdir(parents=True)
-    python = _PYTHON.format(python=sys.executable, shorter=" ".join(SHORTER))
+    python = _PYTHON.format(
+        python=sys.executable,
+        shorter=" ".join(SHORTER),
+        shorter_design=" ".join(SHORTER_DESIGN),
+    )
     # `. .venv/bin/activate` changes nothing: these are on the path already.
     scripts = {"python": python, "python3": python, "sweeper": _SWEEPER, "activate": ""}
     for name, text in scripts.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper._files import FileLock, append_line, put_whole, read_json, write_text
+from sweeper._files import FileLock, append_line, put_whole, read_json, write_bytes, write_text
 from sweeper.errors import BadInputError, DamagedFileError
 
 
@@ -194,9 +194,9 @@ def test_a_pipe_and_a_device_are_no_files(tmp_path):
 
 def test_of_several_files_the_first_stays(tmp_path):
     path = tmp_path / "file"
-    write_text(path, "first", is_first=True)
+    write_bytes(path, b"first", is_first=True)
     with pytest.raises(FileExistsError):
-        write_text(path, "second", is_first=True)
+        write_bytes(path, b"second", is_first=True)
     assert path.read_text() == "first"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -207,7 +207,7 @@ def test_a_file_system_without_second_names_has_a_first_file_too(tmp_path, monke
 
     monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
     path = tmp_path / "file"
-    write_text(path, "first", is_first=True)
+    write_bytes(path, b"first", is_first=True)
     with pytest.raises(FileExistsError):
-        write_text(path, "second", is_first=True)
+        write_bytes(path, b"second", is_first=True)
     assert path.read_text() == "first"

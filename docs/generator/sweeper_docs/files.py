@@ -135,7 +135,9 @@ _ROWS = """
 
 `columns` lists the columns in their order, each by the array that it is in. A metric is the column
 `column` on the set of rows `rows`. What a row contributes is its own value, or a pseudo-value of
-the jackknife where the metric is no mean. The fingerprint is a hash of the rows and their order.
+the jackknife where the metric is no mean. The fingerprint is a hash of the rows and their order;
+trials are compared row by row where it is the same. The rows of a trial's last evaluation in
+training are the one thing that `resume` does not make again when they are damaged.
 """
 _RECORD = """
 These are the fields of `record.json`. What is no number is one of the texts `NaN`, `Infinity` and

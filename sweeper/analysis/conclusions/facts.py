@@ -70,10 +70,14 @@ def _tested(ranking: Ranking, best: TrialRecord) -> Iterator[str]:
         return
     if score is None:
         why = found.error or f"it reports no {ranking.objective.metric}"
-        yield f"Its evaluation on the {found.split} split failed: {why}"
+        yield f"No final score of {_name(best)}: {why}."
         return
-    rows = f"{found.rows:,} rows" if found.rows else "rows"
-    yield f"On {rows} of the {found.split} split, which chose nothing, it has {score}."
+    rows = count(found.rows, "row")
+    left_out = f" ({found.rows_left_out} left out: answer too long)" if found.rows_left_out else ""
+    yield (
+        f"On {rows} of the {found.split} split{left_out}, which chose nothing, it has "
+        f"{ranking.objective.metric} {score}."
+    )
 
 
 def _base(ranking: Ranking, best: TrialRecord) -> Iterator[str]:

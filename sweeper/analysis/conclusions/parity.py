@@ -25,13 +25,15 @@ class ParityLine:
         subject: What it is of: size, training, learning rate, trials, control arm, seeds, versions.
         text: What was found, a sentence.
         holds: Whether the configurations are alike in it.
-        names: Configurations or methods whose verdicts carry the sentence where it does not hold.
+        names: Configurations or methods whose verdicts carry the caveat where it does not hold.
+        caveat: A short sentence for these verdicts.
     """
 
     subject: str
     text: str
     holds: bool
     names: tuple[str, ...] = ()
+    caveat: str = ""
 
 
 def parity_of(
@@ -82,10 +84,10 @@ class _Lines:
         low, high = min(sizes.values()), max(sizes.values())
         miss = 1 - low / high
         holds = miss <= _MAX_MISS
-        alike = f"{high:,}" if low == high else f"{low:,} to {high:,} ({miss:.1%} apart)"
+        alike = f"{high:,}" if low == high else f"{low:,} to {high:,} ({100 * miss:.3g} % apart)"
         text = f"Trainable parameters: {alike}"
         far = () if holds else tuple(x for x, size in sizes.items() if 1 - size / high > _MAX_MISS)
-        yield ParityLine("size", text, holds, far)
+        yield ParityLine("size", text, holds, far, f"Sizes differ by up to {100 * miss:.3g} %")
 
     def _training(self) -> ParityLine:
         """Whether all saw as many examples of the same length in as many steps."""
@@ -102,7 +104,7 @@ class _Lines:
             )
             return ParityLine("training", text, holds=True)
         text = "Training: steps, batches or lengths differ between configurations"
-        return ParityLine("training", text, holds=False, names=tuple(self._distinct()))
+        return ParityLine("training", text, False, self._distinct(), "Training differs")
 
     def _rates(self) -> Iterator[ParityLine]:
         methods = {x.method for x in self._records}
@@ -116,13 +118,16 @@ class _Lines:
             )
             yield ParityLine("learning rate", text, holds=True)
             return
-        rates = {self._specs[x.id].get("train", {}).get("learning_rate") for x in self._records}
-        said = f"one for all, {value_text(next(iter(rates)))}" if len(rates) == 1 else "searched"
+        rates = sorted({self._specs[x.id]["train"]["learning_rate"] for x in self._records})
+        said = f"one for all, {value_text(rates[0])}"
+        if len(rates) > 1:
+            said = f"{value_text(rates[0])} to {value_text(rates[-1])}"
         text = (
-            f"Learning rate: {said}, not tuned for each method: the better method may only have "
+            f"Learning rate: {said}, not tuned for each method; the better method may only have "
             "the better rate"
         )
-        yield ParityLine("learning rate", text, holds=False, names=tuple(self._distinct()))
+        caveat = "The learning rate is not tuned for each method"
+        yield ParityLine("learning rate", text, False, self._distinct(), caveat)
 
     def _trials(self) -> ParityLine:
         counts = Counter(self._names[x.id] for x in self._records)
@@ -131,7 +136,7 @@ class _Lines:
         what = "method" if self._plan is not None and self._plan.tuned else "configuration"
         text = f"Trials: {each} of each {what}"
         fewer = () if low == high else tuple(x for x, number in counts.items() if number < high)
-        return ParityLine("trials", text, low == high, fewer)
+        return ParityLine("trials", text, low == high, fewer, "Numbers of trials differ")
 
     def _control_arms(self) -> Iterator[ParityLine]:
         plan = self._plan
@@ -144,7 +149,9 @@ class _Lines:
             yield ParityLine("control arm", f"Control arm: {said}", holds=True)
         elif plan.control == "none":
             text = "Control arm: none, as the design asks; a gain may not be the method's own"
-            yield ParityLine("control arm", text, holds=False, names=tuple(self._distinct()))
+            yield ParityLine(
+                "control arm", text, False, self._distinct(), "There is no control arm"
+            )
 
     def _seeds(self) -> ParityLine:
         failed: dict[str, int] = defaultdict(int)
@@ -158,5 +165,5 @@ class _Lines:
         # Their verdicts say so by themselves.
         return ParityLine("failed seeds", text, holds=False)
 
-    def _distinct(self) -> list[str]:
-        return list(dict.fromkeys(self._names[x.id] for x in self._records))
+    def _distinct(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self._names[x.id] for x in self._records))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from sweeper.analysis.statistics.verdicts import (
     PLAIN,
     POINTS,
     Best,
+    BestSet,
     ConclusionSpec,
     Question,
     Statement,
@@ -36,7 +38,7 @@ from sweeper.experiment.sections import read_design
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["SweepConclusions", "conclusions_of"]
+__all__ = ["SweepConclusions", "conclusions_of", "unit_of"]
 
 # Metrics that are no fractions of rows: their differences are plain numbers.
 _LOSSES = ("loss", "perplexity")
@@ -48,6 +50,7 @@ class SweepConclusions:
 
     Attributes:
         metric: The objective.
+        sign: 1 where more of it is better, -1 where less is; scores are the metric times this.
         unit: Of differences of it.
         delta: Smallest difference of interest, in units of the metric; None without a comparison.
         parity: In what the configurations are alike.
@@ -61,6 +64,7 @@ class SweepConclusions:
     """
 
     metric: str
+    sign: int
     unit: Unit
     delta: float | None
     parity: tuple[ParityLine, ...] = ()
@@ -78,6 +82,11 @@ class SweepConclusions:
         return tuple(words(statement, self.unit) for statement in self.statements)
 
     @property
+    def best_sets(self) -> tuple[BestSet, ...]:
+        """The sets of what may be the best, of the design or of the search."""
+        return tuple(each for each in self.statements if isinstance(each, BestSet))
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """All that is said after the parity lines, a sentence or two each."""
         none = (self.why_none,) if self.why_none else ()
@@ -93,17 +102,22 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
     """
     objective = ranking.objective
     plan, _ = read_design(folder.document)
-    unit = PLAIN if any(loss in objective.metric for loss in _LOSSES) else POINTS
+    unit = unit_of(objective.metric)
     facts = tuple(facts_of(folder, ranking, unit))
-    bare = SweepConclusions(objective.metric, unit, None, facts=facts, plan=plan)
+    bare = SweepConclusions(objective.metric, -ranking.sign, unit, None, facts=facts, plan=plan)
     if not ranking.ranked:
         return bare
     try:
-        return _compared(folder, ranking, bare)
+        found = _compared(folder, ranking, bare)
     except BadInputError as error:
-        return SweepConclusions(
-            objective.metric, unit, None, facts=facts, plan=plan, why_none=_sentence(error)
-        )
+        found = replace(bare, why_none=_sentence(error))
+    on_base = over_base(folder, ranking, is_fraction=unit is POINTS)
+    return replace(found, statements=found.statements + on_base)
+
+
+def unit_of(metric: str) -> Unit:
+    """Returns the unit of differences of a metric: points of a fraction, else plain numbers."""
+    return PLAIN if any(loss in metric for loss in _LOSSES) else POINTS
 
 
 def _compared(folder: SweepFolder, ranking: Ranking, bare: SweepConclusions) -> SweepConclusions:
@@ -112,19 +126,15 @@ def _compared(folder: SweepFolder, ranking: Ranking, bare: SweepConclusions) -> 
     ended = [x for x in ranking.trials if x.status in {"complete", "failed"}]
     parity = parity_of(ended, _specs(folder, ended), _compared_names(ended, plan), plan)
     delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
-    asked, why_none = _spec(plan, table, delta, parity)
+    asked, why_none = _spec(plan, ranking, delta, parity)
     statements = () if asked is None else conclude(table, asked, validation).statements
     differences = differences_of(table, validation, statements, plan)
-    statements += over_base(folder, ranking, is_fraction=bare.unit is POINTS)
-    return SweepConclusions(
-        metric=metric,
-        unit=bare.unit,
+    return replace(
+        bare,
         delta=delta,
         parity=parity if plan is not None else (),
         statements=statements,
-        facts=bare.facts,
         why_none=why_none,
-        plan=plan,
         table=table,
         validation=validation,
         differences=differences,
@@ -148,24 +158,36 @@ def _tables(
 
 
 def _spec(
-    plan: DesignPlan | None, table: ScoreTable, delta: float, parity: Sequence[ParityLine]
+    plan: DesignPlan | None, ranking: Ranking, delta: float, parity: Sequence[ParityLine]
 ) -> tuple[ConclusionSpec | None, str]:
     """Returns what is asked, or why nothing is yet."""
-    caveats = tuple((name, line.text) for line in parity if not line.holds for name in line.names)
+    caveats = tuple((name, line.caveat) for line in parity if not line.holds for name in line.names)
     if plan is None:
-        return ConclusionSpec((Best(),), delta, claim="adapters"), ""
+        return ConclusionSpec((Best(),), delta), ""
     questions: tuple[Question, ...] = questions_of(plan)
-    if len(plan.looks) == 1:
-        return ConclusionSpec(questions, delta, caveats=caveats), ""
-    # A look is at the seeds that all have, failed ones among them.
-    seeds = min(len(x.seeds) + len(x.failed_seeds) for x in table.configurations)
-    look = look_at(seeds)
-    if look is None:
+    done = Counter(x.params.get("configuration") for x in ranking.trials if _is_done(x, ranking))
+    seeds = [done[x.name] for x in plan.configurations]
+    if len(plan.looks) > 1:
+        look = look_at(min(seeds))
+        if look is not None:
+            return ConclusionSpec(questions, delta, look=look, caveats=caveats), ""
+        first = plan.looks[0]
+        return None, f"Nothing is concluded before all have {first} seeds, the first declared look."
+    wanted = len(plan.seeds) * len(plan.configurations)
+    if sum(seeds) < wanted:
         return None, (
-            f"Nothing is concluded before {plan.looks[0]} seeds, the first declared look; all "
-            f"configurations have {seeds}."
+            f"Nothing is concluded before the design is complete: {sum(seeds)} of {wanted} trials "
+            "are evaluated. To look earlier finds differences that are not there; seeds: 3/5/10 "
+            "declares when to look."
         )
-    return ConclusionSpec(questions, delta, look=look, caveats=caveats), ""
+    return ConclusionSpec(questions, delta, caveats=caveats), ""
+
+
+def _is_done(trial: TrialRecord, ranking: Ranking) -> bool:
+    """Returns whether a trial has its test score, or will have none: it failed or has no score."""
+    if trial.status != "complete":
+        return trial.status == "failed"
+    return trial.id in ranking.finals or ranking.score(trial) is None
 
 
 def _delta(plan: DesignPlan | None, table: ScoreTable, *, is_fraction: bool) -> float:

@@ -315,4 +315,4 @@ def _noncentrality(
     """Returns by how many errors a difference must exceed zero to be found so often."""
     normal = critical + ndtri(power)
     exact = nctdtrinc(np.minimum(df, _NORMAL_DF), 1.0 - power, critical)
-    return np.where(df < _NORMAL_DF, exact, normal)
+    return np.asarray(np.where(df < _NORMAL_DF, exact, normal))

@@ -12,6 +12,7 @@ from sweeper.errors import BadInputError
 
 __all__ = [
     "RowUnits",
+    "adapter_names",
     "as_adapters",
     "first_seeds",
     "require_comparable",
@@ -109,15 +110,18 @@ def _require_scores(each: ConfigurationScores, n: int, split: str) -> None:
 def as_adapters(table: ScoreTable) -> ScoreTable:
     """Returns the table in which every trained adapter stands by itself."""
     adapters = [
-        ConfigurationScores(
-            each.name if len(each.seeds) == 1 else f"{each.name}, seed {seed}",
-            (seed,),
-            each.scores[i : i + 1],
-        )
+        ConfigurationScores(name, (seed,), each.scores[i : i + 1])
         for each in table.configurations
-        for i, seed in enumerate(each.seeds)
+        for i, (name, seed) in enumerate(zip(adapter_names(each), each.seeds, strict=True))
     ]
     return replace(table, configurations=tuple(adapters))
+
+
+def adapter_names(scores: ConfigurationScores) -> tuple[str, ...]:
+    """Returns what the adapters of a configuration are called: its own name if there is but one."""
+    if len(scores.seeds) == 1:
+        return (scores.name,)
+    return tuple(f"{scores.name}, seed {seed}" for seed in scores.seeds)
 
 
 def first_seeds(table: ScoreTable, seeds: int) -> ScoreTable:

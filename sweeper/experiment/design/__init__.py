@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sweeper.experiment.design.arms import Arm
+from sweeper.experiment.design.arms import Arm, method_of
 from sweeper.experiment.design.base import DesignFile, DesignSpec
 from sweeper.experiment.design.factorial import FactorialDesign
 from sweeper.experiment.design.factors import Factors
@@ -36,6 +36,7 @@ __all__ = [
     "RateGrid",
     "ReplicateDesign",
     "TunedGrid",
+    "method_of",
 ]
 
 Design = Annotated[

@@ -9,6 +9,7 @@ from typing import Any, cast, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from sweeper.experiment.documents.tree import Document, get_path
+from sweeper.experiment.trial import TrainSpec
 from sweeper_adapters.methods import AnyMethodSpec, Method
 
 __all__ = ["Arm", "complete", "control_of", "find_unequal_controls", "method_of", "value_at"]
@@ -37,7 +38,7 @@ def method_of(arm: Arm) -> AnyMethodSpec | None:
 
 
 def value_at(arm: Arm, path: tuple[str, str], *, train: Document) -> object:
-    """Returns the value that an arm has of a field, the method's default where it sets none.
+    """Returns the value that an arm has of a field, the default where neither it nor the file does.
 
     Args:
         arm: of the design.
@@ -48,7 +49,9 @@ def value_at(arm: Arm, path: tuple[str, str], *, train: Document) -> object:
     if own is not None:
         return own
     if path[0] == "train":
-        return train.get(path[1])
+        field = TrainSpec.model_fields.get(path[1])
+        default = None if field is None or field.is_required() else field.default
+        return train.get(path[1], default)
     return getattr(method_of(arm), path[1], None)
 
 

@@ -67,9 +67,9 @@ class DesignSpec(Spec):
             parts = [int(part) if part.isdecimal() else part for part in value.split("/")]
         if tuple(parts) == LOOKS or (isinstance(value, tuple) and len(parts) == 1):
             return tuple(parts)
-        repeated = "; seeds repeat" if len(set(map(str, parts))) < len(parts) else ""
+        repeated = "seeds repeat; " if len(set(map(str, parts))) < len(parts) else ""
         raise ValueError(
-            f"seeds is {value!r}{repeated}; allowed is how many seeds there are, 1 to 1000, or the "
+            f"{repeated}allowed is how many seeds there are, 1 to 1000, or the "
             "looks 3/5/10; the seeds themselves are first_seed and those that follow on it"
         )
 

@@ -78,4 +78,7 @@ class OneFactorDesign(FactorDesign):
 def _is_own(levels: tuple[Json, ...], value: Json) -> bool:
     """Returns whether a value is among the levels; YAML has lists where a spec has tuples."""
     plain = list(value) if isinstance(value, tuple) else value
-    return any(level == plain and type(level) is type(plain) for level in levels)
+    # 1 is 1.0 and True, of which it means the first only.
+    return any(
+        level == plain and isinstance(level, bool) == isinstance(plain, bool) for level in levels
+    )

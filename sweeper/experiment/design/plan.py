@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sweeper.experiment.documents.tree import Document, Json, get_path
+from sweeper.experiment.documents.tree import Document, Json
 from sweeper.experiment.space.listed import DesignedTrial
 
 __all__ = ["Configuration", "DesignPlan", "Factor", "Question", "TunedGrid"]
@@ -154,8 +154,3 @@ class DesignPlan:
             ],
             "warnings": list(self.warnings()),
         }
-
-    def fields_of(self, configuration: Configuration) -> Document:
-        """Returns what a configuration sets of a trial, for a comparison of two."""
-        method = get_path(configuration.entry, ("method",))
-        return {"method": method, "train": configuration.train}

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import get_args
 
 from pydantic import ValidationError
 
 from sweeper._text import nearest, shorten
 from sweeper.errors import Problem
-from sweeper.experiment.design import Arm, Design, DesignFile, DesignPlan, DesignSpec
+from sweeper.experiment.design import (
+    Arm,
+    Configuration,
+    Design,
+    DesignFile,
+    DesignPlan,
+    DesignSpec,
+    method_of,
+)
 from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections.budget import has_budget
 from sweeper.experiment.sections.distributions import find_distributions
+from sweeper.experiment.trial import TrainSpec
 
 __all__ = ["expand_design", "read_design"]
 
@@ -137,15 +147,24 @@ def _read_arms(document: Document, *, takes: str) -> tuple[tuple[Arm, ...], list
 _AS = "compare two forms of a method in a design replicate, as trials with names of their own"
 
 
+def _content(configuration: Configuration, train: Document) -> str:
+    """Returns what a configuration trains as a text, with all defaults where it can be read."""
+    said = {"name", "note", "published"}
+    entry = {key: value for key, value in configuration.entry.items() if key not in said}
+    fields: dict[str, object] = {**entry, "train": {**train, **configuration.train}}
+    method = method_of(Arm(configuration.name, configuration.entry))
+    if method is not None:
+        fields["method"] = method.model_dump(mode="json")
+    with suppress(ValidationError):
+        fields["train"] = TrainSpec.model_validate(fields["train"]).model_dump(mode="json")
+    return json.dumps(fields, sort_keys=True)
+
+
 def _find_equals(plan: DesignPlan, train: Document) -> Iterator[Problem]:
     """Yields a problem for each configuration that is another one under a second name."""
     names: dict[str, str] = {}
     for found in plan.configurations:
-        fields = {**found.entry, "train": {**train, **found.train}}
-        said = {"name", "note", "published"}
-        key = json.dumps(
-            {key: value for key, value in fields.items() if key not in said}, sort_keys=True
-        )
+        key = _content(found, train)
         other = names.setdefault(key, found.name)
         if other != found.name:
             message = (

@@ -7,9 +7,9 @@ from sweeper.report.terminal.data_check import data_check_view
 from sweeper.report.terminal.doctor import doctor_view
 from sweeper.report.terminal.evaluation import evaluation_view
 from sweeper.report.terminal.export import export_view
-from sweeper.report.terminal.leaderboard import next_commands, sweep_view
-from sweeper.report.terminal.live import LiveTable
 from sweeper.report.terminal.plan import plan_view, taken_text
+from sweeper.report.terminal.sweep.leaderboard import next_commands, sweep_view
+from sweeper.report.terminal.sweep.live import LiveTable
 
 __all__ = [
     "LiveTable",

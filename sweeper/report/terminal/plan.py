@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sweeper._text import bytes_text, count, params_text, value_text, varying
+from sweeper._text import bytes_text, count, duration, params_text, value_text, varying
+from sweeper.analysis.conclusions.sweep import unit_of
 from sweeper.report.terminal.tables import row_table
 from sweeper.search.draws import MOST_DRAWN
 
@@ -149,7 +150,41 @@ def _design(plan: Mapping[str, Any]) -> list[RenderableType]:
     lines.append(("Smallest difference of interest", text))
     if design["control"] == "none":
         lines.append(("Control arms", "none are added (control: none)"))
+    lines += _detection(plan)
+    if plan["forecast"] is not None:
+        forecast = plan["forecast"]
+        text = (
+            f"{duration(forecast['seconds'])} of one replica for "
+            f"{count(forecast['trials'], 'trial')}, as in sweep {forecast['source']}"
+        )
+        lines.append(("Time", text))
     return [Text.assemble((f"{name}: ", "bold"), text) for name, text in lines]
+
+
+def _detection(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns which difference the design finds, and what it takes for the smallest of interest."""
+    found, seeds = plan["detection"], len(plan["design"]["seeds"])
+    if seeds < 2:
+        return []
+    if found is None:
+        text = (
+            "unknown: no sweep of this model and data has several seeds; the variance of "
+            "search_spaces/variance.yaml would tell"
+        )
+        return [("Found in 80 %", text)]
+    unit = unit_of(plan["objective"]["metric"])
+    spread = f"as sweep {found['source']} spreads" if found["source"] else "by the assumed spread"
+    difference = unit.amount(found["difference"], found["difference"])
+    floor = unit.amount(found["floor"], found["floor"])
+    delta = unit.exact(found["delta"])
+    needs = [f"{found['seeds']} seeds"] if found["seeds"] else ["no number of seeds up to 200"]
+    if found["needed_rows"] and found["needed_rows"] > found["rows"]:
+        needs.append(f"or {found['needed_rows']:,} rows with these seeds")
+    return [
+        ("Found in 80 %", f"{difference} with {seeds} seeds and {found['rows']:,} rows, {spread}"),
+        ("Floor of these rows", f"{floor}, which no number of seeds beats"),
+        (f"To find {delta}", " ".join(needs)),
+    ]
 
 
 def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:

@@ -93,4 +93,4 @@ def test_a_config_says_what_scaling_may_be():
     assert MasaConfig(r=4, alpha=6).scale == 1.5
     assert MasaConfig(r=4, alpha=6, scaling="sqrt_rank").scale == 3
     with pytest.raises(ValueError, match="masa: scaling is 'root'; allowed is one of rank, sqrt_r"):
-        MasaConfig(scaling="root")  # type: ignore[arg-type]
+        MasaConfig(scaling="root")

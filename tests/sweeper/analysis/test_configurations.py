@@ -25,7 +25,11 @@ def test_trials_that_differ_in_the_seed_alone_are_one_configuration():
     name, seed = configuration_of(spec)
     assert seed == 5
     assert configuration_of({**spec, "train": {"seed": 6, "steps": 3}}) == (name, 6)
-    for other in ({"train": {"steps": 4, "seed": 5}}, {"data": {"kind": "embedded", "seed": 2}}):
+    others: list[dict[str, Any]] = [
+        {"train": {"steps": 4, "seed": 5}},
+        {"data": {"kind": "embedded", "seed": 2}},
+    ]
+    for other in others:
         assert configuration_of({**spec, **other}) != (name, 5)
 
 

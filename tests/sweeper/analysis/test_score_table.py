@@ -226,3 +226,13 @@ def test_a_trial_whose_folder_came_from_another_sweep_brings_its_rows(sweep, tmp
     shutil.copytree(taken.path, sweep.folder.path / "trials" / taken.id)
     table = score_table(SweepFolder(sweep.folder.path), "eval_loss", "validation")
     assert list(shown(table)) == ["lora rank=4", "lora rank=16"]
+
+
+def test_each_trial_may_stand_for_itself(sweep):
+    sweep.scored([1.0, 2.0], rank=16, seed=4)
+    sweep.scored([5.0, 6.0], rank=16, seed=1)
+    table = score_table(sweep.folder, "eval_loss", "validation", by_trial=True)
+    assert shown(table) == {
+        "trial 0 (lora)": ((4,), [[-1.0, -2.0]], ()),
+        "trial 1 (lora)": ((1,), [[-5.0, -6.0]], ()),
+    }

@@ -10,10 +10,9 @@ import pytest
 import ray
 import torch
 
-from sweeper.analysis.comparison import gains_over_base
 from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank_sweep
-from sweeper.data import Example, Splits
+from sweeper.data import EmbeddedDataSpec, Example, Splits
 from sweeper.distributed import rank
 from sweeper.errors import AdapterError, TrialError
 from sweeper.estimates import to_metrics
@@ -22,9 +21,11 @@ from sweeper.evaluation.adapter import evaluating as finals_of
 from sweeper.evaluation.final import evaluate_final
 from sweeper.evaluation.scoring import evaluate_base
 from sweeper.execution.final_jobs import final_jobs
+from sweeper.execution.pool import ReplicaConfig
 from sweeper.execution.pool.worker import ReplicaWorker
-from sweeper.experiment.sweep import FinalSpec, ObjectiveSpec
+from sweeper.experiment.sweep import FinalSpec, ObjectiveSpec, ResourcesSpec
 from sweeper.experiment.trial import EvaluationSpec
+from sweeper.models import EmbeddedModelSpec
 from sweeper.report.document import sweep_result
 from sweeper.tracking.final_result import FinalResult, read_final, write_final
 from sweeper.tracking.row_scores import VALIDATION_ROWS, read_row_scores
@@ -328,7 +329,7 @@ def test_there_is_no_gain_on_other_rows(sweep, other):
     job, of_base = final_jobs(sweep, FinalSpec())
     write_final(job.folder, *on_rows(1.0, 2.0, 3.0))
     write_final(of_base.folder, *on_rows(2.0, 3.1, 4.0, **other))
-    assert gains_over_base(job.folder, of_base.folder) == {}
+    assert rank_sweep(sweep).gains == {}
     assert "paired" not in " ".join(conclusions_of(rank_sweep(sweep)))
 
 
@@ -338,12 +339,12 @@ def test_there_is_no_gain_without_rows(sweep):
     # As an earlier version left it.
     write_final(of_base.folder, on_rows(2.0, 3.1, 4.0)[0])
     (of_base.folder / "final_rows.json").write_text('{"eval_loss": [2.0, 3.1, 4.0]}')
-    assert gains_over_base(job.folder, of_base.folder) == {}
+    assert rank_sweep(sweep).gains == {}
     said = " ".join(conclusions_of(rank_sweep(sweep)))
     assert "The frozen base has eval_loss 3.033 on the same rows." in said
     assert sweep.damage() == []
     (of_base.folder / "final_rows.npz").write_bytes(b"PK")
-    assert gains_over_base(job.folder, of_base.folder) == {}
+    assert rank_sweep(sweep).gains == {}
 
 
 def test_the_report_tells_what_the_final_evaluation_left_out(sweep):
@@ -400,7 +401,7 @@ def test_a_replica_evaluates_what_it_is_told(sweep, worker, trained):
     assert frozen.metrics == evaluate_base(base, max_length=16, split="test")
     assert final_jobs(sweep, FinalSpec()) == []
     # Gains over the base, of the same examples one by one.
-    found_gains = gains_over_base(job.folder, sweep.path)
+    found_gains = rank_sweep(sweep).gains[job.folder.name]
     ours = expected.estimates["eval_loss"].contributions
     theirs = evaluate_frozen(trial(seed=1), base, test).estimates["eval_loss"].contributions
     differences = [one - other for one, other in zip(ours or (), theirs or (), strict=True)]
@@ -408,6 +409,30 @@ def test_a_replica_evaluates_what_it_is_told(sweep, worker, trained):
     assert gain.value == pytest.approx(fmean(differences))
     assert gain.standard_error == pytest.approx(stdev(differences) / len(test) ** 0.5, rel=1e-4)
     assert set(found_gains) == {name for name in found.metrics if not name.endswith("_se")}
+
+
+def test_the_replica_that_scores_the_base_keeps_its_rows(sweep, worker, trained, monkeypatch):
+    worker._replica = 0
+    worker._pool.claim_base = SimpleNamespace(remote=lambda replica: replica == 0)
+    worker._config = ReplicaConfig(
+        sweep_folder=sweep.path,
+        model=EmbeddedModelSpec(),
+        data=EmbeddedDataSpec(),
+        train=trial().train,
+        precision="fp32",
+        resources=ResourcesSpec(),
+    )
+    monkeypatch.setattr("sweeper.models.load_base", lambda *_, **__: tiny.base())
+    worker.load()
+    kept = read_row_scores(sweep.path / VALIDATION_ROWS)
+    of_trial = read_row_scores(trained[0] / "lora" / VALIDATION_ROWS)
+    assert kept is not None
+    assert of_trial is not None
+    assert (kept.fingerprint, kept.split, kept.step) == (of_trial.fingerprint, "validation", 0)
+    assert kept.metrics.keys() == of_trial.metrics.keys()
+    for name, (rows, values) in kept.metrics.items():
+        assert list(rows) == list(of_trial.metrics[name][0])
+        assert values.mean() == pytest.approx(sweep.base_scores()[name])
 
 
 def test_a_job_that_comes_again_is_not_done_again(sweep, worker, trained, monkeypatch):

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from sweeper.analysis import score_table
+from sweeper.errors import BadInputError
 from sweeper.tracking import SweepFolder
 from tests.sweeper.stores import empty_store
 
@@ -57,6 +59,11 @@ def test_it_is_reported(recorded: SweepFolder) -> None:
     losses = {name: by_id[name]["metrics"]["eval_loss"] for name in COMPLETE}
     assert document["best"]["id"] == min(losses, key=losses.__getitem__)
     assert document["base"]["eval_loss"] > max(losses.values())
+
+
+def test_without_rows_nothing_is_said_of_its_configurations(recorded: SweepFolder) -> None:
+    with pytest.raises(BadInputError, match=r"of 2 trials no .* was kept; an earlier version kept"):
+        score_table(recorded, "eval_loss", "validation")
 
 
 @pytest.mark.ray

@@ -154,6 +154,7 @@ ODD = {
     "no tasks": lambda x: about(x, tasks=[]),
     "no rows": lambda x: changed(x, "strata", None),
     "texts": lambda x: changed(x, "strata", np.array(["a"] * 4)),
+    "no bits": lambda x: changed(x, "row_sets", np.ones((1, 1))),
     "a number": lambda x: changed(x, "uint8", np.uint8(1)),
 }
 

@@ -300,7 +300,10 @@ class MasaLinear(AdapterLinear):
         down, dropout = self.masa_A[adapter_name], self.masa_dropout[adapter_name]
         at_least_32_bit = torch.promote_types(scores.dtype, torch.float32)
         gates = scores.softmax(-1, dtype=at_least_32_bit).to(x.dtype)
-        features = [gate * down(dropout(x), is_routed=True) for gate in gates.split(1, dim=-1)]
+        features = [
+            gate.unsqueeze(-1) * down(dropout(x), is_routed=True)
+            for gate in torch.unbind(gates, dim=-1)
+        ]
         return torch.cat(features, dim=-1)
 
     def _added(self, adapter_name: str, base: Tensor | None, x: Tensor) -> Tensor:

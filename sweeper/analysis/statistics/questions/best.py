@@ -37,7 +37,7 @@ def best_set(
     df = float(contrasts.df.min())
     behind = contrasts.ratios.reshape(k, k - 1).max(axis=1)
     floor = t_value(df, alpha / 2)
-    stays = behind <= floor
+    stays: NDArray[np.bool_] = np.asarray(behind <= floor)
     for each in np.flatnonzero(~stays):
         value = critical_value(
             components, rivals[each], df=df, alpha=alpha, two_sided=False, draws=draws

@@ -7,6 +7,7 @@ from dataclasses import replace
 from sweeper.analysis.statistics.primitive import components_of
 from sweeper.analysis.statistics.table import ScoreTable
 from sweeper.analysis.statistics.units import (
+    adapter_names,
     as_adapters,
     first_seeds,
     require_comparable,
@@ -78,7 +79,18 @@ def conclude(
             return Conclusions((*found, *_answers(kept, spec, validation)))
         asked = tuple(e for e in spec.questions if not isinstance(e, _OF_CONFIGURATIONS))
         spec = replace(spec, claim="adapters", questions=asked)
-    return Conclusions((*found, *_answers(as_adapters(table), spec, validation)))
+    return Conclusions(
+        (*found, *_answers(as_adapters(table), _of_adapters(spec, table), validation))
+    )
+
+
+def _of_adapters(spec: ConclusionSpec, table: ScoreTable) -> ConclusionSpec:
+    """Returns a spec in which the adapters of a configuration have its caveats."""
+    names = {each.name: adapter_names(each) for each in table.configurations}
+    caveats = [
+        (adapter, text) for name, text in spec.caveats for adapter in names.get(name, (name,))
+    ]
+    return replace(spec, caveats=tuple(caveats))
 
 
 def _failed_seeds(table: ScoreTable) -> list[tuple[str, str]]:
@@ -107,9 +119,9 @@ def _answers(
         evidence = Evidence(spec, table.split, components)
         for question in contrasting:
             found += _statements(evidence, question)
-    for question in spec.questions:
-        if isinstance(question, Peaks):
-            found += peak_statements(table, validation, question, spec)
+    for tuned in spec.questions:
+        if isinstance(tuned, Peaks):
+            found += peak_statements(table, validation, tuned, spec)
     return found
 
 

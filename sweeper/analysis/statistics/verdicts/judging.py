@@ -130,7 +130,6 @@ class Evidence:
         )
 
     def _caveats(self, names: Sequence[str]) -> tuple[str, ...]:
-        # A sentence that goes with several of the names is said once.
         return tuple(dict.fromkeys(text for name, text in self.spec.caveats if name in names))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr, stdtrit
@@ -14,10 +16,12 @@ __all__ = ["needs_of"]
 
 MOST_SEEDS, MOST_ROWS = 200.0, 10_000_000.0
 _POWER = 0.8
+# Of the logarithm of ten million: to a thousandth.
+_HALVINGS = 14
 
 
 class _Extrapolation:
-    """The half-way from a contrast's variance with S seeds and n rows to that with others."""
+    """The variance of contrasts with other numbers of seeds and rows than there are."""
 
     def __init__(
         self, components: Components, intervals: Intervals, which: NDArray[np.intp]
@@ -59,15 +63,22 @@ class _Extrapolation:
             low, high = np.where(found, low, middle + 1), np.where(found, middle, high)
         return np.where(enough, high, np.inf)
 
-    def first_rows(self, delta: float, seeds: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Returns the fewest rows that find delta [m], infinite where ten million do not."""
-        low, high = np.full(len(self.seeds), 2.0), np.full(len(self.seeds), MOST_ROWS)
-        enough = self.detectable(seeds, high) <= delta
-        for _ in range(24):
-            middle = np.floor((low + high) / 2)
-            found = self.detectable(seeds, middle) <= delta
-            low, high = np.where(found, low, middle + 1), np.where(found, middle, high)
-        return np.where(enough, high, np.inf)
+    def first_rows(self, delta: float) -> NDArray[np.float64]:
+        """Returns the fewest rows that find delta with the seeds there are [m].
+
+        Infinite where ten million do not, and else to a thousandth.
+        """
+        low, high = np.zeros(len(self.seeds)), np.full(len(self.seeds), np.log(MOST_ROWS))
+        enough = self.detectable(self.seeds, np.exp(high)) <= delta
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            found = self.detectable(self.seeds, np.exp(middle)) <= delta
+            low, high = np.where(found, low, middle), np.where(found, middle, high)
+        return np.where(enough, np.ceil(np.exp(high)), np.inf)
+
+    def floor_rows(self, delta: float) -> NDArray[np.float64]:
+        """Returns the rows with which infinitely many seeds would find delta [m]."""
+        return np.asarray(self.row * ((ndtri(_POWER) - ndtri(self.tail)) / delta) ** 2)
 
 
 def needs_of(
@@ -87,25 +98,26 @@ def needs_of(
     if not which.size:
         return []
     plan = _Extrapolation(components, intervals, which)
-    rows = np.full(which.size, plan.rows)
-    seeds = plan.first_seeds(delta, rows)
-    alone = plan.first_rows(delta, plan.seeds)
+    seeds = plan.first_seeds(delta, np.full(which.size, plan.rows))
+    if np.isfinite(seeds).all():
+        return [_more_seeds(one, there) for one, there in zip(seeds, plan.seeds, strict=True)]
+    rows = plan.first_rows(delta)
     # Twice the rows at which infinitely many seeds would do.
-    doubled = 2.0 * plan.first_rows(delta, np.full(which.size, 1e9))
-    both = plan.first_seeds(delta, np.where(np.isfinite(doubled), doubled, plan.rows))
+    doubled = np.maximum(plan.rows, 2.0 * plan.floor_rows(delta))
+    both = plan.first_seeds(delta, doubled)
     found: list[Needs | None] = []
-    for i in range(which.size):
-        more = _more(seeds[i], plan.seeds[i])
+    for i, there in enumerate(plan.seeds):
         if np.isfinite(seeds[i]):
-            found.append(Needs(seeds=more, rows=None) if more else None)
-        elif np.isfinite(alone[i]):
-            found.append(Needs(seeds=None, rows=int(alone[i])))
-        elif np.isfinite(both[i]):
-            found.append(Needs(seeds=_more(both[i], plan.seeds[i]), rows=int(doubled[i])))
+            found.append(_more_seeds(seeds[i], there))
+        elif np.isfinite(rows[i]):
+            found.append(Needs(seeds=None, rows=int(rows[i])))
+        elif np.isfinite(both[i]) and doubled[i] <= MOST_ROWS:
+            found.append(Needs(seeds=math.ceil(both[i] - there), rows=math.ceil(doubled[i])))
         else:
             found.append(Needs(seeds=None, rows=None))
     return found
 
 
-def _more(needed: float, present: float) -> int:
-    return max(0, int(np.ceil(needed - present))) if np.isfinite(needed) else 0
+def _more_seeds(needed: float, there: float) -> Needs | None:
+    more = math.ceil(needed - there)
+    return Needs(seeds=more, rows=None) if more > 0 else None

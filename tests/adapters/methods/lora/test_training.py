@@ -2,6 +2,7 @@
 
 import copy
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -85,7 +86,8 @@ def test_what_is_saved_loads_in_peft_with_the_scale_of_rslora(spec, llama, ids, 
         model.save_pretrained(tmp_path)
     assert json.loads((tmp_path / "adapter_config.json").read_text())["use_rslora"] is True
     loaded = PeftModel.from_pretrained(llama(), tmp_path)
-    [scale] = {m.scaling["default"] for m in loaded.modules() if hasattr(m, "lora_A")}
+    layers: list[Any] = [module for module in loaded.modules() if hasattr(module, "lora_A")]
+    [scale] = {layer.scaling["default"] for layer in layers}
     assert scale == pytest.approx(5 / 3**0.5)
     assert_close(logits(loaded, ids), expected, rtol=0, atol=ROUNDING * float(expected.abs().max()))
 

@@ -38,7 +38,8 @@ def test_its_combinations_and_its_control_arm(design_of):
     assert cells[0].name == "experts=2, rank=4, sharing=b"
     assert len(cells) == 4
     assert "not told apart: experts = rank x sharing" in cells[0].answers
-    assert arm.entry["method"] == {"name": "masa_control", "experts": 2}
+    method = {"name": "masa_control", "experts": 2, "rank": 4, "sharing": "b"}
+    assert arm.entry["method"] == method
 
 
 @pytest.mark.parametrize(

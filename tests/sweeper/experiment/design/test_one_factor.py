@@ -53,6 +53,13 @@ def test_a_baseline_of_a_field_of_training_is_the_files(design_of):
     assert sweep.design.configurations[0].levels == {"learning_rate": 1e-3}
 
 
+def test_a_value_that_is_the_default_is_the_baseline(design_of):
+    factors = {"train": {"weight_decay": [0, 0.1]}}
+    sweep = design_of({"kind": "one_factor", "factors": factors, "control": "none"})
+    assert names(sweep) == ["weight_decay=0", "weight_decay=0.1"]
+    assert sweep.design.baseline == "weight_decay=0"
+
+
 def test_it_varies_one_method(design_of):
     found = problems_of_loading(design_of, SIZES, methods=[{"name": "masa"}, {"name": "lora"}])
     assert "varies one method" in found["methods"]

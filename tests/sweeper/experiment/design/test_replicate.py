@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sweeper.experiment.runnable import only_runnable
 from tests.sweeper.experiment.spaces import problems_of_loading
 
 SMALL = {"name": "small", "method": {"name": "lora", "rank": 2}}
@@ -36,12 +37,27 @@ def test_a_control_arm_has_the_rate_of_what_it_controls(design_of):
     assert arm.controls == "masa"
 
 
+def test_a_design_is_run_whole_or_not_at_all(design_of):
+    trials = [SMALL, {**LARGE, "architecture": "llama3-8b"}]
+    sweep = design_of({"kind": "replicate", "seeds": 2}, trials=trials, methods=None)
+    found = problems_of_loading(only_runnable, sweep)
+    assert list(found) == ["design.large.architecture"]
+    assert "is not the model of profile tiny" in found["design.large.architecture"]
+    whole = design_of({"kind": "replicate"}, trials=[SMALL, LARGE], methods=None)
+    assert only_runnable(whole) == (whole, ())
+
+
 @pytest.mark.parametrize(
     ("trials", "path", "message"),
     [
         ([SMALL], "trials", "has no two trials to compare"),
         ([SMALL, {**LARGE, "train": {"seed": 3}}], "trials.large.train.seed", "would repeat"),
         ([SMALL, {**SMALL, "name": "again"}], "design.again", "is the same as small"),
+        (
+            [{"name": "x", "method": {"name": "lora"}}, {**LARGE, "train": {"steps": 8}}],
+            "design.large",
+            "is the same as x",
+        ),
         ([SMALL, SMALL], "trials.1.name", "stands twice"),
         ([SMALL, {"name": "x"}], "design.x.method", "is missing"),
         ([{"method": {"name": "lora"}}], "trials.0.name", "is missing"),

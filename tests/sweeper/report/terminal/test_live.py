@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sweeper.analysis.ranking import rank
-from sweeper.report.terminal.live import time_left_s
+from sweeper.report.terminal.sweep.live import time_left_s
 from sweeper.tracking.record import TrialFailure
 from tests.sweeper.report.terminal.test_leaderboard import (
     LOSS,

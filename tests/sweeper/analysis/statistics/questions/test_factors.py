@@ -43,7 +43,7 @@ def test_sizes_without_a_line_are_refused(make, sizes, message):
 
 
 def crossed(**factors):
-    cells = [{}]
+    cells: list[dict[str, str]] = [{}]
     for name, levels in factors.items():
         cells = [{**cell, name: level} for cell in cells for level in levels]
     return cells

@@ -5,20 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sweeper.analysis.statistics.primitive import components_of
-from sweeper.analysis.statistics.questions import LOOKS, equivalence_margins
+from sweeper.analysis.statistics.questions import LOOKS
 from sweeper.analysis.statistics.verdicts import (
     AgainstControl,
     AllPairs,
     Best,
-    Conclusion,
     ConclusionSpec,
     DeclaredPairs,
     Factorial,
     Peaks,
     SizeTrend,
     conclude,
-    default_delta,
 )
 from sweeper.errors import BadInputError
 from tests.sweeper.analysis.statistics.sweeps import Answers, table_of
@@ -34,40 +31,6 @@ def drawn(*truths, seeds=5, rows=2_000, seed_sd=0.002, names=NAMES):
 
 def asked(table, *questions, **changes) -> list:
     return list(conclude(table, replace(PAIRS, questions=questions, **changes)).statements)
-
-
-def test_a_pair_has_its_numbers_and_what_they_rest_on():
-    table = drawn(0.6, 0.7)
-    (found,) = conclude(table, PAIRS).comparisons
-    contrasts = components_of(table).contrasts(np.array([[1.0, -1.0]]))
-    assert found.kind == "worse"
-    assert found.names == ("lora", "masa")
-    assert found.estimate == pytest.approx(contrasts.values[0])
-    assert sum(found.interval) / 2 == pytest.approx(found.estimate)
-    margin = equivalence_margins(contrasts)[0]
-    assert found.equivalence_interval[1] == pytest.approx(found.estimate + margin)
-    assert found.basis.seeds == (5, 5)
-    assert (found.basis.rows, found.basis.split, found.basis.level) == (2_000, "test", 0.95)
-    assert found.basis.members == 1
-    assert found.needs is None
-
-
-@pytest.mark.parametrize(
-    ("truths", "rows", "delta", "kind"),
-    [
-        ((0.66, 0.6), 2_000, 0.01, "better"),
-        ((0.6, 0.66), 2_000, 0.01, "worse"),
-        ((0.63, 0.6), 20_000, 0.1, "better_within_delta"),
-        ((0.6, 0.63), 20_000, 0.1, "worse_within_delta"),
-        ((0.6, 0.6), 2_000, 0.05, "equivalent"),
-        ((0.6, 0.6), 200, 0.01, "undecided"),
-    ],
-)
-def test_every_kind_of_verdict(truths, rows, delta, kind):
-    (found,) = asked(drawn(*truths, rows=rows), AllPairs(), delta=delta)
-    assert found.kind == kind
-    assert (found.needs is not None) == (kind == "undecided")
-    assert found.is_difference == (kind not in ("equivalent", "undecided"))
 
 
 def test_each_question_is_a_family_of_its_own():
@@ -109,6 +72,15 @@ def test_of_several_seeds_each_adapter_is_compared_where_that_is_asked():
     assert set(best.members) | set(best.left_out) == {
         f"{name}, seed {seed}" for name in ("lora", "masa") for seed in (0, 1)
     }
+
+
+def test_a_caveat_of_a_configuration_goes_with_its_adapters():
+    table = drawn(0.6, 0.7, seeds=2)
+    found = asked(table, AllPairs(), claim="adapters", caveats=(("masa", "masa is larger"),))
+    assert [each.caveats for each in found if each.names == ("lora, seed 0", "lora, seed 1")] == [
+        ()
+    ]
+    assert [each.caveats for each in found].count(("masa is larger",)) == 5
 
 
 def test_for_these_very_rows_more_can_be_said():
@@ -191,14 +163,3 @@ def test_delta_must_be_positive(delta):
 def test_tuned_methods_need_validation():
     with pytest.raises(BadInputError, match="got no validation scores"):
         asked(drawn(0.6, 0.7), Peaks(()))
-
-
-def test_delta_has_a_default():
-    assert default_delta(is_fraction=True, control_mean=0.6) == 0.01
-    assert default_delta(is_fraction=False, control_mean=-2.5) == pytest.approx(0.05)
-
-
-def test_the_parts_are_handed_out_by_their_kind():
-    conclusions = conclude(drawn(0.6, 0.7, seeds=1), replace(PAIRS, questions=(Best(), AllPairs())))
-    assert len(conclusions.silences) == len(conclusions.best_sets) == 1
-    assert all(isinstance(each, Conclusion) for each in conclusions.comparisons)

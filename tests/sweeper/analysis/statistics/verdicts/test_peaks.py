@@ -36,7 +36,9 @@ def tables():
 
 
 def test_an_end_of_a_grid_has_no_verdict_and_the_others_have(tables):
-    edge, best, pair = conclude(tables[0], SPEC, tables[1]).statements
+    found = conclude(tables[0], SPEC, tables[1])
+    (edge,), (best,), (pair,) = found.silences, found.best_sets, found.comparisons
+    assert found.statements == (edge, best, pair)
     assert (edge.reason, edge.names) == ("edge", ("mosa",))
     assert edge.detail == "train.learning_rate 0.0032"
     assert best.winner == "masa"

@@ -13,12 +13,13 @@ from rich.text import Text
 from sweeper._environment import sweeps_home
 from sweeper._text import count, duration, params_text, value_text, varying
 from sweeper.analysis.conclusions import SweepConclusions
-from sweeper.analysis.ranking import Ranking
+from sweeper.analysis.ranking import Ranking, rank
 from sweeper.estimates import to_metrics
 from sweeper.report.summary import cost_text, task_metrics, trials_text
-from sweeper.report.terminal.conclusions import conclusions_view
 from sweeper.report.terminal.evaluation import metrics_table
 from sweeper.report.terminal.plan import taken_text
+from sweeper.report.terminal.sweep.conclusions import conclusions_view
+from sweeper.report.terminal.sweep.configurations import configurations_table
 from sweeper.report.terminal.tables import pair_table, row_table
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -46,7 +47,6 @@ class Leaderboard:
         """Returns the table; ``is_wide`` adds identity, trainable parameters, steps and time."""
         ranking = self._ranking
         table = row_table()
-        table.add_column("", justify="right", no_wrap=True)
         table.add_column("trial", justify="right", no_wrap=True)
         if is_wide:
             table.add_column("id", no_wrap=True)
@@ -61,17 +61,13 @@ class Leaderboard:
                 table.add_column(name, justify="right", no_wrap=True)
         table.add_column("parameters", overflow="fold", ratio=1)
         names = varying(trial.params for trial in ranking.trials)
-        for place, trial in enumerate(ranking.ranked, start=1):
-            self._add(table, str(place), trial, names=names, is_wide=is_wide)
-        for trial in ranking.others:
-            self._add(table, "", trial, names=names, is_wide=is_wide)
+        for trial in (*ranking.ranked, *ranking.others):
+            self._add(table, trial, names=names, is_wide=is_wide)
         return table
 
-    def _add(
-        self, table: Table, place: str, trial: TrialRecord, *, names: list[str], is_wide: bool
-    ) -> None:
+    def _add(self, table: Table, trial: TrialRecord, *, names: list[str], is_wide: bool) -> None:
         score = self._ranking.score(trial)
-        row: list[RenderableType] = [place, str(trial.number)]
+        row: list[RenderableType] = [str(trial.number)]
         if is_wide:
             row.append(trial.id)
         row += [trial.method, str(score) if score is not None else "none"]
@@ -90,7 +86,7 @@ class Leaderboard:
             first_line = f"{trial.error.type}: {trial.error.message}".partition("\n")[0]
             text.append(f"\n{first_line[:MAX_ERROR]}", style="italic")
         row.append(text)
-        table.add_row(*row, style="bold" if place == "1" else "")
+        table.add_row(*row, style="bold" if trial == self._ranking.best else "")
 
 
 def sweep_view(
@@ -109,7 +105,7 @@ def sweep_view(
     overhead = cost_text(ranking)
     sources = [folder.trial(trial.id).taken_from() for trial in ranking.trials]
     taken = taken_text([x.sweep for x in sources if x is not None], is_over=True)
-    board: list[RenderableType] = [Leaderboard(ranking), ""] if ranking.trials else []
+    board = _board(ranking, conclusions)
     parts: list[RenderableType] = [
         Text(f"Sweep {folder.name}", style="bold"),
         *(Text(text) for text in (trials_text(ranking), folder.note, taken, overhead) if text),
@@ -120,7 +116,9 @@ def sweep_view(
     parts += _finals(ranking)
     best = ranking.best
     if best is not None:
-        parts += ["", _configuration(best), "", *_adapter(folder, best)]
+        # Which configuration is the best is the verdicts' to say.
+        parts += ["", _configuration(best)] if conclusions.plan is None else []
+        parts += ["", *_adapter(folder, best)]
     parts += _damage(ranking)
     parts += ["", Text("Next", style="bold")]
     # Commands and paths are not broken into lines: they are there to be copied.
@@ -128,6 +126,18 @@ def sweep_view(
     if tracking_uri:
         parts += ["", _line(f"MLflow store: {tracking_uri}")]
     return Group(*parts)
+
+
+def _board(ranking: Ranking, conclusions: SweepConclusions) -> list[RenderableType]:
+    """Returns the trials of a search, or the configurations of a design and what failed of it."""
+    if not ranking.trials:
+        return []
+    configurations = configurations_table(conclusions, ranking)
+    if configurations is None:
+        return [Leaderboard(ranking), ""]
+    failed = rank([x for x in ranking.trials if x.status == "failed"], ranking.objective)
+    shown: list[RenderableType] = [configurations, ""]
+    return [*shown, Leaderboard(failed), ""] if failed.trials else shown
 
 
 def _line(text: str) -> Text:
