@@ -85,6 +85,7 @@ COVERED = {
     "preflight/doctor.py": "sweeper/cli/test_app.py",
     "preflight/metrics.py": "sweeper/evaluation/test_task_scores.py",
     "preflight/room.py": "sweeper/execution/test_driver.py",
+    "report/configurations.py": "sweeper/report/page/test_writing.py",
     "report/document.py": "sweeper/evaluation/test_final.py",
     "report/page/charts/base.py": "sweeper/report/page/test_writing.py",
     "report/page/charts/comparison.py": "sweeper/report/page/test_writing.py",

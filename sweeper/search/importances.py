@@ -97,32 +97,47 @@ def importances_of(study: optuna.Study) -> Importances:
         return Importances(len(trials), quantile)
     values = sign * np.array([cast("float", trial.value) for trial in trials])
     rng = np.random.default_rng(_SEED)
-    found = _importances(_with_values(trials, values), names, quantile)
-    null = np.stack(
-        [
-            _importances(_with_values(trials, rng.permutation(values)), names, quantile)
-            for _ in range(_SHUFFLES)
-        ]
-    )
-    draws = rng.integers(len(trials), size=(_RESAMPLES, len(trials)))
-    own = _with_values(trials, values)
-    samples = [_importances([own[i] for i in draw], names, quantile) for draw in draws]
+    with warnings.catch_warnings():
+        # Of a parameter that few trials have; chance is judged with the same few.
+        warnings.simplefilter("ignore")
+        found = _importances(_with_values(trials, values), names, quantile)
+        null = np.stack(
+            [
+                _importances(_with_values(trials, rng.permutation(values)), names, quantile)
+                for _ in range(_SHUFFLES)
+            ]
+        )
+        own = _with_values(trials, values)
+        draws = rng.integers(len(trials), size=(_RESAMPLES, len(trials)))
+        samples = [_importances([own[i] for i in draw], names, quantile) for draw in draws]
     ends = np.quantile([_shares(x) for x in samples], [0.025, 0.975], axis=0)
+    return Importances(len(trials), quantile, *_judged(names, found, null, ends))
+
+
+def _judged(
+    names: Sequence[str],
+    found: NDArray[np.float64],
+    null: NDArray[np.float64],
+    ends: NDArray[np.float64],
+) -> tuple[tuple[Importance, ...], tuple[str, ...]]:
+    """Returns the parameters above chance, the largest first, and the others.
+
+    Args:
+        names: [p].
+        found: float64 [p].
+        null: float64 [shuffles, p], of shuffled scores.
+        ends: float64 [2, p], of the intervals of the shares.
+    """
     scale = np.maximum(null.mean(axis=0), 1e-12)
-    threshold = float(np.quantile((null / scale).max(axis=1), _LEVEL))
-    is_shown = found / scale > threshold
+    is_shown = found / scale > np.quantile((null / scale).max(axis=1), _LEVEL)
     shares = _shares(found)
     shown = [
         Importance(name, float(shares[i]), (float(ends[0, i]), float(ends[1, i])))
         for i, name in enumerate(names)
         if is_shown[i]
     ]
-    return Importances(
-        trials=len(trials),
-        target_quantile=quantile,
-        shown=tuple(sorted(shown, key=lambda each: -each.share)),
-        hidden=tuple(name for name, shows in zip(names, is_shown, strict=True) if not shows),
-    )
+    hidden = tuple(name for name, shows in zip(names, is_shown, strict=True) if not shows)
+    return tuple(sorted(shown, key=lambda each: -each.share)), hidden
 
 
 def _with_values(trials: Sequence[FrozenTrial], values: Iterable[float]) -> list[FrozenTrial]:
@@ -139,10 +154,7 @@ def _importances(
 ) -> NDArray[np.float64]:
     """Returns what PED-ANOVA says of each parameter, not normalised."""
     sample = cast("optuna.Study", _Sample(trials))
-    with warnings.catch_warnings():
-        # Of a parameter that few trials have; chance is judged with the same few.
-        warnings.simplefilter("ignore")
-        found = PedAnovaImportanceEvaluator(target_quantile=quantile).evaluate(sample)
+    found = PedAnovaImportanceEvaluator(target_quantile=quantile).evaluate(sample)
     return np.array([found.get(name, 0.0) for name in names])
 
 

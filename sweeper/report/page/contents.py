@@ -13,6 +13,7 @@ from sweeper._files import sqlite_uri
 from sweeper._text import count, value_text
 from sweeper.analysis.conclusions import ParityLine
 from sweeper.analysis.statistics.verdicts import Words
+from sweeper.report.configurations import configuration_rows
 from sweeper.report.page import charts, tables
 from sweeper.report.page.charts import Chart
 from sweeper.report.page.repeating import Repeats, repeats_of
@@ -58,7 +59,8 @@ class Contents:
         remarks: What compares nothing, a sentence each.
         charts: By section: comparison, rates, learning, tradeoff, search.
         importances: A sentence on the parameters of a search; empty of a design.
-        configurations: Table.
+        compared: Table of what is compared, as in the terminal; None of a search.
+        configurations: Table of all configurations.
         tasks: Table, if there are tasks.
         failures: Table, if there are failures.
         cost: Table.
@@ -78,6 +80,7 @@ class Contents:
     remarks: tuple[str, ...]
     charts: dict[str, tuple[Chart, ...]]
     importances: str
+    compared: Table | None
     configurations: Table
     tasks: Table | None
     failures: Table | None
@@ -100,6 +103,7 @@ def contents_of(subject: Subject) -> Contents:
     """Returns what stands on the page of a sweep."""
     found = subject.conclusions
     said = _importances(subject)
+    compared = configuration_rows(found, subject.ranking)
     none = (found.why_none,) if found.why_none else ()
     return Contents(
         name=subject.folder.name,
@@ -115,6 +119,7 @@ def contents_of(subject: Subject) -> Contents:
             "search": _search_charts(subject, said),
         },
         importances="" if found.plan is not None else _importance_text(said),
+        compared=None if compared is None else Table(*compared),
         configurations=tables.configuration_table(subject),
         tasks=tables.task_table(subject),
         failures=tables.failure_table(subject.ranking, tables.names_by_trial(subject.groups)),
@@ -203,8 +208,7 @@ def _provenance(subject: Subject) -> Iterator[tuple[str, str]]:
             f"fingerprint of the {table.split} rows",
             f"{table.fingerprint} ({len(table.strata):,} rows)",
         )
-    for name, value in about.machine.items():
-        yield name, value
+    yield from about.machine.items()
     if about.versions:
         yield "versions", ", ".join(f"{name} {x}" for name, x in about.versions.items())
 

@@ -66,7 +66,11 @@ def configuration_table(subject: Subject) -> Table:
                 *([over_seeds(subject.finals(group))] if split else []),
                 f"{max(x.trainable for x in group.trials):,}",
                 duration(fmean(times)) if times else "",
-                *([{True: "yes", False: "no", None: ""}[members.get(group.name)]] if is_asked else []),
+                *(
+                    [{True: "yes", False: "no", None: ""}[members.get(group.name)]]
+                    if is_asked
+                    else []
+                ),
             )
         )
     return Table(head, tuple(rows))

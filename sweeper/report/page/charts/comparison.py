@@ -79,7 +79,7 @@ def _differences(found: Differences, metric: str, unit: Unit, delta: float) -> C
         name="comparison",
         title=f"Difference to {found.reference}",
         note=(
-            f"{basis_text(found.basis)}. Rings and discs: mean of the {found.of.removesuffix('s')}; "
+            f"{basis_text(found.basis)}. Rings and discs: mean of the {found.of[:-1]}; "
             f"lines: {100 * found.basis.level:.3g} % interval of its difference to the {what}"
             f"{found.reference}, all together;{dots} grey: within ±{unit.exact(delta)} (δ)."
             f"{members}{f' {failed} failed seeds are left out.' if failed else ''}{hidden}"

@@ -27,7 +27,7 @@ def rate_charts(found: SweepConclusions, *, sign: int) -> Iterator[Chart]:
         return
     tests = {each.name: each for each in table.configurations}
     grids = rate_grids(plan)
-    tops = list(_peaks(grids, table, found.validation or table, sign))
+    tops = list(_peaks(grids, table, found.validation or table))
     dots, means = _points(grids, tests, sign)
     edges = [grid.method for grid, top in tops if top.at_edge]
     said = f" The best rate of {', '.join(edges)} is an end of its grid." if edges else ""
@@ -47,7 +47,7 @@ def rate_charts(found: SweepConclusions, *, sign: int) -> Iterator[Chart]:
 
 
 def _peaks(
-    grids: tuple[RateGrid, ...], table: ScoreTable, validation: ScoreTable, sign: int
+    grids: tuple[RateGrid, ...], table: ScoreTable, validation: ScoreTable
 ) -> Iterator[tuple[RateGrid, Peak]]:
     tests = {each.name: each for each in with_seeds(table, 2).configurations}
     choices = {each.name: each for each in validation.configurations}

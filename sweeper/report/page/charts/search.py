@@ -73,8 +73,8 @@ def importance_charts(found: Importances) -> Iterator[Chart]:
         name="importances",
         title="Parameters that mattered",
         note=(
-            f"PED-ANOVA of {found.trials} complete trials, one seed each, validation rows; the best "
-            f"{found.target_quantile:.0%} against all. Lines: 95 % of a bootstrap of the trials. "
+            f"PED-ANOVA of {found.trials} complete trials, one seed each, validation rows; the "
+            f"best {100 * found.target_quantile:.0f} % against all. Lines: 95 % of a bootstrap of the trials. "
             "What does no more than chance does in 99 shuffles is not shown."
         ),
         spec={
@@ -172,7 +172,15 @@ def _parallel(
         {"field": "v", "title": "value"},
         {"field": "s", "title": metric},
     ]
-    text = {"type": "text", "align": "left", "dx": 5, "dy": -7, "fontSize": 10, "color": INK, "limit": 70}
+    text = {
+        "type": "text",
+        "align": "left",
+        "dx": 5,
+        "dy": -7,
+        "fontSize": 10,
+        "color": INK,
+        "limit": 70,
+    }
     return {
         "width": "container",
         "height": 300,

@@ -67,7 +67,12 @@ def test_tables_by_task_and_cost_add_up(groups):
     assert [row[0] for row in contents.tasks.rows][-1] == "frozen base"
     for group, row in zip(groups.groups, contents.configurations.rows, strict=True):
         assert row[2] == over_seeds(groups.scores(group))
-    assert [row[0] for row in contents.cost.rows] == ["masa", "masa_control", "all", "test evaluation"]
+    assert [row[0] for row in contents.cost.rows] == [
+        "masa",
+        "masa_control",
+        "all",
+        "test evaluation",
+    ]
     assert contents.cost.rows[2][1] == "20"
 
 

@@ -18,9 +18,7 @@ def test_sizes_of_one_budget_are_no_trade(groups):
     names = {chart.name for chart in tradeoff_charts(groups)}
     assert names == {"parameters", "time"}
     alike = [
-        replace(
-            group, trials=tuple(x.model_copy(update={"trainable": 100}) for x in group.trials)
-        )
+        replace(group, trials=tuple(x.model_copy(update={"trainable": 100}) for x in group.trials))
         for group in groups.groups
     ]
     same = replace(groups)

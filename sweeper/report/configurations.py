@@ -1,0 +1,102 @@
+"""The configurations of a design as rows of texts, or its tuned methods: for terminal and page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sweeper.analysis.conclusions import SweepConclusions
+from sweeper.analysis.conclusions.questions import rate_grids
+from sweeper.analysis.ranking import Ranking
+from sweeper.analysis.statistics import ConfigurationScores, ScoreTable
+from sweeper.analysis.statistics.questions import peaks
+from sweeper.errors import BadInputError
+from sweeper.estimates import Estimate
+
+__all__ = ["configuration_rows"]
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    seeds: str
+    score: str
+    rate: str = ""
+
+
+def configuration_rows(
+    found: SweepConclusions, ranking: Ranking
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:
+    """Returns a design's configurations in their order, each with its mean over seeds.
+
+    Of a design that tunes its methods these are the methods, each with the peak of its curve.
+
+    Args:
+        found: the conclusions of a sweep.
+        ranking: of its trials.
+
+    Returns:
+        Titles and rows; None where there is no design, or no score.
+    """
+    if found.plan is None or found.table is None:
+        return None
+    is_tuned = found.plan.tuned is not None
+    rows = list(_methods(found, found.table) if is_tuned else _configurations(found, found.table))
+    members = {name for each in found.best_sets for name in each.members}
+    sizes = _sizes(ranking, by_method=is_tuned)
+    head = (
+        "method" if is_tuned else "configuration",
+        "seeds",
+        *(["best rate"] if is_tuned else []),
+        f"{found.metric} ({found.table.split})",
+        "trainable",
+        "may be best",
+    )
+    texts = []
+    for row in rows:
+        size = sizes.get(row.name)
+        rate = [row.rate] if is_tuned else []
+        mark = "yes" if row.name in members else ""
+        texts.append(
+            (row.name, row.seeds, *rate, row.score, "" if size is None else f"{size:,}", mark)
+        )
+    return head, tuple(texts)
+
+
+def _configurations(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row]:
+    for each in table.configurations:
+        means = each.scores.mean(axis=1) * found.sign
+        # Of the seeds' means: how far one training is from another.
+        spread = float(means.std(ddof=1)) if len(means) > 1 else None
+        yield _Row(each.name, _seeds(each), str(Estimate(float(means.mean()), spread)))
+
+
+def _methods(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row]:
+    assert found.plan is not None
+    assert found.validation is not None
+    by_name = {each.name: each for each in table.configurations}
+    for grid in rate_grids(found.plan):
+        own = [by_name[name] for name in grid.configurations if name in by_name]
+        if not own:
+            continue
+        try:
+            (top,), _ = peaks(table, found.validation, (grid,))
+        except BadInputError:
+            yield _Row(grid.method, _seeds(own[0]), "too few rates were scored")
+            continue
+        score = Estimate(found.sign * top.value, top.variance**0.5)
+        edge = " (edge)" if top.at_edge else ""
+        yield _Row(grid.method, _seeds(own[0]), str(score), f"{grid.rates[top.best]:g}{edge}")
+
+
+def _seeds(each: ConfigurationScores) -> str:
+    failed = f" ({len(each.failed_seeds)} failed)" if each.failed_seeds else ""
+    return f"{len(each.seeds)}{failed}"
+
+
+def _sizes(ranking: Ranking, *, by_method: bool) -> dict[str, int]:
+    return {
+        trial.method if by_method else str(trial.params.get("configuration")): trial.trainable
+        for trial in ranking.trials
+        if trial.trainable
+    }
