@@ -47,7 +47,13 @@ class _Trial:
         return f"trial {self.record.number} ({self.record.id})"
 
 
-def score_table(folder: SweepFolder, metric: str, split: _Split) -> ScoreTable:
+def score_table(
+    folder: SweepFolder,
+    metric: str,
+    split: Literal["validation", "test"],
+    *,
+    by_trial: bool = False,
+) -> ScoreTable:
     """Returns what each row of a split contributed to a metric, by configuration and seed.
 
     Rows of ``validation`` are those of a trial's last evaluation in training, rows of ``test``
