@@ -23,6 +23,7 @@ from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["score_table"]
 
+
 _Split = Literal["validation", "test"]
 
 # Trials that a message names before it only says that there are more.
@@ -50,7 +51,7 @@ class _Trial:
 def score_table(
     folder: SweepFolder,
     metric: str,
-    split: Literal["validation", "test"],
+    split: _Split,
     *,
     by_trial: bool = False,
 ) -> ScoreTable:
