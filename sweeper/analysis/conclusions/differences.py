@@ -154,6 +154,7 @@ def _peaks(
     table: ScoreTable, validation: ScoreTable | None, plan: DesignPlan, best: BestSet | None
 ) -> _Rows:
     """Returns the tuned methods that are compared: peaks, and the seeds at the chosen rate."""
+    table = with_seeds(table, 2)
     known = set() if best is None else {*best.members, *best.left_out}
     tests: dict[str, ConfigurationScores] = {x.name: x for x in table.configurations}
     choices = {x.name: x for x in (validation or table).configurations}

@@ -10,10 +10,11 @@ from sweeper.experiment.documents.packaged_spaces import find_packaged_folders, 
 from sweeper.experiment.documents.tree import Document, merge
 from sweeper.experiment.documents.yaml_files import is_file, read_yaml
 
-__all__ = ["merge_profile"]
+__all__ = ["PROFILE_KEYS", "merge_profile"]
 
 _DEFAULT = "embedded"
-_PROFILE_KEYS = ("model", "data", "engine", "resources")
+PROFILE_KEYS = ("model", "data", "engine", "resources")
+"""What a search space cannot set: a profile says on what it runs."""
 
 
 def merge_profile(document: Document, *, path: Path, profile: str | None = None) -> Document:
@@ -37,7 +38,7 @@ def merge_profile(document: Document, *, path: Path, profile: str | None = None)
         raise SpecError(str(path), [Problem("profile", message)])
     profile_path = _find_profile(path, wanted)
     base = _read_profile(profile_path)
-    own = [key for key in _PROFILE_KEYS if key in document]
+    own = [key for key in PROFILE_KEYS if key in document]
     if own:
         message = "belongs to a profile, not to a search space; move it, or use --set"
         raise SpecError(str(path), [Problem(key, message) for key in own])

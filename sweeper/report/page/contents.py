@@ -21,7 +21,29 @@ from sweeper.report.page.tables import Table
 from sweeper.report.summary import cost_text, trials_text
 from sweeper.search import Importances, importances_of, read_study
 
-__all__ = ["Contents", "contents_of"]
+__all__ = ["Contents", "Verdict", "contents_of"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A statement as the page sets it; its parts, one after another, are the terminal's sentence.
+
+    Attributes:
+        head: In bold.
+        rest: Of the sentence.
+        caveats: Sentences that go with it.
+    """
+
+    head: str
+    rest: str
+    caveats: tuple[str, ...]
+
+    @classmethod
+    def of(cls, words: Words) -> Verdict:
+        """Returns a statement in its parts."""
+        plain = Words(words.head, words.rest).sentence
+        caveats = tuple(Words(text, "").sentence for text in words.caveats)
+        return cls(words.head, plain[len(words.head) :], caveats)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +74,7 @@ class Contents:
     name: str
     lead: str
     parity: tuple[ParityLine, ...]
-    verdicts: tuple[Words, ...]
+    verdicts: tuple[Verdict, ...]
     remarks: tuple[str, ...]
     charts: dict[str, tuple[Chart, ...]]
     importances: str
@@ -83,7 +105,7 @@ def contents_of(subject: Subject) -> Contents:
         name=subject.folder.name,
         lead=_lead(subject),
         parity=found.parity,
-        verdicts=found.verdicts,
+        verdicts=tuple(map(Verdict.of, found.verdicts)),
         remarks=(*none, *found.facts),
         charts={
             "comparison": tuple(charts.comparison_charts(found)),

@@ -1,4 +1,4 @@
-"""How a configuration is trained again: a search-space file, and a command for each."""
+"""How a configuration is trained again: a search space, a profile, and a command for each."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from typing import Any
 import yaml
 
 from sweeper.errors import DamagedFileError
+from sweeper.experiment.documents.profiles import PROFILE_KEYS
 from sweeper.report.page.subject import Group, Subject
 
-__all__ = ["FILE", "Repeats", "repeats_of"]
+__all__ = ["FILE", "PROFILE_FILE", "Repeats", "repeats_of"]
 
-FILE = "repeat.yaml"
-"""What the page calls the file, which the reader saves."""
+FILE, PROFILE_FILE = "repeat.yaml", "repeat-profile.yaml"
+"""What the page calls the two files, which the reader saves."""
 # Of a sweep's document: what is in the place of a list of trials, or asks for more of them.
-_SPACE = {"methods", "trials", "design", "baselines", "budget", "search", "train", "fresh"}
+_SPACE = {
+    *("methods", "trials", "design", "baselines", "budget"),
+    *("search", "train", "fresh", "profile"),
+}
 _NO_NAME = re.compile(r"[^A-Za-z0-9_]+")
 
 
@@ -29,10 +33,12 @@ class Repeats:
 
     Attributes:
         text: Of the search-space file, with the first of them.
+        profile: Of the file of its profile.
         commands: By configuration's name, the command that trains its first seed.
     """
 
     text: str
+    profile: str
     commands: dict[str, str]
 
 
@@ -42,13 +48,20 @@ def repeats_of(subject: Subject) -> Repeats | None:
     if not found:
         return None
     rest = {key: x for key, x in subject.folder.document.items() if key not in _SPACE}
+    profile = {key: rest.pop(key) for key in PROFILE_KEYS if key in rest}
+    name = str(subject.folder.document.get("profile", "repeat"))
     train = _train(found[0][1])
     entries = {group.name: _entry(group, spec, train) for group, spec in found}
     document = {**rest, "train": train, "trials": [entries[found[0][0].name]]}
     return Repeats(
-        text=yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100),
+        text=_yaml(document),
+        profile=_yaml({"name": name, **profile}),
         commands={name: _command(entry) for name, entry in entries.items()},
     )
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _specs(subject: Subject, groups: Sequence[Group]) -> list[tuple[Group, dict[str, Any]]]:
@@ -80,4 +93,5 @@ def _entry(group: Group, spec: dict[str, Any], train: dict[str, Any]) -> dict[st
 
 def _command(entry: dict[str, Any]) -> str:
     value = json.dumps([entry], separators=(", ", ": "))
-    return f"python -m sweeper run {FILE} --fresh --set {shlex.quote(f'trials={value}')}"
+    files = f"{FILE} --profile {PROFILE_FILE}"
+    return f"python -m sweeper run {files} --fresh --set {shlex.quote(f'trials={value}')}"

@@ -73,6 +73,27 @@ class Subject:
         names = configuration_names({key: own[0] for key, own in found.items()})
         return tuple(Group(names[key], tuple(own)) for key, own in found.items())
 
+    @property
+    def is_tuned(self) -> bool:
+        """Whether each method is tuned over a grid."""
+        plan = self.conclusions.plan
+        return plan is not None and plan.question == "tuned"
+
+    @cached_property
+    def chosen(self) -> tuple[Group, ...]:
+        """The configurations with complete trials; of a tuned method the best by validation."""
+        groups = [group for group in self.groups if group.complete]
+        if not self.is_tuned:
+            return tuple(groups)
+        best: dict[str, tuple[float, Group]] = {}
+        for group in groups:
+            mean = self.mean_score(group)
+            score = None if mean is None else self.ranking.sign * mean
+            known = best.get(group.method)
+            if score is not None and (known is None or score < known[0]):
+                best[group.method] = score, group
+        return tuple(group for _, group in best.values())
+
     def _keyed(self) -> Iterator[tuple[TrialRecord, str]]:
         for record in self.ranking.trials:
             if record.status not in {"complete", "failed"}:

@@ -44,6 +44,8 @@ def configuration_table(subject: Subject) -> Table:
     finals = [f"{split} {metric}"] if split else []
     found = subject.conclusions.differences
     members = {x.name: x.in_best_set for x in found.rows} if found is not None else {}
+    # Of tuned methods the best is asked among methods, and not among configurations.
+    is_asked = any(members.get(group.name) is not None for group in subject.groups)
     head = (
         "configuration",
         "seeds",
@@ -51,7 +53,7 @@ def configuration_table(subject: Subject) -> Table:
         *finals,
         "trainable",
         "time",
-        "may be best",
+        *(["may be best"] if is_asked else []),
     )
     rows = []
     for group in subject.groups:
@@ -62,9 +64,9 @@ def configuration_table(subject: Subject) -> Table:
                 f"{len(group.complete)}{f' + {group.failed} failed' if group.failed else ''}",
                 over_seeds(subject.scores(group)),
                 *([over_seeds(subject.finals(group))] if split else []),
-                f"{group.trials[0].trainable:,}" if group.trials[0].trainable else "",
+                f"{max(x.trainable for x in group.trials):,}",
                 duration(fmean(times)) if times else "",
-                {True: "yes", False: "no", None: ""}[members.get(group.name)],
+                *([{True: "yes", False: "no", None: ""}[members.get(group.name)]] if is_asked else []),
             )
         )
     return Table(head, tuple(rows))

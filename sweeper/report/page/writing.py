@@ -83,7 +83,7 @@ def write_sweep_page(subject: Subject) -> Path:
         write_text(folder / FIGURES / f"{chart.name}.svg", _figure(chart))
     said = {
         "parity": [line.text for line in contents.parity],
-        "verdicts": [verdict.sentence for verdict in contents.verdicts],
+        "verdicts": [each.sentence for each in subject.conclusions.verdicts],
         "remarks": list(contents.remarks),
     }
     write_text(folder / SAID_FILE, json.dumps(said, indent=2) + "\n")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 
 import pytest
 
-from sweeper.tracking.provenance import git_state
+from sweeper.tracking.provenance import git_state, machine
 
 
 @pytest.fixture
@@ -75,3 +76,10 @@ def test_no_program_of_a_foreign_repository_is_run(repository, trap, settings):
     # Without care it does run.
     subprocess.run(["git", "status"], cwd=folder, capture_output=True, check=False, input=b"")
     assert (trap.parent / "ran").exists()
+
+
+def test_the_machine_is_described_without_its_name():
+    found = machine()
+    assert platform.machine() in found["system"]
+    assert str(os.cpu_count()) in found["processor"]
+    assert platform.node() not in " ".join(found.values())

@@ -76,7 +76,7 @@ def basis_text(basis: Basis) -> str:
     """Returns seeds, rows and split of what a plot shows."""
     rows = f"{basis.rows:,} {basis.split} rows"
     if basis.claim == "adapters":
-        return f"one adapter each, {rows}"
+        return f"One adapter each, {rows}"
     low, high = basis.seeds
     seeds = count(low, "seed") if low == high else f"{low} to {high} seeds"
     return f"{seeds} × {rows}"

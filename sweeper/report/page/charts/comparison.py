@@ -33,7 +33,9 @@ def comparison_charts(found: SweepConclusions) -> Iterator[Chart]:
     planned = [
         x
         for x in found.statements
-        if isinstance(x, Conclusion) and x.family in {"size_trend", "factorial", "declared_pairs"}
+        if isinstance(x, Conclusion)
+        and x.family in {"size_trend", "factorial", "declared_pairs"}
+        and x.basis.claim == "configurations"
     ]
     if planned and found.delta is not None:
         yield _planned(planned, found.metric, found.unit, found.delta)
@@ -69,16 +71,18 @@ def _differences(found: Differences, metric: str, unit: Unit, delta: float) -> C
     ]
     what = "control, " if found.against == "control" else "one that scored best, "
     hidden = f" {found.hidden} more, all behind these, are not shown." if found.hidden else ""
+    dots = "" if found.of == "adapters" else " small dots: its seeds;"
+    is_asked = any(row.in_best_set is not None for row in found.rows)
+    members = " Filled: may be the best; hollow: is not." if is_asked else ""
     failed = sum(row.failed_seeds for row in found.rows)
     return Chart(
         name="comparison",
         title=f"Difference to {found.reference}",
         note=(
             f"{basis_text(found.basis)}. Rings and discs: mean of the {found.of.removesuffix('s')}; "
-            f"lines: {found.basis.level:.1%} interval of its difference to the {what}"
-            f"{found.reference}, all together; small dots: its seeds; grey: within "
-            f"±{unit.exact(delta)} (δ). Filled: may be the best; hollow: is not."
-            f"{f' {failed} failed seeds are left out.' if failed else ''}{hidden}"
+            f"lines: {100 * found.basis.level:.3g} % interval of its difference to the {what}"
+            f"{found.reference}, all together;{dots} grey: within ±{unit.exact(delta)} (δ)."
+            f"{members}{f' {failed} failed seeds are left out.' if failed else ''}{hidden}"
         ),
         spec=_spec(layers, _axis(metric, unit), len(names)),
     )
@@ -134,6 +138,7 @@ def _axis(metric: str, unit: Unit) -> str:
 
 
 def _spec(layers: list[Spec], title: str, rows: int) -> Spec:
+    layers = [layer for layer in layers if layer["data"]["values"]]
     for layer in layers:
         layer["encoding"].get("x", {}).update({"title": title, "scale": {"zero": False}})
     return {"width": "container", "height": max(2, rows) * _STEP, "layer": layers}

@@ -37,28 +37,13 @@ def learning_charts(subject: Subject) -> Iterator[Chart]:
 
 def _chosen(subject: Subject) -> tuple[Sequence[Group], str]:
     """Returns the configurations whose curves are shown, and what is said of the choice."""
-    groups = [group for group in subject.groups if group.complete]
+    groups = subject.chosen
     found = subject.conclusions
     if found.plan is None:
         return groups, ""
-    if found.plan.question == "tuned":
-        best: dict[str, Group] = {}
-        sign = subject.ranking.sign
-        for group in groups:
-            key, score = group.method, subject.mean_score(group)
-            known = best.get(key)
-            other = None if known is None else subject.mean_score(known)
-            if score is not None and (other is None or sign * score < sign * other):
-                best[key] = group
-        groups = list(best.values())
-        said = " Of each method the rate that validation chose is shown."
-        return groups[:_MOST_GROUPS], said + _more(groups)
-    return groups[:_MOST_GROUPS], _more(groups)
-
-
-def _more(groups: Sequence[Group]) -> str:
+    said = " Of each method the rate that validation chose is shown." if subject.is_tuned else ""
     hidden = len(groups) - _MOST_GROUPS
-    return f" {hidden} more are not shown." if hidden > 0 else ""
+    return groups[:_MOST_GROUPS], said + (f" {hidden} more are not shown." if hidden > 0 else "")
 
 
 def _rows(subject: Subject) -> str:

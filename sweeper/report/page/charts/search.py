@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import JsonValue
 
 from sweeper._text import value_text
-from sweeper.report.page.charts.base import ACCENT, INK, PALE, Chart, Spec, num
+from sweeper.report.page.charts.base import ACCENT, INK, Chart, Spec, num
 from sweeper.report.page.subject import Subject
 from sweeper.search import Importances
 
@@ -79,7 +79,7 @@ def importance_charts(found: Importances) -> Iterator[Chart]:
         ),
         spec={
             "width": "container",
-            "height": {"step": 26},
+            "height": 26 * max(2, len(names)),
             "data": {"values": rows},
             "layer": [
                 {
@@ -105,6 +105,9 @@ def _varied(params: Sequence[Mapping[str, JsonValue]]) -> list[str]:
     values: dict[str, set[str]] = {}
     for own in params:
         for name, value in own.items():
+            # Lists are long, and follow the method.
+            if isinstance(value, list | dict):
+                continue
             values.setdefault(name, set()).add(value_text(value))
     return [name for name, found in values.items() if len(found) > 1]
 
@@ -161,7 +164,7 @@ def _parallel(
         "field": "s",
         "type": "quantitative",
         "title": metric,
-        "scale": {"range": list(scheme), "zero": False},
+        "scale": {"range": list(scheme), "interpolate": "lab", "zero": False},
         "legend": {"orient": "bottom", "gradientLength": 180},
     }
     tip = [
@@ -169,7 +172,7 @@ def _parallel(
         {"field": "v", "title": "value"},
         {"field": "s", "title": metric},
     ]
-    text = {"type": "text", "align": "left", "dx": 5, "fontSize": 10, "color": PALE, "limit": 70}
+    text = {"type": "text", "align": "left", "dx": 5, "dy": -7, "fontSize": 10, "color": INK, "limit": 70}
     return {
         "width": "container",
         "height": 300,

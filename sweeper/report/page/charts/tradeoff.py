@@ -42,16 +42,17 @@ def front_of(points: Sequence[tuple[float, float]], *, is_less_better: bool) -> 
 def tradeoff_charts(subject: Subject) -> Iterator[Chart]:
     """Yields quality against parameters and against time, as far as these differ."""
     sizes, times = [], []
-    for group in subject.groups:
-        score = subject.mean_final(group)
-        if score is None:
-            score = subject.mean_score(group)
+    for group in subject.chosen:
+        # A search evaluates its best trials alone after it: all are shown by validation.
+        is_search = subject.conclusions.plan is None
+        score = subject.mean_score(group) if is_search else subject.mean_final(group)
         if score is None:
             continue
-        sizes.append(_Point(group.name, group.complete[0].trainable, score))
+        name = group.method if subject.is_tuned else group.name
+        sizes.append(_Point(name, group.complete[0].trainable, score))
         spent = [x.train_time_s for x in group.complete if x.train_time_s > 0]
         if spent:
-            times.append(_Point(group.name, fmean(spent), score))
+            times.append(_Point(name, fmean(spent), score))
     said = _basis(subject)
     if _differ(sizes):
         yield _chart(subject, "parameters", "trainable parameters", sizes, said, is_time=False)
@@ -65,12 +66,15 @@ def _differ(points: Sequence[_Point]) -> bool:
 
 
 def _basis(subject: Subject) -> str:
-    seeds = max((len(group.complete) for group in subject.groups), default=0)
-    split = "validation" if not subject.ranking.finals else subject.final_split
     table = subject.conclusions.table
-    same = table is not None and table.split == split
-    rows = f"{len(table.strata):,} {split} rows" if table is not None and same else f"{split} rows"
-    return f"Means of up to {seeds} seeds, {rows}"
+    seeds = max((len(group.complete) for group in subject.chosen), default=0)
+    is_search = subject.conclusions.plan is None
+    split = "validation" if is_search else subject.final_split
+    rows = f"{split} rows"
+    if table is not None and table.split == split:
+        rows = f"{len(table.strata):,} {rows}"
+    tuned = ", each method at the rate that validation chose" if subject.is_tuned else ""
+    return f"{'One seed' if seeds == 1 else f'Means of up to {seeds} seeds'}, {rows}{tuned}"
 
 
 def _chart(
@@ -136,4 +140,8 @@ def _spec(metric: str, title: str, rows: list[Spec]) -> Spec:
                 "encoding": {"x": x, "y": y, "text": {"field": "name"}},
             }
         )
-    return {"width": "container", "height": 260, "layer": layers}
+    return {
+        "width": "container",
+        "height": 260,
+        "layer": [layer for layer in layers if layer["data"]["values"]],
+    }

@@ -1,0 +1,101 @@
+"""What stands on a page: of a design, of tuned methods, of a search."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweeper.report.page import subject_of
+from sweeper.report.page.contents import contents_of
+from sweeper.report.page.tables import over_seeds
+from tests.sweeper.report import made
+
+
+@pytest.fixture(scope="module")
+def pair(home, tmp_path_factory):
+    """Three methods at eight rates; a seed of one has failed."""
+    folder = made.tuned(home, tmp_path_factory.mktemp("space"))
+    return subject_of(folder, tracking_uri="")
+
+
+@pytest.fixture(scope="module")
+def contents(pair):
+    return contents_of(pair)
+
+
+def values(chart):
+    return [row for layer in chart.spec["layer"] for row in layer["data"]["values"]]
+
+
+def test_tuned_methods_are_rows_and_have_curves_with_peaks(pair, contents):
+    found = pair.conclusions.differences
+    assert found is not None
+    assert ([row.name for row in found.rows], found.of) == (["lora", "mosa", "dora"], "methods")
+    assert found.reference == "mosa"
+    pairs = {x.names: x for x in pair.conclusions.statements if hasattr(x, "names")}
+    assert found.rows[0].estimate == pairs["lora", "mosa"].estimate
+    (rates,) = contents.charts["rates"]
+    *_, means, peaks = rates.spec["layer"]
+    assert len(means["data"]["values"]) == 24
+    tops = {row["c"]: row["x"] for row in peaks["data"]["values"]}
+    assert tops.keys() == {"lora", "mosa", "dora"}
+    assert 1e-3 < tops["lora"] < tops["mosa"] < 1e-2
+
+
+def test_curves_have_a_line_a_seed_and_a_band_a_configuration(contents):
+    (chart,) = contents.charts["learning"]
+    lines, bands, means = (layer["data"]["values"] for layer in chart.spec["layer"])
+    # Of each method the rate that validation chose, with both seeds.
+    assert len({row["t"] for row in lines}) == 6
+    assert len({row["c"] for row in bands}) == 3
+    assert bands == means
+    assert all(row["low"] <= row["y"] <= row["high"] for row in bands)
+    assert "400 validation rows" in chart.note
+
+
+def test_failures_have_their_reason_and_their_configuration(contents):
+    assert contents.failures is not None
+    ((number, name, reason, _),) = contents.failures.rows
+    assert (number, reason) == ("20", "DivergedError: the loss is nan at step 40")
+    (row,) = [row for row in contents.configurations.rows if row[0] == name]
+    assert row[1] == "1 + 1 failed"
+
+
+def test_tables_by_task_and_cost_add_up(groups):
+    contents = contents_of(groups)
+    assert contents.tasks is not None
+    assert contents.tasks.head == ("configuration", "boolq/accuracy", "piqa/accuracy")
+    assert [row[0] for row in contents.tasks.rows][-1] == "frozen base"
+    for group, row in zip(groups.groups, contents.configurations.rows, strict=True):
+        assert row[2] == over_seeds(groups.scores(group))
+    assert [row[0] for row in contents.cost.rows] == ["masa", "masa_control", "all", "test evaluation"]
+    assert contents.cost.rows[2][1] == "20"
+
+
+def test_a_search_has_parallel_coordinates_and_speaks_of_adapters(hunt):
+    contents = contents_of(hunt)
+    (chart,) = contents.charts["search"]
+    rows, ticks = (layer["data"]["values"] for layer in chart.spec["layer"])
+    assert {row["p"] for row in rows} >= {"learning_rate", "method"}
+    assert len({row["t"] for row in rows}) == 6
+    assert all(0 <= row["y"] <= 1 for row in rows)
+    assert {row["p"] for row in ticks} == {row["p"] for row in rows}
+    assert not contents.charts["rates"]
+    (comparison,) = contents.charts["comparison"]
+    assert comparison.note.startswith("One adapter each, 200 validation rows.")
+
+
+def test_every_plot_names_its_seeds_rows_and_split(contents, groups, hunt):
+    for own in (contents, contents_of(groups), contents_of(hunt)):
+        assert own.all_charts
+        for chart in own.all_charts:
+            assert "rows" in chart.note
+            assert "seed" in chart.note or "adapter" in chart.note or "trial" in chart.note
+            assert "test" in chart.note or "validation" in chart.note
+
+
+def test_a_sweep_that_has_just_begun_has_a_page(tmp_path):
+    sweep = made.sweep_of(tmp_path, made.ONE_FACTOR)
+    folder = made.Made(tmp_path, "new-1", sweep).folder
+    contents = contents_of(subject_of(folder, tracking_uri=""))
+    assert (contents.verdicts, contents.all_charts) == ((), ())
+    assert contents.remarks == ("No trial is complete with a score, so there is no best trial.",)
