@@ -23,6 +23,7 @@ from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["score_table"]
 
+
 _Split = Literal["validation", "test"]
 
 # Trials that a message names before it only says that there are more.
@@ -47,7 +48,13 @@ class _Trial:
         return f"trial {self.record.number} ({self.record.id})"
 
 
-def score_table(folder: SweepFolder, metric: str, split: _Split) -> ScoreTable:
+def score_table(
+    folder: SweepFolder,
+    metric: str,
+    split: _Split,
+    *,
+    by_trial: bool = False,
+) -> ScoreTable:
     """Returns what each row of a split contributed to a metric, by configuration and seed.
 
     Rows of ``validation`` are those of a trial's last evaluation in training, rows of ``test``

@@ -190,7 +190,7 @@ def test_without_rows_there_is_no_table_and_a_reason(sweep):
     with pytest.raises(BadInputError, match="no validation rows to compare, for no trial is compl"):
         score_table(sweep.folder, "eval_loss", "validation")
     trial = sweep.trial()
-    with pytest.raises(BadInputError, match=r"for of 1 trial no validation_rows\.npz was kept"):
+    with pytest.raises(BadInputError, match=r"for no validation_rows\.npz was kept"):
         score_table(sweep.folder, "eval_loss", "validation")
     with pytest.raises(BadInputError, match="for no trial was evaluated after the search"):
         score_table(sweep.folder, "eval_loss", "test")
