@@ -74,8 +74,8 @@ def importance_charts(found: Importances) -> Iterator[Chart]:
         title="Parameters that mattered",
         note=(
             f"PED-ANOVA of {found.trials} complete trials, one seed each, validation rows; the "
-            f"best {100 * found.target_quantile:.0f} % against all. Lines: 95 % of a bootstrap of the trials. "
-            "What does no more than chance does in 99 shuffles is not shown."
+            f"best {100 * found.target_quantile:.0f} % against all. Lines: 95 % of a bootstrap of "
+            "the trials. What does no more than chance does in 99 shuffles is not shown."
         ),
         spec={
             "width": "container",

@@ -1,4 +1,4 @@
-"""The rows of the comparison plot: against the control or the best, with the verdicts' intervals."""
+"""The rows of the comparison plot: their reference, and the intervals of the verdicts."""
 
 from __future__ import annotations
 
