@@ -5,7 +5,7 @@ const config = (width) => ({
   font: "system-ui, sans-serif",
   view: { stroke: null },
   axis: { ...axis, labelLimit: width < 520 ? 110 : 260 },
-  legend: { labelColor: "var(--ink)", titleColor: "var(--pale)" },
+  legend: { labelColor: "var(--ink)", titleColor: "var(--pale)", columns: width < 520 ? 1 : 4 },
 });
 for (const place of document.querySelectorAll(".chart")) {
   const spec = JSON.parse(place.nextElementSibling.textContent);

@@ -121,6 +121,7 @@ def _figure(chart: Chart) -> str:
         "background": _LIGHT["paper"],
         "view": {"stroke": None},
         "axis": {"gridColor": _LIGHT["line"], "labelLimit": 260},
+        "legend": {"columns": 3},
     }
     text = json.dumps({**chart.spec, "width": _WIDTH, "title": chart.title})
     svg: str = vl_convert.vegalite_to_svg(

@@ -57,7 +57,7 @@ def colours(names: Sequence[str], *, field: str = "c", title: str | None = None)
         title: Of the legend.
     """
     palette = [f"var(--c{place % _COLOURS})" for place in range(len(names))]
-    legend = {"orient": "bottom", "columns": 2, "symbolLimit": 0, "labelLimit": 150}
+    legend = {"orient": "bottom", "symbolLimit": 0, "labelLimit": 150}
     return {
         "field": field,
         "type": "nominal",
