@@ -155,7 +155,8 @@ def _require_rows(
         return
     complete = [found for found in asked if found.record.status == "complete"]
     if complete:
-        reason = f"of {count(len(complete), 'trial')} no {_file(split)} was kept, as by an earlier version"
+        said = count(len(complete), "trial")
+        reason = f"of {said} no {_file(split)} was kept, as by an earlier version"
     elif split == "test":
         reason = "no trial was evaluated after the search (final.trials)"
     else:
