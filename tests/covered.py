@@ -7,6 +7,18 @@ COVERED = {
     "analysis/comparison.py": "sweeper/evaluation/test_final.py",
     "analysis/finished.py": "sweeper/execution/test_take_over.py",
     "analysis/statistics/table.py": "sweeper/analysis/statistics/test_units.py",
+    "analysis/statistics/verdicts/conclusions.py": (
+        "sweeper/analysis/statistics/verdicts/test_words.py"
+    ),
+    "analysis/statistics/verdicts/families.py": (
+        "sweeper/analysis/statistics/verdicts/test_concluding.py"
+    ),
+    "analysis/statistics/verdicts/judging.py": (
+        "sweeper/analysis/statistics/verdicts/test_concluding.py"
+    ),
+    "analysis/statistics/verdicts/spec.py": (
+        "sweeper/analysis/statistics/verdicts/test_concluding.py"
+    ),
     "analysis/trial_evaluation.py": "sweeper/cli/test_evaluate.py",
     "cli/options.py": "sweeper/cli/test_app.py",
     "cli/output.py": "sweeper/cli/test_app.py",
@@ -99,7 +111,7 @@ COVERED = {
     "report/terminal/data_check.py": "sweeper/cli/test_data_check.py",
     "report/terminal/evaluation.py": "sweeper/cli/test_evaluate.py",
     "report/terminal/export.py": "sweeper/cli/test_export.py",
-    "report/terminal/tables.py": "sweeper/report/terminal/test_leaderboard.py",
+    "report/terminal/tables.py": "sweeper/report/terminal/sweep/test_leaderboard.py",
     "tracking/final_result.py": "sweeper/evaluation/test_final.py",
     "tracking/mlflow_view/content.py": "sweeper/tracking/mlflow_view/test_shown.py",
     "tracking/mlflow_view/links.py": "sweeper/tracking/mlflow_view/test_shown.py",

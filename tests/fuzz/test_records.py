@@ -15,7 +15,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from sweeper.analysis import find_trial, rank_sweep
+from sweeper.analysis import conclusions_of, find_trial, rank_sweep
 from sweeper.errors import BadInputError
 from sweeper.experiment.loading import load_sweep
 from sweeper.report import sweep_result
@@ -182,8 +182,9 @@ def report(home: Path) -> None:
     ranking = rank_sweep(sweep)
     assert len(ranking.trials) + len(ranking.damage) >= 4
     out = Console(file=io.StringIO(), width=120, markup=False)
-    out.print(sweep_view(sweep, ranking, tracking_uri="x"), crop=False)
-    json.dumps(sweep_result(sweep, ranking, tracking_uri="x"), allow_nan=False)
+    found = conclusions_of(sweep, ranking)
+    out.print(sweep_view(sweep, ranking, found, tracking_uri="x"), crop=False)
+    json.dumps(sweep_result(sweep, ranking, found, tracking_uri="x"), allow_nan=False)
 
 
 def look_up(home: Path) -> None:

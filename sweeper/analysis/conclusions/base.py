@@ -22,12 +22,15 @@ __all__ = ["over_base"]
 _BASE = "the frozen base"
 
 
-def over_base(folder: SweepFolder, ranking: Ranking, *, is_fraction: bool) -> tuple[Statement, ...]:
+def over_base(
+    folder: SweepFolder, ranking: Ranking, *, delta: float | None, is_fraction: bool
+) -> tuple[Statement, ...]:
     """Returns the comparison of one adapter with the base: a claim on this adapter alone.
 
     Args:
         folder: of the sweep.
         ranking: of its trials; the best one's adapter is compared.
+        delta: smallest difference of interest; None for the default, with the base as the control.
         is_fraction: whether the objective is a fraction, such as an accuracy.
 
     Returns:
@@ -45,9 +48,12 @@ def over_base(folder: SweepFolder, ranking: Ranking, *, is_fraction: bool) -> tu
         return ()
     if metric not in own.metrics or metric not in base.metrics:
         return ()
+    if not np.array_equal(own.metrics[metric][0], base.metrics[metric][0]):
+        return ()
     name = f"The adapter of trial {best.number} ({best.method})"
     table = _table(own, base, metric, name, sign=-ranking.sign)
-    delta = default_delta(is_fraction=is_fraction, control_mean=_mean(base, metric))
+    if delta is None:
+        delta = default_delta(is_fraction=is_fraction, control_mean=_mean(base, metric))
     asked = ConclusionSpec((DeclaredPairs(((name, _BASE),)),), delta, claim="adapters")
     try:
         return conclude(table, asked).statements

@@ -8,6 +8,7 @@ from sweeper._text import count
 from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.score_table import score_table
 from sweeper.analysis.statistics.questions import optimism
+from sweeper.analysis.statistics.units import as_adapters
 from sweeper.analysis.statistics.verdicts import Unit
 from sweeper.errors import BadInputError
 from sweeper.estimates import estimate_of
@@ -15,6 +16,9 @@ from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["chosen_text", "facts_of"]
+
+# Of the standard error: less than this share of it is not worth a number.
+_LITTLE = 0.05
 
 
 def facts_of(folder: SweepFolder, ranking: Ranking, unit: Unit) -> Iterator[str]:
@@ -56,9 +60,14 @@ def _chosen(folder: SweepFolder, ranking: Ranking, best: TrialRecord, unit: Unit
         return
     chosen = f"{text}, chosen among {count(others, 'trial')} on these rows"
     try:
-        excess = optimism(score_table(folder, metric, "validation"))
+        # Each trial was a candidate, those of one configuration among them.
+        excess = optimism(as_adapters(score_table(folder, metric, "validation")))
     except BadInputError:
         yield f"{chosen}, which flatters it."
+        return
+    score = ranking.score(best)
+    if score is None or excess < _LITTLE * (score.standard_error or 0.0):
+        yield f"{chosen}, which hardly flatters it."
         return
     yield f"{chosen}, which flatters it by about {unit.amount(excess, excess)}."
 
@@ -74,8 +83,9 @@ def _tested(ranking: Ranking, best: TrialRecord) -> Iterator[str]:
         return
     rows = count(found.rows, "row")
     left_out = f" ({found.rows_left_out} left out: answer too long)" if found.rows_left_out else ""
+    chose = "which chose it" if found.split == "validation" else "which chose nothing"
     yield (
-        f"On {rows} of the {found.split} split{left_out}, which chose nothing, it has "
+        f"On {rows} of the {found.split} split{left_out}, {chose}, it has "
         f"{ranking.objective.metric} {score}."
     )
 

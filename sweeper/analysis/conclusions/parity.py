@@ -9,6 +9,7 @@ from typing import Any
 
 from sweeper._text import value_text
 from sweeper.experiment.design import DesignPlan
+from sweeper.experiment.documents.tree import get_path
 from sweeper.tracking.record import TrialRecord
 
 __all__ = ["ParityLine", "parity_of"]
@@ -87,15 +88,13 @@ class _Lines:
         alike = f"{high:,}" if low == high else f"{low:,} to {high:,} ({100 * miss:.3g} % apart)"
         text = f"Trainable parameters: {alike}"
         far = () if holds else tuple(x for x, size in sizes.items() if 1 - size / high > _MAX_MISS)
-        yield ParityLine("size", text, holds, far, f"Sizes differ by up to {100 * miss:.3g} %")
+        caveat = "" if holds else f"Sizes differ by up to {100 * miss:.3g} %"
+        yield ParityLine("size", text, holds, far, caveat)
 
     def _training(self) -> ParityLine:
         """Whether all saw as many examples of the same length in as many steps."""
         fields = ("steps", "batch_size", "max_length")
-        kinds = Counter(
-            tuple(self._specs[x.id].get("train", {}).get(field) for field in fields)
-            for x in self._records
-        )
+        kinds = Counter(tuple(self._train(x, field) for field in fields) for x in self._records)
         (steps, batch, length), _ = kinds.most_common(1)[0]
         if len(kinds) == 1:
             text = (
@@ -118,7 +117,7 @@ class _Lines:
             )
             yield ParityLine("learning rate", text, holds=True)
             return
-        rates = sorted({self._specs[x.id]["train"]["learning_rate"] for x in self._records})
+        rates = sorted({float(self._train(x, "learning_rate")) for x in self._records})
         said = f"one for all, {value_text(rates[0])}"
         if len(rates) > 1:
             said = f"{value_text(rates[0])} to {value_text(rates[-1])}"
@@ -126,8 +125,11 @@ class _Lines:
             f"Learning rate: {said}, not tuned for each method; the better method may only have "
             "the better rate"
         )
+        # Two configurations of one method differ in nothing that a rate is tuned for.
+        usual = Counter(x.method for x in self._records).most_common(1)[0][0]
+        other = dict.fromkeys(self._names[x.id] for x in self._records if x.method != usual)
         caveat = "The learning rate is not tuned for each method"
-        yield ParityLine("learning rate", text, False, self._distinct(), caveat)
+        yield ParityLine("learning rate", text, False, tuple(other), caveat)
 
     def _trials(self) -> ParityLine:
         counts = Counter(self._names[x.id] for x in self._records)
@@ -136,7 +138,8 @@ class _Lines:
         what = "method" if self._plan is not None and self._plan.tuned else "configuration"
         text = f"Trials: {each} of each {what}"
         fewer = () if low == high else tuple(x for x, number in counts.items() if number < high)
-        return ParityLine("trials", text, low == high, fewer, "Numbers of trials differ")
+        caveat = "Numbers of trials differ" if fewer else ""
+        return ParityLine("trials", text, low == high, fewer, caveat)
 
     def _control_arms(self) -> Iterator[ParityLine]:
         plan = self._plan
@@ -164,6 +167,10 @@ class _Lines:
         text = f"Failed seeds: {said}; what is left may be what went well"
         # Their verdicts say so by themselves.
         return ParityLine("failed seeds", text, holds=False)
+
+    def _train(self, record: TrialRecord, field: str) -> str:
+        """Returns a field of training as text: a file that was changed may hold anything."""
+        return str(get_path(dict(self._specs[record.id]), ("train", field)))
 
     def _distinct(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self._names[x.id] for x in self._records))

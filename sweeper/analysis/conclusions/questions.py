@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from sweeper._text import value_text
 from sweeper.analysis.statistics.questions import RateGrid
@@ -105,7 +105,19 @@ def _cells(plan: DesignPlan) -> tuple[tuple[str, tuple[tuple[str, str], ...]], .
 
 def _control_pairs(plan: DesignPlan) -> Iterator[DeclaredPairs]:
     """Yields the comparison of each arm with its control arm, which is always among the rows."""
-    known: Sequence[str] = [x.name for x in plan.configurations]
-    pairs = tuple((x.controls, x.name) for x in plan.configurations if x.controls in known)
+    pairs = tuple(
+        (own.name, control.name)
+        for control in plan.configurations
+        if control.controls and (own := _controlled(plan, control)) is not None
+    )
     if pairs:
         yield DeclaredPairs(pairs)
+
+
+def _controlled(plan: DesignPlan, control: Configuration) -> Configuration | None:
+    """Returns the configuration that a control arm is of: of a method, its first one alike."""
+    for x in plan.configurations:
+        is_own = x.method == control.controls and control.levels.items() <= x.levels.items()
+        if not x.controls and (x.name == control.controls or is_own):
+            return x
+    return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from sweeper._text import count
 from sweeper.analysis.conclusions.base import over_base
 from sweeper.analysis.conclusions.differences import Differences, differences_of
 from sweeper.analysis.conclusions.facts import facts_of
@@ -32,9 +34,11 @@ from sweeper.analysis.statistics.verdicts import (
     default_delta,
     words,
 )
-from sweeper.errors import BadInputError
+from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.design import DesignPlan
+from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.sections import read_design
+from sweeper.tracking.places import SWEEP_FILE
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -101,17 +105,25 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
         ranking: of its trials.
     """
     objective = ranking.objective
-    plan, _ = read_design(folder.document)
+    plan, problems = read_design(folder.document)
     unit = unit_of(objective.metric)
-    facts = tuple(facts_of(folder, ranking, unit))
-    bare = SweepConclusions(objective.metric, -ranking.sign, unit, None, facts=facts, plan=plan)
+    bare = SweepConclusions(
+        metric=objective.metric,
+        sign=-ranking.sign,
+        unit=unit,
+        delta=None if plan is None else plan.delta,
+        facts=tuple(facts_of(folder, ranking, unit)),
+        plan=plan,
+    )
     if not ranking.ranked:
         return bare
-    try:
-        found = _compared(folder, ranking, bare)
-    except BadInputError as error:
-        found = replace(bare, why_none=_sentence(error))
-    on_base = over_base(folder, ranking, is_fraction=unit is POINTS)
+    if problems:
+        damage = DamagedFileError(folder.path / SWEEP_FILE, f"document.{problems[0]}")
+        found = replace(bare, why_none=_sentence(damage))
+    else:
+        ended = _ended(ranking)
+        found = _compared(folder, ended, replace(bare, parity=_parity(folder, ended, plan)))
+    on_base = over_base(folder, ranking, delta=found.delta, is_fraction=unit is POINTS)
     return replace(found, statements=found.statements + on_base)
 
 
@@ -120,25 +132,43 @@ def unit_of(metric: str) -> Unit:
     return PLAIN if any(loss in metric for loss in _LOSSES) else POINTS
 
 
-def _compared(folder: SweepFolder, ranking: Ranking, bare: SweepConclusions) -> SweepConclusions:
-    plan, metric = bare.plan, bare.metric
-    table, validation = _tables(folder, metric, plan)
-    ended = [x for x in ranking.trials if x.status in {"complete", "failed"}]
-    parity = parity_of(ended, _specs(folder, ended), _compared_names(ended, plan), plan)
-    delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
-    asked, why_none = _spec(plan, ranking, delta, parity)
-    statements = () if asked is None else conclude(table, asked, validation).statements
-    differences = differences_of(table, validation, statements, plan)
+def _ended(ranking: Ranking) -> list[TrialRecord]:
+    return [x for x in ranking.trials if x.status in {"complete", "failed"}]
+
+
+def _compared(
+    folder: SweepFolder, ended: Sequence[TrialRecord], bare: SweepConclusions
+) -> SweepConclusions:
+    """Returns the conclusions with what follows of the scores, or with why nothing does."""
+    plan = bare.plan
+    try:
+        table, validation = _tables(folder, bare.metric, plan)
+        delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
+        asked, why_none = _spec(plan, table, delta, bare.parity, ended)
+        statements = () if asked is None else conclude(table, asked, validation).statements
+        differences = differences_of(table, validation, statements, plan)
+    except BadInputError as error:
+        return replace(bare, why_none=_sentence(error))
     return replace(
         bare,
         delta=delta,
-        parity=parity if plan is not None else (),
         statements=statements,
         why_none=why_none,
         table=table,
         validation=validation,
         differences=differences,
     )
+
+
+def _parity(
+    folder: SweepFolder, ended: Sequence[TrialRecord], plan: DesignPlan | None
+) -> tuple[ParityLine, ...]:
+    """Returns in what the trials of a design are alike; a search declares no comparison."""
+    if plan is None:
+        return ()
+    specs = _specs(folder, ended)
+    known = [x for x in ended if x.id in specs]
+    return parity_of(known, specs, _compared_names(known, plan), plan)
 
 
 def _tables(
@@ -150,44 +180,42 @@ def _tables(
     is over, so that its adapters are compared on validation, all of them.
     """
     if plan is None:
-        return score_table(folder, metric, "validation"), None
+        return score_table(folder, metric, "validation", by_trial=True), None
     validation = score_table(folder, metric, "validation")
-    if folder.document.get("final", {}).get("split") == "validation":
+    if get_path(folder.document, ("final", "split")) == "validation":
         return validation, validation
     return score_table(folder, metric, "test"), validation
 
 
 def _spec(
-    plan: DesignPlan | None, ranking: Ranking, delta: float, parity: Sequence[ParityLine]
+    plan: DesignPlan | None,
+    table: ScoreTable,
+    delta: float,
+    parity: Sequence[ParityLine],
+    ended: Sequence[TrialRecord],
 ) -> tuple[ConclusionSpec | None, str]:
     """Returns what is asked, or why nothing is yet."""
     caveats = tuple((name, line.caveat) for line in parity if not line.holds for name in line.names)
     if plan is None:
         return ConclusionSpec((Best(),), delta), ""
     questions: tuple[Question, ...] = questions_of(plan)
-    done = Counter(x.params.get("configuration") for x in ranking.trials if _is_done(x, ranking))
-    seeds = [done[x.name] for x in plan.configurations]
-    if len(plan.looks) > 1:
-        look = look_at(min(seeds))
-        if look is not None:
-            return ConclusionSpec(questions, delta, look=look, caveats=caveats), ""
-        first = plan.looks[0]
-        return None, f"Nothing is concluded before all have {first} seeds, the first declared look."
-    wanted = len(plan.seeds) * len(plan.configurations)
-    if sum(seeds) < wanted:
+    seeds = _seeds_of_all(plan, table, ended)
+    if seeds < plan.looks[0]:
+        first = "the first declared look" if len(plan.looks) > 1 else "as the design declares"
         return None, (
-            f"Nothing is concluded before the design is complete: {sum(seeds)} of {wanted} trials "
-            "are evaluated. To look earlier finds differences that are not there; seeds: 3/5/10 "
-            "declares when to look."
+            f"Nothing is concluded before {count(plan.looks[0], 'seed')}, {first}; all "
+            f"configurations have {seeds}."
         )
-    return ConclusionSpec(questions, delta, caveats=caveats), ""
+    look = look_at(seeds) if len(plan.looks) > 1 else None
+    return ConclusionSpec(questions, delta, look=look, caveats=caveats), ""
 
 
-def _is_done(trial: TrialRecord, ranking: Ranking) -> bool:
-    """Returns whether a trial has its test score, or will have none: it failed or has no score."""
-    if trial.status != "complete":
-        return trial.status == "failed"
-    return trial.id in ranking.finals or ranking.score(trial) is None
+def _seeds_of_all(plan: DesignPlan, table: ScoreTable, ended: Sequence[TrialRecord]) -> int:
+    """Returns how many seeds each configuration of a design has, failed ones among them."""
+    seeds = {x.name: len(x.seeds) + len(x.failed_seeds) for x in table.configurations}
+    # Of which all seeds failed there are no scores.
+    failed = Counter(_given_name(x) for x in ended if x.status == "failed")
+    return min(seeds.get(x.name, failed[x.name]) for x in plan.configurations)
 
 
 def _delta(plan: DesignPlan | None, table: ScoreTable, *, is_fraction: bool) -> float:
@@ -198,25 +226,27 @@ def _delta(plan: DesignPlan | None, table: ScoreTable, *, is_fraction: bool) -> 
     return default_delta(is_fraction=is_fraction, control_mean=float(np.mean(control.scores)))
 
 
-def _specs(folder: SweepFolder, records: Sequence[TrialRecord]) -> Mapping[str, Mapping[str, Any]]:
-    return {record.id: folder.trial(record.id).spec() for record in records}
-
-
-def _compared_names(records: Sequence[TrialRecord], plan: DesignPlan | None) -> Mapping[str, str]:
-    """Returns by trial what the verdicts call it."""
-    if plan is None:
-        return {record.id: record.method for record in records}
-    by_name = {x.name: x for x in plan.configurations}
-    return dict(_named(records, by_name, is_tuned=plan.tuned is not None))
-
-
-def _named(
-    records: Sequence[TrialRecord], by_name: Mapping[str, Any], *, is_tuned: bool
-) -> Iterator[tuple[str, str]]:
+def _specs(folder: SweepFolder, records: Sequence[TrialRecord]) -> dict[str, Mapping[str, Any]]:
+    """Returns by trial its spec; one that is damaged is told where all damage is."""
+    found: dict[str, Mapping[str, Any]] = {}
     for record in records:
-        name = str(record.params.get("configuration", record.method))
-        found = by_name.get(name)
-        yield record.id, str(found.levels["name"]) if is_tuned and found is not None else name
+        with suppress(DamagedFileError):
+            found[record.id] = folder.trial(record.id).spec()
+    return found
+
+
+def _compared_names(records: Sequence[TrialRecord], plan: DesignPlan) -> dict[str, str]:
+    """Returns by trial what the verdicts call it: the configuration, or the tuned method."""
+    names = {x.name: x.name for x in plan.configurations}
+    if plan.tuned is not None:
+        names = {x.name: str(x.levels["name"]) for x in plan.configurations}
+    given = {record.id: _given_name(record) for record in records}
+    return {trial: names.get(name, name) for trial, name in given.items()}
+
+
+def _given_name(record: TrialRecord) -> str:
+    """Returns the name of a trial's configuration in its design."""
+    return str(record.params.get("configuration", record.method))
 
 
 def _sentence(error: Exception) -> str:

@@ -51,7 +51,7 @@ def test_a_sweep_means_its_best_trial(home):
     assert found("masa-1", home) == ("masa-1", B)
     assert found(home / "masa-1", home.parent / "elsewhere") == ("masa-1", B)
     one = find_trial("masa-1", home=home)
-    assert one.reason == "Best: trial 1 (masa), eval_loss 1 (lower is better)."
+    assert one.reason == "Best by validation: trial 1 (masa), eval_loss 1 (lower is better)."
     assert one.title == f"trial 1 (masa, {B}) of sweep masa-1"
 
 

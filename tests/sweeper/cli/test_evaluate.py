@@ -146,7 +146,7 @@ def test_what_is_found_is_kept_beside_the_record_and_not_in_it(home):
     before = kept(home, LORA)
     result = call("tiny-1", "--home", home, "--split", "validation", "--rows", 4)
     assert result.exit_code == 0, result.output
-    assert "Best: trial 0 (lora), eval_loss 1.00 ± 0.10 (lower is better)." in result.output
+    assert "Best by validation: trial 0 (lora), eval_loss 1.00 ± 0.10 (lower" in result.output
     assert f"Evaluated trial {LORA} (lora) of sweep tiny-1" in result.output
     assert "by sweeper, 4 rows of the validation split" in result.output
     (new,) = set(kept(home, LORA)) - set(before)
@@ -310,10 +310,14 @@ def printed(document, width, **options):
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_what_is_printed_fits(width):
-    text = printed(DOCUMENT, width, chosen="Best: trial 3 (masa), eval_loss 1.2 (lower is better).")
+    text = printed(
+        DOCUMENT,
+        width,
+        chosen="Best by validation: trial 3 (masa), eval_loss 1.2 (lower is better).",
+    )
     lines = text.splitlines()
     assert [line for line in lines if len(line) > width and line.strip() != DOCUMENT["path"]] == []
-    assert lines[0] == "Best: trial 3 (masa), eval_loss 1.2 (lower is better)."
+    assert lines[0] == chosen
     assert lines[1] == "Evaluated trial 0123456789ab (masa) of sweep masa-smollm2-1"
     assert "  by sweeper, 1,234 rows of the test split, in 1 min 15 s" in lines
     assert f"  {DOCUMENT['path']}" in lines

@@ -54,7 +54,7 @@ def call(*arguments):
 def test_the_best_trial_of_a_sweep_is_exported(home, tmp_path):
     result = call("tiny-1", "--home", home, "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert "Best: trial 1 (masa), eval_loss 1.00 ± 0.10 (lower is better)." in result.output
+    assert "Best by validation: trial 1 (masa), eval_loss 1.00 ± 0.10 (lower" in result.output
     assert "Exported trial 000000000001 (masa) of sweep tiny-1" in result.output
     assert (tmp_path / "out" / "adapter_config.json").is_file()
 
@@ -117,10 +117,14 @@ def printed(document, width, **options):
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_what_is_printed_fits(width):
-    text = printed(DOCUMENT, width, chosen="Best: trial 3 (masa), eval_loss 1.2 (lower is better).")
+    text = printed(
+        DOCUMENT,
+        width,
+        chosen="Best by validation: trial 3 (masa), eval_loss 1.2 (lower is better).",
+    )
     lines = text.splitlines()
     assert [line for line in lines if len(line) > width and line.strip() != DOCUMENT["path"]] == []
-    assert lines[0] == "Best: trial 3 (masa), eval_loss 1.2 (lower is better)."
+    assert lines[0] == chosen
     assert lines[1] == "Exported trial 0123456789ab (masa) of sweep masa-smollm2-1"
     assert f"  {DOCUMENT['path']}" in lines
     words = " ".join(text.split())

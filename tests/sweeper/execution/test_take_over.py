@@ -9,6 +9,7 @@ import pytest
 from optuna.trial import TrialState
 from typer.testing import CliRunner
 
+from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.finished import find_finished
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.cli import app
@@ -22,11 +23,13 @@ from sweeper.experiment.sweep import FinalSpec, Sweep
 from sweeper.preflight.plan import finished_trials, plan_of
 from sweeper.report.document import sweep_result
 from sweeper.search import Suggestion
-from sweeper.tracking.final_result import FinalResult, read_final, read_rows, write_final
+from sweeper.tracking.final_result import FinalResult, read_final, write_final
 from sweeper.tracking.mlflow_view.content import trial_params, trial_tags
+from sweeper.tracking.row_scores import FINAL_ROWS
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 from tests.places import SPACES
+from tests.sweeper.rows import row_scores
 
 EMBEDDED = str(SPACES / "profiles" / "embedded.yaml")
 SPACE = """
@@ -61,7 +64,6 @@ def result(loss: float, rows: int = 10) -> FinalResult:
         rows_in_split=256,
         metrics={"eval_loss": loss},
         chosen_by={"place": 3},
-        contributions={"eval_loss": tuple([loss] * rows)},
     )
 
 
@@ -74,7 +76,7 @@ def finish(trial: TrialFolder, loss: float, *, rows: int = 10) -> None:
     (trial.adapter / "adapter_model.safetensors").write_bytes(b"weights")
     (trial.path / "checkpoint").mkdir()
     (trial.path / "mlflow.json").write_text("{}")
-    write_final(trial.path, result(loss, rows))
+    write_final(trial.path, result(loss, rows), row_scores({"eval_loss": [loss] * rows}))
 
 
 def sweep_in(home: Path, name: str, sweep: Sweep) -> SweepFolder:
@@ -118,10 +120,10 @@ def test_a_second_sweep_has_all_its_results_and_starts_nothing(first, sweep, fin
     assert [trial.id for trial in new.ranked] == [trial.id for trial in old.ranked]
     assert new.finals.keys() == old.finals.keys()
     assert (new.base_scores, new.base_final) == (old.base_scores, read_final(folder.path))
-    document = sweep_result(folder, new, tracking_uri="")
+    document = sweep_result(folder, new, conclusions_of(folder, new), tracking_uri="")
     assert {trial["taken_from"] for trial in document["trials"]} == {"first"}
     assert {trial["origin"] for trial in document["trials"]} == {"design"}
-    document = sweep_result(first, old, tracking_uri="")
+    document = sweep_result(first, old, conclusions_of(first, old), tracking_uri="")
     assert {trial["taken_from"] for trial in document["trials"]} == {None}
 
 
@@ -180,13 +182,13 @@ def test_what_is_taken_over_keeps_its_files_and_says_its_source(first, sweep):
     names = {path.name for path in trial.path.iterdir() if not path.name.startswith(".")}
     assert names == {
         *("spec.json", "record.json", "metrics.jsonl", "adapter", "taken_from.json"),
-        *("final.json", "final_rows.json"),
+        *("final.json", FINAL_ROWS),
     }
     final = read_final(trial.path)
     assert final is not None
     # Its place was one among the other sweep's trials.
     assert final.chosen_by == {}
-    assert read_rows(trial.path) == read_rows(other.path)
+    assert (trial.path / FINAL_ROWS).read_bytes() == (other.path / FINAL_ROWS).read_bytes()
     # An adapter is not kept twice; a log that grows is.
     weights = "adapter_model.safetensors"
     assert (trial.adapter / weights).samefile(other.adapter / weights)

@@ -9,7 +9,7 @@ import os
 import pytest
 from rich.console import Console
 
-from sweeper.analysis import find_trial, rank_sweep
+from sweeper.analysis import conclusions_of, find_trial, rank_sweep
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.report import sweep_result
 from sweeper.report.terminal import sweep_view
@@ -72,8 +72,9 @@ def shown(sweep):
     ranking = rank_sweep(sweep)
     text = io.StringIO()
     out = Console(file=text, width=400, markup=False)
-    out.print(sweep_view(sweep, ranking, tracking_uri="x"), crop=False)
-    document = sweep_result(sweep, ranking, tracking_uri="x")
+    conclusions = conclusions_of(sweep, ranking)
+    out.print(sweep_view(sweep, ranking, conclusions, tracking_uri="x"), crop=False)
+    document = sweep_result(sweep, ranking, conclusions, tracking_uri="x")
     json.dumps(document, allow_nan=False)
     return document, text.getvalue()
 

@@ -71,14 +71,16 @@ def conclude(
     found: list[Statement] = []
     if spec.claim == "configurations":
         kept = with_seeds(table, 2)
+        of_adapters = tuple(e for e in spec.questions if not isinstance(e, _OF_CONFIGURATIONS))
         single = tuple(e.name for e in table.configurations if len(e.seeds) < 2)
         if single:
-            reason: Reason = "one_seed" if kept.configurations else "all_one_seed"
+            reason: Reason = "one_seed"
+            if not kept.configurations:
+                reason = "all_one_seed" if of_adapters else "no_second_seed"
             found.append(Silence(reason, single))
         if kept.configurations:
             return Conclusions((*found, *_answers(kept, spec, validation)))
-        asked = tuple(e for e in spec.questions if not isinstance(e, _OF_CONFIGURATIONS))
-        spec = replace(spec, claim="adapters", questions=asked)
+        spec = replace(spec, claim="adapters", questions=of_adapters)
     return Conclusions(
         (*found, *_answers(as_adapters(table), _of_adapters(spec, table), validation))
     )

@@ -34,7 +34,7 @@ Family = Literal[
     "peaks_against_control",
 ]
 Contrasted = Literal["pair", "line", "bend", "main_effect", "interaction"]
-Reason = Literal["all_one_seed", "one_seed", "too_few", "missing", "edge", "grid"]
+Reason = Literal["all_one_seed", "no_second_seed", "one_seed", "too_few", "missing", "edge", "grid"]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ class Silence:
 
     Attributes:
         reason: "one_seed" where a configuration has no other, "all_one_seed" where none of them
-            has, and what follows is of adapters; "too_few" where there are no two to
+            has, and what follows is of adapters; "no_second_seed" where none of them has, and
+            nothing was asked that adapters could answer; "too_few" where there are no two to
             compare; "missing" where what is named has no scores; "edge" where the best rate is an
             end of its grid; "grid" where too little of a grid was scored for a curve.
         names: Of what nothing is said.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweeper.analysis.statistics.verdicts.conclusions import (
@@ -215,14 +216,21 @@ def _best(found: BestSet) -> Words:
     basis = f" ({_basis(found.basis)}, {family})"
     if found.winner is not None:
         return Words(f"The best is {found.winner}", basis, found.caveats)
-    return Words(f"The best is among {{{', '.join(found.members)}}}", basis, found.caveats)
+    return Words(f"The best is among {{{_listed(found.members)}}}", basis, found.caveats)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Returns names one after another; those of several values have commas of their own."""
+    return ("; " if any(", " in name for name in names) else ", ").join(names)
 
 
 def _silence(found: Silence) -> Words:
-    names = ", ".join(found.names)
+    names = _listed(found.names)
     match found.reason:
         case "all_one_seed":
             return Words("Nothing is said of configurations", "; as adapters:")
+        case "no_second_seed":
+            return Words("Nothing is said of configurations", ": each has one seed; 2 are needed")
         case "one_seed":
             has = "has" if len(found.names) == 1 else "have"
             return Words("Nothing is said", f" of {names}, which {has} one seed; 2 are needed")

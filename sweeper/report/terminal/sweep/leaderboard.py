@@ -179,7 +179,9 @@ def _configuration(best: TrialRecord) -> RenderableType:
         rows["trainable"] = f"{best.trainable:,} parameters, {best.percent:.3g} %"
     for name, value in rows.items():
         table.add_row(f"  {name}", value_text(value))
-    return Group(Text(f"Best configuration (trial {best.number}, {best.id})", style="bold"), table)
+    return Group(
+        Text(f"Trial {best.number} ({best.id}), which validation chose", style="bold"), table
+    )
 
 
 def _adapter(folder: SweepFolder, best: TrialRecord) -> list[RenderableType]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sweeper.report.terminal import doctor_view
-from tests.sweeper.report.terminal.test_leaderboard import printed
+from tests.sweeper.report.terminal.sweep.test_leaderboard import printed
 
 
 def test_findings():

@@ -129,8 +129,16 @@ SAID = [
     ),
     (Silence("all_one_seed", ("A", "B")), "Nothing is said of configurations; as adapters:"),
     (
+        Silence("no_second_seed", ("A", "B")),
+        "Nothing is said of configurations: each has one seed; 2 are needed.",
+    ),
+    (
         Silence("one_seed", ("A", "B")),
         "Nothing is said of A, B, which have one seed; 2 are needed.",
+    ),
+    (
+        Silence("missing", ("A, rank=2", "B, rank=2")),
+        "Nothing is said of A, rank=2; B, rank=2: no scores that can be compared.",
     ),
     (Silence("too_few", ("A",)), "Nothing is compared: it takes two; only A is left."),
     (Silence("missing", ("A",)), "Nothing is said of A: no scores that can be compared."),

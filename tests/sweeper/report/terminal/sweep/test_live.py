@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import pytest
+from rich.console import Console
 
 from sweeper.analysis.ranking import rank
-from sweeper.report.terminal.sweep.live import time_left_s
+from sweeper.report.terminal.sweep.live import LiveTable, time_left_s
 from sweeper.tracking.record import TrialFailure
-from tests.sweeper.report.terminal.test_leaderboard import (
+from tests.sweeper.report.terminal.sweep.test_leaderboard import (
     LOSS,
     RECORDS,
     Clock,
-    live,
     printed,
     record,
 )
+
+
+def live(*, width=100, total=6, terminal=False, clock=None):
+    file = io.StringIO()
+    console = Console(file=file, width=width, height=30, force_terminal=terminal)
+    table = LiveTable(
+        console, sweep="masa-1", objective=LOSS, trials_total=total, clock=clock or Clock()
+    )
+    return table, file
 
 
 def test_without_a_terminal_each_trial_that_ends_is_one_line():

@@ -1,0 +1,118 @@
+"""In what the trials of a design are alike, and which verdicts say where they are not."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.sweeper.designs import LORA, MASA, MOSA, DesignSweep, peaked, sweep_of
+
+TUNED = {"kind": "paired", "rates": {"low": 1e-3, "high": 4e-3, "count": 4}, "seeds": 2}
+SAME_RATE = {"kind": "paired", "tune": None, "seeds": 2}
+TWO = [{"name": "small", "method": LORA}, {"name": "large", "method": LORA | {"rank": 8}}]
+
+
+def lines(found):
+    return {line.subject: line for line in found.parity}
+
+
+def test_all_lines_of_tuned_methods_hold(tmp_path):
+    found = DesignSweep(tmp_path, sweep_of(TUNED, [LORA, MASA])).run().conclusions()
+    assert [line.text for line in found.parity] == [
+        "Trainable parameters: 1,000",
+        "Training: 8 steps of 4 examples of at most 64 tokens for all; one seed gives all of them "
+        "one order of the data",
+        "Learning rate: each method at its own, tuned over 4 rates from 0.001 to 0.004",
+        "Trials: 8 of each method",
+        "Control arm: masa_control of masa",
+        "Failed seeds: none",
+    ]
+    assert all(line.holds and not line.names and not line.caveat for line in found.parity)
+    assert not any(getattr(x, "caveats", ()) for x in found.statements)
+
+
+def test_a_rate_that_is_not_tuned_goes_with_each_verdict_on_two_methods(tmp_path):
+    methods = [LORA, MOSA, {"name": "dora", "rank": 4}]
+    found = DesignSweep(tmp_path, sweep_of(SAME_RATE, methods)).run().conclusions()
+    line = lines(found)["learning rate"]
+    assert not line.holds
+    assert line.text.startswith("Learning rate: one for all, 0.003, not tuned for each method; ")
+    assert len(found.verdicts) == 4
+    for verdict in found.verdicts:
+        assert verdict.caveats == ("The learning rate is not tuned for each method",)
+        assert verdict.sentence.count("not tuned") == 1
+
+
+def test_two_configurations_of_one_method_need_no_rate_of_their_own(tmp_path):
+    factors = {"method": {"experts": [2, 4]}}
+    design = {"kind": "one_factor", "factors": factors, "seeds": 2}
+    sweep = sweep_of(design, [MASA | {"experts": 4}])
+    found = DesignSweep(tmp_path, sweep).run().conclusions()
+    said = {x.names: x.caveats for x in found.statements if hasattr(x, "names")}
+    assert said["experts=2", "experts=4"] == ()
+    assert said["masa_control", "experts=4"]
+
+
+def test_sizes_may_be_a_twentieth_apart(tmp_path):
+    near = DesignSweep(tmp_path / "a", sweep_of(SAME_RATE)).run(
+        trainable=lambda x: 1000 if x.spec.method.name == "lora" else 960
+    )
+    line = lines(near.conclusions())["size"]
+    assert (line.holds, line.text) == (True, "Trainable parameters: 960 to 1,000 (4 % apart)")
+    far = DesignSweep(tmp_path / "b", sweep_of(SAME_RATE)).run(
+        trainable=lambda x: 1000 if x.spec.method.name == "lora" else 900
+    )
+    line = lines(far.conclusions())["size"]
+    assert (line.holds, line.names) == (False, ("mosa",))
+    for verdict in far.conclusions().verdicts:
+        assert verdict.sentence.count("Sizes differ by up to 10 %.") == 1
+
+
+def test_training_that_differs_is_said(tmp_path):
+    trials = [TWO[0], TWO[1] | {"train": {"steps": 9}}]
+    sweep = sweep_of({"kind": "replicate", "seeds": 2}, trials=trials)
+    found = DesignSweep(tmp_path, sweep).run().conclusions()
+    line = lines(found)["training"]
+    assert (line.holds, line.names) == (False, ("small", "large"))
+    assert all(verdict.sentence.count("Training differs.") == 1 for verdict in found.verdicts)
+
+
+def test_numbers_of_trials_that_differ_are_said(tmp_path):
+    made = DesignSweep(tmp_path, sweep_of(SAME_RATE | {"seeds": "3/5/10"}))
+    made.run(seeds=range(3))
+    made.trials = [x for x in made.trials if x.spec.method.name == "lora"]
+    found = made.run(seeds=[3]).conclusions()
+    line = lines(found)["trials"]
+    assert (line.holds, line.text) == (False, "Trials: 3 to 4 of each configuration")
+    assert line.names == ("mosa",)
+    assert all("Numbers of trials differ." in verdict.sentence for verdict in found.verdicts)
+
+
+@pytest.mark.parametrize("design", [TUNED, SAME_RATE])
+def test_a_control_arm_that_is_not_wanted_is_missed(tmp_path, design):
+    sweep = sweep_of(design | {"control": "none"}, [MASA, LORA])
+    found = DesignSweep(tmp_path, sweep).run(peaked).conclusions()
+    line = lines(found)["control arm"]
+    assert not line.holds
+    assert line.text == "Control arm: none, as the design asks; a gain may not be the method's own"
+    assert len(found.verdicts) == 2
+    for verdict in found.verdicts:
+        assert verdict.sentence.count("There is no control arm.") == 1
+
+
+def test_failed_seeds_are_counted_and_told_once(tmp_path):
+    made = DesignSweep(tmp_path, sweep_of(SAME_RATE | {"seeds": 4}))
+    made.run(failed=lambda x: x.spec.method.name == "mosa" and x.spec.train.seed == 2)
+    found = made.conclusions()
+    line = lines(found)["failed seeds"]
+    assert not line.holds
+    assert line.text == "Failed seeds: 1 of mosa; what is left may be what went well"
+    said = Counter(text for x in found.verdicts for text in x.caveats if "failed" in text)
+    assert said == {"1 of 4 seeds of mosa failed and are left out": len(found.verdicts)}
+    assert all("3 to 4 seeds" in verdict.sentence for verdict in found.verdicts)
+
+
+def test_a_search_declares_no_comparison(tmp_path):
+    sweep = sweep_of(None, [{"name": "lora", "rank": {"choice": [2, 4]}}], search={"trials": 2})
+    assert DesignSweep(tmp_path, sweep).run().conclusions().parity == ()

@@ -1,0 +1,261 @@
+"""What a sweep on disk allows to be said: when, of what, and at which level."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+
+import pytest
+
+from sweeper.analysis.conclusions import conclusions_of
+from sweeper.analysis.ranking import rank_sweep
+from sweeper.analysis.statistics.verdicts import BestSet, Conclusion, Silence
+from sweeper.tracking import SweepFolder
+from sweeper.tracking.row_scores import VALIDATION_ROWS
+from tests.sweeper.analysis.statistics.verdicts.test_words import BANNED
+from tests.sweeper.designs import LORA, MASA, MOSA, DesignSweep, by_method, peaked, sweep_of
+from tests.sweeper.execution.test_recorded import ARCHIVE
+
+PAIRED = {"kind": "paired", "tune": None, "seeds": 3}
+LOOKS = PAIRED | {"seeds": "3/5/10"}
+TUNED = {"kind": "paired", "rates": {"low": 1e-3, "high": 4e-3, "count": 4}}
+SIZES = {"factors": {"method": {"rank": [2, 4, 8]}}}
+CELLS = {"factors": {"method": {"experts": [2, 4], "group_size": [1, 2]}}}
+BETTER = by_method(mosa=0.55)
+
+
+def made(home, design, methods=(LORA, MOSA), **changes):
+    return DesignSweep(home, sweep_of(design, methods, **changes))
+
+
+def compared(found):
+    return [each for each in found.statements if isinstance(each, Conclusion)]
+
+
+def test_a_better_method_is_the_best_and_better(tmp_path):
+    found = made(tmp_path, PAIRED).run(BETTER).conclusions()
+    best, pair = found.statements
+    assert isinstance(best, BestSet)
+    assert best.winner == "mosa"
+    assert (pair.kind, pair.names) == ("worse", ("lora", "mosa"))
+    assert pair.estimate == pytest.approx(-0.05, abs=0.01)
+    assert (pair.basis.split, pair.basis.rows, pair.basis.seeds) == ("test", 200, (3, 3))
+    head = r"lora is worse than mosa by [45]\.\d+ points \[.*\] \(95 %, 3 seeds × 200 rows, all pai"
+    assert re.match(head, found.sentences[1])
+
+
+def test_less_of_a_loss_is_better(tmp_path):
+    objective = {"metric": "eval_loss", "mode": "min"}
+    found = made(tmp_path, PAIRED, objective=objective).run(BETTER).conclusions()
+    assert found.statements[0].winner == "lora"
+    assert found.delta == pytest.approx(0.02 * 0.5, rel=0.05)
+    assert "points" not in " ".join(found.sentences)
+
+
+def test_equal_methods_are_told_so_by_delta(tmp_path):
+    found = made(tmp_path / "a", PAIRED).run().conclusions()
+    assert found.delta == 0.01
+    assert compared(found)[0].kind == "equivalent"
+    assert "Equivalent within 1 point: lora and mosa differ by" in " ".join(found.sentences)
+    narrow = made(tmp_path / "b", PAIRED | {"delta": 0.001}).run().conclusions()
+    assert narrow.delta == 0.001
+    assert compared(narrow)[0].kind == "undecided"
+    said = " ".join(narrow.sentences)
+    assert "Not distinguishable yet: lora and mosa; differences up to" in said
+    assert "to find 0.1 points: " in said
+
+
+def test_tuned_methods_are_compared_at_their_peaks(tmp_path):
+    made_ = made(tmp_path, TUNED | {"seeds": 3})
+    made_.run(lambda x: peaked(x) + (0.05 if x.spec.method.name == "mosa" else 0))
+    best, pair = made_.conclusions().statements
+    assert (best.winner, best.of_methods) == ("mosa", True)
+    assert (pair.kind, pair.family) == ("worse", "peaks_all_pairs")
+
+
+def test_a_rate_at_the_edge_gives_no_verdict(tmp_path):
+    made_ = made(tmp_path, TUNED | {"seeds": 2})
+    made_.run(lambda x: peaked(x) if x.spec.method.name == "lora" else x.spec.train.learning_rate)
+    said = made_.said()
+    assert "Range too narrow: the best value of mosa, train.learning_rate 0.004, is an" in said
+    assert not compared(made_.conclusions())
+
+
+def test_one_change_at_a_time_is_held_against_the_baseline_and_has_a_trend(tmp_path):
+    made_ = made(tmp_path, {"kind": "one_factor", "seeds": 3, **SIZES}, [LORA])
+    found = made_.run(lambda x: 0.4 + 0.01 * x.spec.method.rank).conclusions()
+    assert [x.family for x in compared(found)] == ["against_control"] * 2 + ["size_trend"] * 2
+    assert [x.kind for x in compared(found)] == ["worse", "better", "better", "better"]
+
+
+def test_a_factorial_tells_effects_and_compares_with_the_control_arm(tmp_path):
+    made_ = made(tmp_path, {"kind": "factorial", "seeds": 2, **CELLS}, [MASA])
+    gain = {4: 0.05}
+    found = made_.run(lambda x: 0.5 + gain.get(getattr(x.spec.method, "experts", 0), 0))
+    families = [x.family for x in compared(found.conclusions())]
+    assert families == ["factorial"] * 3 + ["declared_pairs"]
+    assert "experts=4 is better than experts=2 by " in found.said()
+
+
+@pytest.mark.parametrize("kind", ["grid", "replicate"])
+def test_the_best_of_a_grid_or_of_given_trials(tmp_path, kind):
+    trials = {"trials": [{"name": f"r{n}", "method": LORA | {"rank": n}} for n in (2, 4, 8)]}
+    changes = trials if kind == "replicate" else {}
+    factors = {} if kind == "replicate" else SIZES
+    made_ = made(tmp_path, {"kind": kind, "seeds": 2, **factors}, [LORA], **changes)
+    found = made_.run(lambda x: 0.4 + 0.02 * x.spec.method.rank).conclusions()
+    assert found.statements[0].winner == ("r8" if kind == "replicate" else "rank=8")
+    assert len(compared(found)) == 3
+
+
+# Seeds.
+
+
+@pytest.mark.parametrize(
+    ("done", "used", "percent"), [(3, 3, "99"), (4, 3, "99"), (5, 5, "98.5"), (10, 10, "97.5")]
+)
+def test_a_look_has_its_seeds_and_its_level(tmp_path, done, used, percent):
+    said = made(tmp_path, LOOKS).run(BETTER, seeds=range(done)).said()
+    assert f"The best is mosa ({percent} %, {used} seeds × 200 rows, " in said
+
+
+@pytest.mark.parametrize(
+    ("design", "done", "why"),
+    [
+        (LOOKS, 2, "before 3 seeds, the first declared look; all configurations have 2."),
+        (PAIRED, 2, "before 3 seeds, as the design declares; all configurations have 2."),
+    ],
+)
+def test_nothing_is_concluded_before_the_seeds_that_were_declared(tmp_path, design, done, why):
+    found = made(tmp_path, design).run(BETTER, seeds=range(done)).conclusions()
+    assert found.statements == ()
+    assert found.why_none == f"Nothing is concluded {why}"
+    assert found.parity
+    assert found.facts[0].startswith("Best by validation: trial ")
+
+
+def test_a_look_waits_for_the_configuration_with_the_fewest_seeds(tmp_path):
+    made_ = made(tmp_path, LOOKS)
+    made_.run(seeds=range(2))
+    made_.trials = [x for x in made_.trials if x.spec.method.name == "lora"]
+    assert "all configurations have 2." in made_.run(seeds=[2]).conclusions().why_none
+
+
+def test_seeds_that_failed_are_waited_for_no_longer(tmp_path):
+    made_ = made(tmp_path, PAIRED, [LORA, MOSA, {"name": "dora", "rank": 4}])
+    found = made_.run(failed=lambda x: x.spec.method.name == "dora").conclusions()
+    assert [x.names for x in compared(found)] == [("lora", "mosa")]
+    assert "Failed seeds: 3 of dora" in found.parity[-1].text
+
+
+@pytest.mark.parametrize(
+    ("design", "methods", "has_adapters"),
+    [
+        (PAIRED, (LORA, MOSA), True),
+        ({"kind": "one_factor", **SIZES}, [LORA], True),
+        ({"kind": "factorial", **CELLS}, [{"name": "masa_control", "rank": 4} | MASA], True),
+        (TUNED, (LORA, MOSA), False),
+        (None, [{"name": "lora", "rank": {"choice": [2, 4]}}], True),
+    ],
+)
+def test_of_one_seed_nothing_is_said_but_of_adapters(tmp_path, design, methods, has_adapters):
+    asked = None if design is None else design | {"seeds": 1}
+    changes = {"search": {"trials": 2}} if design is None else {}
+    made_ = made(tmp_path, asked, methods, **changes)
+    made_.run(lambda x: peaked(x) + 0.05 * x.number)
+    first, *rest = made_.conclusions().statements
+    assert isinstance(first, Silence)
+    assert made_.said().startswith("Nothing is said of configurations")
+    assert all(each.basis.claim == "adapters" for each in rest)
+    assert bool(rest) is has_adapters
+    assert " seeds ×" not in made_.said()
+
+
+# What is not comparable.
+
+
+def test_a_pruned_trial_is_nowhere(tmp_path):
+    sweep = sweep_of(None, [{"name": "lora", "rank": {"choice": [2, 4, 8]}}], search={"trials": 3})
+    made_ = DesignSweep(tmp_path, sweep)
+    gone = made_.trials[1]
+    found = made_.run(pruned=lambda x: x is gone).conclusions()
+    assert found.table is not None
+    names = {x.name for x in found.table.configurations}
+    assert len(names) == 2
+    assert f"rank={gone.spec.method.rank}" not in " ".join(found.sentences)
+
+
+def test_trials_on_other_rows_are_named_and_all_else_is_said(tmp_path):
+    made_ = made(tmp_path, PAIRED)
+    made_.run(fingerprint=lambda x: ("f" if x.number == 4 else "0") * 16)
+    made_.test(made_.folder.path, 0.4)
+    found = made_.conclusions()
+    assert found.why_none.startswith("Nothing is compared: sweep design-1: trial 4 (")
+    assert "had other validation rows than the rest" in found.why_none
+    assert not [x for x in compared(found) if x.basis.claim == "configurations"]
+    assert len(found.parity) == 5
+    assert found.facts[0].startswith("Best by validation: trial ")
+
+
+def test_the_recorded_sweep_of_an_earlier_version_says_nothing_of_configurations(tmp_path):
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    folder = SweepFolder.open("recorded-1", home=tmp_path)
+    found = conclusions_of(folder, rank_sweep(folder))
+    assert found.statements == ()
+    assert "no validation_rows.npz was kept, as by an earlier version" in found.why_none
+    said = " ".join(found.sentences)
+    assert not re.search(r"better than|worse than|best is|[Ee]quivalent", said)
+    assert "chosen among 2 trials on these rows, which flatters it." in said
+
+
+def test_no_banned_word_is_said(tmp_path):
+    made_ = made(tmp_path, TUNED | {"seeds": 2}, [LORA, MASA]).run(peaked)
+    found = made_.conclusions()
+    text = " ".join((*found.sentences, *(line.text for line in found.parity)))
+    assert len(text) > 500
+    assert not BANNED.search(text)
+
+
+# Damage.
+
+
+def test_damaged_rows_are_named_and_all_else_is_said(tmp_path):
+    made_ = made(tmp_path, PAIRED).run()
+    path = made_.folder.trial(made_.trials[0].spec.identity()).path / VALIDATION_ROWS
+    path.write_bytes(path.read_bytes()[:-9])
+    found = made_.conclusions()
+    assert "validation_rows.npz is damaged" in found.why_none
+    assert len(found.parity) == 5
+
+
+def test_a_damaged_spec_takes_its_trial_away_and_no_more(tmp_path):
+    made_ = made(tmp_path, LOOKS).run(seeds=range(4))
+    (made_.folder.trial(made_.trials[0].spec.identity()).path / "spec.json").write_text("{}")
+    found = made_.conclusions()
+    assert "Trials: 3 to 4 of each configuration" in [line.text for line in found.parity]
+    assert len(found.verdicts) == 2
+
+
+@pytest.mark.parametrize(
+    ("design", "said"),
+    [
+        ([], "document.design: got []; give its kind"),
+        ({"kind": "gird"}, "document.design.kind: unknown value 'gird'"),
+        ({"kind": "paired", "seeds": []}, "document.design.seeds"),
+        ({"kind": "paired", "seeds": 2, "delta": -1}, "document.design.delta"),
+        ({"kind": "grid", "seeds": 2, "factors": {"method": {"rank": [[], {}]}}}, ""),
+    ],
+)
+def test_a_design_that_was_changed_is_no_search(tmp_path, design, said):
+    made_ = made(tmp_path, PAIRED).run()
+    path = made_.folder.path / "sweep.json"
+    stored = json.loads(path.read_text())
+    stored["document"]["design"] = design
+    path.write_text(json.dumps(stored))
+    found = made_.conclusions()
+    assert found.statements == ()
+    assert said in found.why_none
+    assert found.why_none
+    assert found.facts
