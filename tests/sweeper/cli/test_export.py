@@ -117,11 +117,8 @@ def printed(document, width, **options):
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_what_is_printed_fits(width):
-    text = printed(
-        DOCUMENT,
-        width,
-        chosen="Best by validation: trial 3 (masa), eval_loss 1.2 (lower is better).",
-    )
+    chosen = "Best by validation: trial 3 (masa), eval_loss 1.2 (lower is better)."
+    text = printed(DOCUMENT, width, chosen=chosen)
     lines = text.splitlines()
     assert [line for line in lines if len(line) > width and line.strip() != DOCUMENT["path"]] == []
     assert lines[0] == chosen

@@ -308,11 +308,11 @@ def on_rows(*losses, error="", **fields):
     [
         (
             (2.0, 3.1, 4.0),
-            "(lora) is better than the frozen base by 1.033 [0.890, 1.177] (95 %",
+            "(lora) is better than the frozen base by 1.03 [0.89, 1.18] (95 %",
         ),
         (
             (0.0, 1.0, 2.1),
-            "(lora) is worse than the frozen base by 0.967 [0.823, 1.110] (95 %",
+            "(lora) is worse than the frozen base by 0.97 [0.82, 1.11] (95 %",
         ),
         (
             (0.0, 2.0, 4.0),
