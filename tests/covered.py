@@ -7,18 +7,6 @@ COVERED = {
     "analysis/comparison.py": "sweeper/evaluation/test_final.py",
     "analysis/finished.py": "sweeper/execution/test_take_over.py",
     "analysis/statistics/table.py": "sweeper/analysis/statistics/test_units.py",
-    "analysis/statistics/verdicts/conclusions.py": (
-        "sweeper/analysis/statistics/verdicts/test_words.py"
-    ),
-    "analysis/statistics/verdicts/families.py": (
-        "sweeper/analysis/statistics/verdicts/test_concluding.py"
-    ),
-    "analysis/statistics/verdicts/judging.py": (
-        "sweeper/analysis/statistics/verdicts/test_concluding.py"
-    ),
-    "analysis/statistics/verdicts/spec.py": (
-        "sweeper/analysis/statistics/verdicts/test_concluding.py"
-    ),
     "analysis/trial_evaluation.py": "sweeper/cli/test_evaluate.py",
     "cli/options.py": "sweeper/cli/test_app.py",
     "cli/output.py": "sweeper/cli/test_app.py",
@@ -106,7 +94,7 @@ COVERED = {
     "report/page/charts/search.py": "sweeper/report/page/test_contents.py",
     "report/page/subject.py": "sweeper/report/page/test_contents.py",
     "report/page/tables.py": "sweeper/report/page/test_contents.py",
-    "report/summary.py": "sweeper/report/terminal/test_leaderboard.py",
+    "report/summary.py": "sweeper/report/terminal/sweep/test_leaderboard.py",
     "report/terminal/counts.py": "sweeper/preflight/test_counting.py",
     "report/terminal/data_check.py": "sweeper/cli/test_data_check.py",
     "report/terminal/evaluation.py": "sweeper/cli/test_evaluate.py",
