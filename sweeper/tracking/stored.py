@@ -34,6 +34,7 @@ __all__ = [
     "MAX_COUNT",
     "MAX_WORD",
     "STORED",
+    "ConfirmedSearch",
     "GitCommit",
     "Protocol",
     "Scores",
@@ -75,6 +76,17 @@ class GitCommit(BaseModel):
     """Whether a tracked file was changed."""
 
 
+class ConfirmedSearch(BaseModel):
+    """The search that a sweep confirms."""
+
+    model_config = STORED
+
+    name: str = Field(max_length=MAX_WORD)
+    """Its name."""
+    sweep_id: str = Field(pattern="^[0-9a-f]{32}$")
+    """Its identity."""
+
+
 class SweepAbout(BaseModel):
     """``sweep.json``: what was asked for, and by which code."""
 
@@ -90,6 +102,8 @@ class SweepAbout(BaseModel):
     """The commit, where there is one."""
     versions: dict[str, str] = {}
     """Versions of packages by name."""
+    confirms: ConfirmedSearch | None = None
+    """The search that it confirms, if it confirms one."""
     document: dict[str, JsonValue]
     """The resolved sweep."""
 

@@ -13,6 +13,7 @@ from sweeper.analysis.conclusions.base import over_base
 from sweeper.analysis.conclusions.facts import facts_of
 from sweeper.analysis.conclusions.parity import ParityLine, parity_of
 from sweeper.analysis.conclusions.questions import questions_of
+from sweeper.analysis.confirmation import confirmation_text
 from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.score_table import score_table
 from sweeper.analysis.statistics import ScoreTable
@@ -100,7 +101,8 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
     objective = ranking.objective
     plan, _ = read_design(folder.document)
     unit = unit_of(objective.metric)
-    facts = tuple(facts_of(folder, ranking, unit))
+    confirmation = confirmation_text(folder, ranking)
+    facts = (*facts_of(folder, ranking, unit), *([confirmation] if confirmation else []))
     bare = SweepConclusions(objective.metric, -ranking.sign, unit, None, facts=facts, plan=plan)
     if not ranking.ranked:
         return bare
