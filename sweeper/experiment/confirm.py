@@ -144,7 +144,7 @@ def _entries(best: Mapping[str, TrialSpec], *, is_sized: bool) -> tuple[Document
 
 
 def _first_seed(used: Collection[int], number: int) -> int:
-    """Returns the first of so many seeds in a row that are not used: those above all, if allowed."""
+    """Returns the first of so many unused seeds in a row, above all used ones if there is room."""
     starts = [*(seed + 1 for seed in sorted(used, reverse=True)), 0]
     taken = set(used)
     return next(
