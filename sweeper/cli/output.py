@@ -43,14 +43,14 @@ class Output:
     """Where a command's result goes: a document on standard output, or a view of it."""
 
     def __init__(self, *, as_json: bool, stdout: TextIO) -> None:
-        self._as_json = as_json
+        self.as_json = as_json
         self._stdout = stdout
         # Names and values are shown as they are, also those with brackets in them.
         self.console = _Console(stderr=as_json, markup=False)
 
     def show(self, document: object, view: RenderableType) -> None:
         """Prints the document or its view."""
-        if self._as_json:
+        if self.as_json:
             try:
                 self._stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
                 self._stdout.flush()

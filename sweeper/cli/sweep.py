@@ -60,6 +60,8 @@ def run(  # noqa: PLR0913 - an argument for each option
 ) -> None:
     """Run a sweep. Of a list of trials, run those whose architecture is the profile's model.
 
+    A search that declares a confirmation is followed by it, in a sweep of its own.
+
     Trials that another sweep of --home has finished are taken over and not trained again.
     """
     with opened_output(as_json) as out:
@@ -98,7 +100,10 @@ def resume(
     tracking_uri: TrackingUri = None,
     as_json: AsJson = False,
 ) -> None:
-    """Continue a sweep after Ctrl-C, a crash or a reboot. Ended trials are not run again."""
+    """Continue a sweep after Ctrl-C, a crash or a reboot. Ended trials are not run again.
+
+    The confirmation that a search declares is begun, or continued, too.
+    """
     with opened_output(as_json) as out:
         from sweeper.execution.driver import SweepDriver
         from sweeper.tracking.mlflow_view import require_store
@@ -207,11 +212,36 @@ def ui(
 
 
 def _drive(driver: SweepDriver, out: Output) -> None:
-    """Runs a sweep with the live table, then shows its result."""
+    """Runs a sweep with the live table, and what confirms it, then shows the results."""
+    from sweeper.execution.confirm import confirmation_driver
+
+    _run(driver, out)
+    with _leaving(driver, out):
+        confirmation = confirmation_driver(driver)
+    if confirmation is not None:
+        text = f"Confirmation of {driver.folder.name}: sweep {confirmation.folder.name}"
+        out.console.print(text, highlight=False)
+        _run(confirmation, out)
+    failed = _show_result(driver, out)
+    if confirmation is not None:
+        # One document is printed; it names the confirmation, whose own one is a report away.
+        failed |= _show_result(confirmation, out, is_shown=not out.as_json)
+    if failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _run(driver: SweepDriver, out: Output) -> None:
+    """Runs one sweep with the live table."""
     driver.on_loss = lambda why: _leave(driver, out, SOME_FAILED, why)
+    with _leaving(driver, out), _followed(driver, out.console):
+        driver.run()
+
+
+@contextmanager
+def _leaving(driver: SweepDriver, out: Output) -> Iterator[None]:
+    """Ends the process where the body is interrupted or fails; bad input is raised."""
     try:
-        with _followed(driver, out.console):
-            driver.run()
+        yield
     except KeyboardInterrupt:
         _leave(driver, out, INTERRUPTED, "Interrupted.")
     except BadInputError:
@@ -221,15 +251,19 @@ def _drive(driver: SweepDriver, out: Output) -> None:
     except Exception:
         logger.exception("the sweep failed with an internal error")
         _leave(driver, out, SOME_FAILED, "Stopped.")
+
+
+def _show_result(driver: SweepDriver, out: Output, *, is_shown: bool = True) -> bool:
+    """Shows a sweep's result and writes its page; returns whether a trial failed."""
     from sweeper.report.page import subject_of
 
     subject = subject_of(driver.folder, tracking_uri=_uri(driver.folder, driver.tracking_uri))
-    out.show(subject.document, _view(subject))
+    if is_shown:
+        out.show(subject.document, _view(subject))
     page = _published(subject, driver.tracking_uri)
     if page is not None:
         out.console.print(f"Report page: {page}", soft_wrap=True, markup=False, highlight=False)
-    if "failed" in subject.ranking.counts():
-        raise typer.Exit(SOME_FAILED)
+    return "failed" in subject.ranking.counts()
 
 
 def _published(subject: Subject, tracking_uri: str | None) -> Path | None:

@@ -7,6 +7,7 @@ from sweeper.experiment.runnable import only_runnable
 from sweeper.experiment.space import Point, Space
 from sweeper.experiment.sweep import (
     AshaSpec,
+    ConfirmSpec,
     FinalSpec,
     ObjectiveSpec,
     ResourcesSpec,
@@ -18,6 +19,7 @@ from sweeper.experiment.trial import EngineSpec, EvaluationSpec, TrainSpec, Tria
 
 __all__ = [
     "AshaSpec",
+    "ConfirmSpec",
     "EngineSpec",
     "EvaluationSpec",
     "FinalSpec",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sweeper.errors import Problem, SpecError
 from sweeper.experiment.checks import check_combinations, check_fit, check_trials
+from sweeper.experiment.confirm import check_confirm
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.overrides import apply_overrides
 from sweeper.experiment.documents.packaged_spaces import packaged_file
@@ -91,6 +92,7 @@ def build_sweep(document: Document, *, source: str) -> Sweep:
     if spec is not None and not problems:
         has_gpu = spec.resources.gpus_per_worker > 0
         problems += check_fit(space, has_gpu=has_gpu)
+        problems += check_confirm(spec.search.confirm, space)
         # What is wrong by itself is wrong in each combination.
         problems += [] if problems else check_combinations(space, has_gpu=has_gpu)
     if spec is None or problems:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from sweeper._spec import Spec
 from sweeper.data import DataSpec
 from sweeper.data.hygiene import HygieneSpec
+from sweeper.experiment.confirm import ConfirmSpec
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.objective import ObjectiveSpec
@@ -19,6 +20,7 @@ from sweeper.models import ModelSpec
 
 __all__ = [
     "AshaSpec",
+    "ConfirmSpec",
     "FinalSpec",
     "ObjectiveSpec",
     "ResourcesSpec",
@@ -82,6 +84,9 @@ class SearchSpec(Spec):
     """Trials suggested in advance, so that no replica waits for its next one."""
     max_failures: int = Field(default=2, ge=0)
     """Times a trial is retried after its replica died."""
+    confirm: ConfirmSpec | None = None
+    """A comparison of the best trials after the search; without it what the search found best may
+    owe that to its seed."""
 
 
 class SweepSpec(Spec):

@@ -10,6 +10,7 @@ from typing import Any
 from sweeper.analysis.detection import Detection, Forecast, detection_of, forecast_of
 from sweeper.analysis.finished import find_finished, source_of
 from sweeper.errors import BadInputError
+from sweeper.experiment.confirm import controlled_methods
 from sweeper.experiment.space.budget import BudgetFit
 from sweeper.experiment.sweep import Sweep
 from sweeper.preflight.model import Memory, memory_of
@@ -89,7 +90,8 @@ class Plan:
             "space": spec.name,
             "profile": spec.profile,
             "objective": spec.objective.model_dump(mode="json"),
-            "search": spec.search.model_dump(mode="json"),
+            "search": spec.search.model_dump(mode="json", exclude={"confirm"}),
+            "confirmation": self._confirmation(),
             "resources": spec.resources.model_dump(mode="json"),
             "memory": {
                 "weights_bytes": self.memory.weights_bytes,
@@ -102,6 +104,21 @@ class Plan:
             "detection": None if self.detection is None else asdict(self.detection),
             "forecast": None if self.forecast is None else asdict(self.forecast),
             "trials": [trial.document() for trial in self.trials],
+        }
+
+    def _confirmation(self) -> dict[str, Any] | None:
+        """Returns what follows on the search: how many trials, at most with the control arms."""
+        confirm = self.sweep.spec.search.confirm
+        if confirm is None:
+            return None
+        configurations = min(confirm.top, self.sweep.spec.search.trials)
+        controlled: tuple[str, ...] = ()
+        if confirm.control == "added":
+            controlled = controlled_methods(self.sweep.space)
+        return {
+            **confirm.model_dump(mode="json"),
+            "trials": configurations * confirm.seeds,
+            "controlled": list(controlled),
         }
 
 

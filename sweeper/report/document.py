@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sweeper.analysis.conclusions import SweepConclusions, conclusions_document
+from sweeper.analysis.confirmation import confirmation_of
 from sweeper.analysis.ranking import Ranking
 from sweeper.estimates import to_metrics
 from sweeper.tracking.final_result import FinalResult
@@ -27,7 +28,7 @@ def sweep_result(
         conclusions: what the sweep allows to be said.
         tracking_uri: MLflow's store, without a password.
     """
-    best = ranking.best
+    best, confirmed = ranking.best, folder.about().confirms
     return {
         "sweep": folder.name,
         "status": folder.status,
@@ -39,9 +40,19 @@ def sweep_result(
         "base_final": _final_document(ranking.base_final),
         "best": _trial_document(folder, ranking, best) if best is not None else None,
         "conclusions": conclusions_document(conclusions),
+        "confirmation": _confirmation(folder, ranking),
+        "confirms": None if confirmed is None else confirmed.name,
         "damaged": [{"file": str(one.path), "why": one.why} for one in ranking.damage],
         "trials": [_trial_document(folder, ranking, trial) for trial in ranking.trials],
     }
+
+
+def _confirmation(folder: SweepFolder, ranking: Ranking) -> dict[str, Any] | None:
+    found = confirmation_of(folder, ranking)
+    if found is None:
+        return None
+    name = None if found.folder is None else found.folder.name
+    return {"sweep": name, "status": found.status, "is_left": found.is_left}
 
 
 def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -> dict[str, Any]:

@@ -12,18 +12,25 @@ from pathlib import Path
 from sweeper._files import write_json
 from sweeper.errors import BadInputError, NameTakenError
 from sweeper.tracking.provenance import git_state, machine, package_versions
+from sweeper.tracking.stored import ConfirmedSearch
 
-__all__ = ["SWEEP_FILE", "make_sweep"]
+__all__ = ["MAX_NAME", "SWEEP_FILE", "make_sweep"]
 
 SWEEP_FILE = "sweep.json"
 """Name of the file that makes a folder a sweep's."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # A file system takes 255 bytes; Ray makes names of this one, and so do files that are being put.
 MAX_NAME = 150
+"""Characters that the name of a sweep may have."""
 
 
 def make_sweep(
-    home: Path | str, name: str, *, document: Mapping[str, object], now: datetime
+    home: Path | str,
+    name: str,
+    *,
+    document: Mapping[str, object],
+    now: datetime,
+    confirms: ConfirmedSearch | None = None,
 ) -> Path:
     """Makes the folder of a new sweep and returns it.
 
@@ -32,6 +39,7 @@ def make_sweep(
         name: name of the sweep and of its folder.
         document: the resolved sweep as plain JSON.
         now: the time, UTC.
+        confirms: the search that it confirms, if it confirms one.
 
     Raises:
         NameTakenError: another process has made a sweep of that name.
@@ -58,6 +66,7 @@ def make_sweep(
         "git": {"commit": git.commit, "is_dirty": git.is_dirty} if git else None,
         "versions": package_versions(),
         "machine": machine(),
+        **({} if confirms is None else {"confirms": confirms.model_dump()}),
         "document": document,
     }
     try:

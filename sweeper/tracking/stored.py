@@ -37,6 +37,7 @@ __all__ = [
     "PAGE_FILE",
     "SAID_FILE",
     "STORED",
+    "ConfirmedSearch",
     "GitCommit",
     "Protocol",
     "Said",
@@ -86,6 +87,17 @@ class GitCommit(BaseModel):
     """Whether a tracked file was changed."""
 
 
+class ConfirmedSearch(BaseModel):
+    """The search that a sweep confirms."""
+
+    model_config = STORED
+
+    name: str = Field(max_length=MAX_WORD)
+    """Its name."""
+    sweep_id: str = Field(pattern="^[0-9a-f]{32}$")
+    """Its identity."""
+
+
 class SweepAbout(BaseModel):
     """``sweep.json``: what was asked for, and by which code."""
 
@@ -103,6 +115,8 @@ class SweepAbout(BaseModel):
     """Versions of packages by name."""
     machine: dict[str, str] = {}
     """What it was started on: system, processor, accelerators."""
+    confirms: ConfirmedSearch | None = None
+    """The search that it confirms, if it confirms one."""
     document: dict[str, JsonValue]
     """The resolved sweep."""
 

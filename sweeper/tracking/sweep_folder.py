@@ -45,6 +45,7 @@ from sweeper.tracking.places import SWEEP_FILE, make_sweep
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS
 from sweeper.tracking.stored import (
+    ConfirmedSearch,
     Protocol,
     Scores,
     SweepAbout,
@@ -93,6 +94,7 @@ class SweepFolder:
         name: str,
         *,
         document: Mapping[str, object],
+        confirms: ConfirmedSearch | None = None,
         clock: Callable[[], float] = time.time,
     ) -> SweepFolder:
         """Returns a new sweep.
@@ -101,6 +103,7 @@ class SweepFolder:
             home: folder of all sweeps; made when it is missing.
             name: name of the sweep and of its folder.
             document: the resolved sweep as plain JSON; kept as it is.
+            confirms: the search that it confirms, if it confirms one.
             clock: Unix time in seconds.
 
         Raises:
@@ -108,7 +111,8 @@ class SweepFolder:
             BadInputError: the name cannot be a folder's, or nothing can be written there. Nothing
                 was made.
         """
-        path = make_sweep(home, name, document=document, now=datetime.fromtimestamp(clock(), UTC))
+        now = datetime.fromtimestamp(clock(), UTC)
+        path = make_sweep(home, name, document=document, now=now, confirms=confirms)
         return cls(path, clock=clock)
 
     @classmethod

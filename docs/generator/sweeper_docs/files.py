@@ -34,7 +34,8 @@ HOME = (
 SWEEP = (
     KeptFile(
         "sweep.json",
-        "Name, identity, time, commit, versions of packages, and the resolved search space.",
+        "Name, identity, time, commit, versions of packages, the search that it confirms, if it is "
+        "a confirmation, and the resolved search space.",
         "once",
     ),
     KeptFile(

@@ -21,6 +21,7 @@ from sweeper.experiment.space.distributions import DISTRIBUTIONS
 from sweeper.experiment.space.listed import ListedTrial, Published
 from sweeper.experiment.sweep import (
     AshaSpec,
+    ConfirmSpec,
     FinalSpec,
     ObjectiveSpec,
     ResourcesSpec,
@@ -48,6 +49,7 @@ __all__ = [
     "TASKS",
     "AnyMethodSpec",
     "AshaSpec",
+    "ConfirmSpec",
     "DesignSpec",
     "EngineSpec",
     "EvaluationSpec",

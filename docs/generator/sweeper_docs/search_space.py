@@ -13,6 +13,7 @@ from sweeper_docs.project import (
     DISTRIBUTIONS,
     SPACE_KEYS,
     AshaSpec,
+    ConfirmSpec,
     DesignSpec,
     EvaluationSpec,
     Factors,
@@ -70,6 +71,10 @@ _DISTRIBUTIONS = """
 A distribution stands where a field of a method or of `train` would stand, and names one of these.
 """
 _LINKS = {"factors": "[section](#factors)", "rates": "[section](#rates)"}
+_SEARCH_LINKS = {
+    "asha": "[section](#asha) or `null`",
+    "confirm": "[section](#confirm) or `null`",
+}
 _BASELINES = """
 A baseline is a point of the space: `{method: {name: masa, experts: 5}, train: {learning_rate:
 1e-3}}`. The baselines are the first trials of a sweep and count as trials. What a baseline leaves
@@ -122,8 +127,9 @@ def search_space_page() -> str:
         section("published", Published, level=3),
         *_design_sections(),
         section("objective", ObjectiveSpec, defaults={"mode": "the metric's"}),
-        section("search", SearchSpec, links={"asha": "[section](#asha) or `null`"}),
+        section("search", SearchSpec, links=_SEARCH_LINKS),
         section("asha", AshaSpec, level=3),
+        section("confirm", ConfirmSpec, level=3),
         section("evaluation", EvaluationSpec),
         section("final", FinalSpec),
         section("hygiene", HygieneSpec),

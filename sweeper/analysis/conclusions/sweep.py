@@ -16,6 +16,7 @@ from sweeper.analysis.conclusions.differences import Differences, differences_of
 from sweeper.analysis.conclusions.facts import facts_of
 from sweeper.analysis.conclusions.parity import ParityLine, parity_of
 from sweeper.analysis.conclusions.questions import questions_of
+from sweeper.analysis.confirmation import confirmation_text
 from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.score_table import score_table
 from sweeper.analysis.statistics import ScoreTable
@@ -107,12 +108,13 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
     objective = ranking.objective
     plan, problems = read_design(folder.document)
     unit = unit_of(objective.metric)
+    confirmation = confirmation_text(folder, ranking)
     bare = SweepConclusions(
         metric=objective.metric,
         sign=-ranking.sign,
         unit=unit,
         delta=None if plan is None else plan.delta,
-        facts=tuple(facts_of(folder, ranking, unit)),
+        facts=(*facts_of(folder, ranking, unit), *([confirmation] if confirmation else [])),
         plan=plan,
     )
     if not ranking.ranked:

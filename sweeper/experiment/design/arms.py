@@ -55,19 +55,22 @@ def value_at(arm: Arm, path: tuple[str, str], *, train: Document) -> object:
     return getattr(method_of(arm), path[1], None)
 
 
-def complete(arms: Sequence[Arm], *, is_sized: bool) -> tuple[Arm, ...]:
+def complete(
+    arms: Sequence[Arm], *, is_sized: bool, is_each_controlled: bool = False
+) -> tuple[Arm, ...]:
     """Returns the arms, and for each that owes a control arm and has none this one after it.
 
     Args:
         arms: of the design.
         is_sized: whether a budget sets the sizes.
+        is_each_controlled: whether only a control arm of the same shape and training is one;
+            otherwise any arm of its method is.
     """
-    given = [method_of(arm) for arm in arms]
     found: list[Arm] = []
     for arm in arms:
         found.append(arm)
         wanted = control_of(arm, is_sized=is_sized)
-        if wanted is None or type(method_of(wanted)) in [type(other) for other in given]:
+        if wanted is None or _is_given(wanted, arms, is_alike=is_each_controlled):
             continue
         if wanted.entry not in [other.entry for other in found]:
             found.append(wanted)
@@ -126,6 +129,16 @@ def _control_of(method: AnyMethodSpec) -> AnyMethodSpec | None:
     union, *_ = get_args(Method)
     found = (kind.control_of(method) for kind in get_args(union))
     return next((control for control in found if control is not None), None)
+
+
+def _is_given(wanted: Arm, arms: Sequence[Arm], *, is_alike: bool) -> bool:
+    """Returns whether a control arm is among arms, by its method or as it is."""
+    control = method_of(wanted)
+    own = [arm for arm in arms if type(method_of(arm)) is type(control)]
+    if not is_alike:
+        return bool(own)
+    train = wanted.entry.get("train", {})
+    return any(method_of(arm) == control and arm.entry.get("train", {}) == train for arm in own)
 
 
 def _differing(method: AnyMethodSpec, other: AnyMethodSpec | None, but: set[str]) -> list[str]:

@@ -15,11 +15,15 @@ from sweeper.experiment.design.arms import Arm, find_unequal_controls, method_of
 from sweeper.experiment.design.plan import Configuration, DesignPlan, Question
 from sweeper.experiment.documents.tree import Document, Json
 
-__all__ = ["LOOKS", "DesignFile", "DesignSpec", "configuration_of", "values_name"]
+__all__ = ["LOOKS", "SEEDS_END", "DesignFile", "DesignSpec", "configuration_of", "values_name"]
 
 LOOKS = (3, 5, 10)
 """The numbers of seeds at which conclusions may be drawn one after another: the error of these
 three looks was simulated, with levels of .01, .015 and .025."""
+
+
+SEEDS_END = 2**30
+"""First seeds are below it."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class DesignSpec(Spec):
     which conclusions may be drawn: after 3 seeds, after 5, and after 10. With one seed nothing can
     be said of configurations. 3 are recommended, 5 for most tables. The same seed gives all
     methods the same order of the data."""
-    first_seed: int = Field(default=0, ge=0, lt=2**30)
+    first_seed: int = Field(default=0, ge=0, lt=SEEDS_END)
     """The first seed; the others follow on it."""
     delta: float | None = Field(default=None, gt=0)
     """The smallest difference that matters, in units of the metric: 0.01 is a point of accuracy. It

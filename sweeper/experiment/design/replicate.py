@@ -24,10 +24,15 @@ class ReplicateDesign(DesignSpec):
 
     kind: Literal["replicate"] = "replicate"
     """Tag of this design."""
+    control_each: bool = False
+    """Whether each trial gets the control arm of its own shape and training. A listed control arm
+    of another shape is then no fault, but a trial like the others. The confirmation of a search has
+    it: what the search found is compared as it was found."""
 
     def problems(self, file: DesignFile) -> Iterator[tuple[str, str]]:
         """Yields (field, message) for all that is wrong with the design of a file."""
-        yield from super().problems(file)
+        if not self.control_each:
+            yield from super().problems(file)
         for arm in file.arms:
             seed = get_path(arm.entry, ("train", "seed"))
             if seed is not None:
@@ -48,4 +53,5 @@ class ReplicateDesign(DesignSpec):
     def _arms(self, file: DesignFile) -> tuple[Arm, ...]:
         if self.control == "none":
             return file.arms
-        return complete(file.arms, is_sized=file.is_sized)
+        each = self.control_each
+        return complete(file.arms, is_sized=file.is_sized, is_each_controlled=each)

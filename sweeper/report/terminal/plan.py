@@ -45,6 +45,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         _pairs("Resources of one replica", resources),
     ]
     parts += _notes(plan)
+    parts += _confirmation(plan)
     parts += ["", Text("Nothing was started.")]
     return Group(*parts)
 
@@ -185,6 +186,20 @@ def _detection(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Floor of these rows", f"{floor}, which no number of seeds beats"),
         (f"To find {delta}", " ".join(needs)),
     ]
+
+
+def _confirmation(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns what follows on a search: how many trials, of which nobody knows yet."""
+    found = plan.get("confirmation")
+    if found is None:
+        return []
+    top, seeds = found["trials"] // found["seeds"], count(found["seeds"], "fresh seed")
+    best = "the best configuration" if top == 1 else f"the best {top} configurations"
+    text = f"{best} × {seeds} = {count(found['trials'], 'trial')} more, after the search"
+    if found["controlled"]:
+        methods = ", ".join(found["controlled"])
+        text += f"; a control arm of {methods} adds {count(found['seeds'], 'trial')}"
+    return ["", Text.assemble(("Confirmation: ", "bold"), f"{text}.")]
 
 
 def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:

@@ -54,3 +54,16 @@ def test_sharding_makes_a_worker_smaller() -> None:
     assert sharded.weights_bytes == 8_030_261_248
     assert sharded.trained_state_bytes < whole.trained_state_bytes
     assert sharded.activations_bytes == whole.activations_bytes
+
+
+def test_a_plan_tells_what_a_confirmation_adds() -> None:
+    document = plan("search.confirm={top: 3, seeds: 5}").document()
+    assert document["confirmation"]["trials"] == 15
+    assert document["confirmation"]["controlled"] == ["masa"]
+    bare = plan("search.confirm={control: none}", "search.trials=2").document()
+    assert bare["confirmation"]["trials"] == 10
+    assert bare["confirmation"]["controlled"] == []
+    without = plan().document()
+    assert without["confirmation"] is None
+    assert without["search"] == document["search"]
+    assert [x["id"] for x in without["trials"]] == [x["id"] for x in document["trials"]]

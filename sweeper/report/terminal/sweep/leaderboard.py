@@ -13,6 +13,7 @@ from rich.text import Text
 from sweeper._environment import sweeps_home
 from sweeper._text import count, duration, params_text, value_text, varying
 from sweeper.analysis.conclusions import SweepConclusions
+from sweeper.analysis.confirmation import confirmation_of
 from sweeper.analysis.ranking import Ranking, rank
 from sweeper.estimates import to_metrics
 from sweeper.report.summary import cost_text, task_metrics, trials_text
@@ -202,11 +203,17 @@ def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
     commands = []
     counts = ranking.counts()
     is_damaged = any(error.path.parent != folder.path for error in ranking.damage)
-    if folder.status != "complete" or is_damaged or counts.keys() & {"queued", "running"}:
+    confirmation = confirmation_of(folder, ranking)
+    is_left = confirmation is not None and confirmation.is_left
+    is_stopped = folder.status != "complete" or bool(counts.keys() & {"queued", "running"})
+    if is_stopped or is_damaged or is_left:
         commands.append(f"python -m sweeper resume {name}{home}")
     failed = [trial.error for trial in ranking.trials if trial.status == "failed"]
     if any(error is None or not error.recurs for error in failed):
         commands.append(f"python -m sweeper resume {name}{home} --retry-failed")
+    if confirmation is not None and confirmation.folder is not None:
+        own = shlex.quote(confirmation.folder.name)
+        commands.append(f"python -m sweeper report {own}{home}")
     commands.append(f"python -m sweeper ui {name}{home}")
     if ranking.best is not None and folder.trial(ranking.best.id).adapter.is_dir():
         commands.append(f"python -m sweeper export {name}{home} --format peft")

@@ -133,3 +133,17 @@ def test_what_a_budget_chose(width):
     assert re.search(r"^ +0 +masa +12,345 +0 +0 +groups=q_proj:7,v_proj:0", text, re.MULTILINE)
     missed = r"^ +2 +masa +12,347 +-2 +-0\.0162 +groups=q_proj:7,v_proj:2"
     assert re.search(missed, text, re.MULTILINE)
+
+
+def test_a_confirmation_is_told_with_what_it_adds():
+    found = {"top": 4, "seeds": 5, "trials": 15, "controlled": []}
+    text = printed(plan_view({**PLAN, "confirmation": found}), width=160)
+    assert "the best 3 configurations × 5 fresh seeds = 15 trials more, after the search." in text
+    text = printed(
+        plan_view({**PLAN, "confirmation": {**found, "controlled": ["masa"]}}), width=160
+    )
+    assert "after the search; a control arm of masa adds 5 trials." in text
+    one = {"top": 1, "seeds": 2, "trials": 2, "controlled": ["masa"]}
+    text = printed(plan_view({**PLAN, "confirmation": one}), width=160)
+    assert "the best configuration × 2 fresh seeds = 2 trials more" in text
+    assert "Confirmation" not in printed(plan_view(PLAN), width=160)
