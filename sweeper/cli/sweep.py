@@ -121,7 +121,7 @@ def report(
     sweeps: Annotated[
         list[str],
         typer.Argument(
-            metavar="SWEEP... [FILE]",
+            metavar="SWEEP...",
             help="Name of a sweep, or its folder; with --html several, and a file that ends with "
             ".html.",
         ),

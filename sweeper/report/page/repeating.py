@@ -17,8 +17,10 @@ from sweeper.report.page.subject import Group, Subject
 
 __all__ = ["FILE", "PROFILE_FILE", "Repeats", "repeats_of"]
 
-FILE, PROFILE_FILE = "repeat.yaml", "repeat-profile.yaml"
-"""What the page calls the two files, which the reader saves."""
+FILE = "repeat.yaml"
+"""What the page calls the search space, which the reader saves."""
+PROFILE_FILE = "repeat-profile.yaml"
+"""What it calls the profile."""
 # Of a sweep's document: what is in the place of a list of trials, or asks for more of them.
 _SPACE = {
     *("methods", "trials", "design", "baselines", "budget"),

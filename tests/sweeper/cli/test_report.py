@@ -31,6 +31,7 @@ def test_the_page_of_a_sweep_that_has_ended_is_in_mlflow(subject):
     assert page == subject.folder.path / "report.html"
     client = connect(resolve_tracking_uri(home, None))
     experiment = client.get_experiment_by_name("sweeper")
+    assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert {"report.html", "figures"} <= names

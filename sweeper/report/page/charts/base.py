@@ -27,7 +27,11 @@ Spec = dict[str, Any]
 """A Vega-Lite specification, or a part of one."""
 
 # The page's own colours, of which it has a light set and a dark one.
-INK, PALE, PAPER, BAND, ACCENT = (f"var(--{x})" for x in ("ink", "pale", "paper", "band", "accent"))
+INK = "var(--ink)"
+PALE = "var(--pale)"
+PAPER = "var(--paper)"
+BAND = "var(--band)"
+ACCENT = "var(--accent)"
 _COLOURS = 10
 
 

@@ -69,22 +69,27 @@ def _differences(found: Differences, metric: str, unit: Unit, delta: float) -> C
         _means([x for x in means if x["member"]], y, fill=ACCENT),
         _means([x for x in means if not x["member"]], y, fill=PAPER),
     ]
-    what = "control, " if found.against == "control" else "one that scored best, "
-    hidden = f" {found.hidden} more, all behind these, are not shown." if found.hidden else ""
+    return Chart(
+        name="comparison",
+        title=f"Difference to {found.reference}",
+        note=_note(found, unit.exact(delta)),
+        spec=_spec(layers, _axis(metric, unit), len(names)),
+    )
+
+
+def _note(found: Differences, delta: str) -> str:
+    what = "control" if found.against == "control" else "one that scored best"
     dots = "" if found.of == "adapters" else " small dots: its seeds;"
     is_asked = any(row.in_best_set is not None for row in found.rows)
     members = " Filled: may be the best; hollow: is not." if is_asked else ""
     failed = sum(row.failed_seeds for row in found.rows)
-    return Chart(
-        name="comparison",
-        title=f"Difference to {found.reference}",
-        note=(
-            f"{basis_text(found.basis)}. Rings and discs: mean of the {found.of[:-1]}; "
-            f"lines: {100 * found.basis.level:.3g} % interval of its difference to the {what}"
-            f"{found.reference}, all together;{dots} grey: within ±{unit.exact(delta)} (δ)."
-            f"{members}{f' {failed} failed seeds are left out.' if failed else ''}{hidden}"
-        ),
-        spec=_spec(layers, _axis(metric, unit), len(names)),
+    left_out = f" {failed} failed seeds are left out." if failed else ""
+    hidden = f" {found.hidden} more, all behind these, are not shown." if found.hidden else ""
+    return (
+        f"{basis_text(found.basis)}. Rings and discs: mean of the {found.of[:-1]}; lines: "
+        f"{100 * found.basis.level:.3g} % interval of its difference to the {what}, "
+        f"{found.reference}, all together;{dots} grey: within ±{delta} (δ)."
+        f"{members}{left_out}{hidden}"
     )
 
 

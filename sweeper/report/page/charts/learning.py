@@ -86,9 +86,6 @@ def _spec(metric: str, names: list[str], lines: list[Spec], bands: list[Spec]) -
     colour = colours(names)
     encoding = {"x": x, "y": y, "color": colour}
 
-    def picked(shown: float, hidden: float) -> Spec:
-        return {"condition": {"param": "picked", "value": shown}, "value": hidden}
-
     layers: list[Spec] = [
         {
             "data": {"values": lines},
@@ -99,7 +96,7 @@ def _spec(metric: str, names: list[str], lines: list[Spec], bands: list[Spec]) -
             "encoding": {
                 **encoding,
                 "detail": {"field": "t"},
-                "opacity": picked(0.5 if bands else 0.8, 0.05),
+                "opacity": _picked(0.5 if bands else 0.8, 0.05),
             },
         }
     ]
@@ -112,13 +109,18 @@ def _spec(metric: str, names: list[str], lines: list[Spec], bands: list[Spec]) -
                     **encoding,
                     "y": {**y, "field": "low"},
                     "y2": {"field": "high"},
-                    "opacity": picked(0.15, 0.02),
+                    "opacity": _picked(0.15, 0.02),
                 },
             },
             {
                 "data": {"values": bands},
                 "mark": {"type": "line", "strokeWidth": 2.5},
-                "encoding": {**encoding, "opacity": picked(1, 0.05)},
+                "encoding": {**encoding, "opacity": _picked(1, 0.05)},
             },
         ]
     return {"width": "container", "height": 300, "layer": layers}
+
+
+def _picked(shown: float, hidden: float) -> Spec:
+    """Returns the opacity of what the legend has picked, or of all, and that of the rest."""
+    return {"condition": {"param": "picked", "value": shown}, "value": hidden}

@@ -19,6 +19,14 @@ _MOST_AXES = 12
 _LOG = 20.0
 # Readable on a light page and on a dark one; the better end is the second.
 _RANGE = ("#8a8f98", "#d9822b")
+_AXIS = {
+    **{"labelAngle": -30, "labelLimit": 130},
+    **{"grid": True, "domain": False, "ticks": False},
+}
+_TICK = {
+    **{"type": "text", "align": "left", "dx": 5, "dy": -7},
+    **{"fontSize": 10, "color": INK, "limit": 70},
+}
 
 
 def parallel_charts(subject: Subject) -> Iterator[Chart]:
@@ -57,6 +65,19 @@ def importance_charts(found: Importances) -> Iterator[Chart]:
     """Yields the shares of the parameters that are above chance; nothing where none is."""
     if not found.shown:
         return
+    yield Chart(
+        name="importances",
+        title="Parameters that mattered",
+        note=(
+            f"PED-ANOVA of {found.trials} complete trials, one seed each, validation rows; the "
+            f"best {100 * found.target_quantile:.0f} % against all. Lines: 95 % of a bootstrap of "
+            "the trials. What does no more than chance does in 99 shuffles is not shown."
+        ),
+        spec=_shares(found),
+    )
+
+
+def _shares(found: Importances) -> Spec:
     rows = [
         {"name": x.name, "x": x.share, "low": x.interval[0], "high": x.interval[1]}
         for x in found.shown
@@ -69,36 +90,19 @@ def importance_charts(found: Importances) -> Iterator[Chart]:
         "axis": {"format": "%"},
     }
     y = {"field": "name", "type": "nominal", "sort": names, "title": None}
-    yield Chart(
-        name="importances",
-        title="Parameters that mattered",
-        note=(
-            f"PED-ANOVA of {found.trials} complete trials, one seed each, validation rows; the "
-            f"best {100 * found.target_quantile:.0f} % against all. Lines: 95 % of a bootstrap of "
-            "the trials. What does no more than chance does in 99 shuffles is not shown."
-        ),
-        spec={
-            "width": "container",
-            "height": 26 * max(2, len(names)),
-            "data": {"values": rows},
-            "layer": [
-                {
-                    "mark": {"type": "rule", "strokeWidth": 2, "color": INK},
-                    "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
-                },
-                {
-                    "mark": {
-                        "type": "point",
-                        "filled": True,
-                        "size": 110,
-                        "fill": ACCENT,
-                        "opacity": 1,
-                    },
-                    "encoding": {"y": y, "x": {**x, "field": "x"}},
-                },
-            ],
-        },
-    )
+    point = {"type": "point", "filled": True, "size": 110, "fill": ACCENT, "opacity": 1}
+    return {
+        "width": "container",
+        "height": 26 * max(2, len(names)),
+        "data": {"values": rows},
+        "layer": [
+            {
+                "mark": {"type": "rule", "strokeWidth": 2, "color": INK},
+                "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
+            },
+            {"mark": point, "encoding": {"y": y, "x": {**x, "field": "x"}}},
+        ],
+    }
 
 
 def _varied(params: Sequence[Mapping[str, JsonValue]]) -> list[str]:
@@ -150,37 +154,9 @@ def _parallel(
         "sort": names,
         "title": None,
         "scale": {"domain": names, "type": "point", "padding": 0.4},
-        "axis": {
-            "labelAngle": -30,
-            "grid": True,
-            "domain": False,
-            "ticks": False,
-            "labelLimit": 130,
-        },
+        "axis": _AXIS,
     }
     y = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [-0.15, 1.08]}}
-    scheme = _RANGE[::-1] if is_less_better else _RANGE
-    colour = {
-        "field": "s",
-        "type": "quantitative",
-        "title": metric,
-        "scale": {"range": list(scheme), "interpolate": "lab", "zero": False},
-        "legend": {"orient": "bottom", "gradientLength": 180},
-    }
-    tip = [
-        {"field": "t", "title": "trial"},
-        {"field": "v", "title": "value"},
-        {"field": "s", "title": metric},
-    ]
-    text = {
-        "type": "text",
-        "align": "left",
-        "dx": 5,
-        "dy": -7,
-        "fontSize": 10,
-        "color": INK,
-        "limit": 70,
-    }
     return {
         "width": "container",
         "height": 300,
@@ -191,15 +167,30 @@ def _parallel(
                 "encoding": {
                     "x": x,
                     "y": y,
-                    "color": colour,
+                    "color": _score_colour(metric, is_less_better=is_less_better),
                     "detail": {"field": "t"},
-                    "tooltip": tip,
+                    "tooltip": [
+                        {"field": "t", "title": "trial"},
+                        {"field": "v", "title": "value"},
+                        {"field": "s", "title": metric},
+                    ],
                 },
             },
             {
                 "data": {"values": ticks},
-                "mark": text,
+                "mark": _TICK,
                 "encoding": {"x": x, "y": y, "text": {"field": "v"}},
             },
         ],
+    }
+
+
+def _score_colour(metric: str, *, is_less_better: bool) -> Spec:
+    scheme = _RANGE[::-1] if is_less_better else _RANGE
+    return {
+        "field": "s",
+        "type": "quantitative",
+        "title": metric,
+        "scale": {"range": list(scheme), "interpolate": "lab", "zero": False},
+        "legend": {"orient": "bottom", "gradientLength": 180},
     }

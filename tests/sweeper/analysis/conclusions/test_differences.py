@@ -49,7 +49,7 @@ def test_against_a_control_the_intervals_are_the_statements():
     found = differences_of(table, None, statements, None)
     assert found is not None
     assert (found.reference, found.against, found.of) == ("a", "control", "configurations")
-    said = {x.names[0]: x for x in statements[1:]}  # type: ignore[union-attr]
+    said = {x.names[0]: x for x in statements[1:]}
     for row in found.rows:
         if row.name == "a":
             assert (row.estimate, row.interval, row.in_best_set) == (0.0, None, False)
@@ -58,7 +58,7 @@ def test_against_a_control_the_intervals_are_the_statements():
                 said[row.name].estimate,
                 said[row.name].interval,
             )
-            assert row.in_best_set == (row.name in statements[0].members)  # type: ignore[union-attr]
+            assert row.in_best_set == (row.name in statements[0].members)
             assert np.isclose(np.mean(row.seeds), row.estimate)
     assert [row.name for row in found.rows] == list(MEANS)
     assert [row.failed_seeds for row in found.rows] == [0, 0, 1]
@@ -71,7 +71,7 @@ def test_of_all_pairs_those_with_the_best_are_shown_whichever_stands_first():
     assert found is not None
     assert (found.reference, found.against) == ("b", "best")
     first, _, last = found.rows
-    pair = {x.names: x for x in statements[1:]}  # type: ignore[union-attr]
+    pair = {x.names: x for x in statements[1:]}
     assert (first.estimate, first.interval) == (pair["a", "b"].estimate, pair["a", "b"].interval)
     low, high = pair["b", "c"].interval
     assert (last.estimate, last.interval) == (-pair["b", "c"].estimate, (-high, -low))
