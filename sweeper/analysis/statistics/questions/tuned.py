@@ -40,9 +40,10 @@ class Peak:
 
     Attributes:
         method: Whose.
-        value: Score at the peak of the parabola through three rates.
+        value: Score at the top of the parabola around the best rate, or at that rate where it is
+            an end of the grid.
         variance: Of the value, over seeds, the choice of the rate included.
-        chosen: Index of the middle one of the three in the grid.
+        chosen: Index in the grid of the middle one of the parabola's three rates.
         best: Index of the best rate by validation.
         at_edge: Whether the best rate is the first or the last of the grid, so that the peak may
             lie outside of it.
@@ -165,13 +166,24 @@ def _means(scores: ConfigurationScores, seeds: list[int]) -> NDArray[np.float64]
 def _peak(test: NDArray[np.float64], choice: NDArray[np.float64]) -> tuple[float, int, int, float]:
     """Returns the peak's value, the middle rate, the best one, and the peak's shift in steps.
 
+    A best rate within the grid and its two neighbours give a parabola, of which the top within the
+    three is taken. A neighbour counts as no lower than the second neighbour on the other side, or
+    the last one there. Of a parabola with its top within half a step neither is lower, so that the
+    bound leaves it as it is. Where training diverges on one side, the fall there says nothing of
+    the top: without the bound the parabola would rise by an eighth of that fall.
+
     Args:
         test: float64 [rates, S], NaN where a seed was not scored.
         choice: The same on validation.
     """
-    best = int(np.nanmean(choice, axis=1).argmax())
-    middle = min(max(best, 1), len(test) - 2)
-    low, here, high = np.nanmean(test[middle - 1 : middle + 2], axis=1)
+    scores = np.nanmean(test, axis=1)
+    best, last = int(np.nanmean(choice, axis=1).argmax()), len(test) - 1
+    middle = min(max(best, 1), last - 1)
+    if best != middle:
+        return float(scores[best]), middle, best, float(best - middle)
+    here = scores[best]
+    low = max(scores[best - 1], scores[min(best + 2, last)])
+    high = max(scores[best + 1], scores[max(best - 2, 0)])
     curvature, slope = low - 2 * here + high, (high - low) / 2
     shift = float(np.sign(slope))
     if curvature < 0:
