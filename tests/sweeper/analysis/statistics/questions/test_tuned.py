@@ -59,6 +59,17 @@ def test_a_neighbour_that_diverged_does_not_lift_the_peak():
     assert peaks(turned, turned, (GRID,))[0][0].value == pytest.approx(peak.value)
 
 
+def test_what_lies_between_the_best_rate_and_a_fall_is_uncertain():
+    scores = table([0.1, 0.3, 0.5, 0.6, -3.0, -8.0])
+    (peak,), components = peaks(scores, scores, (GRID,))
+    assert peak.unseen == pytest.approx((0.2 * 0.1) ** 2)
+    assert components.seed_excess == pytest.approx([peak.variance + peak.unseen])
+    # It is no more for the fall, and has no degrees of freedom of the seeds.
+    assert components.seed_squares == pytest.approx([peak.variance])
+    smooth = table(parabola(2.4))
+    assert peaks(smooth, smooth, (GRID,))[0][0].unseen == 0
+
+
 def test_a_seed_that_diverged_beside_the_best_rate_is_not_in_the_variance():
     shifts = np.array([0.0, 0.02, -0.03])
     scores = table([0.1, 0.3, 0.5, 0.6, -3.0, -8.0], shifts)
