@@ -84,7 +84,7 @@ def _methods(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row]:
         except BadInputError:
             yield _Row(grid.method, _seeds(own[0]), "too few rates were scored")
             continue
-        score = Estimate(found.sign * top.value, top.variance**0.5)
+        score = Estimate(found.sign * top.value, (top.variance + top.unseen) ** 0.5)
         edge = " (edge)" if top.at_edge else ""
         yield _Row(grid.method, _seeds(own[0]), str(score), f"{grid.rates[top.best]:g}{edge}")
 

@@ -37,8 +37,8 @@ def rate_charts(found: SweepConclusions, *, sign: int) -> Iterator[Chart]:
         name="rates",
         title=f"{found.metric} over {grids[0].parameter}",
         note=(
-            f"Up to {seeds} seeds × {rows}. Dots: seeds; lines: their means; diamonds: the peak of "
-            f"the parabola around the rate that validation chose.{said}"
+            f"Up to {seeds} seeds × {rows}. Dots: seeds; lines: their means; diamonds: the peak by "
+            f"a parabola around the rate that validation chose.{said}"
         ),
         spec=_spec(
             found.metric, grids, dots, means, [_peak_row(grid, top, sign) for grid, top in tops]

@@ -20,12 +20,20 @@ _LOG = 20.0
 # Readable on a light page and on a dark one; the better end is the second.
 _RANGE = ("#8a8f98", "#d9822b")
 _AXIS = {
-    **{"labelAngle": -30, "labelLimit": 130},
-    **{"grid": True, "domain": False, "ticks": False},
+    "labelAngle": -30,
+    "labelLimit": 130,
+    "grid": True,
+    "domain": False,
+    "ticks": False,
 }
 _TICK = {
-    **{"type": "text", "align": "left", "dx": 5, "dy": -7},
-    **{"fontSize": 10, "color": INK, "limit": 70},
+    "type": "text",
+    "align": "left",
+    "dx": 5,
+    "dy": -7,
+    "fontSize": 10,
+    "color": INK,
+    "limit": 70,
 }
 
 

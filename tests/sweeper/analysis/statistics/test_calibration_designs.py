@@ -1,7 +1,10 @@
 """Tuned methods, planned power, planted orders and optimism, counted as in `test_calibration`."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from sweeper.analysis.statistics.planning import PAIR, PlannedContrast, detectable
 from sweeper.analysis.statistics.questions import RateGrid, optimism
@@ -23,8 +26,12 @@ from tests.sweeper.analysis.statistics.sweeps import (
     counted,
     table_of,
 )
+from tests.whole import few
 
 RATES = tuple(1e-4 * 2.0**i for i in range(8))
+# Steps over which training goes from sure to last to sure to diverge, and what is right by chance.
+EDGE_SD, CHANCE = 0.2, 0.25
+POWER = {"smooth": 0.5, "diverging": 0.5}
 # Power is planned by an approximation, which is allowed three points.
 PLANNED, SLACK = 0.8, 0.03
 
@@ -38,35 +45,77 @@ def grid_of(method: str) -> RateGrid:
     return RateGrid(method, "train.learning_rate", RATES, names)
 
 
-def tuned(generator, *, tops: tuple[float, float], validation: int, rows: int) -> list[ScoreTable]:
-    """Scores on test and on validation of two methods, whose curves have their tops in the grid."""
-    places = np.arange(8)
-    curves = [0.6 + top - 0.012 * (places - 3.6 - i / 2) ** 2 for i, top in enumerate(tops)]
-    sweep = Answers(tuple(np.concatenate(curves)), seeds=3, rows=validation + rows)
-    scores = sweep.draw(generator)
-    names = [name for method in ("a", "b") for name in grid_of(method).configurations]
-    return [
-        table_of([each[:, part] for each in scores], names=names)
-        for part in (slice(validation, None), slice(validation))
-    ]
+@dataclass(frozen=True)
+class Curves:
+    """Two methods of which each has its best rate within the grid, half a step apart."""
+
+    top: float = 3.6
+    # Where half of the seeds diverge, to right answers by chance; none where it is not said.
+    edge: float | None = None
+    seeds: int = 3
+    # What the first is better by.
+    lead: float = 0.0
+
+    def draw(self, generator, *, validation: int = 400, rows: int = 600) -> list[ScoreTable]:
+        """Scores on test and on validation."""
+        places = np.concatenate([np.arange(8), np.arange(8) - 0.5])
+        leads = np.repeat([self.lead, 0.0], 8)
+        truths = 0.6 + leads - 0.012 * (places - self.top) ** 2
+        sweep = Answers(tuple(truths), seeds=self.seeds, rows=validation + rows)
+        scores = np.stack(sweep.draw(generator))
+        if self.edge is not None:
+            shares = ndtr((places - self.edge) / EDGE_SD)
+            diverged = generator.random(scores.shape[:2]) < shares[:, None]
+            scores[diverged] = generator.random((diverged.sum(), scores.shape[2])) < CHANCE
+        names = [name for method in ("a", "b") for name in grid_of(method).configurations]
+        return [
+            table_of(list(scores[..., part]), names=names)
+            for part in (slice(validation, None), slice(validation))
+        ]
+
+    def count(self, *, seed: int) -> dict[str, int]:
+        """How often one is called better, the first is, one is the winner, and any is compared."""
+        spec = ConclusionSpec((Peaks((grid_of("a"), grid_of("b"))),), delta=0.01, draws=DRAWS)
+
+        def tries(generator):
+            test, validation = self.draw(generator)
+            found = conclude(test, spec, validation)
+            compared = [each for each in found.comparisons if each.is_difference]
+            first = [each for each in compared if each.estimate > 0]
+            winners = [each for each in found.best_sets if each.winner is not None]
+            return bool(compared), bool(first), bool(winners), bool(found.comparisons)
+
+        counts = counted(tries, seed=seed)
+        found = dict(zip(("pair", "first", "winner", "spoken"), counts, strict=True))
+        report(**found)
+        return found
 
 
-def test_equal_tuned_methods_are_seldom_told_apart():
-    """N6."""
-    spec = ConclusionSpec((Peaks((grid_of("a"), grid_of("b"))),), delta=0.01, draws=DRAWS)
+# Training diverges above the best rate: scores fall to chance within a step, beyond their top, or
+# while they still rise.
+CURVES = {
+    "smooth": Curves(),
+    "diverging": Curves(top=4.0, edge=4.7),
+    "rising": Curves(top=4.6, edge=4.5),
+}
+CASES = [(kind, seeds) for kind in CURVES for seeds in (3, 5)]
 
-    def tries(generator):
-        test, validation = tuned(generator, tops=(0.0, 0.0), validation=400, rows=600)
-        found = conclude(test, spec, validation)
-        compared = [each for each in found.comparisons if each.is_difference]
-        winners = [each for each in found.best_sets if each.winner is not None]
-        return bool(compared), bool(winners), bool(found.comparisons)
 
-    pair, winner, spoken = counted(tries, seed=6)
-    report(pair=pair, winner=winner, spoken=spoken)
-    assert pair <= at_most(0.05)
-    assert winner <= at_most(0.05)
-    assert spoken >= at_least(0.98)
+@pytest.mark.parametrize(("kind", "seeds"), few(CASES, ("smooth", 3), ("rising", 5)))
+def test_equal_tuned_methods_are_seldom_told_apart(kind, seeds):
+    """N6 and N9."""
+    found = replace(CURVES[kind], seeds=seeds).count(seed=6)
+    assert found["pair"] <= at_most(0.05)
+    assert found["winner"] <= at_most(0.05)
+    assert found["spoken"] >= at_least(0.98)
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("kind", CURVES)
+def test_two_points_between_tuned_methods_are_found(kind):
+    """P5."""
+    found = replace(CURVES[kind], seeds=5, lead=0.02).count(seed=15)
+    assert found["first"] >= at_least(POWER[kind])
 
 
 def test_what_is_planned_is_found():

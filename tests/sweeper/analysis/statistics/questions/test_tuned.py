@@ -44,6 +44,51 @@ def test_a_best_rate_at_an_end_is_seen(top, best, chosen):
     assert peak.rate == pytest.approx(RATES[best])
 
 
+def test_a_neighbour_that_diverged_does_not_lift_the_peak():
+    # Above the best rate training diverges: losses of 2.0 to 0.37, then 3.7, the sign turned.
+    curve = [-2.0, -0.8, -0.5, -0.37, -3.7, -8.0]
+    scores = table(curve)
+    (peak,), _ = peaks(scores, scores, (GRID,))
+    # As if the loss above were 0.8, the second below.
+    assert peak.value == pytest.approx(-0.37 + 0.3**2 / (8 * 0.56))
+    assert RATES[2] < peak.rate < RATES[3]
+    # How far training diverged is no matter, nor on which side.
+    worse = table([*curve[:4], -37.0, -80.0])
+    assert peaks(worse, worse, (GRID,))[0][0].value == peak.value
+    turned = table(curve[::-1])
+    assert peaks(turned, turned, (GRID,))[0][0].value == pytest.approx(peak.value)
+
+
+def test_what_lies_between_the_best_rate_and_a_fall_is_uncertain():
+    scores = table([0.1, 0.3, 0.5, 0.6, -3.0, -8.0])
+    (peak,), components = peaks(scores, scores, (GRID,))
+    assert peak.unseen == pytest.approx((0.2 * 0.1) ** 2)
+    assert components.seed_excess == pytest.approx([peak.variance + peak.unseen])
+    # It is no more for the fall, and has no degrees of freedom of the seeds.
+    assert components.seed_squares == pytest.approx([peak.variance])
+    smooth = table(parabola(2.4))
+    assert peaks(smooth, smooth, (GRID,))[0][0].unseen == 0
+
+
+def test_a_seed_that_diverged_beside_the_best_rate_is_not_in_the_variance():
+    shifts = np.array([0.0, 0.02, -0.03])
+    scores = table([0.1, 0.3, 0.5, 0.6, -3.0, -8.0], shifts)
+    fourth = scores.configurations[4]
+    luck = replace(fourth, scores=fourth.scores - np.array([0.0, 9.0, 0.0])[:, None])
+    configurations = (*scores.configurations[:4], luck, scores.configurations[5])
+    (peak,), _ = peaks(*[replace(scores, configurations=configurations)] * 2, (GRID,))
+    assert peak.variance == pytest.approx(shifts.var(ddof=1) / 3)
+
+
+def test_beside_an_end_of_the_grid_a_parabola_turns_inwards_alone():
+    # Nothing beyond the end bounds what lies on the other side.
+    scores = table([0.55, 0.6, -3.0, -8.0, -8.0, -8.0])
+    (peak,), _ = peaks(scores, scores, (GRID,))
+    assert (peak.best, peak.at_edge) == (1, False)
+    assert peak.value == pytest.approx(0.6)
+    assert peak.rate == pytest.approx(RATES[1])
+
+
 def test_three_on_a_hollow_take_the_higher_end():
     scores = table([0.1, 0.2, 0.5, 0.4, 0.6, 0.2])
     validation = table([0.1, 0.2, 0.3, 0.9, 0.6, 0.2])
