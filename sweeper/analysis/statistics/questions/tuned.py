@@ -195,21 +195,23 @@ def _top(test: NDArray[np.float64], choice: NDArray[np.float64]) -> _Top:
         test: float64 [rates, S], NaN where a seed was not scored.
         choice: The same on validation.
     """
-    scores = np.nanmean(test, axis=1)
+    scores: list[float] = np.nanmean(test, axis=1).tolist()
     best, last = int(np.nanmean(choice, axis=1).argmax()), len(test) - 1
     middle = min(max(best, 1), last - 1)
     if best != middle:
-        return _Top(float(scores[best]), middle, best, float(best - middle))
+        return _Top(scores[best], middle, best, float(best - middle))
     below, here, above = scores[best - 1 : best + 2]
     low, high = max(below, scores[min(best + 2, last)]), max(above, scores[max(best - 2, 0)])
     curvature, slope = low - 2 * here + high, (high - low) / 2
     shift = float(np.sign(slope))
     if curvature < 0:
-        shift = float(np.clip(-slope / curvature, -1.0, 1.0))
+        shift = min(max(-slope / curvature, -1.0), 1.0)
     return _Top(
-        value=float(here + slope * shift + curvature * shift**2 / 2),
+        value=here + slope * shift + curvature * shift**2 / 2,
         middle=middle,
         best=best,
         shift=shift,
-        rise=max(0.0, float(here - below) * (high > above), float(here - above) * (low > below)),
+        rise=max(
+            here - below if high > above else 0.0, here - above if low > below else 0.0, 0.0
+        ),
     )

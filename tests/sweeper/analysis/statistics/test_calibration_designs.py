@@ -31,7 +31,6 @@ from tests.whole import few
 RATES = tuple(1e-4 * 2.0**i for i in range(8))
 # Steps over which training goes from sure to last to sure to diverge, and what is right by chance.
 EDGE_SD, CHANCE = 0.2, 0.25
-POWER = {"smooth": 0.5, "diverging": 0.5}
 # Power is planned by an approximation, which is allowed three points.
 PLANNED, SLACK = 0.8, 0.03
 
@@ -98,12 +97,15 @@ CURVES = {
     "diverging": Curves(top=4.0, edge=4.7),
     "rising": Curves(top=4.6, edge=4.5),
 }
+# How often two points between two methods are found at least, with five seeds and 600 rows.
+POWER = {"smooth": 0.65, "diverging": 0.6, "rising": 0.5}
 CASES = [(kind, seeds) for kind in CURVES for seeds in (3, 5)]
 
 
-@pytest.mark.parametrize(("kind", "seeds"), few(CASES, ("smooth", 3), ("rising", 5)))
-def test_equal_tuned_methods_are_seldom_told_apart(kind, seeds):
+@pytest.mark.parametrize("case", few(CASES, ("smooth", 3), ("rising", 5)), ids=str)
+def test_equal_tuned_methods_are_seldom_told_apart(case):
     """N6 and N9."""
+    kind, seeds = case
     found = replace(CURVES[kind], seeds=seeds).count(seed=6)
     assert found["pair"] <= at_most(0.05)
     assert found["winner"] <= at_most(0.05)
