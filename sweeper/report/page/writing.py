@@ -111,7 +111,8 @@ def _bundle() -> str:
     What would end a script, or begin another kind of one, is only in its strings and expressions,
     where a backslash before a sign that needs none changes nothing.
     """
-    text: str = vl_convert.javascript_bundle(snippet=None)
+    # Without a snippet it is the whole bundle; the annotation forgets that.
+    text: str = vl_convert.javascript_bundle(snippet=None)  # type: ignore[arg-type]
     return text.replace("</script", r"<\/script").replace("<!--", r"<\!--")
 
 
