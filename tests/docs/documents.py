@@ -46,12 +46,12 @@ NEEDS = ("gpu", "cluster", "hub", "network", "package", "data", "terminal")
 """What a block may need that a test has not: of `data` the tasks' files, of `terminal` a person."""
 RUNS = (
     *("make install", "make sweep"),
-    *("make test", "make check", "make docs", "make conformance"),
+    *("make test", "make test-whole", "make check", "make docs", "make conformance"),
     *("make bench-sweep", "make bench-kernels", "make bench-step", "make bench-data"),
     "make kernels-report",
 )
-"""Commands that would take too long: they are run for every commit, or tried in short by a test of
-their own (the benches)."""
+"""Commands that would take too long: they are run for every commit or before a release, or tried in
+short by a test of their own (the benches)."""
 LANGUAGES = ("sh", "python", "yaml", "json", "toml", "text", "mermaid")
 """What a block may be in."""
 
