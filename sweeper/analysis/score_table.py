@@ -21,7 +21,7 @@ from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS, RowScores, read_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["score_table"]
+__all__ = ["score_table", "trial_name"]
 
 
 _Split = Literal["validation", "test"]
@@ -46,6 +46,11 @@ class _Trial:
     @property
     def title(self) -> str:
         return f"trial {self.record.number} ({self.record.id})"
+
+
+def trial_name(trial: TrialRecord) -> str:
+    """Returns what a table by trial calls a trial: ``trial 3 (lora)``."""
+    return f"trial {trial.number} ({trial.method})"
 
 
 def score_table(
@@ -90,7 +95,7 @@ def score_table(
     # Of all trials, so that a configuration has one name on both splits.
     first = {key: own[0].record for key, own in by_configuration.items()}
     names = (
-        {key: f"trial {record.number} ({record.method})" for key, record in first.items()}
+        {key: trial_name(record) for key, record in first.items()}
         if by_trial
         else configuration_names(first)
     )

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 
 from sweeper._text import count, duration, params_text, varying
 from sweeper.analysis.ranking import Ranking
+from sweeper.analysis.score_table import trial_name
 from sweeper.estimates import Estimate, estimate_of
 from sweeper.report.page.subject import Group, Subject
 from sweeper.report.summary import task_metrics
@@ -45,6 +46,13 @@ def configuration_table(subject: Subject) -> Table:
     found = subject.conclusions.differences
     members = {x.name: x.in_best_set for x in found.rows} if found is not None else {}
     # Of tuned methods the best is asked among methods, and not among configurations.
+    # A search speaks of its trials, each a configuration of one seed.
+    by_trial = {
+        group.name: members.get(trial_name(group.trials[0]))
+        for group in subject.groups
+        if len(group.trials) == 1
+    }
+    members = {**{x: y for x, y in by_trial.items() if y is not None}, **members}
     is_asked = any(members.get(group.name) is not None for group in subject.groups)
     head = (
         "configuration",
