@@ -130,15 +130,15 @@ def confirmation_text(folder: SweepFolder, ranking: Ranking) -> str:
     )
 
 
-def confirms(path: SweepFolder, search: SweepFolder) -> bool:
+def confirms(sweep: SweepFolder, search: SweepFolder) -> bool:
     """Returns whether a sweep is the confirmation of a search; a damaged one is nobody's.
 
     Args:
-        path: of the sweep.
+        sweep: that may confirm it.
         search: that may be confirmed.
     """
     try:
-        found = path.about().confirms
+        found = sweep.about().confirms
     except DamagedFileError:
         return False
     return found is not None and found.sweep_id == search.about().sweep_id

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sweeper.report.terminal import plan_view
-from tests.sweeper.report.terminal.sweep.test_leaderboard import printed
+from tests.sweeper.report.terminal.test_leaderboard import printed
 
 PLAN: dict[str, Any] = {
     "space": "masa",
@@ -139,9 +139,8 @@ def test_a_confirmation_is_told_with_what_it_adds():
     found = {"top": 4, "seeds": 5, "trials": 15, "controlled": []}
     text = printed(plan_view({**PLAN, "confirmation": found}), width=160)
     assert "the best 3 configurations × 5 fresh seeds = 15 trials more, after the search." in text
-    text = printed(
-        plan_view({**PLAN, "confirmation": {**found, "controlled": ["masa"]}}), width=160
-    )
+    found["controlled"] = ["masa"]
+    text = printed(plan_view({**PLAN, "confirmation": found}), width=160)
     assert "after the search; a control arm of masa adds 5 trials." in text
     one = {"top": 1, "seeds": 2, "trials": 2, "controlled": ["masa"]}
     text = printed(plan_view({**PLAN, "confirmation": one}), width=160)
