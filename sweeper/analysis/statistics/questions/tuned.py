@@ -211,7 +211,5 @@ def _top(test: NDArray[np.float64], choice: NDArray[np.float64]) -> _Top:
         middle=middle,
         best=best,
         shift=shift,
-        rise=max(
-            here - below if high > above else 0.0, here - above if low > below else 0.0, 0.0
-        ),
+        rise=max(here - below if high > above else 0.0, here - above if low > below else 0.0, 0.0),
     )
