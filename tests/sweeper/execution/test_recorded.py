@@ -62,7 +62,9 @@ def test_it_is_reported(recorded: SweepFolder) -> None:
 
 
 def test_without_rows_nothing_is_said_of_its_configurations(recorded: SweepFolder) -> None:
-    with pytest.raises(BadInputError, match=r"no .* was kept of 2 trials; earlier versions kept none"):
+    with pytest.raises(
+        BadInputError, match=r"no .* was kept of 2 trials; earlier versions kept none"
+    ):
         score_table(recorded, "eval_loss", "validation")
 
 
