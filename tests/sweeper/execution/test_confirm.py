@@ -13,11 +13,12 @@ from typer.testing import CliRunner, Result
 from sweeper.analysis.finished import find_finished
 from sweeper.cli import app
 from sweeper.cli.output import Output
-from sweeper.cli.sweep import _drive, _show_result
+from sweeper.cli.sweep import _drive
 from sweeper.errors import BadInputError
 from sweeper.execution.confirm import confirmation_driver
 from sweeper.execution.driver import SweepDriver
 from sweeper.experiment.loading import load_sweep
+from sweeper.report.page import subject_of
 from sweeper.search import Suggestion
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
@@ -91,9 +92,7 @@ def search_in(home: Path) -> SweepDriver:
 
 
 def document(home: Path, sweep: str) -> Any:
-    file = io.StringIO()
-    _show_result(SweepFolder(home / sweep), Output(as_json=True, stdout=file), tracking_uri=None)
-    return json.loads(file.getvalue())
+    return json.loads(json.dumps(subject_of(SweepFolder(home / sweep), tracking_uri="").document))
 
 
 def test_a_search_is_followed_by_its_confirmation(home: Path, runs: Runs) -> None:
