@@ -147,7 +147,9 @@ def report(
         subjects = [subject_of(folder, tracking_uri=_uri(folder, None)) for folder in folders]
         if as_page:
             path = _write_page(subjects, target)
-            out.show({"page": str(path)}, Text(str(path), no_wrap=True, overflow="ignore"))
+            # In a group it stays in one line: rich joins texts that stand alone, and wraps them.
+            line = Group(Text(str(path), no_wrap=True, overflow="ignore"))
+            out.show({"page": str(path)}, line)
             return
         documents = [subject.document for subject in subjects]
         views = [_view(subject) for subject in subjects]

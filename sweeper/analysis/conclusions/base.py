@@ -14,6 +14,7 @@ from sweeper.analysis.statistics.verdicts import (
     default_delta,
 )
 from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.row_scores import FINAL_ROWS, RowScores, read_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -37,7 +38,7 @@ def over_base(
         Nothing where the two were not scored on the same rows.
     """
     best, metric = ranking.best, ranking.objective.metric
-    if best is None:
+    if best is None or not _are_scored(ranking, best):
         return ()
     try:
         own = read_row_scores(folder.trial(best.id).path / FINAL_ROWS)
@@ -60,6 +61,12 @@ def over_base(
     except BadInputError:
         # Rows whose numbers are not finite are told where the trial's scores are.
         return ()
+
+
+def _are_scored(ranking: Ranking, best: TrialRecord) -> bool:
+    """Returns whether the evaluation of neither failed: rows of an earlier one may be there."""
+    found = (ranking.finals.get(best.id), ranking.base_final)
+    return all(result is not None and not result.error for result in found)
 
 
 def _table(own: RowScores, base: RowScores, metric: str, name: str, *, sign: int) -> ScoreTable:

@@ -43,16 +43,7 @@ def configuration_table(subject: Subject) -> Table:
     """Returns the configurations with their scores, sizes and times, in the order of the design."""
     metric, split = subject.conclusions.metric, subject.final_split
     finals = [f"{split} {metric}"] if split else []
-    found = subject.conclusions.differences
-    members = {x.name: x.in_best_set for x in found.rows} if found is not None else {}
-    # Of tuned methods the best is asked among methods, and not among configurations.
-    # A search speaks of its trials, each a configuration of one seed.
-    by_trial = {
-        group.name: members.get(trial_name(group.trials[0]))
-        for group in subject.groups
-        if len(group.trials) == 1
-    }
-    members = {**{x: y for x, y in by_trial.items() if y is not None}, **members}
+    members = _members(subject)
     is_asked = any(members.get(group.name) is not None for group in subject.groups)
     head = (
         "configuration",
@@ -82,6 +73,18 @@ def configuration_table(subject: Subject) -> Table:
             )
         )
     return Table(head, tuple(rows))
+
+
+def _members(subject: Subject) -> dict[str, bool | None]:
+    """Returns of each configuration whether it may be the best; None where nobody asked.
+
+    Of tuned methods that is asked among methods. A search speaks of its trials, each of which is a
+    configuration with one seed.
+    """
+    found = subject.conclusions.differences
+    known = {x.name: x.in_best_set for x in found.rows} if found is not None else {}
+    singles = {x.name: trial_name(x.trials[0]) for x in subject.groups if len(x.trials) == 1}
+    return {x.name: known.get(x.name, known.get(singles.get(x.name, ""))) for x in subject.groups}
 
 
 def over_seeds(scores: Sequence[Estimate]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sweeper.report.terminal import plan_view
-from tests.sweeper.report.terminal.test_leaderboard import printed
+from tests.sweeper.report.terminal.sweep.test_leaderboard import printed
 
 PLAN: dict[str, Any] = {
     "space": "masa",
