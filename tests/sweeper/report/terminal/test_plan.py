@@ -17,6 +17,8 @@ PLAN: dict[str, Any] = {
     "search": {"trials": 3},
     "resources": {"workers": 1, "cpus_per_worker": 1.0, "gpus_per_worker": 0.0},
     "memory": {"weights_bytes": 4_000_000, "activations_bytes": 12, "total_bytes": 2e15},
+    "detection": None,
+    "forecast": None,
     "missing": None,
     "trials": [
         {
