@@ -15,6 +15,7 @@ from sweeper.analysis.confirmation import (
     confirms,
 )
 from sweeper.analysis.ranking import rank_sweep
+from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.loading import build_sweep
 from sweeper.report.terminal import next_commands
 from sweeper.tracking.places import MAX_NAME
@@ -87,7 +88,7 @@ def test_the_best_complete_configurations_are_confirmed_with_seeds_that_none_had
     assert names_in(found) == ["trial-2-lora", "trial-0-lora"]
     assert found.document is not None
     # Those that failed and those that were stopped had their seeds, too.
-    assert found.document["design"]["first_seed"] == 31
+    assert get_path(found.document, ("design", "first_seed")) == 31
     assert found.is_left
 
 

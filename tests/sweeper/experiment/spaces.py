@@ -121,7 +121,7 @@ def load_design(folder: Path, design: Any, *overrides: str, **changes: Any) -> S
     return load_sweep(_write(folder, text, yaml.safe_dump(LIST_PROFILE)), overrides=overrides)
 
 
-def problems_of_loading(load: Callable[..., Sweep], *args: Any, **kwargs: Any) -> dict[str, str]:
+def problems_of_loading(load: Callable[..., object], *args: Any, **kwargs: Any) -> dict[str, str]:
     """Path and message of each problem that ``load`` raises with."""
     with pytest.raises(SpecError) as caught:
         load(*args, **kwargs)

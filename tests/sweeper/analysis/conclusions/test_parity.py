@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_all_lines_of_tuned_methods_hold(tmp_path):
 
 
 def test_a_rate_that_is_not_tuned_goes_with_each_verdict_on_two_methods(tmp_path):
-    methods = [LORA, MOSA, {"name": "dora", "rank": 4}]
+    methods: list[dict[str, Any]] = [LORA, MOSA, {"name": "dora", "rank": 4}]
     found = DesignSweep(tmp_path, sweep_of(SAME_RATE, methods)).run().conclusions()
     line = lines(found)["learning rate"]
     assert not line.holds
@@ -81,7 +82,7 @@ def test_training_that_differs_is_said(tmp_path):
 def test_numbers_of_trials_that_differ_are_said(tmp_path):
     made = DesignSweep(tmp_path, sweep_of(SAME_RATE | {"seeds": "3/5/10"}))
     made.run(seeds=range(3))
-    made.trials = [x for x in made.trials if x.spec.method.name == "lora"]
+    made.trials = tuple(x for x in made.trials if x.spec.method.name == "lora")
     found = made.run(seeds=[3]).conclusions()
     line = lines(found)["trials"]
     assert (line.holds, line.text) == (False, "Trials: 3 to 4 of each configuration")

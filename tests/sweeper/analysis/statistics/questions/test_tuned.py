@@ -76,7 +76,8 @@ def test_a_seed_that_diverged_beside_the_best_rate_is_not_in_the_variance():
     fourth = scores.configurations[4]
     luck = replace(fourth, scores=fourth.scores - np.array([0.0, 9.0, 0.0])[:, None])
     configurations = (*scores.configurations[:4], luck, scores.configurations[5])
-    (peak,), _ = peaks(*[replace(scores, configurations=configurations)] * 2, (GRID,))
+    scores = replace(scores, configurations=configurations)
+    (peak,), _ = peaks(scores, scores, (GRID,))
     assert peak.variance == pytest.approx(shifts.var(ddof=1) / 3)
 
 
