@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sweeper.analysis.ranking import Ranking
+from sweeper.analysis.score_table import trial_name
 from sweeper.analysis.statistics import ConfigurationScores, ScoreTable
 from sweeper.analysis.statistics.verdicts import (
     ConclusionSpec,
@@ -51,7 +52,7 @@ def over_base(
         return ()
     if not np.array_equal(own.metrics[metric][0], base.metrics[metric][0]):
         return ()
-    name = f"The adapter of trial {best.number} ({best.method})"
+    name = f"The adapter of {trial_name(best)}"
     table = _table(own, base, metric, name, sign=-ranking.sign)
     if delta is None:
         delta = default_delta(is_fraction=is_fraction, control_mean=_mean(base, metric))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sweeper._text import count
 from sweeper.analysis.ranking import Ranking
-from sweeper.analysis.score_table import score_table
+from sweeper.analysis.score_table import score_table, trial_name
 from sweeper.analysis.statistics.questions import optimism
 from sweeper.analysis.statistics.units import as_adapters
 from sweeper.analysis.statistics.verdicts import Unit
@@ -47,9 +47,8 @@ def chosen_text(ranking: Ranking, best: TrialRecord) -> str:
     """
     metric = ranking.objective.metric
     direction = "lower" if ranking.objective.mode == "min" else "higher"
-    return (
-        f"Best by validation: {_name(best)}, {metric} {ranking.score(best)} ({direction} is better)"
-    )
+    score = f"{metric} {ranking.score(best)} ({direction} is better)"
+    return f"Best by validation: {trial_name(best)}, {score}"
 
 
 def _chosen(folder: SweepFolder, ranking: Ranking, best: TrialRecord, unit: Unit) -> Iterator[str]:
@@ -79,7 +78,7 @@ def _tested(ranking: Ranking, best: TrialRecord) -> Iterator[str]:
         return
     if score is None:
         why = found.error or f"it reports no {ranking.objective.metric}"
-        yield f"No final score of {_name(best)}: {why}."
+        yield f"No final score of {trial_name(best)}: {why}."
         return
     rows = count(found.rows, "row")
     left_out = f" ({found.rows_left_out} left out: answer too long)" if found.rows_left_out else ""
@@ -98,7 +97,3 @@ def _base(ranking: Ranking, best: TrialRecord) -> Iterator[str]:
         yield f"The frozen base has {score} there."
     elif ranking.base is not None:
         yield f"The frozen base has {metric} {ranking.base} on the validation rows."
-
-
-def _name(trial: TrialRecord) -> str:
-    return f"trial {trial.number} ({trial.method})"
