@@ -1,4 +1,8 @@
-"""Our configs in the form of PEFT's tables of test cases, and tiny models in the Hub's layout."""
+"""Our configs in the form of PEFT's tables of test cases, and tiny models in the Hub's layout.
+
+`make conformance` takes the first variant of each tuner, three places and two decoders;
+`TESTS=whole make conformance` takes all of them.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +10,7 @@ from typing import Any
 import sweeper_adapters
 from sweeper_adapters import TUNERS
 from tests.adapters.specs import load_examples
+from tests.whole import IS_WHOLE
 
 # Config and settings for each variant of each tuner. PEFT's models have layers of 10 to 20, of 20
 # to 2, and embeddings, so sizes are small; its tests train with SGD and rates of up to 0.5, so
@@ -13,18 +18,22 @@ from tests.adapters.specs import load_examples
 VARIANTS: list[tuple[str, type, dict[str, Any]]] = [
     (name, getattr(sweeper_adapters, tuner.classes[0]), settings)
     for tuner in TUNERS.values()
-    for name, settings in load_examples(tuner.folder).VARIANTS.items()
+    for number, (name, settings) in enumerate(load_examples(tuner.folder).VARIANTS.items())
+    if IS_WHOLE or number == 0
 ]
 
 # What PEFT's tables ask of a LoRA on its MLP: one layer by name, by list, two, one saved whole, and
 # a Conv1D, as GPT-2 has them.
 _PLACES: list[tuple[str, str, dict[str, Any]]] = [
-    ("one", "MLP", {"target_modules": "lin0"}),
-    ("listed", "MLP", {"target_modules": ["lin0"]}),
     ("two", "MLP", {"target_modules": ["lin0", "lin1"]}),
     ("whole", "MLP", {"target_modules": ["lin0"], "modules_to_save": ["lin1"]}),
     ("conv1d", "EmbConv1D", {"target_modules": ["conv1d"]}),
 ]
+if IS_WHOLE:
+    _PLACES += [
+        ("one", "MLP", {"target_modules": "lin0"}),
+        ("listed", "MLP", {"target_modules": ["lin0"]}),
+    ]
 
 # A step of one scale for all moves too little there, and no matrix has a rank above 1.
 _ON_CONV1D: dict[type, dict[str, Any]] = {
@@ -110,7 +119,7 @@ def _build_tokenizer() -> Any:
 
 
 def _build_configs() -> dict[str, Any]:
-    """A LLaMA with grouped queries, a Qwen2 with biases, an OPT, and a GPT-2 with its Conv1D.
+    """A LLaMA with grouped queries, and a GPT-2 with its Conv1D; a Qwen2 with biases and an OPT.
 
     The last one's folder does not carry its name, because PEFT's tests skip by it.
     """
@@ -130,8 +139,14 @@ def _build_configs() -> dict[str, Any]:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
     }
-    return {
+    first = {
         "tiny-LlamaForCausalLM": LlamaConfig(**decoder),
+        "tiny-Conv1D": GPT2Config(**common, n_embd=16, n_layer=3, n_head=4, n_positions=64),
+    }
+    if not IS_WHOLE:
+        return first
+    return {
+        **first,
         "tiny-qwen2": Qwen2Config(**decoder),
         "tiny-OPTForCausalLM": OPTConfig(
             **common,
@@ -142,5 +157,4 @@ def _build_configs() -> dict[str, Any]:
             num_attention_heads=4,
             max_position_embeddings=64,
         ),
-        "tiny-Conv1D": GPT2Config(**common, n_embd=16, n_layer=3, n_head=4, n_positions=64),
     }
