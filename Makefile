@@ -46,8 +46,10 @@ $(BIN)/python:
 # DS_BUILD_OPS=0: no DeepSpeed op is compiled at install; on a GPU they are built when first used.
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@rm -f $(VENV)/.installed-*
-	$(PIP) install -c constraints.txt $(TORCH)
-	DS_BUILD_OPS=0 $(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install --no-compile -c constraints.txt $(TORCH)
+	DS_BUILD_OPS=0 $(PIP) install --no-compile -c constraints.txt -e '.[dev]'
+	@# pip would compile on one core. Templates in packages are no valid Python: that is no fault.
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
 sweep: install ## sweep MASA on the embedded model and data (under 5 minutes on 2 cores)

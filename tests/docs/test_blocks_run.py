@@ -21,9 +21,8 @@ def cases() -> list[object]:
 
 
 def marks(chain: Chain) -> list[pytest.MarkDecorator]:
-    if not chain.starts_ray:
-        return []
-    return [pytest.mark.ray, pytest.mark.slow, *only_whole(chain.name != "README.md")]
+    ray = [pytest.mark.ray] if chain.starts_ray else []
+    return [*ray, pytest.mark.slow, *only_whole(chain.name != "README.md")]
 
 
 def unlisted(folder: Path, files: tuple[KeptFile, ...]) -> list[str]:

@@ -54,6 +54,7 @@ def adapted(model):
     return last
 
 
+@pytest.mark.whole
 @each(lambda spec: spec.adapts_layers and is_ours(spec))
 def test_its_layer_compiles(spec, ids):
     model = small(spec)

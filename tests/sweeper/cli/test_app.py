@@ -133,6 +133,7 @@ def test_plan_tells_what_a_budget_chose(folder: Path) -> None:
     assert "write 0.5% if percent is meant" in result.output
 
 
+@pytest.mark.whole
 def test_params_json_is_one_document(folder: Path) -> None:
     trials = [
         {"name": "a", "method": {"name": "lora", "rank": 2}},

@@ -142,6 +142,7 @@ def test_what_is_not_read_is_told(folder, caplog):
     assert "not read: extra.jsonl" in caplog.text
 
 
+@pytest.mark.whole
 def test_json_is_one_document(folder):
     command = [sys.executable, "-m", "sweeper", "data", "check", str(folder / "tiny.yaml")]
     process = subprocess.run(

@@ -59,6 +59,7 @@ def test_the_best_trial_of_a_sweep_is_exported(home, tmp_path):
     assert (tmp_path / "out" / "adapter_config.json").is_file()
 
 
+@pytest.mark.whole
 def test_json_is_one_document(home, tmp_path):
     command = [sys.executable, "-m", "sweeper", "export", "000000000000", "--format", "merged"]
     command += ["--home", str(home), "--output", str(tmp_path / "out"), "--json"]

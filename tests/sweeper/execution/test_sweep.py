@@ -22,16 +22,15 @@ from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.sweeper.stores import empty_store
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SPACE = """
 name: tiny
 profile: tiny
 methods:
-  - {name: masa, rank: 4, experts: 2, group_size: {grid: [1, 2]}}
   - {name: lora, rank: {grid: [4, 8]}}
-train: {learning_rate: {loguniform: [1e-3, 1e-2]}}
-search: {trials: 4, asha: null, prefetch: 0}
+train: {learning_rate: 3e-3}
+search: {trials: 2, asha: null, prefetch: 0}
 """
 
 PROFILE = """
@@ -86,17 +85,18 @@ def sweeper(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def finish(process: subprocess.Popen[str], tmp_path: Path) -> tuple[int, Any]:
-    out, _ = process.communicate(timeout=250)
+    out, _ = process.communicate(timeout=400)
     errors = "\n".join(path.read_text()[-3000:] for path in sorted(tmp_path.glob("stderr-*")))
     assert out, errors
     return process.returncode, json.loads(out)
 
 
-def wait_for(condition: Callable[[], bool], *, timeout_s: float = 120) -> None:
+def wait_for(find: Callable[[], TrialRecord | None], *, timeout_s: float = 240) -> TrialRecord:
     deadline = time.monotonic() + timeout_s
-    while not condition():
+    while (found := find()) is None:
         assert time.monotonic() < deadline, "the sweep did not get there in time"
         time.sleep(0.05)
+    return found
 
 
 def records(home: Path) -> list[TrialRecord]:
@@ -137,43 +137,7 @@ def assert_logged_once(home: Path, sweep: str) -> None:
         assert len(set(recorded)) == len(recorded)
 
 
-def test_kill_9_of_the_driver_then_resume(
-    space: Callable[..., Path], sweeper: Any, tmp_path: Path
-) -> None:
-    path = space(steps=96, evaluations=8)
-    home = tmp_path / "home"
-    folder = home / "tiny-tiny-1"
-    driver = sweeper("run", path, "--json", "--set", "search.trials=3")
-
-    def is_in_the_second_trial() -> bool:
-        assert driver.poll() is None, (tmp_path / "stderr-0").read_text()[-3000:]
-        done = [record for record in records(folder) if record.status == "complete"]
-        running = [record for record in records(folder) if record.status == "running"]
-        return len(done) == 1 and any(record.steps >= 27 for record in running)
-
-    wait_for(is_in_the_second_trial)
-    workers = train_workers(driver)
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
-    # Ray ends them because their driver is gone; nobody writes the records any more.
-    _, alive = psutil.wait_procs(workers, timeout=60)
-    assert not alive
-    complete, interrupted = records(folder)[:2]
-
-    code, result = finish(sweeper("resume", "tiny-tiny-1", "--json"), tmp_path)
-    assert code == 0
-    assert [trial["status"] for trial in result["trials"]] == ["complete"] * 3
-    assert len({trial["id"] for trial in result["trials"]}) == 3
-    after = {record.id: record for record in records(folder)}
-    assert after[complete.id] == complete
-    assert after[interrupted.id].attempts == 2
-    log = (folder / "trials" / interrupted.id / "metrics.jsonl").read_text().splitlines()
-    firsts = [line for line in log if json.loads(line).get("step") == 1]
-    assert len(firsts) == 1, "the interrupted trial began again from zero"
-    assert_logged_once(home, "tiny-tiny-1")
-
-
-def test_a_trial_that_diverges_and_a_replica_that_dies_end_no_sweep(
+def test_a_replica_that_dies_a_driver_that_is_killed_and_a_trial_that_diverges_lose_nothing(
     space: Callable[..., Path], sweeper: Any, tmp_path: Path
 ) -> None:
     path = space(steps=96, evaluations=8)
@@ -182,32 +146,44 @@ def test_a_trial_that_diverges_and_a_replica_that_dies_end_no_sweep(
     # Weight decay times learning rate is 100: the weights grow a hundredfold a step.
     overrides = (
         "baselines=[{method: {name: lora, rank: 4}, train: {learning_rate: 10.0}}]",
-        "train.learning_rate={choice: [10.0, 3e-3]}",
         "train.weight_decay=10",
-        "methods=[{name: lora, rank: {grid: [4, 8]}}]",
-        "search.trials=3",
     )
     arguments = [argument for override in overrides for argument in ("--set", override)]
     driver = sweeper("run", path, "--json", *arguments)
 
-    def is_past_a_checkpoint() -> bool:
+    def past_a_checkpoint(complete: int) -> TrialRecord | None:
         assert driver.poll() is None, (tmp_path / "stderr-0").read_text()[-3000:]
-        return any(record.status == "running" and record.steps >= 27 for record in records(folder))
+        found = records(folder)
+        if sum(record.status == "complete" for record in found) < complete:
+            return None
+        running = (record for record in found if record.status == "running" and record.steps >= 27)
+        return next(running, None)
 
-    wait_for(is_past_a_checkpoint)
-    running = next(record for record in records(folder) if record.status == "running")
+    first = wait_for(lambda: past_a_checkpoint(complete=0))
+    [worker] = train_workers(driver)
+    worker.kill()
+    second = wait_for(lambda: past_a_checkpoint(complete=1))
     workers = train_workers(driver)
-    assert len(workers) == 1
-    workers[0].kill()
-    code, result = finish(driver, tmp_path)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    # Ray ends them because their driver is gone; nobody writes the records any more.
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+    before = {record.id: record for record in records(folder)}
+    assert before[first.id].status == "complete"
+
+    code, result = finish(sweeper("resume", "tiny-tiny-1", "--json"), tmp_path)
     assert code == 1
     after = {record.id: record for record in records(folder)}
     assert sorted(trial["id"] for trial in result["trials"]) == sorted(after)
-    # The trial of the dead replica goes on where it was.
-    assert after[running.id].status == "complete"
-    assert after[running.id].attempts == 2
-    log = (folder / "trials" / running.id / "metrics.jsonl").read_text().splitlines()
-    assert sum(json.loads(line).get("step") == 1 for line in log) == 1
+    assert Counter(record.status for record in after.values()) == {"complete": 2, "failed": 1}
+    # What had ended is as it was; what was interrupted, either way, went on where it was.
+    assert all(after[name] == before[name] for name in before if before[name].status != "running")
+    for trial in (first, second):
+        assert after[trial.id].status == "complete"
+        assert after[trial.id].attempts == 2
+        log = (folder / "trials" / trial.id / "metrics.jsonl").read_text().splitlines()
+        assert sum(json.loads(line).get("step") == 1 for line in log) == 1
     # The other says what to do.
     failed = next(record for record in after.values() if record.status == "failed")
     assert failed.error is not None

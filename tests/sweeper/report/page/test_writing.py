@@ -130,6 +130,7 @@ def test_verdicts_come_before_all_charts_and_parity_before_them(page):
     assert order == sorted(order)
     for title in ("Cost", "Repeat", "What this rests on", "By task", "git commit", "versions"):
         assert title in page.text
+    assert "0123abcd" * 5 in page.text
     assert "each by itself" in page.text
 
 
