@@ -65,16 +65,16 @@ def _seeded() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what only `make test-whole` runs, and puts files that start Ray first.
+    """Leaves out what only `make test-whole` runs, and puts the longest files first.
 
-    These are the longest.
+    These start Ray, or groups of processes.
     """
     if not IS_WHOLE:
         left_out = [item for item in items if item.get_closest_marker("whole") is not None]
         items[:] = [item for item in items if item.get_closest_marker("whole") is None]
         config.hook.pytest_deselected(items=left_out)
-    files = {item.path for item in items if _starts_ray(item)}
-    items.sort(key=lambda item: item.path not in files)
+    with_ray = {item.path for item in items if _starts_ray(item)}
+    items.sort(key=lambda item: (item.path not in with_ray, not _starts_processes(item)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -103,6 +103,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def _starts_ray(item: pytest.Item) -> bool:
     return item.get_closest_marker("ray") is not None
+
+
+def _starts_processes(item: pytest.Item) -> bool:
+    return hasattr(getattr(item, "module", None), "scenarios")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -34,14 +34,19 @@ def is_ours(spec: Method) -> bool:
 
 
 def first_examples(names: Iterable[str]) -> list[str]:
-    """Returns of some examples the first of each method."""
-    return list({SPECS[name].name: name for name in reversed(list(names))}.values())
+    """Returns of some examples the first of each tuner, and two of PEFT's: one adapts layers."""
+    return list({_code(SPECS[name]): name for name in reversed(list(names))}.values())
+
+
+def _code(spec: Method) -> tuple[object, bool]:
+    """What trains the method; what differs among those of one tuner is in its own tests."""
+    return spec.tuner and spec.tuner.folder, spec.adapts_layers
 
 
 def each(condition: Callable[[Method], bool] = lambda spec: True) -> pytest.MarkDecorator:
     """Runs a test for each example that the condition holds for; skips what this machine cannot.
 
-    `make test` takes the first example of each method that the condition holds for.
+    `make test` takes the first example of each tuner that the condition holds for.
     """
     chosen = [name for name, spec in SPECS.items() if condition(spec)]
     first = first_examples(chosen)

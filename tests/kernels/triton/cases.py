@@ -5,10 +5,13 @@ from typing import get_args
 import torch
 
 from sweeper_kernels import Strategy, Tessellation, group_index_reference
+from tests.whole import IS_WHOLE
 
-# Tiles that are full, that are not, and that are lines; (1, 63) and (7, 5) have a network that is
-# larger than the matrix.
-SHAPES = ((64, 100), (100, 70), (1, 63), (63, 1), (7, 5))
+# Tiles that are not full and that are lines, and those that are full; (1, 63) and (7, 5) have a
+# network that is larger than the matrix.
+SHAPES: tuple[tuple[int, int], ...] = ((100, 70), (1, 63))
+if IS_WHOLE:
+    SHAPES += ((64, 100), (63, 1), (7, 5))
 
 # Of a sum of float32, relative to the sum of the absolute terms: float32 has 6e-8, and it is the
 # most that adding in another order makes of it for the sizes here.

@@ -8,6 +8,7 @@ from sweeper_kernels import masa_linear, masa_linear_reference, using
 from sweeper_kernels._routing import Routing
 from sweeper_kernels._triton.masa import gate_backward, gate_forward
 from tests.kernels.triton.cases import name_of
+from tests.whole import few
 
 # The same numbers in float32, summed in another order; of other types rounded once, at the end.
 TOLERANCES: dict[torch.dtype, dict[str, Any]] = {
@@ -38,7 +39,7 @@ def drawn(tokens, routing, dtype, device):
 
 @pytest.mark.parametrize("dtype", list(TOLERANCES), ids=name_of)
 @pytest.mark.parametrize("tokens", [1, 63, 100])
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
+@pytest.mark.parametrize("sizes", few(SIZES, (5, 1, 8), (3, 2, 3)), ids=str)
 def test_gates(sizes, tokens, dtype, device):
     routing = Routing(*sizes)
     h, grad_u = drawn(tokens, routing, dtype, device)

@@ -70,6 +70,7 @@ def test_the_same_questions_in_another_form_are_found(shared):
     assert len(found) > 0.95 * 1119
 
 
+@pytest.mark.whole
 def test_the_mixture_of_eight_can_be_trained_on(shared):
     data = TasksDataSpec(root=str(shared), train=("commonsense",))
     require_clean(data, HygieneSpec(), fingerprint=data.fingerprint())

@@ -285,6 +285,7 @@ def test_without_the_harness_it_is_said_how_to_get_it(monkeypatch):
         find_harness_tasks(["arc_easy"])
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 def test_an_unknown_task_is_told_with_near_names(folder):
     with pytest.raises(BadInputError, match=r"got 'arc_firs', .*did you mean .*'arc_first'"):

@@ -14,7 +14,7 @@ from sweeper.evaluation.metrics.pass_at_1 import (
 )
 from sweeper.evaluation.sandbox.run import Limits
 from tests.places import SHARED
-from tests.whole import few
+from tests.whole import IS_WHOLE, few
 
 DOUBLE = ProgrammingProblem(
     prompt="import math\n\n\ndef half(x):\n    return x / 2\n\n\n"
@@ -106,7 +106,8 @@ def problem_of(row):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", few(["continued", "answered"], "answered"))
-def test_all_canonical_solutions_pass(rows, form):
+def test_canonical_solutions_pass(rows, form):
+    rows = rows if IS_WHOLE else rows[::8]
     problems = [problem_of(row) for row in rows]
     completions = [row["canonical_solution"] for row in rows]
     if form == "answered":
