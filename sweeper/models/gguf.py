@@ -85,7 +85,7 @@ class GgufModelSpec(BaseModelSpec):
                 "run: pip install gguf"
             )
 
-    def inspect(self, *, max_length: int) -> TokenCheck:
+    def inspect(self, *, max_length: int, virtual_tokens: int = 0) -> TokenCheck:
         """Looks at all of the model but the values of its weights.
 
         Where the dequantised copy is not written yet, that is the structure of the file; all else
@@ -93,6 +93,7 @@ class GgufModelSpec(BaseModelSpec):
 
         Args:
             max_length: tokens of the longest row of a trial.
+            virtual_tokens: most that a method puts before each row.
 
         Raises:
             BadInputError: it cannot be trained on.
@@ -113,6 +114,7 @@ class GgufModelSpec(BaseModelSpec):
             tokenizer=str(copy),
             revision="main",
             max_length=max_length,
+            virtual_tokens=virtual_tokens,
             subject=subject,
         )
 

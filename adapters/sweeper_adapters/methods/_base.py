@@ -117,6 +117,11 @@ class AnyMethodSpec(BaseModel):
         """
         return not self.needs_task_ids
 
+    @property
+    def tokens_before(self) -> int:
+        """How many positions of the model it takes before each text."""
+        return 0
+
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
         return list(self._size_problems(shape))

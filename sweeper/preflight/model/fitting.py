@@ -27,7 +27,9 @@ def inspect_model_of(sweep: Sweep) -> TokenCheck:
     """
     # The same for all trials: lengths are compared alike.
     max_length = sweep.space.any_trial().train.max_length
-    return sweep.spec.model.inspect(max_length=max_length)
+    trials = (sweep.space.trial(point) for _, point in sweep.space.corners())
+    most = max(trial.method.tokens_before for trial in trials)
+    return sweep.spec.model.inspect(max_length=max_length, virtual_tokens=most)
 
 
 def require_fitting_data(sweep: Sweep, left: TokenCheck) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from transformers import AutoConfig, AutoModelForCausalLM
 from typer.testing import CliRunner
 
 from sweeper.cli.app import app
@@ -82,6 +83,23 @@ def test_a_row_that_spells_out_a_token_without_a_row(tmp_path: Path) -> None:
     rows = [{"q": f"{n}=", "a": str(n)} for n in range(20)] + [{"q": "<image>", "a": "1"}]
     with pytest.raises(BadInputError, match="a row of the data contains the special token"):
         _require_fitting(_sweep(tmp_path, rows))
+
+
+def test_the_virtual_tokens_of_any_method_need_positions(tmp_path: Path) -> None:
+    settings = {"max_position_embeddings": 64, "ffn_dim": 48, "word_embed_proj_dim": 32}
+    sizes = {"vocab_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32}
+    config = AutoConfig.for_model("opt", **sizes, **settings, eos_token_id=2, bos_token_id=1)
+    tiny.saved(tmp_path / "model", AutoModelForCausalLM.from_config(config))
+    space = _sweep(tmp_path, max_length=50)
+    methods = [
+        {"name": "lora", "rank": 2, "targets": ["q_proj"]},
+        {"name": "prompt_tuning", "virtual_tokens": {"choice": [4, 14, 15]}},
+    ]
+    document = {"name": "s", "methods": methods, "search": {"trials": 1, "asha": None}}
+    space.write_text(yaml.safe_dump(document))
+    with pytest.raises(BadInputError, match=r"15 virtual tokens .*has 64 positions.*at most 49"):
+        inspect_model_of(_loaded(space))
+    inspect_model_of(_loaded(_sweep(tmp_path, max_length=64)))
 
 
 def _check(space: Path, *options: str) -> tuple[int, str]:
