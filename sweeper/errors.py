@@ -25,6 +25,7 @@ __all__ = [
     "SpecError",
     "SweeperError",
     "TrialError",
+    "UnwritableError",
 ]
 
 
@@ -103,6 +104,19 @@ class DamagedFileError(BadInputError):
 
     def __reduce__(self) -> tuple[type[DamagedFileError], tuple[Path, str]]:
         return (DamagedFileError, (self.path, self.why))
+
+
+class UnwritableError(SweeperError, OSError):
+    """A file of a sweep cannot be written: there is no room, or it is read-only, or in use."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        """Names the file and says why, in a few words."""
+        self.path = path
+        self.why = why if len(why) <= MAX_REASON else f"{why[:MAX_REASON]} …"
+        super().__init__(f"{path}: {self.why}")
+
+    def __reduce__(self) -> tuple[type[UnwritableError], tuple[Path, str]]:
+        return (UnwritableError, (self.path, self.why))
 
 
 class AdapterError(BadInputError):

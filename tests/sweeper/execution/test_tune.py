@@ -7,14 +7,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import optuna
+import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
+from ray.tune import TuneError
 
+from sweeper.errors import UnwritableError
 from sweeper.execution.pool import Job
-from sweeper.execution.tune import EVALUATION, IS_FINAL, RungScheduler, StudySearch
+from sweeper.execution.tune import EVALUATION, IS_FINAL, RungScheduler, StudySearch, run_tune
 from sweeper.experiment.sweep import AshaSpec
-from sweeper.search import Rungs, Suggestion
+from sweeper.search import Rungs, Suggestion, using_study
 from sweeper.search.study import enqueue_failed, is_retried
-from tests.sweeper.search.two_methods import OBJECTIVE, study_in, suggestions_of
+from tests.sweeper.search.two_methods import OBJECTIVE, study_in, suggestions_of, without_writing
 
 
 def search_on(study: optuna.Study, released: list[str] | None = None) -> StudySearch:
@@ -97,6 +101,60 @@ def test_a_trial_that_ended_without_an_evaluation_is_told_as_pruned(tmp_path: Pa
     # Tune may tell an end twice.
     search.on_trial_complete("tune-1", result(1, 2.0, is_final=True))
     assert [trial.state for trial in study.get_trials()] == [TrialState.PRUNED]
+
+
+def test_a_study_without_writing_stops_the_search_with_its_own_word(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    search = search_on(study)
+    search.suggest("tune-1")
+    search.suggest("tune-2")
+    with without_writing(study, tmp_path / "optuna.db"):
+        # Tune would take it for the trial's own failure, and go on.
+        search.on_trial_complete("tune-1", result(1, 2.0, is_final=True))
+    assert isinstance(search.failure, StorageInternalError)
+    for ask in (
+        lambda: search.suggest("tune-3"),
+        lambda: search.on_trial_result("tune-2", result(1, 2.0)),
+    ):
+        with pytest.raises(StorageInternalError):
+            ask()
+    # Nothing is known of the end, and the trial is taken up again.
+    assert config_of(search_on(study_in(tmp_path)), "again")["job"].number == 0
+
+
+def test_what_an_intermediate_value_raises_is_kept(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    search = search_on(study)
+    search.suggest("tune-1")
+    with without_writing(study, tmp_path / "optuna.db"):
+        with pytest.raises(StorageInternalError) as told:
+            search.on_trial_result("tune-1", result(1, 2.0))
+    assert search.failure is told.value
+
+
+class StoppedTuner:
+    """A Tuner that makes a text of what the search raises, as Tune's controller does."""
+
+    def __init__(self, trainable: object, *, tune_config: Any, run_config: object) -> None:
+        self._search = tune_config.search_alg
+
+    def fit(self) -> None:
+        try:
+            self._search.suggest("tune-2")
+        except StorageInternalError as error:
+            raise TuneError(str(error)) from error
+
+
+def test_what_the_study_has_raised_comes_out_of_tune(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("sweeper.execution.tune.tune.Tuner", StoppedTuner)
+    study = study_in(tmp_path)
+    search, path = search_on(study), tmp_path / "optuna.db"
+    search.suggest("tune-1")
+    settings: dict[str, Any] = {"trials": 2, "concurrent": 1, "resources": {}, "folder": tmp_path}
+    with without_writing(study, path):
+        search.on_trial_complete("tune-1", None, error=True)
+    with pytest.raises(UnwritableError, match="attempt to write a readonly database"), using_study(path):
+        run_tune(search, scheduler([], None), **settings)
 
 
 def test_what_a_dead_driver_left_running_is_suggested_again_first(tmp_path: Path) -> None:
