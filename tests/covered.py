@@ -110,7 +110,6 @@ COVERED = {
     "tracking/record.py": "sweeper/tracking/test_sweep_folder.py",
     "tracking/stored.py": "sweeper/tracking/test_damage.py",
     "tracking/trial_folder.py": "sweeper/tracking/test_sweep_folder.py",
-    "training/adapter_file.py": "sweeper/training/test_trial.py",
     "training/deepspeed_config.py": "sweeper/training/test_engine.py",
     "training/trainer.py": "sweeper/training/test_trial.py",
 }

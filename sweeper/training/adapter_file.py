@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper._files import put_whole
+from sweeper._third_party import writing
 from sweeper.distributed import on_first_worker
 from sweeper.errors import TrialError
 
@@ -93,7 +94,7 @@ def save_adapter(model: PeftModel, folder: Path, *, elements: int) -> None:
 
 
 def _write(model: PeftModel, folder: Path, elements: int) -> None:
-    with put_whole(folder, has_one_writer=True) as unfinished:
+    with put_whole(folder, has_one_writer=True) as unfinished, writing():
         # "auto" would ask the Hub for the base's configuration.
         model.save_pretrained(str(unfinished), save_embedding_layers=False)
         saved = _elements(unfinished / "adapter_model.safetensors")
