@@ -57,9 +57,9 @@ def test_a_resumed_sweep_has_the_same_trials(sized):
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["methods.masa.experts={grid: [2, 3, 4]}", "search.trials=5"], ""),
+        (["methods.masa.experts={grid: [2, 3, 5]}", "search.trials=6"], ""),
         (
-            ["methods.masa.experts={grid: [2, 3, 4]}", "search.trials=3", "baselines=[]"],
+            ["methods.masa.experts={grid: [2, 3, 5]}", "search.trials=3", "baselines=[]"],
             "search.trials is 3, but the space has 4 combinations of the grids; only the first 3",
         ),
         (
