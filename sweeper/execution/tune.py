@@ -195,7 +195,9 @@ class ThinTrial(tune.Trainable):
         self._metric: str = config["metric"]
         folder = TrialFolder(self._job.folder)
         record = folder.read()
-        self._recorded = deque(folder.evaluations(self._metric))
+        steps = set(self._job.evaluation_steps)
+        found = folder.evaluations(self._metric)
+        self._recorded = deque((step, metrics) for step, metrics in found if step in steps)
         self._final_status = record.status if record.is_final else ""
         self._last_step = 0
         self._is_over = record.is_final
@@ -213,9 +215,10 @@ class ThinTrial(tune.Trainable):
             is_last = bool(self._final_status) and not self._recorded
             if self._final_status != "failed" or not is_last:
                 return self._result(step, metrics, is_last=is_last)
-        if self._final_status:
+        if self._final_status == "failed":
             raise TrialError("it failed before; its record says why")
-        return self._live()
+        # It ended before its first evaluation.
+        return self._live() if not self._final_status else {"done": True}
 
     def _live(self) -> dict[str, Any]:
         while True:
@@ -228,8 +231,9 @@ class ThinTrial(tune.Trainable):
                         TrialFolder(self._job.folder).fail("ReplicaLost", message.error)
                     raise TrialError(message.error)
                 self._final_status = message.status
-                if self._metric not in message.metrics:
-                    # Tune takes no other result without the objective.
+                if message.status != "complete" or self._metric not in message.metrics:
+                    # What it had until then is told. Tune takes no other result without the
+                    # objective.
                     return {"done": True}
                 return self._result(self._job.evaluation_steps[-1], message.metrics, is_last=True)
             # A trial that goes on from a checkpoint repeats reports that Tune has had.
