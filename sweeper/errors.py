@@ -88,6 +88,11 @@ class NameTakenError(BadInputError):
 class DataError(BadInputError):
     """Data was found but cannot be used: empty, unreadable, or without the fields asked for."""
 
+    def __init__(self, message: str) -> None:
+        """Takes the message; a row may hold anything, and be repeated in it."""
+        is_long = len(message) > _LONGEST_IN_ALL
+        super().__init__(shorten(message, limit=_LONGEST_IN_ALL) if is_long else message)
+
 
 class DamagedFileError(BadInputError):
     """A file of a sweep is not what was written there: cut, changed, or of a newer version."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sweeper._text import shorten
 from sweeper.data.reading.places import open_text
 from sweeper.data.reading.rows import ReadRow
 from sweeper.errors import DataError
@@ -87,6 +88,6 @@ def _unclosed(path: Path, line: int) -> DataError:
 
 def _cut(where: str, cells: int, names: Sequence[str]) -> DataError:
     return DataError(
-        f"{where}: {cells} cells but {len(names)} columns ({', '.join(names)}); every row needs "
+        f"{where}: {cells} cells but {len(names)} columns ({shorten(', '.join(names), limit=600)}); every row needs "
         "one cell a column; correct the row"
     )

@@ -122,6 +122,17 @@ def test_files_that_are_not_read_are_named(tmp_path):
         spec.require_available()
 
 
+def test_splits_beside_a_single_file_are_named(tmp_path):
+    jsonl(tmp_path, [{"question": f"{n}", "answer": "a"} for n in range(40)])
+    (tmp_path / "other.jsonl").write_text("x")
+    spec = JsonlDataSpec.model_validate({"path": str(tmp_path / "train.jsonl"), "format": PLAIN})
+    assert spec.read().warnings == ()
+    for name in ("dev.jsonl", "test.jsonl"):
+        (tmp_path / name).write_text("x")
+    [warning] = spec.read().warnings
+    assert f"{tmp_path}: not read: dev.jsonl, test.jsonl; data.path is a single file" in warning
+
+
 def test_files_and_splits_of_a_folder_that_are_not_read_are_named(tmp_path):
     table(tmp_path, CODES * 4)
     table(tmp_path, CODES, name="other.csv")
