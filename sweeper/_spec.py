@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from sweeper_adapters.methods import require_number
+from sweeper_adapters.methods import require_numbers
 
 __all__ = ["Spec"]
 
@@ -16,8 +16,8 @@ class Spec(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
     )
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _true_is_no_number(cls, value: object, info: ValidationInfo) -> object:
-        require_number(cls, info.field_name, value)
-        return value
+    def _true_is_no_number(cls, values: object) -> object:
+        require_numbers(cls, values)
+        return values

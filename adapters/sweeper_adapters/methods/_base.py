@@ -7,18 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sweeper_adapters._targets import demand_no_stacked, demand_targets, describe_known
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
-from sweeper_adapters.methods._numbers import require_number
+from sweeper_adapters.methods._numbers import require_numbers
 from sweeper_adapters.methods._sizing import find_nearest
 
 if TYPE_CHECKING:
@@ -83,11 +76,11 @@ class AnyMethodSpec(BaseModel):
     learned_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields of the saved PEFT config that training sets; the others follow from this spec."""
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _true_is_no_number(cls, value: object, info: ValidationInfo) -> object:
-        require_number(cls, info.field_name, value)
-        return value
+    def _true_is_no_number(cls, values: object) -> object:
+        require_numbers(cls, values)
+        return values
 
     @classmethod
     def control_of(

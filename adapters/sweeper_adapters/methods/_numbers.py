@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-__all__ = ["require_number"]
+__all__ = ["require_numbers"]
 
 
-def require_number(spec: type[BaseModel], field: str | None, value: object) -> None:
-    """Refuses a truth value in the place of a number.
+def require_numbers(spec: type[BaseModel], values: object) -> None:
+    """Refuses truth values in the place of numbers.
 
     Args:
         spec: class of the spec.
-        field: name of the field.
-        value: as it was given.
+        values: what it is to be made of; only a mapping is looked at.
 
     Raises:
-        ValueError: the field is a number, and the value is true or false.
+        ValidationError: a field is a number, and its value is true or false.
     """
-    if isinstance(value, bool) and field in _number_fields(spec):
-        raise ValueError("a number is needed, and true and false are none; write the number")
+    if not isinstance(values, Mapping):
+        return
+    found = [name for name, value in values.items() if isinstance(value, bool)]
+    wrong = [name for name in found if name in _number_fields(spec)]
+    if wrong:
+        kind = PydanticCustomError("no_number", _NO_NUMBER)
+        errors = [InitErrorDetails(type=kind, loc=(x,), input=values[x]) for x in wrong]
+        raise ValidationError.from_exception_data(spec.__name__, errors)
+
+
+_NO_NUMBER = "a number is needed, and true and false are none; write the number"
 
 
 @cache
