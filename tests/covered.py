@@ -48,6 +48,7 @@ COVERED = {
     "data/tokens/table.py": "sweeper/data/tokens/test_cache.py",
     "errors.py": "sweeper/experiment/test_problems.py",
     "evaluation/adapter/checking.py": "sweeper/evaluation/adapter/test_loading.py",
+    "evaluation/adapter/digests.py": "sweeper/evaluation/adapter/test_loading.py",
     "evaluation/adapter/evaluating.py": "sweeper/evaluation/test_final.py",
     "evaluation/adapter/expected.py": "sweeper/evaluation/adapter/test_loading.py",
     "evaluation/answers.py": "sweeper/evaluation/test_task_scores.py",

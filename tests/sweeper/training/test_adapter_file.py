@@ -24,4 +24,5 @@ def test_an_adapter_without_room_is_a_failed_trial_and_leaves_the_one_before(
     with small_files(3000), pytest.raises(TrialError, match=message):
         save_adapter(model, folder, elements=elements)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    # Nothing is said any more of the one before, which was to be replaced.
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
