@@ -42,7 +42,7 @@ def end_unwritten(folder: SweepFolder, study: optuna.Study) -> None:
         if state == TrialState.PRUNED:
             trial.prune()
         elif state == TrialState.FAIL:
-            trial.fail("ReplicaLost", "its replica died and its end was not written")
+            trial.fail("ReplicaLost", "its replica died, or its end had no room on the disk, so that it was not written")
     folder.requeue_interrupted()
 
 
