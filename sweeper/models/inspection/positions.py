@@ -11,7 +11,7 @@ from sweeper.errors import BadInputError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["require_positions", "warn_of_length"]
+__all__ = ["positions_of", "require_positions", "warn_of_length"]
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,16 @@ _MOST_TRIED = 8192
 # RoBERTa begins to count after its pad token, so that its table has two rows fewer for tokens.
 _MOST_OFFSET = 16
 _NAMES = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "context_length")
+
+
+def positions_of(config: Mapping[str, Any]) -> int | None:
+    """Returns how many positions a ``config.json`` declares, None where it says nothing of them.
+
+    Args:
+        config: its content; where it has a text model among others, that one counts.
+    """
+    text = config.get("text_config")
+    return _declared(text if isinstance(text, Mapping) else config)
 
 
 def require_positions(

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from sweeper.errors import BadInputError
 from sweeper.models import EmbeddedModelSpec, FolderModelSpec
 from sweeper.models.inspection.causality import small_model
-from sweeper.models.inspection.positions import require_positions
+from sweeper.models.inspection.positions import positions_of, require_positions
 from tests.sweeper import tiny
 
 SMALL = {"vocab_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32}
@@ -69,6 +69,14 @@ def test_computed_positions_have_none(family: str, caplog: pytest.LogCaptureFixt
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == (family == "llama")
     assert all("was trained with: 64 positions" in text for text in told)
+
+
+def test_declared_positions_have_many_names() -> None:
+    for family, settings, positions in TABLES:
+        declared = positions_of(AutoConfig.for_model(family, **settings).to_dict())
+        assert declared == positions + 2 * (family == "roberta")
+    assert positions_of({"text_config": {"max_position_embeddings": 9}, "n_ctx": 4}) == 9
+    assert positions_of({"model_type": "mamba"}) is None
 
 
 def test_a_folder_is_refused_before_it_is_loaded(tmp_path: Path) -> None:

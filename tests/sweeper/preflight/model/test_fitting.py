@@ -102,6 +102,34 @@ def test_the_virtual_tokens_of_any_method_need_positions(tmp_path: Path) -> None
     inspect_model_of(_loaded(_sweep(tmp_path, max_length=64)))
 
 
+def test_generated_answers_without_room(tmp_path: Path) -> None:
+    tiny.saved(tmp_path / "model")
+    folder = tmp_path / "tasks" / "gsm8k"
+    folder.mkdir(parents=True)
+    for split, first in (("train", 0), ("test", 100)):
+        rows = [
+            {"question": f"{n}+{n}?", "answer": f"{2 * n}\n#### {2 * n}"}
+            for n in range(first, first + 20)
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{split}.jsonl").write_text(text)
+    space = _sweep(tmp_path, max_length=40)
+    data = f"data={{kind: tasks, train: [gsm8k], root: {folder.parent}}}"
+
+    def require(*overrides: str) -> None:
+        profile = str(space.parent / "p.yaml")
+        sweep = load_sweep(space, profile=profile, overrides=[data, *overrides])
+        require_fitting_data(sweep, inspect_model_of(sweep))
+
+    with pytest.raises(BadInputError, match=r"may have \d+ tokens but the model has 64 positions"):
+        require()
+    require("evaluation.max_new_tokens=63")
+    require("final.trials=0")
+    method = "methods=[{name: prompt_tuning, virtual_tokens: 9}]"
+    with pytest.raises(BadInputError, match="may have 60 tokens but the model has 55 positions"):
+        require("evaluation.max_new_tokens=60", method)
+
+
 def _check(space: Path, *options: str) -> tuple[int, str]:
     profile = ("--profile", str(space.parent / "p.yaml"))
     done = CliRunner().invoke(app, ["plan", str(space), *profile, *options])
