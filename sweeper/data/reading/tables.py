@@ -87,7 +87,8 @@ def _unclosed(path: Path, line: int) -> DataError:
 
 
 def _cut(where: str, cells: int, names: Sequence[str]) -> DataError:
+    listed = shorten(", ".join(names), limit=600)
     return DataError(
-        f"{where}: {cells} cells but {len(names)} columns ({shorten(', '.join(names), limit=600)}); every row needs "
-        "one cell a column; correct the row"
+        f"{where}: {cells} cells but {len(names)} columns ({listed}); every row needs one cell a "
+        "column; correct the row"
     )

@@ -79,9 +79,7 @@ def inspect_model(
     small = small_model(model.config)
     if small is not None:
         require_causal(small, subject=subject)
-        require_positions(
-            small, max_length, virtual_tokens=virtual_tokens, subject=subject
-        )
+        require_positions(small, max_length, virtual_tokens=virtual_tokens, subject=subject)
     rows = embedding_rows(model)
     loaded = load_tokenizer(tokenizer, revision=revision, subject=subject)
     replace_pad_token(loaded, rows=rows)

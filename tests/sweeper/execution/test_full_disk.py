@@ -47,7 +47,10 @@ class Left(Exception):
     ("error", "words"),
     [
         (UnwritableError(Path("s/optuna.db"), "database or disk is full"), "s/optuna.db: database"),
-        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "record.json"), "No space left on device"),
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "record.json"),
+            "No space left on device",
+        ),
         (TimeoutError("the pool does not answer"), ""),
     ],
 )

@@ -162,7 +162,10 @@ def test_what_the_study_has_raised_comes_out_of_tune(tmp_path: Path, monkeypatch
     settings: dict[str, Any] = {"trials": 2, "concurrent": 1, "resources": {}, "folder": tmp_path}
     with without_writing(study, path):
         search.on_trial_complete("tune-1", None, error=True)
-    with pytest.raises(UnwritableError, match="attempt to write a readonly database"), using_study(path):
+    with (
+        pytest.raises(UnwritableError, match="attempt to write a readonly database"),
+        using_study(path),
+    ):
         run_tune(search, scheduler([], None), **settings)
 
 

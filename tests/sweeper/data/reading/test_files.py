@@ -28,7 +28,7 @@ def test_csv_with_and_without_header(tmp_path):
 @pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip), ("bz2", bz2), ("xz", lzma)])
 def test_packed_files(tmp_path, suffix, pack):
     path = tmp_path / f"a.csv.{suffix}"
-    whole = pack.compress("\ufeffa,b\n007,\"x\n\"\n".encode())
+    whole = pack.compress('\ufeffa,b\n007,"x\n"\n'.encode())
     path.write_bytes(whole)
     assert rows(path) == [{"a": "007", "b": "x\n"}]
     path.write_bytes(pack.compress("a,b\n1,é\n".encode("latin-1")))
