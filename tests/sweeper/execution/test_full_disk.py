@@ -39,7 +39,7 @@ def test_metrics_without_room_are_told_once_and_the_trial_goes_on(tmp_path, monk
     ]
 
 
-class Left(Exception):
+class LeftError(Exception):
     """The process would end here."""
 
 
@@ -59,11 +59,11 @@ def test_a_sweep_that_cannot_write_is_left_with_one_sentence(monkeypatch, caplog
 
     def leave(driver: object, out: object, code: int, why: str) -> NoReturn:
         said.append(why)
-        raise Left(code)
+        raise LeftError(code)
 
     monkeypatch.setattr("sweeper.cli.sweep._leave", leave)
     driver: Any = None
-    with pytest.raises(Left, match="1"), _leaving(driver, driver):
+    with pytest.raises(LeftError, match="1"), _leaving(driver, driver):
         raise error
     [why] = said
     if words:

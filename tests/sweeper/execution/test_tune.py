@@ -135,9 +135,11 @@ def test_what_an_intermediate_value_raises_is_kept(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     search = search_on(study)
     search.suggest("tune-1")
-    with without_writing(study, tmp_path / "optuna.db"):
-        with pytest.raises(StorageInternalError) as told:
-            search.on_trial_result("tune-1", result(1, 2.0))
+    with (
+        without_writing(study, tmp_path / "optuna.db"),
+        pytest.raises(StorageInternalError) as told,
+    ):
+        search.on_trial_result("tune-1", result(1, 2.0))
     assert search.failure is told.value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import optuna
 import pytest
 
 from sweeper.errors import DamagedFileError, UnwritableError
@@ -18,6 +19,11 @@ from tests.sweeper.search.two_methods import (
 )
 
 
+def fill(study: optuna.Study) -> None:
+    for number in range(200):
+        study.set_user_attr(f"note-{number}", "x" * 1000)
+
+
 @pytest.mark.parametrize(
     ("block", "why"),
     [
@@ -29,8 +35,7 @@ from tests.sweeper.search.two_methods import (
 def test_a_study_that_cannot_be_written(tmp_path: Path, block, why: str) -> None:
     study, path = study_in(tmp_path), tmp_path / "optuna.db"
     with block(study, path), pytest.raises(UnwritableError) as told, using_study(path):
-        for number in range(200):
-            study.set_user_attr(f"note-{number}", "x" * 1000)
+        fill(study)
     assert str(told.value) == f"{path}: {why}"
     # What was there is there, and the study can be gone on with.
     suggestion = suggestions_of(study_in(tmp_path)).next()

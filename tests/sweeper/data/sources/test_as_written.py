@@ -158,7 +158,7 @@ def test_files_and_splits_of_a_folder_that_are_not_read_are_named(tmp_path):
             r"test\.jsonl: its rows have the field 'c', which those of .*train\.jsonl do not",
         ),
         ({"train.parquet": b"PAR1 cut"}, "the data set .* cannot be "),
-        ({"train.csv.gz": b"\x1f\x8b cut"}, r"train\.csv\.gz cannot be read"),
+        ({"train.csv.gz": b"\x1f\x8b cut"}, r"train\.csv\.gz cannot be unpacked"),
         ({"train.json.xz": b"no xz"}, r"train\.json\.xz cannot be unpacked"),
         (
             {"train.csv": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"},

@@ -86,7 +86,7 @@ def test_large_encoders_too(family: str) -> None:
 def test_weights_that_are_no_numbers(value: float) -> None:
     model = tiny.model()
     model.model.layers[1].mlp.up_proj.weight[3, 2] = value
-    with pytest.raises(BadInputError, match="NaN or infinity in float32.*fetch the model again"):
+    with pytest.raises(BadInputError, match=r"NaN or infinity in float32.*fetch the model again"):
         require_causal(model, subject="it")
 
 
