@@ -74,7 +74,7 @@ def test_a_message_is_short_and_commands_no_terminal(folder):
     (folder / "data" / "train.jsonl").write_text(json.dumps(row) + "\n")
     result = call("data check", folder)
     assert result.exit_code == 2, result.output
-    assert "no field 'prompt'; its fields are \\x1b[2J0" in result.output
+    assert "no field 'answer'; its fields are \\x1b[2J0" in result.output
     assert "\x1b" not in result.output
     assert len(result.output) < 2000
 
