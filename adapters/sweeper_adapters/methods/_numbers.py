@@ -42,7 +42,7 @@ def _number_fields(spec: type[BaseModel]) -> frozenset[str]:
     return frozenset(name for name, field in fields if _leaves(field.annotation) <= _NUMBERS)
 
 
-_NUMBERS = frozenset({int, float, NoneType})
+_NUMBERS: frozenset[object] = frozenset({int, float, NoneType})
 
 
 def _leaves(annotation: object) -> frozenset[object]:
@@ -51,5 +51,5 @@ def _leaves(annotation: object) -> frozenset[object]:
     if origin is Annotated:
         return _leaves(get_args(annotation)[0])
     if origin in {Union, UnionType}:
-        return frozenset().union(*map(_leaves, get_args(annotation)))
+        return frozenset[object]().union(*map(_leaves, get_args(annotation)))
     return frozenset({annotation if origin is None else origin})
