@@ -16,8 +16,8 @@ from sweeper.errors import DamagedFileError
 
 __all__ = ["check_digests", "forget_digests", "note_digests"]
 
-ENDING = ".sha256"
-"""What the file's name has after that of the adapter's folder."""
+DIGESTS_FILE = "adapter.sha256"
+"""Name of the file beside an adapter's folder with the hashes of its files."""
 
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<folder>[^/\n]+)/(?P<name>[^/\n]+)")
 
@@ -57,11 +57,11 @@ def check_digests(folder: Path) -> Iterator[tuple[Path, str]]:
     for line in filter(None, map(_LINE.fullmatch, text.splitlines())):
         path = folder / line["name"]
         if path.is_file() and _digest(path) != line["digest"]:
-            yield path, f"its bytes are not those that training wrote ({_file_of(folder).name})"
+            yield path, f"its bytes are not those that training wrote ({DIGESTS_FILE})"
 
 
 def _file_of(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}{ENDING}")
+    return folder.with_name(DIGESTS_FILE)
 
 
 def _digest(path: Path) -> str:
