@@ -218,9 +218,9 @@ def test_an_export_that_breaks_off_leaves_what_was_there(
 
 
 def test_an_export_without_room_leaves_nothing(trial_of, tmp_path):
-    out = tmp_path / "out"
+    out, found = tmp_path / "out", trial_of("lora")
     with small_files(20_000), pytest.raises(ExportError, match=r"out failed: .*File too large"):
-        export_trial(trial_of("lora"), "merged", output=out)
+        export_trial(found, "merged", output=out)
     assert not out.exists()
     assert leftovers(out) == []
 
