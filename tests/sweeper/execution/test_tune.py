@@ -211,7 +211,7 @@ def thin_trial(trial: TrialFolder, pool: Pool, monkeypatch: pytest.MonkeyPatch) 
 
 def heard_of(made: ThinTrial) -> list[tuple[object, ...]]:
     """Evaluation, value, and whether it is the last one of a whole trial, of each result."""
-    found = []
+    found: list[tuple[object, ...]] = []
     while True:
         one = made.step()
         found.append((one.get(EVALUATION), one.get("eval_loss"), one.get(IS_FINAL)))
@@ -241,9 +241,9 @@ def test_a_trial_that_is_complete_is_told_from_its_record(trial, monkeypatch) ->
 
 @pytest.mark.parametrize("evaluations", [0, 1])
 def test_a_trial_that_was_pruned_is_not_a_failed_one(trial, monkeypatch, evaluations) -> None:
-    told = [(1, 2.0, False)][:evaluations]
-    for _, value, _ in told:
-        trial.append(2, {"eval_loss": value})
+    told: list[tuple[object, ...]] = [(1, 2.0, False)][:evaluations]
+    for _ in told:
+        trial.append(2, {"eval_loss": 2.0})
     trial.prune()
     pool = Pool()
     assert heard_of(thin_trial(trial, pool, monkeypatch)) == (told or [(None, None, None)])
