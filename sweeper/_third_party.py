@@ -1,4 +1,4 @@
-"""What libraries of others do at import, made quiet and quick."""
+"""What libraries of others do at import, made quiet and quick; and what they raise in Rust."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
-__all__ = ["ignore_known_warnings", "load_deepspeed"]
+__all__ = ["ignore_known_warnings", "load_deepspeed", "writing"]
+
+# How Rust tells an error of the system in the text of any other one.
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def load_deepspeed() -> ModuleType:
@@ -69,3 +73,20 @@ def ignore_known_warnings() -> None:
         (r"The following rank_pattern keys .*\.lora_E'", RuntimeWarning),
     ):
         warnings.filterwarnings("ignore", message=message, category=category)
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Turns what safetensors and tokenizers raise where they cannot write into an OSError.
+
+    Theirs is none, so that a full disk would pass whoever is prepared for one.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        found = _OS_ERROR.search(str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from error

@@ -25,6 +25,7 @@ __all__ = [
     "SpecError",
     "SweeperError",
     "TrialError",
+    "UnwritableError",
 ]
 
 
@@ -87,6 +88,11 @@ class NameTakenError(BadInputError):
 class DataError(BadInputError):
     """Data was found but cannot be used: empty, unreadable, or without the fields asked for."""
 
+    def __init__(self, message: str) -> None:
+        """Takes the message; a row may hold anything, and be repeated in it."""
+        is_long = len(message) > _LONGEST_IN_ALL
+        super().__init__(shorten(message, limit=_LONGEST_IN_ALL) if is_long else message)
+
 
 class DamagedFileError(BadInputError):
     """A file of a sweep is not what was written there: cut, changed, or of a newer version."""
@@ -103,6 +109,19 @@ class DamagedFileError(BadInputError):
 
     def __reduce__(self) -> tuple[type[DamagedFileError], tuple[Path, str]]:
         return (DamagedFileError, (self.path, self.why))
+
+
+class UnwritableError(SweeperError, OSError):
+    """A file of a sweep cannot be written: there is no room, or it is read-only, or in use."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        """Names the file and says why, in a few words."""
+        self.path = path
+        self.why = why if len(why) <= MAX_REASON else f"{why[:MAX_REASON]} …"
+        super().__init__(f"{path}: {self.why}")
+
+    def __reduce__(self) -> tuple[type[UnwritableError], tuple[Path, str]]:
+        return (UnwritableError, (self.path, self.why))
 
 
 class AdapterError(BadInputError):

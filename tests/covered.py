@@ -48,6 +48,7 @@ COVERED = {
     "data/tokens/table.py": "sweeper/data/tokens/test_cache.py",
     "errors.py": "sweeper/experiment/test_problems.py",
     "evaluation/adapter/checking.py": "sweeper/evaluation/adapter/test_loading.py",
+    "evaluation/adapter/digests.py": "sweeper/evaluation/adapter/test_loading.py",
     "evaluation/adapter/evaluating.py": "sweeper/evaluation/test_final.py",
     "evaluation/adapter/expected.py": "sweeper/evaluation/adapter/test_loading.py",
     "evaluation/answers.py": "sweeper/evaluation/test_task_scores.py",
@@ -110,7 +111,6 @@ COVERED = {
     "tracking/record.py": "sweeper/tracking/test_sweep_folder.py",
     "tracking/stored.py": "sweeper/tracking/test_damage.py",
     "tracking/trial_folder.py": "sweeper/tracking/test_sweep_folder.py",
-    "training/adapter_file.py": "sweeper/training/test_trial.py",
     "training/deepspeed_config.py": "sweeper/training/test_engine.py",
     "training/trainer.py": "sweeper/training/test_trial.py",
 }

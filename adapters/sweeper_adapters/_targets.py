@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "demand_layer_indices",
+    "demand_modules",
     "demand_no_stacked",
     "demand_targets",
     "describe_known",
@@ -76,6 +77,28 @@ def demand_targets(model: nn.Module, targets: Sequence[str]) -> None:
         raise ValueError(
             f"target {listed} matches no layer of the model; "
             f"{describe_known(missing, list_linear_names(model))}{hint}"
+        )
+
+
+def demand_modules(model: nn.Module, field: str, names: Iterable[str]) -> None:
+    """Refuses names of a config's field that no module of a model has; PEFT passes over them.
+
+    Args:
+        model: with adapters or without.
+        field: of the config, for the message.
+        names: modules by name, or by the end of it.
+
+    Raises:
+        ValueError: one is the end of no module's name.
+    """
+    known = _list_names(model)
+    missing = sorted(x for x in names if not any(name.endswith(x) for name in known))
+    if missing:
+        parts = sorted({name.rpartition(".")[2] for name in known} - {""})
+        near = describe_known(missing, [part for part in parts if not part.isdigit()])
+        raise ValueError(
+            f"{field} has {', '.join(map(repr, missing))}, which no module of the model is called; "
+            f"{near}; correct it, or take it out"
         )
 
 

@@ -29,6 +29,7 @@ from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, with_a
 from sweeper.evaluation.harness.run import find_harness_tasks, run_harness
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase, hold_base
+from sweeper.models.inspection import positions_of
 
 __all__ = [
     "EVALUATIONS_FOLDER",
@@ -232,7 +233,7 @@ def _by_harness(asked: EvaluationRequest) -> _Evaluate:
 
     def evaluate(trial: TrialSpec, base: FrozenBase, adapter: Path) -> _Result:
         with with_adapter(trial, base, adapter) as given:
-            positions = getattr(base.model.config, "max_position_embeddings", None)
+            positions = positions_of(base.model.config.to_dict())
             virtual = given.virtual_tokens
             found = run_harness(
                 tasks,

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, NoReturn, TextIO
+from unicodedata import category
 
 import typer
 from rich.console import Console, RenderableType
@@ -88,9 +89,16 @@ def opened_output(as_json: bool) -> Iterator[Output]:
         _end("Interrupted.", INTERRUPTED)
 
 
+def _visible(message: str) -> str:
+    """Returns a message without what would command the terminal: a file may hold anything."""
+    return "".join(
+        x if x == "\n" or category(x) not in {"Cc", "Cs"} else ascii(x)[1:-1] for x in message
+    )
+
+
 def _end(message: str, code: int) -> NoReturn:
     try:
-        print(message, file=sys.stderr, flush=True)  # noqa: T201
+        print(_visible(message), file=sys.stderr, flush=True)  # noqa: T201
     except BrokenPipeError:
         _forget(sys.stderr)
     raise typer.Exit(code)

@@ -248,9 +248,13 @@ def _leaving(driver: SweepDriver, out: Output) -> Iterator[None]:
         _leave(driver, out, INTERRUPTED, "Interrupted.")
     except BadInputError:
         raise
-    except OSError as error:
-        _leave(driver, out, SOME_FAILED, f"Stopped: the sweep's files cannot be written ({error}).")
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):
+            why = (
+                f"Stopped: the sweep's files cannot be written ({error}). Make room for them, or "
+                "make them writable."
+            )
+            _leave(driver, out, SOME_FAILED, why)
         logger.exception("the sweep failed with an internal error")
         _leave(driver, out, SOME_FAILED, "Stopped.")
 

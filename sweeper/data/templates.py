@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
-from sweeper._text import nearest
+from sweeper._text import nearest, shorten
 from sweeper.data.examples import Marks
 from sweeper.errors import DataError
 
@@ -105,7 +105,7 @@ def text_of(row: Mapping[str, object], field: str, *, where: str) -> str:
     """
     if field not in row:
         raise DataError(
-            f"{where}: no field {field!r}; its fields are {', '.join(sorted(row)) or '(none)'}; "
+            f"{where}: no field {field!r}; its fields are {_listed(row)}; "
             "name those in data.format, or choose the data.format.name that fits the rows"
         )
     value = row[field]
@@ -130,10 +130,13 @@ def text_of(row: Mapping[str, object], field: str, *, where: str) -> str:
 
 def _named(row: Mapping[str, object], field: str, where: str) -> str:
     if field not in row:
-        known = sorted(row)
         raise DataError(
-            f"{where}: no field {field!r}{nearest(field, known)}; its fields are "
-            f"{', '.join(known) or '(none)'}; name those in data.format, in braces; a brace that "
-            "is meant as a brace is written twice, '{{' or '}}'"
+            f"{where}: no field {field!r}{nearest(field, sorted(row))}; its fields are "
+            f"{_listed(row)}; name those in data.format, in braces; a brace that is meant as a "
+            "brace is written twice, '{{' or '}}'"
         )
     return text_of(row, field, where=where)
+
+
+def _listed(row: Mapping[str, object]) -> str:
+    return shorten(", ".join(sorted(row)) or "(none)", limit=600)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["GenerationSettings", "write_answers"]
+__all__ = ["GenerationSettings", "most_new_tokens", "require_room", "write_answers"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +43,6 @@ class GenerationSettings:
     uses_cache: bool = True
     """Whether keys and values of earlier tokens can be kept."""
 
-    def most_tokens(self, example: Example) -> int:
-        """Returns the most tokens of an answer."""
-        task = TASKS.get(example.task)
-        return self.spec.max_new_tokens or (task.max_new_tokens if task else MAX_NEW_TOKENS)
-
     def stops(self, example: Example) -> tuple[str, ...]:
         """Returns the texts that end an answer."""
         task = TASKS.get(example.task)
@@ -59,12 +54,40 @@ class GenerationSettings:
         """Returns, for the record, how the answers of each task are written."""
         return {
             example.task: {
-                "max_new_tokens": self.most_tokens(example),
+                "max_new_tokens": most_new_tokens(self.spec, example),
                 "stop": list(self.stops(example)),
             }
             for example in examples
             if example.is_written
         }
+
+
+def most_new_tokens(spec: EvaluationSpec, example: Example) -> int:
+    """Returns the most tokens of a generated answer.
+
+    Args:
+        spec: what it says counts for more than what the example's task says.
+        example: that is answered.
+    """
+    task = TASKS.get(example.task)
+    return spec.max_new_tokens or (task.max_new_tokens if task else MAX_NEW_TOKENS)
+
+
+def require_room(most: int, positions: int) -> None:
+    """Looks whether a generated answer leaves room for a prompt.
+
+    Args:
+        most: tokens that the answer may have.
+        positions: that the model has for prompt and answer together.
+
+    Raises:
+        BadInputError: it does not.
+    """
+    if most >= positions:
+        raise BadInputError(
+            f"a generated answer may have {most} tokens but the model has {positions} positions "
+            "for prompt and answer; lower evaluation.max_new_tokens"
+        )
 
 
 def write_answers(
@@ -89,7 +112,7 @@ def write_answers(
     for index, question in enumerate(questions):
         example = question.example
         if example.is_written:
-            key = (writing.most_tokens(example), writing.stops(example))
+            key = (most_new_tokens(writing.spec, example), writing.stops(example))
             alike.setdefault(key, []).append(index)
     found: dict[int, Generation] = {}
     for (most, stops), members in alike.items():
@@ -115,9 +138,5 @@ def write_answers(
 def _room(writing: GenerationSettings, most: int) -> int:
     if writing.positions is None:
         return writing.max_length
-    if most >= writing.positions:
-        raise BadInputError(
-            f"a generated answer may have {most} tokens but the model has {writing.positions} "
-            "positions for prompt and answer; lower evaluation.max_new_tokens"
-        )
+    require_room(most, writing.positions)
     return min(writing.max_length, writing.positions - most)

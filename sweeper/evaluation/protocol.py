@@ -8,6 +8,7 @@ from sweeper.data.questions import Question, rows_by_task, split_by_room
 from sweeper.evaluation.answers import GenerationSettings
 from sweeper.experiment.trial import EvaluationSpec, TrainSpec
 from sweeper.models.frozen import FrozenBase
+from sweeper.models.inspection import positions_of
 
 __all__ = ["generation_settings", "protocol_of", "rung_protocol"]
 
@@ -23,7 +24,7 @@ def generation_settings(
         max_length: tokens after which a prompt is cut from the left.
         virtual_tokens: that a method puts before each text.
     """
-    positions = getattr(base.model.config, "max_position_embeddings", None)
+    positions = positions_of(base.model.config.to_dict())
     return GenerationSettings(
         base.tokenizer,
         max_length=max_length,

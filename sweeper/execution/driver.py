@@ -7,6 +7,7 @@ left running is taken up from Optuna's study, what was never drawn is drawn.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,11 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.exceptions import OptunaError
-from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper._files import sqlite_uri
-from sweeper.errors import BadInputError, DamagedFileError, NameTakenError
+from sweeper.errors import BadInputError, DamagedFileError, NameTakenError, UnwritableError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, run_final_jobs
@@ -36,7 +35,15 @@ from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.room import Cluster
-from sweeper.search import Rungs, Suggestions, open_study, past_values, repeats_note, trials_left
+from sweeper.search import (
+    Rungs,
+    Suggestions,
+    open_study,
+    past_values,
+    repeats_note,
+    trials_left,
+    using_study,
+)
 from sweeper.tracking.mlflow_view import MlflowView
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -44,6 +51,8 @@ if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
 __all__ = ["SweepDriver", "new_sweep_folder", "new_sweep_name"]
+
+logger = logging.getLogger(__name__)
 
 # Seconds that replicas get to return from their loop before Ray ends them.
 CLOSING_S = 20.0
@@ -116,17 +125,18 @@ class SweepDriver:
         """Connects to the cluster and runs what is left of the sweep; without it, starts nothing.
 
         Raises:
-            BadInputError: there is no room for a replica, no cluster, or another driver runs this
-            sweep.
+            BadInputError: there is no room for a replica, no cluster, another driver runs this
+                sweep, or its files are damaged or cannot be written.
+            OSError: a file of the sweep cannot be written any more.
             KeyboardInterrupt: it can be resumed.
         """
         with self.folder.lock():
             if not self._prepare():
-                with self._shown():
+                with self._studying(), self._shown():
                     return
             cluster = connect(self.address)
             try:
-                with watched_cluster(self._lose):
+                with watched_cluster(self._lose), self._studying():
                     self.run_on(cluster)
             except BadInputError:
                 disconnect()
@@ -136,15 +146,50 @@ class SweepDriver:
             disconnect()
 
     def _lose(self, dead: str) -> None:
-        self.folder.mark("stopped")
+        self._mark_stopped()
         self.on_loss(f"{dead} has died.")
+
+    def _mark_stopped(self) -> None:
+        """Notes that the sweep has stopped, where that can be written: whoever calls goes on."""
+        try:
+            self.folder.mark("stopped")
+        except OSError as error:
+            logger.warning("that the sweep has stopped could not be noted: %s", error)
+
+    @contextmanager
+    def _studying(self) -> Iterator[None]:
+        """Turns what the study raises into an error of a sweep that runs, whatever broke it."""
+        try:
+            with using_study(self._study_path):
+                yield
+        except DamagedFileError as error:
+            if error.path != self._study_path:
+                raise
+            raise UnwritableError(error.path, error.why) from error
 
     def note(self) -> str:
         """Returns one line on what is going on besides the trials; callable from any thread."""
         return self._status.text()
 
     def _prepare(self) -> bool:
-        """Brings records and study into agreement; returns whether anything is left to be run."""
+        """Brings records and study into agreement; returns whether anything is left to be run.
+
+        Raises:
+            BadInputError: a file is damaged, or cannot be written.
+        """
+        try:
+            with using_study(self._study_path):
+                return self._reconcile()
+        except BadInputError:
+            raise
+        except OSError as error:
+            raise BadInputError(
+                f"sweep: {self.folder.name!r} cannot go on, because its files cannot be written "
+                f"({error}); a sweep needs a folder that can be written and has room; make room, "
+                "or make the folder writable"
+            ) from error
+
+    def _reconcile(self) -> bool:
         spec, study = self.sweep.spec, self._study
         set_damage_aside(self.folder)
         end_unwritten(self.folder, study)
@@ -162,7 +207,7 @@ class SweepDriver:
         try:
             yield
         except BaseException:
-            self.folder.mark("stopped")
+            self._mark_stopped()
             raise
         else:
             self.folder.mark("complete", note=repeats_note(self._study, self.sweep.spec.search))
@@ -217,24 +262,19 @@ class SweepDriver:
 
     @functools.cached_property
     def _study(self) -> optuna.Study:
-        """The sweep's study.
+        """The sweep's study."""
+        return open_study(
+            sqlite_uri(self._study_path),
+            name=self.folder.name,
+            objective=self.sweep.spec.objective,
+            space=self.sweep.space,
+            search=self.sweep.spec.search,
+            find_finished=self._trials.find_finished,
+        )
 
-        Raises:
-            DamagedFileError: its file cannot be read or written.
-        """
-        path = self.folder.path / "optuna.db"
-        try:
-            return open_study(
-                sqlite_uri(path),
-                name=self.folder.name,
-                objective=self.sweep.spec.objective,
-                space=self.sweep.space,
-                search=self.sweep.spec.search,
-                find_finished=self._trials.find_finished,
-            )
-        except (SQLAlchemyError, OptunaError) as error:
-            first_line = str(error).partition("\n")[0]
-            raise DamagedFileError(path, first_line or type(error).__name__) from error
+    @property
+    def _study_path(self) -> Path:
+        return self.folder.path / "optuna.db"
 
     def _suggestions(
         self, study: optuna.Study, trials: TrialFactory, pool_name: str, pool: ActorHandle[Any]

@@ -42,7 +42,8 @@ def end_unwritten(folder: SweepFolder, study: optuna.Study) -> None:
         if state == TrialState.PRUNED:
             trial.prune()
         elif state == TrialState.FAIL:
-            trial.fail("ReplicaLost", "its replica died and its end was not written")
+            why = "its end was not written: its replica died, or the disk had no room for it"
+            trial.fail("ReplicaLost", why)
     folder.requeue_interrupted()
 
 

@@ -66,10 +66,15 @@ class StudySearch(Searcher):
         self._pool_name = pool_name
         # The suggestion of each Tune trial that runs.
         self._running: dict[str, Suggestion] = {}
+        self.failure: Exception | None = None
+        """What the study has raised first: the sweep cannot go on. Tune makes a text of it, or
+        takes it for a trial's."""
 
     # Tune's own word FINISHED is not in its annotation.
     def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
         """Returns the configuration of Tune's next trial, or Tune's word that there is no other."""
+        if self.failure is not None:
+            raise self.failure
         suggestion = self._suggestions.next()
         if suggestion is None:
             return Searcher.FINISHED
@@ -79,21 +84,38 @@ class StudySearch(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Tells Optuna an intermediate value; its step is the number of the evaluation."""
-        self._suggestions.report(
-            self._running[trial_id].number,
-            evaluation=int(result[EVALUATION]),
-            value=float(result[self.metric]),
-        )
+        if self.failure is not None:
+            raise self.failure
+        try:
+            self._suggestions.report(
+                self._running[trial_id].number,
+                evaluation=int(result[EVALUATION]),
+                value=float(result[self.metric]),
+            )
+        except Exception as error:
+            self.failure = error
+            raise
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tells Optuna how the trial ended: complete, pruned or failed."""
+        """Tells Optuna how the trial ended: complete, pruned or failed; raises nothing.
+
+        What goes wrong is raised at the next call of the others, or when Tune has ended.
+        """
         suggestion = self._running.pop(trial_id, None)
         if suggestion is None:
             return
+        try:
+            self._tell_end(suggestion, result, is_failed=error)
+        except Exception as problem:  # noqa: BLE001 - Tune would fail the trial and go on
+            self.failure = self.failure or problem
+
+    def _tell_end(
+        self, suggestion: Suggestion, result: dict[str, Any] | None, *, is_failed: bool
+    ) -> None:
         number = suggestion.number
-        if error or not result:
+        if is_failed or not result:
             # Its actor may have died without a word to the pool, where a replica waits for it.
             self._release(suggestion.trial_id)
             self._suggestions.fail(number)
@@ -173,7 +195,9 @@ class ThinTrial(tune.Trainable):
         self._metric: str = config["metric"]
         folder = TrialFolder(self._job.folder)
         record = folder.read()
-        self._recorded = deque(folder.evaluations(self._metric))
+        steps = set(self._job.evaluation_steps)
+        found = folder.evaluations(self._metric)
+        self._recorded = deque((step, metrics) for step, metrics in found if step in steps)
         self._final_status = record.status if record.is_final else ""
         self._last_step = 0
         self._is_over = record.is_final
@@ -191,9 +215,10 @@ class ThinTrial(tune.Trainable):
             is_last = bool(self._final_status) and not self._recorded
             if self._final_status != "failed" or not is_last:
                 return self._result(step, metrics, is_last=is_last)
-        if self._final_status:
+        if self._final_status == "failed":
             raise TrialError("it failed before; its record says why")
-        return self._live()
+        # It ended before its first evaluation.
+        return self._live() if not self._final_status else {"done": True}
 
     def _live(self) -> dict[str, Any]:
         while True:
@@ -206,8 +231,9 @@ class ThinTrial(tune.Trainable):
                         TrialFolder(self._job.folder).fail("ReplicaLost", message.error)
                     raise TrialError(message.error)
                 self._final_status = message.status
-                if self._metric not in message.metrics:
-                    # Tune takes no other result without the objective.
+                if message.status != "complete" or self._metric not in message.metrics:
+                    # What it had until then is told. Tune takes no other result without the
+                    # objective.
                     return {"done": True}
                 return self._result(self._job.evaluation_steps[-1], message.metrics, is_last=True)
             # A trial that goes on from a checkpoint repeats reports that Tune has had.
@@ -259,6 +285,9 @@ def run_tune(
         concurrent: thin trials alive at once.
         resources: what a thin trial asks for.
         folder: where Tune keeps its own files.
+
+    Raises:
+        Exception: what the study has raised, as it was.
     """
     tuner = tune.Tuner(
         tune.with_resources(ThinTrial, dict(resources)),
@@ -273,7 +302,13 @@ def run_tune(
         ),
         run_config=tune.RunConfig(name="tune", storage_path=str(folder), verbose=0),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except Exception:
+        if search_alg.failure is None:
+            raise
+    if search_alg.failure is not None:
+        raise search_alg.failure
 
 
 def _name(trial: tune.experiment.Trial) -> str:

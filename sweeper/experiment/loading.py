@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from sweeper._text import count
 from sweeper.errors import Problem, SpecError
 from sweeper.experiment.checks import check_combinations, check_fit, check_trials
 from sweeper.experiment.confirm import check_confirm
@@ -62,7 +63,19 @@ def load_sweep(path: Path, *, profile: str | None = None, overrides: Sequence[st
 
 
 def _warnings(sweep: Sweep) -> list[str]:
-    return [] if sweep.design is None else list(sweep.design.warnings())
+    if sweep.design is not None:
+        return list(sweep.design.warnings())
+    trials, named = sweep.spec.search.trials, len(sweep.space.baselines)
+    cells = sweep.space.cell_count
+    if named + cells <= trials:
+        return []
+    listed = "trials" in sweep.document
+    parts = [count(named, "trial" if listed else "baseline")] if named else []
+    parts += [f"{cells:,} combinations of the grids"] if cells else []
+    return [
+        f"search.trials is {trials}, but the space has {' and '.join(parts)}; only the first "
+        f"{trials} of these are tried; set search.trials to {named + cells}"
+    ]
 
 
 def build_sweep(document: Document, *, source: str) -> Sweep:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper._files import put_whole
+from sweeper._third_party import writing
 from sweeper.analysis.lookup import FoundTrial
 from sweeper.errors import BadInputError, ExportError
 from sweeper.experiment.trial import TrialSpec
@@ -135,7 +136,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
             "folder that can be written; choose another one with --output"
         ) from error
     try:
-        with put_whole(folder) as unfinished:
+        with put_whole(folder) as unfinished, writing():
             unfinished.mkdir()
             yield unfinished
     except OSError as error:

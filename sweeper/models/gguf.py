@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from sweeper import _environment
 from sweeper._files import put_whole
+from sweeper._third_party import writing
 from sweeper.errors import BadInputError, MissingError
 from sweeper.models.inspection import TokenCheck, inspect_model, require_whole
 from sweeper.models.reading import (
@@ -85,7 +86,7 @@ class GgufModelSpec(BaseModelSpec):
                 "run: pip install gguf"
             )
 
-    def inspect(self, *, max_length: int) -> TokenCheck:
+    def inspect(self, *, max_length: int, virtual_tokens: int = 0) -> TokenCheck:
         """Looks at all of the model but the values of its weights.
 
         Where the dequantised copy is not written yet, that is the structure of the file; all else
@@ -93,6 +94,7 @@ class GgufModelSpec(BaseModelSpec):
 
         Args:
             max_length: tokens of the longest row of a trial.
+            virtual_tokens: most that a method puts before each row.
 
         Raises:
             BadInputError: it cannot be trained on.
@@ -113,6 +115,7 @@ class GgufModelSpec(BaseModelSpec):
             tokenizer=str(copy),
             revision="main",
             max_length=max_length,
+            virtual_tokens=virtual_tokens,
             subject=subject,
         )
 
@@ -167,12 +170,18 @@ class GgufModelSpec(BaseModelSpec):
         copy = self._copy_path(path)
         if copy.is_dir():
             return copy
-        with reading(f"the GGUF file {path}", remedy=_REMEDY):
+        try:
             copy.parent.mkdir(parents=True, exist_ok=True)
             # Another process may be faster, whose copy is then kept: somebody may read it already.
-            with put_whole(copy, keeps_first=True) as unfinished:
+            with put_whole(copy, keeps_first=True) as unfinished, writing():
                 unfinished.mkdir()
                 _convert(path, unfinished)
+        except OSError as error:
+            raise BadInputError(
+                f"the dequantised copy of {path} cannot be written to {copy.parent} ({error}); it "
+                "needs as much room as the model in float32; make room there, or name another "
+                "folder: export SWEEPER_CACHE=FOLDER"
+            ) from error
         return copy
 
 
@@ -195,8 +204,8 @@ def _convert(path: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    with quiet_loading():
+    with reading(f"the GGUF file {path}", remedy=_REMEDY), quiet_loading():
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path.parent,
             gguf_file=path.name,

@@ -94,7 +94,7 @@ class HubModelSpec(BaseModelSpec):
                 "it is not in the Hub's cache and HF_HUB_OFFLINE forbids a download"
             )
 
-    def inspect(self, *, max_length: int) -> TokenCheck:
+    def inspect(self, *, max_length: int, virtual_tokens: int = 0) -> TokenCheck:
         """Looks at all of the model but the values of its weights.
 
         Configuration and tokenizer are downloaded where they are not in the Hub's cache. Weights
@@ -102,6 +102,7 @@ class HubModelSpec(BaseModelSpec):
 
         Args:
             max_length: tokens of the longest row of a trial.
+            virtual_tokens: most that a method puts before each row.
 
         Raises:
             BadInputError: it cannot be trained on.
@@ -113,6 +114,7 @@ class HubModelSpec(BaseModelSpec):
             tokenizer=self.name,
             revision=self.revision,
             max_length=max_length,
+            virtual_tokens=virtual_tokens,
             subject=f"the model {self.name}",
         )
 

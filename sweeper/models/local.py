@@ -42,18 +42,20 @@ class EmbeddedModelSpec(BaseModelSpec):
                 "sweeper.models.embedded.pretrain"
             )
 
-    def inspect(self, *, max_length: int) -> TokenCheck:
+    def inspect(self, *, max_length: int, virtual_tokens: int = 0) -> TokenCheck:
         """Looks whether the files are whole; all else of this model is known.
 
         Args:
             max_length: tokens of the longest row of a trial.
+            virtual_tokens: most that a method puts before each row.
 
         Raises:
             BadInputError: a file is damaged.
         """
         self.require_available()
         require_intact(MODEL_FOLDER)
-        warn_of_length(self.config(), max_length, subject="the embedded model")
+        length = max_length + virtual_tokens
+        warn_of_length(self.config(), length, subject="the embedded model")
         return TokenCheck("the embedded model")
 
     def load(self, dtype: str) -> LoadedModel:
@@ -91,11 +93,12 @@ class FolderModelSpec(BaseModelSpec):
         """
         require_intact(self._existing_folder())
 
-    def inspect(self, *, max_length: int) -> TokenCheck:
+    def inspect(self, *, max_length: int, virtual_tokens: int = 0) -> TokenCheck:
         """Looks at all of the model but the values of its weights.
 
         Args:
             max_length: tokens of the longest row of a trial.
+            virtual_tokens: most that a method puts before each row.
 
         Raises:
             BadInputError: it cannot be trained on.
@@ -107,6 +110,7 @@ class FolderModelSpec(BaseModelSpec):
             tokenizer=str(folder),
             revision="main",
             max_length=max_length,
+            virtual_tokens=virtual_tokens,
             subject=f"the model {folder}",
         )
 

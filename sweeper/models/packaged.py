@@ -44,17 +44,18 @@ class ArchitectureModelSpec(BaseModelSpec):
             "counting only; to train, use a profile whose model has weights"
         )
 
-    def inspect(self, *, max_length: int) -> TokenCheck:
+    def inspect(self, *, max_length: int, virtual_tokens: int = 0) -> TokenCheck:
         """Always raises.
 
         Args:
             max_length: of rows that no model reads.
+            virtual_tokens: before each of them.
 
         Raises:
             MissingError: always.
         """
         self.require_available()
-        raise AssertionError(max_length)
+        raise AssertionError(max_length, virtual_tokens)
 
     def load(self, dtype: str) -> LoadedModel:
         """Always raises.

@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from sweeper._text import shorten
+from sweeper.data.reading.places import LFS_HEAD
 from sweeper.errors import BadInputError, DataError, MissingError, SweeperError
 
 __all__ = [
-    "LFS_HEAD",
     "local_path",
     "quiet_loading",
     "read_config",
     "reading",
     "require_no_pointer",
 ]
-
-LFS_HEAD = b"version https://git-lfs.github.com/spec/"
-"""How the small text file begins that Git LFS puts in the place of a large one."""
 
 # A config.json has some kilobytes.
 _CONFIG_BYTES = 32 * 2**20

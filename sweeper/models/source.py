@@ -92,11 +92,12 @@ class BaseModelSpec(Spec):
         """
 
     @abstractmethod
-    def inspect(self, *, max_length: int) -> TokenCheck:
+    def inspect(self, *, max_length: int, virtual_tokens: int = 0) -> TokenCheck:
         """Looks at all of the model but the values of its weights.
 
         Args:
             max_length: tokens of the longest row of a trial.
+            virtual_tokens: most that a method puts before each row.
 
         Returns:
             What is still to be looked at in the data.

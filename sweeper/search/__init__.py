@@ -19,6 +19,7 @@ from sweeper.search.study import (
     states_by_id,
     trials_left,
 )
+from sweeper.search.study_errors import using_study
 from sweeper.search.suggestions import Suggestion, Suggestions
 
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "repeats_note",
     "states_by_id",
     "trials_left",
+    "using_study",
 ]

@@ -90,7 +90,7 @@ def origin_of(number: int, space: Space) -> Origin:
         return "design"
     if number < len(space.baselines):
         return "baseline"
-    return "grid" if space.cells() else "search"
+    return "grid" if space.cell_count else "search"
 
 
 def params_of(trial: TrialSpec, space: MethodSpace) -> dict[str, Any]:

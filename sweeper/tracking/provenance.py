@@ -92,7 +92,9 @@ def _git(folder: Path, *arguments: str, plain: bool = False) -> str | None:
             cwd=folder,
             env={**os.environ, **_QUIET, **harmless},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            # Names of files and settings may be of any bytes.
+            errors="surrogateescape",
             timeout=GIT_TIMEOUT_S,
             check=False,
             stdin=subprocess.DEVNULL,

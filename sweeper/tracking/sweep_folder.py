@@ -64,6 +64,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 STATE_FILE = "state.json"
 BASE_FILE = "base.json"
 PROTOCOL_FILE = "evaluation.json"
+DAMAGED = ".damaged"
 # What is made again together with a file, and would not be while it is there.
 # Of these a trial's folder has the last alone: its end is not repeated for the rows' sake.
 WRITTEN_WITH = {PROTOCOL_FILE: BASE_FILE, VALIDATION_ROWS: BASE_FILE, FINAL_ROWS: FINAL_FILE}
@@ -255,6 +256,9 @@ class SweepFolder:
     def damage(self) -> list[DamagedFileError]:
         """Returns what is wrong with the files of the sweep and its trials, each file once."""
         found = self._own_damage() + evaluation_damage(self.path)
+        for path in sorted((self.path / "trials").glob("*")):
+            if path.is_symlink() and not path.name.endswith(DAMAGED):
+                found.append(DamagedFileError(path, "it is a symbolic link, which is not followed"))
         for trial in self.trial_folders():
             found += trial.damage() + evaluation_damage(trial.path)
         return found
@@ -346,7 +350,7 @@ class SweepFolder:
     def trial_folders(self) -> list[TrialFolder]:
         """Returns the folders of all trials, by identity."""
         paths = sorted((self.path / "trials").glob(f"*/{SPEC_FILE}"))
-        return [self.trial(path.parent.name) for path in paths]
+        return [self.trial(path.parent.name) for path in paths if not path.parent.is_symlink()]
 
     def trials(self) -> list[TrialRecord]:
         """Returns the records of all trials that can be read, by number; cheap to call again."""
@@ -383,7 +387,7 @@ class SweepFolder:
 
 
 def _set_aside(path: Path) -> None:
-    kept = path.with_name(f"{path.name}.damaged")
+    kept = path.with_name(f"{path.name}{DAMAGED}")
     with suppress(FileNotFoundError):
         path.replace(kept)
 

@@ -191,8 +191,14 @@ class TrialFolder:
         return summary.points
 
     def evaluations(self, metric: str) -> list[tuple[int, Mapping[str, float]]]:
-        """Returns step and metrics of each step that reported ``metric``, one of each step."""
+        """Returns step and metrics of each step that reported ``metric``, one of each step.
+
+        The last one of a complete trial is in its record, too, whatever has become of the file.
+        """
         by_step = {point.step: point.metrics for point in self.points() if metric in point.metrics}
+        record = self._stored()
+        if record.status == "complete" and metric in record.metrics:
+            by_step.setdefault(record.steps, record.metrics)
         return sorted(by_step.items())
 
     def begin(self, *, trainable: int = 0, total: int = 0) -> TrialRecord:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper._files import put_whole
+from sweeper._third_party import writing
 from sweeper.distributed import on_first_worker
 from sweeper.errors import TrialError
+from sweeper.evaluation.adapter import forget_digests, note_digests
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +95,9 @@ def save_adapter(model: PeftModel, folder: Path, *, elements: int) -> None:
 
 
 def _write(model: PeftModel, folder: Path, elements: int) -> None:
-    with put_whole(folder, has_one_writer=True) as unfinished:
+    # Whoever dies in between leaves an adapter of which nothing is noted.
+    forget_digests(folder)
+    with put_whole(folder, has_one_writer=True) as unfinished, writing():
         # "auto" would ask the Hub for the base's configuration.
         model.save_pretrained(str(unfinished), save_embedding_layers=False)
         saved = _elements(unfinished / "adapter_model.safetensors")
@@ -103,6 +107,8 @@ def _write(model: PeftModel, folder: Path, elements: int) -> None:
                 "must be saved once; the method's PEFT model must save shared parameters once, and "
                 "whole"
             )
+
+    note_digests(folder)
 
 
 def _elements(path: Path) -> int:

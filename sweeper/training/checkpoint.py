@@ -170,6 +170,8 @@ def _together(work: Callable[[], Any], folder: Path) -> list[Any]:
 
 
 def _clear(unfinished: Path) -> None:
+    if unfinished.parent.is_symlink():
+        raise OSError(f"{unfinished.parent} is a symbolic link, which is not followed")
     if unfinished.is_symlink():
         unfinished.unlink()
     shutil.rmtree(unfinished, ignore_errors=True)

@@ -16,6 +16,7 @@ from transformers.pytorch_utils import Conv1D
 
 from sweeper_adapters._targets import (
     demand_layer_indices,
+    demand_modules,
     demand_targets,
     describe_known,
     describe_stacked,
@@ -201,11 +202,16 @@ def _demand_places(model: nn.Module, config: AdapterConfig) -> None:
     """Refuses places that are there in part, of which PEFT says nothing; nothing is changed yet.
 
     Raises:
-        ValueError: a target, or an index of a layer, is not in the model.
+        ValueError: a target, another module that is named, or an index of a layer is not in the
+            model.
     """
     targets = config.target_modules
     # Where none is there PEFT says so.
     if isinstance(targets, set) and len(find_missing(model, targets)) < len(targets):
         demand_targets(model, sorted(targets))
+    for field in ("exclude_modules", "modules_to_save"):
+        names = getattr(config, field)
+        if names is not None and not isinstance(names, str):
+            demand_modules(model, field, names)
     if config.layers_to_transform is not None:
         demand_layer_indices(model, config.layers_to_transform)

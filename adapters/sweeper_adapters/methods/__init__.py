@@ -14,6 +14,7 @@ from pydantic import Field
 
 from sweeper_adapters.methods._base import AnyMethodSpec, MethodSpec
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
+from sweeper_adapters.methods._numbers import require_numbers
 from sweeper_adapters.methods.adalora import AdaloraSpec
 from sweeper_adapters.methods.bslora import BsloraSpec
 from sweeper_adapters.methods.cola import ColaSpec
@@ -71,6 +72,7 @@ __all__ = [
     "QloraSpec",
     "VbloraSpec",
     "published_form",
+    "require_numbers",
 ]
 
 Method = Annotated[

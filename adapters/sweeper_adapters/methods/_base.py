@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sweeper_adapters._targets import demand_no_stacked, demand_targets, describe_known
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
+from sweeper_adapters.methods._numbers import require_numbers
 from sweeper_adapters.methods._sizing import find_nearest
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ class AnyMethodSpec(BaseModel):
     learned_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields of the saved PEFT config that training sets; the others follow from this spec."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, values: object) -> object:
+        require_numbers(cls, values)
+        return values
+
     @classmethod
     def control_of(
         cls,
@@ -116,6 +123,11 @@ class AnyMethodSpec(BaseModel):
         It cannot where it adds to each row, or treats the rows of a batch apart.
         """
         return not self.needs_task_ids
+
+    @property
+    def tokens_before(self) -> int:
+        """How many positions of the model it takes before each text."""
+        return 0
 
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""

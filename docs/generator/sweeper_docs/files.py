@@ -86,6 +86,11 @@ TRIAL = (
     ),
     KeptFile("adapter/", "The trained adapter in PEFT's form.", "once"),
     KeptFile(
+        "adapter.sha256",
+        "Hashes of its files (`sha256sum -c`); an adapter with other bytes is not loaded.",
+        "once",
+    ),
+    KeptFile(
         "validation_rows.npz",
         "What each row contributes to each metric of the last evaluation in training; see "
         "[rows](#rows-of-an-evaluation). Only a complete trial has it.",

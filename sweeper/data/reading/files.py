@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import lzma
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from sweeper.data.reading.json_rows import json_document, json_lines
-from sweeper.data.reading.places import require_file
+from sweeper.data.reading.places import UNPACKED, open_text, require_file
 from sweeper.data.reading.rows import ReadRow
 from sweeper.data.reading.tables import table_rows
 from sweeper.errors import DataError
 
-__all__ = ["READABLE", "read_rows"]
+__all__ = ["READABLE", "read_rows", "text_suffix"]
 
 READABLE = frozenset((".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt"))
 """Suffixes of the files that :func:`read_rows` reads."""
 
 _PERSONA = "your persona: "
-# What the first bytes of a file say of its encoding.
-_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "", b"PK\x03\x04": ""}
+# What the first bytes of a file say of its encoding, or of what it is.
+_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_PACKED = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf")
+_BINARY = {
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow",
+    b"\xff\xff\xff\xff": "Arrow",
+    b"SQLite format 3": "SQLite",
+    b"\x89HDF": "HDF5",
+    b"\xd0\xcf\x11\xe0": "Excel",
+}
+_HEAD = 16
 
 
 def read_rows(
@@ -28,24 +40,35 @@ def read_rows(
     """Yields the rows of a file, each with its place for messages, and what is wrong with bad ones.
 
     Args:
-        path: of a regular file.
+        path: of a regular file; one that ends in .gz, .bz2 or .xz is unpacked.
         columns: names of a table's columns where it has no header.
         suffix: says how it is read: .jsonl or .ndjson, .json (a list, or an object with the list
-            ``examples``), .csv, .tsv, or .txt in ConvAI2's form; that of the path where None.
+            ``examples``), .csv, .tsv, or .txt in ConvAI2's form; that of the path where None, of
+            ``a.csv.gz`` ``.csv``.
 
     Raises:
         DataError: the file is not of that form, or of none that can be read.
     """
-    reader = _reader(path, suffix or path.suffix.lower(), columns)
+    reader = _reader(path, suffix or text_suffix(path), columns)
     require_file(path)
     try:
         yield from reader(path)
     except UnicodeDecodeError as error:
         raise _not_utf_8(path) from error
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(
+            f"{path} cannot be unpacked ({error}); the file is cut or damaged; fetch it again"
+        ) from error
     except OSError as error:
         raise DataError(
             f"{path} cannot be read ({error.strerror or error}); correct the file or its place"
         ) from error
+
+
+def text_suffix(path: Path) -> str:
+    """Returns a file's suffix in small letters, that of packing left out."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix in UNPACKED else suffix
 
 
 def _reader(path: Path, suffix: str, columns: Sequence[str]) -> Callable[[Path], Iterator[ReadRow]]:
@@ -67,8 +90,8 @@ def _reader(path: Path, suffix: str, columns: Sequence[str]) -> Callable[[Path],
 
 def _not_utf_8(path: Path) -> DataError:
     """Returns the message that says in which line a file is not UTF-8."""
-    with path.open("rb") as file:
-        head = file.read(4)
+    with UNPACKED.get(path.suffix.lower(), open)(path, "rb") as file:
+        head: bytes = file.read(_HEAD)
         file.seek(0)
         where, what = str(path), "some of its bytes are not"
         for number, line in enumerate(file, start=1):
@@ -78,12 +101,17 @@ def _not_utf_8(path: Path) -> DataError:
                 where = f"{path}:{number}"
                 what = f"byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line"
                 break
-    packed = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
-    if packed == "":
+    kind = next((name for mark, name in _BINARY.items() if head.startswith(mark)), None)
+    if kind is not None:
+        return DataError(
+            f"{path}: not UTF-8 text but a file of {kind}; data files have the name of what they "
+            "are; rename it, such as data.parquet, or convert it"
+        )
+    if head.startswith(_PACKED):
         return DataError(
             f"{path}: not UTF-8 text but a packed file; data files are text; unpack it"
         )
-    encoding = packed or "LATIN1"
+    encoding = next((name for mark, name in _ENCODINGS.items() if head.startswith(mark)), "LATIN1")
     return DataError(
         f"{where}: not UTF-8 text ({what}); data files are UTF-8; convert the file, for example: "
         f"iconv -f {encoding} -t UTF-8 {path} > CONVERTED"
@@ -97,7 +125,7 @@ def _dialogues(path: Path) -> Iterator[ReadRow]:
     between them (the file with candidates has more tabs). The number 1 begins a dialogue.
     """
     where, persona, turns = str(path), list[str](), list[list[str]]()
-    with path.open(encoding="utf-8") as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             position, _, text = line.rstrip("\n").partition(" ")
             if position == "1" and (persona or turns):

@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper.data.reading.files import READABLE, read_rows
+from sweeper.data.reading.files import READABLE, read_rows, text_suffix
 from sweeper.data.reading.loading import builder_of
-from sweeper.data.reading.places import unread_files
+from sweeper.data.reading.places import require_file, unread_files, what_is_at
 from sweeper.data.reading.rows import Row
 from sweeper.errors import DataError
 
@@ -53,7 +53,7 @@ def layout_of(folder: Path, *, subset: str | None = None, remedy: str) -> Layout
 
     Raises:
         MissingError: there are no data files.
-        DataError: ``datasets`` cannot tell.
+        DataError: ``datasets`` cannot tell, or a file is none that can be read.
     """
     config = builder_of(
         {"path": str(folder), "name": subset}, name=str(folder), remedy=remedy
@@ -63,6 +63,10 @@ def layout_of(folder: Path, *, subset: str | None = None, remedy: str) -> Layout
         for split, paths in (config.data_files or {}).items()
     }
     read = [path for paths in found.values() for path in paths]
+    for path in read:
+        # A card may name files that are elsewhere.
+        if what_is_at(path) == "file":
+            require_file(path)
     is_text = bool(read) and all(_is_plain(path, config) for path in read)
     return Layout(found, is_text, unread_files(folder, read=read))
 
@@ -87,7 +91,7 @@ def _file_rows(path: Path) -> Iterator[tuple[str, Row]]:
 
 def _is_plain(path: Path, config: BuilderConfig) -> bool:
     """Whether a file is text, and the card says nothing of how it is read."""
-    suffix = path.suffix.lower()
+    suffix = text_suffix(path)
     # ConvAI2's form of .txt is of its task alone.
     if suffix not in READABLE - {".txt"}:
         return False

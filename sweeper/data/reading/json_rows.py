@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from sweeper.data.reading.places import open_text
 from sweeper.data.reading.rows import ReadRow, Row
 from sweeper.errors import DataError
 
@@ -37,8 +38,7 @@ class WrittenNumber(float):
 
 def json_lines(path: Path) -> Iterator[ReadRow]:
     """Yields the rows of a file with one JSON object a line; lines of white space are none."""
-    # Some editors begin a file with a byte-order mark.
-    with path.open(encoding="utf-8-sig") as file:
+    with open_text(path) as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
                 where = f"{path}:{number}"
@@ -54,7 +54,8 @@ def json_document(path: Path) -> Iterator[ReadRow]:
     Raises:
         DataError: it is none of these.
     """
-    text = path.read_text(encoding="utf-8-sig")
+    with open_text(path) as file:
+        text = file.read()
     try:
         content = _parse(text, where=str(path))
     except DataError:

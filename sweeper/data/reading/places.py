@@ -6,24 +6,39 @@ Whatever the system says of a path (no such user, a name that is too long, a dev
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TextIO
 
 from sweeper.errors import DataError
 
 __all__ = [
+    "LFS_HEAD",
+    "UNPACKED",
     "Digest",
     "data_path",
     "digest_files",
+    "open_text",
     "require_file",
     "unread_files",
     "unread_message",
     "what_is_at",
 ]
+
+LFS_HEAD = b"version https://git-lfs.github.com/spec/"
+"""How the small text file begins that Git LFS puts in the place of a large one."""
+UNPACKED: Mapping[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
+"""What opens a packed file as what is in it, by its suffix."""
 
 _READ_BYTES = 1 << 20
 # What holds rows, packed or not; other files beside them (a card, a licence) are no data.
@@ -103,12 +118,31 @@ def require_file(path: Path) -> None:
         what = "is a folder" if found == "folder" else "does not exist"
         raise DataError(f"{_short(path)} {what}; a file with rows is needed; correct the path")
     try:
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            head = file.read(len(LFS_HEAD))
     except OSError as error:
         raise DataError(
             f"{path} cannot be read: {_reason(error)}; correct its permissions"
         ) from error
+    if head == LFS_HEAD:
+        raise DataError(
+            f"{path} is a Git LFS pointer, a text file in the place of the real one; the real file "
+            f"was not fetched; run: git -C {path.parent} lfs pull"
+        )
+
+
+def open_text(path: Path, *, newline: str | None = None) -> TextIO:
+    """Returns a file open as UTF-8 text, unpacked where its suffix says that it is packed.
+
+    A byte-order mark, with which some editors begin a file, is no part of the text.
+
+    Args:
+        path: of the file.
+        newline: as of :func:`open`.
+    """
+    opened = UNPACKED.get(path.suffix.lower(), open)
+    file: TextIO = opened(path, "rt", encoding="utf-8-sig", newline=newline)
+    return file
 
 
 def digest_files(digest: Digest, files: Iterable[tuple[str, Path]]) -> None:

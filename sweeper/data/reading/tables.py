@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sweeper._text import shorten
+from sweeper.data.reading.places import open_text
 from sweeper.data.reading.rows import ReadRow
 from sweeper.errors import DataError
 
@@ -29,17 +31,17 @@ def table_rows(
     """
     # The limit is the module's own, of 128 KiB, and there is no other way to read a longer cell.
     csv.field_size_limit(sys.maxsize)
-    # Spreadsheets begin a file with a byte-order mark; fields hold newlines and quotes.
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    # Fields hold newlines and quotes.
+    with open_text(path, newline="") as file:
         lines = _Lines(file)
-        reader = csv.reader(lines, delimiter=separator)
+        # Else a quote at the begin of a cell, and none at its end, would silently be dropped.
+        reader = csv.reader(lines, delimiter=separator, strict=True)
         try:
+            begins_at = 1
             names = list(columns) or next(reader, [])
             _require_distinct(names, path)
             begins_at = reader.line_num + 1
             for cells in reader:
-                if lines.is_at_end:
-                    raise _unclosed(path, begins_at)
                 where, begins_at = f"{path}:{reader.line_num}", reader.line_num + 1
                 if not cells:
                     continue
@@ -48,6 +50,8 @@ def table_rows(
                 else:
                     yield where, dict(zip(names, cells, strict=True))
         except csv.Error as error:
+            if lines.is_at_end:
+                raise _unclosed(path, begins_at) from error
             raise DataError(
                 f"{path}:{reader.line_num}: not a table ({error}); a cell with a separator, a "
                 "quote or a newline stands in quotes; correct the line"
@@ -83,7 +87,8 @@ def _unclosed(path: Path, line: int) -> DataError:
 
 
 def _cut(where: str, cells: int, names: Sequence[str]) -> DataError:
+    listed = shorten(", ".join(names), limit=600)
     return DataError(
-        f"{where}: {cells} cells but {len(names)} columns ({', '.join(names)}); every row needs "
-        "one cell a column; correct the row"
+        f"{where}: {cells} cells but {len(names)} columns ({listed}); every row needs one cell a "
+        "column; correct the row"
     )

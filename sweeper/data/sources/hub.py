@@ -15,6 +15,7 @@ from sweeper import _environment
 from sweeper.data.reading.folders import Layout, layout_of, split_rows
 from sweeper.data.reading.loading import load_all, rows_of
 from sweeper.data.reading.places import (
+    UNPACKED,
     data_path,
     digest_files,
     unread_message,
@@ -38,8 +39,9 @@ class HubDataSpec(RowDataSpec):
     """A data set of the Hub by name, or a local folder that ``datasets`` can read.
 
     Splits that the data set does not have are taken from its training rows. Which file of a local
-    folder is of which split follows from its name or its folder's. CSV, TSV and JSON files are read
-    as they are written, without guessing types: ``NA``, ``00012`` and ``1e5`` stay what they are.
+    folder is of which split follows from its name or its folder's. CSV, TSV and JSON files, also
+    packed ones (.gz, .bz2, .xz), are read as they are written, without guessing types: ``NA``,
+    ``00012`` and ``1e5`` stay what they are.
     """
 
     kind: Literal["hub"] = "hub"
@@ -152,7 +154,12 @@ class HubDataSpec(RowDataSpec):
             for name, split in wanted.items()
         }
         examples = {name: self._examples(found, changes[name]) for name, found in rows.items()}
-        is_anew = any(change.are_there for change in changes.values())
+        # Earlier versions left the numbers of packed JSON to Arrow, which guesses their types.
+        is_anew = any(change.are_there for change in changes.values()) or any(
+            path.suffix.lower() in UNPACKED and not _is_table([path])
+            for split in wanted.values()
+            for path in layout.files[split]
+        )
         return Found(examples, places, self._unused(layout.files), is_anew)
 
     def _wanted(self, splits: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -44,7 +44,7 @@ class JsonlDataSpec(RowDataSpec):
 
     The validation file may be called ``valid``, ``val`` or ``dev``, too. Other files with data in
     the folder are not read, which a warning says. Missing splits are taken from the training rows,
-    both of them if ``path`` is a single file.
+    both of them if ``path`` is a single file, which may be packed (.gz, .bz2, .xz).
     """
 
     kind: Literal["jsonl"] = "jsonl"
@@ -82,17 +82,25 @@ class JsonlDataSpec(RowDataSpec):
         files = self._files()
         changes = Changes(self.format.fields(), self.format.templates())
         examples = {name: self._examples(_rows(path), changes) for name, path in files.items()}
+        places = {name: str(path) for name, path in files.items()}
+        return Found(examples, places, self._unread(files), changes.are_there)
+
+    def _unread(self, files: Mapping[str, Path]) -> tuple[str, ...]:
+        """Returns a sentence on files with data that are not read, where there are some."""
         path = self._path()
-        unread = unread_files(path, read=files.values()) if path.is_dir() else ()
-        warnings = []
-        if unread:
+        if path.is_dir():
+            folder, unread = path, unread_files(path, read=files.values())
             remedy = (
                 "data of kind jsonl is read from train.jsonl, validation.jsonl and test.jsonl; "
                 "rename or convert what should be read, or use data.kind: hub for the folder"
             )
-            warnings.append(unread_message(path, unread, remedy=remedy))
-        places = {name: str(path) for name, path in files.items()}
-        return Found(examples, places, tuple(warnings), changes.are_there)
+        else:
+            folder, unread = path.parent, _splits_beside(path)
+            remedy = (
+                "data.path is a single file, from which all splits are taken; to read these, too, "
+                f"set data.path to the folder {path.parent}, with the training rows in train.jsonl"
+            )
+        return (unread_message(folder, unread, remedy=remedy),) if unread else ()
 
     def _path(self) -> Path:
         return data_path(self.path, root=_environment.data_root())
@@ -139,6 +147,13 @@ def _require_lines(path: Path) -> None:
             f"{path} is a table by its name; data of kind jsonl is JSON lines; use data.kind: hub "
             f"with data.name: {path.parent}, which reads a folder of tables"
         )
+
+
+def _splits_beside(path: Path) -> tuple[Path, ...]:
+    """Returns the files beside a file that have the name of a validation or test split."""
+    names = {*_NAMES["validation"], *_NAMES["test"]}
+    there = path.parent.glob("*.[jJ][sS][oO][nN][lL]")
+    return tuple(sorted(x for x in there if x != path and x.stem.lower() in names))
 
 
 def _split_files(folder: Path) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from sweeper import _environment
 from sweeper._files import FileLock, put_whole
+from sweeper._third_party import writing
 from sweeper.data.examples import Example
 from sweeper.data.tokens.encoding import encode
 from sweeper.data.tokens.table import TokenTable
@@ -152,7 +153,7 @@ def _write(path: Path, table: TokenTable) -> None:
     noted = {"prompts_cut": table.prompts_cut, "answers_cut": table.answers_cut}
     # One entry: of several the order in the file would be left to chance.
     about = {"noted": json.dumps({**noted, "checksum": _checksum(tensors, noted)})}
-    with put_whole(path) as unfinished:
+    with put_whole(path) as unfinished, writing():
         save_file(tensors, unfinished, metadata=about)
 
 

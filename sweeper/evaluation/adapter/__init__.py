@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sweeper.evaluation.adapter.digests import forget_digests, note_digests
 from sweeper.evaluation.adapter.evaluating import (
     AdaptedModel,
     Evaluation,
@@ -16,6 +17,8 @@ __all__ = [
     "Evaluation",
     "evaluate_adapter",
     "evaluate_frozen",
+    "forget_digests",
     "load_adapter",
+    "note_digests",
     "with_adapter",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import AdapterError
+from sweeper.evaluation.adapter.digests import check_digests
 from sweeper.evaluation.adapter.expected import ExpectedAdapter, TensorForm
 from sweeper.experiment.trial import TrialSpec
 
@@ -50,7 +51,8 @@ def require_sound_adapter(
 
     Raises:
         AdapterError: a file is missing or cannot be read, a field of the config or a tensor is
-            another than the trial's, or a value is no finite number; with all that was found.
+            another than the trial's, a value is no finite number, or the bytes are not those that
+            were written; with all that was found.
     """
     content = _read_config(trial, folder / ADAPTER_CONFIG)
     learned = {name: content.get(name) for name in trial.method.learned_fields}
@@ -69,6 +71,8 @@ def require_sound_adapter(
         _Problem(folder / ADAPTER_WEIGHTS, text)
         for text in _check_tensors(tensors, forms, expected.alternatives)
     ]
+    # Last: what is wrong with a field or a tensor says more.
+    problems = problems or [_Problem(path, text) for path, text in check_digests(folder)]
     if problems:
         raise _build_error(trial, problems)
     return learned

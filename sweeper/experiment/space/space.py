@@ -111,27 +111,32 @@ class Space:
             tree = set_path(tree, axis.path, point[axis.name])
         return tree
 
-    def cells(self) -> tuple[Point, ...]:
-        """Returns the combinations of all grids, method by method; empty where there is no grid."""
-        found: list[Point] = []
+    @property
+    def cell_count(self) -> int:
+        """How many combinations all grids have, method by method; 0 where there is no grid."""
+        grids = [_grids(method) for method in self.methods]
+        if not any(grids):
+            return 0
+        return sum(math.prod(len(axis.distribution.values() or ()) for axis in x) for x in grids)
+
+    def cells(self, *, most: int) -> tuple[Point, ...]:
+        """Returns the first combinations of all grids, method by method; none without a grid."""
+        return tuple(itertools.islice(self._cells(), most if self.cell_count else 0))
+
+    def _cells(self) -> Iterator[Point]:
         for method in self.methods:
-            grids = [axis for axis in method.axes if isinstance(axis.distribution, Grid)]
-            for values in itertools.product(*(axis.distribution.candidates() for axis in grids)):
-                cell: Point = {"method": method.name}
-                cell.update(zip((axis.name for axis in grids), values, strict=True))
-                found.append(cell)
-        has_grid = any(
-            isinstance(axis.distribution, Grid) for method in self.methods for axis in method.axes
-        )
-        return tuple(found) if has_grid else ()
+            grids = _grids(method)
+            names = ("method", *(axis.name for axis in grids))
+            values = (axis.distribution.candidates() for axis in grids)
+            for cell in itertools.product((method.name,), *values):
+                yield dict(zip(names, cell, strict=True))
 
     def fixed_points(self, trials: int) -> tuple[Point, ...]:
         """Returns the (partial) points that are enqueued: the baselines, then the grid in turn."""
-        cells = self.cells()
-        points = list(self.baselines[:trials])
-        while cells and len(points) < trials:
-            points.append(cells[(len(points) - len(self.baselines)) % len(cells)])
-        return tuple(points)
+        left = trials - len(self.baselines)
+        cells = self.cells(most=max(0, left))
+        turns = itertools.islice(itertools.cycle(cells), max(0, left))
+        return (*self.baselines[:trials], *turns)
 
     def labels(self, point: Mapping[str, Json]) -> dict[str, Scalar | None]:
         """Returns a (partial) point as Optuna's study has it, to be enqueued there."""
@@ -168,3 +173,7 @@ class Space:
             for axis in method.axes:
                 for value in axis.distribution.candidates()[1:]:
                     yield axis, {**first, axis.name: value}
+
+
+def _grids(method: MethodSpace) -> tuple[Axis, ...]:
+    return tuple(axis for axis in method.axes if isinstance(axis.distribution, Grid))

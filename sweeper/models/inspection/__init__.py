@@ -10,7 +10,7 @@ from sweeper.models.inspection.causality import require_causal
 from sweeper.models.inspection.checkpoint import find_weights, require_intact
 from sweeper.models.inspection.fit import require_alone, require_fit, require_whole
 from sweeper.models.inspection.folder import TokenCheck, inspect_model, load_tokenizer
-from sweeper.models.inspection.positions import require_positions
+from sweeper.models.inspection.positions import positions_of, require_positions
 from sweeper.models.inspection.tokens import embedding_rows, replace_pad_token, require_token_rows
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "find_weights",
     "inspect_model",
     "load_tokenizer",
+    "positions_of",
     "replace_pad_token",
     "require_alone",
     "require_causal",

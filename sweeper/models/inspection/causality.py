@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import BadInputError
@@ -70,7 +71,7 @@ def require_causal(model: PreTrainedModel, *, subject: str) -> None:
         subject: what it is, for the message.
 
     Raises:
-        BadInputError: its outputs depend on later tokens, or it cannot be asked.
+        BadInputError: its outputs depend on later tokens or are no numbers, or it cannot be asked.
     """
     import torch
 
@@ -88,7 +89,14 @@ def require_causal(model: PreTrainedModel, *, subject: str) -> None:
         logits: torch.Tensor = model(input_ids=ids, use_cache=False).logits.float()
         scale = float(logits.abs().max())
         difference = float((logits[0, :_SHARED] - logits[1, :_SHARED]).abs().max())
-    tolerance = _TOLERANCES[str(model.dtype).removeprefix("torch.")]
+    dtype = str(model.dtype).removeprefix("torch.")
+    if not math.isfinite(scale + difference):
+        raise BadInputError(
+            f"{subject} ({type(model).__name__}) answers a short text with NaN or infinity in "
+            f"{dtype}; its weights are damaged, or too large for that precision; set "
+            "engine.precision to bf16 or fp32, or fetch the model again"
+        )
+    tolerance = _TOLERANCES[dtype]
     if difference > tolerance * scale:
         raise BadInputError(
             f"{subject} ({type(model).__name__}) is no causal language model: what it predicts at "
@@ -167,5 +175,6 @@ def _built(config: PreTrainedConfig, *, most: int) -> PreTrainedModel | None:
     made.train(mode=False)
     with torch.no_grad():
         # Sizes that do not go together show here at the latest.
-        made(input_ids=torch.full((2, 3), 5), use_cache=False)
-    return made
+        logits: torch.Tensor = made(input_ids=torch.full((2, 3), 5), use_cache=False).logits
+    # What is drawn at random may be no numbers for a family; then its own weights are asked.
+    return made if bool(logits.isfinite().all()) else None

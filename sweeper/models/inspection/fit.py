@@ -48,6 +48,7 @@ def require_fit(files: Sequence[Path], model: PreTrainedModel, *, subject: str) 
         require_quantised(quantisation, tensors, subject=subject)
         # Only the package can say which tensors it makes of its own ones.
         return
+    _require_floating(tensors, subject=subject)
     with reading(f"the weights of {subject}", remedy="save the model again"), quiet_loading():
         loaded: Any = type(model).from_pretrained(
             None,
@@ -140,6 +141,22 @@ def require_quantised(quantisation: object, names: Iterable[str], *, subject: st
             f"the config.json of {subject} has a quantization_config ({method}), but its weights "
             "are not quantised; both must be so; take quantization_config out of config.json (the "
             "method qlora quantises a whole model itself)"
+        )
+
+
+def _require_floating(tensors: Mapping[str, torch.Tensor], *, subject: str) -> None:
+    """Looks whether all weights are in floating point: transformers would take any number for it.
+
+    Raises:
+        BadInputError: one is not.
+    """
+    whole = [n for n, x in tensors.items() if n.endswith("weight") and not x.is_floating_point()]
+    if whole:
+        dtype = str(tensors[whole[0]].dtype).removeprefix("torch.")
+        raise BadInputError(
+            f"{count(len(whole), 'weight')} of {subject} (of {dtype}: {_some(whole)}) are not in "
+            "floating point, and its config.json has no quantization_config that says what they "
+            "mean; both must be so, or neither; fetch or save the whole model again"
         )
 
 

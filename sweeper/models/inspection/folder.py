@@ -51,6 +51,7 @@ def inspect_model(
     tokenizer: str,
     revision: str,
     max_length: int,
+    virtual_tokens: int = 0,
     subject: str,
 ) -> TokenCheck:
     """Looks at all of a base model but the values of its weights.
@@ -65,6 +66,7 @@ def inspect_model(
         tokenizer: folder, or name on the Hub.
         revision: of the latter.
         max_length: tokens of the longest row of a trial.
+        virtual_tokens: most that a method puts before each row.
         subject: what it is, for messages.
 
     Raises:
@@ -77,7 +79,7 @@ def inspect_model(
     small = small_model(model.config)
     if small is not None:
         require_causal(small, subject=subject)
-        require_positions(small, max_length, subject=subject)
+        require_positions(small, max_length, virtual_tokens=virtual_tokens, subject=subject)
     rows = embedding_rows(model)
     loaded = load_tokenizer(tokenizer, revision=revision, subject=subject)
     replace_pad_token(loaded, rows=rows)

@@ -11,7 +11,7 @@ from sweeper.errors import BadInputError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["require_positions", "warn_of_length"]
+__all__ = ["positions_of", "require_positions", "warn_of_length"]
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,19 @@ _MOST_OFFSET = 16
 _NAMES = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "context_length")
 
 
-def require_positions(model: PreTrainedModel, max_length: int, *, subject: str) -> None:
+def positions_of(config: Mapping[str, Any]) -> int | None:
+    """Returns how many positions a ``config.json`` declares, None where it says nothing of them.
+
+    Args:
+        config: its content; where it has a text model among others, that one counts.
+    """
+    text = config.get("text_config")
+    return _declared(text if isinstance(text, Mapping) else config)
+
+
+def require_positions(
+    model: PreTrainedModel, max_length: int, *, virtual_tokens: int = 0, subject: str
+) -> None:
     """Looks whether a model takes rows of the length that trials may have, by giving it one.
 
     A table of positions has an end, and some families begin to count in its middle. Positions that
@@ -32,23 +44,27 @@ def require_positions(model: PreTrainedModel, max_length: int, *, subject: str) 
     Args:
         model: a small one with the positions of the model, with values.
         max_length: tokens of the longest row.
+        virtual_tokens: most that a method puts before each row; they take positions, too.
         subject: what it is, for the message.
 
     Raises:
         BadInputError: it does not.
     """
-    length = min(max_length, _MOST_TRIED)
+    whole = max_length + virtual_tokens
+    length = min(whole, _MOST_TRIED)
     config = model.config.get_text_config().to_dict()
     declared = _declared(config)
-    if declared is not None and max_length <= declared - _MOST_OFFSET:
+    if declared is not None and whole <= declared - _MOST_OFFSET:
         return
     if _takes(model, length) or not _takes(model, 2):
-        warn_of_length(config, max_length, subject=subject)
+        warn_of_length(config, whole, subject=subject)
         return
     taken = _last_taken(model, length, declared=declared or length)
+    before = f" and a method puts {virtual_tokens} virtual tokens before each row,"
     raise BadInputError(
-        f"train.max_length is {max_length} but {subject} has {taken} positions; a longer row has "
-        f"no position for its last tokens; set train.max_length to at most {taken}"
+        f"train.max_length is {max_length}{before if virtual_tokens else ''} but {subject} has "
+        f"{taken} positions; a longer row has no position for its last tokens; set "
+        f"train.max_length to at most {max(0, taken - virtual_tokens)}"
     )
 
 
@@ -63,8 +79,8 @@ def warn_of_length(config: Mapping[str, Any], max_length: int, *, subject: str) 
     declared = _declared(config)
     if declared is not None and declared < max_length:
         logger.warning(
-            "train.max_length is %d but %s was trained with %d positions; it computes further "
-            "ones, and its outputs there may be poor",
+            "rows of up to %d tokens (train.max_length) are longer than those that %s was trained "
+            "with: %d positions; it computes further ones, and its outputs there may be poor",
             max_length,
             subject,
             declared,

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from sweeper.data import Example, Splits
 from sweeper.data.prepared import require_rows
 from sweeper.data.questions import draw_examples, questions_of
+from sweeper.evaluation.answers import most_new_tokens, require_room
 from sweeper.experiment.sweep import Sweep
-from sweeper.models.inspection import TokenCheck, load_tokenizer
+from sweeper.models.inspection import TokenCheck, load_tokenizer, positions_of
 
 __all__ = ["inspect_model_of", "require_fitting_data"]
 
@@ -27,7 +28,13 @@ def inspect_model_of(sweep: Sweep) -> TokenCheck:
     """
     # The same for all trials: lengths are compared alike.
     max_length = sweep.space.any_trial().train.max_length
-    return sweep.spec.model.inspect(max_length=max_length)
+    return sweep.spec.model.inspect(max_length=max_length, virtual_tokens=_tokens_before(sweep))
+
+
+def _tokens_before(sweep: Sweep) -> int:
+    """Returns how many tokens a method puts before a text, at most."""
+    trials = (sweep.space.trial(point) for _, point in sweep.space.corners())
+    return max(trial.method.tokens_before for trial in trials)
 
 
 def require_fitting_data(sweep: Sweep, left: TokenCheck) -> None:
@@ -38,13 +45,14 @@ def require_fitting_data(sweep: Sweep, left: TokenCheck) -> None:
         left: what that has left to be looked at.
 
     Raises:
-        BadInputError: a row needs a token that the model has not, a split is empty, or no answer
-            has room.
+        BadInputError: a row needs a token that the model has not, a split is empty, no answer has
+            room, or a generated one may have as many tokens as the model has positions.
     """
     spec, train = sweep.spec, sweep.space.any_trial().train
     splits = spec.data.load()
     require_rows(splits)
     left.require(_texts(splits))
+    _require_room_to_write(sweep, splits)
     examples = draw_examples(splits.validation, train.eval_examples)
     if any(_surely_has_room(example, train.max_length) for example in examples):
         return
@@ -59,6 +67,20 @@ def require_fitting_data(sweep: Sweep, left: TokenCheck) -> None:
         domains=splits.domains(),
         needs_loss=True,
     )
+
+
+def _require_room_to_write(sweep: Sweep, splits: Splits) -> None:
+    """Looks whether answers that are generated leave room for a prompt."""
+    spec = sweep.spec
+    positions = positions_of(spec.model.config())
+    asked: list[Example] = []
+    if spec.evaluation.generates:
+        asked += splits.validation
+    if spec.final.trials != 0:
+        asked += splits.test if spec.final.split == "test" else splits.validation
+    most = max((most_new_tokens(spec.evaluation, x) for x in asked if x.is_written), default=0)
+    if positions is not None and most:
+        require_room(most, positions - _tokens_before(sweep))
 
 
 def _surely_has_room(example: Example, max_length: int) -> bool:

@@ -207,8 +207,10 @@ def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:
     trials = plan["trials"]
     notes: list[RenderableType] = []
     if len(trials) < plan["search"]["trials"]:
-        are = "are shown" if len(trials) == MOST_DRAWN else "are all that the space has"
-        notes += ["", Text(f"{count(len(trials), 'trial')} {are}; none is run twice.")]
+        is_alone = len(trials) == 1
+        what = "shown" if len(trials) == MOST_DRAWN else "all that the space has"
+        text = f"{count(len(trials), 'trial')} {'is' if is_alone else 'are'} {what}; none is run"
+        notes += ["", Text(f"{text} twice.")]
     taken = taken_text(trial.get("taken_from") for trial in trials)
     if taken:
         notes += ["", Text(taken)]

@@ -100,8 +100,9 @@ def require_store(home: Path | str, tracking_uri: str | None = None) -> None:
     path = sqlite_file(uri)
     if path is not None:
         folder = next(parent for parent in path.parents if parent.exists())
-        if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-            blocking = path if path.is_dir() else folder
+        is_blocked = path.exists() and not (path.is_file() and os.access(path, os.W_OK))
+        if is_blocked or not folder.is_dir() or not os.access(folder, os.W_OK):
+            blocking = path if is_blocked else folder
             raise BadInputError(
                 f"{where} cannot be written: {blocking} is in the way, or is read-only; {hint}"
             )

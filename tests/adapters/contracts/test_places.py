@@ -41,8 +41,18 @@ def config_on(spec, targets, **fields):
             {"layers_to_transform": [0, 7]},
             r"layers_to_transform has 7, .* index of no layer .* has, 0 to 2; take it out",
         ),
+        (
+            ["q_proj", "v_proj"],
+            {"exclude_modules": {"1.self_attn.q_proj", "v_projj"}},
+            r"exclude_modules has 'v_projj', which no module .* did you mean 'v_proj'\?",
+        ),
+        (
+            ["q_proj"],
+            {"modules_to_save": ["lm_head", "nrm"]},
+            r"modules_to_save has 'nrm', which no module .* did you mean 'norm'\?",
+        ),
     ],
-    ids=["name", "parents", "index"],
+    ids=["name", "parents", "index", "excluded", "saved"],
 )
 def test_what_is_there_in_part_is_refused_before_anything_changes(
     spec, targets, fields, message, llama, ids

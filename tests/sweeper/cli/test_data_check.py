@@ -69,6 +69,16 @@ def test_contaminated_data_ends_with_1(folder):
         assert kind in result.output
 
 
+def test_a_message_is_short_and_commands_no_terminal(folder):
+    row = {f"\x1b[2J{number}{'x' * 99}": "a" for number in range(5000)}
+    (folder / "data" / "train.jsonl").write_text(json.dumps(row) + "\n")
+    result = call("data check", folder)
+    assert result.exit_code == 2, result.output
+    assert "no field 'answer'; its fields are \\x1b[2J0" in result.output
+    assert "\x1b" not in result.output
+    assert len(result.output) < 2000
+
+
 def test_clean_data_ends_with_0_whatever_else_is_found(folder, examples):
     write(folder / "data" / "test.jsonl", examples(20))
     result = call("data check", folder)

@@ -13,7 +13,7 @@ from sweeper.data.tasks import TASKS
 from sweeper.errors import BadInputError, MissingError, SweeperError
 from sweeper.estimates import Estimate, mean_estimate, to_metrics
 from sweeper.evaluation import scoring as evaluation
-from sweeper.evaluation.answers import GenerationSettings
+from sweeper.evaluation.answers import GenerationSettings, most_new_tokens
 from sweeper.evaluation.generation import Generation, generate, prompts_of
 from sweeper.evaluation.measures import WrittenMetrics
 from sweeper.evaluation.metrics import METRICS
@@ -278,9 +278,9 @@ def test_the_spec_says_how_answers_are_written(stop, monkeypatch):
 def test_a_tasks_own_settings_count_where_the_spec_has_none():
     writing = generation_settings(tiny.base(), EvaluationSpec(), max_length=16)
     example = Example("1", "2", task="convai2", metrics=("exact",))
-    assert (writing.most_tokens(example), writing.stops(example)) == (48, ("\n",))
+    assert (most_new_tokens(writing.spec, example), writing.stops(example)) == (48, ("\n",))
     over = replace(writing, spec=EvaluationSpec(max_new_tokens=3, stop=()))
-    assert (over.most_tokens(example), over.stops(example)) == (3, ())
+    assert (most_new_tokens(over.spec, example), over.stops(example)) == (3, ())
 
 
 def test_an_answer_that_leaves_no_position_for_its_prompt_is_refused():

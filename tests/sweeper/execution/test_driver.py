@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState
 
-from sweeper.errors import BadInputError
+from sweeper.errors import BadInputError, UnwritableError
 from sweeper.execution.driver import SweepDriver, new_sweep_folder, new_sweep_name
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
@@ -16,6 +20,7 @@ from sweeper.experiment.sweep import Sweep
 from sweeper.search import Suggestions
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
+from tests.sweeper.search.two_methods import without_room, without_writing
 
 SPACE = SPACES / "masa.yaml"
 
@@ -72,6 +77,47 @@ def test_a_damaged_study_is_told_before_ray_starts(tmp_path: Path, content: byte
     (folder.path / "optuna.db").write_bytes(content)
     with pytest.raises(BadInputError, match=r"optuna\.db is damaged, or of a newer version: "):
         SweepDriver(folder, sweep, "", address="127.0.0.1:1").run()
+
+
+@pytest.mark.parametrize(
+    ("block", "why"), [(without_room, "disk is full"), (without_writing, "readonly database")]
+)
+def test_a_study_that_cannot_be_written_is_told_before_ray_starts(
+    tmp_path: Path, block, why: str
+) -> None:
+    sweep = load_sweep(SPACE, profile="embedded")
+    driver = SweepDriver(folder := on_disk(tmp_path, sweep), sweep, "", retry_failed=True)
+    study, path = driver._study, folder.path / "optuna.db"
+    for _ in range(100):
+        trial = study.ask()
+        trial.set_user_attr("trial_id", "a" * 12)
+        study.tell(trial, state=TrialState.FAIL)
+    message = rf"'sweep-1' cannot go on.*optuna\.db: .*{why}.*make room"
+    with block(study, path), pytest.raises(BadInputError, match=message):
+        driver.run()
+
+
+def test_a_study_that_breaks_under_a_sweep_is_no_bad_input(tmp_path: Path) -> None:
+    sweep = load_sweep(SPACE, profile="embedded")
+    driver = SweepDriver(on_disk(tmp_path, sweep), sweep, "")
+    study = driver._study
+    with sqlite3.connect(tmp_path / "sweep-1" / "optuna.db") as database:
+        database.execute("DROP TABLE study_user_attributes")
+    with pytest.raises(UnwritableError, match=r"optuna\.db: no such table"), driver._studying():
+        study.set_user_attr("note", 1)
+
+
+def test_a_cluster_that_dies_is_told_on_a_full_disk_too(tmp_path: Path, monkeypatch) -> None:
+    sweep = load_sweep(SPACE, profile="embedded")
+    told: list[str] = []
+    driver = SweepDriver(on_disk(tmp_path, sweep), sweep, "", on_loss=told.append)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sweeper.tracking.sweep_folder.write_json", full)
+    driver._lose("Ray's raylet on this machine")
+    assert told == ["Ray's raylet on this machine has died."]
 
 
 @pytest.mark.parametrize("name", ["a?b", "a#b", "50%", "{SCHEMA_VERSION}", "a b", "é"])

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
+import pytest
+
+from sweeper.cli.sweep import _leaving
+from sweeper.errors import UnwritableError
 from sweeper.execution.pool import Job
 from sweeper.execution.pool.progress import PoolReporter
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -32,3 +37,39 @@ def test_metrics_without_room_are_told_once_and_the_trial_goes_on(tmp_path, monk
     assert [record.getMessage() for record in caplog.records] == [
         f"metrics of trial {trial.id} are lost: [Errno 28] No space left on device"
     ]
+
+
+class LeftError(Exception):
+    """The process would end here."""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (UnwritableError(Path("s/optuna.db"), "database or disk is full"), "s/optuna.db: database"),
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "record.json"),
+            "No space left on device",
+        ),
+        (TimeoutError("the pool does not answer"), ""),
+    ],
+)
+def test_a_sweep_that_cannot_write_is_left_with_one_sentence(monkeypatch, caplog, error, words):
+    said: list[str] = []
+
+    def leave(driver: object, out: object, code: int, why: str) -> NoReturn:
+        said.append(why)
+        raise LeftError(code)
+
+    monkeypatch.setattr("sweeper.cli.sweep._leave", leave)
+    driver: Any = None
+    with pytest.raises(LeftError, match="1"), _leaving(driver, driver):
+        raise error
+    [why] = said
+    if words:
+        assert why.startswith("Stopped: the sweep's files cannot be written (")
+        assert words in why
+        assert why.endswith("Make room for them, or make them writable.")
+    else:
+        assert why == "Stopped."
+    assert bool(caplog.records) == (not words)

@@ -7,14 +7,27 @@ from types import SimpleNamespace
 from typing import Any
 
 import optuna
+import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
+from ray.tune import TuneError
 
-from sweeper.execution.pool import Job
-from sweeper.execution.tune import EVALUATION, IS_FINAL, RungScheduler, StudySearch
+from sweeper.errors import TrialError, UnwritableError
+from sweeper.execution.pool import Job, Message
+from sweeper.execution.tune import (
+    EVALUATION,
+    IS_FINAL,
+    RungScheduler,
+    StudySearch,
+    ThinTrial,
+    run_tune,
+)
 from sweeper.experiment.sweep import AshaSpec
-from sweeper.search import Rungs, Suggestion
+from sweeper.search import Rungs, Suggestion, using_study
 from sweeper.search.study import enqueue_failed, is_retried
-from tests.sweeper.search.two_methods import OBJECTIVE, study_in, suggestions_of
+from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
+from tests.sweeper.search.two_methods import OBJECTIVE, study_in, suggestions_of, without_writing
 
 
 def search_on(study: optuna.Study, released: list[str] | None = None) -> StudySearch:
@@ -99,6 +112,65 @@ def test_a_trial_that_ended_without_an_evaluation_is_told_as_pruned(tmp_path: Pa
     assert [trial.state for trial in study.get_trials()] == [TrialState.PRUNED]
 
 
+def test_a_study_without_writing_stops_the_search_with_its_own_word(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    search = search_on(study)
+    search.suggest("tune-1")
+    search.suggest("tune-2")
+    with without_writing(study, tmp_path / "optuna.db"):
+        # Tune would take it for the trial's own failure, and go on.
+        search.on_trial_complete("tune-1", result(1, 2.0, is_final=True))
+    assert isinstance(search.failure, StorageInternalError)
+    for ask in (
+        lambda: search.suggest("tune-3"),
+        lambda: search.on_trial_result("tune-2", result(1, 2.0)),
+    ):
+        with pytest.raises(StorageInternalError):
+            ask()
+    # Nothing is known of the end, and the trial is taken up again.
+    assert config_of(search_on(study_in(tmp_path)), "again")["job"].number == 0
+
+
+def test_what_an_intermediate_value_raises_is_kept(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    search = search_on(study)
+    search.suggest("tune-1")
+    with (
+        without_writing(study, tmp_path / "optuna.db"),
+        pytest.raises(StorageInternalError) as told,
+    ):
+        search.on_trial_result("tune-1", result(1, 2.0))
+    assert search.failure is told.value
+
+
+class StoppedTuner:
+    """A Tuner that makes a text of what the search raises, as Tune's controller does."""
+
+    def __init__(self, trainable: object, *, tune_config: Any, run_config: object) -> None:
+        self._search = tune_config.search_alg
+
+    def fit(self) -> None:
+        try:
+            self._search.suggest("tune-2")
+        except StorageInternalError as error:
+            raise TuneError(str(error)) from error
+
+
+def test_what_the_study_has_raised_comes_out_of_tune(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("sweeper.execution.tune.tune.Tuner", StoppedTuner)
+    study = study_in(tmp_path)
+    search, path = search_on(study), tmp_path / "optuna.db"
+    search.suggest("tune-1")
+    settings: dict[str, Any] = {"trials": 2, "concurrent": 1, "resources": {}, "folder": tmp_path}
+    with without_writing(study, path):
+        search.on_trial_complete("tune-1", None, error=True)
+    with (
+        pytest.raises(UnwritableError, match="attempt to write a readonly database"),
+        using_study(path),
+    ):
+        run_tune(search, scheduler([], None), **settings)
+
+
 def test_what_a_dead_driver_left_running_is_suggested_again_first(tmp_path: Path) -> None:
     first = search_on(study_in(tmp_path))
     left = [config_of(first, f"tune-{number}") for number in range(2)]
@@ -115,6 +187,90 @@ def test_what_a_dead_driver_left_running_is_suggested_again_first(tmp_path: Path
     second.on_trial_complete("again-0", result(2, 2.0, is_final=True))
     (trial,) = study.get_trials(states=[TrialState.COMPLETE])
     assert trial.intermediate_values == {1: 3.0, 2: 2.0}
+
+
+class Pool:
+    """A pool that says what it is told to say, without an actor."""
+
+    def __init__(self, *messages: Message) -> None:
+        self._messages = list(messages)
+        self.submitted: list[Job] = []
+        self.submit = SimpleNamespace(remote=self.submitted.append)
+        self.stop = SimpleNamespace(remote=lambda _: None)
+        self.next_message = SimpleNamespace(remote=lambda _: self._messages.pop(0))
+
+
+def thin_trial(trial: TrialFolder, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> ThinTrial:
+    local = SimpleNamespace(get_actor=lambda _: pool, get=lambda value: value)
+    monkeypatch.setattr("sweeper.execution.tune.ray", local)
+    made = ThinTrial.__new__(ThinTrial)
+    job = Job(trial.id, 0, trial.path, (2, 4), "{}")
+    made.setup({"pool": "pool", "job": job, "metric": "eval_loss"})
+    return made
+
+
+def heard_of(made: ThinTrial) -> list[tuple[object, ...]]:
+    """Evaluation, value, and whether it is the last one of a whole trial, of each result."""
+    found: list[tuple[object, ...]] = []
+    while True:
+        one = made.step()
+        found.append((one.get(EVALUATION), one.get("eval_loss"), one.get(IS_FINAL)))
+        if one["done"]:
+            return found
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> TrialFolder:
+    sweep = SweepFolder.create(tmp_path, "one", document={})
+    return sweep.add_trial("a" * 12, spec={}, number=0, method="lora")
+
+
+def test_a_trial_that_is_complete_is_told_from_its_record(trial, monkeypatch) -> None:
+    for step in (2, 4):
+        trial.append(step, {"eval_loss": float(step)})
+    trial.complete()
+    whole = [(1, 2.0, False), (2, 4.0, True)]
+    assert heard_of(thin_trial(trial, Pool(), monkeypatch)) == whole
+    # Another step than the trial has, and a cut one: an early value is not taken for the last.
+    lines = trial.metrics_path.read_text().splitlines()
+    trial.metrics_path.write_text("\n".join([lines[0], lines[0].replace("2", "3"), lines[1][:9]]))
+    assert heard_of(thin_trial(trial, Pool(), monkeypatch)) == whole
+    trial.metrics_path.unlink()
+    assert heard_of(thin_trial(trial, Pool(), monkeypatch)) == [(2, 4.0, True)]
+
+
+@pytest.mark.parametrize("evaluations", [0, 1])
+def test_a_trial_that_was_pruned_is_not_a_failed_one(trial, monkeypatch, evaluations) -> None:
+    told: list[tuple[object, ...]] = [(1, 2.0, False)][:evaluations]
+    for _ in told:
+        trial.append(2, {"eval_loss": 2.0})
+    trial.prune()
+    pool = Pool()
+    assert heard_of(thin_trial(trial, pool, monkeypatch)) == (told or [(None, None, None)])
+    assert pool.submitted == []
+
+
+def test_a_trial_that_failed_fails_again(trial, monkeypatch) -> None:
+    trial.append(2, {"eval_loss": 2.0})
+    trial.fail("DivergedError", "no number")
+    with pytest.raises(TrialError, match="its record says why"):
+        heard_of(thin_trial(trial, Pool(), monkeypatch))
+
+
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [
+        (Message("end", status="complete", metrics={"eval_loss": 1.0}), (2, 1.0, True)),
+        # Its values are those of an earlier evaluation, which was told.
+        (Message("end", status="pruned", metrics={"eval_loss": 2.0}), (None, None, None)),
+        (Message("end", status="pruned", is_recorded=False), (None, None, None)),
+    ],
+)
+def test_what_the_pool_says_of_an_end(trial, monkeypatch, end, last) -> None:
+    report = Message("report", step=2, metrics={"eval_loss": 2.0})
+    pool = Pool(report, report, end)
+    assert heard_of(thin_trial(trial, pool, monkeypatch)) == [(1, 2.0, False), last]
+    assert [job.trial_id for job in pool.submitted] == [trial.id]
 
 
 def scheduler(past: list[list[float]], asha: AshaSpec | None) -> RungScheduler:

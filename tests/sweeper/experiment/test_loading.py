@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,32 @@ def test_a_resumed_sweep_has_the_same_trials(sized):
     sweep = sized(budget={"params": "0.3%"})
     again = build_sweep(json.loads(json.dumps(sweep.document)), source="sweep.json")
     assert [t.spec for t in draw_all(again)] == [t.spec for t in draw_all(sweep)]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["methods.masa.experts={grid: [2, 3, 5]}", "search.trials=6"], ""),
+        (
+            ["methods.masa.experts={grid: [2, 3, 5]}", "search.trials=3", "baselines=[]"],
+            "search.trials is 3, but the space has 4 combinations of the grids; only the first 3",
+        ),
+        (
+            [
+                "search.trials=1",
+                "baselines=[{method: {name: masa, experts: 3}}, {method: {name: lora}}]",
+            ],
+            "but the space has 2 baselines; .*set search.trials to 2$",
+        ),
+    ],
+)
+def test_what_there_are_too_few_trials_for_is_told(
+    space: Path, overrides: list[str], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    load_sweep(space, overrides=overrides)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == bool(words)
+    assert all(re.search(words, text) for text in told)
 
 
 def test_all_problems_come_at_once(space: Path) -> None:

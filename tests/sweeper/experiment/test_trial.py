@@ -36,6 +36,18 @@ def test_an_identity_is_of_content_and_data() -> None:
     )
 
 
+@pytest.mark.parametrize("value", [True, False])
+@pytest.mark.parametrize(
+    ("section", "field"),
+    [("method", "rank"), ("method", "dropout"), ("train", "steps"), ("train", "learning_rate")],
+)
+def test_true_is_no_number(section: str, field: str, value: bool) -> None:
+    tree = trial().model_dump(mode="json")
+    with pytest.raises(ValidationError, match="true and false are none"):
+        trial(**{section: {**tree[section], field: value}})
+    assert trial(train={**tree["train"], "bucketing": value}).train.bucketing is value
+
+
 @pytest.mark.parametrize(
     "changes", [{"scaling": "sqrt_rank"}, {"b_learning_rate_factor": 16}], ids=str
 )

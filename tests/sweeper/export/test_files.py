@@ -27,6 +27,7 @@ from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper_adapters import MasaLinear
 from tests.adapters.specs import SPECS
 from tests.sweeper import exported, tiny
+from tests.sweeper.full_disk import small_files
 
 # As in test_methods.py.
 SAME_PRODUCTS = 1e-5
@@ -213,6 +214,14 @@ def test_an_export_that_breaks_off_leaves_what_was_there(
     with shown:
         export_trial(trial_of("masa"), "lora", output=out, is_overwriting=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert leftovers(out) == []
+
+
+def test_an_export_without_room_leaves_nothing(trial_of, tmp_path):
+    out, found = tmp_path / "out", trial_of("lora")
+    with small_files(20_000), pytest.raises(ExportError, match=r"out failed: .*File too large"):
+        export_trial(found, "merged", output=out)
+    assert not out.exists()
     assert leftovers(out) == []
 
 

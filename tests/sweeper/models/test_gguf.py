@@ -11,6 +11,7 @@ import torch
 from sweeper.errors import BadInputError
 from sweeper.models import GgufModelSpec
 from tests.sweeper import tiny
+from tests.sweeper.full_disk import small_files
 
 LAYER = {
     "self_attn.q_proj": "attn_q",
@@ -93,6 +94,15 @@ def test_a_cut_file(tmp_path: Path) -> None:
     for ask in (lambda: spec.inspect(max_length=32), lambda: spec.load("fp32")):
         with pytest.raises(BadInputError, match=r"x\.gguf cannot be read .*fetch the file again"):
             ask()
+
+
+@pytest.mark.parametrize("most", [300, 20_000])
+def test_a_cache_without_room(tmp_path: Path, cache: Path, most: int) -> None:
+    spec = _written(tmp_path / "x.gguf")
+    message = rf"copy of .*x\.gguf cannot be written to {cache} .*File too large.*SWEEPER_CACHE"
+    with small_files(most), pytest.raises(BadInputError, match=message):
+        spec.load("fp32")
+    assert not list(cache.iterdir())
 
 
 def test_a_file_without_one_of_its_tensors(tmp_path: Path, cache: Path) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
+from sqlalchemy import event
 
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.space.distributions import Choice, IntRange, LogUniform
@@ -49,3 +54,48 @@ def suggestions_of(study: optuna.Study) -> Suggestions:
 def identity_of(point: Point) -> str:
     """What a driver would call the trial of a point."""
     return "-".join(str(value) for value in point.values())
+
+
+@contextmanager
+def without_room(study: optuna.Study, path: Path) -> Iterator[None]:
+    """A study whose file may have no further page, as on a full disk."""
+    del path
+    with _told_when_opened(study, "PRAGMA max_page_count = 1"):
+        yield
+
+
+@contextmanager
+def without_writing(study: optuna.Study, path: Path) -> Iterator[None]:
+    """A study whose file may only be read."""
+    del path
+    with _told_when_opened(study, "PRAGMA query_only = ON"):
+        yield
+
+
+@contextmanager
+def in_use(study: optuna.Study, path: Path) -> Iterator[None]:
+    """A study whose file another process writes to, and does not let go."""
+    with (
+        _told_when_opened(study, "PRAGMA busy_timeout = 1"),
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@contextmanager
+def _told_when_opened(study: optuna.Study, pragma: str) -> Iterator[None]:
+    storage: Any = study._storage
+    engine = storage._backend.engine
+
+    def tell(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(pragma)
+
+    # Connections that are open already are opened again.
+    engine.dispose()
+    event.listen(engine, "connect", tell)
+    try:
+        yield
+    finally:
+        event.remove(engine, "connect", tell)
+        engine.dispose()

@@ -263,3 +263,18 @@ def test_a_damaged_result_counts_as_none_and_is_written_again(sweep):
     again = read_final(path)
     assert again is not None
     assert again.rows == 5
+
+
+def test_a_link_in_the_place_of_a_trial_is_not_followed(sweep, tmp_path):
+    linked, elsewhere = sweep.trial(f"{1:012x}").path, tmp_path / "elsewhere"
+    linked.rename(elsewhere)
+    linked.symlink_to(elsewhere)
+    before = {path: path.read_bytes() for path in elsewhere.iterdir()}
+    document, text = shown(SweepFolder(sweep.path))
+    assert "it is a symbolic link, which is not followed" in text
+    assert [one["id"] for one in document["trials"]] == [f"{0:012x}", f"{2:012x}"]
+    opened = SweepFolder(sweep.path)
+    assert [error.path for error in opened.set_damage_aside()] == [linked]
+    assert opened.damage() == []
+    assert not linked.exists()
+    assert {path: path.read_bytes() for path in elsewhere.iterdir()} == before

@@ -51,6 +51,21 @@ def test_the_commit_and_whether_a_file_is_changed(repository):
     assert git_state(folder.parent) is None
 
 
+def test_names_that_are_no_utf_8(repository):
+    folder, git = repository
+    name = os.fsdecode(b"caf\xe9")
+    (folder / name).write_text("1")
+    git("add", name)
+    git("commit", "-q", "-m", "second")
+    git("config", "core.quotepath", "false")
+    with (folder / ".git" / "config").open("ab") as file:
+        file.write(b'[filter "\xe9"]\n\tclean = cat\n')
+    (folder / name).write_text("2")
+    state = git_state(folder)
+    assert state is not None
+    assert state.is_dirty
+
+
 @pytest.mark.parametrize(
     "settings",
     [

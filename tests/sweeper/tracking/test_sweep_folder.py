@@ -349,6 +349,18 @@ def test_evaluations_are_the_steps_with_that_metric_once_each(sweep):
     assert trial.evaluations("accuracy") == []
 
 
+@pytest.mark.parametrize("end", ["complete", "prune"])
+def test_the_last_evaluation_of_a_complete_trial_is_in_its_record_too(sweep, end):
+    trial = add(sweep)
+    for step in (2, 4):
+        trial.append(step, {"eval_loss": float(step)})
+    getattr(trial, end)()
+    lines = trial.metrics_path.read_text().splitlines()
+    trial.metrics_path.write_text(f"{lines[0]}\n{lines[1][:9]}")
+    found = [(step, metrics["eval_loss"]) for step, metrics in trial.evaluations("eval_loss")]
+    assert found == ([(2, 2.0), (4, 4.0)] if end == "complete" else [(2, 2.0)])
+
+
 def test_summary_of_nothing():
     summary = MetricSummary()
     summary.add(Rewind(3))

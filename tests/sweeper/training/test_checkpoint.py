@@ -201,3 +201,11 @@ def test_a_link_in_the_place_of_a_new_one_is_not_followed(folder, tmp_path_facto
     save(folder, 40)
     assert list(elsewhere.iterdir()) == []
     assert load(folder) == 40
+
+
+def test_a_link_in_the_place_of_all_of_them_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "checkpoint").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TrialError, match="is a symbolic link, which is not followed"):
+        save(tmp_path / "checkpoint", 10)
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -33,6 +33,11 @@ class PromptSpec(AnyMethodSpec):
         return False
 
     @property
+    def tokens_before(self) -> int:
+        """The virtual tokens."""
+        return self.virtual_tokens
+
+    @property
     def is_packable(self) -> bool:
         """False: only the first example of a row would have the virtual tokens."""
         return False

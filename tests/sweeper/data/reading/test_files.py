@@ -1,6 +1,9 @@
 """Files of every form, whole and cut."""
 
+import bz2
+import gzip
 import json
+import lzma
 
 import pytest
 
@@ -20,6 +23,20 @@ def test_csv_with_and_without_header(tmp_path):
     assert rows(path) == [{"question": 'two\nlines, and a "quote"', "A": "1"}]
     path.write_text("what,1\n")
     assert rows(path, columns=("question", "A")) == [{"question": "what", "A": "1"}]
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip), ("bz2", bz2), ("xz", lzma)])
+def test_packed_files(tmp_path, suffix, pack):
+    path = tmp_path / f"a.csv.{suffix}"
+    whole = pack.compress('\ufeffa,b\n007,"x\n"\n'.encode())
+    path.write_bytes(whole)
+    assert rows(path) == [{"a": "007", "b": "x\n"}]
+    path.write_bytes(pack.compress("a,b\n1,é\n".encode("latin-1")))
+    with pytest.raises(DataError, match=rf"a\.csv\.{suffix}:2: not UTF-8 text \(byte 0xe9"):
+        rows(path)
+    path.write_bytes(whole[:-9])
+    with pytest.raises(DataError, match=rf"a\.csv\.{suffix} cannot be (read|unpacked) \("):
+        rows(path)
 
 
 def test_json(tmp_path):

@@ -54,7 +54,14 @@ def test_a_cell_of_megabytes(tmp_path):
         ("a,b,a\n1,2,3\n", r"a\.csv:1: the column 'a' is there twice"),
         ("a,b\n1,2\nné,x\n".encode("latin-1"), r"a\.csv:3: not UTF-8 text \(byte 0xe9 at byte 2"),
         ("a,b\n1,2\n".encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
+        (
+            'a,b\n1,2\n"3" inches,4\n5,6\n',
+            r"a\.csv:3: not a table .*or a newline stands in",
+        ),
+        ('"a,b\n1,2\n', r"a\.csv:1: a quote is opened and never closed"),
         (b"\x1f\x8b\x08\xff\xff", "a packed file; data files are text; unpack it"),
+        (b"\x28\xb5\x2f\xfd\xff\xff", "a packed file; data files are text; unpack it"),
+        (b"PAR1\x15\xff\xff", "not UTF-8 text but a file of Parquet; .*rename it"),
     ],
 )
 def test_a_broken_table(tmp_path, content, message):

@@ -69,6 +69,20 @@ def test_a_packed_table_and_one_that_its_card_describes(tmp_path):
     assert codes_of(all_of(hub(described).load())) == CODES
 
 
+def test_packed_lines_of_json(tmp_path):
+    import gzip
+
+    rows = [
+        f'{{"question": "why {n}", "code": {code}, "answer": "a{n}"}}'
+        for n, code in enumerate(["1.0", "7", "1e5", '"2020-01-01"', "null"] * 4)
+    ]
+    (tmp_path / "train.jsonl.gz").write_bytes(gzip.compress("\n".join(rows).encode()))
+    spec = hub(tmp_path)
+    assert codes_of(all_of(spec.load())) == ["1.0", "7", "1e5", "2020-01-01", ""] * 4
+    # Arrow read 7 as 7.0.
+    assert spec.read().is_anew
+
+
 def test_columns(tmp_path):
     from datasets import Dataset
 
@@ -108,6 +122,17 @@ def test_files_that_are_not_read_are_named(tmp_path):
         spec.require_available()
 
 
+def test_splits_beside_a_single_file_are_named(tmp_path):
+    jsonl(tmp_path, [{"question": f"{n}", "answer": "a"} for n in range(40)])
+    (tmp_path / "other.jsonl").write_text("x")
+    spec = JsonlDataSpec.model_validate({"path": str(tmp_path / "train.jsonl"), "format": PLAIN})
+    assert spec.read().warnings == ()
+    for name in ("dev.jsonl", "test.jsonl"):
+        (tmp_path / name).write_text("x")
+    [warning] = spec.read().warnings
+    assert f"{tmp_path}: not read: dev.jsonl, test.jsonl; data.path is a single file" in warning
+
+
 def test_files_and_splits_of_a_folder_that_are_not_read_are_named(tmp_path):
     table(tmp_path, CODES * 4)
     table(tmp_path, CODES, name="other.csv")
@@ -133,7 +158,16 @@ def test_files_and_splits_of_a_folder_that_are_not_read_are_named(tmp_path):
             r"test\.jsonl: its rows have the field 'c', which those of .*train\.jsonl do not",
         ),
         ({"train.parquet": b"PAR1 cut"}, "the data set .* cannot be "),
-        ({"train.csv.gz": b"\x1f\x8b cut"}, "the data set .* cannot be "),
+        ({"train.csv.gz": b"\x1f\x8b cut"}, r"train\.csv\.gz cannot be unpacked"),
+        ({"train.json.xz": b"no xz"}, r"train\.json\.xz cannot be unpacked"),
+        (
+            {"train.csv": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"},
+            r"train\.csv is a Git LFS pointer.*lfs pull",
+        ),
+        (
+            {"train.parquet": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"},
+            r"train\.parquet is a Git LFS pointer.*lfs pull",
+        ),
         ({"README.md": "no data"}, "the data set .* cannot be loaded"),
     ],
 )

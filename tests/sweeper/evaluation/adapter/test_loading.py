@@ -68,6 +68,55 @@ def test_what_a_training_has_saved_is_what_is_expected_of_it(world):
         assert model.active_adapter == "default"
 
 
+def with_digests(folder, tmp_path):
+    """A copy of an adapter with what is noted of it."""
+    shutil.copy(folder.with_name("adapter.sha256"), tmp_path)
+    return shutil.copytree(folder, tmp_path / "adapter")
+
+
+def lose_a_block(path):
+    # As a disk does that has lost power: the header says what it said.
+    content = bytearray(path.read_bytes())
+    content[-64:] = bytes(64)
+    path.write_bytes(content)
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [lose_a_block, flip_a_bit])
+def test_values_that_are_not_those_that_were_written(lora, tmp_path, damage):
+    spec, folder = lora
+    copied = with_digests(folder, tmp_path)
+    load_adapter(spec, spec.model.load("fp32").model, copied)
+    damage(copied / WEIGHTS)
+    with pytest.raises(AdapterError, match=r"adapter_model\.safetensors: its bytes are not those"):
+        load_adapter(spec, spec.model.load("fp32").model, copied)
+
+
+def test_the_adapter_of_another_trial_of_the_same_method(world, lora, tmp_path):
+    sweep = SweepFolder.create(world / "sweeps", "other", document=exported.DOCUMENT)
+    spec, folder = lora
+    other = exported.made(sweep, spec, number=5).adapter
+    copied = with_digests(folder, tmp_path)
+    shutil.copy(other / WEIGHTS, copied)
+    with pytest.raises(AdapterError, match=r"its bytes are not those that training wrote"):
+        load_adapter(spec, spec.model.load("fp32").model, copied)
+
+
+@pytest.mark.parametrize("noted", ["", "x\n", "0" * 64 + "  adapter/../../x\n", "\0" * 99])
+def test_what_is_noted_may_be_missing_or_damaged(lora, tmp_path, noted):
+    spec, folder = lora
+    copied = with_digests(folder, tmp_path)
+    (tmp_path / "adapter.sha256").write_text(noted)
+    load_adapter(spec, spec.model.load("fp32").model, copied)
+    (tmp_path / "adapter.sha256").unlink()
+    load_adapter(spec, spec.model.load("fp32").model, copied)
+
+
 def damaged(folder, tmp_path, change):
     """A copy of an adapter with other fields or tensors."""
     copied = tmp_path / "adapter"

@@ -25,20 +25,33 @@ LISTED = ListedTrial.model_validate({"name": "x", "method": {"name": "lora"}, "t
 
 
 def test_grids_are_combined_method_by_method() -> None:
-    assert Space((LORA, MASA)).cells() == (
+    space = Space((LORA, MASA))
+    assert space.cells(most=9) == (
         {"method": "lora", "lora.rank": 2, "lora.bias": "a"},
         {"method": "lora", "lora.rank": 2, "lora.bias": "b"},
         {"method": "lora", "lora.rank": 4, "lora.bias": "a"},
         {"method": "lora", "lora.rank": 4, "lora.bias": "b"},
         {"method": "masa"},
     )
-    assert Space((MASA,)).cells() == ()
+    assert space.cell_count == 5
+    assert space.cells(most=2) == space.cells(most=9)[:2]
+    assert Space((MASA,)).cells(most=9) == ()
+    assert Space((MASA,)).cell_count == 0
+
+
+def test_of_a_grid_too_large_to_be_listed_the_first_ones_are_taken() -> None:
+    axes = tuple(
+        Axis(f"lora.{name}", ("method", name), Grid(grid=tuple(range(100)))) for name in "abcdefgh"
+    )
+    space = Space((MethodSpace("lora", {}, axes),))
+    assert space.cell_count == 100**8
+    assert [point["lora.h"] for point in space.fixed_points(3)] == [0, 1, 2]
 
 
 def test_baselines_come_first_and_then_the_grid_in_turn() -> None:
     baseline: Point = {"method": "masa"}
     space = Space((LORA, MASA), (baseline,))
-    cells = space.cells()
+    cells = space.cells(most=9)
     assert space.fixed_points(1) == (baseline,)
     assert space.fixed_points(8) == (baseline, *cells, *cells[:2])
     assert Space((MASA,), (baseline,)).fixed_points(8) == (baseline,)

@@ -82,6 +82,14 @@ def test_large_encoders_too(family: str) -> None:
         require_causal(small, subject=family)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(value: float) -> None:
+    model = tiny.model()
+    model.model.layers[1].mlp.up_proj.weight[3, 2] = value
+    with pytest.raises(BadInputError, match=r"NaN or infinity in float32.*fetch the model again"):
+        require_causal(model, subject="it")
+
+
 def test_a_model_that_cannot_be_asked() -> None:
     model = tiny.model()
     del model.model.layers[1].mlp

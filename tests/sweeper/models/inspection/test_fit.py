@@ -67,6 +67,16 @@ def test_weights_that_are_not_the_models(tmp_path: Path, name: str) -> None:
         assert len(str(told.value)) < 1000
 
 
+def test_quantised_weights_whose_configuration_says_nothing_of_it(tmp_path: Path) -> None:
+    def change(tensors: Tensors) -> Tensors:
+        name = "model.layers.1.mlp.up_proj.weight"
+        return tensors | {name: (100 * tensors[name]).to(torch.int8)}
+
+    folder = _changed(tmp_path, change)
+    with pytest.raises(BadInputError, match=r"1 weight of .* \(of int8: .*up_proj\.weight\)"):
+        FolderModelSpec(path=str(folder)).inspect(max_length=16)
+
+
 def test_an_output_layer_that_is_not_there(tmp_path: Path) -> None:
     folder = _set(tiny.saved(tmp_path), tie_word_embeddings=False)
     spec = FolderModelSpec(path=str(folder))

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from sweeper.errors import BadInputError
 from sweeper.models import EmbeddedModelSpec, FolderModelSpec
 from sweeper.models.inspection.causality import small_model
-from sweeper.models.inspection.positions import require_positions
+from sweeper.models.inspection.positions import positions_of, require_positions
 from tests.sweeper import tiny
 
 SMALL = {"vocab_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32}
@@ -45,6 +45,18 @@ def test_a_table_of_positions_has_an_end(
             require_positions(small, length, subject="it")
 
 
+def test_virtual_tokens_take_positions_too() -> None:
+    small = small_model(AutoConfig.for_model("opt", **TABLES[0][1]))
+    assert small is not None
+    require_positions(small, 44, virtual_tokens=20, subject="it")
+    message = (
+        r"max_length is 60 and a method puts 20 virtual tokens before each row, but it has 64 "
+        r"positions.* at most 44$"
+    )
+    with pytest.raises(BadInputError, match=message):
+        require_positions(small, 60, virtual_tokens=20, subject="it")
+
+
 @pytest.mark.parametrize("family", ["llama", "bloom"])
 def test_computed_positions_have_none(family: str, caplog: pytest.LogCaptureFixture) -> None:
     names = {"llama": SMALL | {"max_position_embeddings": 64}, "bloom": SMALL | {"n_head": 4}}
@@ -56,7 +68,15 @@ def test_computed_positions_have_none(family: str, caplog: pytest.LogCaptureFixt
         require_positions(small, 100, subject="it")
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == (family == "llama")
-    assert all("trained with 64 positions" in text for text in told)
+    assert all("was trained with: 64 positions" in text for text in told)
+
+
+def test_declared_positions_have_many_names() -> None:
+    for family, settings, positions in TABLES:
+        declared = positions_of(AutoConfig.for_model(family, **settings).to_dict())
+        assert declared == positions + 2 * (family == "roberta")
+    assert positions_of({"text_config": {"max_position_embeddings": 9}, "n_ctx": 4}) == 9
+    assert positions_of({"model_type": "mamba"}) is None
 
 
 def test_a_folder_is_refused_before_it_is_loaded(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from transformers import AutoConfig, AutoModelForCausalLM
 from typer.testing import CliRunner
 
 from sweeper.cli.app import app
@@ -82,6 +83,51 @@ def test_a_row_that_spells_out_a_token_without_a_row(tmp_path: Path) -> None:
     rows = [{"q": f"{n}=", "a": str(n)} for n in range(20)] + [{"q": "<image>", "a": "1"}]
     with pytest.raises(BadInputError, match="a row of the data contains the special token"):
         _require_fitting(_sweep(tmp_path, rows))
+
+
+def test_the_virtual_tokens_of_any_method_need_positions(tmp_path: Path) -> None:
+    settings = {"max_position_embeddings": 64, "ffn_dim": 48, "word_embed_proj_dim": 32}
+    sizes = {"vocab_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32}
+    config = AutoConfig.for_model("opt", **sizes, **settings, eos_token_id=2, bos_token_id=1)
+    tiny.saved(tmp_path / "model", AutoModelForCausalLM.from_config(config))
+    space = _sweep(tmp_path, max_length=50)
+    methods = [
+        {"name": "lora", "rank": 2, "targets": ["q_proj"]},
+        {"name": "prompt_tuning", "virtual_tokens": {"choice": [4, 14, 15]}},
+    ]
+    document = {"name": "s", "methods": methods, "search": {"trials": 1, "asha": None}}
+    space.write_text(yaml.safe_dump(document))
+    with pytest.raises(BadInputError, match=r"15 virtual tokens .*has 64 positions.*at most 49"):
+        inspect_model_of(_loaded(space))
+    inspect_model_of(_loaded(_sweep(tmp_path, max_length=64)))
+
+
+def test_generated_answers_without_room(tmp_path: Path) -> None:
+    tiny.saved(tmp_path / "model")
+    folder = tmp_path / "tasks" / "gsm8k"
+    folder.mkdir(parents=True)
+    for split, first in (("train", 0), ("test", 100)):
+        rows = [
+            {"question": f"{n}+{n}?", "answer": f"{2 * n}\n#### {2 * n}"}
+            for n in range(first, first + 20)
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{split}.jsonl").write_text(text)
+    space = _sweep(tmp_path, max_length=40)
+    data = f"data={{kind: tasks, train: [gsm8k], root: {folder.parent}}}"
+
+    def require(*overrides: str) -> None:
+        profile = str(space.parent / "p.yaml")
+        sweep = load_sweep(space, profile=profile, overrides=[data, *overrides])
+        require_fitting_data(sweep, inspect_model_of(sweep))
+
+    with pytest.raises(BadInputError, match=r"may have \d+ tokens but the model has 64 positions"):
+        require()
+    require("evaluation.max_new_tokens=63")
+    require("final.trials=0")
+    method = "methods=[{name: prompt_tuning, virtual_tokens: 9}]"
+    with pytest.raises(BadInputError, match="may have 60 tokens but the model has 55 positions"):
+        require("evaluation.max_new_tokens=60", method)
 
 
 def _check(space: Path, *options: str) -> tuple[int, str]:

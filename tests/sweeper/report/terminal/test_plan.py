@@ -123,6 +123,8 @@ def test_a_space_with_fewer_trials_than_asked_for_is_told() -> None:
     text = printed(plan_view({**PLAN, "search": {"trials": 5}}), width=160)
     assert "Plan of masa on embedded  5 trials" in text
     assert "3 trials are all that the space has; none is run twice." in text
+    one = {**PLAN, "search": {"trials": 5}, "trials": PLAN["trials"][:1]}
+    assert "1 trial is all that the space has" in printed(plan_view(one), width=160)
 
 
 @pytest.mark.parametrize("width", [80, 160])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sqlite3
@@ -174,8 +175,22 @@ def test_a_store_in_a_new_home_is_no_fault_and_nothing_is_made(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_store_that_is_read_only_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "mlflow.db"
+    path.touch()
+    require_store(tmp_path)
+    # Root may write whatever its mode is.
+    monkeypatch.setattr(os, "access", lambda asked, _: asked != path)
+    with pytest.raises(BadInputError, match=r"mlflow\.db is in the way, or is read-only"):
+        require_store(tmp_path)
+
+
 def test_what_is_in_the_place_of_the_store_is_told(tmp_path):
     (tmp_path / "mlflow.db").mkdir()
+    with pytest.raises(BadInputError, match=r"mlflow\.db is in the way"):
+        require_store(tmp_path)
+    (tmp_path / "mlflow.db").rmdir()
+    os.mkfifo(tmp_path / "mlflow.db")
     with pytest.raises(BadInputError, match=r"mlflow\.db is in the way"):
         require_store(tmp_path)
     file = tmp_path / "file"
