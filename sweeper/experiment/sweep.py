@@ -120,6 +120,18 @@ class SweepSpec(Spec):
     """Whether every trial is trained, also where another sweep in the folder of all sweeps has
     finished the same one; ``--fresh`` sets it."""
 
+    def fingerprint(self, data: str) -> str:
+        """Returns the hash that a trial's identity has of the files it is trained on.
+
+        Args:
+            data: the hash of the data.
+
+        Raises:
+            BadInputError: a file of the model cannot be read.
+        """
+        model = self.model.fingerprint()
+        return f"{data} {model}" if model else data
+
 
 @dataclass(frozen=True)
 class Sweep:

@@ -31,7 +31,7 @@ class GridDesign(FactorDesign):
     def _configurations(self, file: DesignFile) -> Iterator[Configuration]:
         factors = self.factors.all()
         has_control = self.control == "added" and not _is_controlled(file)
-        for arm in file.arms:
+        for arm in self.compared(file):
             cells = cells_of(arm, factors, has_control=has_control, is_sized=file.is_sized)
             for cell, levels in cells:
                 values = values_name(list(levels), list(levels.values()))

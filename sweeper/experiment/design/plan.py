@@ -114,7 +114,9 @@ class DesignPlan:
         slugs: dict[str, str] = {}
         for number, found in enumerate(self.configurations):
             slug = _NO_NAME.sub("-", found.name).strip("-_") or "c"
-            slugs[found.name] = f"{slug}-{number}" if slug in slugs.values() else slug
+            while slug in slugs.values():
+                slug = f"{slug}-{number}"
+            slugs[found.name] = slug
         return slugs
 
     def warnings(self) -> tuple[str, ...]:

@@ -161,9 +161,18 @@ def _content(configuration: Configuration, train: Document) -> str:
 
 
 def _find_equals(plan: DesignPlan, train: Document) -> Iterator[Problem]:
-    """Yields a problem for each configuration that is another one under a second name."""
+    """Yields a problem for each configuration that has another one's content or its name."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for found in plan.configurations:
+        if found.name in taken:
+            message = (
+                "is the name of two configurations, which no table could tell apart; give values "
+                "that do not read alike, or another name to the trial that has it"
+            )
+            yield Problem(f"design.{found.name}", message)
+            continue
+        taken.add(found.name)
         key = _content(found, train)
         other = names.setdefault(key, found.name)
         if other != found.name:
