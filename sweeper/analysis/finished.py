@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from sweeper.errors import BadInputError
@@ -16,9 +16,13 @@ __all__ = ["find_finished", "source_of"]
 
 
 def find_finished(
-    home: Path, trial_ids: Collection[str], *, but: Path | None = None
+    home: Path,
+    trial_ids: Collection[str],
+    *,
+    but: Path | None = None,
+    is_preferred: Callable[[TrialFolder], bool] = lambda _: True,
 ) -> dict[str, TrialFolder]:
-    """Returns the folder of each of the trials that a sweep has finished, the first sweep's.
+    """Returns the folder of each of the trials that a sweep has finished.
 
     A trial is named by its spec, the content of its data and its model, and the version of the
     program: what has its name is the same trial. One that failed or was stopped early is none, and
@@ -28,14 +32,17 @@ def find_finished(
         home: folder of all sweeps.
         trial_ids: identities.
         but: folder of the sweep that is not looked into.
+        is_preferred: of several sweeps that finished a trial, the first one whose folder it
+            prefers is taken, else the first one's.
     """
     found: dict[str, TrialFolder] = {}
     for path in sweeps_in(home):
         if but is not None and path.absolute() == but.absolute():
             continue
         for trial_id in trial_ids:
-            folder = TrialFolder(path / "trials" / trial_id)
-            if trial_id not in found and _is_finished(folder):
+            folder, known = TrialFolder(path / "trials" / trial_id), found.get(trial_id)
+            is_sought = known is None or (not is_preferred(known) and is_preferred(folder))
+            if is_sought and _is_finished(folder):
                 found[trial_id] = folder
     return found
 

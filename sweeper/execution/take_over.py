@@ -45,7 +45,13 @@ def take_over(folder: SweepFolder, trial: TrialFolder, *, final: FinalSpec) -> b
     record = trial.read()
     if record.status != "queued" or record.attempts:
         return False
-    other = find_finished(folder.home, [trial.id], but=folder.path).get(trial.id)
+    found = find_finished(
+        folder.home,
+        [trial.id],
+        but=folder.path,
+        is_preferred=lambda other: _final_of(other.path, final) is not None,
+    )
+    other = found.get(trial.id)
     if other is None:
         return False
     try:

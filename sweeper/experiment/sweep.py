@@ -11,7 +11,7 @@ from sweeper._spec import Spec
 from sweeper.data import DataSpec
 from sweeper.data.hygiene import HygieneSpec
 from sweeper.experiment.confirm import ConfirmSpec
-from sweeper.experiment.design import DesignPlan
+from sweeper.experiment.design import MOST_TRIALS, DesignPlan
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.objective import ObjectiveSpec
 from sweeper.experiment.space.space import Space
@@ -72,7 +72,7 @@ class AshaSpec(Spec):
 class SearchSpec(Spec):
     """How the space is searched."""
 
-    trials: int = Field(default=8, ge=1, le=100_000)
+    trials: int = Field(default=8, ge=1, le=MOST_TRIALS)
     """Number of trials, baselines included."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the sampler."""

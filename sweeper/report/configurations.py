@@ -13,7 +13,7 @@ from sweeper.analysis.statistics.questions import peaks
 from sweeper.errors import BadInputError
 from sweeper.estimates import Estimate
 
-__all__ = ["configuration_rows"]
+__all__ = ["configuration_rows", "score_title", "seeds_text"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def configuration_rows(
         "method" if is_tuned else "configuration",
         "seeds",
         *(["best rate"] if is_tuned else []),
-        f"{found.metric} ({found.table.split})",
+        score_title(found.metric, found.table.split),
         "trainable",
         "may be best",
     )
@@ -61,6 +61,16 @@ def configuration_rows(
             (row.name, row.seeds, *rate, row.score, "" if size is None else f"{size:,}", mark)
         )
     return head, tuple(texts)
+
+
+def score_title(metric: str, split: str) -> str:
+    """Returns the title of a column of scores: ``accuracy (test)``."""
+    return f"{metric} ({split})"
+
+
+def seeds_text(scored: int, failed: int) -> str:
+    """Returns how many seeds a mean is of, and how many failed: ``4 (1 failed)``."""
+    return f"{scored} ({failed} failed)" if failed else f"{scored}"
 
 
 def _configurations(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row]:
@@ -90,8 +100,7 @@ def _methods(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row]:
 
 
 def _seeds(each: ConfigurationScores) -> str:
-    failed = f" ({len(each.failed_seeds)} failed)" if each.failed_seeds else ""
-    return f"{len(each.seeds)}{failed}"
+    return seeds_text(len(each.seeds), len(each.failed_seeds))
 
 
 def _sizes(ranking: Ranking, *, by_method: bool) -> dict[str, int]:

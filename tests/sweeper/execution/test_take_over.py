@@ -271,6 +271,24 @@ def test_an_evaluation_without_its_rows_is_done_again(first, sweep, is_cut):
     assert not (trial.path / FINAL_ROWS).exists()
 
 
+def test_of_two_sweeps_the_one_that_evaluated_the_rows_is_taken(first, sweep):
+    other = first.trial(first.trials()[0].id)
+    for name in (FINAL_ROWS, "final.json"):
+        (other.path / name).unlink()
+    second = sweep_in(first.home, "second", sweep)
+    trial = described(second, other, 0)
+    assert take_over(second, trial, final=sweep.spec.final)
+    write_final(trial.path, result(1.0), row_scores({"eval_loss": [1.0] * 10}))
+    third = sweep_in(first.home, "third", sweep)
+    trial = described(third, other, 0)
+    assert take_over(third, trial, final=sweep.spec.final)
+    assert read_final(trial.path) is not None
+    source = trial.taken_from()
+    # It is the sweep that trained it, wherever its results were read.
+    assert source is not None
+    assert source.sweep == "first"
+
+
 def test_a_sweep_that_is_deleted_meanwhile_costs_a_training(first, sweep, monkeypatch, caplog):
     other = first.trial(first.trials()[0].id)
     folder = sweep_in(first.home, "second", sweep)
