@@ -40,7 +40,7 @@ def configuration_rows(
     """
     if found.plan is None or found.table is None:
         return None
-    is_tuned = found.plan.tuned is not None
+    is_tuned, is_best_asked = found.plan.tuned is not None, found.plan.question != "effects"
     rows = list(_methods(found, found.table) if is_tuned else _configurations(found, found.table))
     members = {name for each in found.best_sets for name in each.members}
     sizes = _sizes(ranking, by_method=is_tuned)
@@ -50,15 +50,15 @@ def configuration_rows(
         *(["best rate"] if is_tuned else []),
         score_title(found.metric, found.table.split),
         "trainable",
-        "may be best",
+        *(["may be best"] if is_best_asked else []),
     )
     texts = []
     for row in rows:
         size = sizes.get(row.name)
         rate = [row.rate] if is_tuned else []
-        mark = "yes" if row.name in members else ""
+        mark = ["yes" if row.name in members else ""] if is_best_asked else []
         texts.append(
-            (row.name, row.seeds, *rate, row.score, "" if size is None else f"{size:,}", mark)
+            (row.name, row.seeds, *rate, row.score, "" if size is None else f"{size:,}", *mark)
         )
     return head, tuple(texts)
 

@@ -5,7 +5,8 @@ const axis = { labelColor: "var(--pale)", titleColor: "var(--ink)", gridColor: "
 const columns = (spec, width) => {
   const names = [spec, ...(spec.layer ?? [])].flatMap((x) => x.encoding?.color?.scale?.domain ?? []);
   const longest = Math.max(0, ...names.map((name) => name.length));
-  return Math.max(1, Math.min(4, Math.floor(width / (6 * longest + 40))));
+  // A legend does not follow the width of its chart, which paper has less of.
+  return Math.max(1, Math.min(4, Math.floor(Math.min(width, PAPER) / (6 * longest + 40))));
 };
 const config = (spec, width) => ({
   background: "transparent",

@@ -72,7 +72,9 @@ def test_values_are_told_apart_by_all_their_digits(design_of):
         ({"method": {"rnak": [1, 2]}}, "design.rnak=1.method.rnak", "did you mean 'rank'"),
         ({"method": {"rank": [0, 2]}}, "design.rank=0.method.rank", "got 0"),
         ({"methods": {"rank": [1, 2]}}, "design.factors.methods", "did you mean 'method'"),
-        ({"method": {"rank": 4}}, "design.factors.method.rank", "tuple"),
+        ({"method": {"rank": 4}}, "design.factors.method.rank", "must be a list; write [4]"),
+        ({"method": 4}, "design.factors.method", "must be fields with their values; write {fi"),
+        (4, "design.factors", "must be fields with their values (method, train)"),
     ],
 )
 def test_what_is_no_factor_is_told(design_of, factors, path, message):

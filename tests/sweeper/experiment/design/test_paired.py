@@ -88,6 +88,7 @@ def test_without_a_tuned_rate_each_method_is_trained_at_the_files(design_of):
         ({}, TWO[:1], "methods", "has no two methods to compare"),
         ({"methods": ["lora"]}, TWO, "design.methods", "has no two methods"),
         ({"methods": ["lora", "msa"]}, TWO, "design.methods", "did you mean 'mosa'"),
+        ({"methods": "lora"}, TWO, "design.methods", "got 'lora'; it must be a list; write [lora]"),
         ({"methods": ["lora", "lora"]}, TWO, "design.methods", "name each method once"),
         ({"tune": None, "rates": {}}, TWO, "design.rates", "tune is null"),
         ({"tune": "train.steps"}, TWO, "design.tune", "allowed: train.learning_rate"),
