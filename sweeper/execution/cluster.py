@@ -102,7 +102,8 @@ def end_agents() -> None:
     """
     # Ray has no public way to ask which processes it has started.
     node = ray._private.worker._global_node
-    for raylet in [] if node is None else node.all_processes.get("raylet", []):
+    raylets: list[Any] = [] if node is None else node.all_processes.get("raylet", [])
+    for raylet in raylets:
         with suppress(psutil.Error):
             for child in psutil.Process(raylet.process.pid).children():
                 _end_agent(child)

@@ -64,8 +64,8 @@ def test_values_that_read_alike_are_no_two_changes(design_of):
     factors = {"train": {"weight_decay": [0.1, 0.1000001]}}
     sweep = design_of({"kind": "one_factor", "factors": factors, "control": "none"})
     assert names(sweep) == ["baseline", "weight_decay=0.1", "weight_decay=0.1000001"]
-    factors = {"method": {"router": ["softmax", None, "none"]}}
-    found = problems_of_loading(design_of, {"kind": "one_factor", "factors": factors})
+    routers = {"kind": "one_factor", "factors": {"method": {"router": ["softmax", None, "none"]}}}
+    found = problems_of_loading(design_of, routers)
     assert "is the name of two configurations" in found["design.router=none"]
 
 

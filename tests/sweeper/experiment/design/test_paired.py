@@ -71,8 +71,8 @@ def test_a_control_arm_that_the_file_has_is_the_one_of_its_method(design_of):
         controls = {x.method: x.controls for x in design.configurations if x.controls}
         assert controls == {"masa_control": "masa"}
     methods[2] = {"name": "masa_control", "rank": 8}
-    chosen = {"kind": "paired", "methods": ["masa", "lora"]}
-    found = problems_of_loading(design_of, chosen, methods=methods)
+    two = {"kind": "paired", "methods": ["masa", "lora"]}
+    found = problems_of_loading(design_of, two, methods=methods)
     assert "rank is 8 and that of masa is 4" in found["methods.masa_control"]
 
 
