@@ -11,6 +11,7 @@ __all__ = [
     "duration",
     "guess",
     "is_number",
+    "level_text",
     "nearest",
     "params_text",
     "shorten",
@@ -53,15 +54,25 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def value_text(value: object) -> str:
-    """Returns a parameter's value, numbers to three digits and integers whole."""
+def value_text(value: object, *, digits: int = 3) -> str:
+    """Returns a parameter's value, integers whole.
+
+    Args:
+        value: of the parameter.
+        digits: of other numbers.
+    """
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return f"{value:.{digits}g}"
     if isinstance(value, list | tuple):
-        return ",".join(value_text(item) for item in value)
+        return ",".join(value_text(item, digits=digits) for item in value)
     if isinstance(value, Mapping):
-        return ",".join(f"{name}:{value_text(item)}" for name, item in value.items())
+        return ",".join(f"{name}:{value_text(item, digits=digits)}" for name, item in value.items())
     return "none" if value is None else str(value)
+
+
+def level_text(value: object) -> str:
+    """Returns a value of a factor, with all its digits: configurations are told apart by them."""
+    return value_text(value, digits=15)
 
 
 def shorten(value: object, *, limit: int = 200) -> str:

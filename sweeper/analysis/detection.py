@@ -119,8 +119,10 @@ def forecast_of(sweep: Sweep, *, home: Path | None, trials: int) -> Forecast | N
         trials: that are to be trained.
 
     Returns:
-        None where no such sweep has a complete trial.
+        None where nothing is to be trained, or no such sweep has a complete trial.
     """
+    if not trials:
+        return None
     for folder in _alike(sweep, home, ("model", "data", "train", "engine")):
         times = [x.wall_time_s for x in folder.trials() if x.status == "complete" and x.attempts]
         if times:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from sweeper.errors import DamagedFileError
+from sweeper.errors import BadInputError
+from sweeper.evaluation.adapter.checking import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from sweeper.models.inspection.checkpoint import read_headers
+from sweeper.tracking.row_scores import VALIDATION_ROWS, read_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
 from sweeper.tracking.trial_folder import RECORD_FILE, TrialFolder
 
@@ -13,25 +16,33 @@ __all__ = ["find_finished", "source_of"]
 
 
 def find_finished(
-    home: Path, trial_ids: Collection[str], *, but: Path | None = None
+    home: Path,
+    trial_ids: Collection[str],
+    *,
+    but: Path | None = None,
+    is_preferred: Callable[[TrialFolder], bool] = lambda _: True,
 ) -> dict[str, TrialFolder]:
-    """Returns the folder of each of the trials that a sweep has finished, the first sweep's.
+    """Returns the folder of each of the trials that a sweep has finished.
 
-    A trial is named by its spec, its data and the version of the program: what has its name is the
-    same trial. One that failed, was stopped early, or has lost a file or its adapter is none.
+    A trial is named by its spec, the content of its data and its model, and the version of the
+    program: what has its name is the same trial. One that failed or was stopped early is none, and
+    so is one of which a file is missing or cut short: record, reports, rows or adapter.
 
     Args:
         home: folder of all sweeps.
         trial_ids: identities.
         but: folder of the sweep that is not looked into.
+        is_preferred: of several sweeps that finished a trial, the first one whose folder it
+            prefers is taken, else the first one's.
     """
     found: dict[str, TrialFolder] = {}
     for path in sweeps_in(home):
         if but is not None and path.absolute() == but.absolute():
             continue
         for trial_id in trial_ids:
-            folder = TrialFolder(path / "trials" / trial_id)
-            if trial_id not in found and _is_finished(folder):
+            folder, known = TrialFolder(path / "trials" / trial_id), found.get(trial_id)
+            is_sought = known is None or (not is_preferred(known) and is_preferred(folder))
+            if is_sought and _is_finished(folder):
                 found[trial_id] = folder
     return found
 
@@ -43,11 +54,24 @@ def source_of(trial: TrialFolder) -> str:
 
 
 def _is_finished(trial: TrialFolder) -> bool:
-    if not (trial.path / RECORD_FILE).is_file() or not trial.adapter.is_dir():
+    if not (trial.path / RECORD_FILE).is_file():
         return False
     try:
         record = trial.read()
         sweep = SweepFolder(trial.path.parent.parent).about()
-    except DamagedFileError:
+        return record.status == "complete" and bool(sweep.sweep_id) and _is_whole(trial)
+    except BadInputError:
         return False
-    return record.status == "complete" and bool(record.metrics) and bool(sweep.sweep_id)
+
+
+def _is_whole(trial: TrialFolder) -> bool:
+    """Returns whether all is there that a complete trial leaves; raises where a file is damaged."""
+    adapter = trial.adapter
+    if not all((adapter / name).is_file() for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS)):
+        return False
+    # The header says how long the file is: a copy that was cut short is none.
+    read_headers(adapter / ADAPTER_WEIGHTS)
+    record, reported = trial.read(), trial.points()
+    has_end = bool(reported) and max(point.step for point in reported) == record.steps
+    rows = read_row_scores(trial.path / VALIDATION_ROWS)
+    return has_end and rows is not None and rows.step == record.steps

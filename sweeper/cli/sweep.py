@@ -215,21 +215,32 @@ def ui(
 
 def _drive(driver: SweepDriver, out: Output) -> None:
     """Runs a sweep with the live table, and what confirms it, then shows the results."""
-    from sweeper.execution.confirm import confirmation_driver
-
     _run(driver, out)
-    with _leaving(driver, out):
-        confirmation = confirmation_driver(driver)
-    if confirmation is not None:
-        text = f"Confirmation of {driver.folder.name}: sweep {confirmation.folder.name}"
-        out.console.print(text, highlight=False)
-        _run(confirmation, out)
+    try:
+        confirmation = _confirmed(driver, out)
+    except BadInputError:
+        # The search has come to its end all the same.
+        _show_result(driver, out)
+        raise
     failed = _show_result(driver, out)
     if confirmation is not None:
         # One document is printed; it names the confirmation, whose own one is a report away.
         failed |= _show_result(confirmation, out, is_shown=not out.as_json)
     if failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _confirmed(driver: SweepDriver, out: Output) -> SweepDriver | None:
+    """Runs what confirms a search; returns its driver, None where nothing does."""
+    from sweeper.execution.confirm import confirmation_driver
+
+    with _leaving(driver, out):
+        confirmation = confirmation_driver(driver)
+    if confirmation is not None:
+        text = f"Confirmation of {driver.folder.name}: sweep {confirmation.folder.name}"
+        out.console.print(text, highlight=False)
+        _run(confirmation, out)
+    return confirmation
 
 
 def _run(driver: SweepDriver, out: Output) -> None:
@@ -294,6 +305,8 @@ def _published(subject: Subject, tracking_uri: str | None) -> Path | None:
 
 def _leave(driver: SweepDriver, out: Output, code: int, why: str) -> NoReturn:
     """Ends the process at once: an orderly exit would wait for, or abort in, Ray's own threads."""
+    from sweeper.execution.cluster import end_agents
+
     folder = driver.folder
     path = shlex.quote(str(folder.path))
     out.console.print(
@@ -301,7 +314,10 @@ def _leave(driver: SweepDriver, out: Output, code: int, why: str) -> NoReturn:
     )
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)
+    try:
+        end_agents()
+    finally:
+        os._exit(code)
 
 
 @contextmanager

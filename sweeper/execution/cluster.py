@@ -6,17 +6,25 @@ import logging
 import os
 import signal
 import threading
+from contextlib import suppress
 from typing import Any
 
+import psutil
 import ray
 
 from sweeper._environment import ray_address
 from sweeper.errors import BadInputError
 from sweeper.preflight.room import TRIAL_RESOURCE, Cluster, no_cluster_message
 
-__all__ = ["connect", "disconnect"]
+__all__ = ["connect", "disconnect", "end_agents"]
 
 TRIAL_SLOTS = 10_000
+
+# What the command line of a raylet's agent has in it: its title, or before it has one its file.
+_AGENTS = (
+    *("ray::DashboardAgent", "ray::RuntimeEnvAgent"),
+    *("dashboard/agent.py", "runtime_env/agent/main.py"),
+)
 
 # Environment of all Ray processes that a sweep starts.
 RAY_ENVIRONMENT = {
@@ -84,3 +92,25 @@ def connect(address: str | None) -> Cluster:
 def disconnect() -> None:
     """Leaves the cluster; a Ray that :func:`connect` started ends."""
     ray.shutdown()
+
+
+def end_agents() -> None:
+    """Ends what a Ray that :func:`connect` started leaves behind where this process ends at once.
+
+    The kernel kills the raylet with its parent, before it can end its agents. They notice that in
+    two seconds, and then wait a minute for an answer of Ray's head, which has ended with it.
+    """
+    # Ray has no public way to ask which processes it has started.
+    node = ray._private.worker._global_node
+    raylets: list[Any] = [] if node is None else node.all_processes.get("raylet", [])
+    for raylet in raylets:
+        with suppress(psutil.Error):
+            for child in psutil.Process(raylet.process.pid).children():
+                _end_agent(child)
+
+
+def _end_agent(process: psutil.Process) -> None:
+    with suppress(psutil.Error):
+        command = " ".join(process.cmdline())
+        if any(name in command for name in _AGENTS):
+            process.terminate()

@@ -80,11 +80,11 @@ def repeat_lost(folder: SweepFolder, study: optuna.Study) -> None:
 
 
 def warn_of_other_data(folder: SweepFolder, fingerprint: str) -> None:
-    """Warns where a sweep's trials are of other data or code than those to come.
+    """Warns where a sweep's trials are of other data, model or code than those to come.
 
     Args:
         folder: the sweep's.
-        fingerprint: of the rows as they are now.
+        fingerprint: of the rows, and of a model at a path, as they are now.
     """
     ids = [record.id for record in folder.trials()]
     others = [
@@ -95,9 +95,9 @@ def warn_of_other_data(folder: SweepFolder, fingerprint: str) -> None:
     ]
     if others:
         logger.warning(
-            "%d of %d trials of %s, such as %s, saw other rows than the data has now, or ran with "
-            "another version of the program; those to come cannot be compared with them; bring "
-            "the data back, or begin a new sweep",
+            "%d of %d trials of %s, such as %s, saw other rows than the data has now, had other "
+            "weights than the model, or ran with another version of the program; those to come "
+            "cannot be compared with them; bring the files back, or begin a new sweep",
             *(len(others), len(ids), folder.name, others[0]),
         )
 

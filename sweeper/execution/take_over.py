@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from datetime import UTC, datetime
@@ -9,13 +10,17 @@ from pathlib import Path
 
 from sweeper._files import put_whole, write_text
 from sweeper.analysis.finished import find_finished
+from sweeper.errors import DamagedFileError
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.tracking.final_result import FINAL_FILE, FinalResult, is_evaluated, read_final
+from sweeper.tracking.row_scores import FINAL_ROWS, read_row_scores
 from sweeper.tracking.stored import TakenFrom
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import RECORD_FILE, SPEC_FILE, TAKEN_FILE, TrialFolder
 
 __all__ = ["take_over"]
+
+logger = logging.getLogger(__name__)
 
 # What is the other sweep's own: how the trial stands there, and what MLflow was sent of it.
 _LEFT = {SPEC_FILE, RECORD_FILE, TAKEN_FILE, "mlflow.json"}
@@ -40,46 +45,69 @@ def take_over(folder: SweepFolder, trial: TrialFolder, *, final: FinalSpec) -> b
     record = trial.read()
     if record.status != "queued" or record.attempts:
         return False
-    other = find_finished(folder.home, [trial.id], but=folder.path).get(trial.id)
+    found = find_finished(
+        folder.home,
+        [trial.id],
+        but=folder.path,
+        is_preferred=lambda other: _final_of(other.path, final) is not None,
+    )
+    other = found.get(trial.id)
     if other is None:
         return False
-    sweep = SweepFolder(other.path.parent.parent)
-    found = other.read()
-    _copy(other.path, trial.path, final=final)
-    if other.adapter.is_dir():
-        with put_whole(trial.adapter, has_one_writer=True) as place:
-            place.mkdir()
-            for path in sorted(other.adapter.iterdir()):
-                _link(path, place / path.name)
+    try:
+        _take(folder, trial, other, final=final)
+    except FileNotFoundError as error:
+        # Its sweep is being deleted.
+        _discard(trial)
+        logger.warning(
+            "trial %s is trained, though %s had finished it: %s went away meanwhile",
+            *(trial.id, other.path.parent.parent.name, error.filename),
+        )
+        return False
+    return True
+
+
+def _take(folder: SweepFolder, trial: TrialFolder, other: TrialFolder, *, final: FinalSpec) -> None:
+    sweep, found = SweepFolder(other.path.parent.parent), other.read()
     source = other.taken_from() or TakenFrom(
         sweep=sweep.name,
         sweep_id=sweep.about().sweep_id,
         number=found.number,
         taken_at=datetime.now(UTC),
     )
+    _copy(other.path, trial.path, final=final)
+    with put_whole(trial.adapter, has_one_writer=True) as place:
+        place.mkdir()
+        for path in sorted(other.adapter.iterdir()):
+            _link(path, place / path.name)
     _copy_base(sweep, folder, final=final)
     # The record is the last: it says that the rest is there.
     trial.take_over(found, source)
-    return True
+
+
+def _discard(trial: TrialFolder) -> None:
+    """Removes what was copied beside the description of a trial that has not begun."""
+    for path in trial.path.iterdir():
+        if path.name not in {SPEC_FILE, RECORD_FILE} and path.is_file():
+            path.unlink()
 
 
 def _copy(source: Path, target: Path, *, final: FinalSpec) -> None:
     """Copies the files of a trial's results; what grows must not be shared by a link."""
-    has_final = _is_as_asked(read_final(source), final)
+    result = _final_of(source, final)
     for path in sorted(source.iterdir()):
         name = path.name
         is_left = name in _LEFT or name.startswith(".") or name.endswith(_LEFT_ENDS)
         is_final = name.startswith(_FINAL)
-        if is_left or path.is_symlink() or not path.is_file() or (is_final and not has_final):
+        if is_left or not _is_plain(path) or (is_final and result is None):
             continue
         if name != FINAL_FILE:
             shutil.copyfile(path, target / name)
-    _copy_result(source, target, has_final=has_final)
+    _write_result(target, result)
 
 
-def _copy_result(source: Path, target: Path, *, has_final: bool) -> None:
-    """Copies the result of an evaluation, without its place among the other sweep's trials."""
-    result = read_final(source) if has_final else None
+def _write_result(target: Path, result: FinalResult | None) -> None:
+    """Writes the result of an evaluation, without its place among the other sweep's trials."""
     if result is not None:
         text = result.model_copy(update={"chosen_by": {}}).model_dump_json(indent=2)
         write_text(target / FINAL_FILE, text + "\n")
@@ -89,29 +117,41 @@ def _copy_base(source: SweepFolder, folder: SweepFolder, *, final: FinalSpec) ->
     """Copies what the frozen base scored, where the sweep does not have it yet."""
     for name in _BASE_FILES:
         path = source.path / name
-        if path.is_file() and not path.is_symlink() and not (folder.path / name).exists():
+        if path.exists() and _is_plain(path) and not (folder.path / name).exists():
             shutil.copyfile(path, folder.path / name)
-    if is_evaluated(folder.path) or not _is_as_asked(read_final(source.path), final):
+    result = None if is_evaluated(folder.path) else _final_of(source.path, final)
+    if result is None:
         return
     for path in sorted(source.path.glob(f"{_FINAL}*")):
-        if path.is_file() and not path.is_symlink() and path.name != FINAL_FILE:
+        if _is_plain(path) and path.name != FINAL_FILE:
             shutil.copyfile(path, folder.path / path.name)
-    _copy_result(source.path, folder.path, has_final=True)
+    _write_result(folder.path, result)
 
 
-def _is_as_asked(result: FinalResult | None, final: FinalSpec) -> bool:
-    """Returns whether a result is one on the rows that a sweep wants."""
+def _final_of(folder: Path, final: FinalSpec) -> FinalResult | None:
+    """Returns the result in a folder that is on the rows a sweep wants and has each of them."""
+    result = read_final(folder)
     if result is None or result.error or result.split != final.split:
-        return False
+        return None
     wanted = result.rows_in_split if final.rows is None else min(final.rows, result.rows_in_split)
-    return result.rows + result.rows_left_out == wanted
+    if result.rows + result.rows_left_out != wanted:
+        return None
+    try:
+        return None if read_row_scores(folder / FINAL_ROWS) is None else result
+    except DamagedFileError:
+        return None
 
 
 def _link(source: Path, target: Path) -> None:
     """Gives a file of an adapter, which is written once, a second name; copies it elsewhere."""
-    if source.is_symlink() or not source.is_file():
+    if not _is_plain(source):
         return
     try:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def _is_plain(path: Path) -> bool:
+    """Returns whether a path is a file and no link; of one that has just gone away, too."""
+    return not path.is_symlink() and (path.is_file() or not path.exists())

@@ -24,7 +24,7 @@ class TrialFactory:
     folder: SweepFolder
     sweep: Sweep
     data_fingerprint: str
-    """Of the rows that the trials see; it is part of their identity."""
+    """Of the rows that the trials see, and of a model at a path; part of their identity."""
 
     def identify(self, point: Point) -> str:
         """Returns the identity of the trial at a point, which is complete.

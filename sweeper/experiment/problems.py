@@ -18,6 +18,9 @@ __all__ = ["problems_of"]
 
 _Location = tuple[int | str, ...]
 
+# Of pydantic's errors those about one value where a list, or fields with their values, must be.
+_SHAPES = {"tuple_type", "list_type", "dict_type", "model_type", "model_attributes_type"}
+
 
 def problems_of(
     error: ValidationError, model: type[BaseModel], *, under: str = ""
@@ -63,6 +66,8 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         key = next(iter(got), "")
         hint = nearest(str(key), known)
         return f"got {shorten(got)}; give a value or a distribution ({', '.join(known)}){hint}"
+    if kind in _SHAPES:
+        return _describe_shape(got, kind, _find_fields(model, location))
     reason = str(context["error"]) if "error" in context else details["msg"]
     if got is None and "error" in context:
         # Our own validators say themselves what is missing.
@@ -70,6 +75,16 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
     if kind == "int_from_float":
         reason = "takes whole numbers only; write one, or search it with {int: [low, high]}"
     return f"got {shorten(repr(got))}: {reason}" if not isinstance(got, dict) else reason
+
+
+def _describe_shape(got: object, kind: str, fields: set[str]) -> str:
+    """Returns the message about a value in the place of a list, or of fields with theirs."""
+    said = f"got {shorten(repr(got))}"
+    if kind in {"tuple_type", "list_type"}:
+        is_one = isinstance(got, str | int | float)
+        return f"{said}; it must be a list; write {f'[{shorten(got)}]' if is_one else '[…]'}"
+    known = f" ({', '.join(sorted(fields))})" if fields else ""
+    return f"{said}; it must be fields with their values{known}; write {{field: value}}"
 
 
 def _find_fields(model: type[BaseModel], location: _Location) -> set[str]:

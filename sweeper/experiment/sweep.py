@@ -11,7 +11,7 @@ from sweeper._spec import Spec
 from sweeper.data import DataSpec
 from sweeper.data.hygiene import HygieneSpec
 from sweeper.experiment.confirm import ConfirmSpec
-from sweeper.experiment.design import DesignPlan
+from sweeper.experiment.design import MOST_TRIALS, DesignPlan
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.objective import ObjectiveSpec
 from sweeper.experiment.space.space import Space
@@ -72,7 +72,7 @@ class AshaSpec(Spec):
 class SearchSpec(Spec):
     """How the space is searched."""
 
-    trials: int = Field(default=8, ge=1, le=100_000)
+    trials: int = Field(default=8, ge=1, le=MOST_TRIALS)
     """Number of trials, baselines included."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the sampler."""
@@ -119,6 +119,18 @@ class SweepSpec(Spec):
     fresh: bool = False
     """Whether every trial is trained, also where another sweep in the folder of all sweeps has
     finished the same one; ``--fresh`` sets it."""
+
+    def fingerprint(self, data: str) -> str:
+        """Returns the hash that a trial's identity has of the files it is trained on.
+
+        Args:
+            data: the hash of the data.
+
+        Raises:
+            BadInputError: a file of the model cannot be read.
+        """
+        model = self.model.fingerprint()
+        return f"{data} {model}" if model else data
 
 
 @dataclass(frozen=True)

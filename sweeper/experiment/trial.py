@@ -147,7 +147,8 @@ class TrialSpec(Spec):
         """Returns 12 hex digits that name this trial by its content.
 
         Args:
-            data_fingerprint: hash of the data's content, so that changed files make a new trial.
+            data_fingerprint: hash of the data's content, and of the model's where its spec names a
+                path, so that changed files make a new trial.
         """
         content = self.model_dump(mode="json")
         content["identity_version"] = IDENTITY_VERSION

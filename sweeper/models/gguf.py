@@ -16,6 +16,7 @@ from sweeper._third_party import writing
 from sweeper.errors import BadInputError, MissingError
 from sweeper.models.inspection import TokenCheck, inspect_model, require_whole
 from sweeper.models.reading import (
+    content_hash,
     local_path,
     quiet_loading,
     read_config,
@@ -72,6 +73,10 @@ class GgufModelSpec(BaseModelSpec):
                 path.parent, gguf_file=path.name
             ).to_dict()
         return config
+
+    def fingerprint(self) -> str:
+        """Returns a hash of the file at a path; empty where a package and its version name it."""
+        return "" if self.package is not None else content_hash([self._path()])
 
     def require_available(self) -> None:
         """Looks whether the file is there and of GGUF, and the package that reads such files.

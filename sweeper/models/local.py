@@ -12,10 +12,13 @@ from sweeper.errors import MissingError
 from sweeper.models.embedded import MODEL_FOLDER
 from sweeper.models.inspection import TokenCheck, inspect_model, require_intact
 from sweeper.models.inspection.positions import warn_of_length
-from sweeper.models.reading import local_path, read_config
+from sweeper.models.reading import content_hash, local_path, read_config
 from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
 
 __all__ = ["EmbeddedModelSpec", "FolderModelSpec"]
+
+# Endings of what a model and its tokenizer are read from.
+_CONTENT = {".bin", ".json", ".model", ".safetensors", ".txt"}
 
 
 class EmbeddedModelSpec(BaseModelSpec):
@@ -84,6 +87,11 @@ class FolderModelSpec(BaseModelSpec):
     def config(self) -> Mapping[str, Any]:
         """Returns the content of the folder's ``config.json``."""
         return read_config(self._existing_folder())
+
+    def fingerprint(self) -> str:
+        """Returns a hash of the configuration, the weights and the tokenizer in the folder."""
+        files = self._existing_folder().iterdir()
+        return content_hash(x for x in files if x.suffix in _CONTENT and x.is_file())
 
     def require_available(self) -> None:
         """Looks whether configuration, weights and tokenizer are there, and whole.

@@ -83,6 +83,16 @@ class BaseModelSpec(Spec):
         """Returns the number of parameters that a method trains on this model."""
         return trainable_parameters(self.config(), method)
 
+    def fingerprint(self) -> str:
+        """Returns a hash of the files at a path that the spec names; empty where it names none.
+
+        Other weights may be put there, and the spec stays the same.
+
+        Raises:
+            BadInputError: a file cannot be read.
+        """
+        return ""
+
     @abstractmethod
     def require_available(self) -> None:
         """Looks whether the model can be loaded, without loading it.

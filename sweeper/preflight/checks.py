@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def require_runnable(sweep: Sweep, *, address: str | None = None) -> str:
-    """Returns the data's fingerprint.
+    """Returns the fingerprint of the data, and of a model at a path, for trials' identities.
 
     Args:
         sweep: checked in itself.
@@ -43,7 +43,7 @@ def require_runnable(sweep: Sweep, *, address: str | None = None) -> str:
     fingerprint = _fingerprint(spec.data)
     require_clean(spec.data, spec.hygiene, fingerprint=fingerprint)
     require_fitting_data(sweep, left)
-    return fingerprint
+    return spec.fingerprint(fingerprint)
 
 
 def _fingerprint(data: DataSpec) -> str:

@@ -136,7 +136,7 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
     try:
         sweep.spec.model.require_available()
         sweep.spec.data.require_available()
-        fingerprint = sweep.spec.data.fingerprint()
+        fingerprint = sweep.spec.fingerprint(sweep.spec.data.fingerprint())
     except BadInputError as error:
         missing = str(error)
     if not missing:
@@ -180,7 +180,7 @@ def finished_trials(sweep: Sweep, home: Path, *, data_fingerprint: str) -> dict[
     Args:
         sweep: what is to run.
         home: folder of all sweeps.
-        data_fingerprint: of the rows.
+        data_fingerprint: of the rows, and of a model at a path.
     """
     drawn = draw_all(sweep)
     ids = [trial.spec.identity(data_fingerprint=data_fingerprint) for trial in drawn]

@@ -13,7 +13,7 @@ from sweeper.analysis.statistics.questions import peaks
 from sweeper.errors import BadInputError
 from sweeper.estimates import Estimate
 
-__all__ = ["configuration_rows"]
+__all__ = ["configuration_rows", "score_title", "seeds_text"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def configuration_rows(
     """
     if found.plan is None or found.table is None:
         return None
-    is_tuned = found.plan.tuned is not None
+    is_tuned, is_best_asked = found.plan.tuned is not None, found.plan.question != "effects"
     rows = list(_methods(found, found.table) if is_tuned else _configurations(found, found.table))
     members = {name for each in found.best_sets for name in each.members}
     sizes = _sizes(ranking, by_method=is_tuned)
@@ -48,19 +48,29 @@ def configuration_rows(
         "method" if is_tuned else "configuration",
         "seeds",
         *(["best rate"] if is_tuned else []),
-        f"{found.metric} ({found.table.split})",
+        score_title(found.metric, found.table.split),
         "trainable",
-        "may be best",
+        *(["may be best"] if is_best_asked else []),
     )
     texts = []
     for row in rows:
         size = sizes.get(row.name)
         rate = [row.rate] if is_tuned else []
-        mark = "yes" if row.name in members else ""
+        mark = ["yes" if row.name in members else ""] if is_best_asked else []
         texts.append(
-            (row.name, row.seeds, *rate, row.score, "" if size is None else f"{size:,}", mark)
+            (row.name, row.seeds, *rate, row.score, "" if size is None else f"{size:,}", *mark)
         )
     return head, tuple(texts)
+
+
+def score_title(metric: str, split: str) -> str:
+    """Returns the title of a column of scores: ``accuracy (test)``."""
+    return f"{metric} ({split})"
+
+
+def seeds_text(scored: int, failed: int) -> str:
+    """Returns how many seeds a mean is of, and how many failed: ``4 (1 failed)``."""
+    return f"{scored} ({failed} failed)" if failed else f"{scored}"
 
 
 def _configurations(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row]:
@@ -90,8 +100,7 @@ def _methods(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row]:
 
 
 def _seeds(each: ConfigurationScores) -> str:
-    failed = f" ({len(each.failed_seeds)} failed)" if each.failed_seeds else ""
-    return f"{len(each.seeds)}{failed}"
+    return seeds_text(len(each.seeds), len(each.failed_seeds))
 
 
 def _sizes(ranking: Ranking, *, by_method: bool) -> dict[str, int]:

@@ -8,6 +8,7 @@ from sweeper._text import (
     count,
     duration,
     guess,
+    level_text,
     nearest,
     params_text,
     shorten,
@@ -39,6 +40,8 @@ def test_values():
     assert value_text({"q": 1, "v": 0.5}) == "q:1,v:0.5"
     assert value_text(None) == "none"
     assert value_text(8) == "8"
+    assert level_text(0.0031622) == "0.0031622"
+    assert [level_text(x) for x in (1e-4, 3e-2, 10.0, 8, None)] == ["0.0001", "0.03", "10", "8", "none"]
     assert count(1, "trial") == "1 trial"
     assert count(0, "trial") == "0 trials"
 

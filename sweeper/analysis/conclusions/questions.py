@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from sweeper._text import value_text
+from sweeper._text import level_text
 from sweeper.analysis.statistics.questions import RateGrid
 from sweeper.analysis.statistics.verdicts import (
     AgainstControl,
@@ -97,7 +97,7 @@ def _is_size(level: object) -> bool:
 
 def _cells(plan: DesignPlan) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     return tuple(
-        (x.name, tuple((name, value_text(level)) for name, level in x.levels.items()))
+        (x.name, tuple((name, level_text(level)) for name, level in x.levels.items()))
         for x in plan.configurations
         if x.levels and not x.controls
     )

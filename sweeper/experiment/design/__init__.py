@@ -16,10 +16,18 @@ from sweeper.experiment.design.factors import Factors
 from sweeper.experiment.design.grid import GridDesign
 from sweeper.experiment.design.one_factor import OneFactorDesign
 from sweeper.experiment.design.paired import PairedDesign, RateGrid
-from sweeper.experiment.design.plan import Configuration, DesignPlan, Factor, Question, TunedGrid
+from sweeper.experiment.design.plan import (
+    MOST_TRIALS,
+    Configuration,
+    DesignPlan,
+    Factor,
+    Question,
+    TunedGrid,
+)
 from sweeper.experiment.design.replicate import ReplicateDesign
 
 __all__ = [
+    "MOST_TRIALS",
     "Arm",
     "Configuration",
     "Design",

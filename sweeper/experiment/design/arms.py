@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,7 +12,15 @@ from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.trial import TrainSpec
 from sweeper_adapters.methods import AnyMethodSpec, Method
 
-__all__ = ["Arm", "complete", "control_of", "find_unequal_controls", "method_of", "value_at"]
+__all__ = [
+    "Arm",
+    "complete",
+    "control_of",
+    "find_unequal_controls",
+    "method_of",
+    "value_at",
+    "with_controls",
+]
 
 _ADAPTER: TypeAdapter[Any] = TypeAdapter(Method)
 
@@ -53,6 +61,25 @@ def value_at(arm: Arm, path: tuple[str, str], *, train: Document) -> object:
         default = None if field is None or field.is_required() else field.default
         return train.get(path[1], default)
     return getattr(method_of(arm), path[1], None)
+
+
+def with_controls(arms: Sequence[Arm], *, is_sized: bool) -> tuple[Arm, ...]:
+    """Returns the arms, with each that is the control arm of another one named as its control.
+
+    Args:
+        arms: as the file has them.
+        is_sized: whether a budget sets the sizes.
+    """
+    owed = [(arm, control_of(arm, is_sized=is_sized)) for arm in arms]
+
+    def controlled_by(arm: Arm) -> str:
+        method = method_of(arm)
+        own = [x for x, wanted in owed if wanted is not None and method_of(wanted) == method]
+        # Of several that it may be of, the one that is trained as it is.
+        alike = [x for x in own if x.entry.get("train", {}) == arm.entry.get("train", {})]
+        return next((x.name for x in (*alike, *own)), arm.controls)
+
+    return tuple(replace(arm, controls=controlled_by(arm)) for arm in arms)
 
 
 def complete(

@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from sweeper._spec import Spec
-from sweeper._text import value_text
-from sweeper.experiment.design.arms import Arm, find_unequal_controls, method_of
+from sweeper._text import level_text
+from sweeper.experiment.design.arms import Arm, find_unequal_controls, method_of, with_controls
 from sweeper.experiment.design.plan import Configuration, DesignPlan, Question
 from sweeper.experiment.documents.tree import Document, Json
 
@@ -83,8 +83,8 @@ class DesignSpec(Spec):
             yield f"{self.takes}.{name}", message
 
     def compared(self, file: DesignFile) -> tuple[Arm, ...]:
-        """Returns the arms of the file that this design compares."""
-        return file.arms
+        """Returns the arms that this design compares, with control arms named as such."""
+        return with_controls(file.arms, is_sized=file.is_sized)
 
     @abstractmethod
     def plan(self, file: DesignFile) -> DesignPlan:
@@ -143,5 +143,5 @@ def configuration_of(
 def values_name(fields: Sequence[str], values: Sequence[Json]) -> str:
     """Returns ``experts=3, router=none``."""
     return ", ".join(
-        f"{field}={value_text(value)}" for field, value in zip(fields, values, strict=True)
+        f"{field}={level_text(value)}" for field, value in zip(fields, values, strict=True)
     )

@@ -14,7 +14,7 @@ from sweeper.experiment.design.base import DesignFile, DesignSpec
 from sweeper.experiment.design.plan import Factor
 from sweeper.experiment.documents.tree import Json, set_path
 
-__all__ = ["FactorDesign", "Factors", "cells_of", "with_levels"]
+__all__ = ["FactorDesign", "Factors", "cells_of", "is_same", "with_levels"]
 
 
 class Factors(Spec):
@@ -62,6 +62,13 @@ class FactorDesign(DesignSpec):
             )
 
 
+def is_same(level: Json, value: object) -> bool:
+    """Returns whether a value of a file is a field's value: 1 is 1.0, and is not True."""
+    # YAML has lists where a spec has tuples.
+    plain = list(value) if isinstance(value, tuple) else value
+    return level == plain and isinstance(level, bool) == isinstance(plain, bool)
+
+
 def with_levels(arm: Arm, factors: Sequence[Factor], values: Sequence[Json]) -> Arm:
     """Returns an arm with values of factors put in their places."""
     entry: Json = arm.entry
@@ -102,7 +109,7 @@ def _factor_problems(factor: Factor) -> Iterator[tuple[str, str]]:
     place = ".".join(("design.factors", *factor.path))
     seen: list[Json] = []
     for level in factor.levels:
-        if level in seen and type(level) in [type(x) for x in seen if x == level]:
+        if any(is_same(level, other) for other in seen):
             yield place, f"has the value {shorten(repr(level))} twice; give each value once"
         seen.append(level)
     if len(factor.levels) < 2:

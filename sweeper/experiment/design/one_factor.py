@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar, Literal, cast
 
-from sweeper._text import value_text
+from sweeper._text import level_text
 from sweeper.experiment.design.arms import Arm, complete, value_at
 from sweeper.experiment.design.base import DesignFile, configuration_of
-from sweeper.experiment.design.factors import FactorDesign, with_levels
+from sweeper.experiment.design.factors import FactorDesign, is_same, with_levels
 from sweeper.experiment.design.plan import Configuration, DesignPlan, Question
 from sweeper.experiment.documents.tree import Json
 
@@ -46,23 +46,24 @@ class OneFactorDesign(FactorDesign):
                 configuration_of(replace(x, controls=baseline), name=x.name, answers="")
                 for x in controls
             ]
-        # Two factors have one baseline: it is declared once.
-        unique = {configuration.name: configuration for configuration in found}
-        plan = self._plan_of(unique.values(), kind=self.kind, baseline=baseline)
+        plan = self._plan_of(found, kind=self.kind, baseline=baseline)
         return replace(plan, factors=factors)
 
     def _configurations(self, arm: Arm, base: dict[str, Json]) -> Iterator[Configuration]:
         factors = self.factors.all()
-        only = len(factors) == 1
-        if not only or not any(_is_own(x.levels, base[x.name]) for x in factors):
+        first = factors[0]
+        # Several factors have one baseline, which is not called after a value of one of them.
+        is_named = len(factors) == 1 and any(is_same(x, base[first.name]) for x in first.levels)
+        if not is_named:
             yield self._baseline(arm, base, "baseline")
         for factor in factors:
             for level in factor.levels:
-                name = f"{factor.name}={value_text(level)}"
-                if _is_own((level,), base[factor.name]):
-                    yield self._baseline(arm, base, name if only else "baseline")
+                name = f"{factor.name}={level_text(level)}"
+                if is_same(level, base[factor.name]):
+                    if is_named:
+                        yield self._baseline(arm, base, name)
                     continue
-                before = value_text(base[factor.name])
+                before = level_text(base[factor.name])
                 yield configuration_of(
                     with_levels(arm, [factor], [level]),
                     name=name,
@@ -73,12 +74,3 @@ class OneFactorDesign(FactorDesign):
     def _baseline(self, arm: Arm, base: dict[str, Json], name: str) -> Configuration:
         answers = "baseline, with which each change is compared"
         return configuration_of(arm, name=name, answers=answers, levels=base)
-
-
-def _is_own(levels: tuple[Json, ...], value: Json) -> bool:
-    """Returns whether a value is among the levels; YAML has lists where a spec has tuples."""
-    plain = list(value) if isinstance(value, tuple) else value
-    # 1 is 1.0 and True, of which it means the first only.
-    return any(
-        level == plain and isinstance(level, bool) == isinstance(plain, bool) for level in levels
-    )

@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from sweeper._spec import Spec
-from sweeper._text import nearest, shorten, value_text
-from sweeper.experiment.design.arms import Arm, complete
+from sweeper._text import level_text, nearest, shorten
+from sweeper.experiment.design.arms import Arm, complete, with_controls
 from sweeper.experiment.design.base import DesignFile, DesignSpec, configuration_of
 from sweeper.experiment.design.factors import with_levels
 from sweeper.experiment.design.plan import Configuration, DesignPlan, Factor, Question, TunedGrid
@@ -48,6 +48,11 @@ class RateGrid(Spec):
                 f"{self.count} rates from {self.low:g} to {self.high:g} are {ratio:.2f} apart; at "
                 f"most {LARGEST_RATIO} are allowed, or the peak between them is missed; give a "
                 f"count of {least}, or a narrower range"
+            )
+        if len(set(self.values())) < self.count:
+            raise ValueError(
+                f"{self.count} rates from {self.low:g} to {self.high:g} are not told apart by "
+                f"{_DIGITS} digits; give a smaller count, or a wider range"
             )
         return self
 
@@ -94,42 +99,35 @@ class PairedDesign(DesignSpec):
         if self.tune is None and "rates" in self.model_fields_set:
             yield "design.rates", "are given, but tune is null; leave one of the two out"
         yield from super().problems(file)
-        if set(self.methods or ()) <= set(known) and len(self._arms(file)) < 2:
+        if set(self.methods or ()) <= set(known) and len(self.compared(file)) < 2:
             yield (
                 "methods" if self.methods is None else "design.methods",
                 "has no two methods to compare; give two or more",
             )
 
     def compared(self, file: DesignFile) -> tuple[Arm, ...]:
-        """Returns the chosen methods, in the order in which they are named."""
-        if self.methods is None:
-            return file.arms
+        """Returns the chosen methods as they are named, and the control arms that they owe."""
         by_name = {arm.name: arm for arm in file.arms}
-        return tuple(by_name[name] for name in dict.fromkeys(self.methods) if name in by_name)
+        names = by_name if self.methods is None else dict.fromkeys(self.methods)
+        chosen = [by_name[name] for name in names if name in by_name]
+        if self.control == "added":
+            # The file may have a control arm that is not among the chosen.
+            owed = complete(chosen, is_sized=file.is_sized)
+            chosen = [by_name.get(arm.name, arm) for arm in owed]
+        return with_controls(chosen, is_sized=file.is_sized)
 
     def plan(self, file: DesignFile) -> DesignPlan:
         """Returns each method at each rate, or each method once where nothing is tuned."""
         found = self._plan_of(self._configurations(file), kind=self.kind)
-        names = tuple(arm.name for arm in self._arms(file))
+        names = tuple(arm.name for arm in self.compared(file))
         factor = Factor(("method", "name"), names)
         if self.tune is None:
             return replace(found, question="best", factors=(factor,))
         tuned = TunedGrid(("train", "learning_rate"), self.rates.values())
         return replace(found, factors=(factor,), tuned=tuned)
 
-    def _arms(self, file: DesignFile) -> tuple[Arm, ...]:
-        chosen = self.compared(file)
-        if self.control == "none":
-            return chosen
-        by_name = {arm.name: arm for arm in file.arms}
-        # The file may say more of a control arm than that it is owed.
-        return tuple(
-            replace(by_name[arm.name], controls=arm.controls) if arm.name in by_name else arm
-            for arm in complete(chosen, is_sized=file.is_sized)
-        )
-
     def _configurations(self, file: DesignFile) -> Iterator[Configuration]:
-        for arm in self._arms(file):
+        for arm in self.compared(file):
             if self.tune is None:
                 answers = f"how good {arm.name} is at the file's learning rate"
                 levels = {"name": arm.name}
@@ -139,7 +137,7 @@ class PairedDesign(DesignSpec):
             for rate in factor.levels:
                 yield configuration_of(
                     with_levels(arm, [factor], [rate]),
-                    name=f"{arm.name}, learning_rate={value_text(rate)}",
+                    name=f"{arm.name}, learning_rate={level_text(rate)}",
                     answers=f"where the peak of {arm.name} is over the learning rate",
                     levels={"name": arm.name, "learning_rate": rate},
                 )

@@ -10,7 +10,10 @@ from typing import Literal
 from sweeper.experiment.documents.tree import Document, Json
 from sweeper.experiment.space.listed import DesignedTrial
 
-__all__ = ["Configuration", "DesignPlan", "Factor", "Question", "TunedGrid"]
+__all__ = ["MOST_TRIALS", "Configuration", "DesignPlan", "Factor", "Question", "TunedGrid"]
+
+MOST_TRIALS = 100_000
+"""Trials that a sweep may have."""
 
 Question = Literal["best", "tuned", "one_factor", "effects"]
 """What is asked: which configuration is the best; which method is better at its best learning rate;
@@ -114,7 +117,9 @@ class DesignPlan:
         slugs: dict[str, str] = {}
         for number, found in enumerate(self.configurations):
             slug = _NO_NAME.sub("-", found.name).strip("-_") or "c"
-            slugs[found.name] = f"{slug}-{number}" if slug in slugs.values() else slug
+            while slug in slugs.values():
+                slug = f"{slug}-{number}"
+            slugs[found.name] = slug
         return slugs
 
     def warnings(self) -> tuple[str, ...]:

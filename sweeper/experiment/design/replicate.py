@@ -41,17 +41,19 @@ class ReplicateDesign(DesignSpec):
                     f"is {shorten(repr(seed))}, but the seeds are the design's, and this one would "
                     "repeat; leave it out, and give their number in design.seeds",
                 )
-        if len(self._arms(file)) < 2:
+        if len(self.compared(file)) < 2:
             yield "trials", "has no two trials to compare; give two or more"
+
+    def compared(self, file: DesignFile) -> tuple[Arm, ...]:
+        """Returns the trials of the file, and the control arms that are owed."""
+        arms = super().compared(file)
+        if self.control == "none":
+            return arms
+        each = self.control_each
+        return complete(arms, is_sized=file.is_sized, is_each_controlled=each)
 
     def plan(self, file: DesignFile) -> DesignPlan:
         """Returns the trials of the file, and the control arms that are owed."""
         answers = "whether this trial is the best"
-        found = (configuration_of(arm, name=arm.name, answers=answers) for arm in self._arms(file))
+        found = (configuration_of(arm, name=arm.name, answers=answers) for arm in self.compared(file))
         return self._plan_of(found, kind=self.kind)
-
-    def _arms(self, file: DesignFile) -> tuple[Arm, ...]:
-        if self.control == "none":
-            return file.arms
-        each = self.control_each
-        return complete(file.arms, is_sized=file.is_sized, is_each_controlled=each)

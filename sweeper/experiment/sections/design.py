@@ -9,9 +9,10 @@ from typing import get_args
 
 from pydantic import ValidationError
 
-from sweeper._text import nearest, shorten
+from sweeper._text import count, nearest, shorten
 from sweeper.errors import Problem
 from sweeper.experiment.design import (
+    MOST_TRIALS,
     Arm,
     Configuration,
     Design,
@@ -55,7 +56,8 @@ def read_design(document: Document) -> tuple[DesignPlan | None, list[Problem]]:
     if problems:
         return None, problems
     plan = spec.plan(file)
-    return plan, list(_find_equals(plan, file.train))
+    problems = list(_check_number(plan))
+    return (None, problems) if problems else (plan, list(_find_equals(plan, file.train)))
 
 
 def expand_design(document: Document, design: DesignPlan) -> Document:
@@ -147,6 +149,18 @@ def _read_arms(document: Document, *, takes: str) -> tuple[tuple[Arm, ...], list
 _AS = "compare two forms of a method in a design replicate, as trials with names of their own"
 
 
+def _check_number(plan: DesignPlan) -> Iterator[Problem]:
+    """Yields a problem where a design has more trials than a sweep may have."""
+    number, seeds = len(plan.configurations), len(plan.seeds)
+    if number * seeds > MOST_TRIALS:
+        message = (
+            f"has {count(number, 'configuration')} × {count(seeds, 'seed')}, which are "
+            f"{number * seeds:,} trials; a sweep has at most {MOST_TRIALS:,}; give fewer seeds, or "
+            "compare fewer things"
+        )
+        yield Problem("design", message)
+
+
 def _content(configuration: Configuration, train: Document) -> str:
     """Returns what a configuration trains as a text, with all defaults where it can be read."""
     said = {"name", "note", "published"}
@@ -161,9 +175,18 @@ def _content(configuration: Configuration, train: Document) -> str:
 
 
 def _find_equals(plan: DesignPlan, train: Document) -> Iterator[Problem]:
-    """Yields a problem for each configuration that is another one under a second name."""
+    """Yields a problem for each configuration that has another one's content or its name."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for found in plan.configurations:
+        if found.name in taken:
+            message = (
+                "is the name of two configurations, which no table could tell apart; give values "
+                "that do not read alike, or another name to the trial that has it"
+            )
+            yield Problem(f"design.{found.name}", message)
+            continue
+        taken.add(found.name)
         key = _content(found, train)
         other = names.setdefault(key, found.name)
         if other != found.name:

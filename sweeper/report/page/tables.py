@@ -10,6 +10,7 @@ from sweeper._text import count, duration, params_text, varying
 from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.score_table import trial_name
 from sweeper.estimates import Estimate, estimate_of
+from sweeper.report.configurations import score_title, seeds_text
 from sweeper.report.page.subject import Group, Subject
 from sweeper.report.summary import task_metrics
 from sweeper.tracking.record import TrialRecord
@@ -42,13 +43,13 @@ class Table:
 def configuration_table(subject: Subject) -> Table:
     """Returns the configurations with their scores, sizes and times, in the order of the design."""
     metric, split = subject.conclusions.metric, subject.final_split
-    finals = [f"{split} {metric}"] if split else []
+    finals = [score_title(metric, split)] if split else []
     members = _members(subject)
     is_asked = any(members.get(group.name) is not None for group in subject.groups)
     head = (
         "configuration",
         "seeds",
-        f"validation {metric}",
+        score_title(metric, "validation"),
         *finals,
         "trainable",
         "time",
@@ -60,7 +61,7 @@ def configuration_table(subject: Subject) -> Table:
         rows.append(
             (
                 group.name,
-                f"{len(group.complete)}{f' + {group.failed} failed' if group.failed else ''}",
+                seeds_text(len(group.complete), group.failed),
                 over_seeds(subject.scores(group)),
                 *([over_seeds(subject.finals(group))] if split else []),
                 f"{max(x.trainable for x in group.trials):,}",
@@ -96,13 +97,16 @@ def over_seeds(scores: Sequence[Estimate]) -> str:
 
 
 def task_table(subject: Subject) -> Table | None:
-    """Returns the scores by task after the search; None where there are no tasks."""
+    """Returns the scores by task after the search; None where there are no tasks.
+
+    Of a tuned method they are those at the rate that validation chose.
+    """
     finals = subject.ranking.finals
     names = list(dict.fromkeys(name for final in finals.values() for name in task_metrics(final)))
     if not names:
         return None
     rows = []
-    for group in subject.groups:
+    for group in subject.chosen:
         own = [finals[x.id] for x in group.complete if x.id in finals]
         if own:
             cells = [_scores([estimate_of(x.metrics, name) for x in own]) for name in names]
@@ -171,8 +175,8 @@ def trial_table(subject: Subject) -> Table:
         "trial",
         "id",
         "method",
-        f"validation {metric}",
-        *([f"{split} {metric}"] if split else []),
+        score_title(metric, "validation"),
+        *([score_title(metric, split)] if split else []),
     )
     rest = ("status", "steps", "trainable", "time", "parameters")
     rows = tuple(tuple(_cells(ranking, trial, names, split)) for trial in ranking.trials)

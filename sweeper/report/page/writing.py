@@ -12,7 +12,7 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper._files import write_text
-from sweeper.report.page.charts import Chart
+from sweeper.report.page.charts import Chart, columns_of
 from sweeper.report.page.contents import Contents, contents_of
 from sweeper.report.page.subject import Subject
 from sweeper.tracking.stored import FIGURES, PAGE_FILE, SAID_FILE
@@ -122,7 +122,7 @@ def _figure(chart: Chart) -> str:
         "background": _LIGHT["paper"],
         "view": {"stroke": None},
         "axis": {"gridColor": _LIGHT["line"], "labelLimit": 260},
-        "legend": {"columns": 3},
+        "legend": {"columns": columns_of(chart.spec, _WIDTH)},
     }
     text = json.dumps({**chart.spec, "width": _WIDTH, "title": chart.title})
     svg: str = vl_convert.vegalite_to_svg(

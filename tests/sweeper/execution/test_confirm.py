@@ -129,7 +129,11 @@ def test_json_is_one_document_that_names_the_confirmation(home: Path, runs: Runs
 
 def test_a_resume_of_the_search_goes_on_with_its_confirmation(home: Path, runs: Runs) -> None:
     runs.stop_at = "s-confirm"
-    assert run(home).exit_code == 2
+    result = run(home)
+    assert result.exit_code == 2
+    # What the search has found is shown before the reason why it is not confirmed.
+    assert "s-confirm is not complete; 'resume s'" in " ".join(result.output.split())
+    assert (home / "s" / "report.html").is_file()
     assert document(home, "s")["confirmation"]["is_left"]
     text = call("report", "s", home=home).output
     assert "s-confirm is not complete; 'resume s' goes on with it." in " ".join(text.split())

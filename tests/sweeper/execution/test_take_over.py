@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from optuna.trial import TrialState
+from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 from sweeper.analysis.conclusions import conclusions_of
@@ -25,7 +28,7 @@ from sweeper.report.document import sweep_result
 from sweeper.search import Suggestion
 from sweeper.tracking.final_result import FinalResult, read_final, write_final
 from sweeper.tracking.mlflow_view.content import trial_params, trial_tags
-from sweeper.tracking.row_scores import FINAL_ROWS
+from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS, write_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 from tests.places import SPACES
@@ -73,7 +76,10 @@ def finish(trial: TrialFolder, loss: float, *, rows: int = 10) -> None:
         trial.append(step, {"eval_loss": loss, "eval_loss_se": 0.1})
     trial.complete()
     trial.adapter.mkdir()
-    (trial.adapter / "adapter_model.safetensors").write_bytes(b"weights")
+    save_file({"a": np.zeros(9, np.float32)}, trial.adapter / "adapter_model.safetensors")
+    (trial.adapter / "adapter_config.json").write_text("{}")
+    kept = row_scores({"eval_loss": [loss] * 4}, split="validation", step=120)
+    write_row_scores(trial.path / VALIDATION_ROWS, kept)
     (trial.path / "checkpoint").mkdir()
     (trial.path / "mlflow.json").write_text("{}")
     write_final(trial.path, result(loss, rows), row_scores({"eval_loss": [loss] * rows}))
@@ -94,7 +100,7 @@ def first(tmp_path: Path, sweep: Sweep, fingerprint: str) -> SweepFolder:
         finish(folder.trial(job.trial_id), float(number))
     folder.note_base({"eval_loss": 9.0})
     folder.note_protocol({"rows": 64})
-    write_final(folder.path, result(9.0))
+    write_final(folder.path, result(9.0), row_scores({"eval_loss": [9.0] * 10}))
     return folder
 
 
@@ -182,7 +188,7 @@ def test_what_is_taken_over_keeps_its_files_and_says_its_source(first, sweep):
     names = {path.name for path in trial.path.iterdir() if not path.name.startswith(".")}
     assert names == {
         *("spec.json", "record.json", "metrics.jsonl", "adapter", "taken_from.json"),
-        *("final.json", FINAL_ROWS),
+        *("final.json", FINAL_ROWS, VALIDATION_ROWS),
     }
     final = read_final(trial.path)
     assert final is not None
@@ -213,25 +219,106 @@ def test_a_third_sweep_names_the_one_that_trained(first, sweep):
     assert source.sweep == "first"
 
 
-@pytest.mark.parametrize("end", ["fail", "prune", "supersede", "begin", "adapter", "record"])
-def test_what_is_not_whole_is_never_taken_over(tmp_path, sweep, end):
+@pytest.mark.parametrize("end", ["fail", "prune", "supersede", "begin"])
+def test_what_did_not_come_to_its_end_is_never_taken_over(tmp_path, sweep, end):
     folder = sweep_in(tmp_path / "home", "first", sweep)
     trial = folder.add_trial("1" * 12, spec={}, number=0, method="lora")
     trial.begin()
     trial.append(30, {"eval_loss": 1.0})
-    if end != "adapter":
-        trial.adapter.mkdir()
+    trial.adapter.mkdir()
     if end == "fail":
         trial.fail("DivergedError", "NaN")
     elif end == "prune":
         trial.prune()
     elif end == "supersede":
         trial.supersede("0" * 12)
-    elif end in {"adapter", "record"}:
-        trial.complete()
-    if end == "record":
-        (trial.path / "record.json").write_text("{")
     assert find_finished(folder.home, [trial.id]) == {}
+
+
+WEIGHTS = "adapter/adapter_model.safetensors"
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+@pytest.mark.parametrize("name", ["record.json", "metrics.jsonl", VALIDATION_ROWS, WEIGHTS])
+def test_a_trial_of_which_a_copy_is_not_whole_is_trained(first, name, is_cut):
+    trial = first.trial(first.trials()[0].id)
+    assert list(find_finished(first.home, [trial.id])) == [trial.id]
+    content = (trial.path / name).read_bytes()
+    (trial.path / name).unlink()
+    if is_cut:
+        # Of the reports the last line goes, which holds the last evaluation.
+        keep = content.rindex(b"\n", 0, -1) + 1 if name == "metrics.jsonl" else len(content) // 2
+        (trial.path / name).write_bytes(content[:keep])
+    assert find_finished(first.home, [trial.id]) == {}
+
+
+def test_a_config_that_is_missing_makes_an_adapter_none(first):
+    trial = first.trial(first.trials()[0].id)
+    (trial.adapter / "adapter_config.json").unlink()
+    assert find_finished(first.home, [trial.id]) == {}
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_an_evaluation_without_its_rows_is_done_again(first, sweep, is_cut):
+    other = first.trial(first.trials()[0].id)
+    rows = other.path / FINAL_ROWS
+    rows.write_bytes(rows.read_bytes()[:40]) if is_cut else rows.unlink()
+    folder = sweep_in(first.home, "second", sweep)
+    trial = described(folder, other, 0)
+    assert take_over(folder, trial, final=sweep.spec.final)
+    assert trial.read().status == "complete"
+    assert read_final(trial.path) is None
+    assert not (trial.path / FINAL_ROWS).exists()
+
+
+def test_of_two_sweeps_the_one_that_evaluated_the_rows_is_taken(first, sweep):
+    other = first.trial(first.trials()[0].id)
+    for name in (FINAL_ROWS, "final.json"):
+        (other.path / name).unlink()
+    second = sweep_in(first.home, "second", sweep)
+    trial = described(second, other, 0)
+    assert take_over(second, trial, final=sweep.spec.final)
+    write_final(trial.path, result(1.0), row_scores({"eval_loss": [1.0] * 10}))
+    third = sweep_in(first.home, "third", sweep)
+    trial = described(third, other, 0)
+    assert take_over(third, trial, final=sweep.spec.final)
+    assert read_final(trial.path) is not None
+    source = trial.taken_from()
+    # It is the sweep that trained it, wherever its results were read.
+    assert source is not None
+    assert source.sweep == "first"
+
+
+def test_a_sweep_that_is_deleted_meanwhile_costs_a_training(first, sweep, monkeypatch, caplog):
+    other = first.trial(first.trials()[0].id)
+    folder = sweep_in(first.home, "second", sweep)
+    trial = described(folder, other, 0)
+    real = shutil.copyfile
+
+    def copy(source: Path, target: Path) -> None:
+        real(source, target)
+        shutil.rmtree(first.path, ignore_errors=True)
+
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    with caplog.at_level(logging.WARNING):
+        assert not take_over(folder, trial, final=sweep.spec.final)
+    assert "is trained, though first had finished it" in caplog.text
+    assert trial.read().status == "queued"
+    assert [path.name for path in trial.path.iterdir()] == ["spec.json"]
+
+
+def test_what_does_not_touch_the_training_makes_no_other_trial(first, space, fingerprint):
+    """Names, the number of seeds, replicas and the evaluation after it are none of it."""
+    overrides = ("name=other", "design.seeds=1", "resources.max_replicas=1", "final.rows=20")
+    described = ("description=another", "design.delta=0.5", "resources.cpus_per_worker=2")
+    sweep = load_sweep(space, profile=EMBEDDED, overrides=[*overrides, *described])
+    known = finished_trials(sweep, first.home, data_fingerprint=fingerprint)
+    assert len(known) == 2
+    for other in ("engine.precision=bf16", "train.weight_decay=0.1", "data.train_rows=1999"):
+        sweep = load_sweep(space, profile=EMBEDDED, overrides=[other])
+        assert finished_trials(sweep, first.home, data_fingerprint=fingerprint) == {}
+    sweep = load_sweep(space, profile=EMBEDDED)
+    assert finished_trials(sweep, first.home, data_fingerprint="changed rows") == {}
 
 
 def test_a_trial_that_has_begun_goes_on_itself(first, sweep):

@@ -13,7 +13,13 @@ from sweeper._text import shorten
 from sweeper.errors import BadInputError, DataError
 from sweeper.models import FolderModelSpec, GgufModelSpec
 from sweeper.models.embedded import MODEL_FOLDER
-from sweeper.models.reading import local_path, read_config, reading, require_no_pointer
+from sweeper.models.reading import (
+    content_hash,
+    local_path,
+    read_config,
+    reading,
+    require_no_pointer,
+)
 
 
 class PanicException(BaseException):
@@ -134,3 +140,53 @@ def test_a_tokenizer_whose_package_is_missing(tmp_path: Path) -> None:
     (tmp_path / "model" / "tokenizer.model").write_bytes(b"\x0a\x0bgarbage")
     with pytest.raises(BadInputError, match="install that"):
         FolderModelSpec(path=str(tmp_path / "model")).inspect(max_length=16)
+
+
+def test_a_hash_of_files_follows_their_names_and_bytes_and_not_their_folder(tmp_path: Path) -> None:
+    hashes = set()
+    for place, name, content in (
+        ("a", "x.bin", b"123"),
+        ("b", "x.bin", b"123"),
+        ("c", "y.bin", b"123"),
+        ("d", "x.bin", b"124"),
+        ("e", "x.bin", b"1234"),
+    ):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / name).write_bytes(content)
+        hashes.add(content_hash([tmp_path / place / name]))
+    assert len(hashes) == 4
+    with pytest.raises(BadInputError, match=r"gone cannot be read"):
+        content_hash([tmp_path / "gone"])
+
+
+@pytest.mark.parametrize("start", [0, 7_000_001, 12_999_999])
+def test_of_a_large_file_a_matrix_that_changed_is_seen(tmp_path: Path, start: int) -> None:
+    path = tmp_path / "large.bin"
+    with path.open("wb") as file:
+        file.truncate(13_000_000)
+    before = content_hash([path])
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"1" * min(2**15, 13_000_000 - start))
+    assert content_hash([path]) != before
+
+
+def test_a_model_at_a_path_has_a_fingerprint_of_what_it_is_read_from(tmp_path: Path) -> None:
+    shutil.copytree(MODEL_FOLDER, tmp_path / "one")
+    shutil.copytree(MODEL_FOLDER, tmp_path / "two")
+    one, two = (FolderModelSpec(path=str(tmp_path / name)) for name in ("one", "two"))
+    before = one.fingerprint()
+    assert before == two.fingerprint()
+    (tmp_path / "two" / "README.md").write_text("what it is")
+    (tmp_path / "two" / "checkpoint-1").mkdir()
+    assert two.fingerprint() == before
+    weights = tmp_path / "two" / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert two.fingerprint() != before
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    assert GgufModelSpec(package=None, file=str(tmp_path / "a.gguf")).fingerprint()
+    # A package and its version stand for the file.
+    assert GgufModelSpec().fingerprint() == ""
+    with pytest.raises(BadInputError, match=r"no model folder"):
+        FolderModelSpec(path=str(tmp_path / "gone")).fingerprint()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sweeper.experiment.loading import load_sweep
@@ -31,6 +33,13 @@ def test_eq_4_without_the_router_is_smaller_than_published() -> None:
 def test_every_space_can_be_planned_on_every_profile(space: str, profile: str) -> None:
     made = plan(space=space, profile=profile)
     assert len(made.trials) == made.sweep.spec.search.trials
+    assert all(trial.trainable > 0 for trial in made.trials)
+
+
+@pytest.mark.parametrize("path", sorted((SPACES / "papers").glob("*.yaml")), ids=lambda x: x.stem)
+def test_the_papers_spaces_can_be_planned(path: Path) -> None:
+    made = plan_of(load_sweep(path))
+    assert len(made.trials) == made.sweep.spec.search.trials > 1
     assert all(trial.trainable > 0 for trial in made.trials)
 
 

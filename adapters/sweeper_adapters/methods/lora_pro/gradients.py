@@ -47,13 +47,10 @@ def adjust_gradients(
         damping: above 0.
         is_absolute: whether it is added as it is, and not times the largest eigenvalue.
     """
-    dtype = grad_a.dtype
-    a, b, grad_a, grad_b = (tensor.double() for tensor in (a, b, grad_a, grad_b))
-    gram_b, gram_a = _grams(a, b, damping, is_absolute=is_absolute)
-    first, second = _without_x(gram_b, gram_a, b, grad_a, grad_b, scaling=scaling)
-    x = solve_sylvester(gram_b, gram_a, -first @ a.mT)
-    new_a = torch.where(gram_b.is_zero, grad_a, first + x @ a)
-    return new_a.to(dtype), (second - b @ x).to(dtype)
+    parts = _Parts(a, b, grad_a, grad_b, scaling, damping, is_absolute=is_absolute)
+    x = solve_sylvester(parts.gram_b, parts.gram_a, -parts.first @ parts.a.mT)
+    new_a = torch.where(parts.gram_b.is_zero, parts.grad_a, parts.first + x @ parts.a)
+    return new_a.to(grad_a.dtype), (parts.second - parts.b @ x).to(grad_a.dtype)
 
 
 def equivalent_parts(
@@ -71,32 +68,31 @@ def equivalent_parts(
     They are g̃_A and g̃_B without X, which changes nothing in it. Arguments and dtypes are those of
     :func:`adjust_gradients`.
     """
-    dtype = grad_a.dtype
-    a, b, grad_a, grad_b = (tensor.double() for tensor in (a, b, grad_a, grad_b))
-    gram_b, gram_a = _grams(a, b, damping, is_absolute=is_absolute)
-    first, second = _without_x(gram_b, gram_a, b, grad_a, grad_b, scaling=scaling)
-    return first.to(dtype), second.to(dtype)
+    parts = _Parts(a, b, grad_a, grad_b, scaling, damping, is_absolute=is_absolute)
+    return parts.first.to(grad_a.dtype), parts.second.to(grad_a.dtype)
 
 
-def _without_x(
-    gram_b: _Gram,
-    gram_a: _Gram,
-    b: Tensor,
-    grad_a: Tensor,
-    grad_b: Tensor,
-    *,
-    scaling: Tensor | float,
-) -> tuple[Tensor, Tensor]:
-    """Returns g̃_A and g̃_B with X = 0."""
-    scale = scaling**-2
-    outside = grad_b - b @ gram_b.solve(b.mT @ grad_b)
-    return scale * gram_b.solve(grad_a), scale * gram_a.solve(outside.mT).mT
+class _Parts:
+    """What both are made of, in float64: B'B, AA', and g̃_A and g̃_B with X = 0."""
 
-
-def _grams(a: Tensor, b: Tensor, damping: float, *, is_absolute: bool) -> tuple[_Gram, _Gram]:
-    """Returns B'B and AA'."""
-    left, right = (_Gram(x, damping, is_absolute=is_absolute) for x in (b.mT @ b, a @ a.mT))
-    return left, right
+    def __init__(
+        self,
+        a: Tensor,
+        b: Tensor,
+        grad_a: Tensor,
+        grad_b: Tensor,
+        scaling: Tensor | float,
+        damping: float,
+        *,
+        is_absolute: bool,
+    ) -> None:
+        self.a, self.b, self.grad_a, grad_b = (x.double() for x in (a, b, grad_a, grad_b))
+        self.gram_b = _Gram(self.b.mT @ self.b, damping, is_absolute=is_absolute)
+        self.gram_a = _Gram(self.a @ self.a.mT, damping, is_absolute=is_absolute)
+        outside = grad_b - self.b @ self.gram_b.solve(self.b.mT @ grad_b)
+        scale = scaling**-2
+        self.first = scale * self.gram_b.solve(self.grad_a)
+        self.second = scale * self.gram_a.solve(outside.mT).mT
 
 
 class _Gram:

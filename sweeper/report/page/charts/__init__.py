@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.report.page.charts.base import Chart, Spec
+from sweeper.report.page.charts.base import Chart, Spec, columns_of
 from sweeper.report.page.charts.comparison import comparison_charts
 from sweeper.report.page.charts.learning import learning_charts
 from sweeper.report.page.charts.rates import rate_charts
@@ -12,6 +12,7 @@ from sweeper.report.page.charts.tradeoff import tradeoff_charts
 __all__ = [
     "Chart",
     "Spec",
+    "columns_of",
     "comparison_charts",
     "importance_charts",
     "learning_charts",

@@ -20,6 +20,7 @@ __all__ = [
     "Spec",
     "basis_text",
     "colours",
+    "columns_of",
     "num",
 ]
 
@@ -33,6 +34,8 @@ PAPER = "var(--paper)"
 BAND = "var(--band)"
 ACCENT = "var(--accent)"
 _COLOURS = 10
+# Pixels of a letter in a legend.
+_LETTER = 6
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def colours(names: Sequence[str], *, field: str = "c", title: str | None = None)
         title: Of the legend.
     """
     palette = [f"var(--c{place % _COLOURS})" for place in range(len(names))]
-    legend = {"orient": "bottom", "symbolLimit": 0, "labelLimit": 150}
+    legend = {"orient": "bottom", "symbolLimit": 0, "labelLimit": 400}
     return {
         "field": field,
         "type": "nominal",
@@ -74,6 +77,19 @@ def colours(names: Sequence[str], *, field: str = "c", title: str | None = None)
 def num(value: float) -> float | None:
     """Returns a number as the page keeps it, to six digits; None where it is not finite."""
     return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def columns_of(spec: Spec, width: int) -> int:
+    """Returns how many columns a legend of a chart's names has, so that none is cut.
+
+    Args:
+        spec: of the chart.
+        width: of the chart, in pixels.
+    """
+    layers = [spec, *spec.get("layer", ())]
+    scales = [x.get("encoding", {}).get("color", {}).get("scale", {}) for x in layers]
+    longest = max((len(name) for x in scales for name in x.get("domain", ())), default=0)
+    return max(1, min(4, width // (_LETTER * longest + 40)))
 
 
 def basis_text(basis: Basis) -> str:

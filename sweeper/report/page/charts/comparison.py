@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from sweeper._text import count
 from sweeper.analysis.conclusions import Differences, SweepConclusions
 from sweeper.analysis.statistics.verdicts import Conclusion, Unit
 from sweeper.report.page.charts.base import (
@@ -20,6 +21,8 @@ from sweeper.report.page.charts.base import (
 __all__ = ["comparison_charts"]
 
 _STEP = 26
+# Letters of a long name, whose parts stand below each other, and pixels of such a line.
+_LONG, _LINE = 40, 12
 
 
 def comparison_charts(found: SweepConclusions) -> Iterator[Chart]:
@@ -55,13 +58,7 @@ def _differences(found: Differences, metric: str, unit: Unit, delta: float) -> C
         for row in found.rows
     ]
     seeds = [{"name": row.name, "x": x * factor} for row in found.rows for x in row.seeds]
-    y = {
-        "field": "name",
-        "type": "nominal",
-        "sort": names,
-        "title": None,
-        "scale": {"domain": names},
-    }
+    y = _rows_of(names)
     layers = [
         *_band(delta * factor),
         _rules(means, y),
@@ -73,7 +70,7 @@ def _differences(found: Differences, metric: str, unit: Unit, delta: float) -> C
         name="comparison",
         title=f"Difference to {found.reference}",
         note=_note(found, unit.exact(delta)),
-        spec=_spec(layers, _axis(metric, unit), len(names)),
+        spec=_spec(layers, _axis(metric, unit), names),
     )
 
 
@@ -83,7 +80,8 @@ def _note(found: Differences, delta: str) -> str:
     is_asked = any(row.in_best_set is not None for row in found.rows)
     members = " Filled: may be the best; hollow: is not." if is_asked else ""
     failed = sum(row.failed_seeds for row in found.rows)
-    left_out = f" {failed} failed seeds are left out." if failed else ""
+    are = "is" if failed == 1 else "are"
+    left_out = f" {count(failed, 'failed seed')} {are} left out." if failed else ""
     hidden = f" {found.hidden} more, all behind these, are not shown." if found.hidden else ""
     return (
         f"{basis_text(found.basis)}. Rings and discs: mean of the {found.of[:-1]}; lines: "
@@ -104,13 +102,7 @@ def _planned(found: Sequence[Conclusion], metric: str, unit: Unit, delta: float)
         for x in found
     ]
     names = list(dict.fromkeys(str(row["name"]) for row in rows))
-    y = {
-        "field": "name",
-        "type": "nominal",
-        "sort": names,
-        "title": None,
-        "scale": {"domain": names},
-    }
+    y = _rows_of(names)
     layers = [*_band(delta * unit.factor), _rules(rows, y), _means(rows, y, fill=ACCENT)]
     return Chart(
         name="contrasts",
@@ -119,7 +111,7 @@ def _planned(found: Sequence[Conclusion], metric: str, unit: Unit, delta: float)
             f"{basis_text(found[0].basis)}. Each with its interval, those of a family together; "
             f"grey: within ±{unit.exact(delta)} (δ)."
         ),
-        spec=_spec(layers, _axis(metric, unit), len(names)),
+        spec=_spec(layers, _axis(metric, unit), names),
     )
 
 
@@ -142,11 +134,39 @@ def _axis(metric: str, unit: Unit) -> str:
     return f"difference in {metric}{noun} (right is better)"
 
 
-def _spec(layers: list[Spec], title: str, rows: int) -> Spec:
+def _rows_of(names: Sequence[str]) -> Spec:
+    """Returns the axis of the rows; where names are long their parts stand in lines."""
+    lines = _lines(names)
+    # A name of fewer parts gets empty ones before them, so that it stands at its row, too.
+    missing = f"floor(({lines} - length(split(datum.label, ', '))) / 2)"
+    parts = {
+        "labelExpr": f"split(slice('{', ' * lines}', 0, 2 * {missing}) + datum.label, ', ')",
+        "labelLineHeight": _LINE,
+        "labelOffset": -_LINE * (lines - 1) / 2,
+    }
+    return {
+        "field": "name",
+        "type": "nominal",
+        "sort": names,
+        "title": None,
+        "scale": {"domain": names},
+        "axis": parts if lines > 1 else {},
+    }
+
+
+def _lines(names: Sequence[str]) -> int:
+    """Returns how many lines names have."""
+    if 2 * sum(len(name) > _LONG for name in names) < len(names):
+        return 1
+    return max(name.count(", ") + 1 for name in names)
+
+
+def _spec(layers: list[Spec], title: str, names: Sequence[str]) -> Spec:
     layers = [layer for layer in layers if layer["data"]["values"]]
     for layer in layers:
         layer["encoding"].get("x", {}).update({"title": title, "scale": {"zero": False}})
-    return {"width": "container", "height": max(2, rows) * _STEP, "layer": layers}
+    step = max(_STEP, _lines(names) * _LINE + 8)
+    return {"width": "container", "height": max(2, len(names)) * step, "layer": layers}
 
 
 def _band(delta: float) -> list[Spec]:

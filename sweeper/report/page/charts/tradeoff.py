@@ -14,6 +14,8 @@ __all__ = ["front_of", "tradeoff_charts"]
 
 # Sizes that differ by less are those of one budget: there is nothing to trade.
 _SAME = 0.05
+# More names than this would cover each other.
+_MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,13 @@ def _chart(
 
 def _spec(metric: str, title: str, rows: list[Spec]) -> Spec:
     costs = [row["x"] for row in rows]
-    scale = {"type": "log"} if max(costs) > 8 * min(costs) else {"zero": False}
+    is_log = max(costs) > 8 * min(costs)
+    scale = {"type": "log"} if is_log else {"zero": False}
     x = {"field": "x", "type": "quantitative", "title": title, "scale": {**scale, "padding": 12}}
     y = {"field": "y", "type": "quantitative", "title": metric, "scale": {"zero": False}}
     tip = [{"field": "name", "title": "of"}, {"field": "cost", "title": title}, {"field": "y"}]
     front = sorted((row for row in rows if row["front"]), key=lambda row: row["x"])
     point = {"type": "point", "size": 80, "filled": True, "stroke": ACCENT, "opacity": 1}
-    named = len(front) <= 8
     layers: list[Spec] = [
         {
             "data": {"values": front},
@@ -131,17 +133,25 @@ def _spec(metric: str, title: str, rows: list[Spec]) -> Spec:
             "encoding": {"x": x, "y": y, "tooltip": tip},
         },
     ]
-    if named:
-        text = {"type": "text", "align": "left", "dx": 9, "dy": -7, "limit": 130, "color": INK}
-        layers.append(
-            {
-                "data": {"values": front},
-                "mark": text,
-                "encoding": {"x": x, "y": y, "text": {"field": "name"}},
-            }
-        )
+    if len(front) <= _MOST_NAMED:
+        ends = min(costs), max(costs)
+        middle = (ends[0] * ends[1]) ** 0.5 if is_log else sum(ends) / 2
+        layers += _names(front, {"x": x, "y": y, "text": {"field": "name"}}, middle=middle)
     return {
         "width": "container",
         "height": 260,
         "layer": [layer for layer in layers if layer["data"]["values"]],
     }
+
+
+def _names(rows: Sequence[Spec], encoding: Spec, *, middle: float) -> list[Spec]:
+    """Returns layers with the points' names, each on the side of its point that has room for it."""
+    text = {"type": "text", "dy": -7, "limit": 200, "color": INK}
+    return [
+        {
+            "data": {"values": [row for row in rows if (row["x"] > middle) == is_right]},
+            "mark": {**text, "align": "right" if is_right else "left", "dx": -9 if is_right else 9},
+            "encoding": encoding,
+        }
+        for is_right in (False, True)
+    ]

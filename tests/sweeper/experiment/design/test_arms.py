@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.experiment.design.arms import Arm, complete, find_unequal_controls, value_at
+from sweeper.experiment.design.arms import (
+    Arm,
+    complete,
+    find_unequal_controls,
+    value_at,
+    with_controls,
+)
 from sweeper.experiment.documents.tree import Document
 
 
@@ -58,6 +64,27 @@ def test_a_control_arm_of_another_size_is_told(fields, is_sized, message):
 def test_under_a_budget_no_rank_is_compared():
     control = arm("masa_control", group_size=4, sharing="both", experts=3)
     assert list(find_unequal_controls([MASA, control], is_sized=True)) == []
+
+
+def test_a_control_arm_that_is_listed_is_named_as_such():
+    alike = arm("masa_control", rank=4, experts=3, group_size=4, sharing="both")
+    found = with_controls([alike, MASA, arm("lora")], is_sized=False)
+    assert [x.controls for x in found] == ["masa", "", ""]
+    assert [x.controls for x in with_controls([alike, arm("lora")], is_sized=False)] == ["", ""]
+    unlike = arm("masa_control", rank=8)
+    assert with_controls([unlike, MASA], is_sized=False)[0].controls == ""
+    # Under a budget the rank is the budget's.
+    sized = arm("masa_control", experts=3, group_size=4, sharing="both")
+    own = arm("masa", experts=3, group_size=4, sharing="both")
+    assert with_controls([sized, own], is_sized=True)[0].controls == "masa"
+
+
+def test_of_two_arms_alike_the_control_arm_is_that_of_its_own_training():
+    fast = Arm("fast", {**MASA.entry, "train": {"learning_rate": 0.1}})
+    control = complete([MASA, fast], is_sized=False)[-1]
+    assert control.controls == "fast"
+    (found,) = with_controls([MASA, fast, Arm("given", control.entry)], is_sized=False)[2:]
+    assert found.controls == "fast"
 
 
 def test_a_value_is_the_arms_the_files_or_the_default():

@@ -46,18 +46,35 @@ def test_methods_that_share_fields_of_training_are_all_varied(design_of):
     assert names(sweep)[0] == "lora, learning_rate=0.001"
 
 
+def test_values_are_told_apart_by_all_their_digits(design_of):
+    rates = [0.0012341, 0.0012342]
+    design = {"kind": "grid", "factors": {"train": {"learning_rate": rates}}, "seeds": 2}
+    sweep = design_of(design, methods=LORA)
+    assert names(sweep) == ["learning_rate=0.0012341", "learning_rate=0.0012342"]
+    trials = [sweep.space.trial({"method": space.name}) for space in sweep.space.methods]
+    assert [trial.train.learning_rate for trial in trials] == rates * 2
+
+
 @pytest.mark.parametrize(
     ("factors", "path", "message"),
     [
         ({}, "design.factors", "nothing is varied, so that there are no two things to compare"),
         ({"method": {"rank": [4]}}, "design.factors.method.rank", "which does not vary"),
         ({"method": {"rank": [4, 4]}}, "design.factors.method.rank", "has the value 4 twice"),
+        ({"method": {"rank": [4, 4.0]}}, "design.factors.method.rank", "has the value 4.0 twice"),
+        (
+            {"train": {"learning_rate": [1e-4, "0.0001"]}},
+            "design.learning_rate=0.0001",
+            "is the name of two configurations",
+        ),
         ({"train": {"seed": [1, 2]}}, "design.factors.train.seed", "the seeds are the design's"),
         ({"train": {"max_length": [8, 16]}}, "design.max_length=8.train.max_length", "compared"),
         ({"method": {"rnak": [1, 2]}}, "design.rnak=1.method.rnak", "did you mean 'rank'"),
         ({"method": {"rank": [0, 2]}}, "design.rank=0.method.rank", "got 0"),
         ({"methods": {"rank": [1, 2]}}, "design.factors.methods", "did you mean 'method'"),
-        ({"method": {"rank": 4}}, "design.factors.method.rank", "tuple"),
+        ({"method": {"rank": 4}}, "design.factors.method.rank", "must be a list; write [4]"),
+        ({"method": 4}, "design.factors.method", "must be fields with their values; write {fi"),
+        (4, "design.factors", "must be fields with their values (method, train)"),
     ],
 )
 def test_what_is_no_factor_is_told(design_of, factors, path, message):

@@ -60,6 +60,15 @@ def test_a_value_that_is_the_default_is_the_baseline(design_of):
     assert sweep.design.baseline == "weight_decay=0"
 
 
+def test_values_that_read_alike_are_no_two_changes(design_of):
+    factors = {"train": {"weight_decay": [0.1, 0.1000001]}}
+    sweep = design_of({"kind": "one_factor", "factors": factors, "control": "none"})
+    assert names(sweep) == ["baseline", "weight_decay=0.1", "weight_decay=0.1000001"]
+    routers = {"kind": "one_factor", "factors": {"method": {"router": ["softmax", None, "none"]}}}
+    found = problems_of_loading(design_of, routers)
+    assert "is the name of two configurations" in found["design.router=none"]
+
+
 def test_it_varies_one_method(design_of):
     found = problems_of_loading(design_of, SIZES, methods=[{"name": "masa"}, {"name": "lora"}])
     assert "varies one method" in found["methods"]

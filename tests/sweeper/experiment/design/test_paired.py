@@ -30,6 +30,7 @@ def test_rates_are_spaced_evenly_and_never_too_far_apart():
     [
         ({"low": 1e-5, "high": 1e-1, "count": 8}, r"3\.73 apart.*give a count of 13"),
         ({"low": 1e-2, "high": 1e-3}, r"low must be below high"),
+        ({"low": 1e-3, "high": 1.02e-3}, r"not told apart by 3 digits; give a smaller count"),
         ({"low": 1e-3, "high": 1e-2, "count": 3}, r"greater than or equal to 4"),
     ],
 )
@@ -63,6 +64,18 @@ def test_a_few_methods_are_chosen_by_name_and_all_have_one_size():
     assert with_arm.factors[0].levels == ("masa", "masa_control", "lora")
 
 
+def test_a_control_arm_that_the_file_has_is_the_one_of_its_method(design_of):
+    methods = [{"name": "masa", "rank": 4}, {"name": "lora"}, {"name": "masa_control", "rank": 4}]
+    for chosen in (None, ["masa", "lora"], ["masa_control", "masa"]):
+        design = design_of({"kind": "paired", "methods": chosen}, methods=methods).design
+        controls = {x.method: x.controls for x in design.configurations if x.controls}
+        assert controls == {"masa_control": "masa"}
+    methods[2] = {"name": "masa_control", "rank": 8}
+    two = {"kind": "paired", "methods": ["masa", "lora"]}
+    found = problems_of_loading(design_of, two, methods=methods)
+    assert "rank is 8 and that of masa is 4" in found["methods.masa_control"]
+
+
 def test_without_a_tuned_rate_each_method_is_trained_at_the_files(design_of):
     design = design_of({"kind": "paired", "tune": None}, methods=TWO).design
     assert [x.name for x in design.configurations] == ["lora", "mosa"]
@@ -75,6 +88,7 @@ def test_without_a_tuned_rate_each_method_is_trained_at_the_files(design_of):
         ({}, TWO[:1], "methods", "has no two methods to compare"),
         ({"methods": ["lora"]}, TWO, "design.methods", "has no two methods"),
         ({"methods": ["lora", "msa"]}, TWO, "design.methods", "did you mean 'mosa'"),
+        ({"methods": "lora"}, TWO, "design.methods", "got 'lora'; it must be a list; write [lora]"),
         ({"methods": ["lora", "lora"]}, TWO, "design.methods", "name each method once"),
         ({"tune": None, "rates": {}}, TWO, "design.rates", "tune is null"),
         ({"tune": "train.steps"}, TWO, "design.tune", "allowed: train.learning_rate"),

@@ -36,6 +36,8 @@ def test_all_configurations_are_trained_with_a_seed_before_the_next_one():
 def test_names_that_come_to_one_text_are_told_apart():
     names = [entry["name"] for entry, _ in plan("a=1", "a-1", "?").trials()]
     assert names[:3] == ["a-1-s4", "a-1-1-s4", "c-s4"]
+    names = [entry["name"] for entry, _ in plan("a-1-2", "a-1", "a=1").trials()]
+    assert len(set(names)) == len(names)
 
 
 def test_a_trial_says_its_configuration_and_its_seed(design_of):

@@ -59,6 +59,11 @@ def test_a_design_is_run_whole_or_not_at_all(design_of):
             "is the same as x",
         ),
         ([SMALL, SMALL], "trials.1.name", "stands twice"),
+        (
+            [{**MASA, "name": "a"}, {**SMALL, "name": "a-control"}],
+            "design.a-control",
+            "is the name of two configurations",
+        ),
         ([SMALL, {"name": "x"}], "design.x.method", "is missing"),
         ([{"method": {"name": "lora"}}], "trials.0.name", "is missing"),
     ],

@@ -9,6 +9,7 @@ from sweeper.experiment.sections import expand_design, read_design
 from tests.sweeper.experiment.spaces import problems_of_loading
 
 GRID = {"kind": "grid", "factors": {"method": {"group_size": [1, 2]}}, "seeds": 2}
+RATES = [step / 1000 for step in range(1, 401)]
 LORA = [{"name": "lora", "rank": {"int": [1, 4]}}]
 
 
@@ -53,6 +54,18 @@ def test_its_trials_stand_in_the_place_of_its_methods(design_of):
         ({}, {}, "design.kind", "is missing"),
         ({"kind": "gird"}, {}, "design.kind", "did you mean 'grid'"),
         ({**GRID, "sedes": 3}, {}, "design.sedes", "did you mean 'seeds'"),
+        (
+            {"kind": "grid", "factors": {"train": {"learning_rate": RATES, "weight_decay": RATES}}},
+            {},
+            "design.factors",
+            "have 160,000 combinations; a sweep has at most 100,000 trials",
+        ),
+        (
+            {**GRID, "seeds": 1000, "factors": {"train": {"learning_rate": RATES}}},
+            {},
+            "design",
+            "has 800 configurations × 1000 seeds, which are 800,000 trials",
+        ),
         ({**GRID, "control": "no"}, {}, "design.control", "allowed: added, none"),
         (
             {"kind": "grid", "factors": {"method": {"group_size": [1, 99]}}},

@@ -20,6 +20,7 @@ from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.model import inspect_model_of, require_fitting_data
+from sweeper.preflight.plan import plan_of
 from tests.places import ROOT, SPACES
 from tests.sweeper import tiny
 
@@ -63,7 +64,18 @@ def _require_fitting(space: Path) -> None:
 def test_a_model_and_data_that_go_together(tmp_path: Path) -> None:
     tiny.saved(tmp_path / "model")
     sweep = _loaded(_sweep(tmp_path))
-    assert require_runnable(sweep) == sweep.spec.data.fingerprint()
+    found = require_runnable(sweep)
+    assert found == sweep.spec.fingerprint(sweep.spec.data.fingerprint())
+    known = plan_of(sweep).trials[0].id
+    tiny.saved(tmp_path / "model")
+    assert require_runnable(sweep) == found
+    # Other weights at the path are another model, and make another trial.
+    changed = tiny.model()
+    for parameter in changed.parameters():
+        parameter.data += 1.0
+    tiny.saved(tmp_path / "model", changed)
+    assert require_runnable(sweep) != found
+    assert plan_of(sweep).trials[0].id != known
 
 
 def test_answers_without_room(tmp_path: Path) -> None:

@@ -57,7 +57,15 @@ def test_failures_have_their_reason_and_their_configuration(contents):
     ((number, name, reason, _),) = contents.failures.rows
     assert (number, reason) == ("20", "DivergedError: the loss is nan at step 40")
     (row,) = [row for row in contents.configurations.rows if row[0] == name]
-    assert row[1] == "1 + 1 failed"
+    assert row[1] == "1 (1 failed)"
+
+
+def test_of_a_tuned_method_the_tasks_are_of_the_rate_that_was_chosen(pair, contents):
+    assert contents.tasks is not None
+    *methods, base = [row[0] for row in contents.tasks.rows]
+    assert methods == [group.name for group in pair.chosen]
+    assert [name.partition(",")[0] for name in methods] == ["lora", "mosa", "dora"]
+    assert base == "frozen base"
 
 
 def test_tables_by_task_and_cost_add_up(groups):

@@ -52,6 +52,13 @@ def test_tuned_methods_have_their_best_rate_and_its_edge(tmp_path):
     assert "yes" not in first + second
 
 
+def test_of_a_factorial_nobody_asks_which_is_the_best(tmp_path):
+    factors = {"method": {"rank": [2, 4]}, "train": {"weight_decay": [0, 0.1]}}
+    design = {"kind": "factorial", "factors": factors, "seeds": 2}
+    head, *_ = rows_of(DesignSweep(tmp_path, sweep_of(design, [LORA])).run())
+    assert head == "configuration seeds accuracy (test) trainable"
+
+
 def test_too_few_rates_are_said(tmp_path):
     made = DesignSweep(tmp_path, sweep_of(TUNED)).run(
         peaked,
