@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sweeper.experiment.design.arms import Arm, method_of
+from sweeper.experiment.design.arms import Arm, method_of, with_controls
 from sweeper.experiment.design.base import DesignFile, DesignSpec
 from sweeper.experiment.design.factorial import FactorialDesign
 from sweeper.experiment.design.factors import Factors
@@ -37,6 +37,7 @@ __all__ = [
     "ReplicateDesign",
     "TunedGrid",
     "method_of",
+    "with_controls",
 ]
 
 Design = Annotated[

@@ -105,7 +105,10 @@ class PairedDesign(DesignSpec):
         if self.methods is None:
             return file.arms
         by_name = {arm.name: arm for arm in file.arms}
-        return tuple(by_name[name] for name in dict.fromkeys(self.methods) if name in by_name)
+        found = [by_name[name] for name in dict.fromkeys(self.methods) if name in by_name]
+        names = {arm.name for arm in found}
+        # What it is the control arm of may not be compared.
+        return tuple(x if x.controls in names else replace(x, controls="") for x in found)
 
     def plan(self, file: DesignFile) -> DesignPlan:
         """Returns each method at each rate, or each method once where nothing is tuned."""

@@ -19,6 +19,7 @@ from sweeper.experiment.design import (
     DesignPlan,
     DesignSpec,
     method_of,
+    with_controls,
 )
 from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.problems import problems_of
@@ -50,7 +51,9 @@ def read_design(document: Document) -> tuple[DesignPlan | None, list[Problem]]:
     if problems:
         return None, problems
     train = document.get("train")
-    file = DesignFile(arms, train if isinstance(train, dict) else {}, has_budget(document))
+    is_sized = has_budget(document)
+    arms = with_controls(arms, is_sized=is_sized)
+    file = DesignFile(arms, train if isinstance(train, dict) else {}, is_sized)
     problems = [Problem(path, message) for path, message in spec.problems(file)]
     if problems:
         return None, problems
