@@ -176,7 +176,7 @@ def _means(scores: ConfigurationScores | None, seeds: list[int]) -> NDArray[np.f
 
 
 def _curve(scores: NDArray[np.float64]) -> list[float]:
-    """Returns the mean over seeds of each rate, of scores [rates, S]; -inf where none was scored."""
+    """Returns the mean over seeds of each rate, of scores [rates, S]; -inf where there is none."""
     known = np.isfinite(scores)
     sums, counts = np.where(known, scores, 0.0).sum(axis=1), known.sum(axis=1)
     found = np.divide(sums, counts, out=np.full(len(scores), -np.inf), where=counts > 0)

@@ -55,6 +55,7 @@ class _Paragraph:
         """Yields the lines."""
         width = max(options.max_width - self.indent - self.hang, self.hang)
         for number, line in enumerate(self.text.wrap(console, width)):
+            line.rstrip()
             yield Text(" " * (self.indent + self.hang * bool(number))).append_text(line)
 
 

@@ -161,7 +161,7 @@ def test_failed_seeds_are_counted_and_told_once(tmp_path):
     assert not line.holds
     assert line.text == "Failed seeds: 1 of mosa; what is left may be what went well"
     said = Counter(text for x in found.verdicts for text in x.caveats if "failed" in text)
-    assert said == {"1 of 4 seeds of mosa failed and are left out": len(found.verdicts)}
+    assert said == {"1 of 4 seeds of mosa failed and is left out": len(found.verdicts)}
     assert all("3 to 4 seeds" in verdict.sentence for verdict in found.verdicts)
 
 

@@ -159,7 +159,7 @@ def test_at_a_look_no_later_seed_stands_in_for_one_that_failed(tmp_path, last):
     best, pair = found.statements
     assert pair.basis.seeds == best.basis.seeds == (2, 3)
     # Three were declared at this look, though four were tried at last.
-    assert "1 of 3 seeds of mosa failed and are left out" in pair.caveats
+    assert "1 of 3 seeds of mosa failed and is left out" in pair.caveats
     assert found.differences is not None
     assert [len(row.seeds) for row in found.differences.rows] == [3, 2]
     assert [row.failed_seeds for row in found.differences.rows] == [0, 1]

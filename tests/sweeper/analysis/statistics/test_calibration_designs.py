@@ -109,7 +109,8 @@ CURVES = {
     "failing": Curves(top=4.6, edge=4.5, fails=True),
 }
 # How often two points between two methods are found at least, with five seeds and 600 rows.
-POWER = {"smooth": 0.65, "diverging": 0.6, "rising": 0.5, "failing": 0.5}
+# Of seeds that fail those that lived count, which lifts the second, whose rates reach farther.
+POWER = {"smooth": 0.65, "diverging": 0.6, "rising": 0.5, "failing": 0.3}
 CASES = [(kind, seeds) for kind in CURVES for seeds in (3, 5)]
 
 
