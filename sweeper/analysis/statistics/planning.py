@@ -82,7 +82,7 @@ class PlannedContrast:
 
     @classmethod
     def of(
-        cls, weights: Sequence[float], *, comparisons: int = 1, alpha: float = 0.05
+        cls, weights: ArrayLike, *, comparisons: int = 1, alpha: float = 0.05
     ) -> PlannedContrast:
         """Returns that of the weights of all k configurations, not all zero."""
         squares = np.square(np.asarray(weights, dtype=np.float64))

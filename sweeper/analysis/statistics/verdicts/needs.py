@@ -83,7 +83,8 @@ class _Extrapolation:
         Infinite where what neither lessens is too much already.
         """
         left = (delta / (ndtri(_POWER) - ndtri(self.tail))) ** 2 - self.unseen
-        return np.divide(self.row, left, out=np.full_like(left, np.inf), where=left > 0)
+        found = np.divide(self.row, left, out=np.full_like(left, np.inf), where=left > 0)
+        return np.asarray(found, dtype=np.float64)
 
 
 def needs_of(

@@ -107,7 +107,8 @@ def test_a_control_arm_that_is_not_wanted_is_missed(tmp_path, design):
 
 def test_a_control_arm_that_the_file_lists_is_one(tmp_path):
     control = {**MASA, "name": "masa_control"}
-    for number, design in enumerate((TUNED, SAME_RATE, SAME_RATE | {"control": "none"})):
+    designs: list[dict[str, Any]] = [TUNED, SAME_RATE, SAME_RATE | {"control": "none"}]
+    for number, design in enumerate(designs):
         sweep = sweep_of(design, [control, MASA, LORA])
         found = DesignSweep(tmp_path / str(number), sweep).run(peaked).conclusions()
         line = lines(found)["control arm"]

@@ -316,12 +316,14 @@ def test_each_file_of_rows_is_read_once(tmp_path, design, monkeypatch):
         if not (trial.path / FINAL_ROWS).is_file():
             made_.test(trial.path, 0.4)
     read = []
+
+    def noted(path):
+        read.append(path)
+        return read_row_scores(path)
+
     for name in ("comparison", "score_table"):
-        monkeypatch.setattr(
-            import_module(f"sweeper.analysis.{name}"),
-            "read_row_scores",
-            lambda path: read.append(path) or read_row_scores(path),
-        )
+        module = import_module(f"sweeper.analysis.{name}")
+        monkeypatch.setattr(module, "read_row_scores", noted)
     found = made_.conclusions()
     assert found.statements[-1].names[1] == "the frozen base"
     trials = len(made_.trials)
