@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sweeper.analysis.comparison import gains_over_base
 from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.lookup import FoundTrial, find_trial
 from sweeper.analysis.ranking import Ranking, rank, rank_sweep
@@ -17,7 +16,6 @@ __all__ = [
     "conclusions_of",
     "evaluate_trial",
     "find_trial",
-    "gains_over_base",
     "rank",
     "rank_sweep",
     "score_table",

@@ -10,13 +10,31 @@ from sweeper.errors import DamagedFileError
 from sweeper.estimates import Estimate
 from sweeper.tracking.final_result import FinalResult
 from sweeper.tracking.row_scores import FINAL_ROWS, RowScores, read_row_scores
-from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["gains_over_base"]
+__all__ = ["final_rows", "gains_over_base"]
+
+
+def final_rows(folder: Path, result: FinalResult | None) -> RowScores | None:
+    """Returns what each row contributed to a result after the search; None where nobody knows.
+
+    Args:
+        folder: of the trial, or of the sweep for the frozen base.
+        result: its result, if there is one.
+    """
+    if result is None or result.error:
+        # Rows of an earlier evaluation may be there.
+        return None
+    try:
+        return read_row_scores(folder / FINAL_ROWS)
+    except DamagedFileError:
+        return None
 
 
 def gains_over_base(
-    folder: SweepFolder, finals: Mapping[str, FinalResult], base: FinalResult | None
+    finals: Mapping[str, FinalResult],
+    rows: Mapping[str, RowScores],
+    base: FinalResult | None,
+    base_rows: RowScores | None,
 ) -> dict[str, dict[str, Estimate]]:
     """Returns by how much trials' metrics differ from the frozen base's, on the same rows.
 
@@ -25,28 +43,19 @@ def gains_over_base(
     not have by row. Nothing of a trial where one of the two has no rows, or they are others.
 
     Args:
-        folder: of the sweep.
         finals: results after the search, by trial.
-        base: that of the frozen base.
+        rows: their rows, by trial.
+        base: result of the frozen base.
+        base_rows: its rows.
     """
-    base_rows = None if base is None else _rows(folder.path, base)
     if base is None or base_rows is None:
         return {}
     of_base = _by_row(base, base_rows)
-    found = {}
-    for name, result in finals.items():
-        rows = _rows(folder.trial(name).path, result)
-        if rows is not None and rows.fingerprint == base_rows.fingerprint:
-            found[name] = differences(_by_row(result, rows), of_base)
-    return found
-
-
-def _rows(folder: Path, result: FinalResult) -> RowScores | None:
-    """Returns what each row contributed to a result; None where nobody knows."""
-    try:
-        return None if result.error else read_row_scores(folder / FINAL_ROWS)
-    except DamagedFileError:
-        return None
+    return {
+        name: differences(_by_row(finals[name], own), of_base)
+        for name, own in rows.items()
+        if own.fingerprint == base_rows.fingerprint
+    }
 
 
 def _by_row(result: FinalResult, scores: RowScores) -> dict[str, Estimate]:

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeper.analysis.conclusions.questions import MOST_PAIRED
+from sweeper.analysis.conclusions.questions import MOST_PAIRED, questions_of
 from sweeper.analysis.conclusions.sweep import unit_of
 from sweeper.analysis.score_table import score_table
 from sweeper.analysis.statistics import ScoreTable
 from sweeper.analysis.statistics.planning import (
     DEFAULTS,
+    PlannedContrast,
     VarianceComponents,
     detectable,
     needed_rows,
     needed_seeds,
     row_floor,
     variance_components,
+    winner_probability,
 )
-from sweeper.analysis.statistics.verdicts import POINTS, default_delta
+from sweeper.analysis.statistics.questions import factorial_effects, look_at
+from sweeper.analysis.statistics.verdicts import ALPHA, POINTS, Factorial, default_delta
 from sweeper.errors import BadInputError
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.sweep import Sweep
@@ -30,6 +33,10 @@ __all__ = ["Detection", "Forecast", "detection_of", "forecast_of"]
 
 # Sweeps that are looked into for one that was replicated: the newest.
 _MOST_SWEEPS = 20
+# Simulated for the probability of a sole winner: it is said to a tenth.
+_SIMULATED, _DRAWS = 100, 500
+# Configurations; of more it takes long.
+_MOST_SIMULATED = 30
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,14 @@ class Detection:
     Attributes:
         source: Name of the sweep that the spread is of; empty where it is assumed.
         rows: Test rows.
-        difference: What is found in 80 %, in units of the metric.
+        difference: What is found in 80 %, in units of the metric: of two configurations, of two
+            tuned methods, or of a factorial a main effect.
         floor: What no number of seeds beats with these rows.
         delta: Smallest difference of interest.
         seeds: Seeds that find `delta` in 80 %; None where no number up to 200 does.
         needed_rows: Rows that find it with the seeds of the design; None where no number does.
+        winner: How often a best configuration that is `delta` ahead of all others is named the
+            best alone; None where methods are tuned, where no best one is asked for, and of many.
     """
 
     source: str
@@ -53,6 +63,7 @@ class Detection:
     delta: float
     seeds: int | None
     needed_rows: int | None
+    winner: float | None
 
 
 @dataclass(frozen=True)
@@ -93,20 +104,17 @@ def detection_of(sweep: Sweep, *, home: Path | None, rows: int) -> Detection | N
         return None
     source, components, mean = ("", DEFAULTS, 0.0) if known is None else known
     delta = plan.delta or default_delta(is_fraction=is_fraction, control_mean=mean)
-    number, family = max(2, _compared(plan)), _comparisons(plan)
-    smallest = detectable(
-        components, seeds=len(plan.seeds), rows=rows, configurations=number, comparisons=family
-    )
+    seeds, contrast = len(plan.seeds), _contrast(plan)
+    smallest = detectable(components, seeds=seeds, rows=rows, contrast=contrast)
     return Detection(
         source=source,
         rows=rows,
         difference=float(smallest),
-        floor=row_floor(components, rows),
+        floor=row_floor(components, rows, contrast=contrast),
         delta=delta,
-        seeds=needed_seeds(components, delta, rows=rows, configurations=number, comparisons=family),
-        needed_rows=needed_rows(
-            components, delta, seeds=len(plan.seeds), configurations=number, comparisons=family
-        ),
+        seeds=needed_seeds(components, delta, rows=rows, contrast=contrast),
+        needed_rows=needed_rows(components, delta, seeds=seeds, contrast=contrast),
+        winner=_winner(plan, components, delta, rows=rows),
     )
 
 
@@ -161,16 +169,46 @@ def _mean(table: ScoreTable) -> float:
     return float(table.configurations[0].scores.mean())
 
 
-def _compared(plan: DesignPlan) -> int:
-    """Returns how many configurations, or tuned methods, are compared."""
-    if plan.tuned is None:
-        return len(plan.configurations)
-    return len({x.levels["name"] for x in plan.configurations})
-
-
-def _comparisons(plan: DesignPlan) -> int:
-    """Returns how many comparisons hold together in the largest family."""
-    number = _compared(plan)
+def _contrast(plan: DesignPlan) -> PlannedContrast:
+    """Returns a comparison of the design's largest family."""
+    alpha = _alpha(plan)
+    for question in questions_of(plan):
+        if isinstance(question, Factorial):
+            effects = factorial_effects([dict(levels) for _, levels in question.cells])
+            return PlannedContrast.of(effects[0].weights, comparisons=len(effects), alpha=alpha)
+    number = len(plan.configurations)
+    if plan.tuned is not None:
+        number = len({x.levels["name"] for x in plan.configurations})
+    family = number * (number - 1) // 2
     if plan.question == "one_factor" or number > MOST_PAIRED:
-        return max(1, number - 1)
-    return max(1, number * (number - 1) // 2)
+        family = number - 1
+    return PlannedContrast(
+        # The variances of peaks are not pooled.
+        configurations=2 if plan.tuned is not None else max(2, number),
+        comparisons=max(1, family),
+        alpha=alpha,
+    )
+
+
+def _alpha(plan: DesignPlan) -> float:
+    """Returns one minus the level at the last look that a design declares."""
+    look = look_at(len(plan.seeds)) if len(plan.looks) > 1 else None
+    return ALPHA if look is None else look.alpha
+
+
+def _winner(
+    plan: DesignPlan, components: VarianceComponents, delta: float, *, rows: int
+) -> float | None:
+    number = len(plan.configurations)
+    if plan.question not in ("best", "one_factor") or not 2 <= number <= _MOST_SIMULATED:
+        return None
+    ahead = (delta, *(0.0 for _ in range(number - 1)))
+    return winner_probability(
+        components,
+        ahead,
+        seeds=len(plan.seeds),
+        rows=rows,
+        alpha=_alpha(plan),
+        sweeps=_SIMULATED,
+        draws=_DRAWS,
+    )

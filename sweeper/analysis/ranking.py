@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sweeper.analysis.comparison import gains_over_base
+from sweeper.analysis.comparison import final_rows, gains_over_base
 from sweeper.errors import DamagedFileError
 from sweeper.estimates import Estimate, estimate_of
 from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.tracking.final_result import FinalResult, read_final
 from sweeper.tracking.record import TrialRecord, TrialStatus
+from sweeper.tracking.row_scores import RowScores
 from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["Ranking", "rank", "rank_sweep"]
@@ -37,6 +38,10 @@ class Ranking:
     """By trial: the result of its evaluation after the search."""
     base_final: FinalResult | None = None
     """That of the frozen base."""
+    rows: Mapping[str, RowScores] = field(default_factory=dict, repr=False, compare=False)
+    """By trial: what each row contributed to that; without trials of which nobody knows."""
+    base_rows: RowScores | None = field(default=None, repr=False, compare=False)
+    """The same of the frozen base."""
     gains: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     """By trial: by how much its final metrics differ from the base's, on the same rows; without
     trials of which nobody knows the rows."""
@@ -109,10 +114,15 @@ def rank_sweep(folder: SweepFolder) -> Ranking:
     found = {trial.id: read_final(folder.trial(trial.id).path) for trial in ranking.ranked}
     finals = {trial_id: result for trial_id, result in found.items() if result is not None}
     base_final = read_final(folder.path)
+    read = {name: final_rows(folder.trial(name).path, result) for name, result in finals.items()}
+    rows = {name: found for name, found in read.items() if found is not None}
+    base_rows = final_rows(folder.path, base_final)
     return replace(
         ranking,
         finals=finals,
         base_final=base_final,
         damage=tuple(folder.damage()),
-        gains=gains_over_base(folder, finals, base_final),
+        rows=rows,
+        base_rows=base_rows,
+        gains=gains_over_base(finals, rows, base_final, base_rows),
     )

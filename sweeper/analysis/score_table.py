@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -59,6 +59,7 @@ def score_table(
     split: _Split,
     *,
     by_trial: bool = False,
+    known: Mapping[str, RowScores] | None = None,
 ) -> ScoreTable:
     """Returns what each row of a split contributed to a metric, by configuration and seed.
 
@@ -74,6 +75,7 @@ def score_table(
         split: of the rows.
         by_trial: whether each trial stands for itself, by its number: what a search says is of the
             adapters that it trained.
+        known: by trial: rows after the search that were read already.
 
     Raises:
         BadInputError: there are no such rows, trials were scored on different rows or one seed
@@ -81,7 +83,11 @@ def score_table(
         DamagedFileError: a file that holds rows is damaged.
     """
     sign = _sign(folder, metric)
-    trials = [found for record in folder.trials() if (found := _trial(folder, record, split))]
+    trials = [
+        found
+        for record in folder.trials()
+        if (found := _trial(folder, record, split, (known or {}).get(record.id)))
+    ]
     asked = [found for found in trials if found.is_asked]
     with_rows = [found for found in asked if found.rows is not None]
     _require_rows(folder, with_rows, asked, split)
@@ -125,7 +131,9 @@ def _sign(folder: SweepFolder, metric: str) -> float:
     return 1.0 if mode == "max" else -1.0
 
 
-def _trial(folder: SweepFolder, record: TrialRecord, split: _Split) -> _Trial | None:
+def _trial(
+    folder: SweepFolder, record: TrialRecord, split: _Split, known: RowScores | None
+) -> _Trial | None:
     """Returns a trial with its rows of a split; None for one that has not come to an end."""
     if record.status not in {"complete", "failed"}:
         return None
@@ -140,7 +148,9 @@ def _trial(folder: SweepFolder, record: TrialRecord, split: _Split) -> _Trial | 
     final = read_final(trial.path) if split == "test" else None
     is_asked = split == "validation" or final is not None
     is_scored = is_asked and not (final and final.error)
-    rows = read_row_scores(trial.path / _file(split)) if is_scored else None
+    rows = known if is_scored and split == "test" else None
+    if is_scored and rows is None:
+        rows = read_row_scores(trial.path / _file(split))
     return _Trial(record, configuration, seed, is_asked=is_asked, rows=rows)
 
 

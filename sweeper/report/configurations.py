@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sweeper.analysis.conclusions import SweepConclusions
 from sweeper.analysis.conclusions.questions import rate_grids
 from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.statistics import ConfigurationScores, ScoreTable
-from sweeper.analysis.statistics.questions import peaks
+from sweeper.analysis.statistics.questions import peak_of
 from sweeper.errors import BadInputError
 from sweeper.estimates import Estimate
 
@@ -78,29 +78,31 @@ def _configurations(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row
         means = each.scores.mean(axis=1) * found.sign
         # Of the seeds' means: how far one training is from another.
         spread = float(means.std(ddof=1)) if len(means) > 1 else None
-        yield _Row(each.name, _seeds(each), str(Estimate(float(means.mean()), spread)))
+        yield _Row(each.name, _seeds([each]), str(Estimate(float(means.mean()), spread)))
 
 
 def _methods(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row]:
     assert found.plan is not None
     assert found.validation is not None
     by_name = {each.name: each for each in table.configurations}
+    choices = {each.name: each for each in found.validation.configurations}
     for grid in rate_grids(found.plan):
         own = [by_name[name] for name in grid.configurations if name in by_name]
         if not own:
             continue
         try:
-            (top,), _ = peaks(table, found.validation, (grid,))
+            top = peak_of(grid, by_name, choices)
         except BadInputError:
-            yield _Row(grid.method, _seeds(own[0]), "too few rates were scored")
+            yield _Row(grid.method, _seeds(own), "too few rates have two seeds")
             continue
         score = Estimate(found.sign * top.value, (top.variance + top.unseen) ** 0.5)
         edge = " (edge)" if top.at_edge else ""
-        yield _Row(grid.method, _seeds(own[0]), str(score), f"{grid.rates[top.best]:g}{edge}")
+        yield _Row(grid.method, _seeds(own), str(score), f"{grid.rates[top.best]:g}{edge}")
 
 
-def _seeds(each: ConfigurationScores) -> str:
-    return seeds_text(len(each.seeds), len(each.failed_seeds))
+def _seeds(own: Sequence[ConfigurationScores]) -> str:
+    failed = sum(len(each.failed_seeds) for each in own)
+    return seeds_text(max(len(each.seeds) for each in own), failed)
 
 
 def _sizes(ranking: Ranking, *, by_method: bool) -> dict[str, int]:

@@ -14,39 +14,29 @@ from sweeper.analysis.statistics.verdicts import (
     conclude,
     default_delta,
 )
-from sweeper.errors import BadInputError, DamagedFileError
-from sweeper.tracking.record import TrialRecord
-from sweeper.tracking.row_scores import FINAL_ROWS, RowScores, read_row_scores
-from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.errors import BadInputError
+from sweeper.tracking.row_scores import RowScores
 
 __all__ = ["over_base"]
 
 _BASE = "the frozen base"
+_CHOSE = "These rows chose the adapter, which flatters it"
 
 
-def over_base(
-    folder: SweepFolder, ranking: Ranking, *, delta: float | None, is_fraction: bool
-) -> tuple[Statement, ...]:
+def over_base(ranking: Ranking, *, delta: float | None, is_fraction: bool) -> tuple[Statement, ...]:
     """Returns the comparison of one adapter with the base: a claim on this adapter alone.
 
     Args:
-        folder: of the sweep.
-        ranking: of its trials; the best one's adapter is compared.
+        ranking: of a sweep's trials; the best one's adapter is compared.
         delta: smallest difference of interest; None for the default, with the base as the control.
         is_fraction: whether the objective is a fraction, such as an accuracy.
 
     Returns:
         Nothing where the two were not scored on the same rows.
     """
-    best, metric = ranking.best, ranking.objective.metric
-    if best is None or not _are_scored(ranking, best):
-        return ()
-    try:
-        own = read_row_scores(folder.trial(best.id).path / FINAL_ROWS)
-        base = read_row_scores(folder.path / FINAL_ROWS)
-    except DamagedFileError:
-        return ()
-    if own is None or base is None or own.fingerprint != base.fingerprint:
+    best, base, metric = ranking.best, ranking.base_rows, ranking.objective.metric
+    own = None if best is None else ranking.rows.get(best.id)
+    if best is None or own is None or base is None or own.fingerprint != base.fingerprint:
         return ()
     if metric not in own.metrics or metric not in base.metrics:
         return ()
@@ -56,18 +46,14 @@ def over_base(
     table = _table(own, base, metric, name, sign=-ranking.sign)
     if delta is None:
         delta = default_delta(is_fraction=is_fraction, control_mean=_mean(base, metric))
-    asked = ConclusionSpec((DeclaredPairs(((name, _BASE),)),), delta, claim="adapters")
+    caveats = ((name, _CHOSE),) if own.split == "validation" else ()
+    pair = DeclaredPairs(((name, _BASE),))
+    asked = ConclusionSpec((pair,), delta, claim="adapters", caveats=caveats)
     try:
         return conclude(table, asked).statements
     except BadInputError:
         # Rows whose numbers are not finite are told where the trial's scores are.
         return ()
-
-
-def _are_scored(ranking: Ranking, best: TrialRecord) -> bool:
-    """Returns whether the evaluation of neither failed: rows of an earlier one may be there."""
-    found = (ranking.finals.get(best.id), ranking.base_final)
-    return all(result is not None and not result.error for result in found)
 
 
 def _table(own: RowScores, base: RowScores, metric: str, name: str, *, sign: int) -> ScoreTable:

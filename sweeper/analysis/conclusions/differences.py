@@ -12,9 +12,14 @@ from numpy.typing import NDArray
 from sweeper.analysis.conclusions.questions import rate_grids
 from sweeper.analysis.statistics import Components, ConfigurationScores, ScoreTable, components_of
 from sweeper.analysis.statistics.multiplicity import t_value
-from sweeper.analysis.statistics.questions import all_pairs, difference_weights, simultaneous
-from sweeper.analysis.statistics.questions.tuned import peak_of
-from sweeper.analysis.statistics.units import as_adapters, first_seeds, with_seeds
+from sweeper.analysis.statistics.primitive import Claim
+from sweeper.analysis.statistics.questions import (
+    all_pairs,
+    difference_weights,
+    peak_of,
+    simultaneous,
+)
+from sweeper.analysis.statistics.units import as_adapters, with_seeds
 from sweeper.analysis.statistics.verdicts import Basis, BestSet, Conclusion, Statement
 from sweeper.errors import BadInputError
 from sweeper.experiment.design import DesignPlan
@@ -101,7 +106,7 @@ def differences_of(
     together for all pairs, whichever of them is the best.
 
     Args:
-        table: Scores that the verdicts are of.
+        table: Scores that the verdicts are of, at a look of its seeds alone.
         validation: Scores that choose the rates of tuned methods.
         statements: The verdicts.
         plan: Of the design; None of a search.
@@ -114,7 +119,7 @@ def differences_of(
     if basis is None:
         return None
     try:
-        rows = _rows(table, validation, plan, basis, best)
+        rows = _rows(table, validation, plan, basis.claim, best)
     except BadInputError:
         return None
     if len(rows.names) < 2:
@@ -131,21 +136,18 @@ def _rows(
     table: ScoreTable,
     validation: ScoreTable | None,
     plan: DesignPlan | None,
-    basis: Basis,
+    claim: Claim,
     best: BestSet | None,
 ) -> _Rows:
-    if plan is not None and len(plan.looks) > 1:
-        table = first_seeds(table, basis.seeds[1])
-        validation = validation and first_seeds(validation, basis.seeds[1])
-    if plan is not None and plan.question == "tuned" and basis.claim == "configurations":
+    if plan is not None and plan.question == "tuned" and claim == "configurations":
         return _peaks(table, validation, plan, best)
-    if basis.claim == "adapters":
+    if claim == "adapters":
         kept = as_adapters(table)
         failed = [0] * len(kept.configurations)
     else:
         kept = with_seeds(table, 2)
         failed = [len(x.failed_seeds) for x in kept.configurations]
-    components = components_of(kept, claim=basis.claim)
+    components = components_of(kept, claim=claim)
     seeds = tuple(x.scores.mean(axis=1) for x in kept.configurations)
     return _Rows(components.names, components.means, seeds, tuple(failed), components)
 
@@ -154,7 +156,6 @@ def _peaks(
     table: ScoreTable, validation: ScoreTable | None, plan: DesignPlan, best: BestSet | None
 ) -> _Rows:
     """Returns the tuned methods that are compared: peaks, and the seeds at the chosen rate."""
-    table = with_seeds(table, 2)
     known = set() if best is None else {*best.members, *best.left_out}
     tests: dict[str, ConfigurationScores] = {x.name: x for x in table.configurations}
     choices = {x.name: x for x in (validation or table).configurations}

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from sweeper._text import count
 from sweeper.analysis.ranking import Ranking
-from sweeper.analysis.score_table import score_table, trial_name
+from sweeper.analysis.score_table import trial_name
+from sweeper.analysis.statistics import ScoreTable
 from sweeper.analysis.statistics.questions import optimism
 from sweeper.analysis.statistics.units import as_adapters
 from sweeper.analysis.statistics.verdicts import Unit
 from sweeper.errors import BadInputError
 from sweeper.estimates import estimate_of
 from sweeper.tracking.record import TrialRecord
-from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["chosen_text", "facts_of"]
 
@@ -21,19 +21,19 @@ __all__ = ["chosen_text", "facts_of"]
 _LITTLE = 0.05
 
 
-def facts_of(folder: SweepFolder, ranking: Ranking, unit: Unit) -> Iterator[str]:
+def facts_of(ranking: Ranking, unit: Unit, validation: ScoreTable | None) -> Iterator[str]:
     """Yields the sentences on the trial that validation chose, its test score, and the base.
 
     Args:
-        folder: of the sweep.
-        ranking: of its trials.
+        ranking: of a sweep's trials.
         unit: of differences of the objective.
+        validation: scores of the trials on the rows that chose; None where there are none.
     """
     best = ranking.best
     if best is None:
         yield "No trial is complete with a score, so there is no best trial."
         return
-    yield from _chosen(folder, ranking, best, unit)
+    yield from _chosen(ranking, best, unit, validation)
     yield from _tested(ranking, best)
     yield from _base(ranking, best)
 
@@ -51,24 +51,34 @@ def chosen_text(ranking: Ranking, best: TrialRecord) -> str:
     return f"Best by validation: {trial_name(best)}, {score}"
 
 
-def _chosen(folder: SweepFolder, ranking: Ranking, best: TrialRecord, unit: Unit) -> Iterator[str]:
-    metric, text = ranking.objective.metric, chosen_text(ranking, best)
-    others = len(ranking.ranked)
+def _chosen(
+    ranking: Ranking, best: TrialRecord, unit: Unit, validation: ScoreTable | None
+) -> Iterator[str]:
+    text, others = chosen_text(ranking, best), len(ranking.ranked)
     if others == 1:
         yield f"{text}; it is the only complete trial."
         return
     chosen = f"{text}, chosen among {count(others, 'trial')} on these rows"
-    try:
-        # Each trial was a candidate, those of one configuration among them.
-        excess = optimism(as_adapters(score_table(folder, metric, "validation")))
-    except BadInputError:
+    excess = _excess(validation)
+    if excess is None:
         yield f"{chosen}, which flatters it."
         return
     score = ranking.score(best)
-    if score is None or excess < _LITTLE * (score.standard_error or 0.0):
+    if score is None or excess <= _LITTLE * (score.standard_error or 0.0):
         yield f"{chosen}, which hardly flatters it."
         return
     yield f"{chosen}, which flatters it by about {unit.amount(excess, excess)}."
+
+
+def _excess(validation: ScoreTable | None) -> float | None:
+    """Returns by how much the choice flatters; None where the rows do not tell."""
+    if validation is None:
+        return None
+    try:
+        # Each trial was a candidate, those of one configuration among them.
+        return optimism(as_adapters(validation))
+    except BadInputError:
+        return None
 
 
 def _tested(ranking: Ranking, best: TrialRecord) -> Iterator[str]:

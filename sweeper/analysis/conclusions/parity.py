@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweeper._text import value_text
+from sweeper.data.hygiene import HygieneSpec
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.tree import get_path
 from sweeper.tracking.record import TrialRecord
@@ -23,7 +24,8 @@ class ParityLine:
     """One respect in which configurations are alike, or are not.
 
     Attributes:
-        subject: What it is of: size, training, learning rate, trials, control arm, seeds, versions.
+        subject: What it is of: size, training, learning rate, trials, control arm, failed seeds,
+            hygiene.
         text: What was found, a sentence.
         holds: Whether the configurations are alike in it.
         names: Configurations or methods whose verdicts carry the caveat where it does not hold.
@@ -42,6 +44,7 @@ def parity_of(
     specs: Mapping[str, Mapping[str, Any]],
     names: Mapping[str, str],
     plan: DesignPlan | None,
+    hygiene: HygieneSpec | None,
 ) -> tuple[ParityLine, ...]:
     """Returns in what the trials of a sweep are alike.
 
@@ -50,8 +53,9 @@ def parity_of(
         specs: by trial: its spec as plain JSON.
         names: by trial: what its verdicts call it, the configuration or the tuned method.
         plan: of the design; None of a search.
+        hygiene: how the data was checked; None where nobody knows.
     """
-    lines = _Lines(records, specs, names, plan)
+    lines = _Lines(records, specs, names, plan, hygiene)
     return tuple(lines.all()) if records else ()
 
 
@@ -64,11 +68,13 @@ class _Lines:
         specs: Mapping[str, Mapping[str, Any]],
         names: Mapping[str, str],
         plan: DesignPlan | None,
+        hygiene: HygieneSpec | None,
     ) -> None:
         self._records = records
         self._specs = specs
         self._names = names
         self._plan = plan
+        self._hygiene = hygiene
 
     def all(self) -> Iterator[ParityLine]:
         yield from self._size()
@@ -77,6 +83,7 @@ class _Lines:
         yield self._trials()
         yield from self._control_arms()
         yield self._seeds()
+        yield self._rows()
 
     def _size(self) -> Iterator[ParityLine]:
         sizes = {self._names[x.id]: x.trainable for x in self._records if x.trainable}
@@ -167,6 +174,29 @@ class _Lines:
         text = f"Failed seeds: {said}; what is left may be what went well"
         # Their verdicts say so by themselves.
         return ParityLine("failed seeds", text, holds=False)
+
+    def _rows(self) -> ParityLine:
+        """Whether training rows have evaluation rows in them, as far as the sweep's file says.
+
+        No sweep starts whose data has more of them than it allows; how many there are it does not
+        note.
+        """
+        found = self._hygiene
+        if found is None or found.contamination == "allow":
+            why = "hygiene.contamination: allow" if found else "the sweep's file does not say"
+            text = f"Hygiene: nobody knows how many test rows are in the training rows ({why})"
+            caveat = "Training rows may contain test rows"
+            return ParityLine("hygiene", text, False, self._distinct(), caveat)
+        test, validation = (
+            f"{100 * share:.3g} %" for share in (found.test_share, found.validation_share)
+        )
+        most = f"at most {test} of a task's test rows and {validation} of the validation rows"
+        text = f"Hygiene: checked before the start; {most} are in the training rows"
+        usual = HygieneSpec()
+        if found.test_share <= usual.test_share and found.overlap <= usual.overlap:
+            return ParityLine("hygiene", text, holds=True)
+        caveat = f"Training rows may contain {test} of the test rows"
+        return ParityLine("hygiene", text, False, self._distinct(), caveat)
 
     def _train(self, record: TrialRecord, field: str) -> str:
         """Returns a field of training as text: a file that was changed may hold anything."""

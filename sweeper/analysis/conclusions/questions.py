@@ -22,15 +22,15 @@ from sweeper.experiment.design import Configuration, DesignPlan, Factor
 __all__ = ["MOST_PAIRED", "questions_of", "rate_grids"]
 
 MOST_PAIRED = 6
-"""Up to so many are compared in all pairs; of more, each is compared with the first."""
+"""Up to so many are compared in all pairs; of more, each is compared with the first, and with its
+control arm."""
 
 
 def questions_of(plan: DesignPlan) -> tuple[Question, ...]:
     """Returns the questions of a design, each of them a family that holds at its level."""
     match plan.question:
         case "tuned":
-            grids = rate_grids(plan)
-            return (Peaks(grids, None if len(grids) <= MOST_PAIRED else grids[0].method),)
+            return (_tuned(plan),)
         case "one_factor":
             return tuple(_one_factor(plan))
         case "effects":
@@ -56,14 +56,27 @@ def rate_grids(plan: DesignPlan) -> tuple[RateGrid, ...]:
     )
 
 
+def _tuned(plan: DesignPlan) -> Peaks:
+    grids = rate_grids(plan)
+    if len(grids) <= MOST_PAIRED:
+        return Peaks(grids)
+    first = grids[0].method
+    pairs = dict.fromkeys(
+        (x.controls, str(x.levels["name"])) for x in plan.configurations if x.controls
+    )
+    # A family of its own, as in other designs; what the first is in is compared already.
+    return Peaks(grids, first, tuple(pair for pair in pairs if first not in pair))
+
+
 def _best(plan: DesignPlan) -> Iterator[Question]:
     names = [configuration.name for configuration in plan.configurations]
     yield Best()
     if len(names) <= MOST_PAIRED:
         yield AllPairs()
         return
-    yield AgainstControl(plan.baseline or names[0])
-    yield from _control_pairs(plan)
+    first = plan.baseline or names[0]
+    yield AgainstControl(first)
+    yield from _control_pairs(plan, but=first)
 
 
 def _one_factor(plan: DesignPlan) -> Iterator[Question]:
@@ -103,12 +116,14 @@ def _cells(plan: DesignPlan) -> tuple[tuple[str, tuple[tuple[str, str], ...]], .
     )
 
 
-def _control_pairs(plan: DesignPlan) -> Iterator[DeclaredPairs]:
-    """Yields the comparison of each arm with its control arm, which is always among the rows."""
+def _control_pairs(plan: DesignPlan, *, but: str = "") -> Iterator[DeclaredPairs]:
+    """Yields the comparison of each arm with its control arm, without pairs that one is in."""
     pairs = tuple(
         (own.name, control.name)
         for control in plan.configurations
-        if control.controls and (own := _controlled(plan, control)) is not None
+        if control.controls
+        and (own := _controlled(plan, control)) is not None
+        and but not in {own.name, control.name}
     )
     if pairs:
         yield DeclaredPairs(pairs)

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from sweeper._text import count
 from sweeper.analysis.conclusions.base import over_base
 from sweeper.analysis.conclusions.differences import Differences, differences_of
 from sweeper.analysis.conclusions.facts import facts_of
 from sweeper.analysis.conclusions.parity import ParityLine, parity_of
-from sweeper.analysis.conclusions.questions import questions_of
+from sweeper.analysis.conclusions.questions import questions_of, rate_grids
 from sweeper.analysis.confirmation import confirmation_text
 from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.score_table import score_table
 from sweeper.analysis.statistics import ScoreTable
 from sweeper.analysis.statistics.questions import look_at
+from sweeper.analysis.statistics.units import first_seeds
 from sweeper.analysis.statistics.verdicts import (
     PLAIN,
     POINTS,
     Best,
     BestSet,
     ConclusionSpec,
-    Question,
     Statement,
     Unit,
     Words,
@@ -35,6 +36,7 @@ from sweeper.analysis.statistics.verdicts import (
     default_delta,
     words,
 )
+from sweeper.data.hygiene import HygieneSpec
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.tree import get_path
@@ -109,12 +111,14 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
     plan, problems = read_design(folder.document)
     unit = unit_of(objective.metric)
     confirmation = confirmation_text(folder, ranking)
+    validation = _on_validation(folder, objective.metric, plan)
+    scores = validation if isinstance(validation, ScoreTable) else None
     bare = SweepConclusions(
         metric=objective.metric,
         sign=-ranking.sign,
         unit=unit,
         delta=None if plan is None else plan.delta,
-        facts=(*facts_of(folder, ranking, unit), *([confirmation] if confirmation else [])),
+        facts=(*facts_of(ranking, unit, scores), *([confirmation] if confirmation else [])),
         plan=plan,
     )
     if not ranking.ranked:
@@ -123,9 +127,9 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
         damage = DamagedFileError(folder.path / SWEEP_FILE, f"document.{problems[0]}")
         found = replace(bare, why_none=_sentence(damage))
     else:
-        ended = _ended(ranking)
-        found = _compared(folder, ended, replace(bare, parity=_parity(folder, ended, plan)))
-    on_base = over_base(folder, ranking, delta=found.delta, is_fraction=unit is POINTS)
+        parity = _parity(folder, _ended(ranking), plan)
+        found = _compared(folder, ranking, validation, replace(bare, parity=parity))
+    on_base = over_base(ranking, delta=found.delta, is_fraction=unit is POINTS)
     return replace(found, statements=found.statements + on_base)
 
 
@@ -138,17 +142,38 @@ def _ended(ranking: Ranking) -> list[TrialRecord]:
     return [x for x in ranking.trials if x.status in {"complete", "failed"}]
 
 
+def _on_validation(
+    folder: SweepFolder, metric: str, plan: DesignPlan | None
+) -> ScoreTable | BadInputError:
+    """Returns the scores on validation, of a search trial by trial; or why there are none."""
+    try:
+        return score_table(folder, metric, "validation", by_trial=plan is None)
+    except BadInputError as error:
+        return error
+
+
 def _compared(
-    folder: SweepFolder, ended: Sequence[TrialRecord], bare: SweepConclusions
+    folder: SweepFolder,
+    ranking: Ranking,
+    validation: ScoreTable | BadInputError,
+    bare: SweepConclusions,
 ) -> SweepConclusions:
     """Returns the conclusions with what follows of the scores, or with why nothing does."""
     plan = bare.plan
+    if isinstance(validation, BadInputError):
+        return replace(bare, why_none=_sentence(validation))
     try:
-        table, validation = _tables(folder, bare.metric, plan)
+        table = _compared_table(folder, ranking, validation, plan)
         delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
-        asked, why_none = _spec(plan, table, delta, bare.parity, ended)
-        statements = () if asked is None else conclude(table, asked, validation).statements
-        differences = differences_of(table, validation, statements, plan)
+        asked, why_none = _spec(plan, table, delta, bare.parity, _ended(ranking))
+        statements: tuple[Statement, ...] = ()
+        differences = None
+        if asked is not None:
+            statements = conclude(table, asked, validation).statements
+            own, choosing = table, validation
+            if asked.look is not None:
+                own, choosing = (first_seeds(x, asked.look.seeds) for x in (table, validation))
+            differences = differences_of(own, choosing, statements, plan)
     except BadInputError as error:
         return replace(bare, why_none=_sentence(error))
     return replace(
@@ -170,23 +195,28 @@ def _parity(
         return ()
     specs = _specs(folder, ended)
     known = [x for x in ended if x.id in specs]
-    return parity_of(known, specs, _compared_names(known, plan), plan)
+    return parity_of(known, specs, _compared_names(known, plan), plan, _hygiene(folder))
 
 
-def _tables(
-    folder: SweepFolder, metric: str, plan: DesignPlan | None
-) -> tuple[ScoreTable, ScoreTable | None]:
-    """Returns the scores that comparisons are of, and those on validation.
+def _hygiene(folder: SweepFolder) -> HygieneSpec | None:
+    """Returns how a sweep's data was checked before it started; None where its file is damaged."""
+    try:
+        return HygieneSpec.model_validate(folder.document.get("hygiene", {}))
+    except ValidationError:
+        return None
+
+
+def _compared_table(
+    folder: SweepFolder, ranking: Ranking, validation: ScoreTable, plan: DesignPlan | None
+) -> ScoreTable:
+    """Returns the scores that comparisons are of.
 
     A design compares on test. A search evaluates its best trials alone there: a choice among them
     is over, so that its adapters are compared on validation, all of them.
     """
-    if plan is None:
-        return score_table(folder, metric, "validation", by_trial=True), None
-    validation = score_table(folder, metric, "validation")
-    if get_path(folder.document, ("final", "split")) == "validation":
-        return validation, validation
-    return score_table(folder, metric, "test"), validation
+    if plan is None or get_path(folder.document, ("final", "split")) == "validation":
+        return validation
+    return score_table(folder, ranking.objective.metric, "test", known=ranking.rows)
 
 
 def _spec(
@@ -200,32 +230,52 @@ def _spec(
     caveats = tuple((name, line.caveat) for line in parity if not line.holds for name in line.names)
     if plan is None:
         return ConclusionSpec((Best(),), delta), ""
-    questions: tuple[Question, ...] = questions_of(plan)
-    seeds = _seeds_of_all(plan, table, ended)
-    if seeds < plan.looks[0]:
-        first = "the first declared look" if len(plan.looks) > 1 else "as the design declares"
+    done, first = _ended_seeds(plan, table, ended), plan.looks[0]
+    # A later seed stands in for none: a look is at the first ones that were declared.
+    leading = len(list(takewhile(done.__contains__, plan.seeds)))
+    if leading < first:
+        what = "the first declared look" if len(plan.looks) > 1 else "as the design declares"
+        number = len(done.intersection(plan.seeds[:first]))
         return None, (
-            f"Nothing is concluded before {count(plan.looks[0], 'seed')}, {first}; all "
-            f"configurations have {seeds}."
+            f"Nothing is concluded before {count(first, 'seed')}, {what}; {number or 'none'} of "
+            f"them {'have' if number > 1 else 'has'} ended in all configurations."
         )
-    look = look_at(seeds) if len(plan.looks) > 1 else None
-    return ConclusionSpec(questions, delta, look=look, caveats=caveats), ""
+    look = look_at(leading) if len(plan.looks) > 1 else None
+    if plan.tuned is not None and table.split == "validation":
+        caveats += tuple((grid.method, "These rows chose the rates") for grid in rate_grids(plan))
+    return ConclusionSpec(questions_of(plan), delta, look=look, caveats=caveats), ""
 
 
-def _seeds_of_all(plan: DesignPlan, table: ScoreTable, ended: Sequence[TrialRecord]) -> int:
-    """Returns how many seeds each configuration of a design has, failed ones among them."""
-    seeds = {x.name: len(x.seeds) + len(x.failed_seeds) for x in table.configurations}
+def _ended_seeds(plan: DesignPlan, table: ScoreTable, ended: Sequence[TrialRecord]) -> set[int]:
+    """Returns the seeds with which all configurations of a design were scored, or failed."""
+    tried = {x.name: {*x.seeds, *x.failed_seeds} for x in table.configurations}
     # Of which all seeds failed there are no scores.
-    failed = Counter(_given_name(x) for x in ended if x.status == "failed")
-    return min(seeds.get(x.name, failed[x.name]) for x in plan.configurations)
+    for record in ended:
+        seed = record.params.get("seed")
+        if record.status == "failed" and isinstance(seed, int):
+            tried.setdefault(_given_name(record), set()).add(seed)
+    return set(plan.seeds).intersection(*(tried.get(x.name, set()) for x in plan.configurations))
 
 
 def _delta(plan: DesignPlan | None, table: ScoreTable, *, is_fraction: bool) -> float:
     if plan is not None and plan.delta is not None:
         return plan.delta
-    wanted = None if plan is None else plan.baseline
-    control = next((x for x in table.configurations if x.name == wanted), table.configurations[0])
-    return default_delta(is_fraction=is_fraction, control_mean=float(np.mean(control.scores)))
+    return default_delta(is_fraction=is_fraction, control_mean=_control_mean(plan, table))
+
+
+def _control_mean(plan: DesignPlan | None, table: ScoreTable) -> float:
+    """Returns the mean score of what δ is a part of.
+
+    It is the baseline, or the first configuration; of tuned methods the first one at its best
+    rate; of a search the best trial. A rate at which little is learned has no scale to give.
+    """
+    means = {x.name: float(np.mean(x.scores)) for x in table.configurations}
+    if plan is None:
+        return max(means.values())
+    names = {plan.baseline or plan.configurations[0].name}
+    if plan.tuned is not None:
+        names = {*rate_grids(plan)[0].configurations}
+    return max((means[name] for name in names & means.keys()), default=max(means.values()))
 
 
 def _specs(folder: SweepFolder, records: Sequence[TrialRecord]) -> dict[str, Mapping[str, Any]]:

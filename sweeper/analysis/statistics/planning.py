@@ -17,6 +17,8 @@ from sweeper.analysis.statistics.units import with_seeds
 
 __all__ = [
     "DEFAULTS",
+    "MOST_ROWS",
+    "MOST_SEEDS",
     "PAIR",
     "PlannedContrast",
     "VarianceComponents",
@@ -28,7 +30,10 @@ __all__ = [
     "winner_probability",
 ]
 
-MOST_SEEDS, MOST_ROWS = 200, 10_000_000
+MOST_SEEDS = 200
+"""More are no plan."""
+MOST_ROWS = 10_000_000
+"""More are no plan."""
 # Two-sided at 5 %, found in 80 %: 1.96 + 0.84.
 _FLOOR_FACTOR = 2.8
 # From here on noncentral t is normal to three digits.
@@ -59,21 +64,31 @@ more. `docs/explanation/statistics.md` says where they come from."""
 
 @dataclass(frozen=True)
 class PlannedContrast:
-    """A contrast of weights w, as far as planning asks.
+    """A contrast of weights w, and what it is tested with, as far as planning asks.
 
     Attributes:
         squares: Σ w²; 2 for a difference of two.
         cells: (Σ w²)²/Σ w⁴, how many configurations it compares in effect; 2 for two.
+        configurations: k, whose seed variances are pooled; 2 where none are.
+        comparisons: Members of the family.
+        alpha: Of the family, in (0, 1).
     """
 
     squares: float = 2.0
     cells: float = 2.0
+    configurations: int = 2
+    comparisons: int = 1
+    alpha: float = 0.05
 
     @classmethod
-    def of(cls, weights: Sequence[float]) -> PlannedContrast:
-        """Returns that of some weights, not all zero."""
+    def of(
+        cls, weights: ArrayLike, *, comparisons: int = 1, alpha: float = 0.05
+    ) -> PlannedContrast:
+        """Returns that of the weights of all k configurations, not all zero."""
         squares = np.square(np.asarray(weights, dtype=np.float64))
-        return cls(float(squares.sum()), float(squares.sum() ** 2 / (squares**2).sum()))
+        whole = float(squares.sum())
+        cells = whole**2 / float((squares**2).sum())
+        return cls(whole, cells, len(squares), comparisons, alpha)
 
 
 PAIR = PlannedContrast()
@@ -84,9 +99,6 @@ def detectable(
     *,
     seeds: ArrayLike,
     rows: ArrayLike,
-    configurations: int = 2,
-    comparisons: int = 1,
-    alpha: float = 0.05,
     power: float = 0.8,
     contrast: PlannedContrast = PAIR,
 ) -> NDArray[np.float64]:
@@ -100,14 +112,11 @@ def detectable(
         components: Of variance.
         seeds: S, at least 2; an array broadcasts with `rows`.
         rows: n, at least 2.
-        configurations: k, whose seed variances are pooled.
-        comparisons: Members of the family.
-        alpha: Of the family, in (0, 1).
         power: Of one comparison, in (0, 1).
         contrast: What is compared.
     """
-    error = _error(components, seeds, rows, configurations, contrast)
-    critical = stdtrit(error.df, 1.0 - alpha / comparisons / 2)
+    error = _error(components, seeds, rows, contrast)
+    critical = stdtrit(error.df, 1.0 - contrast.alpha / contrast.comparisons / 2)
     # The ratio is to the estimated error, and what it varies with is the true one.
     ratio = np.sqrt(
         np.divide(
@@ -120,20 +129,15 @@ def detectable(
     return np.asarray(_noncentrality(error.df, critical * ratio, power) * np.sqrt(error.variance))
 
 
-def row_floor(components: VarianceComponents, rows: int) -> float:
-    """Returns 2.8·ρ/√n, the difference that no number of seeds beats with n rows."""
-    return _FLOOR_FACTOR * math.sqrt(components.row_variance / rows)
+def row_floor(
+    components: VarianceComponents, rows: int, *, contrast: PlannedContrast = PAIR
+) -> float:
+    """Returns 2.8·ρ/√n of a pair, the difference that no number of seeds beats with n rows."""
+    return _FLOOR_FACTOR * math.sqrt(contrast.squares / 2 * components.row_variance / rows)
 
 
 def needed_seeds(
-    components: VarianceComponents,
-    delta: float,
-    *,
-    rows: int,
-    configurations: int = 2,
-    comparisons: int = 1,
-    alpha: float = 0.05,
-    contrast: PlannedContrast = PAIR,
+    components: VarianceComponents, delta: float, *, rows: int, contrast: PlannedContrast = PAIR
 ) -> int | None:
     """Returns with how many seeds `delta` is found in 80 %; None if not with 200.
 
@@ -141,34 +145,14 @@ def needed_seeds(
         components: Of variance.
         delta: Positive.
         rows: n.
-        configurations: As in :func:`detectable`, as is the rest.
-        comparisons: Members of the family.
-        alpha: Of the family.
         contrast: What is compared.
     """
     seeds = np.arange(2, MOST_SEEDS + 1)
-    found = detectable(
-        components,
-        seeds=seeds,
-        rows=rows,
-        configurations=configurations,
-        comparisons=comparisons,
-        alpha=alpha,
-        contrast=contrast,
-    )
-    enough = np.flatnonzero(found <= delta)
-    return int(seeds[enough[0]]) if enough.size else None
+    return _first(seeds, detectable(components, seeds=seeds, rows=rows, contrast=contrast), delta)
 
 
 def needed_rows(
-    components: VarianceComponents,
-    delta: float,
-    *,
-    seeds: int,
-    configurations: int = 2,
-    comparisons: int = 1,
-    alpha: float = 0.05,
-    contrast: PlannedContrast = PAIR,
+    components: VarianceComponents, delta: float, *, seeds: int, contrast: PlannedContrast = PAIR
 ) -> int | None:
     """Returns with how many rows `delta` is found in 80 %; None if not with ten million.
 
@@ -176,24 +160,17 @@ def needed_rows(
         components: Of variance.
         delta: Positive.
         seeds: S.
-        configurations: As in :func:`detectable`, as is the rest.
-        comparisons: Members of the family.
-        alpha: Of the family.
         contrast: What is compared.
     """
     # Steps of 2 %: the answer is an estimate anyway.
-    rows = np.unique(np.geomspace(2, MOST_ROWS, 800).round())
-    found = detectable(
-        components,
-        seeds=seeds,
-        rows=rows,
-        configurations=configurations,
-        comparisons=comparisons,
-        alpha=alpha,
-        contrast=contrast,
-    )
+    rows = np.unique(np.geomspace(2, MOST_ROWS, 800).round()).astype(np.int64)
+    return _first(rows, detectable(components, seeds=seeds, rows=rows, contrast=contrast), delta)
+
+
+def _first(counts: NDArray[np.int64], found: NDArray[np.float64], delta: float) -> int | None:
+    """Returns the first of some counts with which what is found is no more than delta."""
     enough = np.flatnonzero(found <= delta)
-    return int(rows[enough[0]]) if enough.size else None
+    return int(counts[enough[0]]) if enough.size else None
 
 
 def variance_components(table: ScoreTable) -> VarianceComponents | None:
@@ -228,6 +205,7 @@ def winner_probability(
     *,
     seeds: int,
     rows: int,
+    alpha: float = 0.05,
     sweeps: int = 400,
     draws: int = 2_000,
 ) -> float:
@@ -238,6 +216,7 @@ def winner_probability(
         differences: [k], true scores; the highest is the best.
         seeds: S, at least 2.
         rows: n.
+        alpha: One minus the level of the set.
         sweeps: That are simulated.
         draws: Of the multivariate t in each.
     """
@@ -258,7 +237,7 @@ def winner_probability(
             seeds=(seeds,) * k,
             rows=rows,
         )
-        members = best_set(simulated, draws=draws)
+        members = best_set(simulated, alpha=alpha, draws=draws)
         wins += bool(members.sum() == 1 and members[int(truth.argmax())])
     return wins / sweeps
 
@@ -276,7 +255,6 @@ def _error(
     components: VarianceComponents,
     seeds: ArrayLike,
     rows: ArrayLike,
-    configurations: int,
     contrast: PlannedContrast,
 ) -> _Error:
     """Returns the squared error of a contrast, its expected estimate, and the degrees of freedom.
@@ -284,6 +262,7 @@ def _error(
     The estimate exceeds the error: a seed variance below what the residual explains counts as zero.
     """
     s, n = np.asarray(seeds, dtype=np.float64), np.asarray(rows, dtype=np.float64)
+    configurations = contrast.configurations
     prior = PRIOR_DF if configurations >= 3 else 0.0
     own_df = np.minimum(s - 1 + prior, configurations * (s - 1))
     noise = components.residual_variance / n

@@ -65,6 +65,8 @@ class Components:
         residual: e², variance of a score that is neither its seed's nor its row's.
         seeds: [k], S.
         rows: n, independent rows or clusters.
+        unseen: float64 [k], of the means, what neither seeds nor rows lessen: of peaks, what lies
+            between two rates. Elsewhere zero.
     """
 
     names: tuple[str, ...]
@@ -78,11 +80,12 @@ class Components:
     residual: float
     seeds: tuple[int, ...]
     rows: int
+    unseen: NDArray[np.float64]
 
     @property
     def covariance(self) -> NDArray[np.float64]:
-        """Of the means, float64 [k, k]: of rows and seeds together."""
-        return self.row_covariance + np.diag(self.seed_excess)
+        """Of the means, float64 [k, k]: of rows, seeds and what is unseen together."""
+        return self.row_covariance + np.diag(self.seed_excess + self.unseen)
 
     def row_variances(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns w'Rw of each contrast [m], of weights [m, k]; never negative."""
@@ -92,7 +95,8 @@ class Components:
     def contrasts(self, weights: NDArray[np.float64]) -> Contrasts:
         """Returns weighted sums of the means with their errors.
 
-        The variance is V = w'Rw + Σ w² b. Its degrees of freedom follow Satterthwaite 1946:
+        The variance is V = w'Rw + Σ w² b, of peaks with what is unseen besides. Its degrees of
+        freedom follow Satterthwaite 1946:
         V² / [max(Σ (w² m)²/df, (Σ w² m)²/Σ d) + (w'Rw)²/(n − 1)], within 1 and n − 1.
 
         Args:
@@ -101,7 +105,7 @@ class Components:
         squares = weights**2
         rows = self.row_variances(weights)
         seeds = squares @ self.seed_excess
-        variance = rows + seeds
+        variance = rows + seeds + squares @ self.unseen
         parts = squares * self.seed_squares
         own = np.divide(parts**2, self.seed_df, out=np.zeros_like(parts), where=self.seed_df > 0)
         sums = parts.sum(axis=1) ** 2
@@ -202,6 +206,7 @@ def pooled(
         residual=residual,
         seeds=seeds,
         rows=rows,
+        unseen=np.zeros(len(seeds)),
     )
 
 

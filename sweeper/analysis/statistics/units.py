@@ -125,12 +125,21 @@ def adapter_names(scores: ConfigurationScores) -> tuple[str, ...]:
 
 
 def first_seeds(table: ScoreTable, seeds: int) -> ScoreTable:
-    """Returns the table of the first so many seeds of each configuration."""
-    kept = [
-        replace(each, seeds=each.seeds[:seeds], scores=each.scores[:seeds])
-        for each in table.configurations
-    ]
-    return replace(table, configurations=tuple(kept))
+    """Returns the table of the first so many seeds that its configurations have.
+
+    A seed that failed is one of them: no later one stands in for it, or a look would have what went
+    well. A configuration of which none was scored is left out.
+    """
+    tried = {x for each in table.configurations for x in (*each.seeds, *each.failed_seeds)}
+    kept = set(sorted(tried)[:seeds])
+    found = []
+    for each in table.configurations:
+        places = [place for place, seed in enumerate(each.seeds) if seed in kept]
+        if places:
+            own = tuple(each.seeds[place] for place in places)
+            failed = tuple(seed for seed in each.failed_seeds if seed in kept)
+            found.append(replace(each, seeds=own, scores=each.scores[places], failed_seeds=failed))
+    return replace(table, configurations=tuple(found))
 
 
 def with_seeds(table: ScoreTable, least: int) -> ScoreTable:

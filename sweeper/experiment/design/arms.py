@@ -63,25 +63,6 @@ def value_at(arm: Arm, path: tuple[str, str], *, train: Document) -> object:
     return getattr(method_of(arm), path[1], None)
 
 
-def with_controls(arms: Sequence[Arm], *, is_sized: bool) -> tuple[Arm, ...]:
-    """Returns the arms, with each that is the control arm of another one named as its control.
-
-    Args:
-        arms: as the file has them.
-        is_sized: whether a budget sets the sizes.
-    """
-    owed = [(arm, control_of(arm, is_sized=is_sized)) for arm in arms]
-
-    def controlled_by(arm: Arm) -> str:
-        method = method_of(arm)
-        own = [x for x, wanted in owed if wanted is not None and method_of(wanted) == method]
-        # Of several that it may be of, the one that is trained as it is.
-        alike = [x for x in own if x.entry.get("train", {}) == arm.entry.get("train", {})]
-        return next((x.name for x in (*alike, *own)), arm.controls)
-
-    return tuple(replace(arm, controls=controlled_by(arm)) for arm in arms)
-
-
 def complete(
     arms: Sequence[Arm], *, is_sized: bool, is_each_controlled: bool = False
 ) -> tuple[Arm, ...]:
@@ -125,6 +106,23 @@ def control_of(arm: Arm, *, is_sized: bool) -> Arm | None:
     return Arm(own, entry, controls=arm.name)
 
 
+def with_controls(arms: Sequence[Arm], *, is_sized: bool) -> tuple[Arm, ...]:
+    """Returns the arms, of which each that is another one's control arm says whose.
+
+    Args:
+        arms: as the file has them.
+        is_sized: whether a budget sets the sizes, which are then alike.
+    """
+    train = {arm.name: arm.entry.get("train") for arm in arms}
+    owners: dict[str, str] = {}
+    for name, _, unequal in _control_arms(arms, is_sized=is_sized):
+        equal = [other for other, fields in unequal.items() if not fields]
+        if equal:
+            # Of several the one that is trained alike.
+            owners[name] = min(equal, key=lambda other: train[other] != train[name])
+    return tuple(replace(arm, controls=owners.get(arm.name, arm.controls)) for arm in arms)
+
+
 def find_unequal_controls(arms: Sequence[Arm], *, is_sized: bool) -> Iterator[tuple[str, str]]:
     """Yields the name of each control arm that controls no arm beside it, and why.
 
@@ -132,13 +130,9 @@ def find_unequal_controls(arms: Sequence[Arm], *, is_sized: bool) -> Iterator[tu
         arms: as the file has them.
         is_sized: whether a budget sets the sizes, which are then alike.
     """
-    methods = {arm.name: found for arm in arms if (found := method_of(arm)) is not None}
-    wanted = {name: _control_of(method) for name, method in methods.items()}
-    for name, method in methods.items():
-        owed = {x: found for x, found in wanted.items() if type(found) is type(method)}
-        size = {method.size_field, *method.size_fields} if is_sized else set()
-        unequal = {x: _differing(method, found, size) for x, found in owed.items()}
-        if unequal and all(unequal.values()):
+    wanted = {arm.name: _owed_by(arm) for arm in arms}
+    for name, method, unequal in _control_arms(arms, is_sized=is_sized):
+        if all(unequal.values()):
             other, fields = min(unequal.items(), key=lambda item: len(item[1]))
             said = ", ".join(
                 f"{field} is {getattr(method, field)!r} and that of {other} is "
@@ -150,6 +144,34 @@ def find_unequal_controls(arms: Sequence[Arm], *, is_sized: bool) -> Iterator[tu
                 f"{said}; a control arm of another size or shape shows nothing of {other}; give "
                 "both the same, or leave it out: it is added then",
             )
+
+
+def _control_arms(
+    arms: Sequence[Arm], *, is_sized: bool
+) -> Iterator[tuple[str, AnyMethodSpec, dict[str, list[str]]]]:
+    """Yields each arm whose method is a control arm's that is owed: its name and its method.
+
+    With them, by each arm that owes one, in which fields it is not this one.
+    """
+    wanted = {arm.name: owed for arm in arms if (owed := _owed_by(arm)) is not None}
+    for arm in arms:
+        method = method_of(arm)
+        if method is None:
+            continue
+        size = {method.size_field, *method.size_fields} if is_sized else set()
+        unequal = {
+            name: _differing(method, owed, size)
+            for name, owed in wanted.items()
+            if type(owed) is type(method)
+        }
+        if unequal:
+            yield arm.name, method, unequal
+
+
+def _owed_by(arm: Arm) -> AnyMethodSpec | None:
+    """Returns the method of the control arm that an arm owes; None where it owes none."""
+    method = method_of(arm)
+    return None if method is None else _control_of(method)
 
 
 def _control_of(method: AnyMethodSpec) -> AnyMethodSpec | None:
@@ -168,6 +190,6 @@ def _is_given(wanted: Arm, arms: Sequence[Arm], *, is_alike: bool) -> bool:
     return any(method_of(arm) == control and arm.entry.get("train", {}) == train for arm in own)
 
 
-def _differing(method: AnyMethodSpec, other: AnyMethodSpec | None, but: set[str]) -> list[str]:
+def _differing(method: AnyMethodSpec, other: AnyMethodSpec, but: set[str]) -> list[str]:
     fields = [name for name in type(method).model_fields if name not in but]
     return [name for name in fields if getattr(method, name) != getattr(other, name)]

@@ -51,7 +51,8 @@ def read_design(document: Document) -> tuple[DesignPlan | None, list[Problem]]:
     if problems:
         return None, problems
     train = document.get("train")
-    file = DesignFile(arms, train if isinstance(train, dict) else {}, has_budget(document))
+    is_sized = has_budget(document)
+    file = DesignFile(arms, train if isinstance(train, dict) else {}, is_sized)
     problems = [Problem(path, message) for path, message in spec.problems(file)]
     if problems:
         return None, problems

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweeper._files import sqlite_uri
 from sweeper._text import count, value_text
 from sweeper.analysis.conclusions import ParityLine
-from sweeper.analysis.statistics.verdicts import Words
+from sweeper.analysis.statistics.verdicts import POINTS, Words
 from sweeper.report.configurations import configuration_rows
 from sweeper.report.page import charts, tables
 from sweeper.report.page.charts import Chart
@@ -216,11 +216,11 @@ def _provenance(subject: Subject) -> Iterator[tuple[str, str]]:
 def _rules(subject: Subject) -> Iterator[str]:
     found = subject.conclusions
     if found.delta is not None:
-        source = "as the design declares" if found.plan and found.plan.delta else "the default"
-        yield (
-            f"δ, the smallest difference of interest, is {found.unit.exact(found.delta)} "
-            f"({source}); it was fixed before the run."
-        )
+        source = "the default" if found.unit is POINTS else "by default 2 % of the control's loss"
+        if found.plan is not None and found.plan.delta is not None:
+            source = "as the design declared before the run"
+        delta = found.unit.exact(found.delta)
+        yield f"δ, the smallest difference of interest, is {delta} ({source})."
     yield (
         "The statement on the best, each table, and each declared family of comparisons hold at "
         "their level (95 % where nothing else is said) each by itself, not all of them together."

@@ -181,11 +181,17 @@ def _detection(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     needs = [f"{found['seeds']} seeds"] if found["seeds"] else ["no number of seeds up to 200"]
     if found["needed_rows"] and found["needed_rows"] > found["rows"]:
         needs.append(f"or {found['needed_rows']:,} rows with these seeds")
-    return [
+    if plan["design"]["question"] == "effects":
+        difference = f"a main effect of {difference}, or twice as much of two factors together,"
+    lines = [
         ("Found in 80 %", f"{difference} with {seeds} seeds and {found['rows']:,} rows, {spread}"),
         ("Floor of these rows", f"{floor}, which no number of seeds beats"),
         (f"To find {delta}", " ".join(needs)),
     ]
+    if found["winner"] is not None:
+        text = f"in about {100 * found['winner']:.0f} %, where the best is {delta} ahead of all"
+        lines.append(("Named the best alone", text))
+    return lines
 
 
 def _confirmation(plan: Mapping[str, Any]) -> list[RenderableType]:

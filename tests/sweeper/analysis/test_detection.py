@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweeper.analysis.detection import detection_of, forecast_of
-from sweeper.analysis.statistics.planning import DEFAULTS, detectable, row_floor
+from sweeper.analysis.statistics.planning import DEFAULTS, PlannedContrast, detectable, row_floor
 from tests.sweeper.designs import DesignSweep, sweep_of
 
 PAIR = {"kind": "paired", "tune": None, "seeds": 5}
@@ -58,6 +58,52 @@ def test_delta_of_the_design_is_taken_and_more_comparisons_find_less(tmp_path):
     assert two.seeds == 2
     # Variances are pooled from three configurations on, so that seeds count for more.
     assert four.difference != two.difference
+
+
+MASA_4 = {"name": "masa", "rank": 4, "experts": 4}
+CELLS = {"factors": {"method": {"experts": [2, 4], "group_size": [1, 2]}}}
+
+
+def test_a_factorial_finds_main_effects_which_are_of_half_of_all_trials():
+    pair = detection_of(sweep_of(PAIR), home=None, rows=2000)
+    effects = detection_of(
+        sweep_of({"kind": "factorial", "seeds": 5, **CELLS}, [MASA_4]), home=None, rows=2000
+    )
+    assert pair is not None
+    assert effects is not None
+    # Two means of two cells each: half the squared error, for three effects under one level.
+    assert effects.floor == pytest.approx(pair.floor / 2**0.5)
+    contrast = PlannedContrast(1.0, 4.0, configurations=4, comparisons=3)
+    expected = float(detectable(DEFAULTS, seeds=5, rows=2000, contrast=contrast))
+    assert effects.difference == pytest.approx(expected)
+    assert effects.winner is None
+
+
+def test_peaks_pool_no_variances_and_a_look_has_its_own_level():
+    methods = [{"name": name, "rank": 4} for name in ("lora", "mosa", "dora")]
+    tuned = {"kind": "paired", "rates": {"low": 1e-3, "high": 4e-3, "count": 4}, "seeds": 5}
+    found = detection_of(sweep_of(tuned, methods), home=None, rows=2000)
+    assert found is not None
+    expected = detectable(DEFAULTS, seeds=5, rows=2000, contrast=PlannedContrast(comparisons=3))
+    assert found.difference == pytest.approx(float(expected))
+    assert found.winner is None
+    looks = detection_of(sweep_of({**PAIR, "seeds": "3/5/10"}), home=None, rows=2000)
+    assert looks is not None
+    expected = detectable(DEFAULTS, seeds=10, rows=2000, contrast=PlannedContrast(alpha=0.025))
+    assert looks.difference == pytest.approx(float(expected))
+
+
+def test_how_often_the_best_is_named_alone_grows_with_what_it_is_ahead():
+    near, far = (
+        detection_of(sweep_of({**PAIR, "delta": delta}), home=None, rows=2000)
+        for delta in (0.005, 0.05)
+    )
+    assert near is not None
+    assert far is not None
+    assert near.winner is not None
+    assert far.winner is not None
+    assert near.winner < 0.4
+    assert far.winner > 0.95
 
 
 def test_time_is_that_of_trials_alike(tmp_path):

@@ -20,9 +20,17 @@ from sweeper.analysis.statistics.questions.intervals import (
 )
 from sweeper.analysis.statistics.questions.looks import LOOKS, Look, look_at
 from sweeper.analysis.statistics.questions.optimism import optimism
-from sweeper.analysis.statistics.questions.tuned import Peak, RateGrid, peaks
+from sweeper.analysis.statistics.questions.tuned import (
+    FEWEST_RATES,
+    Peak,
+    RateGrid,
+    peak_components,
+    peak_of,
+    scored_rates,
+)
 
 __all__ = [
+    "FEWEST_RATES",
     "LOOKS",
     "Effect",
     "Intervals",
@@ -38,8 +46,10 @@ __all__ = [
     "linear_weights",
     "look_at",
     "optimism",
-    "peaks",
+    "peak_components",
+    "peak_of",
     "quadratic_weights",
+    "scored_rates",
     "simultaneous",
     "stepwise",
 ]

@@ -13,6 +13,7 @@ from sweeper.analysis.statistics.verdicts.conclusions import (
     Statement,
 )
 from sweeper.analysis.statistics.verdicts.spec import (
+    ALPHA,
     AgainstControl,
     AllPairs,
     Best,
@@ -27,6 +28,7 @@ from sweeper.analysis.statistics.verdicts.spec import (
 from sweeper.analysis.statistics.verdicts.words import PLAIN, POINTS, Unit, Words, words
 
 __all__ = [
+    "ALPHA",
     "PLAIN",
     "POINTS",
     "AgainstControl",

@@ -101,7 +101,7 @@ def _failed_seeds(table: ScoreTable) -> list[tuple[str, str]]:
         (
             each.name,
             f"{len(each.failed_seeds)} of {len(each.seeds) + len(each.failed_seeds)} seeds of "
-            f"{each.name} failed and are left out",
+            f"{each.name} failed and {'is' if len(each.failed_seeds) == 1 else 'are'} left out",
         )
         for each in table.configurations
         if each.failed_seeds

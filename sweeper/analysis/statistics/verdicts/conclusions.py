@@ -32,9 +32,19 @@ Family = Literal[
     "factorial",
     "peaks_all_pairs",
     "peaks_against_control",
+    "peaks_declared_pairs",
 ]
 Contrasted = Literal["pair", "line", "bend", "main_effect", "interaction"]
-Reason = Literal["all_one_seed", "no_second_seed", "one_seed", "too_few", "missing", "edge", "grid"]
+Reason = Literal[
+    "all_one_seed",
+    "no_second_seed",
+    "one_seed",
+    "too_few",
+    "missing",
+    "no_control",
+    "edge",
+    "grid",
+]
 
 
 @dataclass(frozen=True)
@@ -67,10 +77,12 @@ class Needs:
     Attributes:
         seeds: More seeds of each configuration; None where no number up to 200 suffices.
         rows: Rows in all; None where those there are suffice, or more would not help.
+        closer_rates: Whether neither helps, but tuned rates that are closer together.
     """
 
     seeds: int | None
     rows: int | None
+    closer_rates: bool = False
 
 
 @dataclass(frozen=True)
@@ -148,8 +160,9 @@ class Silence:
         reason: "one_seed" where a configuration has no other, "all_one_seed" where none of them
             has, and what follows is of adapters; "no_second_seed" where none of them has, and
             nothing was asked that adapters could answer; "too_few" where there are no two to
-            compare; "missing" where what is named has no scores; "edge" where the best rate is an
-            end of its grid; "grid" where too little of a grid was scored for a curve.
+            compare; "missing" where what is named has no scores; "no_control" where nothing is
+            said of the method that others are held against; "edge" where the best rate is an end of
+            its grid; "grid" where too little of a grid was scored for a curve.
         names: Of what nothing is said.
         detail: What was tuned and its best value, where the reason is the edge; what is missing,
             where it is the grid; else empty.

@@ -25,7 +25,7 @@ from sweeper.analysis.statistics.verdicts.spec import (
     SizeTrend,
 )
 
-__all__ = ["ContrastQuestion", "DeclaredContrast", "declared_contrasts", "named"]
+__all__ = ["ContrastQuestion", "DeclaredContrast", "declared_contrasts", "named", "pair_contrasts"]
 
 ContrastQuestion = AllPairs | AgainstControl | DeclaredPairs | SizeTrend | Factorial
 
@@ -75,21 +75,27 @@ def declared_contrasts(
     k, places = len(names), {name: i for i, name in enumerate(names)}
     match question:
         case AllPairs():
-            return "all_pairs", _pairs(names, all_pairs(k))
+            return "all_pairs", pair_contrasts(names, all_pairs(k))
         case AgainstControl(control):
             if control not in places:
                 return "against_control", []
-            return "against_control", _pairs(names, against_control(k, places[control]))
+            return "against_control", pair_contrasts(names, against_control(k, places[control]))
         case DeclaredPairs(pairs):
             both = [(places[a], places[b]) for a, b in pairs if a in places and b in places]
-            return "declared_pairs", _pairs(names, both)
+            return "declared_pairs", pair_contrasts(names, both)
         case SizeTrend():
             return "size_trend", _trends(question, places)
         case Factorial():
             return "factorial", _effects(question, places)
 
 
-def _pairs(names: Sequence[str], pairs: list[tuple[int, int]]) -> list[DeclaredContrast]:
+def pair_contrasts(names: Sequence[str], pairs: list[tuple[int, int]]) -> list[DeclaredContrast]:
+    """Returns the differences first − second of pairs.
+
+    Args:
+        names: [k], of what is compared.
+        pairs: Places in them.
+    """
     weights = difference_weights(len(names), pairs)
     return [
         DeclaredContrast("pair", (names[a], names[b]), row)

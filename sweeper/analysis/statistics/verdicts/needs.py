@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
+from sweeper.analysis.statistics.planning import MOST_ROWS, MOST_SEEDS
 from sweeper.analysis.statistics.primitive import Components
 from sweeper.analysis.statistics.questions import Intervals
 from sweeper.analysis.statistics.verdicts.conclusions import Needs
 
 __all__ = ["needs_of"]
 
-MOST_SEEDS, MOST_ROWS = 200.0, 10_000_000.0
 _POWER = 0.8
 # Of the logarithm of ten million: to a thousandth.
 _HALVINGS = 14
@@ -34,6 +34,7 @@ class _Extrapolation:
         self.seeds = taking_part.sum(axis=1) / (taking_part / counts).sum(axis=1)
         self.rows = float(components.rows)
         self.seed = squares @ components.seed_excess * self.seeds
+        self.unseen = squares @ components.unseen
         noise = squares @ (components.residual / (counts * self.rows))
         self.noise = noise * self.seeds * self.rows
         whole = components.row_variances(intervals.weights[which])
@@ -47,7 +48,7 @@ class _Extrapolation:
         self, seeds: NDArray[np.float64], rows: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Returns what is found in four of five sweeps [m]."""
-        variance = self.seed / seeds + self.row / rows + self.noise / (seeds * rows)
+        variance = self.unseen + self.seed / seeds + self.row / rows + self.noise / (seeds * rows)
         # The rows' degrees of freedom are many; those of the seeds grow with their number.
         of_seeds = np.clip(self.df_a_seed * (seeds - 1.0), 1.0, 1e9)
         df = np.where(self.seed > 0, of_seeds, np.maximum(1.0, rows - 1.0))
@@ -55,7 +56,7 @@ class _Extrapolation:
 
     def first_seeds(self, delta: float, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns the fewest seeds that find delta [m], infinite where 200 do not."""
-        low, high = np.floor(self.seeds), np.full(len(self.seeds), MOST_SEEDS)
+        low, high = np.floor(self.seeds), np.full(len(self.seeds), float(MOST_SEEDS))
         enough = self.detectable(high, rows) <= delta
         for _ in range(8):
             middle = np.floor((low + high) / 2)
@@ -77,8 +78,13 @@ class _Extrapolation:
         return np.where(enough, np.ceil(np.exp(high)), np.inf)
 
     def floor_rows(self, delta: float) -> NDArray[np.float64]:
-        """Returns the rows with which infinitely many seeds would find delta [m]."""
-        return np.asarray(self.row * ((ndtri(_POWER) - ndtri(self.tail)) / delta) ** 2)
+        """Returns the rows with which infinitely many seeds would find delta [m].
+
+        Infinite where what neither lessens is too much already.
+        """
+        left = (delta / (ndtri(_POWER) - ndtri(self.tail))) ** 2 - self.unseen
+        found = np.divide(self.row, left, out=np.full_like(left, np.inf), where=left > 0)
+        return np.asarray(found, dtype=np.float64)
 
 
 def needs_of(
@@ -87,7 +93,7 @@ def needs_of(
     """Returns for some contrasts of a family what finds δ in 80 %; None where what there is does.
 
     More seeds where these suffice; else rows, with the seeds that there are; else rows with which
-    seeds suffice, and those.
+    seeds suffice, and those. Of peaks what lies between two rates is left by all of them.
 
     Args:
         components: Of the table.
@@ -103,8 +109,9 @@ def needs_of(
         return [_more_seeds(one, there) for one, there in zip(seeds, plan.seeds, strict=True)]
     rows = plan.first_rows(delta)
     # Twice the rows at which infinitely many seeds would do.
-    doubled = np.maximum(plan.rows, 2.0 * plan.floor_rows(delta))
-    both = plan.first_seeds(delta, doubled)
+    floor = plan.floor_rows(delta)
+    doubled = np.maximum(plan.rows, 2.0 * floor)
+    both = plan.first_seeds(delta, np.minimum(doubled, MOST_ROWS))
     found: list[Needs | None] = []
     for i, there in enumerate(plan.seeds):
         if np.isfinite(seeds[i]):
@@ -114,7 +121,7 @@ def needs_of(
         elif np.isfinite(both[i]) and doubled[i] <= MOST_ROWS:
             found.append(Needs(seeds=math.ceil(both[i] - there), rows=math.ceil(doubled[i])))
         else:
-            found.append(Needs(seeds=None, rows=None))
+            found.append(Needs(seeds=None, rows=None, closer_rates=bool(np.isinf(floor[i]))))
     return found
 
 

@@ -9,6 +9,7 @@ from sweeper.analysis.statistics.primitive import Claim, RowScope
 from sweeper.analysis.statistics.questions import Look, RateGrid
 
 __all__ = [
+    "ALPHA",
     "AgainstControl",
     "AllPairs",
     "Best",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 ALPHA = 0.05
+"""One minus the level of a family where no look is declared."""
 _DELTA_OF_FRACTION, _DELTA_OF_LOSS = 0.01, 0.02
 
 
@@ -80,10 +82,13 @@ class Peaks:
     Attributes:
         grids: One a method, at least two.
         control: Method that the others are held against; None for all pairs.
+        pairs: Methods that are compared besides, the first of each against its second: a family of
+            their own.
     """
 
     grids: tuple[RateGrid, ...]
     control: str | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 Question = Best | AllPairs | AgainstControl | DeclaredPairs | SizeTrend | Factorial | Peaks
@@ -99,7 +104,8 @@ class ConclusionSpec:
             run.
         claim: Of configurations (new seeds), or of the adapters that were trained.
         rows: New rows of the same kind, or these very ones.
-        look: The declared look at which this is; None where there is one only, at 5 %.
+        look: The declared look at which this is, with its first seeds and its alpha; None where
+            there is one only, at 5 %.
         caveats: Sentences by the name of a configuration or method; each conclusion that names it
             carries them.
         draws: Of the multivariate t.

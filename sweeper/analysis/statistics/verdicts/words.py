@@ -66,12 +66,11 @@ PLAIN = Unit(1.0)
 
 _FAMILIES = {
     "all_pairs": "all pairs",
-    "against_control": "all against the control",
     "declared_pairs": "declared pairs",
     "size_trend": "planned contrasts, Holm",
     "factorial": "main effects and interactions, Holm",
     "peaks_all_pairs": "all pairs at tuned rates",
-    "peaks_against_control": "all against the control at tuned rates",
+    "peaks_declared_pairs": "declared pairs at tuned rates",
 }
 
 
@@ -127,9 +126,22 @@ def _difference(found: Conclusion, unit: Unit) -> Words:
     small = f", by less than {unit.exact(found.delta)}:" if is_small else ""
     return Words(
         _head(found, is_better=is_better),
-        f"{small} by {amount} {interval} ({_basis(found.basis)}, {_FAMILIES[found.family]})",
+        f"{small} by {amount} {interval} ({_basis(found.basis)}, {_family(found)})",
         found.caveats,
     )
+
+
+def _family(found: Conclusion) -> str:
+    """Returns which comparisons hold together; of one, the control is the second of each pair."""
+    match found.family:
+        case "against_control":
+            return f"all against {found.names[1]}"
+        case "peaks_against_control":
+            return f"all against {found.names[1]} at tuned rates"
+        case "declared_pairs" | "peaks_declared_pairs" if found.basis.members == 1:
+            return _FAMILIES[found.family].replace("declared pairs", "one declared pair")
+        case _:
+            return _FAMILIES[found.family]
 
 
 def _head(found: Conclusion, *, is_better: bool) -> str:
@@ -192,7 +204,7 @@ def _undecided(found: Conclusion, unit: Unit) -> Words:
         "Not distinguishable yet",
         f": {_subject(found)}; differences up to {unit.amount(largest, (high - low) / 2)} are "
         f"possible{_needed(found.needs, unit.exact(found.delta), found.basis)} "
-        f"({_basis(found.basis)}, {_FAMILIES[found.family]})",
+        f"({_basis(found.basis)}, {_family(found)})",
         found.caveats,
     )
 
@@ -202,6 +214,8 @@ def _needed(needs: Needs | None, delta: str, basis: Basis) -> str:
     if needs is None:
         return ""
     start = f"; to find {delta}: "
+    if needs.closer_rates:
+        return f"{start}no number of seeds; needs rates closer together"
     seeds = f"about {needs.seeds} more {'seed' if needs.seeds == 1 else 'seeds'}"
     if needs.rows is None:
         return start + (seeds if needs.seeds else "more than 200 seeds")
@@ -239,6 +253,8 @@ def _silence(found: Silence) -> Words:
             return Words("Nothing is compared", f": it takes two{left}")
         case "missing":
             return Words("Nothing is said", f" of {names}: no scores that can be compared")
+        case "no_control":
+            return Words("Nothing is compared", f" with {names}, of which nothing is said")
         case "edge":
             return Words(
                 "Range too narrow",
@@ -253,7 +269,9 @@ def _silence(found: Silence) -> Words:
 
 def _basis(basis: Basis, level: float | None = None) -> str:
     percent = 100.0 * (basis.level if level is None else level)
-    rows = f"{'these ' if basis.fixed_rows else ''}{basis.rows:,} rows"
+    # A search is judged on the rows that chose; all else on test.
+    noun = "validation rows" if basis.split == "validation" else "rows"
+    rows = f"{'these ' if basis.fixed_rows else ''}{basis.rows:,} {noun}"
     if basis.claim == "adapters":
         return f"{percent:.3g} %, as adapters, {rows}"
     low, high = basis.seeds

@@ -37,7 +37,7 @@ def comparison_charts(found: SweepConclusions) -> Iterator[Chart]:
         x
         for x in found.statements
         if isinstance(x, Conclusion)
-        and x.family in {"size_trend", "factorial", "declared_pairs"}
+        and x.family in {"size_trend", "factorial", "declared_pairs", "peaks_declared_pairs"}
         and x.basis.claim == "configurations"
     ]
     if planned and found.delta is not None:
@@ -75,7 +75,7 @@ def _differences(found: Differences, metric: str, unit: Unit, delta: float) -> C
 
 
 def _note(found: Differences, delta: str) -> str:
-    what = "control" if found.against == "control" else "one that scored best"
+    what = "" if found.against == "control" else "the one that scored best, "
     dots = "" if found.of == "adapters" else " small dots: its seeds;"
     is_asked = any(row.in_best_set is not None for row in found.rows)
     members = " Filled: may be the best; hollow: is not." if is_asked else ""
@@ -85,7 +85,7 @@ def _note(found: Differences, delta: str) -> str:
     hidden = f" {found.hidden} more, all behind these, are not shown." if found.hidden else ""
     return (
         f"{basis_text(found.basis)}. Rings and discs: mean of the {found.of[:-1]}; lines: "
-        f"{100 * found.basis.level:.3g} % interval of its difference to the {what}, "
+        f"{100 * found.basis.level:.3g} % interval of its difference to {what}"
         f"{found.reference}, all together;{dots} grey: within ±{delta} (δ)."
         f"{members}{left_out}{hidden}"
     )

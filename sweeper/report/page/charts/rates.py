@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from sweeper.analysis.conclusions import SweepConclusions
 from sweeper.analysis.conclusions.questions import rate_grids
 from sweeper.analysis.statistics import ConfigurationScores, ScoreTable
-from sweeper.analysis.statistics.questions.tuned import Peak, RateGrid, peak_of
-from sweeper.analysis.statistics.units import with_seeds
+from sweeper.analysis.statistics.questions import Peak, RateGrid, peak_of
 from sweeper.errors import BadInputError
 from sweeper.report.page.charts.base import INK, Chart, Spec, colours, num
 
@@ -49,7 +48,7 @@ def rate_charts(found: SweepConclusions, *, sign: int) -> Iterator[Chart]:
 def _peaks(
     grids: tuple[RateGrid, ...], table: ScoreTable, validation: ScoreTable
 ) -> Iterator[tuple[RateGrid, Peak]]:
-    tests = {each.name: each for each in with_seeds(table, 2).configurations}
+    tests = {each.name: each for each in table.configurations}
     choices = {each.name: each for each in validation.configurations}
     for grid in grids:
         try:

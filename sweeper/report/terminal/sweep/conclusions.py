@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from rich.console import RenderableType
-from rich.padding import Padding
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from sweeper.analysis.conclusions import ParityLine, SweepConclusions
@@ -13,7 +13,7 @@ from sweeper.analysis.statistics.verdicts import Words
 
 __all__ = ["conclusions_view"]
 
-_INDENT = (0, 0, 0, 2)
+_INDENT = 2
 
 
 def conclusions_view(found: SweepConclusions) -> Iterator[RenderableType]:
@@ -25,19 +25,38 @@ def conclusions_view(found: SweepConclusions) -> Iterator[RenderableType]:
     if found.parity:
         yield Text("Parity", style="bold")
         for line in found.parity:
-            yield Padding(_parity(line), _INDENT)
+            yield _Paragraph(_parity(line), indent=_INDENT, hang=4)
         yield ""
     if found.statements or found.why_none:
         yield Text("Verdicts", style="bold")
         for verdict in found.verdicts:
-            yield Padding(_verdict(verdict), _INDENT)
+            yield _Paragraph(_verdict(verdict), indent=_INDENT)
         if found.why_none:
-            yield Padding(Text(found.why_none), _INDENT)
+            yield _Paragraph(Text(found.why_none), indent=_INDENT)
         yield ""
     for sentence in found.facts:
-        yield Text(sentence)
+        yield _Paragraph(Text(sentence))
     if found.facts:
         yield ""
+
+
+@dataclass(frozen=True)
+class _Paragraph:
+    """A text of which all lines but the first stand further to the right.
+
+    So the next one is seen to begin where it begins.
+    """
+
+    text: Text
+    indent: int = 0
+    hang: int = 2
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yields the lines."""
+        width = max(options.max_width - self.indent - self.hang, self.hang)
+        for number, line in enumerate(self.text.wrap(console, width)):
+            line.rstrip()
+            yield Text(" " * (self.indent + self.hang * bool(number))).append_text(line)
 
 
 def _parity(line: ParityLine) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -36,9 +37,15 @@ MAX_ERROR = 200
 class Leaderboard:
     """All trials in a table: the complete ones by score, then the others."""
 
-    def __init__(self, ranking: Ranking) -> None:
-        """Takes the ranking that is shown."""
+    def __init__(self, ranking: Ranking, names: Sequence[str] = ()) -> None:
+        """Takes what is shown.
+
+        Args:
+            ranking: of the trials.
+            names: the parameters that tell them apart; those in which they differ where empty.
+        """
         self._ranking = ranking
+        self._names = names or varying(trial.params for trial in ranking.trials)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yields the table, with more columns where there is room."""
@@ -61,12 +68,11 @@ class Leaderboard:
             for name in ("steps", "trainable", "time"):
                 table.add_column(name, justify="right", no_wrap=True)
         table.add_column("parameters", overflow="fold", ratio=1)
-        names = varying(trial.params for trial in ranking.trials)
         for trial in (*ranking.ranked, *ranking.others):
-            self._add(table, trial, names=names, is_wide=is_wide)
+            self._add(table, trial, is_wide=is_wide)
         return table
 
-    def _add(self, table: Table, trial: TrialRecord, *, names: list[str], is_wide: bool) -> None:
+    def _add(self, table: Table, trial: TrialRecord, *, is_wide: bool) -> None:
         score = self._ranking.score(trial)
         row: list[RenderableType] = [str(trial.number)]
         if is_wide:
@@ -82,7 +88,7 @@ class Leaderboard:
                 f"{trial.percent:.3g} %" if trial.total else "",
                 duration(trial.wall_time_s) if trial.attempts else "",
             ]
-        text = Text(params_text(trial.params, names))
+        text = Text(params_text(trial.params, self._names))
         if trial.error is not None and trial.status == "failed":
             first_line = f"{trial.error.type}: {trial.error.message}".partition("\n")[0]
             text.append(f"\n{first_line[:MAX_ERROR]}", style="italic")
@@ -114,7 +120,7 @@ def sweep_view(
         *conclusions_view(conclusions),
         *board,
     ]
-    parts += _finals(ranking)
+    parts += _finals(ranking, is_design=conclusions.plan is not None)
     best = ranking.best
     if best is not None:
         # Which configuration is the best is the verdicts' to say.
@@ -137,19 +143,26 @@ def _board(ranking: Ranking, conclusions: SweepConclusions) -> list[RenderableTy
     if configurations is None:
         return [Leaderboard(ranking), ""]
     failed = rank([x for x in ranking.trials if x.status == "failed"], ranking.objective)
-    shown: list[RenderableType] = [configurations, ""]
-    return [*shown, Leaderboard(failed), ""] if failed.trials else shown
+    is_tuned = conclusions.plan is not None and conclusions.plan.tuned is not None
+    of = "standard error of the peak" if is_tuned else "standard deviation of single seeds"
+    shown: list[RenderableType] = [configurations, Text(f"±: {of}"), ""]
+    if not failed.trials:
+        return shown
+    return [*shown, Leaderboard(failed, names=("configuration", "seed")), ""]
 
 
 def _line(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ignore")
 
 
-def _finals(ranking: Ranking) -> list[RenderableType]:
-    """Returns a table of each evaluated trial's scores by task, beside those of the base."""
+def _finals(ranking: Ranking, *, is_design: bool) -> list[RenderableType]:
+    """Returns a table of each evaluated trial's scores by task, beside those of the base.
+
+    A design evaluates all of its trials: of these the chosen one's alone is shown.
+    """
     base = {} if ranking.base_final is None else ranking.base_final.metrics
     parts: list[RenderableType] = []
-    for trial in ranking.ranked:
+    for trial in ranking.ranked[:1] if is_design else ranking.ranked:
         final = ranking.finals.get(trial.id)
         names = [] if final is None else task_metrics(final)
         if final is None or not names:

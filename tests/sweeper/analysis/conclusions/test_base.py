@@ -8,6 +8,7 @@ import pytest
 from sweeper.analysis.conclusions.base import over_base
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.tracking import FinalResult, SweepFolder, write_final
+from sweeper.tracking.final_result import FINAL_FILE
 from sweeper.tracking.row_scores import FINAL_ROWS
 from tests.sweeper.designs import LORA, MOSA, DesignSweep, sweep_of
 from tests.sweeper.rows import row_scores
@@ -22,7 +23,7 @@ def made(tmp_path):
 
 def asked(made, *, delta=None, is_fraction=True):
     folder = SweepFolder(made.folder.path)
-    return over_base(folder, rank_sweep(folder), delta=delta, is_fraction=is_fraction)
+    return over_base(rank_sweep(folder), delta=delta, is_fraction=is_fraction)
 
 
 @pytest.mark.parametrize(("base", "kind"), [(0.4, "better"), (0.6, "worse"), (0.5, "equivalent")])
@@ -44,6 +45,17 @@ def test_delta_is_that_of_the_sweep_else_the_base_is_the_control(made):
     assert asked(made)[0].delta == 0.01
     assert asked(made, is_fraction=False)[0].delta == pytest.approx(0.02 * 0.4, rel=1e-3)
     assert asked(made, delta=0.03)[0].delta == 0.03
+
+
+def test_rows_that_chose_the_adapter_flatter_it(made):
+    best = rank_sweep(made.folder).best
+    for path in (made.folder.trial(best.id).path, made.folder.path):
+        (path / FINAL_FILE).unlink(missing_ok=True)
+        result = FinalResult(split="validation", rows=200, rows_in_split=200)
+        write_final(path, result, made.scores(0.5, "validation"))
+    (found,) = asked(made)
+    assert found.basis.split == "validation"
+    assert found.caveats == ("These rows chose the adapter, which flatters it",)
 
 
 def test_a_design_has_one_delta(tmp_path):

@@ -32,7 +32,7 @@ def add(folder, loss, *, end="complete"):
 
 
 def said(folder):
-    return list(facts_of(folder, rank_sweep(folder), PLAIN))
+    return list(facts_of(rank_sweep(folder), PLAIN, None))
 
 
 def final(loss, **fields):

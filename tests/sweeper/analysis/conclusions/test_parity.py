@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -28,6 +29,8 @@ def test_all_lines_of_tuned_methods_hold(tmp_path):
         "Trials: 8 of each method",
         "Control arm: masa_control of masa",
         "Failed seeds: none",
+        "Hygiene: checked before the start; at most 1 % of a task's test rows and 10 % of the "
+        "validation rows are in the training rows",
     ]
     assert all(line.holds and not line.names and not line.caveat for line in found.parity)
     assert not any(getattr(x, "caveats", ()) for x in found.statements)
@@ -102,6 +105,55 @@ def test_a_control_arm_that_is_not_wanted_is_missed(tmp_path, design):
         assert verdict.sentence.count("There is no control arm.") == 1
 
 
+def test_a_control_arm_that_the_file_lists_is_one(tmp_path):
+    control = {**MASA, "name": "masa_control"}
+    designs: list[dict[str, Any]] = [TUNED, SAME_RATE, SAME_RATE | {"control": "none"}]
+    for number, design in enumerate(designs):
+        sweep = sweep_of(design, [control, MASA, LORA])
+        found = DesignSweep(tmp_path / str(number), sweep).run(peaked).conclusions()
+        line = lines(found)["control arm"]
+        assert (line.holds, line.text) == (True, "Control arm: masa_control of masa")
+
+
+HYGIENE = [
+    ({}, True, "checked before the start; at most 1 % of a task's test rows and 10 % of the", ""),
+    ({"test_share": 0.0, "overlap": 0.5}, True, "at most 0 % of a task's test rows and 10 %", ""),
+    ({"validation_share": 0.3}, True, "at most 1 % of a task's test rows and 30 % of the val", ""),
+    ({"test_share": 0.25}, False, "at most 25 % of a", "Training rows may contain 25 % of the te"),
+    ({"overlap": 0.9}, False, "at most 1 % of a", "Training rows may contain 1 % of the test rows"),
+    (
+        {"contamination": "allow"},
+        False,
+        "nobody knows how many test rows are in the training rows (hygiene.contamination: allow)",
+        "Training rows may contain test rows",
+    ),
+]
+
+
+@pytest.mark.parametrize(("hygiene", "holds", "text", "caveat"), HYGIENE)
+def test_how_the_data_was_checked_is_said(tmp_path, hygiene, holds, text, caveat):
+    made = DesignSweep(tmp_path, sweep_of(SAME_RATE, hygiene=hygiene)).run()
+    line = lines(made.conclusions())["hygiene"]
+    assert line.holds is holds
+    assert line.text.startswith("Hygiene: ")
+    assert text in line.text
+    assert line.names == (() if holds else ("lora", "mosa"))
+    for verdict in made.conclusions().verdicts:
+        assert caveat in verdict.sentence
+        assert ("Training rows may" in verdict.sentence) is not holds
+
+
+def test_a_check_of_data_that_the_file_does_not_tell_is_unknown(tmp_path):
+    made = DesignSweep(tmp_path, sweep_of(SAME_RATE)).run()
+    path = made.folder.path / "sweep.json"
+    stored = json.loads(path.read_text())
+    stored["document"]["hygiene"] = {"contamination": "perhaps"}
+    path.write_text(json.dumps(stored))
+    line = lines(made.conclusions())["hygiene"]
+    assert not line.holds
+    assert line.text.endswith("in the training rows (the sweep's file does not say)")
+
+
 def test_failed_seeds_are_counted_and_told_once(tmp_path):
     made = DesignSweep(tmp_path, sweep_of(SAME_RATE | {"seeds": 4}))
     made.run(failed=lambda x: x.spec.method.name == "mosa" and x.spec.train.seed == 2)
@@ -110,7 +162,7 @@ def test_failed_seeds_are_counted_and_told_once(tmp_path):
     assert not line.holds
     assert line.text == "Failed seeds: 1 of mosa; what is left may be what went well"
     said = Counter(text for x in found.verdicts for text in x.caveats if "failed" in text)
-    assert said == {"1 of 4 seeds of mosa failed and are left out": len(found.verdicts)}
+    assert said == {"1 of 4 seeds of mosa failed and is left out": len(found.verdicts)}
     assert all("3 to 4 seeds" in verdict.sentence for verdict in found.verdicts)
 
 

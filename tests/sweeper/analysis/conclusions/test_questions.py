@@ -78,6 +78,39 @@ def test_tuned_methods_are_compared_at_their_peaks(count):
     assert rate_grids(plan) == asked.grids
 
 
+MASA_CONTROL = {**MASA, "name": "masa_control"}
+
+
+@pytest.mark.parametrize("tune", ["train.learning_rate", None])
+def test_a_method_is_compared_with_its_control_arm_though_neither_is_first(tune):
+    pair = ("masa", "masa_control")
+    design = {"kind": "paired", "tune": tune, **({"rates": RATES} if tune else {})}
+    # Added by the design, and listed by the file.
+    for methods in ([*SEVEN[:5], MASA], [*SEVEN[:5], MASA_CONTROL, MASA]):
+        questions = questions_of(plan_of(design, methods))
+        if tune:
+            (asked,) = questions
+            assert isinstance(asked, Peaks)
+            assert (asked.control, asked.pairs) == ("lora", (pair,))
+        else:
+            assert questions == (Best(), AgainstControl("lora"), DeclaredPairs((pair,)))
+
+
+@pytest.mark.parametrize("first", [MASA, MASA_CONTROL])
+def test_what_the_first_is_in_is_asked_once(first):
+    methods = [first, *SEVEN[:6], MASA_CONTROL if first is MASA else MASA]
+    (asked,) = questions_of(plan_of({"kind": "paired", "rates": RATES}, methods))
+    assert isinstance(asked, Peaks)
+    assert (asked.control, asked.pairs) == (first["name"], ())
+    asked_plainly = questions_of(plan_of({"kind": "paired", "tune": None}, methods))
+    assert asked_plainly == (Best(), AgainstControl(first["name"]))
+    # Up to six are in all pairs.
+    few = plan_of({"kind": "paired", "rates": RATES}, [first, LORA])
+    (asked,) = questions_of(few)
+    assert isinstance(asked, Peaks)
+    assert (asked.control, asked.pairs) == (None, ())
+
+
 def test_a_baseline_is_the_control_and_sizes_have_a_trend():
     plan = plan_of({"kind": "one_factor", **ranks(2, 4, 8)}, [LORA])
     assert questions_of(plan) == (

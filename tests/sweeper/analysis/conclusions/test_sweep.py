@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tarfile
+from importlib import import_module
 
 import pytest
 
@@ -12,7 +13,8 @@ from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.analysis.statistics.verdicts import BestSet, Conclusion, Silence
 from sweeper.tracking import SweepFolder
-from sweeper.tracking.row_scores import VALIDATION_ROWS
+from sweeper.tracking.final_result import FINAL_FILE
+from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS, read_row_scores
 from tests.sweeper.analysis.statistics.verdicts.test_words import BANNED
 from tests.sweeper.designs import LORA, MASA, MOSA, DesignSweep, by_method, peaked, sweep_of
 from tests.sweeper.execution.test_recorded import ARCHIVE
@@ -123,14 +125,17 @@ def test_a_look_has_its_seeds_and_its_level(tmp_path, done, used, percent):
 @pytest.mark.parametrize(
     ("design", "done", "why"),
     [
-        (LOOKS, 2, "before 3 seeds, the first declared look; all configurations have 2."),
-        (PAIRED, 2, "before 3 seeds, as the design declares; all configurations have 2."),
+        (LOOKS, [0, 1], "the first declared look; 2 of them have ended in all configurations."),
+        # A later one does not stand in for one that is not there.
+        (LOOKS, [0, 1, 3], "the first declared look; 2 of them have ended in all configurations."),
+        (LOOKS, [1], "the first declared look; 1 of them has ended in all configurations."),
+        (PAIRED, [0, 1], "as the design declares; 2 of them have ended in all configurations."),
     ],
 )
 def test_nothing_is_concluded_before_the_seeds_that_were_declared(tmp_path, design, done, why):
-    found = made(tmp_path, design).run(BETTER, seeds=range(done)).conclusions()
+    found = made(tmp_path, design).run(BETTER, seeds=done).conclusions()
     assert found.statements == ()
-    assert found.why_none == f"Nothing is concluded {why}"
+    assert found.why_none == f"Nothing is concluded before 3 seeds, {why}"
     assert found.parity
     assert found.facts[0].startswith("Best by validation: trial ")
 
@@ -139,14 +144,40 @@ def test_a_look_waits_for_the_configuration_with_the_fewest_seeds(tmp_path):
     made_ = made(tmp_path, LOOKS)
     made_.run(seeds=range(2))
     made_.trials = [x for x in made_.trials if x.spec.method.name == "lora"]
-    assert "all configurations have 2." in made_.run(seeds=[2]).conclusions().why_none
+    assert "2 of them have ended" in made_.run(seeds=[2]).conclusions().why_none
+
+
+@pytest.mark.parametrize("last", [2, 3])
+def test_at_a_look_no_later_seed_stands_in_for_one_that_failed(tmp_path, last):
+    made_ = made(tmp_path, LOOKS)
+    made_.run(
+        BETTER,
+        seeds=range(last + 1),
+        failed=lambda x: x.spec.method.name == "mosa" and x.spec.train.seed == 1,
+    )
+    found = made_.conclusions()
+    best, pair = found.statements
+    assert pair.basis.seeds == best.basis.seeds == (2, 3)
+    # Three were declared at this look, though four were tried at last.
+    assert "1 of 3 seeds of mosa failed and is left out" in pair.caveats
+    assert found.differences is not None
+    assert [len(row.seeds) for row in found.differences.rows] == [3, 2]
+    assert [row.failed_seeds for row in found.differences.rows] == [0, 1]
+
+
+def test_none_is_at_a_look_of_which_no_seed_lived(tmp_path):
+    made_ = made(tmp_path, LOOKS, [LORA, MOSA, {"name": "dora", "rank": 4}])
+    made_.run(
+        seeds=range(4), failed=lambda x: x.spec.method.name == "dora" and x.spec.train.seed < 3
+    )
+    assert [x.names for x in compared(made_.conclusions())] == [("lora", "mosa")]
 
 
 def test_seeds_that_failed_are_waited_for_no_longer(tmp_path):
     made_ = made(tmp_path, PAIRED, [LORA, MOSA, {"name": "dora", "rank": 4}])
     found = made_.run(failed=lambda x: x.spec.method.name == "dora").conclusions()
     assert [x.names for x in compared(found)] == [("lora", "mosa")]
-    assert "Failed seeds: 3 of dora" in found.parity[-1].text
+    assert "Failed seeds: 3 of dora" in " ".join(line.text for line in found.parity)
 
 
 @pytest.mark.parametrize(
@@ -194,8 +225,19 @@ def test_trials_on_other_rows_are_named_and_all_else_is_said(tmp_path):
     assert found.why_none.startswith("Nothing is compared: sweep design-1: trial 4 (")
     assert "had other validation rows than the rest" in found.why_none
     assert not [x for x in compared(found) if x.basis.claim == "configurations"]
-    assert len(found.parity) == 5
+    assert len(found.parity) == 6
     assert found.facts[0].startswith("Best by validation: trial ")
+
+
+def test_trials_on_other_test_rows_are_named(tmp_path):
+    made_ = made(tmp_path, PAIRED).run()
+    path = made_.folder.trial(made_.trials[2].spec.identity()).path
+    (path / FINAL_FILE).unlink()
+    made_.test(path, 0.9, fingerprint="f" * 16)
+    found = made_.conclusions()
+    assert found.statements == ()
+    assert "trial 2 (" in found.why_none
+    assert "had other test rows than the rest (their fingerprint is another)" in found.why_none
 
 
 def test_the_recorded_sweep_of_an_earlier_version_says_nothing_of_configurations(tmp_path):
@@ -227,12 +269,13 @@ def test_damaged_rows_are_named_and_all_else_is_said(tmp_path):
     path.write_bytes(path.read_bytes()[:-9])
     found = made_.conclusions()
     assert "validation_rows.npz is damaged" in found.why_none
-    assert len(found.parity) == 5
+    assert len(found.parity) == 6
 
 
 def test_a_damaged_spec_takes_its_trial_away_and_no_more(tmp_path):
     made_ = made(tmp_path, LOOKS).run(seeds=range(4))
-    (made_.folder.trial(made_.trials[0].spec.identity()).path / "spec.json").write_text("{}")
+    last = next(x for x in made_.trials if x.spec.train.seed == 3)
+    (made_.folder.trial(last.spec.identity()).path / "spec.json").write_text("{}")
     found = made_.conclusions()
     assert "Trials: 3 to 4 of each configuration" in [line.text for line in found.parity]
     assert len(found.verdicts) == 2
@@ -259,3 +302,48 @@ def test_a_design_that_was_changed_is_no_search(tmp_path, design, said):
     assert said in found.why_none
     assert found.why_none
     assert found.facts
+
+
+# What is read.
+
+
+@pytest.mark.parametrize("design", [PAIRED, None])
+def test_each_file_of_rows_is_read_once(tmp_path, design, monkeypatch):
+    changes = {} if design else {"search": {"trials": 2}}
+    methods = (LORA, MOSA) if design else [{"name": "lora", "rank": {"choice": [2, 4]}}]
+    made_ = made(tmp_path, design, methods, **changes).run()
+    for trial in [*made_.folder.trial_folders(), made_.folder]:
+        if not (trial.path / FINAL_ROWS).is_file():
+            made_.test(trial.path, 0.4)
+    read = []
+
+    def noted(path):
+        read.append(path)
+        return read_row_scores(path)
+
+    for name in ("comparison", "score_table"):
+        module = import_module(f"sweeper.analysis.{name}")
+        monkeypatch.setattr(module, "read_row_scores", noted)
+    found = made_.conclusions()
+    assert found.statements[-1].names[1] == "the frozen base"
+    trials = len(made_.trials)
+    assert len(read) == len(set(read)) == 2 * trials + 1
+
+
+# δ.
+
+
+def test_delta_is_a_share_of_the_loss_at_the_best_rate_of_the_first_method(tmp_path):
+    objective = {"metric": "eval_loss", "mode": "min"}
+    made_ = made(tmp_path, TUNED | {"seeds": 2}, objective=objective)
+    made_.run(lambda x: (1.1 if x.spec.method.name == "lora" else 0.9) - peaked(x))
+    # At the lowest rate it would be a part of 0.62.
+    assert made_.conclusions().delta == pytest.approx(0.02 * 0.6, rel=0.02)
+
+
+def test_rates_that_the_same_rows_chose_are_said_to_be(tmp_path):
+    changes = {"final": {"split": "validation"}}
+    made_ = made(tmp_path, TUNED | {"seeds": 2}, **changes).run(peaked)
+    found = made_.conclusions()
+    assert compared(found)[0].basis.split == "validation"
+    assert all("These rows chose the rates" in x.caveats for x in compared(found))

@@ -1,7 +1,7 @@
 """Sweeps whose truth is known: rows answered right or wrong, and skewed losses."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -104,6 +104,21 @@ def table_of(
         "fingerprint": "rows",
     }
     return ScoreTable(configurations, **{**values, **changes})
+
+
+def without(table: ScoreTable, failed: np.ndarray) -> ScoreTable:
+    """The table without the seeds that failed, [configurations, S]."""
+    kept = [
+        replace(
+            each,
+            seeds=tuple(np.flatnonzero(~gone).tolist()),
+            scores=each.scores[~gone],
+            failed_seeds=tuple(np.flatnonzero(gone).tolist()),
+        )
+        for each, gone in zip(table.configurations, failed, strict=True)
+        if not gone.all()
+    ]
+    return replace(table, configurations=tuple(kept))
 
 
 def counted(tries: Callable[[np.random.Generator], Sequence[bool]], *, seed: int) -> list[int]:

@@ -33,9 +33,9 @@ def test_more_seeds_rows_and_configurations_find_less():
     assert grid.shape == (2, 3)
     assert (np.diff(grid, axis=0) < 0).all()
     assert (np.diff(grid, axis=1) < 0).all()
-    pooled = detectable(DEFAULTS, seeds=3, rows=2_000, configurations=8)
-    assert pooled < grid[1, 0]
-    assert detectable(DEFAULTS, seeds=3, rows=2_000, comparisons=18) > grid[1, 0]
+    pooled, many = PlannedContrast(configurations=8), PlannedContrast(comparisons=18)
+    assert detectable(DEFAULTS, seeds=3, rows=2_000, contrast=pooled) < grid[1, 0]
+    assert detectable(DEFAULTS, seeds=3, rows=2_000, contrast=many) > grid[1, 0]
     # A seed sd of half a point, in points.
     assert 100 * grid[1] == pytest.approx([2.2, 1.6, 1.3], abs=0.05)
 
@@ -64,10 +64,14 @@ def test_needed_seeds_and_rows_are_the_first_that_suffice():
 
 def test_a_contrast_is_planned_by_its_squares():
     interaction = PlannedContrast.of((1, -1, -1, 1))
-    assert (interaction.squares, interaction.cells) == (4.0, 4.0)
-    assert PlannedContrast.of((1, 0, -1)) == PAIR
-    plain = detectable(DEFAULTS, seeds=200, rows=2_000, configurations=4)
-    doubled = detectable(DEFAULTS, seeds=200, rows=2_000, configurations=4, contrast=interaction)
+    assert (interaction.squares, interaction.cells, interaction.configurations) == (4.0, 4.0, 4)
+    assert PlannedContrast.of((1, -1)) == PAIR
+    of_four = PlannedContrast(configurations=4)
+    plain = detectable(DEFAULTS, seeds=200, rows=2_000, contrast=of_four)
+    doubled = detectable(DEFAULTS, seeds=200, rows=2_000, contrast=interaction)
+    assert row_floor(DEFAULTS, 500, contrast=interaction) == pytest.approx(
+        row_floor(DEFAULTS, 500) * np.sqrt(2)
+    )
     assert doubled == pytest.approx(plain * np.sqrt(2), rel=0.01)
 
 

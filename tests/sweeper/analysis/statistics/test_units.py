@@ -87,3 +87,15 @@ def test_seeds_are_counted():
     assert [each.name for each in with_seeds(table, 2).configurations] == ["c0", "c1"]
     assert [each.seeds for each in first_seeds(table, 2).configurations] == [(0, 1), (0, 1), (0,)]
     assert first_seeds(table, 2).configurations[1].scores.shape == (2, 6)
+
+
+def test_a_seed_that_failed_is_one_of_the_first():
+    table = table_of([np.arange(8.0).reshape(4, 2)] * 3)
+    first, second, third = table.configurations
+    late = replace(second, seeds=(0, 2, 3, 4), failed_seeds=(1, 5))
+    lost = replace(third, seeds=(3, 4), scores=third.scores[:2], failed_seeds=(0, 1, 2))
+    found = first_seeds(replace(table, configurations=(first, late, lost)), 3).configurations
+    # None of the third lived: it has no scores at this look, whatever came later.
+    assert [each.name for each in found] == ["c0", "c1"]
+    assert [(each.seeds, each.failed_seeds) for each in found] == [((0, 1, 2), ()), ((0, 2), (1,))]
+    assert found[1].scores.tolist() == [[0.0, 1.0], [2.0, 3.0]]

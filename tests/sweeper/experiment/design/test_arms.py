@@ -87,6 +87,30 @@ def test_of_two_arms_alike_the_control_arm_is_that_of_its_own_training():
     assert found.controls == "fast"
 
 
+CONTROL = arm("masa_control", rank=4, experts=3, group_size=4, sharing="both")
+
+
+def test_a_control_arm_of_the_file_says_whose_it_is():
+    found = with_controls([arm("lora"), CONTROL, MASA], is_sized=False)
+    assert [x.controls for x in found] == ["", "masa", ""]
+    # Another rank is no matter where a budget sets it, and only there.
+    other = arm("masa_control", rank=8, experts=3, group_size=4, sharing="both")
+    assert with_controls([other, MASA], is_sized=True)[0].controls == "masa"
+    assert with_controls([other, MASA], is_sized=False)[0].controls == ""
+    assert with_controls([CONTROL, arm("lora")], is_sized=False)[0].controls == ""
+
+
+def test_of_several_arms_it_controls_the_one_that_is_trained_alike():
+    slow, fast = (
+        Arm(name, {**MASA.entry, "train": {"learning_rate": rate}})
+        for name, rate in (("slow", 0.1), ("fast", 0.2))
+    )
+    own = Arm("own", {**CONTROL.entry, "train": {"learning_rate": 0.2}})
+    assert with_controls([slow, fast, own], is_sized=False)[-1].controls == "fast"
+    plain = Arm("own", CONTROL.entry)
+    assert with_controls([slow, fast, plain], is_sized=False)[-1].controls == "slow"
+
+
 def test_a_value_is_the_arms_the_files_or_the_default():
     train: Document = {"learning_rate": 0.1}
     assert value_at(MASA, ("method", "experts"), train=train) == 3

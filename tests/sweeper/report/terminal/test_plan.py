@@ -119,6 +119,36 @@ def test_a_tuned_method_is_one_row() -> None:
     assert "Looks: conclusions may be drawn after 3, 5, 10 seeds" in text
 
 
+@pytest.mark.parametrize(
+    ("question", "winner", "said"),
+    [
+        (
+            "one_factor",
+            0.42,
+            "Found in 80 %: 0.031 with 2 seeds and 200 rows, by the assumed spread\n"
+            "Floor of these rows: 0.010, which no number of seeds beats\n"
+            "To find 0.02: 4 seeds or 900 rows with these seeds\n"
+            "Named the best alone: in about 42 %, where the best is 0.02 ahead of all\n",
+        ),
+        (
+            "effects",
+            None,
+            "Found in 80 %: a main effect of 0.031, or twice as much of two factors together, with "
+            "2 seeds and 200 rows, by the assumed spread\n",
+        ),
+    ],
+)
+def test_what_a_design_finds_is_said(question: str, winner: float | None, said: str) -> None:
+    found = {"source": "", "rows": 200, "difference": 0.031, "floor": 0.01, "delta": 0.02}
+    detection = {**found, "seeds": 4, "needed_rows": 900, "winner": winner}
+    design = {**DESIGN, "question": question}
+    trials = of_design("rank=8", "rank=4")
+    plan = {**PLAN, "design": design, "trials": trials, "detection": detection}
+    text = printed(plan_view(plan), width=160)
+    assert said in "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+    assert ("Named the best alone" in text) is (winner is not None)
+
+
 def test_a_space_with_fewer_trials_than_asked_for_is_told() -> None:
     text = printed(plan_view({**PLAN, "search": {"trials": 5}}), width=160)
     assert "Plan of masa on embedded  5 trials" in text

@@ -3,10 +3,11 @@
 import pytest
 
 from sweeper.analysis.statistics.questions import LOOKS, look_at
+from sweeper.experiment.design.base import LOOKS as DECLARED
 
 
 def test_the_looks_spend_five_percent_together():
-    assert [look.seeds for look in LOOKS] == [3, 5, 10]
+    assert tuple(look.seeds for look in LOOKS) == DECLARED == (3, 5, 10)
     assert sum(look.alpha for look in LOOKS) == pytest.approx(0.05)
 
 

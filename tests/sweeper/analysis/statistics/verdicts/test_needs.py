@@ -1,5 +1,7 @@
 """What it takes to find δ: that much, and not for the difference that was seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,24 @@ def test_adapters_need_rows():
 def test_enough_needs_nothing_more():
     assert needed(Answers((0.6, 0.6), seeds=10, rows=8_000, seed_sd=0.003), 0.01) is None
     assert needed(Answers((0.6, 0.6), seeds=1, rows=8_000), 0.02, claim="adapters") is None
+
+
+def of_peaks(unseen, delta):
+    """What two peaks need of which so much variance is of what lies between the rates."""
+    sweep = Answers((0.6, 0.6), seeds=10, rows=4_000, seed_sd=0.01)
+    table = table_of(sweep.draw(np.random.default_rng(4)))
+    components = replace(components_of(table), unseen=np.array([unseen, 0.0]))
+    intervals = simultaneous(components, difference_weights(2, [(0, 1)]))
+    return needs_of(components, intervals, np.array([0]), delta)[0]
+
+
+def test_what_lies_between_two_rates_is_no_matter_of_seeds():
+    plain = of_peaks(0.0, 0.009)
+    assert plain.seeds > 0
+    # Some of the error stays, so that it takes more seeds, or rows besides.
+    more = of_peaks(0.002**2, 0.009)
+    assert (more.seeds or 1_000) > plain.seeds
+    assert not more.closer_rates
+    # Beyond it no number of seeds or rows does.
+    found = of_peaks(0.01**2, 0.009)
+    assert (found.seeds, found.rows, found.closer_rates) == (None, None, True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sweeper.analysis.statistics.questions import RateGrid
-from sweeper.analysis.statistics.verdicts import ConclusionSpec, Peaks, Silence, conclude
+from sweeper.analysis.statistics.verdicts import ConclusionSpec, Peaks, Silence, conclude, words
 from tests.sweeper.analysis.statistics.sweeps import Answers, table_of
 
 RATES = tuple(1e-4 * 2.0**i for i in range(6))
@@ -52,8 +52,27 @@ def test_an_end_of_a_grid_has_no_verdict_and_the_others_have(tables):
 def test_without_its_control_nothing_is_held_against_it(tables):
     spec = replace(SPEC, questions=(Peaks(GRIDS, control="mosa"),))
     found = conclude(tables[0], spec, tables[1])
-    assert [each.reason for each in found.silences] == ["edge", "missing"]
+    assert [each.reason for each in found.silences] == ["edge", "no_control"]
+    assert words(found.silences[1]).sentence == (
+        "Nothing is compared with mosa, of which nothing is said."
+    )
     assert found.comparisons == ()
+    # Which one is the best needs no control.
+    assert found.best_sets[0].winner == "masa"
+
+
+def test_pairs_that_are_declared_besides_are_a_family_of_their_own(tables):
+    """masa with its control arm, though each is held against the first alone."""
+    pairs = (("masa", "lora"), ("masa", "mosa"))
+    question = Peaks(GRIDS, control="lora", pairs=pairs)
+    found = conclude(tables[0], replace(SPEC, questions=(question,)), tables[1])
+    first, own = found.comparisons
+    assert (first.family, own.family) == ("peaks_against_control", "peaks_declared_pairs")
+    # Of mosa nothing is said, so that one pair is left.
+    assert first.names == own.names == ("masa", "lora")
+    assert (own.basis.members, own.basis.level) == (1, 0.95)
+    assert ", all against lora at tuned rates)" in words(first).sentence
+    assert ", one declared pair at tuned rates)" in words(own).sentence
 
 
 def test_a_grid_of_which_too_little_was_scored_has_no_verdict(tables):

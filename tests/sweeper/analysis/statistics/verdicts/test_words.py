@@ -80,6 +80,26 @@ SAID = [
         "1.5 points: more than 200 seeds (95 %, 5 seeds × 2,000 rows, all pairs).",
     ),
     (
+        replace(UNDECIDED, family="peaks_all_pairs", needs=Needs(None, None, closer_rates=True)),
+        "Not distinguishable yet: A and B; differences up to 2.1 points are possible; to find "
+        "1 point: no number of seeds; needs rates closer together (95 %, 5 seeds × 2,000 rows, "
+        "all pairs at tuned rates).",
+    ),
+    (
+        replace(PAIR, family="declared_pairs", basis=replace(ONE_SEED, split="validation")),
+        "A is better than B by 1.8 points [0.6, 3.0] (95 %, as adapters, 2,000 validation rows, "
+        "declared pairs).",
+    ),
+    (
+        replace(PAIR, family="declared_pairs", basis=replace(ONE_SEED, members=1)),
+        "A is better than B by 1.8 points [0.6, 3.0] (95 %, as adapters, 2,000 rows, one declared "
+        "pair).",
+    ),
+    (
+        replace(PAIR, family="against_control"),
+        "A is better than B by 1.8 points [0.6, 3.0] (95 %, 5 seeds × 2,000 rows, all against B).",
+    ),
+    (
         replace(UNDECIDED, basis=ONE_SEED, needs=Needs(seeds=None, rows=9_999)),
         "Not distinguishable yet: A and B; differences up to 2.1 points are possible; to find "
         "1 point: needs 10,000 rows (95 %, as adapters, 2,000 rows, all pairs).",
@@ -142,6 +162,7 @@ SAID = [
     ),
     (Silence("too_few", ("A",)), "Nothing is compared: it takes two; only A is left."),
     (Silence("missing", ("A",)), "Nothing is said of A: no scores that can be compared."),
+    (Silence("no_control", ("A",)), "Nothing is compared with A, of which nothing is said."),
     (
         Silence("edge", ("A",), "train.learning_rate 0.01"),
         "Range too narrow: the best value of A, train.learning_rate 0.01, is an end of its grid; "

@@ -53,10 +53,25 @@ def test_without_anything_nothing_is_shown():
     assert shown() == []
 
 
-def test_long_sentences_are_broken_and_stay_indented():
-    lines = shown(width=30, why_none="Nothing is compared: " + "word " * 10)
-    assert all(len(line) <= 30 for line in lines)
-    assert all(line.startswith("  ") for line in lines[1:-1])
+def test_of_a_long_sentence_the_further_lines_stand_further_to_the_right():
+    text = "Nothing is compared: " + "word " * 10
+    parity = (ParityLine("size", "Trainable parameters: 10 to 20", holds=True),)
+    lines = shown(width=30, parity=parity, why_none=text, facts=(text,))
+    assert lines == [
+        "Parity",
+        "  ok  Trainable",
+        "      parameters: 10 to 20.",
+        "",
+        "Verdicts",
+        "  Nothing is compared: word",
+        "    word word word word word",
+        "    word word word word",
+        "",
+        "Nothing is compared: word",
+        "  word word word word word",
+        "  word word word word",
+        "",
+    ]
 
 
 def test_a_head_is_bold_and_no_name_is_markup():
@@ -64,7 +79,7 @@ def test_a_head_is_bold_and_no_name_is_markup():
         "m", 1, PLAIN, None, statements=(Silence("missing", ("[red]x[/red]",)),)
     )
     view = list(conclusions_view(found))
-    (verdict,) = [x.renderable for x in view if hasattr(x, "renderable")]
+    (verdict,) = [x.text for x in view if hasattr(x, "text")]
     assert isinstance(verdict, Text)
     assert str(verdict.style) == "bold"
     assert "[red]x[/red]" in printed(Group(*view), width=80)

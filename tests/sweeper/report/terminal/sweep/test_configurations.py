@@ -64,7 +64,7 @@ def test_too_few_rates_are_said(tmp_path):
         peaked,
         failed=lambda x: x.spec.method.name == "lora" and x.spec.train.learning_rate > 1.6e-3,
     )
-    assert any("lora 2 too few rates were scored" in line for line in rows_of(made))
+    assert any("lora 2 too few rates have two seeds" in line for line in rows_of(made))
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

@@ -17,6 +17,7 @@ from sweeper.report.terminal import next_commands, sweep_view
 from sweeper.tracking.final_result import FinalResult
 from sweeper.tracking.record import TrialFailure, TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
+from tests.sweeper.designs import DesignSweep, sweep_of
 
 LOSS = ObjectiveSpec(metric="eval_loss", mode="min")
 
@@ -168,6 +169,24 @@ def test_final_scores_are_shown_by_task(sweep, width):
     # Groups, losses and averages are in the record.
     assert not {"stem", "loss", "eval_loss"} & set(table.replace("/", " ").split())
     assert "by task" not in printed(view_of(sweep, rank(RECORDS, LOSS)), width=width)
+
+
+def test_of_a_design_the_chosen_trial_alone_is_shown_by_task(tmp_path):
+    design = {"kind": "paired", "tune": None, "seeds": 2}
+    made = DesignSweep(tmp_path, sweep_of(design)).run(failed=lambda x: x.number == 0)
+    ranking = rank_sweep(made.folder)
+    by_task = {"protocol": {"task_rows": {"a": 200}}}
+    finals = {
+        name: found.model_copy(update={**by_task, "metrics": found.metrics | {"a/accuracy": 0.5}})
+        for name, found in ranking.finals.items()
+    }
+    assert len(finals) == 3
+    text = printed(view_of(made.folder, replace(ranking, finals=finals)), width=100)
+    assert text.count("by task") == 1
+    assert f"Trial {ranking.best.number} on the test split, by task" in text
+    # What failed is told by its configuration and its seed, which name it.
+    assert "configuration=lora seed=0\n" in "".join(f"{x.rstrip()}\n" for x in text.splitlines())
+    assert "±: standard deviation of single seeds" in text
 
 
 def test_only_parameters_that_differ_are_in_the_table(sweep):
