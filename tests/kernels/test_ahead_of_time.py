@@ -55,7 +55,7 @@ def test_no_kernel_spills_or_loads_narrowly_in_a_loop(rows):
 def test_products_are_those_of_the_algorithm(rows):
     """What loops execute, by turns and sizes of instructions, is what the case declares."""
     products = [row for row in rows if row["kernel"] == "_grad_values_kernel"]
-    assert len(products) == 16
+    assert len(products) == 2 * sum(case.name.startswith("grad_values") for case in chosen()) > 0
     for row in products:
         executed = row["executed_tensor_operations"]
         if "float32" in row["case"]:

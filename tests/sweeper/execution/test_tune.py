@@ -229,7 +229,7 @@ def test_a_trial_that_is_complete_is_told_from_its_record(trial, monkeypatch) ->
     for step in (2, 4):
         trial.append(step, {"eval_loss": float(step)})
     trial.complete()
-    whole = [(1, 2.0, False), (2, 4.0, True)]
+    whole: list[tuple[object, ...]] = [(1, 2.0, False), (2, 4.0, True)]
     assert heard_of(thin_trial(trial, Pool(), monkeypatch)) == whole
     # Another step than the trial has, and a cut one: an early value is not taken for the last.
     lines = trial.metrics_path.read_text().splitlines()
