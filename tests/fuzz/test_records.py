@@ -33,7 +33,7 @@ from tests.sweeper.rows import row_scores
 SEED = 20_261_128
 FILES = 1_500
 # Damaged at once: a disk that fails seldom takes one file.
-TOGETHER = 3
+TOGETHER = 5
 STORE = StateFile("sqlite:////store.db", experiment="sweeper")
 
 ODD_VALUES: tuple[object, ...] = (

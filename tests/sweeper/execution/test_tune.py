@@ -241,7 +241,8 @@ def test_a_trial_that_is_complete_is_told_from_its_record(trial, monkeypatch) ->
 
 @pytest.mark.parametrize("evaluations", [0, 1])
 def test_a_trial_that_was_pruned_is_not_a_failed_one(trial, monkeypatch, evaluations) -> None:
-    told: list[tuple[object, ...]] = [(1, 2.0, False)][:evaluations]
+    evaluation: tuple[object, ...] = (1, 2.0, False)
+    told = [evaluation] * evaluations
     for _ in told:
         trial.append(2, {"eval_loss": 2.0})
     trial.prune()
