@@ -41,7 +41,13 @@ def test_values():
     assert value_text(None) == "none"
     assert value_text(8) == "8"
     assert level_text(0.0031622) == "0.0031622"
-    assert [level_text(x) for x in (1e-4, 3e-2, 10.0, 8, None)] == ["0.0001", "0.03", "10", "8", "none"]
+    assert [level_text(x) for x in (1e-4, 3e-2, 10.0, 8, None)] == [
+        "0.0001",
+        "0.03",
+        "10",
+        "8",
+        "none",
+    ]
     assert count(1, "trial") == "1 trial"
     assert count(0, "trial") == "0 trials"
 

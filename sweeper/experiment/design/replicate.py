@@ -55,5 +55,7 @@ class ReplicateDesign(DesignSpec):
     def plan(self, file: DesignFile) -> DesignPlan:
         """Returns the trials of the file, and the control arms that are owed."""
         answers = "whether this trial is the best"
-        found = (configuration_of(arm, name=arm.name, answers=answers) for arm in self.compared(file))
+        found = (
+            configuration_of(arm, name=arm.name, answers=answers) for arm in self.compared(file)
+        )
         return self._plan_of(found, kind=self.kind)
