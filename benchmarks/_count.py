@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -115,6 +116,9 @@ def live() -> Live:
     for found in gc.get_objects():
         # Its type and not isinstance: some modules' lazy objects import things when asked.
         if not issubclass(type(found), Tensor) or found.device.type != "cpu":
+            continue
+        # torch.compile keeps some, which have no memory.
+        if issubclass(type(found), FakeTensor):
             continue
         storage = found.untyped_storage()
         sizes[storage.data_ptr()] = storage.nbytes()

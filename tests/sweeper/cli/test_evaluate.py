@@ -161,6 +161,7 @@ def test_what_is_found_is_kept_beside_the_record_and_not_in_it(home):
     assert len(kept(home, LORA)) == len(before) + 2
 
 
+@pytest.mark.whole
 def test_json_is_one_document(home):
     command = [sys.executable, "-m", "sweeper", "evaluate", LORA, "--home", str(home), "--json"]
     process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)

@@ -17,6 +17,7 @@ from torch.testing import assert_close
 from sweeper.analysis.lookup import FoundTrial
 from sweeper.data import Splits
 from sweeper.errors import AdapterError, BadInputError, DataError, ExportError
+from sweeper.evaluation.adapter import note_digests
 from sweeper.experiment.trial import TrialSpec
 from sweeper.export import EXPORT_FORMATS, conversion, export_trial
 from sweeper.export.card import Card
@@ -57,6 +58,7 @@ torch.save(found, os.path.join(sys.argv[1], "logits.pt"))
 """
 
 
+@pytest.mark.whole
 def test_the_code_of_the_cards_loads_the_exports(trial_of, world, tmp_path):
     found = trial_of("masa-both")
     for form in EXPORT_FORMATS:
@@ -266,6 +268,8 @@ def test_a_broken_adapter_is_not_exported(value, error, message, world, tmp_path
     tensors = load_file(path)
     next(iter(tensors.values())).fill_(value)
     save_file(tensors, path, metadata={"format": "pt"})
+    # Training wrote these.
+    note_digests(path.parent)
     for form in EXPORT_FORMATS:
         with pytest.raises(error, match=message):
             export_trial(found, form, output=tmp_path / "out")

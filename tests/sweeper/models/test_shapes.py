@@ -47,6 +47,7 @@ def _plan(folder: Path, family: str) -> Any:
 
 # PEFT says of GPT-2's linear layer what it then does by itself.
 @pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False:UserWarning")
+@pytest.mark.whole
 def test_every_causal_family_of_peft_gets_a_plan(tmp_path: Path) -> None:
     import torch
 
