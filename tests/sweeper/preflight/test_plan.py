@@ -9,6 +9,9 @@ import pytest
 from sweeper.experiment.loading import load_sweep
 from sweeper.preflight.plan import Plan, plan_of
 from tests.places import SPACES
+from tests.whole import few
+
+PROFILES = sorted(path.stem for path in (SPACES / "profiles").glob("*.yaml"))
 
 
 def plan(*overrides: str, space: str = "masa.yaml", profile: str = "llama3-8b") -> Plan:
@@ -29,7 +32,7 @@ def test_eq_4_without_the_router_is_smaller_than_published() -> None:
 
 
 @pytest.mark.parametrize("space", sorted(path.name for path in SPACES.glob("*.yaml")))
-@pytest.mark.parametrize("profile", sorted(p.stem for p in (SPACES / "profiles").glob("*.yaml")))
+@pytest.mark.parametrize("profile", few(PROFILES, "embedded", "llama3-8b"))
 def test_every_space_can_be_planned_on_every_profile(space: str, profile: str) -> None:
     made = plan(space=space, profile=profile)
     assert len(made.trials) == made.sweep.spec.search.trials

@@ -16,6 +16,7 @@ from sweeper.report.terminal import sweep_view
 from sweeper.tracking import FinalResult, SweepFolder, read_final, write_final
 from sweeper.tracking.row_scores import VALIDATION_ROWS, write_row_scores
 from tests.sweeper.rows import row_scores
+from tests.whole import few
 
 
 def put_pipe(path):
@@ -83,7 +84,7 @@ def change(path, **fields):
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
-@pytest.mark.parametrize("how", SPOILT)
+@pytest.mark.parametrize("how", few(SPOILT, "zeros", "a folder"))
 @pytest.mark.parametrize("name", OF_TRIALS)
 def test_a_damaged_file_of_a_trial_is_named_and_the_others_are_shown(sweep, name, how):
     path = sweep.trial("0" * 11 + "1").path / name
@@ -96,7 +97,7 @@ def test_a_damaged_file_of_a_trial_is_named_and_the_others_are_shown(sweep, name
     assert document["best"]["number"] == (0 if name == "record.json" else 1)
 
 
-@pytest.mark.parametrize("how", SPOILT)
+@pytest.mark.parametrize("how", few(SPOILT, "zeros", "a folder"))
 @pytest.mark.parametrize("name", OF_SWEEPS)
 def test_a_damaged_file_of_the_sweep_is_named_and_all_trials_are_shown(sweep, name, how):
     SPOILT[how](sweep.path / name)

@@ -9,10 +9,11 @@ from sweeper_adapters.methods import MasaControlSpec, MasaSpec
 from tests.sweeper import scenarios, tiny
 from tests.whole import IS_WHOLE
 
-STAGES = (0, 1, 2, 3) if IS_WHOLE else (0, 3)
+STAGES = (0, 1, 2, 3) if IS_WHOLE else (3,)
+STEPS = 100 if IS_WHOLE else 60
 SETTINGS: dict[str, Any] = {
     "workers": 2,
-    "steps": 100,
+    "steps": STEPS,
     "evaluations": 2,
     "learning_rate": 2e-3,
     "weight_decay": 0.3,
@@ -47,7 +48,7 @@ def runs(tmp_path_factory):
 def test_it_is_the_plain_form(stage, runs):
     (plain, *others), (weights, *other_weights) = runs
     losses, reports = others[STAGES.index(stage)]
-    assert len(losses) == 100
+    assert len(losses) == STEPS
     assert losses[-1] < losses[0] - 0.3
     assert losses == pytest.approx(plain[0], rel=LOSS)
     assert reports[-1][1]["eval_loss"] == pytest.approx(plain[1][-1][1]["eval_loss"], rel=LOSS)

@@ -100,7 +100,7 @@ def series(logged, name):
 
 
 @pytest.mark.slow
-@each
+@pytest.mark.parametrize("name", few(METHODS, "lora_pro_full", "hd_pissa"))
 @pytest.mark.parametrize("workers", few([1, 2], 2))
 def test_every_stage_gives_what_plain_pytorch_gives(name, workers):
     specs = [trial(name, workers=workers, **engine) for engine in ENGINES]
