@@ -1,6 +1,6 @@
 """Our configs in the form of PEFT's tables of test cases, and tiny models in the Hub's layout.
 
-`make conformance` takes the first variant of each tuner, three places and two decoders;
+`make conformance` takes the first variant of each tuner, three places and one decoder;
 `TESTS=whole make conformance` takes all of them.
 """
 
@@ -119,7 +119,7 @@ def _build_tokenizer() -> Any:
 
 
 def _build_configs() -> dict[str, Any]:
-    """A LLaMA with grouped queries, and a GPT-2 with its Conv1D; a Qwen2 with biases and an OPT.
+    """A LLaMA with grouped queries; a Qwen2 with biases, an OPT, and a GPT-2 with its Conv1D.
 
     The last one's folder does not carry its name, because PEFT's tests skip by it.
     """
@@ -139,10 +139,7 @@ def _build_configs() -> dict[str, Any]:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
     }
-    first = {
-        "tiny-LlamaForCausalLM": LlamaConfig(**decoder),
-        "tiny-Conv1D": GPT2Config(**common, n_embd=16, n_layer=3, n_head=4, n_positions=64),
-    }
+    first = {"tiny-LlamaForCausalLM": LlamaConfig(**decoder)}
     if not IS_WHOLE:
         return first
     return {
@@ -157,4 +154,5 @@ def _build_configs() -> dict[str, Any]:
             num_attention_heads=4,
             max_position_embeddings=64,
         ),
+        "tiny-Conv1D": GPT2Config(**common, n_embd=16, n_layer=3, n_head=4, n_positions=64),
     }
