@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper._text import shorten
-from sweeper.data.reading.places import LFS_HEAD
+from sweeper.data.reading.places import pointer_message
 from sweeper.errors import BadInputError, DataError, MissingError, SweeperError
 
 __all__ = [
@@ -92,13 +92,9 @@ def require_no_pointer(path: Path) -> None:
     with reading(f"the file {path}", remedy="make it readable, or fetch the model again"):
         if path.stat().st_size > _POINTER_BYTES:
             return
-        with path.open("rb") as file:
-            head = file.read(len(LFS_HEAD))
-    if head == LFS_HEAD:
-        raise MissingError(
-            f"{path} is a Git LFS pointer, a text file in the place of the real one; the real file "
-            f"was not fetched; run: git -C {path.parent} lfs pull"
-        )
+        message = pointer_message(path)
+    if message:
+        raise MissingError(message)
 
 
 def content_hash(paths: Iterable[Path]) -> str:

@@ -19,20 +19,20 @@ from typing import Any, Literal, Protocol, TextIO
 from sweeper.errors import DataError
 
 __all__ = [
-    "LFS_HEAD",
     "UNPACKED",
     "Digest",
     "data_path",
     "digest_files",
     "open_text",
+    "pointer_message",
     "require_file",
     "unread_files",
     "unread_message",
     "what_is_at",
 ]
 
-LFS_HEAD = b"version https://git-lfs.github.com/spec/"
-"""How the small text file begins that Git LFS puts in the place of a large one."""
+# How the small text file begins that Git LFS puts in the place of a large one.
+_LFS_HEAD = b"version https://git-lfs.github.com/spec/"
 UNPACKED: Mapping[str, Callable[..., Any]] = {
     ".gz": gzip.open,
     ".bz2": bz2.open,
@@ -118,17 +118,30 @@ def require_file(path: Path) -> None:
         what = "is a folder" if found == "folder" else "does not exist"
         raise DataError(f"{_short(path)} {what}; a file with rows is needed; correct the path")
     try:
-        with path.open("rb") as file:
-            head = file.read(len(LFS_HEAD))
+        message = pointer_message(path)
     except OSError as error:
         raise DataError(
             f"{path} cannot be read: {_reason(error)}; correct its permissions"
         ) from error
-    if head == LFS_HEAD:
-        raise DataError(
-            f"{path} is a Git LFS pointer, a text file in the place of the real one; the real file "
-            f"was not fetched; run: git -C {path.parent} lfs pull"
-        )
+    if message:
+        raise DataError(message)
+
+
+def pointer_message(path: Path) -> str:
+    """Returns what to say of the pointer that Git LFS leaves where a file was not fetched.
+
+    Empty where the file is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(len(_LFS_HEAD)) != _LFS_HEAD:
+            return ""
+    return (
+        f"{path} is a Git LFS pointer, a text file in the place of the real one; the real file "
+        f"was not fetched; run: git -C {path.parent} lfs pull"
+    )
 
 
 def open_text(path: Path, *, newline: str | None = None) -> TextIO:
