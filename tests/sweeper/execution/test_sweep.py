@@ -39,21 +39,17 @@ name: tiny
 model: {kind: embedded}
 data: {kind: embedded}
 resources: {max_replicas: 1}
-train: {steps: %d, batch_size: 4, evaluations: %d, eval_examples: 8}
+train: {steps: 96, batch_size: 4, evaluations: 8, eval_examples: 8}
 """
 
 
 @pytest.fixture
-def space(tmp_path: Path) -> Callable[..., Path]:
-    def write(*, steps: int, evaluations: int) -> Path:
-        (tmp_path / "profiles").mkdir()
-        profile = PROFILE % (steps, evaluations)
-        (tmp_path / "profiles" / "tiny.yaml").write_text(profile)
-        path = tmp_path / "tiny.yaml"
-        path.write_text(SPACE)
-        return path
-
-    return write
+def space(tmp_path: Path) -> Path:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "tiny.yaml").write_text(PROFILE)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(SPACE)
+    return path
 
 
 @pytest.fixture
@@ -139,12 +135,11 @@ def assert_logged_once(home: Path, sweep: str) -> None:
 
 
 def test_a_replica_that_dies_a_driver_that_is_killed_and_a_trial_that_diverges_lose_nothing(
-    space: Callable[..., Path], sweeper: Any, tmp_path: Path
+    space: Path, sweeper: Any, tmp_path: Path
 ) -> None:
-    path = space(steps=96, evaluations=8)
     home = tmp_path / "home"
     folder = home / "tiny-tiny-1"
-    driver = sweeper("run", path, "--json")
+    driver = sweeper("run", space, "--json")
 
     def past_a_checkpoint(complete: int) -> TrialRecord | None:
         assert driver.poll() is None, (tmp_path / "stderr-0").read_text()[-3000:]
