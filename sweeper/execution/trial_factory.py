@@ -72,6 +72,9 @@ class TrialFactory:
             params=params_of(trial, space),
             steps_total=trial.train.steps,
         )
+        if folder.read().status == "superseded":
+            # The files that had changed since are back, and with them the trial.
+            folder.requeue()
         if not self.sweep.spec.fresh:
             take_over(self.folder, folder, final=self.sweep.spec.final)
         return Job(

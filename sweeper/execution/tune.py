@@ -120,9 +120,6 @@ class StudySearch(Searcher):
             self._release(suggestion.trial_id)
             self._suggestions.fail(number)
             return
-        if self.metric not in result:
-            self._suggestions.prune(number)
-            return
         # Tune does not call on_trial_result for the result at which a trial was stopped.
         self._suggestions.end(
             number,
@@ -175,9 +172,6 @@ class RungScheduler(FIFOScheduler):
         self._stops(trial, result)
 
     def _stops(self, trial: tune.experiment.Trial, result: Mapping[str, Any]) -> bool:
-        # A trial that was stopped before its first evaluation has neither.
-        if EVALUATION not in result or self._metric_name not in result:
-            return False
         value = float(result[self._metric_name])
         return self._rungs.decide(trial.trial_id, int(result[EVALUATION]), value)
 
@@ -189,7 +183,11 @@ class ThinTrial(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Submits the job of ``config``; what its record already has is told to Tune first."""
+        """Takes up the job of ``config``; the pool hears of it at the first step.
+
+        Tune may drop an actor that it has just set up, and give its trial to one that has become
+        free. What was not submitted here is not stopped in the pool when this actor goes.
+        """
         self._pool = ray.get_actor(config["pool"])
         self._job: Job = config["job"]
         self._metric: str = config["metric"]
@@ -200,16 +198,17 @@ class ThinTrial(tune.Trainable):
         self._recorded = deque((step, metrics) for step, metrics in found if step in steps)
         self._final_status = record.status if record.is_final else ""
         self._last_step = 0
-        self._is_over = record.is_final
-        if not record.is_final:
-            ray.get(self._pool.submit.remote(self._job))
+        self._is_submitted = False
 
     def step(self) -> dict[str, Any]:
         """Returns the next evaluation: from the record as long as it has one, then from the pool.
 
         Raises:
-            TrialError: the trial failed.
+            TrialError: the trial failed, or was stopped before it had a value to be told.
         """
+        if not (self._is_submitted or self._final_status):
+            ray.get(self._pool.submit.remote(self._job))
+            self._is_submitted = True
         if self._recorded:
             step, metrics = self._recorded.popleft()
             is_last = bool(self._final_status) and not self._recorded
@@ -217,28 +216,31 @@ class ThinTrial(tune.Trainable):
                 return self._result(step, metrics, is_last=is_last)
         if self._final_status == "failed":
             raise TrialError("it failed before; its record says why")
-        # It ended before its first evaluation.
-        return self._live() if not self._final_status else {"done": True}
+        if self._final_status:
+            raise self._without_value()
+        return self._live()
 
     def _live(self) -> dict[str, Any]:
         while True:
             asked: Any = self._pool.next_message.remote(self._job.trial_id)
             message: Message = ray.get(asked)
             if message.kind == "end":
-                self._is_over = True
+                self._is_submitted = False
                 if message.status == "failed":
                     if not message.is_recorded:
                         TrialFolder(self._job.folder).fail("ReplicaLost", message.error)
                     raise TrialError(message.error)
                 self._final_status = message.status
                 if message.status != "complete" or self._metric not in message.metrics:
-                    # What it had until then is told. Tune takes no other result without the
-                    # objective.
-                    return {"done": True}
+                    raise self._without_value()
                 return self._result(self._job.evaluation_steps[-1], message.metrics, is_last=True)
             # A trial that goes on from a checkpoint repeats reports that Tune has had.
             if message.step > self._last_step:
                 return self._result(message.step, message.metrics, is_last=False)
+
+    def _without_value(self) -> TrialError:
+        # Tune takes no result without the objective.
+        return TrialError(f"it is {self._final_status} without a last value of {self._metric}")
 
     def _result(self, step: int, metrics: Mapping[str, float], *, is_last: bool) -> dict[str, Any]:
         self._last_step = step
@@ -250,8 +252,8 @@ class ThinTrial(tune.Trainable):
         }
 
     def cleanup(self) -> None:
-        """Stops the trial in the pool if it still runs there."""
-        if not self._is_over:
+        """Stops the trial in the pool if this actor has submitted it and it still runs there."""
+        if self._is_submitted:
             ray.get(self._pool.stop.remote(self._job.trial_id))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

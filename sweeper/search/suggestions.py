@@ -183,7 +183,3 @@ class Suggestions:
     def fail(self, number: int) -> None:
         """Tells Optuna that a trial failed."""
         self._study.tell(self._running.pop(number), state=TrialState.FAIL)
-
-    def prune(self, number: int) -> None:
-        """Tells Optuna that a trial was stopped before it had any value."""
-        self._study.tell(self._running.pop(number), state=TrialState.PRUNED)

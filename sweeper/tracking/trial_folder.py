@@ -230,8 +230,13 @@ class TrialFolder:
             self._log.append(Rewind(step))
 
     def requeue(self) -> TrialRecord:
-        """Notes that the trial waits again, after its replica died or to retry a failure."""
-        changes = {"status": "queued", "ended_at": None, "attempt_started_at": None}
+        """Notes that the trial waits again: interrupted, failed before, or no longer superseded."""
+        changes = {
+            "status": "queued",
+            "ended_at": None,
+            "attempt_started_at": None,
+            "superseded_by": "",
+        }
         return self._write(self.read().model_copy(update=changes))
 
     def complete(self, *, train_time_s: float = 0.0) -> TrialRecord:

@@ -72,6 +72,23 @@ def test_job_and_record_are_of_the_same_trial(tmp_path: Path) -> None:
     assert spec.identity(data_fingerprint="others") != job.trial_id
 
 
+def test_a_trial_comes_back_with_the_files_that_it_was_of(tmp_path: Path) -> None:
+    path = tmp_path / "kinds.yaml"
+    path.write_text(KINDS % "4")
+    sweep = load_sweep(path, profile=EMBEDDED)
+    folder = SweepFolder.create(tmp_path, "sweep-1", document=sweep.document)
+    point, _ = next(preview(sweep.space, sweep.spec.search))
+    ids: list[str] = []
+    for fingerprint in ("rows", "others", "rows"):
+        trials = TrialFactory(folder, sweep, data_fingerprint=fingerprint)
+        before = ids[-1] if ids else None
+        ids.append(trials.identify(point))
+        trials.job(Suggestion(0, point, ids[-1], supersedes=before))
+    first, second, _ = ids
+    found = {record.id: (record.status, record.superseded_by) for record in folder.trials()}
+    assert found == {first: ("queued", ""), second: ("superseded", first)}
+
+
 def test_replicas_are_made_of_what_all_trials_have_in_common(tmp_path: Path) -> None:
     path = tmp_path / "kinds.yaml"
     path.write_text(KINDS % "4")

@@ -102,14 +102,13 @@ def test_a_trial_whose_thin_half_failed_is_stopped_in_the_pool(tmp_path: Path) -
     assert released == [config["job"].trial_id]
 
 
-def test_a_trial_that_ended_without_an_evaluation_is_told_as_pruned(tmp_path: Path) -> None:
+def test_an_end_that_tune_tells_twice_counts_once(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     search = search_on(study)
     search.suggest("tune-1")
-    search.on_trial_complete("tune-1", {"done": True})
-    # Tune may tell an end twice.
+    search.on_trial_complete("tune-1", None, error=True)
     search.on_trial_complete("tune-1", result(1, 2.0, is_final=True))
-    assert [trial.state for trial in study.get_trials()] == [TrialState.PRUNED]
+    assert [trial.state for trial in study.get_trials()] == [TrialState.FAIL]
 
 
 def test_a_study_without_writing_stops_the_search_with_its_own_word(tmp_path: Path) -> None:
@@ -195,8 +194,9 @@ class Pool:
     def __init__(self, *messages: Message) -> None:
         self._messages = list(messages)
         self.submitted: list[Job] = []
+        self.stopped: list[str] = []
         self.submit = SimpleNamespace(remote=self.submitted.append)
-        self.stop = SimpleNamespace(remote=lambda _: None)
+        self.stop = SimpleNamespace(remote=self.stopped.append)
         self.next_message = SimpleNamespace(remote=lambda _: self._messages.pop(0))
 
 
@@ -247,8 +247,14 @@ def test_a_trial_that_was_pruned_is_not_a_failed_one(trial, monkeypatch, evaluat
         trial.append(2, {"eval_loss": 2.0})
     trial.prune()
     pool = Pool()
-    assert heard_of(thin_trial(trial, pool, monkeypatch)) == (told or [(None, None, None)])
-    assert pool.submitted == []
+    made = thin_trial(trial, pool, monkeypatch)
+    if told:
+        assert heard_of(made) == told
+    else:
+        with pytest.raises(TrialError, match="pruned without a last value of eval_loss"):
+            made.step()
+    made.cleanup()
+    assert (pool.submitted, pool.stopped) == ([], [])
 
 
 def test_a_trial_that_failed_fails_again(trial, monkeypatch) -> None:
@@ -258,20 +264,45 @@ def test_a_trial_that_failed_fails_again(trial, monkeypatch) -> None:
         heard_of(thin_trial(trial, Pool(), monkeypatch))
 
 
+REPORT = Message("report", step=2, metrics={"eval_loss": 2.0})
+
+
+def test_the_end_of_a_whole_trial_comes_with_its_last_value(trial, monkeypatch) -> None:
+    end = Message("end", status="complete", metrics={"eval_loss": 1.0})
+    pool = Pool(REPORT, REPORT, end)
+    made = thin_trial(trial, pool, monkeypatch)
+    assert heard_of(made) == [(1, 2.0, False), (2, 1.0, True)]
+    made.cleanup()
+    assert [job.trial_id for job in pool.submitted] == [trial.id]
+    assert pool.stopped == []
+
+
 @pytest.mark.parametrize(
-    ("end", "last"),
+    "end",
     [
-        (Message("end", status="complete", metrics={"eval_loss": 1.0}), (2, 1.0, True)),
         # Its values are those of an earlier evaluation, which was told.
-        (Message("end", status="pruned", metrics={"eval_loss": 2.0}), (None, None, None)),
-        (Message("end", status="pruned", is_recorded=False), (None, None, None)),
+        Message("end", status="pruned", metrics={"eval_loss": 2.0}),
+        Message("end", status="pruned", is_recorded=False),
+        Message("end", status="complete", metrics={"loss": 2.0}),
     ],
 )
-def test_what_the_pool_says_of_an_end(trial, monkeypatch, end, last) -> None:
-    report = Message("report", step=2, metrics={"eval_loss": 2.0})
-    pool = Pool(report, report, end)
-    assert heard_of(thin_trial(trial, pool, monkeypatch)) == [(1, 2.0, False), last]
-    assert [job.trial_id for job in pool.submitted] == [trial.id]
+def test_no_result_without_the_objective_reaches_tune(trial, monkeypatch, end) -> None:
+    made = thin_trial(trial, Pool(REPORT, end), monkeypatch)
+    made.step()
+    with pytest.raises(TrialError, match=f"{end.status} without a last value of eval_loss"):
+        made.step()
+
+
+def test_an_actor_that_is_dropped_before_its_first_step_stops_nothing(trial, monkeypatch) -> None:
+    # While an actor starts, Tune may give its trial to another one, and end the first.
+    pool = Pool(REPORT)
+    dropped = thin_trial(trial, pool, monkeypatch)
+    follows = thin_trial(trial, pool, monkeypatch)
+    assert follows.step()["eval_loss"] == 2.0
+    dropped.cleanup()
+    assert (len(pool.submitted), pool.stopped) == (1, [])
+    follows.cleanup()
+    assert pool.stopped == [trial.id]
 
 
 def scheduler(past: list[list[float]], asha: AshaSpec | None) -> RungScheduler:
@@ -297,11 +328,6 @@ def test_without_asha_nothing_is_stopped() -> None:
     past = [[1.0, 0.9, 0.8, 0.7]] * 3
     for asha in (None, AshaSpec(grace=4)):
         assert heard(scheduler(past, asha), "new", result(4, 9.0)) == "CONTINUE"
-
-
-def test_a_result_without_an_evaluation_is_not_judged() -> None:
-    asha = AshaSpec(grace=1, reduction=2)
-    assert heard(scheduler([[1.0]], asha), "new", {"done": True}) == "CONTINUE"
 
 
 def test_the_last_result_of_a_trial_stands_on_its_rung_too() -> None:
