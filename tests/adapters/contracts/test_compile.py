@@ -81,7 +81,7 @@ def test_a_model_without_layers_of_it_compiles(spec, ids):
     test_a_model_with_it_compiles(spec, ids)
 
 
-@pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="inductor needs a compiler")
 def test_inductor_compiles_one(ids):
     spec = SPECS["masa-router"]

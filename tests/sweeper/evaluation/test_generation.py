@@ -16,6 +16,7 @@ from sweeper.experiment.trial import EngineSpec
 from sweeper.training import engine
 from sweeper_adapters.methods import LoraSpec, MtlLoraSpec, PromptTuningSpec
 from tests.sweeper import scenarios, tiny
+from tests.whole import few
 
 CPU = torch.device("cpu")
 NEW_TOKENS = 9
@@ -263,7 +264,7 @@ def write_singly(name, order="ab"):
     return with_engine(name, 0, work)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", few(METHODS, "mtl_lora", "prompt_tuning"))
 def test_adapters_and_their_tasks_write_the_same_on_any_number_of_workers(name):
     (expected,) = scenarios.run(write_singly, 1, name)
     assert len(set(expected)) > 3
