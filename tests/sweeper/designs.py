@@ -68,6 +68,7 @@ class DesignSweep:
         self.folder = SweepFolder.create(home, "design-1", document=sweep.document)
         self.rng = np.random.default_rng(seed)
         self.rows: NDArray[np.float64] = self.rng.normal(0, ROW_SD, ROWS)
+        self.clusters: Sequence[int] | None = None
         self.trials = _drawn(json.dumps(sweep.document))
         assert self.trials
 
@@ -117,7 +118,12 @@ class DesignSweep:
     def scores(self, value: float, split: str, fingerprint: str = "0" * 16) -> RowScores:
         noise = self.rng.normal(0, RESIDUAL_SD, ROWS)
         scores = value + self.rows - self.rows.mean() + noise - noise.mean()
-        return row_scores({self.metric: scores.tolist()}, split=split, fingerprint=fingerprint)
+        return row_scores(
+            {self.metric: scores.tolist()},
+            split=split,
+            fingerprint=fingerprint,
+            clusters=self.clusters,
+        )
 
     def test(self, path: Path, value: float, *, fingerprint: str = "0" * 16) -> None:
         """Writes an evaluation on test, of a trial or of the frozen base."""

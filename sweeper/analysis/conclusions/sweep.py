@@ -22,7 +22,7 @@ from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.score_table import score_table
 from sweeper.analysis.statistics import ScoreTable
 from sweeper.analysis.statistics.questions import look_at
-from sweeper.analysis.statistics.units import first_seeds
+from sweeper.analysis.statistics.units import first_seeds, row_units
 from sweeper.analysis.statistics.verdicts import (
     PLAIN,
     POINTS,
@@ -168,6 +168,7 @@ def _compared(
         asked, why_none = _spec(plan, table, delta, bare.parity, _ended(ranking))
         statements: tuple[Statement, ...] = ()
         differences = None
+        facts = (*bare.facts, *_independent_rows(table))
         if asked is not None:
             statements = conclude(table, asked, validation).statements
             own, choosing = table, validation
@@ -180,10 +181,22 @@ def _compared(
         bare,
         delta=delta,
         statements=statements,
+        facts=facts,
         why_none=why_none,
         table=table,
         validation=validation,
         differences=differences,
+    )
+
+
+def _independent_rows(table: ScoreTable) -> tuple[str, ...]:
+    """Returns why verdicts name fewer rows than were scored, where they do."""
+    scored, units = table.configurations[0].scores.shape[1], row_units(table).strata.size
+    if units == scored:
+        return ()
+    return (
+        f"Rows of one unit, such as a prompt or a passage, count once: the {scored} {table.split} "
+        f"rows are {units} independent ones.",
     )
 
 

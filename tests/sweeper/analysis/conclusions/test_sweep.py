@@ -47,6 +47,15 @@ def test_a_better_method_is_the_best_and_better(tmp_path):
     assert re.match(head, found.sentences[1])
 
 
+def test_rows_of_one_unit_count_once_and_it_is_told(tmp_path):
+    sweep = made(tmp_path, PAIRED)
+    sweep.clusters = [row // 2 for row in range(200)]
+    found = sweep.run(BETTER).conclusions()
+    assert {each.basis.rows for each in found.statements} == {100}
+    assert "count once: the 200 test rows are 100 independent ones." in found.facts[-1]
+    assert "count once" not in made(tmp_path / "plain", PAIRED).run(BETTER).said()
+
+
 def test_less_of_a_loss_is_better(tmp_path):
     objective = {"metric": "eval_loss", "mode": "min"}
     found = made(tmp_path, PAIRED, objective=objective).run(BETTER).conclusions()
