@@ -1,0 +1,401 @@
+"""The sweeper in Python: what a program or a notebook calls as ``sweeper.run`` and the like.
+
+A sweep runs in a process of its own, by the command line. Ray leaves threads behind where a sweep
+is interrupted, which would end the notebook with it; and a notebook goes on where the sweep fails.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TextIO
+
+import yaml
+
+from sweeper._environment import sweeps_home
+from sweeper.cli.output import BAD_INPUT, INTERRUPTED
+from sweeper.errors import BadInputError, SweeperError
+
+if TYPE_CHECKING:
+    import pandas
+    from rich.console import RenderableType
+
+    from sweeper.report.page import Subject
+
+__all__ = ["BestTrial", "PlanView", "ReportView", "SweepResults", "open_sweep", "plan", "run"]
+
+SpaceSource = str | Path | Mapping[str, Any]
+
+_PROGRAM = (sys.executable, "-m", "sweeper")
+# Characters in a line of a text that is shown in a notebook.
+_WIDTH = 110
+# Seconds that a sweep gets to stop after an interrupt.
+_STOPPING_S = 60.0
+# Lines of a command's messages that an error repeats.
+_LAST_LINES = 5
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The best trial of a sweep.
+
+    Attributes:
+        id: Its identity, by which every command knows it.
+        method: Name of its method.
+        params: What was searched, and the method's fields.
+        metrics: Last value of each metric, by name; None where it is no number.
+        adapter: Folder of its trained adapter; None where it has none.
+    """
+
+    id: str
+    method: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float | None]
+    adapter: Path | None
+
+
+class _Shown:
+    """Something with a text for terminals, which a notebook shows in the same form."""
+
+    def __init__(self, view: RenderableType) -> None:
+        self._view = view
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        text = io.StringIO()
+        Console(file=text, width=_WIDTH, markup=False).print(self._view, crop=False)
+        return text.getvalue()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+class PlanView(_Shown):
+    """What a search space would run; nothing has been started.
+
+    Attributes:
+        document: What ``plan --json`` prints.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        """Makes it of the document."""
+        from sweeper.report.terminal import plan_view
+
+        super().__init__(plan_view(dict(document)))
+        self.document = document
+
+
+class ReportView(_Shown):
+    """The report of a sweep: a text, and in a notebook the page with its figures.
+
+    Attributes:
+        document: What ``report --json`` prints.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        """Makes it of a sweep that has been read."""
+        from sweeper.report.terminal import sweep_view
+
+        view = sweep_view(
+            subject.folder,
+            subject.ranking,
+            subject.conclusions,
+            tracking_uri=subject.document["tracking_uri"],
+        )
+        super().__init__(view)
+        self._subject = subject
+        self.document = subject.document
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """All that is said after the parity lines, a sentence or two each."""
+        return self._subject.conclusions.sentences
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the page as one HTML file and returns its path."""
+        from sweeper.report.page import write_page
+
+        write_page([self._subject], Path(path))
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        from sweeper.report.page import page_text
+
+        page = html.escape(page_text([self._subject]))
+        return f'<iframe srcdoc="{page}" width="100%" height="900" frameborder="0"></iframe>'
+
+
+class SweepResults:
+    """The results of a sweep on disk; each attribute reads them as they are now."""
+
+    def __init__(self, path: Path, *, tracking_uri: str | None = None) -> None:
+        """Names the sweep's folder.
+
+        Args:
+            path: the folder.
+            tracking_uri: MLflow's store; None for the one of the folder of all sweeps.
+        """
+        self.path = path
+        self._tracking_uri = tracking_uri
+
+    @property
+    def name(self) -> str:
+        """Name of the sweep."""
+        return self.path.name
+
+    @property
+    def status(self) -> str:
+        """``running``, ``stopped`` or ``complete``."""
+        return str(self._subject().document["status"])
+
+    @property
+    def trials(self) -> pandas.DataFrame:
+        """The trials, one a row, by number.
+
+        Columns are ``id``, ``method``, ``status``, ``steps``, ``trainable``, ``adapter``, and as in
+        MLflow ``params.<name>`` and ``metrics.<name>``; ``final.<name>`` are the metrics of the
+        evaluation after the search.
+        """
+        import pandas
+
+        rows = [_row(trial) for trial in self._subject().document["trials"]]
+        return pandas.DataFrame(
+            rows, index=pandas.Index([x.pop("number") for x in rows], name="number")
+        )
+
+    @property
+    def best(self) -> BestTrial | None:
+        """The best complete trial by validation; None as long as there is none."""
+        found = self._subject().document["best"]
+        if found is None:
+            return None
+        adapter = None if found["adapter"] is None else Path(found["adapter"])
+        return BestTrial(found["id"], found["method"], found["params"], found["metrics"], adapter)
+
+    def report(self) -> ReportView:
+        """Returns what the sweep allows to be said."""
+        return ReportView(self._subject())
+
+    def resume(self, *, retry_failed: bool = False, address: str | None = None) -> SweepResults:
+        """Continues the sweep, shows how it goes, and returns these results.
+
+        Args:
+            retry_failed: whether failed trials are run again.
+            address: Ray cluster; None for this machine.
+
+        Raises:
+            BadInputError: the sweep cannot be continued.
+            SweeperError: it failed.
+        """
+        arguments = ["resume", str(self.path), *(["--retry-failed"] if retry_failed else [])]
+        _command([*arguments, *_options(address=address, tracking_uri=self._tracking_uri)])
+        return self
+
+    def _subject(self) -> Subject:
+        from sweeper.report.page import subject_of
+        from sweeper.tracking.mlflow_view import public_uri, resolve_tracking_uri
+        from sweeper.tracking.sweep_folder import SweepFolder
+
+        folder = SweepFolder(self.path)
+        uri = resolve_tracking_uri(folder.home, self._tracking_uri)
+        return subject_of(folder, tracking_uri=public_uri(uri))
+
+    def __repr__(self) -> str:
+        return f"SweepResults({str(self.path)!r})"
+
+
+def run(
+    space: SpaceSource,
+    *,
+    profile: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    home: str | Path | None = None,
+    fresh: bool = False,
+    address: str | None = None,
+    tracking_uri: str | None = None,
+) -> SweepResults:
+    """Runs a sweep to its end, shows how it goes, and returns its results.
+
+    An interrupt stops the sweep as Ctrl-C does; :meth:`SweepResults.resume` continues it.
+
+    Args:
+        space: a search-space file, the name of a packaged one, or its content as a mapping.
+        profile: name or file of a profile; that of the space where None.
+        overrides: by dotted path of a field its value, for example ``{"train.steps": 20}``.
+        name: of the sweep; the first free one where None.
+        home: folder of all sweeps; ``$SWEEPER_HOME``, else ``./sweeps`` where None.
+        fresh: whether trials are trained that another sweep has finished.
+        address: Ray cluster; None for ``$RAY_ADDRESS``, else this machine.
+        tracking_uri: MLflow's store; None for the one of ``home``.
+
+    Raises:
+        BadInputError: nothing was started.
+        SweeperError: the sweep stopped; its last messages say why.
+    """
+    root = Path(home) if home is not None else sweeps_home()
+    with _as_file(space) as path:
+        arguments = ["run", str(path), "--home", str(root), *_settings(overrides)]
+        given = _options(profile=profile, name=name, address=address, tracking_uri=tracking_uri)
+        document = _command([*arguments, *given, *(["--fresh"] if fresh else [])])
+    return SweepResults(root / document["sweep"], tracking_uri=tracking_uri)
+
+
+def plan(
+    space: SpaceSource,
+    *,
+    profile: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    home: str | Path | None = None,
+) -> PlanView:
+    """Returns what a search space would run: trials, parameters, memory. Starts nothing.
+
+    Args:
+        space: as in :func:`run`.
+        profile: as in :func:`run`.
+        overrides: as in :func:`run`.
+        home: as in :func:`run`; what its sweeps have finished is not trained again.
+
+    Raises:
+        SpecError: with all problems of the space.
+    """
+    from sweeper.experiment.loading import load_sweep
+    from sweeper.preflight.plan import plan_of
+
+    fields = _fields(overrides)
+    with _as_file(space) as path:
+        sweep = load_sweep(
+            path, profile=None if profile is None else str(profile), overrides=fields
+        )
+        root = Path(home) if home is not None else sweeps_home()
+        return PlanView(plan_of(sweep, home=root).document())
+
+
+def open_sweep(name: str | Path, *, home: str | Path | None = None) -> SweepResults:
+    """Returns the results of a sweep on disk.
+
+    Args:
+        name: of the sweep, or its folder.
+        home: folder of all sweeps; ``$SWEEPER_HOME``, else ``./sweeps`` where None.
+
+    Raises:
+        BadInputError: there is no such sweep.
+    """
+    from sweeper.tracking.sweep_folder import SweepFolder
+
+    root = Path(home) if home is not None else sweeps_home()
+    return SweepResults(SweepFolder.open(str(name), home=root).path)
+
+
+def _row(trial: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a trial of the document as a row of the table."""
+    own = ("number", "id", "method", "status", "steps", "trainable", "adapter")
+    row = {key: trial[key] for key in own}
+    row |= {f"params.{name}": value for name, value in trial["params"].items()}
+    row |= {f"metrics.{name}": value for name, value in trial["metrics"].items()}
+    final = trial["final"] or {"metrics": {}}
+    return row | {f"final.{name}": value for name, value in final["metrics"].items()}
+
+
+@contextmanager
+def _as_file(space: SpaceSource) -> Iterator[Path]:
+    """Yields the file of a search space; a mapping is written to one."""
+    if not isinstance(space, Mapping):
+        yield Path(space)
+        return
+    with tempfile.TemporaryDirectory(prefix="sweeper-space-") as folder:
+        path = Path(folder) / "space.yaml"
+        path.write_text(yaml.safe_dump(dict(space), sort_keys=False), encoding="utf-8")
+        yield path
+
+
+def _fields(overrides: Mapping[str, Any] | None) -> list[str]:
+    # JSON is YAML, and says of a text that it is one.
+    return [f"{field}={json.dumps(value)}" for field, value in (overrides or {}).items()]
+
+
+def _settings(overrides: Mapping[str, Any] | None) -> list[str]:
+    return [word for field in _fields(overrides) for word in ("--set", field)]
+
+
+def _options(**given: object) -> list[str]:
+    """Returns the options that are given, as the command line has them."""
+    named = {f"--{name.replace('_', '-')}": value for name, value in given.items()}
+    return [word for key, value in named.items() if value is not None for word in (key, str(value))]
+
+
+def _command(arguments: Sequence[str]) -> dict[str, Any]:
+    """Runs a command of the sweeper, shows its messages, and returns its document.
+
+    Raises:
+        BadInputError: it refused its input.
+        SweeperError: it ended without a document.
+        KeyboardInterrupt: it was interrupted.
+    """
+    command = [*_PROGRAM, *arguments, "--json"]
+    # A session of its own: an interrupt of the notebook reaches it once, by this process.
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert child.stdout is not None
+    assert child.stderr is not None
+    messages: list[str] = []
+    reader = threading.Thread(target=_pass_on, args=(child.stderr, messages, sys.stdout))
+    reader.start()
+    try:
+        text = child.stdout.read()
+        code = child.wait()
+    except KeyboardInterrupt:
+        _stop(child)
+        raise
+    finally:
+        reader.join()
+        child.stdout.close()
+        child.stderr.close()
+    if text:
+        document: dict[str, Any] = json.loads(text)
+        return document
+    _raise(code, messages)
+    raise AssertionError
+
+
+def _pass_on(lines: IO[str], messages: list[str], shown: TextIO) -> None:
+    """Shows what a command says, line by line, and keeps it."""
+    for line in lines:
+        messages.append(line)
+        shown.write(line)
+        shown.flush()
+
+
+def _stop(child: subprocess.Popen[str]) -> None:
+    """Interrupts a command; ends it where it does not stop."""
+    child.send_signal(signal.SIGINT)
+    try:
+        child.wait(_STOPPING_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _raise(code: int, messages: Sequence[str]) -> None:
+    """Raises what an exit code without a document stands for."""
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    said = "".join(messages)
+    if code == BAD_INPUT:
+        raise BadInputError(said.rpartition("error: ")[2].strip())
+    raise SweeperError("".join(messages[-_LAST_LINES:]).strip() or f"the sweep ended with {code}")
