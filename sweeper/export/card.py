@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sweeper.experiment.trial import TrialSpec
 from sweeper.export.formats import ExportFormat
 from sweeper.export.usage import Usage
 from sweeper.models import ModelSource
+from sweeper.tracking.final_result import read_final
 
 __all__ = ["MARK", "Card", "is_export"]
 
@@ -65,6 +67,7 @@ class Card:
             self.check,
             "## How it was trained",
             f"```yaml\n{self._configuration()}```",
+            self._data(),
             f"Versions: {_versions(self.found)}.",
         ]
         (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
@@ -94,16 +97,8 @@ class Card:
 
     def _scores(self) -> str:
         metrics, base = self.found.record.metrics, self.found.sweep.base_scores()
-        objective = self.found.sweep.objective()
-        scored = ("eval_loss", "accuracy")
-        names = [n for n in metrics if n.startswith(scored) and not n.endswith("_se")]
-        names = list(dict.fromkeys([objective.metric, *names]))
-        rows = [
-            [name, str(estimate_of(metrics, name)), str(estimate_of(base, name) or "not scored")]
-            for name in names
-            if estimate_of(metrics, name) is not None
-        ]
-        if not rows:
+        table = self._compared(metrics, base)
+        if not table:
             return "The trial was never evaluated."
         examples = self.trial.train.eval_examples
         note = (
@@ -111,7 +106,36 @@ class Card:
             "sweep selected among its trials by these examples, so the scores of a selected trial "
             "are optimistic."
         )
-        return f"{_table(['metric', 'trained', 'frozen base'], rows)}\n\n{note}"
+        return "\n\n".join([*self._test_scores(), table, note])
+
+    def _test_scores(self) -> list[str]:
+        """Returns the table of the evaluation after the search, and what its rows are."""
+        found = read_final(self.found.trial.path)
+        if found is None or found.error:
+            return []
+        base = read_final(self.found.sweep.path)
+        note = f"On {found.rows} of {found.rows_in_split} {found.split} examples, after the search"
+        note += "; no trial was selected by them." if found.split == "test" else "."
+        return [self._compared(found.metrics, {} if base is None else base.metrics), note]
+
+    def _compared(self, metrics: Mapping[str, float], base: Mapping[str, float]) -> str:
+        """Returns the table of the metrics beside those of the base; empty without a metric."""
+        objective, scored = self.found.sweep.objective(), ("eval_loss", "accuracy")
+        names = [n for n in metrics if n.startswith(scored) and not n.endswith("_se")]
+        rows = [
+            [name, str(value), str(estimate_of(base, name) or "not scored")]
+            for name in dict.fromkeys([objective.metric, *names])
+            if (value := estimate_of(metrics, name)) is not None
+        ]
+        return _table(["metric", "trained", "frozen base"], rows) if rows else ""
+
+    def _data(self) -> str:
+        """Returns the data, with the templates of its prompts, and what names its rows."""
+        content = self.trial.model_dump(mode="json", include={"data"})
+        final = read_final(self.found.trial.path)
+        named = "" if final is None else final.data_fingerprint
+        rows = f"\n\nFingerprint of its rows: `{named}`." if named else ""
+        return f"On this data:\n\n```yaml\n{yaml.safe_dump(content, sort_keys=False)}```{rows}"
 
     def _configuration(self) -> str:
         content = self.trial.model_dump(mode="json", include={"method", "train", "engine"})

@@ -24,6 +24,7 @@ from sweeper.export.card import Card
 from sweeper.export.formats import write_peft
 from sweeper.export.probe import Probe, largest_difference
 from sweeper.models import ModelSource
+from sweeper.tracking.final_result import FINAL_FILE, FinalResult, write_final
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper_adapters import MasaLinear
 from tests.adapters.specs import SPECS
@@ -94,6 +95,29 @@ def test_a_card_says_what_it_is(trial_of, world, tmp_path):
     assert "with transformers, peft, masa-mosa-sweeper installed" in text
     assert "  rank: 4" in text
     assert f"peft {exported.version('peft')}" in text
+
+
+def test_a_card_tells_the_test_score_before_the_one_that_chose(trial_of, tmp_path):
+    found = trial_of("lora")
+    final = FinalResult(
+        split="test",
+        rows=20,
+        rows_in_split=30,
+        metrics={"eval_loss": 1.5, "eval_loss_se": 0.2, "letter/exact": 0.5},
+        data_fingerprint="0123abcd",
+    )
+    write_final(found.trial.path, final)
+    try:
+        text = card(export_trial(found, "lora", output=tmp_path / "lora"))
+    finally:
+        # Other tests share the trial.
+        (found.trial.path / FINAL_FILE).unlink()
+    head, _, rest = text.partition("On 20 of 30 test examples, after the search; no trial was")
+    assert "| eval_loss | 1.50 ± 0.20 | not scored |" in head
+    assert "letter/exact" not in text
+    assert "| eval_loss | 1.00 ± 0.10 |" in rest
+    assert "data:\n  kind: embedded" in rest
+    assert "Fingerprint of its rows: `0123abcd`." in rest
 
 
 def test_a_card_names_a_model_of_the_hub(trial_of, tmp_path):
