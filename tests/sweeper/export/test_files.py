@@ -116,7 +116,7 @@ def test_a_card_tells_the_test_score_before_the_one_that_chose(trial_of, tmp_pat
     assert "| eval_loss | 1.50 ± 0.20 | not scored |" in head
     assert "letter/exact" not in text
     assert "| eval_loss | 1.00 ± 0.10 |" in rest
-    assert "data:\n  kind: embedded" in rest
+    assert "    prompt: " in rest.partition("On this data:")[2]
     assert "Fingerprint of its rows: `0123abcd`." in rest
 
 
