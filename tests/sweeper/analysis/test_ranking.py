@@ -118,6 +118,13 @@ def sweep(tmp_path):
     return folder
 
 
+def test_to_rank_compares_no_record_with_another(monkeypatch):
+    # A live table ranks hundreds of them twice a second.
+    monkeypatch.setattr(TrialRecord, "__eq__", lambda *_: pytest.fail("records are compared"))
+    ranking = rank([trial(0, 3.0), trial(1, 1.0), trial(2), trial(3, status="failed")], LOSS)
+    assert (numbers(ranking.ranked), numbers(ranking.others)) == ([1, 0], [2, 3])
+
+
 def test_the_document_of_a_sweep(sweep):
     assert rank_sweep(sweep).objective == ACCURACY
     text = json.dumps(result_of(sweep, tracking_uri="sqlite:///x"), allow_nan=False)
