@@ -136,12 +136,23 @@ class RowsDataSpec(RowDataSpec):
         """
         if self.hub:
             return self._on_hub().examined()
+        return self.fingerprint(), self.read().warnings
+
+    def fingerprint(self) -> str:
+        """Returns what :meth:`examined` does, without reading the rows.
+
+        Raises:
+            MissingError: there is no such file or folder.
+            DataError: a file cannot be read.
+        """
+        if self.hub:
+            return self._on_hub().fingerprint()
         digest = hashlib.sha256()
         self._digest_format(digest)
         for split, pools in self._files().items():
             digest.update(f"{split}\0".encode())
             digest_files(digest, ((path.name, path) for files in pools for path in files))
-        return digest.hexdigest(), self.read().warnings
+        return digest.hexdigest()
 
     def _found(self) -> Found:
         if self.hub:

@@ -187,9 +187,9 @@ def test_the_fingerprint_is_of_the_files_that_are_read(tmp_path):
     assert spec.fingerprint() == before
     write(tmp_path / "train.csv", 13)
     assert spec.fingerprint() != before
-    chat = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}]
+    asked = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     (tmp_path / "train.csv").unlink()
-    (tmp_path / "train.jsonl").write_bytes(WRITERS["jsonl"](chat * 9))
+    (tmp_path / "train.jsonl").write_bytes(WRITERS["jsonl"]([{"messages": asked}]))
     form = {"name": "messages", "template": str(template)}
     spec = RowsDataSpec.model_validate({"path": str(tmp_path), "format": form})
     before = spec.fingerprint()
