@@ -7,12 +7,13 @@ method the same rates, seeds, size and scale.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 from sweeper._text import is_number, nearest, shorten
 from sweeper.errors import Problem, SpecError
+from sweeper.experiment.design.arms import Arm, control_of
 from sweeper.experiment.design.paired import least_count
 from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.sections.distributions import find_distributions
@@ -78,6 +79,7 @@ def comparison_of(document: Document, asked: Comparison) -> Document:
     methods = [
         _method(name, entries.get(name, {}), budget, targets) for name in dict.fromkeys(names)
     ]
+    methods = _without_owed(methods, known=entries)
     train = document.get("train")
     fields = train if isinstance(train, dict) else {}
     searched = _searched("train", fields)
@@ -194,6 +196,16 @@ def _method(name: str, entry: Document, budget: Json, targets: list[Json] | None
     if targets is not None and "targets" in _METHODS[name].model_fields:
         found.setdefault("targets", targets)
     return {"name": name, **found}
+
+
+def _without_owed(methods: Sequence[Document], *, known: Collection[str]) -> list[Document]:
+    """Returns the methods without control arms that others owe and the file does not have.
+
+    The design adds them in the shape of their method, whatever that is set to.
+    """
+    arms = [Arm(str(method["name"]), {"method": method}) for method in methods]
+    owed = {found.name for arm in arms if (found := control_of(arm, is_sized=True)) is not None}
+    return [x for x in methods if x["name"] not in owed or x["name"] in known]
 
 
 def _searched(section: str, fields: Document) -> list[str]:

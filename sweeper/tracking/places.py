@@ -25,6 +25,8 @@ SWEEP_FILE = "sweep.json"
 """Name of the file that makes a folder a sweep's."""
 SPACE_FILE = "search_space.yaml"
 """Name of the file beside it that runs the same again, wherever it is copied to."""
+# A reader wants to know first what it is called and what it runs on.
+_FIRST = ("name", "description", "model", "data", "engine", "resources", "budget", "methods")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # A file system takes 255 bytes; Ray makes names of this one, and so do files that are being put.
 MAX_NAME = 150
@@ -102,7 +104,8 @@ def write_space(path: Path, document: Document) -> Path:
     """
     file = path / SPACE_FILE
     # What its profile said stands in the file itself.
-    own: Document = {key: value for key, value in document.items() if key != "profile"}
+    keys = [*(key for key in _FIRST if key in document), *document]
+    own: Document = {key: document[key] for key in keys if key != "profile"}
     try:
         write_text(file, dump_yaml(own))
     except OSError as error:

@@ -133,7 +133,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # In other quotes a line break would be an empty line.
+    style = '"' if "\n" in text else None
+    return dumper.represent_scalar(_STR, text, style=style)
+
+
 _Dumper.yaml_implicit_resolvers = _Composer.yaml_implicit_resolvers
+_Dumper.add_representer(str, _represent_text)
 
 
 class _Builder:

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from sweeper._text import shorten
 from sweeper.data.formats import FieldsFormat, Format
-from sweeper.data.recognition import recognise
 from sweeper.data.sources.rows import RowDataSpec
 from sweeper.data.splitting import sample
 from sweeper.data.tokens import encode
@@ -20,6 +19,7 @@ from sweeper.models import ModelSpec
 from sweeper.models.inspection import load_tokenizer, positions_of
 from sweeper.models.shapes import ModelFacts
 from sweeper.preflight.start.finding import find_data, find_model
+from sweeper.preflight.start.recognition import recognise
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -177,6 +177,8 @@ def look_at(model: str, data: str, *, prompt: str | None = None, answer: str | N
     source = found_model.source()
     subject = f"the model {shorten(model)}"
     tokenizer = load_tokenizer(source.name, revision=source.revision or "main", subject=subject)
+    # Longer rows are counted, too, and not given to the model.
+    tokenizer.model_max_length = _NO_LIMIT
     counted = sample(read.splits.train, _MOST_COUNTED, seed=0)
     encoded = encode(counted, tokenizer, _NO_LIMIT)
     config = found_model.config()

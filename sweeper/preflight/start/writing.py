@@ -11,6 +11,7 @@ from sweeper._text import shorten
 from sweeper.errors import BadInputError
 from sweeper.experiment.documents.tree import Document, Json
 from sweeper.experiment.documents.yaml_text import dump_yaml
+from sweeper.models import ModelSpec
 from sweeper.preflight.start.looking import Look
 from sweeper.preflight.start.proposing import Proposed
 
@@ -72,9 +73,14 @@ def _lines(look: Look, proposed: Proposed, *, name: str, file: str) -> Iterator[
     shape, rows = look.facts.shape, look.rows
     own = _NO_NAME.sub("-", name).strip(".-_") or "mine"
     yield "# A search of MASA and LoRA at one size, proposed by `python -m sweeper init`."
-    yield f"#   python -m sweeper plan {file} --check               what would run"
-    yield f"#   python -m sweeper run {file}                        the best configuration"
-    yield f"#   python -m sweeper compare {file} --methods masa,lora   which method is better"
+    commands = {
+        f"plan {file} --check": "what would run",
+        f"run {file}": "which configuration is the best",
+        f"compare {file} --methods masa,lora": "which method is better",
+    }
+    width = max(map(len, commands))
+    for command, purpose in commands.items():
+        yield f"#   python -m sweeper {command:{width}}   {purpose}"
     yield f"name: {own}"
     yield ""
     yield "# On what it runs. A file with a model and data of its own has no profile."
@@ -108,9 +114,8 @@ def _methods(proposed: Proposed, *, layers: int) -> Iterator[str]:
     targets = [*proposed.targets]
     sized: Document = {}
     if proposed.is_sized:
-        budget: Document = {"match": "lora", "rank": _RANK, "alpha_per_rank": _ALPHA / _RANK}
-        yield f"# Every method gets the size of a LoRA of rank {_RANK} on these layers, and one scale,"
-        yield f"# alpha / rank = {_ALPHA / _RANK:g}."
+        budget: Document = {"match": "lora", "rank": _RANK, "alpha_per_rank": _ALPHA // _RANK}
+        yield f"# All methods get the size of LoRA of rank {_RANK} on these layers, and its scale."
         yield f"budget: {_flow({**budget, 'targets': [*targets]})}"
     else:
         yield "# The layers are not all alike, so that no budget can size the methods."
@@ -151,9 +156,8 @@ def _train(look: Look, proposed: Proposed) -> Iterator[str]:
     yield f"  eval_examples: {min(64, look.rows['validation'])}"
 
 
-def _spec(model: object) -> Document:
-    dump: Document = model.model_dump(mode="json", exclude_defaults=True)  # type: ignore[attr-defined]
-    return {"kind": model.kind, **dump}  # type: ignore[attr-defined]
+def _spec(model: ModelSpec) -> Document:
+    return {"kind": model.kind, **model.model_dump(mode="json", exclude_defaults=True)}
 
 
 def _data(look: Look) -> Document:

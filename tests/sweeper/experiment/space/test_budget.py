@@ -289,7 +289,8 @@ def test_the_size_is_part_of_the_identity(sized):
 
 def test_a_plan_shows_what_was_chosen(sized):
     document = plan_of(sized()).document()
-    assert document["budget"] == {"match": "lora", "rank": 8, "targets": None}
+    wanted = {"match": "lora", "rank": 8, "targets": None, "alpha_per_rank": None}
+    assert document["budget"] == wanted
     for trial in document["trials"]:
         fit = trial["budget"]
         assert fit["miss"] == trial["trainable"] - fit["parameters"]

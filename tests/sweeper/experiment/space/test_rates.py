@@ -47,7 +47,7 @@ def test_factors_may_be_set_from_the_command_line(space):
         ("masa", "embedded", (1e-4, 3e-2)),
         ("masa", "llama3-8b", (1.7e-6, 5e-4)),
         ("tasks", "embedded", (1e-4, 3e-2)),
-        ("mosa", "embedded", (6e-5, 3e-2)),
+        ("mosa", "embedded", (1e-4, 3e-2)),
     ],
 )
 def test_the_packaged_ranges_suit_the_profiles_model(space, profile, ends):

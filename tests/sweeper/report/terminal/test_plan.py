@@ -35,6 +35,7 @@ PLAN: dict[str, Any] = {
                 "size": {"groups": {"q_proj": 7, "v_proj": n}},
                 "miss": -n,
                 "miss_percent": -n / 123.45,
+                "alpha_per_rank": 3.2 if n else None,
             },
         }
         for n in range(3)
