@@ -240,7 +240,7 @@ def _budget(plan: Mapping[str, Any]) -> list[RenderableType]:
     table = row_table()
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("method", no_wrap=True)
-    for name in ("budget", "deviation", "percent", "alpha / rank"):
+    for name in ("budget", "deviation", "percent", "scale"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("chosen size", overflow="fold", ratio=1)
     for trial in trials:

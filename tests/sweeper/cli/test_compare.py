@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 
 from typer.testing import CliRunner
 
@@ -20,19 +20,21 @@ def call(*arguments: object, code: int = 0) -> str:
 
 def test_the_plan_is_of_one_size_and_one_scale(tmp_path):
     options = ("--methods", "masa,masa_control,lora", "--seeds", 2, "--delta", 0.05)
-    said = call(MASA, *options, "--rates", "1e-3,1e-2", "--plan", "--json", "--home", tmp_path)
-    plan = json.loads(said[said.index("{") :])
-    assert plan["design"]["delta"] == 0.05
-    assert plan["budget"]["alpha_per_rank"] == 2
-    assert len(plan["trials"]) == 3 * 4 * 2
-    scales = {x["params"]["alpha"] / x["params"]["rank"] for x in plan["trials"]}
-    assert scales == {2}
+    said = call(MASA, *options, "--rates", "1e-3,1e-2", "--plan", "--home", tmp_path)
+    text = " ".join(said.split())
+    assert "at the default: masa.experts, masa.group_size, masa.sharing, masa.router" in text
+    assert "Plan of masa-compare on embedded 24 trials" in text
+    assert "12 configurations × 2 seeds = 24" in text
+    assert "4 learning rates from 0.001 to 0.01" in text
+    assert "Smallest difference of interest: 0.05 eval_loss" in text
+    scales = re.findall(r"(\w+) 78,080 \S+ \S+ (\S+) rank=", text)
+    assert dict(scales) == {"masa": "2", "masa_control": "2", "lora": "2"}
     assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_input_starts_nothing(tmp_path):
     for options, message in (
-        (("--methods", "msaa,lora"), "did you mean 'masa'"),
+        (("--methods", "lroa,masa"), "did you mean 'lora'"),
         (("--methods", "lora"), "has no two methods to compare"),
         (("--rates", "1"), "--rates is LOW,HIGH"),
         (("--seeds", "0"), "1 to 1000"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from typer.testing import CliRunner
 
@@ -41,14 +39,6 @@ def test_a_model_and_data_become_a_plan_and_a_comparison(here):
     said = call("init", "--model", "model", "--data", "my-data.jsonl", "--yes", code=2)
     assert "no file is overwritten" in said
     assert (here / "my-data.yaml").read_bytes() == before
-
-
-def test_json_is_one_document(here):
-    said = call("init", "--model", "model", "--data", "my-data.jsonl", "-o", "x.yaml", "--json")
-    document = json.loads(said[said.index("{") :])
-    assert document["file"] == "x.yaml"
-    assert (here / "x.yaml").is_file()
-    assert document["proposed"]["batch_size"] == 16
 
 
 def test_somebody_at_a_terminal_is_asked(here, monkeypatch):

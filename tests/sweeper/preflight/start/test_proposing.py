@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -67,4 +68,9 @@ def test_rates_are_around_what_is_usual_and_published(look):
 
 def test_all_linear_layers_get_an_adapter(look):
     assert propose(look).targets == tuple(x.name for x in look.facts.shape.linears)
-    assert propose(look).document()["targets"][0] == "q_proj"
+    # It is what --json prints.
+    document = json.loads(
+        json.dumps({"look": look.document(), "proposed": propose(look).document()})
+    )
+    assert document["proposed"]["targets"][0] == "q_proj"
+    assert document["look"]["tokens"]["rows"] == look.rows["train"]
