@@ -10,13 +10,24 @@ from typing import Annotated
 from pydantic import Field
 
 from sweeper.data.examples import Example, Splits
-from sweeper.data.formats import FieldsFormat, Format, LlmAdaptersFormat
+from sweeper.data.formats import (
+    ChoicesFormat,
+    FieldsFormat,
+    Format,
+    LlmAdaptersFormat,
+    MessagesFormat,
+    ShareGptFormat,
+    TextFormat,
+)
+from sweeper.data.recognition import Proposal, recognise
 from sweeper.data.sources.embedded import EmbeddedDataSpec
+from sweeper.data.sources.files import RowsDataSpec
 from sweeper.data.sources.hub import HubDataSpec
 from sweeper.data.sources.jsonl import JsonlDataSpec
 from sweeper.data.sources.mixture import TasksDataSpec
 
 __all__ = [
+    "ChoicesFormat",
     "DataSpec",
     "EmbeddedDataSpec",
     "Example",
@@ -25,11 +36,18 @@ __all__ = [
     "HubDataSpec",
     "JsonlDataSpec",
     "LlmAdaptersFormat",
+    "MessagesFormat",
+    "Proposal",
+    "RowsDataSpec",
+    "ShareGptFormat",
     "Splits",
     "TasksDataSpec",
+    "TextFormat",
+    "recognise",
 ]
 
 DataSpec = Annotated[
-    EmbeddedDataSpec | JsonlDataSpec | HubDataSpec | TasksDataSpec, Field(discriminator="kind")
+    EmbeddedDataSpec | RowsDataSpec | TasksDataSpec | JsonlDataSpec | HubDataSpec,
+    Field(discriminator="kind"),
 ]
 """Any source of examples; the field ``kind`` says which."""

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Example", "Marks", "Splits"]
+__all__ = ["Conversation", "Example", "Marks", "Splits"]
 
 Marks = tuple[tuple[int, int], ...]
 """Parts of a text, each by where it starts and where it ends."""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Turns of a chat as a chat template takes them, and which of them are learnt."""
+
+    messages: str
+    """JSON: a list of objects with ``role`` and ``content``, the last one a learnt turn of the
+    assistant."""
+    learnt: tuple[bool, ...]
+    """Of each turn of the assistant whether it has a loss; the last one has."""
+    tools: str = ""
+    """JSON: the list of tools that the assistant may call; empty without any."""
+    template: str = ""
+    """Source of the Jinja template; empty: the tokenizer's own."""
+    variables: str = "{}"
+    """JSON: an object with values that the template is given besides."""
+    where: str = field(default="", compare=False)
+    """Where the row is, for messages."""
+
+    def content(self) -> tuple[str, ...]:
+        """Returns all that decides its tokens, the tokenizer aside."""
+        return (self.messages, repr(self.learnt), self.tools, self.template, self.variables)
 
 
 @dataclass(frozen=True)
@@ -40,6 +63,11 @@ class Example:
     is text."""
     answer_marks: Marks = ()
     """The same of the answer."""
+    conversation: Conversation | None = None
+    """What is encoded where the example is a chat; then ``prompt`` is what was said before its last
+    learnt turn, and ``answer`` is that turn, both as text to compare rows by."""
+    is_document: bool = False
+    """Whether ``answer`` is a text by itself, which is parted where it is too long for one row."""
 
     @property
     def scoring(self) -> Literal["choice", "generate"]:

@@ -92,7 +92,7 @@ def questions_of(
     """Returns the examples as token ids, each with all its candidate answers.
 
     One with an answer for which there is no room has no candidates; :func:`split_by_room` says what
-    becomes of it.
+    becomes of it. A document that is parted is as many questions.
 
     Args:
         examples: what to ask.
@@ -106,13 +106,8 @@ def questions_of(
     """
     encoded = encode_candidates(examples, tokenizer, max_length, domains=domains)
     questions = tuple(
-        Question(
-            candidates,
-            tuple(max(1, len(answer.strip())) for answer in example.candidates),
-            example.candidates.index(example.answer),
-            example,
-        )
-        for example, candidates in zip(examples, encoded.candidates, strict=True)
+        _question(candidates, examples[number])
+        for candidates, number in zip(encoded.candidates, encoded.examples, strict=True)
     )
     asked, _ = split_by_room(questions, generates=not needs_loss)
     if examples and not asked:
@@ -129,6 +124,11 @@ def questions_of(
             max_length,
         )
     return questions
+
+
+def _question(candidates: tuple[Tokens, ...], example: Example) -> Question:
+    characters = tuple(max(1, len(answer.strip())) for answer in example.candidates)
+    return Question(candidates, characters, example.candidates.index(example.answer), example)
 
 
 def split_by_room(

@@ -53,7 +53,8 @@ def _content(example: Example) -> bytes:
         *(example.prompt, example.answer, example.choices, example.task, example.domain),
         *(example.metrics, example.references),
     )
-    return json.dumps(content).encode() + b"\n"
+    chat = example.conversation
+    return json.dumps(content if chat is None else (*content, chat.content())).encode() + b"\n"
 
 
 def _clusters(examples: Sequence[Example]) -> tuple[int, ...] | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, floor, fsum
 
 from sweeper.data.examples import Example
 from sweeper.data.units import is_told_by_answer
 
-__all__ = ["key_of", "sample", "split_off"]
+__all__ = ["key_of", "sample", "share_counts", "split_off"]
 
 
 def key_of(example: Example) -> str:
@@ -30,6 +30,22 @@ def sample(examples: Sequence[Example], rows: int | None, *, seed: int) -> tuple
 def _drawn_by(example: Example) -> str:
     """Returns what decides whether an example is drawn: its prompt, where that tells it."""
     return example.unit if is_told_by_answer(example) else example.prompt
+
+
+def share_counts(sizes: Sequence[int], shares: Sequence[float], most: int | None) -> list[int]:
+    """Returns how many rows of each pool make the most rows with these shares, none repeated."""
+    whole = fsum(shares)
+    total = min(size * whole / share for size, share in zip(sizes, shares, strict=True))
+    if most is not None:
+        total = min(total, most)
+    exact = [total * share / whole for share in shares]
+    # A hair is added because the product that should be whole may lie just below it.
+    counts = [floor(value + 1e-9) for value in exact]
+    left = floor(total + 1e-9) - sum(counts)
+    by_rest = sorted(range(len(exact)), key=lambda i: (counts[i] - exact[i], i))
+    for index in by_rest[:left]:
+        counts[index] += 1
+    return counts
 
 
 def split_off(

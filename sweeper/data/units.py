@@ -62,6 +62,8 @@ def with_units(examples: Sequence[Example], *, named: str = "") -> Units:
     """
     if named:
         return Units(tuple(examples), f"data.unit {named!r}", is_anew=False)
+    if all(example.is_document for example in examples):
+        return Units(tuple(examples), "text", is_anew=False)
     counts = Counter(example.prompt for example in examples)
     instructions = instructions_of(examples)
     passages = _passages(counts, rows=len(examples))

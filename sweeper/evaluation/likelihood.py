@@ -39,7 +39,8 @@ class CandidateScore:
     """The same without the end-of-text token."""
     tokens: int
     is_greedy: bool
-    """Whether greedy decoding gives it: each token is the likeliest after the ones before."""
+    """Whether greedy decoding gives it: each token is the likeliest after the ones before. Of a
+    chat, whether it gives the last learnt turn after the ones before."""
 
 
 def can_share_prompts(config: PreTrainedConfig, *, max_length: int) -> bool:
@@ -208,6 +209,7 @@ def _numbers(
         parts.append(torch.stack((cross_entropy, (part.argmax(dim=-1) != wanted).float())))
     losses, is_wrong = torch.cat(parts, dim=1).double()
     row = torch.repeat_interleave(torch.arange(len(counts), device=labels.device), counts)
+    is_wrong = is_wrong * _is_of_last_answer(rows, counts, row)
     zeros = torch.zeros(len(counts), dtype=torch.float64, device=labels.device)
     loss = zeros.index_add(0, row, losses)
     wrong = zeros.index_add(0, row, is_wrong)
@@ -216,6 +218,26 @@ def _numbers(
         [loss, loss - last, counts.double(), wrong], dim=1
     ).tolist()
     return numbers
+
+
+def _is_of_last_answer(
+    rows: Sequence[_Row], counts: torch.Tensor, row: torch.Tensor
+) -> torch.Tensor:
+    """Returns whether each label is of its row's last answer; of a chat's other turns it is not.
+
+    Args:
+        rows: of the batch.
+        counts: labels of each candidate.
+        row: of each label, the candidate that it is of.
+    """
+    import torch
+
+    # Candidates that share a prompt are no chats.
+    if rows[0].is_shared:
+        return torch.ones_like(row, dtype=torch.bool)
+    own = [one.candidates[0].last_answer_tokens for one in rows]
+    place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+    return place >= (counts - torch.tensor(own, device=row.device))[row]
 
 
 def _packed(rows: Sequence[_Row], pad_id: int) -> dict[str, torch.Tensor]:

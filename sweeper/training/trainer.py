@@ -196,7 +196,7 @@ class Trainer:
         across = train.batch_size * workers()
         examples = self._order.batch(state.step, across * micro_batches)
         # Each worker knows the whole global batch, so none has to ask for its answer tokens.
-        answer_tokens = sum(len(tokens.ids) - max(1, tokens.answer_start) for tokens in examples)
+        answer_tokens = sum(tokens.loss_tokens for tokens in examples)
         loss = 0.0
         for number in range(micro_batches):
             start = number * across + rank() * train.batch_size
@@ -237,7 +237,7 @@ class Trainer:
             return logits
 
         examples = self._order.batch(number, self._trial.train.batch_size)
-        answer_tokens = sum(len(tokens.ids) - max(1, tokens.answer_start) for tokens in examples)
+        answer_tokens = sum(tokens.loss_tokens for tokens in examples)
         return self._loss(forward, examples) / answer_tokens
 
     def _loss(self, forward: Forward, examples: list[Tokens]) -> torch.Tensor:

@@ -34,7 +34,7 @@ def place_of(split: str, row: int, example: Example) -> str:
 def row_findings(splits: Splits) -> Iterator[Finding]:
     """Yields the problems of single rows; nothing if there are none."""
     tests: dict[Kind, Callable[[Example], str | None]] = {
-        "empty prompt": lambda e: None if e.prompt.strip() else f"the answer is {e.answer!r}",
+        "empty prompt": _prompt_problem,
         "empty answer": lambda e: None if e.answer.strip() else f"the answer is {e.answer!r}",
         "answer not a choice": _answer_problem,
         "repeated choice": _choice_problem,
@@ -120,7 +120,8 @@ def _long_in_evaluation(
 ) -> dict[Kind, Sequence[int]]:
     """Returns the positions of the examples of which an evaluation has no whole row."""
     found = encode_candidates(examples, tokenizer, max_length)
-    without_room = [place for place, own in enumerate(found.candidates) if not own]
+    pairs = zip(found.examples, found.candidates, strict=True)
+    without_room = [place for place, own in pairs if not own]
     return {
         "cut prompt": found.prompts_cut,
         "left out": [place for place in without_room if not examples[place].is_written],
@@ -141,6 +142,8 @@ def _clipped(example: Example, max_length: int) -> Example:
 
     What is cut is the same: what is left is longer than the length, prompt and answer alike.
     """
+    if example.conversation is not None:
+        return example
     most = _LETTERS * max_length
     texts = (example.prompt, *example.candidates)
     if max(map(len, texts)) <= most:
@@ -153,6 +156,12 @@ def _clipped(example: Example, max_length: int) -> Example:
         prompt_marks=(),
         answer_marks=(),
     )
+
+
+def _prompt_problem(example: Example) -> str | None:
+    if example.prompt.strip() or example.is_document:
+        return None
+    return f"the answer is {example.answer!r}"
 
 
 def _answer_problem(example: Example) -> str | None:

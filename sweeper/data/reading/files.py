@@ -1,4 +1,4 @@
-"""Rows of local files, whatever their layout: JSON lines, JSON, tables, ConvAI2's text."""
+"""Rows of local files, whatever their layout: JSON lines, JSON, tables, Parquet, Arrow, text."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
+from sweeper.data.reading.columnar import arrow_rows, parquet_rows
 from sweeper.data.reading.json_rows import json_document, json_lines
 from sweeper.data.reading.places import UNPACKED, open_text, require_file
 from sweeper.data.reading.rows import ReadRow
 from sweeper.data.reading.tables import table_rows
 from sweeper.errors import DataError
 
-__all__ = ["READABLE", "read_rows", "text_suffix"]
+__all__ = ["READABLE", "ROW_FILES", "Parting", "read_rows", "text_rows", "text_suffix"]
 
 READABLE = frozenset((".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt"))
-"""Suffixes of the files that :func:`read_rows` reads."""
+"""Suffixes of the text files that :func:`read_rows` reads."""
+ROW_FILES = READABLE | {".parquet", ".arrow"}
+"""Suffixes of all files that hold rows; each may be packed besides."""
+
+Parting = Literal["line", "paragraph", "file"]
+"""What one text of a text file is."""
 
 _PERSONA = "your persona: "
 # What the first bytes of a file say of its encoding, or of what it is.
@@ -43,13 +50,48 @@ def read_rows(
         path: of a regular file; one that ends in .gz, .bz2 or .xz is unpacked.
         columns: names of a table's columns where it has no header.
         suffix: says how it is read: .jsonl or .ndjson, .json (a list, or an object with the list
-            ``examples``), .csv, .tsv, or .txt in ConvAI2's form; that of the path where None, of
-            ``a.csv.gz`` ``.csv``.
+            ``examples``), .csv, .tsv, .parquet, .arrow, or .txt in ConvAI2's form; that of the
+            path where None, of ``a.csv.gz`` ``.csv``.
 
     Raises:
         DataError: the file is not of that form, or of none that can be read.
     """
-    reader = _reader(path, suffix or text_suffix(path), columns)
+    yield from _read(path, _reader(path, suffix or text_suffix(path), columns))
+
+
+def text_rows(path: Path, *, parted_by: Parting) -> Iterator[ReadRow]:
+    """Yields the texts of a text file, each as a row with the field ``text``.
+
+    Args:
+        path: of a regular file; one that ends in .gz, .bz2 or .xz is unpacked.
+        parted_by: what one text is; a paragraph ends at an empty line. Empty texts are none.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    yield from _read(path, partial(_texts, parted_by=parted_by))
+
+
+def _texts(path: Path, parted_by: Parting) -> Iterator[ReadRow]:
+    begun, lines = 1, list[str]()
+    with open_text(path) as file:
+        for number, line in enumerate(file, start=1):
+            is_empty = not line.strip()
+            if parted_by == "line" or (is_empty and parted_by == "paragraph"):
+                lines += [] if is_empty else [line]
+                if lines:
+                    yield f"{path}:{begun}", {"text": "".join(lines).removesuffix("\n")}
+                begun, lines = number + 1, []
+            else:
+                lines.append(line)
+    if any(line.strip() for line in lines):
+        # A file keeps its last newline: it is the text.
+        text = "".join(lines)
+        yield f"{path}:{begun}", {"text": text if parted_by == "file" else text.rstrip("\n")}
+
+
+def _read(path: Path, reader: Callable[[Path], Iterator[ReadRow]]) -> Iterator[ReadRow]:
+    """Yields what a reader does; what goes wrong is told in our words."""
     require_file(path)
     try:
         yield from reader(path)
@@ -79,6 +121,8 @@ def _reader(path: Path, suffix: str, columns: Sequence[str]) -> Callable[[Path],
         ".csv": partial(table_rows, columns=columns),
         ".tsv": partial(table_rows, columns=columns, separator="\t"),
         ".txt": _dialogues,
+        ".parquet": parquet_rows,
+        ".arrow": arrow_rows,
     }
     if suffix not in readers:
         raise DataError(

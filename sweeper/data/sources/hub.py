@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,9 @@ from sweeper.data.reading.rows import Row
 from sweeper.data.sources.changes import Changes
 from sweeper.data.sources.rows import AS_WRITTEN, Found, RowDataSpec
 from sweeper.errors import DataError, MissingError
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
 
 __all__ = ["HubDataSpec"]
 
@@ -93,6 +96,7 @@ class HubDataSpec(RowDataSpec):
             DataError: a row of a local folder cannot be read.
         """
         digest = hashlib.sha256()
+        self._digest_format(digest)
         folder = self._folder()
         if folder is None:
             digest.update(f"{self.name}\0{self.subset}\0{self.revision}".encode())
@@ -103,6 +107,25 @@ class HubDataSpec(RowDataSpec):
         if read.is_anew:
             digest.update(AS_WRITTEN)
         return digest.hexdigest(), read.warnings
+
+    def splits_there(self) -> tuple[str, ...]:
+        """Returns the splits of a data set on the Hub.
+
+        Raises:
+            MissingError: it cannot be had.
+            DataError: it cannot be read.
+        """
+        return tuple(self._dataset())
+
+    def split_rows(self, split: str) -> Iterator[tuple[str, Row]]:
+        """Yields the rows of a split of a data set on the Hub; errors are as above."""
+        rows = rows_of(self._dataset()[split], name=self._called(), remedy=self._how_to_get())
+        yield from ((f"{self.name}, {split} row {n}", row) for n, row in enumerate(rows))
+
+    def _dataset(self) -> DatasetDict:
+        self.require_available()
+        place = {"path": self.name, "name": self.subset, "revision": self.revision}
+        return load_all(place, name=self._called(), remedy=self._how_to_get())
 
     def _found(self) -> Found:
         self.require_available()

@@ -73,6 +73,7 @@ class JsonlDataSpec(RowDataSpec):
         """
         digest = hashlib.sha256()
         digest_files(digest, self._files().items())
+        self._digest_format(digest)
         read = self.read()
         if read.is_anew:
             digest.update(AS_WRITTEN)

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from sweeper._spec import Spec
 from sweeper.data.examples import Example, Splits
 from sweeper.data.reading.places import data_path
-from sweeper.data.splitting import key_of, sample, split_off
+from sweeper.data.splitting import key_of, sample, share_counts, split_off
 from sweeper.data.tasks import MIXTURES, TASKS, expand, unknown_task
 from sweeper.data.tasks.task import Task
 from sweeper.errors import DataError
@@ -212,7 +212,7 @@ class TasksDataSpec(Spec):
         if not isinstance(self.train, dict):
             return sample([example for pool in pools for example in pool], most, seed=self.seed)
         shares = [self.train[name] for name in _names_in(self.train)]
-        counts = _counts([len(pool) for pool in pools], shares, most)
+        counts = share_counts([len(pool) for pool in pools], shares, most)
         drawn = [sample(pool, n, seed=self.seed) for pool, n in zip(pools, counts, strict=True)]
         return tuple(example for pool in drawn for example in pool)
 
@@ -220,22 +220,6 @@ class TasksDataSpec(Spec):
 def _names_in(train: tuple[str, ...] | dict[str, float]) -> tuple[str, ...]:
     """Returns the names of a mixture; those of a mapping sorted, since its order says nothing."""
     return tuple(sorted(train)) if isinstance(train, dict) else train
-
-
-def _counts(sizes: Sequence[int], shares: Sequence[float], most: int | None) -> list[int]:
-    """Returns how many rows of each pool make the most rows with these shares, none repeated."""
-    whole = math.fsum(shares)
-    total = min(size * whole / share for size, share in zip(sizes, shares, strict=True))
-    if most is not None:
-        total = min(total, most)
-    exact = [total * share / whole for share in shares]
-    # A hair is added because the product that should be whole may lie just below it.
-    counts = [math.floor(value + 1e-9) for value in exact]
-    left = math.floor(total + 1e-9) - sum(counts)
-    by_rest = sorted(range(len(exact)), key=lambda i: (counts[i] - exact[i], i))
-    for index in by_rest[:left]:
-        counts[index] += 1
-    return counts
 
 
 def _check_names(value: object) -> None:

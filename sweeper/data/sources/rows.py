@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from sweeper._spec import Spec
 from sweeper.data.examples import Example, Splits
 from sweeper.data.formats import FieldsFormat, Format
+from sweeper.data.reading.places import Digest, digest_files
 from sweeper.data.reading.rows import Row
 from sweeper.data.sources.changes import Changes
 from sweeper.data.splitting import key_of, sample, split_off
@@ -155,6 +156,10 @@ class RowDataSpec(Spec):
     @abstractmethod
     def _found(self) -> Found:
         """Returns the splits that the source has, all rows of them."""
+
+    def _digest_format(self, digest: Digest) -> None:
+        """Adds the files to a fingerprint that the format needs besides the rows."""
+        digest_files(digest, ((path.name, path) for path in self.format.files()))
 
     def _examples(
         self, rows: Iterable[tuple[str, Row]], changes: Changes | None = None

@@ -10,11 +10,10 @@ from pathlib import Path
 
 from sweeper import _environment
 from sweeper.data.examples import Example
-from sweeper.data.reading.draws import Draw, ListedRows, Rows
 from sweeper.data.reading.files import read_rows
 from sweeper.data.reading.hub import HubSource, Split
 from sweeper.data.reading.places import digest_files
-from sweeper.data.reading.rows import ReadRow, Row
+from sweeper.data.reading.rows import Draw, ListedRows, ReadRow, Row, Rows
 from sweeper.data.splitting import split_off
 from sweeper.errors import DataError, MissingError
 

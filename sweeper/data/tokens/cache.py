@@ -21,6 +21,7 @@ from sweeper._files import FileLock, put_whole
 from sweeper._third_party import writing
 from sweeper.data.examples import Example
 from sweeper.data.tokens.encoding import encode
+from sweeper.data.tokens.rendering import template_of_chats
 from sweeper.data.tokens.table import TokenTable
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def training_tokens(
     tokenizer_hash = _tokenizer_hash(tokenizer)
     if tokenizer_hash is None:
         return encoded()
-    key = _hash([tokenizer_hash, str(max_length), *domains, "", *_texts(examples)])
+    texts = _texts(examples, tokenizer)
+    key = _hash([tokenizer_hash, str(max_length), *domains, "", *texts])
     path = _environment.cache_root() / "tokens" / f"{key[:32]}.safetensors"
     if (table := _read(path)) is not None:
         return table
@@ -85,10 +87,18 @@ def training_tokens(
     return table
 
 
-def _texts(examples: Iterable[Example]) -> Iterable[str]:
+def _texts(examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase) -> Iterable[str]:
+    templates = set[str]()
     for example in examples:
         yield from (example.prompt, example.answer, example.domain)
         yield repr((example.prompt_marks, example.answer_marks))
+        if example.is_document:
+            yield "document"
+        if example.conversation is not None:
+            yield from example.conversation.content()
+            templates.add(template_of_chats(example.conversation, tokenizer))
+    if templates:
+        yield from (json.dumps(tokenizer.special_tokens_map, sort_keys=True), *sorted(templates))
 
 
 def _hash(texts: Iterable[str]) -> str:

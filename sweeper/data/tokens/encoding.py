@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from sweeper.data.examples import Example
-from sweeper.data.tokens.special import ids_of
+from sweeper.data.tokens.sequences import Parts, parts_of
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = [
     "collate",
     "encode",
     "encode_candidates",
+    "labels_of",
 ]
 
 IGNORED_LABEL = -100
@@ -45,11 +46,28 @@ class Tokens:
     """Position of the example in the sequence that was encoded."""
     domain: int = 0
     """Position of the example's domain among the data's domains."""
+    mask: tuple[bool, ...] = ()
+    """Whether each token is learnt, where not all of them from ``answer_start`` on are; of a chat,
+    whose answers are several. Empty otherwise."""
+
+    @property
+    def loss_tokens(self) -> int:
+        """How many tokens have a loss; the first one has none, since nothing predicts it."""
+        return sum(self.mask[1:]) if self.mask else len(self.ids) - max(1, self.answer_start)
+
+    @property
+    def last_answer_tokens(self) -> int:
+        """How many of them are of the last answer: of a chat, the last turn that is learnt."""
+        if not self.mask:
+            return self.loss_tokens
+        turned = self.mask[:0:-1]
+        first = turned.index(True)
+        return (*turned[first:], False).index(False)
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Examples as token ids, in their order."""
+    """Examples as token ids, in their order; a document that is parted comes several times."""
 
     tokens: tuple[Tokens, ...]
     prompts_cut: tuple[int, ...]
@@ -66,7 +84,10 @@ class EncodedCandidates:
     """Examples as an evaluation by likelihood asks them, in their order."""
 
     candidates: tuple[tuple[Tokens, ...], ...]
-    """The prompt with each of an example's ``candidates``; none where one of them has no room."""
+    """The prompt with each of an example's ``candidates``; none where one of them has no room. Of a
+    document each of its parts, alone."""
+    examples: tuple[int, ...]
+    """Position of the example that each of them is of."""
     prompts_cut: tuple[int, ...]
     """Positions of the examples whose prompt was cut for one of its candidates at least."""
 
@@ -92,6 +113,9 @@ def encode(
     token, so that nobody learns to stop there.
     https://github.com/hiyouga/LlamaFactory/blob/e0b48c0a82e958a74cd3e0fe4f43093213e99f91/src/llamafactory/data/processor/processor_utils.py
 
+    A chat is one sequence (:mod:`sweeper.data.tokens.chats`). All before its first learnt token is
+    its prompt, all from there on its answer. A document is parted where it is too long.
+
     Args:
         examples: what to encode.
         tokenizer: must have an end-of-text token.
@@ -102,46 +126,44 @@ def encode(
             answer is no answer; or ``cut``, for training.
 
     Raises:
-        DataError: an answer is too long, and that is an error.
+        DataError: an answer is too long, and that is an error; or a chat cannot be encoded.
     """
-    eos = tokenizer.eos_token_id
-    if eos is None:
-        raise DataError(
-            "the tokenizer has no end-of-text token, but answers must end in one; "
-            "set eos_token in the model's tokenizer_config.json"
-        )
-    prompts = ids_of([e.prompt for e in examples], [e.prompt_marks for e in examples], tokenizer)
-    answers = _answers(examples, tokenizer)
-    start = _begin_of_text(tokenizer)
     numbers = {domain: number for number, domain in enumerate(domains)}
     tokens: list[Tokens] = []
     left_out: list[int] = []
     prompts_cut: list[int] = []
     answers_cut: list[int] = []
-    for index, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-        # A template that writes begin or end itself means the one that is added.
-        if start and prompt[:1] == [start[0]]:
-            prompt = prompt[1:]
-        if answer[-1:] != [eos]:
-            answer.append(eos)
-        room = max_length - len(start)
+    for index, own in enumerate(parts_of(examples, tokenizer)):
+        domain = numbers.get(examples[index].domain, 0)
+        room = max_length - len(own.start)
+        if examples[index].is_document:
+            tokens += [Tokens(ids, len(own.start), index, domain) for ids in own.parted(room)]
+            continue
         if long_answers == "cut":
-            prompt_size, answer_size = _shares(len(prompt), len(answer), room)
-        elif len(answer) > room - (not start):
+            prompt_size, answer_size = _shares(len(own.prompt), len(own.answer), room)
+        elif len(own.answer) > room - (not own.start):
             if long_answers == "error":
-                raise _too_long(index, len(answer) - 1, room - 1 - (not start), max_length)
+                allowed = room - 1 - (not own.start)
+                raise _too_long(index, len(own.answer) - 1, allowed, max_length)
             left_out.append(index)
             continue
         else:
-            prompt_size, answer_size = min(len(prompt), room - len(answer)), len(answer)
-        if prompt_size < len(prompt):
+            answer_size = len(own.answer)
+            prompt_size = min(len(own.prompt), room - answer_size)
+        if prompt_size < len(own.prompt):
             prompts_cut.append(index)
-        if answer_size < len(answer):
+        if answer_size < len(own.answer):
             answers_cut.append(index)
-        head = (*start, *prompt[len(prompt) - prompt_size :])
-        domain = numbers.get(examples[index].domain, 0)
-        tokens.append(Tokens((*head, *answer[:answer_size]), len(head), index, domain))
+        tokens.append(_cut(own, prompt_size, answer_size, index, domain))
     return Encoded(tuple(tokens), tuple(prompts_cut), tuple(answers_cut), tuple(left_out))
+
+
+def _cut(own: Parts, prompt_size: int, answer_size: int, index: int, domain: int) -> Tokens:
+    """Returns so many of the prompt's last tokens and of the answer's first ones."""
+    head = (*own.start, *own.prompt[len(own.prompt) - prompt_size :])
+    learnt = own.learnt[:answer_size]
+    mask = () if all(learnt) else (*[False] * len(head), *learnt)
+    return Tokens((*head, *own.answer[:answer_size]), len(head), index, domain, mask)
 
 
 def encode_candidates(
@@ -166,12 +188,18 @@ def encode_candidates(
     for tokens in encoded.tokens:
         index = rows[tokens.example][0]
         found[index].append(replace(tokens, example=index))
-    whole = [
-        tuple(own) if len(own) == len(example.candidates) else ()
-        for own, example in zip(found, examples, strict=True)
-    ]
+    whole: list[tuple[Tokens, ...]] = []
+    numbers: list[int] = []
+    for index, (own, example) in enumerate(zip(found, examples, strict=True)):
+        if example.is_document:
+            asked_here = [(tokens,) for tokens in own]
+        else:
+            asked_here = [tuple(own) if len(own) == len(example.candidates) else ()]
+        whole += asked_here
+        numbers += [index] * len(asked_here)
+    have_room = {number for number, own in zip(numbers, whole, strict=True) if own}
     cut = {rows[row][0] for row in encoded.prompts_cut}
-    return EncodedCandidates(tuple(whole), tuple(sorted(i for i in cut if whole[i])))
+    return EncodedCandidates(tuple(whole), tuple(numbers), tuple(sorted(cut & have_room)))
 
 
 def _shares(prompt: int, answer: int, room: int) -> tuple[int, int]:
@@ -198,8 +226,8 @@ def collate(batch: Sequence[Tokens], pad_id: int) -> dict[str, torch.Tensor]:
     """Returns a batch padded on the right: input_ids, attention_mask, labels, each int64 [B, T].
 
     And ``domains``, [B]: the position of each example's domain among the data's domains. Labels
-    are -100 outside the answer and its end-of-text token. Padding is told by the attention mask,
-    never by its id: many tokenizers pad with the end-of-text token.
+    are -100 outside what is learnt: the answer and its end-of-text token. Padding is told by the
+    attention mask, never by its id: many tokenizers pad with the end-of-text token.
     """
     import torch
 
@@ -211,7 +239,7 @@ def collate(batch: Sequence[Tokens], pad_id: int) -> dict[str, torch.Tensor]:
         ids = torch.tensor(tokens.ids, dtype=torch.int64)
         input_ids[row, : len(ids)] = ids
         attention_mask[row, : len(ids)] = 1
-        labels[row, tokens.answer_start : len(ids)] = ids[tokens.answer_start :]
+        labels[row, : len(ids)] = labels_of(tokens)
     return {
         "input_ids": input_ids,
         "attention_mask": attention_mask,
@@ -220,23 +248,12 @@ def collate(batch: Sequence[Tokens], pad_id: int) -> dict[str, torch.Tensor]:
     }
 
 
-def _begin_of_text(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """Returns what the tokenizer itself puts before a text: begin-of-text, or nothing."""
-    head = list(tokenizer("")["input_ids"])
-    bos = tokenizer.bos_token_id
-    return (bos,) if bos is not None and head[:1] == [bos] else ()
+def labels_of(tokens: Tokens) -> torch.Tensor:
+    """Returns the labels of one example, int64 [T]: its ids where they are learnt, else -100."""
+    import torch
 
-
-def _answers(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
-    """Returns the answers, without their first space where the tokenizer adds one by itself."""
-    texts = [example.answer for example in examples]
-    marks = [example.answer_marks for example in examples]
-    [first] = ids_of(["a"], [()], tokenizer)
-    if tokenizer.convert_ids_to_tokens(first)[0].startswith(("▁", "Ġ")):
-        cut = [text.startswith(" ") for text in texts]
-        texts = [text.removeprefix(" ") for text in texts]
-        marks = [
-            tuple((start - shift, end - shift) for start, end in own)
-            for own, shift in zip(marks, cut, strict=True)
-        ]
-    return ids_of(texts, marks, tokenizer)
+    labels = torch.tensor(tokens.ids, dtype=torch.int64)
+    if tokens.mask:
+        return labels.masked_fill(~torch.tensor(tokens.mask), IGNORED_LABEL)
+    labels[: tokens.answer_start] = IGNORED_LABEL
+    return labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sweeper.data.tokens.encoding import IGNORED_LABEL, Tokens
+from sweeper.data.tokens.encoding import IGNORED_LABEL, Tokens, labels_of
 from sweeper.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ def pack(batch: Sequence[Tokens], pad_id: int, *, max_length: int) -> dict[str, 
             input_ids[number, start:end] = ids
             position_ids[number, start:end] = torch.arange(len(ids))
             # The first token of an example is predicted by none of its own.
-            learnt = max(1, tokens.answer_start)
-            labels[number, start + learnt : end] = ids[learnt:]
+            labels[number, start + 1 : end] = labels_of(tokens)[1:]
             start = end
         position_ids[number, start:] = torch.arange(longest - start)
     return {

@@ -29,7 +29,8 @@ class TokenTable(Sequence[Tokens]):
 
         Args:
             arrays: ``ids``, of all examples one after another; ``ends``, where each ends among
-                them; ``answer_starts``, ``examples`` and ``domains`` of each.
+                them; ``answer_starts``, ``examples`` and ``domains`` of each; where one of them has
+                a mask, ``masks``, as ``ids``, whether each token is learnt.
             prompts_cut: examples whose prompt was cut.
             answers_cut: examples whose answer was cut.
         """
@@ -52,6 +53,9 @@ class TokenTable(Sequence[Tokens]):
             "examples": np.fromiter((row.example for row in rows), np.int32, len(rows)),
             "domains": np.fromiter((row.domain for row in rows), np.int32, len(rows)),
         }
+        if any(row.mask for row in rows):
+            masks = chain.from_iterable(map(_mask, rows))
+            arrays["masks"] = np.fromiter(masks, np.uint8, int(lengths.sum()))
         return cls(
             arrays,
             prompts_cut=len(encoded.prompts_cut),
@@ -78,13 +82,22 @@ class TokenTable(Sequence[Tokens]):
             return tuple(self[number] for number in range(*index.indices(len(self))))
         number = range(len(self))[index]
         ends = self.arrays["ends"]
-        start = int(ends[number - 1]) if number else 0
+        start, end = int(ends[number - 1]) if number else 0, int(ends[number])
+        masks = self.arrays.get("masks")
+        answer_start = int(self.arrays["answer_starts"][number])
+        mask = [] if masks is None else masks[start:end].astype(bool).tolist()
         return Tokens(
-            ids=tuple(self.arrays["ids"][start : int(ends[number])].tolist()),
-            answer_start=int(self.arrays["answer_starts"][number]),
+            ids=tuple(self.arrays["ids"][start:end].tolist()),
+            answer_start=answer_start,
             example=int(self.arrays["examples"][number]),
             domain=int(self.arrays["domains"][number]),
+            mask=() if all(mask[answer_start:]) else tuple(mask),
         )
 
     def __iter__(self) -> Iterator[Tokens]:
         return (self[number] for number in range(len(self)))
+
+
+def _mask(row: Tokens) -> Sequence[bool]:
+    start = row.answer_start
+    return row.mask or [False] * start + [True] * (len(row.ids) - start)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from sweeper.data import Example, Splits
 from sweeper.data.prepared import require_rows
 from sweeper.data.questions import draw_examples, questions_of
+from sweeper.data.tokens import encode
 from sweeper.evaluation.answers import most_new_tokens, require_room
 from sweeper.experiment.sweep import Sweep
 from sweeper.models.inspection import TokenCheck, load_tokenizer, positions_of
@@ -15,6 +17,8 @@ __all__ = ["inspect_model_of", "require_fitting_data"]
 
 # Begin and end of text, a first space that some tokenizers add, and one token of the prompt.
 _TOKENS_AROUND = 4
+# Training chats that are put into the template: what it refuses, it mostly refuses soon.
+_TRIED_CHATS = 200
 
 
 def inspect_model_of(sweep: Sweep) -> TokenCheck:
@@ -46,7 +50,8 @@ def require_fitting_data(sweep: Sweep, left: TokenCheck) -> None:
 
     Raises:
         BadInputError: a row needs a token that the model has not, a split is empty, no answer has
-            room, or a generated one may have as many tokens as the model has positions.
+            room, a generated one may have as many tokens as the model has positions, or a chat
+            cannot be put into the template.
     """
     spec, train = sweep.spec, sweep.space.any_trial().train
     splits = spec.data.load()
@@ -60,6 +65,8 @@ def require_fitting_data(sweep: Sweep, left: TokenCheck) -> None:
     tokenizer = load_tokenizer(
         source.name, revision=source.revision or "main", subject=left.subject
     )
+    chats = (example for example in splits.train if example.conversation is not None)
+    encode(list(islice(chats, _TRIED_CHATS)), tokenizer, train.max_length, long_answers="cut")
     questions_of(
         examples,
         tokenizer,
@@ -85,6 +92,9 @@ def _require_room_to_write(sweep: Sweep, splits: Splits) -> None:
 
 def _surely_has_room(example: Example, max_length: int) -> bool:
     """Whether the answers have room whatever the tokenizer is: a token has at least one byte."""
+    # What a template writes is seen by trying; a document is parted where it is too long.
+    if example.conversation is not None or example.is_document:
+        return example.is_document
     longest = max(len(answer.encode()) for answer in example.candidates)
     return longest + _TOKENS_AROUND <= max_length
 
@@ -93,4 +103,6 @@ def _texts(splits: Splits) -> Iterator[str]:
     for examples in (splits.train, splits.validation, splits.test):
         for example in examples:
             yield example.prompt
+            if example.conversation is not None:
+                yield example.conversation.template
             yield from example.candidates

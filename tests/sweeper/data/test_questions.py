@@ -2,8 +2,9 @@
 
 import pytest
 
-from sweeper.data import Example
+from sweeper.data import Example, TextFormat
 from sweeper.data.questions import draw_examples, questions_of, rows_by_task, split_by_room, subset
+from sweeper.data.row_order import row_order
 from sweeper.errors import DataError
 from tests.sweeper import tiny
 
@@ -97,3 +98,11 @@ def test_what_is_drawn_is_the_subset():
     places = subset(40, 6, tasks=[example.task for example in examples])
     assert draw_examples(examples, 6) == [examples[place] for place in places]
     assert draw_examples(examples, None) == examples
+
+
+def test_the_parts_of_a_document_are_questions_of_one_unit():
+    documents = [TextFormat().read({"text": text}, where="here") for text in ("1" * 20, "2" * 5)]
+    questions = questions_of(documents, tiny.tokenizer(), 16, needs_loss=True)
+    assert [question.example.answer[0] for question in questions] == ["1", "1", "2"]
+    assert [question.candidates[0].loss_tokens for question in questions] == [15, 5, 5]
+    assert row_order(questions, generates=False).clusters == (0, 0, 1)

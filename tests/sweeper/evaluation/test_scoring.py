@@ -8,10 +8,10 @@ import torch
 
 from sweeper.data import Example
 from sweeper.data.questions import questions_of
-from sweeper.data.tokens.encoding import collate
+from sweeper.data.tokens.encoding import Tokens, collate
 from sweeper.estimates import to_metrics
 from sweeper.evaluation import likelihood
-from sweeper.evaluation.likelihood import answer_logits
+from sweeper.evaluation.likelihood import answer_logits, score_candidates
 from sweeper.evaluation.scoring import evaluate, evaluate_base
 from tests.sweeper import scenarios, tiny
 
@@ -204,3 +204,29 @@ def test_with_zero_3_workers_without_a_batch_run_along(budget):
     first, second = scenarios.run(evaluate_sharded, 2, budget)
     assert first == second
     assert math.isfinite(first["eval_loss"])
+
+
+def test_of_a_chat_the_last_turn_counts_and_the_loss_is_over_all():
+    # Two answers, of which the model is told only the second.
+    chat = Tokens(
+        ids=(1, 4, 14, 5, 2, 6, 14, 7, 2),
+        answer_start=3,
+        mask=(False, False, False, True, True, False, False, True, True),
+    )
+    logits = torch.zeros(1, 9, len(tiny.tokenizer().get_vocab()))
+    for place in (6, 7):
+        logits[0, place, chat.ids[place + 1]] = 1.0
+
+    def forward(*, logits_to_keep, **inputs):
+        return logits[logits_to_keep]
+
+    [[score]] = score_candidates(forward, [[chat]], pad_id=0, device=torch.device("cpu"))
+    assert score.is_greedy
+    assert score.tokens == 4
+    size = logits.shape[-1]
+    even, told = math.log(size), math.log(size - 1 + math.e) - 1
+    assert score.loss == pytest.approx(2 * even + 2 * told)
+    logits[0, 7] = 0.0
+    logits[0, 7, 3] = 1.0
+    [[score]] = score_candidates(forward, [[chat]], pad_id=0, device=torch.device("cpu"))
+    assert not score.is_greedy

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from sweeper._files import FileLock
-from sweeper.data import Example
+from sweeper.data import Example, MessagesFormat
 from sweeper.data.tokens import cache
 from sweeper.data.tokens.cache import training_tokens
 from sweeper.data.tokens.encoding import encode
 from sweeper.data.tokens.table import TokenTable
 from tests.sweeper import scenarios, tiny
+from tests.sweeper.data.tokens.chat_templates import tokenizer_of
 from tests.sweeper.full_disk import small_files
 
 EXAMPLES = (*tiny.examples(0, 40), Example("1" * 30, "2"), Example("1", "2" * 30), Example("", ""))
@@ -231,3 +232,23 @@ def test_what_nobody_reads_any_more_goes_when_something_is_written(folder):
 def test_the_cache_is_where_the_environment_says(folder):
     tokens()
     assert [Path(path).parent for path in files(folder)] == [folder]
+
+
+def test_chats_are_kept_with_their_masks(folder, monkeypatch):
+    tokenizer = tokenizer_of("chatml")
+    turns = [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
+    row = {"messages": [{"role": role, "content": said} for role, said in turns]}
+    chats = [MessagesFormat().read(row, where="here"), Example("a", "b")]
+    last = [MessagesFormat(turns="last").read(row, where="here"), Example("a", "b")]
+    encoded = encode(chats, tokenizer, 200, long_answers="cut").tokens
+    assert encoded[0].mask
+    assert not encoded[1].mask
+    assert tuple(tokens(chats, 200, tokenizer=tokenizer)) == encoded
+    # Another template, or another turn to learn, gives other tokens.
+    assert tuple(tokens(last, 200, tokenizer=tokenizer)) != encoded
+    tokenizer.chat_template = "!" + tokenizer.chat_template
+    assert tuple(tokens(chats, 200, tokenizer=tokenizer)) != encoded
+    assert len(files(folder)) == 3
+    monkeypatch.setattr(cache, "encode", refuse)
+    tokenizer.chat_template = tokenizer.chat_template.removeprefix("!")
+    assert tuple(tokens(chats, 200, tokenizer=tokenizer)) == encoded

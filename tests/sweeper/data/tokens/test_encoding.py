@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from sweeper.data import Example, FieldsFormat
+from sweeper.data import Example, FieldsFormat, TextFormat
 from sweeper.data.tokens.encoding import Tokens, collate, encode, encode_candidates
 from sweeper.errors import DataError
 
@@ -227,3 +227,40 @@ def test_examples_of_no_template_have_no_special_tokens():
     tokenizer = letters()
     [tokens] = encode([Example("</s>", "<|a|>")], tokenizer, 99).tokens
     assert tokenizer.convert_ids_to_tokens(list(tokens.ids)) == ["<s>", *"</s><|a|>", "</s>"]
+
+
+def document(text):
+    return TextFormat().read({"text": text}, where="here")
+
+
+def test_a_document_is_parted_and_every_token_predicted_once(tokenizer):
+    found = encode([document("abcda"), Example("a", "b")], tokenizer, 4, long_answers="cut")
+    assert [tokens.ids for tokens in found.tokens] == [
+        (BOS, A, B, C),
+        (BOS, D, A, EOS),
+        (BOS, A, B, EOS),
+    ]
+    assert [tokens.example for tokens in found.tokens] == [0, 0, 1]
+    assert [tokens.loss_tokens for tokens in found.tokens] == [3, 3, 2]
+    assert (found.prompts_cut, found.answers_cut, found.left_out) == ((), (), ())
+
+
+def test_without_a_begin_of_text_the_last_token_comes_again():
+    tokenizer = tokenizer_of(has_begin=False)
+    found = encode([document("abcda")], tokenizer, 4, long_answers="leave_out")
+    assert [tokens.ids for tokens in found.tokens] == [(A, B, C, D), (D, A, EOS)]
+    # All but the first token of the document, and its end.
+    assert [tokens.loss_tokens for tokens in found.tokens] == [3, 2]
+    assert [len(t.ids) for t in encode([document("abc")], tokenizer, 4).tokens] == [4]
+
+
+def test_a_document_is_asked_part_by_part(tokenizer):
+    found = encode_candidates([Example("", "abcd"), document("abcda")], tokenizer, 4)
+    assert found.examples == (0, 1, 1)
+    assert [len(own) for own in found.candidates] == [0, 1, 1]
+
+
+def test_a_document_is_as_it_is_written(tokenizer):
+    # Names of special tokens are letters, of which this tokenizer knows three.
+    [tokens] = encode([document("</s>")], tokenizer, 16).tokens
+    assert tokens.ids == (BOS, PAD, PAD, PAD, PAD, EOS)

@@ -1,90 +1,20 @@
-"""How a row of a data set becomes an :class:`~sweeper.data.examples.Example`."""
+"""Rows of LLM-Adapters' files: a question and its options in one text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
-
-from pydantic import Field, field_validator
+from pathlib import Path
+from typing import Literal
 
 from sweeper._spec import Spec
 from sweeper.data.examples import Example
-from sweeper.data.templates import template_of, text_of
+from sweeper.data.templates import text_of
 from sweeper.errors import DataError
 
-__all__ = ["FieldsFormat", "Format", "LlmAdaptersFormat", "question_and_options"]
+__all__ = ["LlmAdaptersFormat", "question_and_options"]
 
 _ANSWER_FORMAT = re.compile(r"\s*Answer format:\s*(\S+)\s*$")
-
-
-class FieldsFormat(Spec):
-    """Templates over the fields of a row: ``{name}`` stands for the text of field ``name``.
-
-    A name may have spaces and any characters but braces: ``{Question Text}``. A brace that is meant
-    as a brace is written twice, ``{{`` or ``}}``. A line of a template whose fields are all empty
-    is dropped, so an empty optional field leaves no blank line. Text and numbers are put in as they
-    are written, true and false as ``true`` and ``false``; null and NaN are empty.
-    """
-
-    name: Literal["fields"] = "fields"
-    """Rows are read by templates."""
-    prompt: str = "{prompt}"
-    """Template of the prompt, for example ``"{instruction}\\n{context}\\nAnswer:"``."""
-    answer: str = "{answer}"
-    """Template of the answer, including the space that separates it from the prompt."""
-    domain: str = ""
-    """Template of the domain; empty if the data has only one."""
-
-    @field_validator("domain")
-    @classmethod
-    def _is_a_template(cls, template: str) -> str:
-        template_of(template)
-        return template
-
-    @field_validator("prompt", "answer")
-    @classmethod
-    def _names_a_field(cls, template: str) -> str:
-        if not template_of(template).fields:
-            raise ValueError(
-                f"the template {template!r} names no field; write a field of the rows in braces, "
-                "for example '{instruction}'"
-            )
-        return template
-
-    def read(self, row: Mapping[str, object], *, where: str) -> Example:
-        """Returns the example that ``row`` holds.
-
-        Args:
-            row: one row, by field.
-            where: file and line, or split and row number, for messages.
-
-        Raises:
-            DataError: a field is missing or not text, or the answer is empty.
-        """
-        answer, answer_marks = template_of(self.answer).render_marked(row, where=where)
-        if not answer.strip():
-            raise DataError(
-                f"{where}: the answer is empty (template {self.answer!r}); every row needs an "
-                "answer to train on; remove the row or correct data.format.answer"
-            )
-        prompt, prompt_marks = template_of(self.prompt).render_marked(row, where=where)
-        return Example(
-            prompt=prompt,
-            answer=answer,
-            domain=template_of(self.domain).render(row, where=where),
-            prompt_marks=prompt_marks,
-            answer_marks=answer_marks,
-        )
-
-    def fields(self) -> tuple[str, ...]:
-        """Returns the fields that it reads, each once."""
-        found = (name for text in self.templates() for name in template_of(text).fields)
-        return tuple(dict.fromkeys(found))
-
-    def templates(self) -> tuple[str, ...]:
-        """Returns its templates."""
-        return (self.prompt, self.answer, self.domain)
 
 
 class LlmAdaptersFormat(Spec):
@@ -138,6 +68,10 @@ class LlmAdaptersFormat(Spec):
         """Returns nothing: it has no templates."""
         return ()
 
+    def files(self) -> tuple[Path, ...]:
+        """Returns nothing: it needs no file besides the rows."""
+        return ()
+
     def _as_generation(
         self, row: Mapping[str, object], *, names: tuple[str, ...], where: str
     ) -> Example:
@@ -156,10 +90,6 @@ class LlmAdaptersFormat(Spec):
             answer=output,
             choices=tuple(stem + other for other in names),
         )
-
-
-Format = Annotated[FieldsFormat | LlmAdaptersFormat, Field(discriminator="name")]
-"""Any way to read a row; the field ``name`` says which."""
 
 
 def question_and_options(

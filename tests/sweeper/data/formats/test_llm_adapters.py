@@ -1,9 +1,8 @@
 """Rows become the examples that one would write by hand."""
 
 import pytest
-from pydantic import ValidationError
 
-from sweeper.data import Example, FieldsFormat, LlmAdaptersFormat
+from sweeper.data import Example, LlmAdaptersFormat
 from sweeper.errors import DataError
 
 ROW = {
@@ -84,37 +83,3 @@ def test_missing_option_text():
     row = {**ROW, "instruction": ROW["instruction"].replace("Answer2:", "Answer 2:")}
     with pytest.raises(DataError, match=r"option 'Answer2:' is not in the instruction"):
         LlmAdaptersFormat(reading="cloze").read(row, where="here")
-
-
-def test_templates():
-    chosen = FieldsFormat(
-        prompt="{instruction}\n{context}\n\nAnswer:", answer=" {response}", domain="{category}"
-    )
-    row = {"instruction": "Add {these}.", "context": "1, 2", "response": 3, "category": "math"}
-    assert chosen.read(row, where="here") == Example(
-        prompt="Add {these}.\n1, 2\n\nAnswer:", answer=" 3", domain="math"
-    )
-
-
-def test_a_line_of_empty_fields_is_left_out():
-    chosen = FieldsFormat(prompt="{instruction}\n{context}\nAnswer:", answer="{response}")
-    row = {"instruction": "Add.", "context": None, "response": "3"}
-    assert chosen.read(row, where="here").prompt == "Add.\nAnswer:"
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ({"question": "?", "reply": "!"}, r"no field 'answer'; its fields are question, reply"),
-        ({"prompt": "?", "answer": " "}, "the answer is empty"),
-        ({"prompt": ["?"], "answer": "!"}, "field 'prompt' is a list"),
-    ],
-)
-def test_malformed_rows(row, message):
-    with pytest.raises(DataError, match=message):
-        FieldsFormat().read(row, where="here")
-
-
-def test_a_template_must_name_a_field():
-    with pytest.raises(ValidationError, match="names no field"):
-        FieldsFormat(prompt="Say something")
