@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from sweeper._text import shorten
-from sweeper.data.formats import FieldsFormat, Format
-from sweeper.data.sources.rows import RowDataSpec
+from sweeper.data.formats import FieldsFormat, TextFormat
+from sweeper.data.recognition import Proposal, recognise
+from sweeper.data.sources.files import RowsDataSpec
 from sweeper.data.splitting import sample
 from sweeper.data.tokens import encode
-from sweeper.data.tokens.encoding import Tokens
+from sweeper.data.tokens.encoding import IGNORED_LABEL, Tokens, labels_of
 from sweeper.errors import BadInputError, DataError
 from sweeper.models import ModelSpec
 from sweeper.models.inspection import load_tokenizer, positions_of
 from sweeper.models.shapes import ModelFacts
 from sweeper.preflight.start.finding import find_data, find_model
-from sweeper.preflight.start.recognition import recognise
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -106,6 +106,7 @@ class Look:
         facts: Its shape.
         positions: How many it has; None where its configuration does not say.
         data: Where the data is, with its format.
+        settings: Its format as it stands in a file.
         told_by: By what the format was recognised.
         rows: How many each split has.
         warnings: What the user may not expect of the data, a sentence each.
@@ -117,12 +118,19 @@ class Look:
     family: str
     facts: ModelFacts
     positions: int | None
-    data: RowDataSpec
+    data: RowsDataSpec
+    settings: Mapping[str, Any]
     told_by: str
     rows: Mapping[str, int]
     warnings: tuple[str, ...]
     lengths: Lengths
     example: Example
+
+    @property
+    def longer_ones(self) -> str:
+        """What becomes of rows that are longer than ``max_length``, a part of a sentence."""
+        are_texts = isinstance(self.data.format, TextFormat)
+        return "are longer and are parted" if are_texts else "are longer and are cut"
 
     def document(self) -> dict[str, Any]:
         """Returns it as plain JSON."""
@@ -137,6 +145,7 @@ class Look:
             "positions": self.positions,
             "data": self.data.model_dump(mode="json", exclude={"seed"}),
             "told_by": self.told_by,
+            "longer_ones": self.longer_ones,
             "rows": dict(self.rows),
             "warnings": list(self.warnings),
             "tokens": {
@@ -171,8 +180,9 @@ def look_at(model: str, data: str, *, prompt: str | None = None, answer: str | N
     found_data = find_data(data)
     if not found_data.rows:
         raise DataError(f"--data is {data}, which has no training row; give at least three rows")
-    chosen, told_by = _format(found_data.rows, data, prompt=prompt, answer=answer)
-    spec = found_data.with_format(chosen)
+    found = _format(found_data.rows, data, prompt=prompt, answer=answer)
+    assert found.format is not None
+    spec = found_data.with_format(found.format)
     read = spec.read()
     source = found_model.source()
     subject = f"the model {shorten(model)}"
@@ -188,7 +198,8 @@ def look_at(model: str, data: str, *, prompt: str | None = None, answer: str | N
         facts=found_model.facts(),
         positions=positions_of(config),
         data=spec,
-        told_by=told_by,
+        settings=found.settings(),
+        told_by=found.reason if found.kind is None else f"{found.kind}: {found.reason}",
         rows={x: len(getattr(read.splits, x)) for x in ("train", "validation", "test")},
         warnings=read.warnings,
         lengths=Lengths.of([len(tokens.ids) for tokens in encoded.tokens]),
@@ -198,7 +209,7 @@ def look_at(model: str, data: str, *, prompt: str | None = None, answer: str | N
 
 def _format(
     rows: Sequence[Mapping[str, object]], place: str, *, prompt: str | None, answer: str | None
-) -> tuple[Format, str]:
+) -> Proposal:
     """Returns the format of rows, and by what it was told.
 
     Raises:
@@ -211,22 +222,22 @@ def _format(
         # In a shell a line break is hard to write.
         texts = {"prompt": prompt.replace("\\n", "\n"), "answer": answer.replace("\\n", "\n")}
         try:
-            return FieldsFormat.model_validate(texts), "the given templates"
+            chosen = FieldsFormat.model_validate(texts)
         except ValidationError as error:
             reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
             raise BadInputError(f"--prompt or --answer: {reason}") from error
+        return Proposal(None, chosen, "the given templates", (), len(rows))
     found = recognise(rows)
     if found.format is None:
         raise DataError(
-            f"the format of the rows of {shorten(place)} is not recognised: {found.reason}; their "
-            f"fields are {', '.join(found.fields)}; say which is asked and which is learnt: "
-            "--prompt '{FIELD}\\nAnswer:' --answer ' {FIELD}'"
+            f"the format of the rows of {shorten(place)} is not recognised: {found.reason}; init "
+            "takes it so: --prompt '{FIELD}\\nAnswer:' --answer ' {FIELD}'"
         )
-    return found.format, f"{found.kind}: {found.reason}"
+    return found
 
 
 def _example(tokens: Tokens, tokenizer: PreTrainedTokenizerBase) -> Example:
-    learnt = [number >= tokens.answer_start for number in range(len(tokens.ids))]
+    learnt = [label != IGNORED_LABEL for label in labels_of(tokens).tolist()]
     both = list(zip(tokens.ids, learnt, strict=True))
     parts = [both] if len(both) <= 2 * _SHOWN else [both[:_SHOWN], both[-_SHOWN:]]
     pieces = [_pieces(part, tokenizer) for part in parts]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sweeper._text import bytes_text, count
+from sweeper.data.formats import TextFormat
 from sweeper.experiment.space.published_rates import published_rates, usual_rate
 from sweeper.experiment.trial import EngineSpec, TrainSpec, TrialSpec
 from sweeper.preflight.model import memory_of, memory_there
@@ -27,6 +28,8 @@ _LENGTH_STEP = 16
 # A longest row that is so many times the 95th percentile is an outlier, for which all would pay.
 _OUTLIER = 2
 _USUAL_LENGTH = 2048
+# A longer text is parted, and nothing of it is lost.
+_TEXT_LENGTH = 512
 # The estimate of the activations is rough.
 _SHARE_OF_MEMORY = 0.5
 # Around a rule's rate: the best one of the methods here was within a factor of three of it.
@@ -124,6 +127,8 @@ def _length(look: Look) -> int:
     found = look.lengths
     is_usual = found.longest <= max(_OUTLIER * found.p95, _LENGTH_STEP)
     wanted = found.longest if is_usual and found.longest <= _USUAL_LENGTH else found.p99
+    if isinstance(look.data.format, TextFormat):
+        wanted = min(wanted, _TEXT_LENGTH)
     rounded = math.ceil(wanted / _LENGTH_STEP) * _LENGTH_STEP
     return rounded if look.positions is None else max(8, min(rounded, look.positions))
 
@@ -141,7 +146,7 @@ def _batch(
             method=method,
             train=TrainSpec(steps=4, learning_rate=1e-4, batch_size=size, max_length=length),
             model=look.model,
-            data=look.data,  # type: ignore[arg-type]  # a source of rows is one of the union
+            data=look.data,
             engine=EngineSpec.model_validate({"precision": precision}),
         )
         memory = memory_of(trial, trainable)

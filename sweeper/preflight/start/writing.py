@@ -136,11 +136,7 @@ def _methods(proposed: Proposed, *, layers: int) -> Iterator[str]:
 def _train(look: Look, proposed: Proposed) -> Iterator[str]:
     lengths = look.lengths
     passes = f"{proposed.passes:.2g} passes over the training rows"
-    cut = (
-        f"{proposed.cut:.1%} of the rows are longer and are cut"
-        if proposed.cut
-        else "no row is cut"
-    )
+    cut = f"{proposed.cut:.1%} {look.longer_ones}" if proposed.cut else "no row is longer"
     said = f"median {lengths.median}, 95 % at most {lengths.p95}, longest {lengths.longest}; {cut}"
     low, high = proposed.rates
     yield "train:"
@@ -161,13 +157,10 @@ def _spec(model: ModelSpec) -> Document:
 
 
 def _data(look: Look) -> Document:
-    """Returns the data as it stands in the file: its source, and its format with all templates."""
+    """Returns the data as it stands in the file: its source, and what its format reads."""
     spec = look.data
     dump: Document = spec.model_dump(mode="json", exclude_defaults=True, exclude={"format"})
-    chosen = spec.format
-    own: Document = chosen.model_dump(mode="json", exclude_defaults=True)
-    kind = str(spec.model_dump()["kind"])
-    return {"kind": kind, **dump, "format": {"name": chosen.name, **own}}
+    return {"kind": spec.kind, **dump, "format": dict(look.settings)}
 
 
 def _flow(value: Json) -> str:

@@ -91,7 +91,7 @@ def start_view(document: Mapping[str, Any]) -> RenderableType:
         MaskedRow(shown[:half], shown[half:]),
         "",
         Text("Proposed", style="bold"),
-        _pairs(_proposals(proposed)),
+        _pairs(_proposals(proposed, longer_ones=look["longer_ones"])),
         "",
     )
 
@@ -115,9 +115,9 @@ def _seen(look: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Warning", warning
 
 
-def _proposals(proposed: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _proposals(proposed: Mapping[str, Any], *, longer_ones: str) -> Iterator[tuple[str, str]]:
     cut, (low, high) = proposed["cut"], proposed["learning_rate"]
-    said = f"{cut:.1%} of the rows are longer and are cut" if cut else "no row is cut"
+    said = f"{cut:.1%} of the rows {longer_ones}" if cut else "no row is longer"
     yield "max_length", f"{proposed['max_length']} tokens; {said}"
     batches = proposed["gradient_accumulation"]
     more = f", {batches} of them a step" if batches > 1 else ""

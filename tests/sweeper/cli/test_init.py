@@ -64,7 +64,7 @@ def test_somebody_at_a_terminal_is_asked(here, monkeypatch):
     [
         (("--model", "./nowhere", "--data", "my-data.jsonl"), "there is no model"),
         (("--model", "model", "--data", "./nowhere"), "there is nothing"),
-        (("--model", "model", "--data", "odd.jsonl"), "their fields are"),
+        (("--model", "model", "--data", "odd.jsonl"), "with these fields: p, q"),
     ],
 )
 def test_what_is_not_there_is_told_and_nothing_is_written(here, options, message):

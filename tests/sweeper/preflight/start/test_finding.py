@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sweeper.data.formats import FieldsFormat
 from sweeper.errors import BadInputError
 from sweeper.preflight.start.finding import find_data, find_model
 from tests.sweeper.preflight.start.made import ROWS, make_model, write_lines
@@ -37,26 +38,31 @@ def test_a_model_that_is_nowhere_is_told(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "kind"),
+    ("name", "text"),
     [
-        ("rows.jsonl", "rows.jsonl", "jsonl"),
-        ("data/train.jsonl", "data", "jsonl"),
-        ("data/train.json", "data", "hub"),
-        ("data/train.csv", "data", "hub"),
-        # Alone in its folder a table needs no other name.
-        ("data/anything.json", "data/anything.json", "hub"),
+        ("rows.jsonl", "rows.jsonl"),
+        ("data/train.jsonl", "data"),
+        ("data/train.csv", "data"),
+        ("anything.json", "anything.json"),
+        ("table.csv", "table.csv"),
     ],
 )
-def test_data_is_a_file_or_a_folder(tmp_path, name, text, kind):
+def test_data_is_a_file_or_a_folder(tmp_path, name, text):
     path = write_lines(tmp_path / name, ROWS)
+    write_lines(tmp_path / "data" / "test.jsonl", ROWS[:1])
     if name.endswith(".json"):
         path.write_text(json.dumps(ROWS))
     if name.endswith(".csv"):
         path.write_text("question,answer\n" + "".join(f"{x['question']},1\n" for x in ROWS))
     found = find_data(text)
-    assert found.spec.model_fields["kind"].default == kind
-    assert len(found.rows) == len(ROWS)
+    assert (found.place, found.is_on_hub, len(found.rows)) == (text, False, len(ROWS))
     assert set(found.rows[0]) == {"question", "answer"}
+    assert found.with_format(FieldsFormat()).path == text
+
+
+def test_texts_are_rows_too(tmp_path):
+    (tmp_path / "book.txt").write_text("one\n\ntwo\n")
+    assert find_data("book.txt").rows == ({"text": "one"}, {"text": "two"})
 
 
 def test_a_path_that_the_user_sees_is_meant_also_with_a_root_of_data(tmp_path, monkeypatch):
@@ -70,16 +76,14 @@ def test_a_path_that_the_user_sees_is_meant_also_with_a_root_of_data(tmp_path, m
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("./row.jsonl", r"there is nothing; data is a \.jsonl file.*did you mean 'rows\.jsonl'"),
+        ("./row.jsonl", r"there is nothing; data is a file with rows.*did you mean 'rows\.jsonl'"),
         ("row.jsonl", r"no such file or folder, and on the Hub: .*did you mean 'rows\.jsonl'"),
-        ("mixed/a.csv", r"other data files beside it; .*put it alone into a folder"),
-        ("empty", r"no data|cannot be|doesn't contain any data files"),
+        ("empty", r"no data: .*empty has no file with rows; a folder needs files"),
     ],
 )
 def test_data_that_is_nowhere_is_told(tmp_path, text, message):
     write_lines(tmp_path / "rows.jsonl", ROWS)
     (tmp_path / "empty").mkdir()
-    write_lines(tmp_path / "mixed" / "b.csv", []).with_name("a.csv").write_text("a,b\n1,2\n")
     with pytest.raises(BadInputError, match=message):
         find_data(text)
 

@@ -33,7 +33,7 @@ def test_the_first_row_is_shown_as_the_model_sees_it(tmp_path, model):
     assert (look.family, look.positions is not None) == ("llama", True)
     assert sum(look.rows.values()) == len(ROWS) + 1
     assert look.lengths.median <= look.lengths.p95 <= look.lengths.longest
-    assert look.document()["data"]["kind"] == "jsonl"
+    assert look.document()["data"]["kind"] == "rows"
 
 
 def test_a_long_row_is_shown_by_both_ends(tmp_path, model):

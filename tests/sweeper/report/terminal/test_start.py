@@ -18,6 +18,7 @@ DOCUMENT = {
         "positions": 512,
         "told_by": "question/answer: fields question and answer",
         "rows": {"train": 48, "validation": 6, "test": 6},
+        "longer_ones": "are longer and are cut",
         "warnings": ["one file is not read"],
         "tokens": {"rows": 48, "median": 12, "p95": 14, "longest": 15},
         "example": {"tokens": 5, "learnt": 2, "shown": TOKENS},
