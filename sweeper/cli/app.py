@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sweeper.cli import preflight, sweep, trial
+from sweeper.cli import compare, init, preflight, sweep, trial
 
 __all__ = ["app", "main"]
 
@@ -20,6 +20,8 @@ _data.command("check")(preflight.data_check)
 app.add_typer(_data, name="data")
 
 for _command in (
+    init.init,
+    compare.compare,
     sweep.run,
     sweep.resume,
     preflight.plan,

@@ -35,10 +35,11 @@ from sweeper.errors import BadInputError
 
 if TYPE_CHECKING:
     from sweeper.execution.driver import SweepDriver
+    from sweeper.experiment.sweep import Sweep
     from sweeper.report.page import Subject
     from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["report", "resume", "run", "ui"]
+__all__ = ["report", "resume", "run", "start", "ui"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,13 +66,8 @@ def run(  # noqa: PLR0913 - an argument for each option
     Trials that another sweep of --home has finished are taken over and not trained again.
     """
     with opened_output(as_json) as out:
-        from sweeper.execution.driver import SweepDriver, new_sweep_folder
         from sweeper.experiment.loading import load_sweep
         from sweeper.experiment.runnable import only_runnable
-        from sweeper.preflight.checks import require_runnable
-        from sweeper.preflight.plan import finished_trials
-        from sweeper.report.terminal import taken_text
-        from sweeper.tracking.mlflow_view import require_store
 
         sweep, left_out = only_runnable(
             load_sweep(space, profile=profile, overrides=with_fresh(overrides, fresh))
@@ -79,15 +75,37 @@ def run(  # noqa: PLR0913 - an argument for each option
         if left_out:
             text = f"Skipped (other model, or repeated): {', '.join(left_out)}"
             out.console.print(text, markup=False, highlight=False)
-        fingerprint = require_runnable(sweep, address=address)
-        root = home or sweeps_home()
-        require_store(root, tracking_uri)
-        text = taken_text(finished_trials(sweep, root, data_fingerprint=fingerprint).values())
-        if text:
-            out.console.print(text, markup=False, highlight=False)
-        folder = new_sweep_folder(root, sweep, name=name)
-        driver = SweepDriver(folder, sweep, fingerprint, address=address, tracking_uri=tracking_uri)
-        _drive(driver, out)
+        start(sweep, out, name=name, home=home, address=address, tracking_uri=tracking_uri)
+
+
+def start(
+    sweep: Sweep,
+    out: Output,
+    *,
+    name: str | None,
+    home: Path | None,
+    address: str | None,
+    tracking_uri: str | None,
+) -> None:
+    """Checks a sweep, makes its folder and runs it to its end; the options are those of ``run``."""
+    from sweeper.execution.driver import SweepDriver, new_sweep_folder
+    from sweeper.preflight.checks import require_runnable
+    from sweeper.preflight.plan import finished_trials
+    from sweeper.report.terminal import taken_text
+    from sweeper.tracking.mlflow_view import require_store
+    from sweeper.tracking.places import SPACE_FILE
+
+    fingerprint = require_runnable(sweep, address=address)
+    root = home or sweeps_home()
+    require_store(root, tracking_uri)
+    text = taken_text(finished_trials(sweep, root, data_fingerprint=fingerprint).values())
+    if text:
+        out.console.print(text, markup=False, highlight=False)
+    folder = new_sweep_folder(root, sweep, name=name)
+    text = f"To repeat it: python -m sweeper run {shlex.quote(str(folder.path / SPACE_FILE))}"
+    out.console.print(text, soft_wrap=True, markup=False, highlight=False)
+    driver = SweepDriver(folder, sweep, fingerprint, address=address, tracking_uri=tracking_uri)
+    _drive(driver, out)
 
 
 def resume(

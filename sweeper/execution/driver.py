@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,7 @@ from sweeper.search import (
     using_study,
 )
 from sweeper.tracking.mlflow_view import MlflowView
+from sweeper.tracking.places import write_space
 from sweeper.tracking.sweep_folder import SweepFolder
 
 if TYPE_CHECKING:
@@ -78,13 +79,14 @@ def new_sweep_folder(home: Path, sweep: Sweep, *, name: str | None = None) -> Sw
     Raises:
         BadInputError: the name is taken, or nothing can be written there.
     """
-    while name is None:
-        try:
-            return SweepFolder.create(home, new_sweep_name(home, sweep), document=sweep.document)
-        except NameTakenError:
-            # Another process was faster by a moment; the next name is free.
-            continue
-    return SweepFolder.create(home, name, document=sweep.document)
+    folder = None if name is None else SweepFolder.create(home, name, document=sweep.document)
+    while folder is None:
+        # Another process may be faster by a moment; the next name is free then.
+        with suppress(NameTakenError):
+            free = new_sweep_name(home, sweep)
+            folder = SweepFolder.create(home, free, document=sweep.document)
+    write_space(folder.path, sweep.document)
+    return folder
 
 
 @dataclass

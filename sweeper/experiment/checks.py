@@ -62,7 +62,7 @@ def check_fit(space: Space, *, has_gpu: bool) -> list[Problem]:
         if space.budget is not None and not trial.model.facts().are_layers_alike:
             text = (
                 "the layers of the model are not all alike, so that sizes cannot be computed from "
-                "a budget; give each method its size, and leave out the budget"
+                "a budget; give each method its size, and leave out the budget: --set budget=null"
             )
             problems.append(Problem("budget", text))
         elif space.budget is not None:

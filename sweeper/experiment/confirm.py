@@ -13,7 +13,7 @@ from sweeper.errors import Problem
 from sweeper.experiment.design.arms import Arm, complete, control_of
 from sweeper.experiment.design.base import SEEDS_END
 from sweeper.experiment.documents.tree import Document, Json, get_path
-from sweeper.experiment.space.budget import size_fields_of
+from sweeper.experiment.space.budget import fields_set_by
 from sweeper.experiment.space.space import Space
 from sweeper.experiment.trial import TrialSpec
 
@@ -90,7 +90,7 @@ def confirmation_document(
         used_seeds: all seeds that trials of the search had.
     """
     is_sized = document.get("budget") is not None
-    train, entries = _entries(best, is_sized=is_sized)
+    train, entries = _entries(best, budget=document.get("budget"))
     arms: Sequence[Arm] = [Arm(str(entry["name"]), entry) for entry in entries]
     if confirm.control == "added":
         arms = complete(arms, is_sized=is_sized, is_each_controlled=True)
@@ -121,7 +121,7 @@ def confirmation_document(
     }
 
 
-def _entries(best: Mapping[str, TrialSpec], *, is_sized: bool) -> tuple[Document, list[Document]]:
+def _entries(best: Mapping[str, TrialSpec], *, budget: Json) -> tuple[Document, list[Document]]:
     """Returns what the trainings have in common, and each trial as an entry of ``trials``."""
     trains = [trial.train.model_dump(mode="json", exclude={"seed"}) for trial in best.values()]
     first = trains[0] if trains else {}
@@ -133,7 +133,7 @@ def _entries(best: Mapping[str, TrialSpec], *, is_sized: bool) -> tuple[Document
     entries: list[Document] = []
     for (name, trial), train in zip(best.items(), trains, strict=True):
         # With a budget the sizes are the budget's, as they were in the search.
-        sized = set(size_fields_of(trial.method.name)) if is_sized else set()
+        sized = set(fields_set_by(budget, trial.method.name))
         entry: Document = {
             "name": name,
             "method": trial.method.model_dump(mode="json", exclude=sized),

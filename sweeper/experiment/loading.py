@@ -7,8 +7,10 @@ reads a document returns the problems, too, so that all are told at once, before
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from sweeper._text import count
 from sweeper.errors import Problem, SpecError
@@ -17,10 +19,11 @@ from sweeper.experiment.confirm import check_confirm
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.overrides import apply_overrides
 from sweeper.experiment.documents.packaged_spaces import packaged_file
-from sweeper.experiment.documents.profiles import merge_profile
-from sweeper.experiment.documents.tree import Document
+from sweeper.experiment.documents.profiles import over_profile, read_profile
+from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.documents.yaml_files import is_file, read_yaml
 from sweeper.experiment.objective import describe_contrary
+from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections import (
     expand_design,
     read_baselines,
@@ -31,6 +34,8 @@ from sweeper.experiment.sections import (
     read_methods,
     read_trials,
 )
+from sweeper.experiment.space.published_rates import warn_of_rates
+from sweeper.experiment.space.rates import LogFactor, resolve_factors
 from sweeper.experiment.space.space import MethodSpace, Space
 from sweeper.experiment.sweep import Sweep
 
@@ -39,13 +44,20 @@ __all__ = ["build_sweep", "load_sweep"]
 logger = logging.getLogger(__name__)
 
 
-def load_sweep(path: Path, *, profile: str | None = None, overrides: Sequence[str] = ()) -> Sweep:
+def load_sweep(
+    path: Path,
+    *,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+    make: Callable[[Document], Document] | None = None,
+) -> Sweep:
     """Returns the sweep that a search-space file describes.
 
     Args:
         path: the search-space file; where there is none, a packaged one of this name is taken.
         profile: name or path of a profile; the file's own ``profile`` where None.
         overrides: ``path=value`` each, applied last.
+        make: makes another search space of the file's, before its profile comes below it.
 
     Raises:
         SpecError: with all problems found.
@@ -53,8 +65,10 @@ def load_sweep(path: Path, *, profile: str | None = None, overrides: Sequence[st
     if not is_file(path):
         path = packaged_file(path) or path
     document = read_yaml(path)
-    document = merge_profile(document, path=path, profile=profile)
+    base = read_profile(document, path=path, profile=profile)
+    document = over_profile(document if make is None else make(document), base)
     document = apply_overrides(document, overrides)
+    document = _with_rates(document, base, source=str(path))
     sweep = build_sweep(document, source=f"{path} with profile {document['profile']}")
     contrary = describe_contrary(sweep.spec.objective)
     for warning in ([contrary] if contrary else []) + _warnings(sweep):
@@ -62,9 +76,23 @@ def load_sweep(path: Path, *, profile: str | None = None, overrides: Sequence[st
     return sweep
 
 
+def _with_rates(document: Document, base: Document, *, source: str) -> Document:
+    """Returns a document with learning rates in the place of factors of the profile's."""
+    place = "train.learning_rate"
+    try:
+        return resolve_factors(document, rate=get_path(base, ("train", "learning_rate")))
+    except ValidationError as error:
+        raise SpecError(source, problems_of(error, LogFactor, under=place)) from error
+    except ValueError as error:
+        raise SpecError(source, [Problem(place, str(error))]) from error
+
+
 def _warnings(sweep: Sweep) -> list[str]:
-    if sweep.design is not None:
-        return list(sweep.design.warnings())
+    found = list(warn_of_rates(sweep.space))
+    return found + (_few_trials(sweep) if sweep.design is None else [*sweep.design.warnings()])
+
+
+def _few_trials(sweep: Sweep) -> list[str]:
     trials, named = sweep.spec.search.trials, len(sweep.space.baselines)
     cells = sweep.space.cell_count
     if named + cells <= trials:

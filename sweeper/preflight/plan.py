@@ -64,6 +64,7 @@ class PlannedTrial:
                 "size": dict(self.fit.sizes),
                 "miss": self.fit.miss,
                 "miss_percent": self.fit.miss_percent,
+                "alpha_per_rank": self.fit.scale,
             }
         return document
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 from collections.abc import Mapping
@@ -9,15 +10,23 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from sweeper._files import write_json
+from sweeper._files import write_json, write_text
 from sweeper.errors import BadInputError, NameTakenError
+from sweeper.experiment.documents.tree import Document
+from sweeper.experiment.documents.yaml_text import dump_yaml
 from sweeper.tracking.provenance import git_state, machine, package_versions
 from sweeper.tracking.stored import ConfirmedSearch
 
-__all__ = ["MAX_NAME", "SWEEP_FILE", "make_sweep"]
+__all__ = ["MAX_NAME", "SPACE_FILE", "SWEEP_FILE", "make_sweep", "write_space"]
+
+logger = logging.getLogger(__name__)
 
 SWEEP_FILE = "sweep.json"
 """Name of the file that makes a folder a sweep's."""
+SPACE_FILE = "search_space.yaml"
+"""Name of the file beside it that runs the same again, wherever it is copied to."""
+# A reader wants to know first what it is called and what it runs on.
+_FIRST = ("name", "description", "model", "data", "engine", "resources", "budget", "methods")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # A file system takes 255 bytes; Ray makes names of this one, and so do files that are being put.
 MAX_NAME = 150
@@ -81,6 +90,27 @@ def make_sweep(
     except OSError as error:
         raise _unwritable(path, error) from error
     return path
+
+
+def write_space(path: Path, document: Document) -> Path:
+    """Writes what a sweep runs as one search space, its profile put in, and returns the file.
+
+    ``sweep.json`` has the same for the program: where this one cannot be written, a warning says
+    so, and the sweep goes on.
+
+    Args:
+        path: folder of the sweep.
+        document: the resolved sweep.
+    """
+    file = path / SPACE_FILE
+    # What its profile said stands in the file itself.
+    keys = [*(key for key in _FIRST if key in document), *document]
+    own: Document = {key: document[key] for key in keys if key != "profile"}
+    try:
+        write_text(file, dump_yaml(own))
+    except OSError as error:
+        logger.warning("%s cannot be written (%s)", file, error.strerror or error)
+    return file
 
 
 def _make(path: Path, about: Mapping[str, object]) -> None:

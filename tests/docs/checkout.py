@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,9 +29,7 @@ SHORTER = (
 # Of a design the seeds and the rates, and methods without the control arm.
 SHORTER_DESIGN = (
     *("--set", "design.seeds=2"),
-    *("--set", "design.rates.count=4"),
-    *("--set", "design.rates.low=2e-3"),
-    *("--set", "design.rates.high=2.4e-2"),
+    *("--set", "design.rates={low: 2e-3, high: 2.4e-2, count: 4}"),
     *("--set", "design.control=none"),
     *("--set", "train.steps=4"),
     *("--set", "train.evaluations=1"),
@@ -41,7 +40,7 @@ SHORTER_DESIGN = (
 # Far more than a sweep of two trials takes on a machine that does nothing else.
 STEP_TIMEOUT_S = 480
 
-_STARTS_RAY = re.compile(r"(?:-m sweeper|\bsweeper) (?:run|resume)\b")
+_STARTS_RAY = re.compile(r"(?:-m sweeper|\bsweeper) (?:run|resume|compare(?!.*--plan))\b")
 _CONTINUES = re.compile(r"^<!-- continues: (\S+) -->$", re.MULTILINE)
 # What a page may write to is copied, and made anew; the rest of the checkout is linked to.
 _COPIED = ("search_spaces",)
@@ -55,6 +54,9 @@ fi
 if [[ "$1 $2 $3" == "-m sweeper run" ]]; then
   if grep -q '^design:' "$4"; then exec {python} "$@" {shorter_design}; fi
   exec {python} "$@" {shorter}
+fi
+if [[ "$1 $2 $3" == "-m sweeper compare" && "$*" != *--plan* ]]; then
+  exec {python} "$@" {shorter_design}
 fi
 exec {python} "$@"
 """
@@ -129,8 +131,8 @@ def make_checkout(folder: Path) -> Path:
     binaries.mkdir(parents=True)
     python = _PYTHON.format(
         python=sys.executable,
-        shorter=" ".join(SHORTER),
-        shorter_design=" ".join(SHORTER_DESIGN),
+        shorter=shlex.join(SHORTER),
+        shorter_design=shlex.join(SHORTER_DESIGN),
     )
     # `. .venv/bin/activate` changes nothing: these are on the path already.
     scripts = {"python": python, "python3": python, "sweeper": _SWEEPER, "activate": ""}

@@ -63,6 +63,8 @@ class AnyMethodSpec(BaseModel):
     """The field that a parameter budget turns; the number of parameters grows with it."""
     size_fields: ClassVar[tuple[str, ...]] = ()
     """Other fields that set the size in its place."""
+    scale_field: ClassVar[str | None] = None
+    """The field that is divided by the rank, to scale the update; None where there is none."""
     adapts_layers: ClassVar[bool] = False
     """Whether it puts adapters in the place of layers; else it leaves the layers alone."""
     start_tolerance: ClassVar[float | None] = 0.0
@@ -188,6 +190,23 @@ class AnyMethodSpec(BaseModel):
             return type(self).model_validate({**fields, self.size_field: size})
         except ValidationError:
             return None
+
+    def alpha_per_rank(self) -> float | None:
+        """Returns alpha divided by the rank; None where there is no alpha."""
+        if self.scale_field is None:
+            return None
+        return float(getattr(self, self.scale_field) / getattr(self, self.size_field))
+
+    def scaled(self, alpha_per_rank: float) -> Self:
+        """Returns this method with its alpha at a multiple of its rank; as it is without an alpha.
+
+        Args:
+            alpha_per_rank: alpha divided by the rank, above 0.
+        """
+        if self.scale_field is None:
+            return self
+        alpha = alpha_per_rank * getattr(self, self.size_field)
+        return self.model_copy(update={self.scale_field: alpha})
 
     @abstractmethod
     def peft_config(self) -> PeftConfig:
@@ -329,6 +348,8 @@ class LowRankSpec(MethodSpec):
     A field that other versions do not have is left out of what is written where it changes nothing:
     the trials of those versions keep their identities.
     """
+
+    scale_field: ClassVar[str | None] = "alpha"
 
     rank: int = Field(default=8, ge=1)
     """Rows of each A and columns of each B."""

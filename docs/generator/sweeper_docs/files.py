@@ -39,6 +39,11 @@ SWEEP = (
         "once",
     ),
     KeptFile(
+        "search_space.yaml",
+        "What is run as one search space, the profile put in: `run` of this file runs it again.",
+        "once",
+    ),
+    KeptFile(
         "state.json",
         "How the sweep stands (`running`, `complete` or `stopped`), and since when.",
         "replaced",

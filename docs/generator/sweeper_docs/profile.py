@@ -23,6 +23,8 @@ a file in a folder `profiles/` beside the search space, or one of those that com
 A profile may hold any key of a [search space](search-space.md), such as `train` or `search`. The
 search space's own value goes before the profile's, and `--set` before both. `extends: NAME` takes
 the fields of another profile in the same folder, and what the file itself says goes before them.
+
+A search space may hold all of it itself: one with `model` and `data` has no profile.
 """
 _LINKS = {"model": "[section](#model)", "data": "[section](#data)"}
 _LINKS |= {"engine": "[section](#engine)", "resources": "[section](#resources)"}

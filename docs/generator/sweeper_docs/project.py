@@ -19,6 +19,7 @@ from sweeper.experiment.sections import COMPARED_ALIKE, SPACE_KEYS
 from sweeper.experiment.space.budget import BUDGETS
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
 from sweeper.experiment.space.listed import ListedTrial, Published
+from sweeper.experiment.space.rates import LogFactor
 from sweeper.experiment.sweep import (
     AshaSpec,
     ConfirmSpec,
@@ -57,6 +58,7 @@ __all__ = [
     "FinalSpec",
     "HygieneSpec",
     "ListedTrial",
+    "LogFactor",
     "ObjectiveSpec",
     "Published",
     "RateGrid",

@@ -20,6 +20,7 @@ from sweeper_docs.project import (
     FinalSpec,
     HygieneSpec,
     ListedTrial,
+    LogFactor,
     ObjectiveSpec,
     Published,
     RateGrid,
@@ -32,10 +33,12 @@ from sweeper_docs.project import (
 __all__ = ["FROM_PROFILE", "search_space_page"]
 
 FROM_PROFILE = ("model", "data", "engine", "resources")
-"""Keys that belong to a profile and not to a search space."""
+"""Keys that belong to a profile, or to a search space that has no profile."""
 
 _INTRODUCTION = """
-A search-space file says what is searched. On what it is searched, a [profile](profile.md) says.
+A search-space file says what is searched. On what it is searched, a [profile](profile.md) says. A
+file with `model` and `data` of its own is its own profile, and takes no other: `init` writes such a
+file, and so does every sweep (`search_space.yaml` in its folder).
 `--set path=value` sets any field of either from the command line; a method's field is
 `methods.NAME.FIELD`. Unknown fields are refused, and all problems of a file are reported at once.
 [How files are read](../explanation/yaml.md) has the rules of YAML that hold here.
@@ -111,6 +114,7 @@ def search_space_page() -> str:
         "## Keys of the file\n\n" + _keys(),
         f"## Distributions\n\n{_DISTRIBUTIONS.strip()}",
         *(section(name, spec, level=3) for name, spec in DISTRIBUTIONS.items()),
+        section("logfactor", LogFactor, level=3),
         section("train", TrainSpec, note=paragraphs(shared)),
         f"## baselines\n\n{_BASELINES.strip()}",
         f"## budget\n\n{_BUDGET.strip()}",

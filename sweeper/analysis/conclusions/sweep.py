@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sweeper._text import count
 from sweeper.analysis.conclusions.base import over_base
 from sweeper.analysis.conclusions.differences import Differences, differences_of
+from sweeper.analysis.conclusions.edges import edges_of
 from sweeper.analysis.conclusions.facts import facts_of
 from sweeper.analysis.conclusions.parity import ParityLine, parity_of
 from sweeper.analysis.conclusions.questions import questions_of, rate_grids
@@ -118,7 +119,11 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
         sign=-ranking.sign,
         unit=unit,
         delta=None if plan is None else plan.delta,
-        facts=(*facts_of(ranking, unit, scores), *([confirmation] if confirmation else [])),
+        facts=(
+            *facts_of(ranking, unit, scores),
+            *_edges(folder, ranking, plan),
+            *([confirmation] if confirmation else []),
+        ),
         plan=plan,
     )
     if not ranking.ranked:
@@ -131,6 +136,12 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
         found = _compared(folder, ranking, validation, replace(bare, parity=parity))
     on_base = over_base(ranking, delta=found.delta, is_fraction=unit is POINTS)
     return replace(found, statements=found.statements + on_base)
+
+
+def _edges(folder: SweepFolder, ranking: Ranking, plan: DesignPlan | None) -> Iterator[str]:
+    """Yields what of a search's best trial is at an end of its range; a design has no ranges."""
+    if plan is None and ranking.best is not None:
+        yield from edges_of(folder.document, ranking.best)
 
 
 def unit_of(metric: str) -> Unit:

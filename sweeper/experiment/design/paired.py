@@ -15,52 +15,113 @@ from sweeper.experiment.design.arms import Arm, complete, with_controls
 from sweeper.experiment.design.base import DesignFile, DesignSpec, configuration_of
 from sweeper.experiment.design.factors import with_levels
 from sweeper.experiment.design.plan import Configuration, DesignPlan, Factor, Question, TunedGrid
+from sweeper.experiment.space.rates import number_of, rates_between, require_order
 
-__all__ = ["LARGEST_RATIO", "PairedDesign", "RateGrid"]
+__all__ = ["LARGEST_RATIO", "PairedDesign", "RateGrid", "least_count"]
 
 LARGEST_RATIO = 2.3
 """How far neighbouring rates may be apart: a parabola through three of them finds the peak."""
 # Rates are written with as many digits: they stand in names and in tables.
 _DIGITS = 3
+# On the embedded model, whose rate is 3e-3, it is 1e-4 to 3e-2.
+_USUAL = (0.0333, 10.0)
+
+_Factor = Annotated[float, Field(gt=0, le=10_000)]
 
 
 class RateGrid(Spec):
-    """Learning rates, evenly spaced in their logarithm: ``{low: 1e-4, high: 3e-2, count: 8}``."""
+    """Learning rates, evenly spaced in their logarithm.
 
-    low: Annotated[float, Field(gt=0, le=10)] = 1e-4
-    """The lowest."""
-    high: Annotated[float, Field(gt=0, le=10)] = 3e-2
-    """The highest."""
+    They are given as they are, ``{low: 1e-4, high: 3e-2, count: 8}``, or as factors of the
+    ``train.learning_rate`` of the file or its profile, ``{logfactor: [0.1, 10], count: 8}``: the
+    same design then suits another model. Without both they are ``{logfactor: [0.0333, 10]}``.
+    """
+
+    low: Annotated[float | None, Field(gt=0, le=10)] = None
+    """The lowest rate; with ``high``."""
+    high: Annotated[float | None, Field(gt=0, le=10)] = None
+    """The highest rate; with ``low``."""
+    logfactor: tuple[_Factor, _Factor] | None = None
+    """Lowest and highest rate as factors of ``train.learning_rate``, in the place of ``low`` and
+    ``high``. The two rates are rounded to two digits."""
     count: Annotated[int, Field(ge=4, le=64)] = 8
     """How many. Neighbours may be at most 2.3 apart. A method whose best rate is the first or the
     last one gets no verdict."""
 
     @model_validator(mode="after")
     def _is_close(self) -> RateGrid:
-        if self.low >= self.high:
-            raise ValueError(
-                f"low is {self.low:g} and high is {self.high:g}; low must be below high; swap them"
-            )
-        ratio = (self.high / self.low) ** (1 / (self.count - 1))
+        self._require_one_form()
+        low, high = self._ends()
+        ratio = (high / low) ** (1 / (self.count - 1))
         if ratio > LARGEST_RATIO:
-            least = math.ceil(math.log(self.high / self.low) / math.log(LARGEST_RATIO)) + 1
             raise ValueError(
-                f"{self.count} rates from {self.low:g} to {self.high:g} are {ratio:.2f} apart; at "
+                f"{self.count} rates from {low:g} to {high:g} are {ratio:.2f} apart; at "
                 f"most {LARGEST_RATIO} are allowed, or the peak between them is missed; give a "
-                f"count of {least}, or a narrower range"
+                f"count of {least_count(low, high)}, or a narrower range"
             )
-        if len(set(self.values())) < self.count:
+        if len(set(_spaced(low, high, self.count))) < self.count:
             raise ValueError(
-                f"{self.count} rates from {self.low:g} to {self.high:g} are not told apart by "
+                f"{self.count} rates from {low:g} to {high:g} are not told apart by "
                 f"{_DIGITS} digits; give a smaller count, or a wider range"
             )
         return self
 
-    def values(self) -> tuple[float, ...]:
-        """Returns the rates, rising."""
-        step = math.log(self.high / self.low) / (self.count - 1)
-        found = (self.low * math.exp(number * step) for number in range(self.count))
-        return tuple(float(f"{value:.{_DIGITS}g}") for value in found)
+    @property
+    def is_relative(self) -> bool:
+        """Whether the rates are factors of the file's."""
+        return self.low is None
+
+    def values(self, rate: float | None = None) -> tuple[float, ...]:
+        """Returns the rates, rising.
+
+        Args:
+            rate: that factors are of, above 0; rates that are given as they are need none.
+        """
+        ends = self._ends()
+        if self.is_relative:
+            assert rate is not None
+            ends = rates_between(ends, rate)
+        return _spaced(*ends, self.count)
+
+    def _require_one_form(self) -> None:
+        if self.logfactor is not None and not (self.low is self.high is None):
+            raise ValueError(
+                "has low or high and logfactor; the rates are given as they are, or as factors; "
+                "leave logfactor out, or the others"
+            )
+        if (self.low is None) != (self.high is None):
+            there = "low" if self.high is None else "high"
+            raise ValueError(
+                f"has {there} alone; a range has two ends; give low and high, or logfactor"
+            )
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(
+                f"low is {self.low:g} and high is {self.high:g}; low must be below high; swap them"
+            )
+        if self.logfactor is not None:
+            require_order(self.logfactor)
+
+    def _ends(self) -> tuple[float, float]:
+        """Returns the lowest and the highest rate, or factor."""
+        if self.low is not None and self.high is not None:
+            return self.low, self.high
+        return self.logfactor or _USUAL
+
+
+def least_count(low: float, high: float) -> int:
+    """Returns how many rates a grid has at least, so that no peak between them is missed.
+
+    Args:
+        low: the lowest rate, or factor.
+        high: the highest.
+    """
+    return max(4, math.ceil(math.log(high / low) / math.log(LARGEST_RATIO)) + 1)
+
+
+def _spaced(low: float, high: float, count: int) -> tuple[float, ...]:
+    step = math.log(high / low) / (count - 1)
+    found = (low * math.exp(number * step) for number in range(count))
+    return tuple(float(f"{value:.{_DIGITS}g}") for value in found)
 
 
 class PairedDesign(DesignSpec):
@@ -98,6 +159,14 @@ class PairedDesign(DesignSpec):
             return
         if self.tune is None and "rates" in self.model_fields_set:
             yield "design.rates", "are given, but tune is null; leave one of the two out"
+        if self.tune is not None and self.rates.is_relative and _rate_of(file) is None:
+            got = file.train.get("learning_rate")
+            said = "there is none" if got is None else f"it is {shorten(repr(got))}"
+            yield (
+                "design.rates",
+                f"are factors of train.learning_rate, but {said}; they need a number above 0; "
+                "set train.learning_rate, or give the rates as {low, high, count}",
+            )
         yield from super().problems(file)
         if set(self.methods or ()) <= set(known) and len(self.compared(file)) < 2:
             yield (
@@ -123,7 +192,7 @@ class PairedDesign(DesignSpec):
         factor = Factor(("method", "name"), names)
         if self.tune is None:
             return replace(found, question="best", factors=(factor,))
-        tuned = TunedGrid(("train", "learning_rate"), self.rates.values())
+        tuned = TunedGrid(("train", "learning_rate"), self.rates.values(_rate_of(file)))
         return replace(found, factors=(factor,), tuned=tuned)
 
     def _configurations(self, file: DesignFile) -> Iterator[Configuration]:
@@ -133,7 +202,7 @@ class PairedDesign(DesignSpec):
                 levels = {"name": arm.name}
                 yield configuration_of(arm, name=arm.name, answers=answers, levels={**levels})
                 continue
-            factor = Factor(("train", "learning_rate"), self.rates.values())
+            factor = Factor(("train", "learning_rate"), self.rates.values(_rate_of(file)))
             for rate in factor.levels:
                 yield configuration_of(
                     with_levels(arm, [factor], [rate]),
@@ -141,3 +210,8 @@ class PairedDesign(DesignSpec):
                     answers=f"where the peak of {arm.name} is over the learning rate",
                     levels={"name": arm.name, "learning_rate": rate},
                 )
+
+
+def _rate_of(file: DesignFile) -> float | None:
+    """Returns the rate that factors are of; None where the file has no number."""
+    return number_of(file.train.get("learning_rate"))

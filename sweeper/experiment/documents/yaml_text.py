@@ -21,7 +21,7 @@ from sweeper._text import shorten
 from sweeper.errors import Problem, SpecError
 from sweeper.experiment.documents.tree import Json
 
-__all__ = ["parse_yaml"]
+__all__ = ["dump_yaml", "parse_yaml"]
 
 MOST_DEPTH = 60
 """Levels of a document: a search space has six."""
@@ -105,6 +105,42 @@ def parse_yaml(text: str, *, source: str) -> Json:
     except yaml.YAMLError as error:
         message = f"not valid YAML: {shorten(str(error))}; correct the text"
         raise SpecError(source, [Problem("", message)]) from error
+
+
+def dump_yaml(value: Json, *, is_flow: bool = False) -> str:
+    """Returns a tree as YAML of which :func:`parse_yaml` makes the same tree.
+
+    Args:
+        value: of plain values; texts that it would read as another value are quoted.
+        is_flow: write it in one line, lists and mappings in brackets, without a line break at its
+            end; a document of blocks else.
+    """
+    text: str = yaml.dump(
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=math.inf if is_flow else 100,
+        default_flow_style=is_flow or None,
+    )
+    return text.removesuffix("\n").removesuffix("\n...") if is_flow else text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes plain what the composer reads as it is meant, and in quotes all other texts."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - nothing is shared
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # In other quotes a line break would be an empty line.
+    style = '"' if "\n" in text else None
+    return dumper.represent_scalar(_STR, text, style=style)
+
+
+_Dumper.yaml_implicit_resolvers = _Composer.yaml_implicit_resolvers
+_Dumper.add_representer(str, _represent_text)
 
 
 class _Builder:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from sweeper._text import nearest, shorten
 from sweeper.errors import Problem
 from sweeper.experiment.documents.tree import Document, Json, get_path
-from sweeper.experiment.sections.budget import describe_conflict, has_budget
-from sweeper.experiment.space.budget import size_fields_of
+from sweeper.experiment.sections.budget import describe_conflict
+from sweeper.experiment.space.budget import fields_set_by
 from sweeper.experiment.space.space import Axis, MethodSpace, Point
 
 __all__ = ["read_baselines"]
@@ -34,14 +34,14 @@ def read_baselines(
     problems: list[Problem] = []
     for position, entry in enumerate(entries):
         place = f"baselines.{position}"
-        point, found = _read_baseline(entry, methods, place=place, is_sized=has_budget(document))
+        point, found = _read_baseline(entry, methods, place=place, budget=document.get("budget"))
         points.append(point)
         problems += found
     return tuple(points), problems
 
 
 def _read_baseline(
-    entry: Json, methods: Sequence[MethodSpace], *, place: str, is_sized: bool
+    entry: Json, methods: Sequence[MethodSpace], *, place: str, budget: Json
 ) -> tuple[Point, list[Problem]]:
     names = [method.name for method in methods]
     name = get_path(entry, ("method", "name")) or (names[0] if len(names) == 1 else None)
@@ -51,7 +51,7 @@ def _read_baseline(
         return {}, [Problem(f"{place}.method.name", message + nearest(str(name), names))]
     point: Point = {"method": method.name}
     problems: list[Problem] = []
-    sized = size_fields_of(method.name) if is_sized else ()
+    sized = fields_set_by(budget, method.name)
     searched = {axis.path for axis in method.axes}
     for path, value in _iterate_leaves(entry, searched=searched):
         if path == ("method", "name"):

@@ -8,7 +8,7 @@ from sweeper._text import shorten
 from sweeper.errors import Problem
 from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.problems import problems_of
-from sweeper.experiment.space.budget import BUDGETS, Budget, size_fields_of
+from sweeper.experiment.space.budget import BUDGETS, Budget, fields_set_by
 from sweeper.experiment.space.space import MethodSpace
 
 __all__ = ["describe_conflict", "find_conflicts", "has_budget", "read_budget"]
@@ -47,14 +47,17 @@ def find_conflicts(document: Document, entry: Json, space: MethodSpace) -> list[
         return []
     return [
         Problem(space.place(("method", field)), describe_conflict(field, value))
-        for field in size_fields_of(str(get_path(entry, ("name",))))
+        for field in fields_set_by(document["budget"], str(get_path(entry, ("name",))))
         if (value := get_path(entry, (field,))) is not None
     ]
 
 
 def describe_conflict(field: str, value: Json) -> str:
     """Returns the message about a field that has a value although the budget sets it."""
+    rule, other = "sets a method's size", "the budget"
+    if field == "alpha":
+        rule, other = "sets its scale", "budget.alpha_per_rank"
     return (
-        f"is {shorten(repr(value))}, but the budget sets it; one of the two sets a method's size; "
-        f"leave {field} out, or the budget"
+        f"is {shorten(repr(value))}, but the budget sets it; one of the two {rule}; "
+        f"leave {field} out, or {other}"
     )

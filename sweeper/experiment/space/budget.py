@@ -2,7 +2,9 @@
 
 ``budget: {match: lora, rank: 32}`` is as many parameters as LoRA of that rank has on the same
 layers; ``budget: {params: 0.52%}`` is a share of all parameters, as the papers count it, and
-``budget: {params: 42000000}`` a number. What a method turns is its ``size_field``.
+``budget: {params: 42000000}`` a number. What a method turns is its ``size_field``. Where the budget
+changes a rank and alpha stays, the scale alpha / rank differs from method to method:
+``alpha_per_rank`` keeps it the same.
 """
 
 from __future__ import annotations
@@ -24,14 +26,23 @@ __all__ = [
     "BudgetFit",
     "MatchBudget",
     "ParamsBudget",
+    "fields_set_by",
     "fit_to_budget",
-    "size_fields_of",
 ]
 
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*")
 
 
-class MatchBudget(Spec):
+class _SizeBudget(Spec):
+    """What both forms of a budget have."""
+
+    alpha_per_rank: Annotated[float | None, Field(gt=0, le=10_000)] = None
+    """``alpha`` of every method that has one, divided by its rank in the budget's size: with 2 all
+    updates have the scale 2. Where ``null`` each method keeps its own alpha, and the scale changes
+    with the rank that the budget chooses."""
+
+
+class MatchBudget(_SizeBudget):
     """As many parameters as another method has: ``{match: lora, rank: 32}``."""
 
     match: Literal["lora"]
@@ -66,7 +77,7 @@ class MatchBudget(Spec):
         return None
 
 
-class ParamsBudget(Spec):
+class ParamsBudget(_SizeBudget):
     """A number of parameters, or a share: ``{params: 42000000}`` or ``{params: 0.52%}``."""
 
     params: int | str
@@ -130,6 +141,8 @@ class BudgetFit:
     """The field that was chosen, and its value."""
     miss: int
     """Trainable parameters above the budget; below it where negative."""
+    scale: float | None = None
+    """Alpha divided by the rank of that size; None of a method without an alpha."""
 
     @property
     def miss_percent(self) -> float:
@@ -140,11 +153,12 @@ class BudgetFit:
     def of(cls, budget: Budget, method: Method, shape: ModelShape) -> BudgetFit:
         """Returns how ``method``, sized already, meets the budget on a model of this shape."""
         parameters = budget.parameters(method, shape)
-        return cls(parameters, method.sizes(), method.count(shape) - parameters)
+        miss = method.count(shape) - parameters
+        return cls(parameters, method.sizes(), miss, method.alpha_per_rank())
 
 
 def fit_to_budget(budget: Budget, method: Method, shape: ModelShape) -> Method:
-    """Returns ``method`` in the size that comes nearest to the budget.
+    """Returns ``method`` in the size that comes nearest to the budget, and with its scale.
 
     Of sizes that are equally near it is the smallest; one that the model does not allow is not
     taken.
@@ -157,16 +171,24 @@ def _fit(budget: Budget, kind: type[Method], method_json: str, shape: ModelShape
     # Many points of a search differ in their training alone. A method may hold a mapping, by which
     # nothing can be looked up, so it is passed as text.
     method = kind.model_validate_json(method_json)
-    return method.resized(shape, budget.parameters(method, shape))
+    sized = method.resized(shape, budget.parameters(method, shape))
+    return sized if budget.alpha_per_rank is None else sized.scaled(budget.alpha_per_rank)
 
 
-def size_fields_of(name: str) -> tuple[str, ...]:
-    """Returns the fields of the method called ``name`` that a budget sets; none if unknown."""
+def fields_set_by(budget: object, name: str) -> tuple[str, ...]:
+    """Returns the fields of the method called ``name`` that a budget sets; none if unknown.
+
+    Args:
+        budget: as the file has it, be it one that can be read or not; None sets nothing.
+        name: of the method.
+    """
     union, *_ = get_args(Method)
-    for spec in get_args(union):
-        if spec.model_fields["name"].default == name:
-            return (spec.size_field, *spec.size_fields)
-    return ()
+    found = next((x for x in get_args(union) if x.model_fields["name"].default == name), None)
+    if budget is None or found is None:
+        return ()
+    has_rule = isinstance(budget, Mapping) and budget.get("alpha_per_rank") is not None
+    scale = (found.scale_field,) if has_rule and found.scale_field is not None else ()
+    return (found.size_field, *found.size_fields, *scale)
 
 
 def _describe_params(value: object) -> str:

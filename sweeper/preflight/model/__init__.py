@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from sweeper.preflight.model.fitting import inspect_model_of, require_fitting_data
-from sweeper.preflight.model.memory import Memory, memory_of, require_memory
+from sweeper.preflight.model.memory import Memory, memory_of, memory_there, require_memory
 
-__all__ = ["Memory", "inspect_model_of", "memory_of", "require_fitting_data", "require_memory"]
+__all__ = [
+    "Memory",
+    "inspect_model_of",
+    "memory_of",
+    "memory_there",
+    "require_fitting_data",
+    "require_memory",
+]

@@ -12,7 +12,7 @@ from sweeper.errors import BadInputError
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import EngineSpec, TrialSpec
 
-__all__ = ["Memory", "memory_of", "require_memory"]
+__all__ = ["Memory", "memory_of", "memory_there", "require_memory"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def require_memory(sweep: Sweep, address: str | None) -> None:
     if (address or ray_address()) is not None:
         return
     where = "a GPU of this machine" if resources.gpus_per_worker else "this machine"
-    there = _gpu_bytes() if resources.gpus_per_worker else _machine_bytes()
+    there = memory_there(on_gpu=resources.gpus_per_worker > 0)
     if there is None:
         return
     corners = [sweep.space.trial(point) for _, point in sweep.space.corners()]
@@ -98,6 +98,14 @@ def require_memory(sweep: Sweep, address: str | None) -> None:
             bytes_text(there),
             hint,
         )
+
+
+def memory_there(*, on_gpu: bool) -> int | None:
+    """Returns the bytes of the smallest GPU, or those that processes of this machine may have.
+
+    None where there is no GPU, or it is not known.
+    """
+    return _gpu_bytes() if on_gpu else _machine_bytes()
 
 
 def _machine_bytes() -> int | None:

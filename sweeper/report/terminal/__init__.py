@@ -8,6 +8,7 @@ from sweeper.report.terminal.doctor import doctor_view
 from sweeper.report.terminal.evaluation import evaluation_view
 from sweeper.report.terminal.export import export_view
 from sweeper.report.terminal.plan import plan_view, taken_text
+from sweeper.report.terminal.start import start_view
 from sweeper.report.terminal.sweep.leaderboard import next_commands, sweep_view
 from sweeper.report.terminal.sweep.live import LiveTable
 
@@ -20,6 +21,7 @@ __all__ = [
     "next_commands",
     "params_view",
     "plan_view",
+    "start_view",
     "sweep_view",
     "taken_text",
 ]

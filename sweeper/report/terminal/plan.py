@@ -240,7 +240,7 @@ def _budget(plan: Mapping[str, Any]) -> list[RenderableType]:
     table = row_table()
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("method", no_wrap=True)
-    for name in ("budget", "deviation", "percent"):
+    for name in ("budget", "deviation", "percent", "scale"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("chosen size", overflow="fold", ratio=1)
     for trial in trials:
@@ -251,6 +251,7 @@ def _budget(plan: Mapping[str, Any]) -> list[RenderableType]:
             f"{fit['parameters']:,}",
             f"{fit['miss']:+,}" if fit["miss"] else "0",
             f"{fit['miss_percent']:+.3g}" if fit["miss"] else "0",
+            "" if fit["alpha_per_rank"] is None else f"{fit['alpha_per_rank']:.3g}",
             Text(params_text(fit["size"], list(fit["size"]))),
         )
     return [_pairs("Budget", {k: v for k, v in budget.items() if v is not None}), table, ""]

@@ -68,8 +68,9 @@ def test_trials_are_as_they_were_found_but_for_seeds_that_none_had(sized) -> Non
     assert found.spec.search.confirm is None
 
 
-def test_with_a_budget_the_control_arm_has_the_budgets_size_too(sized) -> None:
-    sweep = sized()
+@pytest.mark.parametrize("rule", [{}, {"alpha_per_rank": 2}])
+def test_with_a_budget_the_control_arm_has_the_budgets_size_too(sized, rule) -> None:
+    sweep = sized(budget={"match": "lora", "rank": 8, **rule})
     best = best_of(sweep, "masa", "lora")
     trials = trials_of(confirmed(sweep, best))
     for name, trial in best.items():

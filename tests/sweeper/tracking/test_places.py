@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -12,7 +13,12 @@ import threading
 import pytest
 
 from sweeper.errors import BadInputError, NameTakenError
+from sweeper.experiment.documents.yaml_files import read_yaml
+from sweeper.experiment.loading import load_sweep
+from sweeper.search.draws import draw_all
 from sweeper.tracking import SweepFolder
+from sweeper.tracking.places import SPACE_FILE, write_space
+from tests.places import SPACES
 
 TIMES = 50
 PROCESSES = 4
@@ -135,3 +141,17 @@ def test_a_sweep_that_cannot_be_locked_is_not_resumed(tmp_path, monkeypatch, num
     monkeypatch.setattr("sweeper._files.os.open", refuse)
     with pytest.raises(BadInputError, match=r"driver\.lock cannot be locked .*make the folder"):
         sweep.lock().__enter__()
+
+
+def test_the_search_space_beside_it_is_what_is_run(tmp_path, caplog):
+    space = load_sweep(SPACES / "masa.yaml")
+    file = write_space(tmp_path, space.document)
+    assert file == tmp_path / SPACE_FILE
+    again = load_sweep(file)
+    assert draw_all(again) == draw_all(space)
+    # Its profile is in it, and where it is copied to does not matter.
+    assert "profile" not in read_yaml(file)
+    assert again.spec.resources == space.spec.resources
+    with caplog.at_level(logging.WARNING):
+        write_space(tmp_path / "nowhere", space.document)
+    assert "search_space.yaml cannot be written" in caplog.text

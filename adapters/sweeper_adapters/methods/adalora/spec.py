@@ -37,6 +37,7 @@ class AdaloraSpec(MethodSpec):
 
     source: ClassVar[str] = "Zhang et al. 2023, arXiv:2303.10512, Eqs. 3 and 6 to 11, appendix A"
     size_field: ClassVar[str] = "initial_rank"
+    scale_field: ClassVar[str | None] = "alpha"
     learned_fields: ClassVar[frozenset[str]] = frozenset({"rank_pattern"})
 
     name: Literal["adalora"] = "adalora"

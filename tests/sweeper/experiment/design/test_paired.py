@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from sweeper.experiment.design.paired import LARGEST_RATIO, RateGrid
+from sweeper.experiment.design.paired import LARGEST_RATIO, RateGrid, least_count
 from sweeper.experiment.loading import load_sweep
 from sweeper.search.draws import draw_all
 from tests.places import SPACES
@@ -17,7 +17,7 @@ TWO = [{"name": "lora", "rank": 4}, {"name": "mosa", "rank": 4}]
 
 
 def test_rates_are_spaced_evenly_and_never_too_far_apart():
-    rates = RateGrid().values()
+    rates = RateGrid(low=1e-4, high=3e-2).values()
     ratios = [high / low for low, high in itertools.pairwise(rates)]
     assert (len(rates), rates[0], rates[-1]) == (8, 1e-4, 3e-2)
     # Rounded to three digits, so not all equal to the last one.
@@ -32,11 +32,35 @@ def test_rates_are_spaced_evenly_and_never_too_far_apart():
         ({"low": 1e-2, "high": 1e-3}, r"low must be below high"),
         ({"low": 1e-3, "high": 1.02e-3}, r"not told apart by 3 digits; give a smaller count"),
         ({"low": 1e-3, "high": 1e-2, "count": 3}, r"greater than or equal to 4"),
+        ({"low": 1e-3}, r"has low alone; a range has two ends"),
+        ({"logfactor": [10, 0.1]}, r"which is empty"),
+        ({"logfactor": [1e-3, 1e3], "count": 8}, r"7\.20 apart.*give a count of 18"),
+        ({"logfactor": [0.1, 10], "low": 1e-4}, r"leave logfactor out, or the others"),
     ],
 )
 def test_a_grid_that_would_miss_the_peak_is_refused(rates, message):
     with pytest.raises(ValueError, match=message):
         RateGrid(**rates)
+
+
+def test_rates_may_be_factors_of_the_files_own():
+    # What was published with absolute rates is trained with the same ones.
+    assert RateGrid().values(3e-3) == RateGrid(low=1e-4, high=3e-2).values()
+    assert (RateGrid().is_relative, RateGrid(low=1e-4, high=1e-2).is_relative) == (True, False)
+    for profile, ends in {"embedded": (1e-4, 3e-2), "llama3-8b": (1.7e-6, 5e-4)}.items():
+        design = load_sweep(SHOOTOUT, profile=profile).design
+        assert design is not None
+        assert design.tuned is not None
+        assert (design.tuned.values[0], design.tuned.values[-1]) == ends
+
+
+def test_factors_need_a_rate(design_of):
+    train = {"learning_rate": None}
+    found = problems_of_loading(design_of, {"kind": "paired"}, methods=TWO, train=train)
+    assert "there is none; they need a number above 0" in found["design.rates"]
+    given = {"kind": "paired", "rates": {"low": 1e-3, "high": 1e-2, "count": 4}}
+    assert design_of(given, methods=TWO, train=train).design is not None
+    assert least_count(1e-4, 3e-2) == 8
 
 
 def test_the_shoot_out_gives_every_method_the_same_trials():

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import SpecError
-from sweeper.experiment.documents.profiles import merge_profile
+from sweeper.experiment.documents.profiles import (
+    merge_profile,
+    over_profile,
+    read_profile,
+)
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.loading import load_sweep
 from tests.sweeper.experiment.spaces import SPACE, problems_of_space
@@ -110,3 +114,45 @@ def test_a_profile_extends_one_beside_it(tmp_path: Path, extended: str) -> None:
     path = write_profiles(tmp_path, one=f"extends: {extended}")
     with pytest.raises(SpecError, match="give the name of a profile in the same folder"):
         merge_profile({"profile": "one"}, path=path)
+
+
+OWN = """
+name: mine
+model: {kind: architecture, name: smollm2-135m}
+data: {kind: embedded}
+resources: {workers: 2}
+methods: [{name: lora}]
+train: {steps: 8, learning_rate: 1e-3}
+"""
+
+
+def test_a_space_with_model_and_data_of_its_own_needs_no_profile(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(OWN)
+    spec = load_sweep(path).spec
+    assert (spec.profile, spec.resources.workers) == ("smollm2-135m", 2)
+    # Nothing of the default profile comes with it.
+    assert load_sweep(path).space.any_trial().train.batch_size == 8
+    with pytest.raises(SpecError, match="--profile: is embedded, but the file says itself"):
+        load_sweep(path, profile="embedded")
+    path.write_text(f"{OWN}profile: embedded\n")
+    with pytest.raises(SpecError, match=r"profile: is embedded, but .* leave the profile out"):
+        load_sweep(path)
+    path.write_text(OWN.replace("data: {kind: embedded}", ""))
+    with pytest.raises(SpecError, match="give model and data both and no profile"):
+        load_sweep(path)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ({"kind": "hub", "name": "owner/Some_Model-1.5"}, "Some_Model-1.5"),
+        ({"kind": "folder", "path": "/data/my model/"}, "my-model"),
+        ({"kind": "folder", "path": ".."}, "model"),
+        ({"kind": "embedded"}, "embedded"),
+    ],
+)
+def test_the_model_gives_such_a_space_its_second_name(tmp_path, model, name) -> None:
+    document: Document = {"name": "mine", "model": model, "data": {"kind": "embedded"}}
+    assert read_profile(document, path=tmp_path / "mine.yaml") == {"profile": name}
+    assert over_profile(document, {"profile": name})["profile"] == name

@@ -8,7 +8,12 @@ import pytest
 
 from sweeper.errors import SpecError
 from sweeper.experiment.documents.tree import Json
-from sweeper.experiment.documents.yaml_text import MOST_DEPTH, MOST_VALUES, parse_yaml
+from sweeper.experiment.documents.yaml_text import (
+    MOST_DEPTH,
+    MOST_VALUES,
+    dump_yaml,
+    parse_yaml,
+)
 
 
 def read(text: str) -> Json:
@@ -179,3 +184,36 @@ def test_an_alias_counts_with_all_that_it_names() -> None:
     merged += [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12)]
     with pytest.raises(SpecError, match=f"more than {MOST_VALUES:,} values"):
         read("\n".join(merged))
+
+
+@pytest.mark.parametrize("is_flow", [True, False])
+@pytest.mark.parametrize(
+    "value",
+    [
+        # Texts that YAML 1.2 or 1.1 would read as something else.
+        [
+            "1e-4",
+            "010",
+            "0o17",
+            "1.",
+            "yes",
+            "no",
+            "on",
+            "true",
+            "null",
+            "~",
+            "",
+            "<<",
+            "2026-01-01",
+        ],
+        [1e-4, 3e-05, 1.0, 10, True, None, math.inf, "1:30", "1_000"],
+        {"prompt": "{question}\n\nAnswer:", "answer": " {reply}", "note": "a: b # c", "é": "⏎ \\"},
+        {"a": [{"b": [1, [2]]}, {}], "c": {"d": []}},
+    ],
+)
+def test_what_is_written_is_read_as_it_was(value, is_flow):
+    text = dump_yaml(value, is_flow=is_flow)
+    assert read(text) == value
+    assert [type(x) for x in value] == [type(x) for x in read(text)]
+    if is_flow:
+        assert "\n" not in text

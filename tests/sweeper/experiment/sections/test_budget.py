@@ -28,6 +28,14 @@ def test_a_size_beside_a_budget_is_a_conflict(sized, changes, path):
     assert "the budget sets it" in problems_of_loading(sized, **changes)[path]
 
 
+def test_an_alpha_beside_a_rule_for_it_is_a_conflict(sized):
+    budget = {"match": "lora", "rank": 8, "alpha_per_rank": 2}
+    changes = {"methods": [{"name": "lora", "alpha": 16}], "baselines": []}
+    found = problems_of_loading(sized, budget=budget, **changes)
+    assert found["methods.lora.alpha"].endswith("leave alpha out, or budget.alpha_per_rank")
+    sized(**changes)
+
+
 @pytest.mark.parametrize(
     ("budget", "path", "message"),
     [

@@ -15,8 +15,8 @@ from sweeper.experiment.space.budget import (
     BudgetFit,
     MatchBudget,
     ParamsBudget,
+    fields_set_by,
     fit_to_budget,
-    size_fields_of,
 )
 from sweeper.experiment.sweep import Sweep
 from sweeper.models.shapes import architecture, shape_of
@@ -222,9 +222,36 @@ def test_a_fit_tells_the_miss_with_its_sign():
 
 
 def test_which_fields_a_budget_sets():
-    assert size_fields_of("lora") == ("rank",)
-    assert size_fields_of("mosa") == ("rank", "groups")
-    assert size_fields_of("nonesuch") == ()
+    plain = {"match": "lora", "rank": 8}
+    assert fields_set_by(plain, "lora") == ("rank",)
+    assert fields_set_by(plain, "mosa") == ("rank", "groups")
+    assert fields_set_by(plain, "nonesuch") == fields_set_by(None, "lora") == ()
+    ruled = {**plain, "alpha_per_rank": 2}
+    assert fields_set_by(ruled, "lora") == ("rank", "alpha")
+    assert fields_set_by(ruled, "adalora") == ("initial_rank", "alpha")
+    assert fields_set_by(ruled, "mosa") == ("rank", "groups")
+
+
+def scale_of(method: Method) -> float | None:
+    alpha = getattr(method, "alpha", None)
+    return None if alpha is None else alpha / getattr(method, method.size_field)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_with_a_rule_the_scale_stays_where_the_rank_changes(name):
+    budget = MatchBudget(match="lora", rank=3, targets=SEVEN, alpha_per_rank=2)
+    sized = fit_to_budget(budget, SPECS[name], TINY)
+    assert scale_of(sized) in (2, None)
+    # It is the size that the budget chooses without the rule.
+    plain = fit_to_budget(budget.model_copy(update={"alpha_per_rank": None}), SPECS[name], TINY)
+    assert sized.sizes() == plain.sizes()
+
+
+def test_without_a_rule_alpha_stays_and_the_scale_does_not():
+    budget = MatchBudget(match="lora", rank=8)
+    sized = [fit_to_budget(budget, method, LLAMA3) for method in (MasaSpec(), LoraSpec())]
+    assert len({scale_of(method) for method in sized}) == 2
+    assert [method.alpha for method in sized] == [16, 16]
 
 
 # In a search space.
@@ -262,7 +289,8 @@ def test_the_size_is_part_of_the_identity(sized):
 
 def test_a_plan_shows_what_was_chosen(sized):
     document = plan_of(sized()).document()
-    assert document["budget"] == {"match": "lora", "rank": 8, "targets": None}
+    wanted = {"match": "lora", "rank": 8, "targets": None, "alpha_per_rank": None}
+    assert document["budget"] == wanted
     for trial in document["trials"]:
         fit = trial["budget"]
         assert fit["miss"] == trial["trainable"] - fit["parameters"]

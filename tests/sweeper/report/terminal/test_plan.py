@@ -35,6 +35,7 @@ PLAN: dict[str, Any] = {
                 "size": {"groups": {"q_proj": 7, "v_proj": n}},
                 "miss": -n,
                 "miss_percent": -n / 123.45,
+                "alpha_per_rank": 3.2 if n else None,
             },
         }
         for n in range(3)
@@ -165,7 +166,7 @@ def test_what_a_budget_chose(width):
     assert max(map(len, text.splitlines())) <= width
     assert "Budget: match lora, rank 32\n" in text
     assert re.search(r"^ +0 +masa +12,345 +0 +0 +groups=q_proj:7,v_proj:0", text, re.MULTILINE)
-    missed = r"^ +2 +masa +12,347 +-2 +-0\.0162 +groups=q_proj:7,v_proj:2"
+    missed = r"^ +2 +masa +12,347 +-2 +-0\.0162 +3\.2 +groups=q_proj:7,v_proj:2"
     assert re.search(missed, text, re.MULTILINE)
 
 

@@ -1,0 +1,79 @@
+"""A model and data looked at together: format, lengths, and what of a row the loss counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweeper.errors import BadInputError
+from sweeper.preflight.start.looking import Lengths, look_at
+from tests.sweeper.preflight.start.made import LONG, ROWS, make_model, write_lines
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    monkeypatch.delenv("SWEEPER_DATA", raising=False)
+    return str(make_model(tmp_path))
+
+
+def test_the_first_row_is_shown_as_the_model_sees_it(tmp_path, model):
+    data = write_lines(tmp_path / "rows.jsonl", [*ROWS, LONG])
+    look = look_at(model, str(data))
+    example = look.example
+    assert example.end == ()
+    assert len(example.begin) == example.tokens
+    text = "".join(piece.text for piece in example.begin)
+    assert "What is" in text
+    assert text.endswith("</s>")
+    learnt = [piece.is_learnt for piece in example.begin]
+    assert sum(learnt) == example.learnt
+    # The answer and the end of text, and nothing before them.
+    assert learnt == sorted(learnt)
+    assert "".join(x.text for x in example.begin if x.is_learnt).strip().endswith("</s>")
+    assert "What is" not in "".join(x.text for x in example.begin if x.is_learnt)
+    assert (look.family, look.positions is not None) == ("llama", True)
+    assert sum(look.rows.values()) == len(ROWS) + 1
+    assert look.lengths.median <= look.lengths.p95 <= look.lengths.longest
+    assert look.document()["data"]["kind"] == "rows"
+
+
+def test_a_long_row_is_shown_by_both_ends(tmp_path, model):
+    data = write_lines(tmp_path / "data" / "train.jsonl", [LONG, *ROWS])
+    for split in ("validation", "test"):
+        write_lines(tmp_path / "data" / f"{split}.jsonl", ROWS[:3])
+    example = look_at(model, str(data.parent)).example
+    assert len(example.begin) == len(example.end) == 120
+    assert example.end[-1].is_learnt
+    assert not example.begin[0].is_learnt
+    assert example.tokens > 240
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"is not recognised: .*: --prompt '\{FIELD\}\\nAnswer:' --answer ' \{FIELD\}'"),
+        ({"prompt": "{x}"}, r"--answer is missing; the two templates go together; give both"),
+        ({"prompt": "none", "answer": "{y}"}, r"names no field"),
+        ({"prompt": "{z}", "answer": "{y}"}, r"no field 'z'; its fields are"),
+    ],
+)
+def test_a_format_that_is_not_known_is_told_with_the_fields(tmp_path, model, options, message):
+    rows = [{"x": f"some {n}", "y": f"other {n}"} for n in range(9)]
+    data = write_lines(tmp_path / "rows.jsonl", rows)
+    with pytest.raises(BadInputError, match=message) as told:
+        look_at(model, str(data), **options)
+    assert "x, y" in str(told.value) or options
+    look = look_at(model, str(data), prompt="{x}\nAnswer:", answer=" {y}")
+    assert look.told_by == "the given templates"
+
+
+def test_data_without_a_row_is_told(tmp_path, model):
+    data = write_lines(tmp_path / "rows.jsonl", [])
+    with pytest.raises(BadInputError, match="has no training row"):
+        look_at(model, str(data))
+
+
+def test_lengths_are_told_by_their_order():
+    found = Lengths.of([*range(100, 0, -1)])
+    assert (found.median, found.p95, found.longest, found.rows) == (51, 96, 100, 100)
+    assert found.longer_than(90) == 0.1
+    assert Lengths.of([7]).p95 == 7

@@ -1,0 +1,76 @@
+"""What is proposed: a length that cuts few rows, a batch that has room, rates for the model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from sweeper.preflight.start import proposing
+from sweeper.preflight.start.looking import Lengths, Look, look_at
+from sweeper.preflight.start.proposing import propose
+from tests.sweeper.preflight.start.made import ROWS, make_model, write_lines
+
+
+@pytest.fixture(scope="module")
+def look(tmp_path_factory) -> Look:
+    folder = tmp_path_factory.mktemp("start")
+    data = write_lines(folder / "rows.jsonl", ROWS)
+    return look_at(str(make_model(folder)), str(data))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "positions", "length", "cut"),
+    [
+        ([20] * 99 + [31], 512, 32, 0.0),
+        # An outlier is cut, and not all pay for it.
+        ([20] * 199 + [500], 512, 32, 0.005),
+        ([600] * 100, 512, 512, 1.0),
+        ([3], None, 16, 0.0),
+    ],
+)
+def test_the_length_is_that_of_the_longest_row_but_for_outliers(
+    look, lengths, positions, length, cut
+):
+    changed = replace(look, lengths=Lengths.of(lengths), positions=positions)
+    proposed = propose(changed)
+    assert (proposed.max_length, proposed.cut) == (length, cut)
+
+
+def test_the_batch_has_room_in_half_of_the_memory(look, monkeypatch):
+    assert (propose(look).batch_size, propose(look).accumulation) == (16, 1)
+    monkeypatch.setattr(proposing, "memory_there", lambda **_: 12_000_000)
+    small = propose(look)
+    assert small.batch_size < 16
+    assert small.batch_size * small.accumulation == 16
+    assert "12 MB" in small.needs
+
+
+def test_steps_are_passes_over_the_rows_with_bounds(look):
+    # Of 60 rows 48 are left to train on.
+    assert propose(look).steps == 40
+    rows = {**look.rows, "train": 1000}
+    assert propose(replace(look, rows=rows)).steps == 189
+    assert propose(replace(look, rows={**rows, "train": 10**6})).steps == 500
+
+
+def test_rates_are_around_what_is_usual_and_published(look):
+    small = propose(look)
+    assert "nothing is published" in small.rates_from
+    assert small.rates[1] / small.rates[0] == pytest.approx(100, rel=0.1)
+    shape = replace(look.facts.shape, total_parameters=8 * 10**9)
+    facts = replace(look.facts, shape=shape, width=4096)
+    large = propose(replace(look, facts=facts))
+    assert large.rates == (5e-6, 8.7e-4)
+    assert "5 to 20 billion" in large.rates_from
+
+
+def test_all_linear_layers_get_an_adapter(look):
+    assert propose(look).targets == tuple(x.name for x in look.facts.shape.linears)
+    # It is what --json prints.
+    document = json.loads(
+        json.dumps({"look": look.document(), "proposed": propose(look).document()})
+    )
+    assert document["proposed"]["targets"][0] == "q_proj"
+    assert document["look"]["tokens"]["rows"] == look.rows["train"]
