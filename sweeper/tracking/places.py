@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import uuid
 from collections.abc import Mapping
@@ -14,10 +15,12 @@ from sweeper.errors import BadInputError, NameTakenError
 from sweeper.tracking.provenance import git_state, machine, package_versions
 from sweeper.tracking.stored import ConfirmedSearch
 
-__all__ = ["MAX_NAME", "SWEEP_FILE", "make_sweep"]
+__all__ = ["LOCK_FILE", "MAX_NAME", "SWEEP_FILE", "is_driven", "make_sweep"]
 
 SWEEP_FILE = "sweep.json"
 """Name of the file that makes a folder a sweep's."""
+LOCK_FILE = "driver.lock"
+"""Name of the file that the driver of a sweep holds."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # A file system takes 255 bytes; Ray makes names of this one, and so do files that are being put.
 MAX_NAME = 150
@@ -81,6 +84,25 @@ def make_sweep(
     except OSError as error:
         raise _unwritable(path, error) from error
     return path
+
+
+def is_driven(sweep: Path) -> bool:
+    """Whether a driver runs a sweep now; nothing is changed.
+
+    A driver that was killed cannot have said so: its sweep is still marked as running.
+
+    Args:
+        sweep: its folder.
+    """
+    try:
+        with (sweep / LOCK_FILE).open() as file:
+            # Shared: two that ask at once do not take each other for a driver.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _make(path: Path, about: Mapping[str, object]) -> None:

@@ -10,6 +10,8 @@ from sweeper.report.terminal.export import export_view
 from sweeper.report.terminal.plan import plan_view, taken_text
 from sweeper.report.terminal.sweep.leaderboard import next_commands, sweep_view
 from sweeper.report.terminal.sweep.live import LiveTable
+from sweeper.report.terminal.sweep.standing import standing_view, standings_view
+from sweeper.report.terminal.trial import trial_view
 
 __all__ = [
     "LiveTable",
@@ -20,6 +22,9 @@ __all__ = [
     "next_commands",
     "params_view",
     "plan_view",
+    "standing_view",
+    "standings_view",
     "sweep_view",
     "taken_text",
+    "trial_view",
 ]

@@ -13,6 +13,7 @@ import pytest
 
 from sweeper.errors import BadInputError, NameTakenError
 from sweeper.tracking import SweepFolder
+from sweeper.tracking.places import is_driven
 
 TIMES = 50
 PROCESSES = 4
@@ -21,6 +22,7 @@ RACER = """
 import sys
 from sweeper.errors import NameTakenError
 from sweeper.tracking import SweepFolder
+from sweeper.tracking.places import is_driven
 home, mine = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -135,3 +137,18 @@ def test_a_sweep_that_cannot_be_locked_is_not_resumed(tmp_path, monkeypatch, num
     monkeypatch.setattr("sweeper._files.os.open", refuse)
     with pytest.raises(BadInputError, match=r"driver\.lock cannot be locked .*make the folder"):
         sweep.lock().__enter__()
+
+
+def test_a_sweep_is_driven_while_its_lock_is_held(tmp_path):
+    sweep = SweepFolder.create(tmp_path, "masa-1", document={})
+    # Nobody has driven it yet, and asking makes no file.
+    assert not is_driven(sweep.path)
+    assert not (sweep.path / "driver.lock").exists()
+    with sweep.lock():
+        before = (sweep.path / "driver.lock").read_text()
+        assert is_driven(sweep.path)
+        assert (sweep.path / "driver.lock").read_text() == before
+    assert not is_driven(sweep.path)
+    with sweep.lock():
+        # Who has asked has kept nothing.
+        pass
