@@ -62,7 +62,6 @@ COVERED = {
     "evaluation/metrics/meteor.py": "sweeper/evaluation/metrics/test_texts.py",
     "evaluation/metrics/rouge_l.py": "sweeper/evaluation/metrics/test_texts.py",
     "evaluation/protocol.py": "sweeper/evaluation/test_task_scores.py",
-    "execution/final_jobs.py": "sweeper/evaluation/test_final.py",
     "execution/pool/jobs.py": "sweeper/execution/test_trial_factory.py",
     "execution/pool/progress.py": "sweeper/execution/test_full_disk.py",
     "execution/pool/replicas.py": "sweeper/execution/test_sweep.py",

@@ -76,18 +76,19 @@ class StateFile:
         return signature(folder / STATE_FILE)
 
 
-def known_experiment(folder: Path, tracking_uri: str) -> str:
-    """Returns the experiment that a sweep was last sent to on a store; empty where it was not.
+def known_experiment(folder: Path) -> str:
+    """Returns the experiment that a sweep was last sent to; empty where it never was.
+
+    On whatever store: the address of one in a file changes with the folder of all sweeps.
 
     Args:
         folder: of the sweep.
-        tracking_uri: of the store.
     """
-    public, found = public_uri(tracking_uri), ""
+    found = ""
     for content in _read(folder).values():
-        if isinstance(content, dict) and content.get("tracking_uri") == public:
-            name = content.get("experiment")
-            found = name if isinstance(name, str) and _state(content).run_id else found
+        name = content.get("experiment") if isinstance(content, dict) else None
+        if isinstance(name, str) and _state(content).run_id:
+            found = name
     return found
 
 

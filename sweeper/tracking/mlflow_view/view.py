@@ -87,8 +87,7 @@ class MlflowView:
         self._interval_s = interval_s
         self._connect = connect
         self.tracking_uri = resolve_tracking_uri(folder.home, tracking_uri)
-        known = known_experiment(folder.path, self.tracking_uri)
-        self.experiment = resolve_experiment(experiment, known=known)
+        self.experiment = resolve_experiment(experiment, known=known_experiment(folder.path))
         self._states = StateFile(self.tracking_uri, experiment=self.experiment)
         self._mutex = threading.Lock()
         self._sender: Sender | None = None

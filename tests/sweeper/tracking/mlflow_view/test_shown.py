@@ -273,7 +273,7 @@ def test_a_sweep_stays_in_the_experiment_that_it_was_sent_to(sweep, monkeypatch)
     assert MlflowView(sweep, experiment="asked/for").sync().is_complete
     # Also for whoever resumes it elsewhere.
     assert MlflowView(sweep).experiment == "asked/for"
-    assert MlflowView(sweep, tracking_uri="http://other").experiment == "of the shell"
+    assert MlflowView(sweep, tracking_uri="http://other").experiment == "asked/for"
     MlflowView(sweep, experiment="another").sync()
     assert MlflowView(sweep).experiment == "another"
 
