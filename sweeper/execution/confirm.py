@@ -37,6 +37,7 @@ def confirmation_driver(search: SweepDriver) -> SweepDriver | None:
         address=search.address,
         tracking_uri=search.tracking_uri,
         experiment=_experiment_of(search),
+        has_dashboard=search.has_dashboard,
         retry_failed=search.retry_failed,
     )
 
@@ -52,6 +53,7 @@ def _begun(search: SweepDriver, document: Document) -> SweepDriver:
         address=search.address,
         tracking_uri=search.tracking_uri,
         experiment=_experiment_of(search),
+        has_dashboard=search.has_dashboard,
     )
 
 

@@ -322,10 +322,9 @@ class Runs:
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         uri = self._client.get_run(run_id).info.artifact_uri
+        place = get_artifact_repository(uri, tracking_uri=self._client.tracking_uri)
         try:
-            get_artifact_repository(uri, tracking_uri=self._client.tracking_uri).delete_artifacts(
-                name
-            )
+            place.delete_artifacts(name)  # type: ignore[no-untyped-call]
         except (NotImplementedError, MlflowException) as error:
             logger.info("MLflow does not remove %s (%s); it is replaced", name, error)
             self.add_text(run_id, _GONE, name=name)

@@ -284,7 +284,10 @@ class Sender:
                 if last_step is not None:
                     state.last_steps[name] = max(last_step, state.last_steps.get(name, last_step))
             self._asked.add(trial.id)
-        return _later(points, state.last_steps), log.offset
+        later = _later(points, state.last_steps)
+        # Of each metric the order of its steps stays.
+        later.sort(key=lambda point: not content.shown_first(point.name, objective=self._metric))
+        return later, log.offset
 
     def _send_artifacts(
         self, run: RunInfo, state: SentState, *, trial: TrialFolder, record: TrialRecord

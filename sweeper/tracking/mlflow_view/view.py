@@ -253,9 +253,11 @@ class MlflowView:
         run_ids = list(self.run_ids().values())
         if not known.run_id or not run_ids:
             return {"Experiment": experiment_url(base_url, known.experiment_id)}
-        of = known.experiment_id
+        of, table = known.experiment_id, table_query(self._folder.name)
+        charts = f"{table}&compareRunsMode=CHART"
         return {
-            "Trials": runs_url(base_url, experiment_id=of, query=table_query(self._folder.name)),
+            "Trials": runs_url(base_url, experiment_id=of, query=table),
+            "Charts": runs_url(base_url, experiment_id=of, query=charts),
             "Comparison": comparison_url(base_url, experiment_id=of, run_ids=run_ids),
             "Sweep": run_url(base_url, experiment_id=of, run_id=known.run_id),
         }

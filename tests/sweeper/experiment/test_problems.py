@@ -100,7 +100,7 @@ def models_in(annotation: object) -> Iterator[type[BaseModel]]:
 def test_no_sentence_of_pydantic_reaches_a_user() -> None:
     models = all_models()
     assert len(models) > 30
-    told_of = set()
+    told_of: set[str] = set()
     for model in models:
         for name in model.model_fields:
             for wrong in WRONG:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 from sweeper.analysis.ranking import rank
 from sweeper.experiment.sweep import ObjectiveSpec
@@ -36,7 +37,7 @@ def ranking():
 
 
 def test_the_best_is_first_and_numbers_are_numbers():
-    table = leaderboard_document(ranking())
+    table: Any = leaderboard_document(ranking())
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert [(row["place"], row["trial"]) for row in rows] == [(1, 1), (2, 0), (None, 2)]
     best = rows[0]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 from typer.testing import CliRunner
 
+from sweeper.analysis.lookup import find_trial
 from sweeper.cli import app
 from sweeper.report.standing import all_standings, ranking_of, standing_of, trials_total
+from sweeper.report.trial import trial_document
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.sweeper.designs import sweep_of
 
@@ -126,8 +126,9 @@ def test_a_trial_is_shown_by_its_number(sweep, home):
 
 def test_documents_are_strict_json(sweep, home):
     sweep.trial("000000000002").append(5, {"eval_loss": float("nan")})
-    for arguments in (["list"], ["status", "masa-1"], ["show", "masa-1/2"]):
-        # By itself: what is printed as JSON goes past Python's own standard output.
-        command = [sys.executable, "-m", "sweeper", *arguments, "--json", "--home", str(home)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-        json.loads(done.stdout)
+    for document in (
+        all_standings(home),
+        standing(sweep),
+        trial_document(find_trial("masa-1/2", home=home)),
+    ):
+        assert json.loads(json.dumps(document, allow_nan=False)) == document

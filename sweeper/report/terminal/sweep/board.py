@@ -72,7 +72,11 @@ class Leaderboard:
         self._ranking = ranking
         self._trials = (*ranking.ranked, *ranking.others)
         found = names or varying(trial.params for trial in self._trials)
-        self._names = [name for name in found if name != "method"]
+        # What all trials have comes first: the rest is of one method or another.
+        self._names = sorted(
+            (name for name in found if name != "method"),
+            key=lambda name: any(name not in trial.params for trial in self._trials),
+        )
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yields the table, what it leaves out, and why trials failed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sweeper.tracking.mlflow_view.content.inputs import CONTEXT, DataInput, data_inputs
 from sweeper.tracking.mlflow_view.content.metrics import (
     final_metrics,
+    shown_first,
     shown_metrics,
     summary_metrics,
     trial_metrics,
@@ -43,6 +44,7 @@ __all__ = [
     "flatten",
     "said_note",
     "said_tags",
+    "shown_first",
     "shown_metrics",
     "summary_metrics",
     "sweep_constants",

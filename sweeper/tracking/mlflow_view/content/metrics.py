@@ -19,6 +19,7 @@ __all__ = [
     "FOLDED",
     "final_metrics",
     "result_name",
+    "shown_first",
     "shown_metrics",
     "summary_metrics",
     "trial_metrics",
@@ -58,6 +59,19 @@ def shown_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
         if found.standard_error is not None:
             shown[_error_name(name)] = found.standard_error
     return shown
+
+
+def shown_first(name: str, *, objective: str) -> bool:
+    """Whether a metric is to be sent before others.
+
+    MLflow's pages of a run, and of a comparison, have metrics in the order of their first value,
+    and open on the first.
+
+    Args:
+        name: as MLflow shows it.
+        objective: name of the metric that the sweep optimises.
+    """
+    return name == objective or name.startswith(f"{FIRST}/")
 
 
 def _error_name(name: str) -> str:

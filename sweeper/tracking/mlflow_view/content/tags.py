@@ -179,8 +179,9 @@ def constant_tags(spec: Mapping[str, Any], varied: Varied) -> dict[str, str]:
     return {
         shown_name(path): value
         for path, value in flatten(spec)
-        # A field that is a mapping has several leaves.
-        if not any(path == name or path.startswith(f"{name}.") for name in shown)
+        # A field that is a mapping has several leaves; one that is null says nothing.
+        if value != "null"
+        and not any(path == name or path.startswith(f"{name}.") for name in shown)
     }
 
 

@@ -102,7 +102,7 @@ def _of_design(document: Document) -> Iterable[tuple[str, ...]]:
     return dict.fromkeys([*several, *chosen, *seeds])
 
 
-def _differing(entries: Sequence[Json]) -> Iterable[tuple[str, ...]]:
+def _differing(entries: Sequence[Json]) -> Iterable[tuple[str, str]]:
     """Yields the fields that entries set to different values, or that only some of them set."""
     paths = dict.fromkeys(
         (section, key)

@@ -144,7 +144,7 @@ def test_a_crash_between_two_batches(sweep, client, monkeypatch):
         def log_batch(self, *args, **kwargs):
             self._client.log_batch(*args, **kwargs)
             self.calls["log_batch"] += 1
-            if self.calls["log_batch"] == 3:
+            if self.calls["log_batch"] == 4:
                 raise Crash
 
     with pytest.raises(Crash):

@@ -68,6 +68,8 @@ def test_a_complete_trial(sweep, client):
     assert "method.rank" not in tags
     assert (tags["mlflow.user"], tags["mlflow.source.type"]) == (sweep.path.owner(), "LOCAL")
     assert tags["mlflow.source.name"] == "sweeper run masa"
+    # What was sent first comes first on MLflow's pages, and a comparison opens on it.
+    assert next(iter(run.data.metrics)) == "eval_loss"
     # Of step 0: of later ones MLflow draws lines, with one point each.
     assert history(client, run, "1_result/eval_loss") == [(0, 5.0 / STEPS)]
     assert history(client, run, "1_result/wall_time_s") == [(0, record.wall_time_s)]
@@ -324,6 +326,8 @@ def test_the_pages_are_those_of_the_sweep(sweep, client):
     ids = [runs[f"{number:012x}"].info.run_id for number in (0, 1)]
     experiment = f"{base}/#/experiments/{experiment_id}"
     assert pages["Trials"] == f"{experiment}/runs?viewStateShareKey=sweep-masa-1&{training}"
+    charts = f"{experiment}/runs?viewStateShareKey=sweep-masa-1&compareRunsMode=CHART&{training}"
+    assert pages["Charts"] == charts
     assert pages["Sweep"] == f"{experiment}/runs/{runs[''].info.run_id}?{training}"
     comparison = pages["Comparison"]
     assert unquote(comparison) == (

@@ -3,10 +3,10 @@
 import socket
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from sweeper.errors import BadInputError
-from sweeper.tracking.pages import hosts
 from sweeper.tracking.pages.hosts import Place
 
 
@@ -17,7 +17,7 @@ def machine(monkeypatch):
         SimpleNamespace(family=socket.AF_INET, address="127.0.0.1"),
         SimpleNamespace(family=socket.AF_INET6, address="fe80::1%eth0"),
     ]
-    monkeypatch.setattr(hosts.psutil, "net_if_addrs", lambda: {"eth0": addresses})
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: {"eth0": addresses})
     monkeypatch.setattr(socket, "gethostname", lambda: "gpu1")
     monkeypatch.setattr(socket, "getfqdn", lambda: "gpu1.example")
 

@@ -2,6 +2,7 @@
 
 import sys
 from types import ModuleType
+from typing import Any
 
 import pytest
 from sqlalchemy import make_url
@@ -34,7 +35,7 @@ def test_a_sweep_without_a_study_has_nothing_to_show(sweep, installed):
 
 def test_the_study_of_the_sweep_is_served(sweep, installed, monkeypatch):
     (sweep.path / "optuna.db").touch()
-    served = {}
+    served: dict[str, Any] = {}
 
     def serve(command, environment, **options):
         served.update(options, command=command)

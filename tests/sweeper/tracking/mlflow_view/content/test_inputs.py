@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_a_reader_knows_the_data_by_name(data, name):
 
 
 def test_the_digest_names_the_rows():
-    data = {"kind": "embedded"}
+    data: dict[str, Any] = {"kind": "embedded"}
     # Of the rows alone, without a model's; MLflow takes 36 characters.
     (found,) = data_inputs(data, fingerprint=f"{'a' * 64} {'b' * 64}")
     assert found.digest == "a" * 32

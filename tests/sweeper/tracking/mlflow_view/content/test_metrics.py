@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sweeper.tracking.final_result import FinalResult
 from sweeper.tracking.mlflow_view.content import (
     final_metrics,
+    shown_first,
     shown_metrics,
     summary_metrics,
     trial_metrics,
@@ -79,3 +80,8 @@ def test_a_sweep_has_the_names_of_its_best_trial():
         "sweep/trials_complete": 3.0,
     }
     assert summary_metrics(Summary(objective="accuracy")) == {}
+
+
+def test_a_comparison_opens_on_the_objective():
+    names = ["train_loss", "accuracy", "1_result/accuracy", "accuracy/addition"]
+    assert [name for name in names if shown_first(name, objective="accuracy")] == names[1:3]

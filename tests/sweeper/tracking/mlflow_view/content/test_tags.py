@@ -11,6 +11,7 @@ def test_what_varies_is_no_tag():
     spec = {
         "method": {"name": "mosa", "rank": 8, "groups": {"q": 1, "v": 2}, "ranks": [1]},
         "train": {"learning_rate": 1e-3, "steps": 8},
+        "evaluation": {"stop": None},
     }
     varied = Varied((("method", "groups"), ("method", "rank"), ("train", "learning_rate")))
     assert constant_tags(spec, varied) == {

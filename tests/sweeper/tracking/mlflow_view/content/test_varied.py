@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sweeper.experiment.loading import load_sweep
@@ -23,7 +25,7 @@ def params_of(sweep):
 
 
 def test_of_a_search_it_is_what_is_searched():
-    document = {
+    document: dict[str, Any] = {
         "methods": [
             {"name": "masa", "rank": 8, "experts": {"int": [2, 6]}},
             {"name": "lora", "rank": {"choice": [8, 16]}},
@@ -31,9 +33,9 @@ def test_of_a_search_it_is_what_is_searched():
         "train": {"learning_rate": RATE, "steps": 8},
     }
     varied = varied_in(document)
-    masa = {"method": {"name": "masa", "rank": 8, "experts": 3, "alpha": 16.0}}
-    lora = {"method": {"name": "lora", "rank": 16, "alpha": 16.0}}
-    train = {"train": {"learning_rate": 0.002, "steps": 8}}
+    masa: dict[str, Any] = {"method": {"name": "masa", "rank": 8, "experts": 3, "alpha": 16.0}}
+    lora: dict[str, Any] = {"method": {"name": "lora", "rank": 16, "alpha": 16.0}}
+    train: dict[str, Any] = {"train": {"learning_rate": 0.002, "steps": 8}}
     assert trial_params({**masa, **train}, varied) == {
         "method": "masa",
         "experts": "3",
@@ -45,7 +47,7 @@ def test_of_a_search_it_is_what_is_searched():
 
 
 def test_one_method_alone_is_no_parameter():
-    document = {"methods": [{"name": "masa", "rank": {"choice": [4, 8]}}]}
+    document: dict[str, Any] = {"methods": [{"name": "masa", "rank": {"choice": [4, 8]}}]}
     assert varied_in(document).paths == (("method", "rank"),)
 
 
@@ -70,7 +72,7 @@ def test_of_a_design_it_is_its_factors(design, names):
 
 
 def test_of_a_list_it_is_what_its_trials_set():
-    document = {
+    document: dict[str, Any] = {
         "trials": [
             {"name": "a", "method": {**LORA, "alpha": 16}, "train": {"learning_rate": 1e-3}},
             {"name": "b", "method": {**LORA, "alpha": 32}, "train": {"learning_rate": 1e-3}},
@@ -86,7 +88,7 @@ def test_of_a_list_it_is_what_its_trials_set():
 
 
 def test_two_fields_of_one_name_keep_their_sections():
-    document = {
+    document: dict[str, Any] = {
         "methods": [{"name": "masa", "seed": {"choice": [1, 2]}}],
         "train": {"seed": {"choice": [1, 2]}},
     }
