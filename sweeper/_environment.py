@@ -10,6 +10,7 @@ from pathlib import Path
 __all__ = [
     "cache_root",
     "data_root",
+    "experiment_name",
     "hide_progress_bars",
     "is_hub_offline",
     "mlflow_asked_once",
@@ -53,6 +54,11 @@ def ray_address() -> str | None:
 def tracking_uri() -> str | None:
     """Returns MLflow's own setting of where to log (``MLFLOW_TRACKING_URI``), if there is one."""
     return os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
+def experiment_name() -> str | None:
+    """Returns MLflow's own setting of the experiment (``MLFLOW_EXPERIMENT_NAME``), if any."""
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or None
 
 
 def hide_progress_bars() -> None:

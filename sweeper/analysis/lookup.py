@@ -21,6 +21,7 @@ __all__ = ["FoundTrial", "find_trial"]
 
 # As many digits as git wants of a commit, at least.
 TRIAL_ID = re.compile(r"[0-9a-f]{4,12}")
+NUMBER = re.compile(r"[0-9]{1,6}")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 # Names that a message lists before it only says that there are more.
 MAX_LISTED = 8
@@ -83,8 +84,9 @@ def find_trial(text: str, *, home: Path) -> FoundTrial:
 
     Args:
         text: a sweep's name or folder (which means its best trial, the one that ``report`` puts
-            first), a trial's identity or its first digits, ``SWEEP/TRIAL``, a trial's folder or its
-            adapter's, or MLflow's identity of the run that shows a trial or a sweep.
+            first), a trial's identity or its first digits, its number in the newest sweep,
+            ``SWEEP/TRIAL`` with one of these, a trial's folder or its adapter's, or MLflow's
+            identity of the run that shows a trial or a sweep.
         home: folder of all sweeps.
 
     Raises:
@@ -99,7 +101,7 @@ def find_trial(text: str, *, home: Path) -> FoundTrial:
         return found
     if RUN_ID.fullmatch(text):
         return _by_run(text, home)
-    return _by_id(text, home)
+    return _by_number(text, home) or _by_id(text, home)
 
 
 def _sweep(text: Path | str, home: Path) -> SweepFolder | None:
@@ -144,8 +146,28 @@ def _by_folder(path: Path) -> FoundTrial | None:
 def _by_both_names(text: str, home: Path) -> FoundTrial | None:
     name, slash, trial_id = text.rstrip("/").rpartition("/")
     sweep = _sweep(name, home) if slash else None
-    found = _beginning_with(trial_id, [sweep] if sweep is not None else [])
+    if sweep is None:
+        return None
+    found = _numbered(trial_id, sweep) or _beginning_with(trial_id, [sweep])
     return _only(found, text, home) if found else None
+
+
+def _by_number(text: str, home: Path) -> FoundTrial | None:
+    """Returns the trial of that number in the newest sweep, unless an identity begins like it."""
+    sweeps = _sweeps(home)
+    if not sweeps or not NUMBER.fullmatch(text) or _beginning_with(text, sweeps):
+        return None
+    found = _numbered(text, sweeps[-1])
+    return found[0] if found else None
+
+
+def _numbered(text: str, sweep: SweepFolder) -> list[FoundTrial]:
+    """Returns the trial of that number: of a superseded one what stands in its place."""
+    if not NUMBER.fullmatch(text):
+        return []
+    known = [record for record in sweep.trials() if record.number == int(text)]
+    known.sort(key=lambda record: record.status == "superseded")
+    return [FoundTrial(sweep, sweep.trial(record.id)) for record in known[:1]]
 
 
 def _sweeps(home: Path) -> list[SweepFolder]:
@@ -200,8 +222,9 @@ def _unknown(text: str, home: Path) -> str:
     near = get_close_matches(text, list(_names(sweeps)), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "give one of them"
     return (
-        f"trial: got {text!r}; allowed are a sweep, a trial's identity (12 hex digits, the first 4 "
-        "or more will do), SWEEP/TRIAL, a folder of either, or MLflow's identity of a run; "
+        f"trial: got {text!r}; allowed are a sweep, a trial's number in the newest sweep, its "
+        "identity (12 hex digits, the first 4 or more will do), SWEEP/TRIAL with one of these, a "
+        "folder, or MLflow's identity of a run; "
         f"{home} holds the sweeps {_listed([sweep.name for sweep in sweeps])}; {hint}"
     )
 

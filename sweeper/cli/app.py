@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Annotated, Any
+
 import typer
 
-from sweeper.cli import compare, init, preflight, sweep, trial
+from sweeper import __version__
+from sweeper.cli import compare, init, pages, preflight, results, sweep, trial
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Find the best configuration of MASA, MoSA and other PEFT methods for a model and a task.",
 )
@@ -19,20 +22,42 @@ _data = typer.Typer(no_args_is_help=True, help="Inspect the data of a sweep.")
 _data.command("check")(preflight.data_check)
 app.add_typer(_data, name="data")
 
-for _command in (
-    init.init,
-    compare.compare,
-    sweep.run,
-    sweep.resume,
-    preflight.plan,
-    preflight.params,
-    sweep.report,
-    trial.export,
-    trial.evaluate,
-    sweep.ui,
-    preflight.doctor,
-):
-    app.command()(_command)
+_COMMANDS: dict[str, Callable[..., Any]] = {
+    "init": init.init,
+    "compare": compare.compare,
+    "run": sweep.run,
+    "resume": sweep.resume,
+    "plan": preflight.plan,
+    "params": preflight.params,
+    "list": results.list_sweeps,
+    "status": results.status,
+    "show": results.show,
+    "report": results.report,
+    "export": trial.export,
+    "evaluate": trial.evaluate,
+    "ui": pages.ui,
+    "doctor": preflight.doctor,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"masa-mosa-sweeper {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

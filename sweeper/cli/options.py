@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from sweeper._environment import sweeps_home
+
 __all__ = [
     "Address",
     "AsJson",
+    "Dashboard",
+    "Experiment",
     "Fresh",
     "Home",
     "Overrides",
@@ -18,6 +22,7 @@ __all__ = [
     "SweepName",
     "TrackingUri",
     "Trial",
+    "sweep_names",
     "with_fresh",
 ]
 
@@ -25,7 +30,21 @@ SpaceFile = Annotated[
     Path, typer.Argument(help="A search-space file, such as search_spaces/masa.yaml.")
 ]
 
-SweepName = Annotated[str, typer.Argument(help="Name of a sweep, or its folder.")]
+
+def sweep_names(incomplete: str) -> list[str]:
+    """Returns the names of sweeps that begin so, for the shell; those of the default folder.
+
+    Args:
+        incomplete: what stands there already.
+    """
+    # By the files alone: a shell waits for it with each press of a key.
+    found = sweeps_home().glob("*/sweep.json")
+    return sorted(path.parent.name for path in found if path.parent.name.startswith(incomplete))
+
+
+SweepName = Annotated[
+    str, typer.Argument(help="Name of a sweep, or its folder.", autocompletion=sweep_names)
+]
 
 ProfileName = Annotated[
     str | None, typer.Option("--profile", help="Profile to run on: a name or a file.")
@@ -50,12 +69,29 @@ TrackingUri = Annotated[
     typer.Option("--tracking-uri", help="MLflow's store [$MLFLOW_TRACKING_URI, SQLite in --home]."),
 ]
 
+Experiment = Annotated[
+    str | None,
+    typer.Option(
+        "--experiment",
+        help="MLflow's experiment [the sweep's, $MLFLOW_EXPERIMENT_NAME, sweeper].",
+    ),
+]
+
+Dashboard = Annotated[
+    bool,
+    typer.Option(
+        "--dashboard",
+        help="Start Ray's dashboard with the Ray of this machine, and print its link.",
+    ),
+]
+
 Trial = Annotated[
     str,
     typer.Argument(
         metavar="RUN_OR_TRIAL",
-        help="A sweep (its best trial), a trial's id or its first digits, SWEEP/TRIAL, a folder, "
-        "or an MLflow run id.",
+        autocompletion=sweep_names,
+        help="A sweep (its best trial), a trial's number in the newest sweep, its id or the id's "
+        "first digits, SWEEP/TRIAL with one of these, a folder, or an MLflow run id.",
     ),
 ]
 

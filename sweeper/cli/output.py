@@ -61,6 +61,20 @@ class Output:
             # Commands and paths are printed whole, however narrow the terminal is.
             self.console.print(view, crop=False)
 
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Says what takes long while the body runs.
+
+        Args:
+            what: is being done, such as ``comparing the trials``.
+        """
+        if self.console.is_terminal:
+            with self.console.status(f"{what} …"):
+                yield
+        else:
+            self.console.print(f"{what[:1].upper()}{what[1:]} …", highlight=False)
+            yield
+
 
 @contextmanager
 def opened_output(as_json: bool) -> Iterator[Output]:

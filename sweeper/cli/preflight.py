@@ -39,6 +39,8 @@ def plan(
     Of a design also show what each configuration answers. Trials that another sweep of --home has
     finished are taken over and not trained again.
 
+    Exit code 1 means that the model or the data is missing: the plan is shown all the same.
+
     With --check also look at model, tokenizer and data as run does: exit code 2 means that the
     sweep would be refused.
     """
@@ -58,6 +60,8 @@ def plan(
         out.show(document, plan_view(document))
         if check and not as_json:
             out.console.print("Checked: model and data can be used.")
+        if document["missing"]:
+            raise typer.Exit(SOME_FAILED)
 
 
 def params(

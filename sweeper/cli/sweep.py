@@ -1,4 +1,4 @@
-"""Commands on a sweep: run, resume, report, ui."""
+"""Commands that run a sweep: run, resume."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console, Group, RenderableType
-from rich.text import Text
+from rich.console import Console
 
 from sweeper._environment import sweeps_home
 from sweeper.cli.options import (
     Address,
     AsJson,
+    Dashboard,
+    Experiment,
     Fresh,
     Home,
     Overrides,
@@ -31,15 +32,15 @@ from sweeper.cli.options import (
     with_fresh,
 )
 from sweeper.cli.output import INTERRUPTED, SOME_FAILED, Output, opened_output
+from sweeper.cli.results import store_of, view_of
 from sweeper.errors import BadInputError
 
 if TYPE_CHECKING:
     from sweeper.execution.driver import SweepDriver
     from sweeper.experiment.sweep import Sweep
     from sweeper.report.page import Subject
-    from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["report", "resume", "run", "start", "ui"]
+__all__ = ["resume", "run", "start"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ def run(  # noqa: PLR0913 - an argument for each option
     fresh: Fresh = False,
     address: Address = None,
     tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+    has_dashboard: Dashboard = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a sweep. Of a list of trials, run those whose architecture is the profile's model.
@@ -75,7 +78,16 @@ def run(  # noqa: PLR0913 - an argument for each option
         if left_out:
             text = f"Skipped (other model, or repeated): {', '.join(left_out)}"
             out.console.print(text, markup=False, highlight=False)
-        start(sweep, out, name=name, home=home, address=address, tracking_uri=tracking_uri)
+        start(
+            sweep,
+            out,
+            name=name,
+            home=home,
+            address=address,
+            tracking_uri=tracking_uri,
+            experiment=experiment,
+            has_dashboard=has_dashboard,
+        )
 
 
 def start(
@@ -86,6 +98,8 @@ def start(
     home: Path | None,
     address: str | None,
     tracking_uri: str | None,
+    experiment: str | None = None,
+    has_dashboard: bool = False,
 ) -> None:
     """Checks a sweep, makes its folder and runs it to its end; the options are those of ``run``."""
     from sweeper.execution.driver import SweepDriver, new_sweep_folder
@@ -104,7 +118,15 @@ def start(
     folder = new_sweep_folder(root, sweep, name=name)
     text = f"To repeat it: python -m sweeper run {shlex.quote(str(folder.path / SPACE_FILE))}"
     out.console.print(text, soft_wrap=True, markup=False, highlight=False)
-    driver = SweepDriver(folder, sweep, fingerprint, address=address, tracking_uri=tracking_uri)
+    driver = SweepDriver(
+        folder,
+        sweep,
+        fingerprint,
+        address=address,
+        tracking_uri=tracking_uri,
+        experiment=experiment,
+        has_dashboard=has_dashboard,
+    )
     _drive(driver, out)
 
 
@@ -116,6 +138,8 @@ def resume(
     home: Home = None,
     address: Address = None,
     tracking_uri: TrackingUri = None,
+    experiment: Experiment = None,
+    has_dashboard: Dashboard = False,
     as_json: AsJson = False,
 ) -> None:
     """Continue a sweep after Ctrl-C, a crash or a reboot. Ended trials are not run again.
@@ -130,105 +154,14 @@ def resume(
         folder = SweepFolder.open(sweep, home=home or sweeps_home())
         require_store(folder.home, tracking_uri)
         driver = SweepDriver.open(
-            folder, address=address, tracking_uri=tracking_uri, retry_failed=retry_failed
+            folder,
+            address=address,
+            tracking_uri=tracking_uri,
+            experiment=experiment,
+            has_dashboard=has_dashboard,
+            retry_failed=retry_failed,
         )
         _drive(driver, out)
-
-
-def report(
-    sweeps: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SWEEP...",
-            help="Name of a sweep, or its folder; with --html several, and a file that ends with "
-            ".html.",
-        ),
-    ],
-    home: Home = None,
-    as_json: AsJson = False,
-    as_page: Annotated[
-        bool,
-        typer.Option(
-            "--html",
-            help="Write one HTML page instead, and print its path: FILE, else report.html in the "
-            "sweep's folder.",
-        ),
-    ] = False,
-) -> None:
-    """Show a sweep's verdicts, leaderboard and best configuration, or write them as a page."""
-    with opened_output(as_json) as out:
-        from sweeper.report.page import subject_of
-        from sweeper.tracking.sweep_folder import SweepFolder
-
-        names, target = _target(sweeps, as_page=as_page)
-        folders = [SweepFolder.open(name, home=home or sweeps_home()) for name in names]
-        subjects = [subject_of(folder, tracking_uri=_uri(folder, None)) for folder in folders]
-        if as_page:
-            path = _write_page(subjects, target)
-            # In a group it stays in one line: rich joins texts that stand alone, and wraps them.
-            line = Group(Text(str(path), no_wrap=True, overflow="ignore"))
-            out.show({"page": str(path)}, line)
-            return
-        documents = [subject.document for subject in subjects]
-        views = [_view(subject) for subject in subjects]
-        out.show(documents[0] if len(documents) == 1 else documents, Group(*views))
-
-
-def _target(words: Sequence[str], *, as_page: bool) -> tuple[list[str], Path | None]:
-    """Returns the sweeps of a command, and the file that its page goes to, if one is named."""
-    *first, last = words
-    if as_page and first and last.endswith(".html"):
-        return first, Path(last)
-    return list(words), None
-
-
-def _write_page(subjects: Sequence[Subject], target: Path | None) -> Path:
-    """Writes the page of sweeps and returns its path.
-
-    Raises:
-        BadInputError: it cannot be written.
-    """
-    from sweeper.report.page import write_page, write_sweep_page
-    from sweeper.tracking.stored import PAGE_FILE
-
-    first = subjects[0].folder
-    path = target or (first.path if len(subjects) == 1 else first.home) / PAGE_FILE
-    try:
-        if target is None and len(subjects) == 1:
-            return write_sweep_page(subjects[0])
-        write_page(subjects, path)
-    except OSError as error:
-        raise BadInputError(
-            f"report page: {path} cannot be written ({error.strerror or error}); the page is a "
-            "file; name another one after --html"
-        ) from error
-    return path
-
-
-def ui(
-    sweep: Annotated[
-        str | None, typer.Argument(help="Sweep whose trials are compared (default: the newest).")
-    ] = None,
-    home: Home = None,
-    tracking_uri: TrackingUri = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")
-    ] = 5000,
-) -> None:
-    """Serve MLflow's UI on the sweeps' store until Ctrl-C. It opens on the sweep's experiment."""
-    with opened_output(as_json=False) as out:
-        from sweeper.tracking.mlflow_view.server import serve_ui
-
-        serve_ui(
-            home or sweeps_home(),
-            sweep=sweep,
-            tracking_uri=tracking_uri,
-            host=host,
-            port=port,
-            # An address in one piece can be clicked and copied.
-            tell=functools.partial(out.console.print, soft_wrap=True, markup=False),
-        )
 
 
 def _drive(driver: SweepDriver, out: Output) -> None:
@@ -264,8 +197,25 @@ def _confirmed(driver: SweepDriver, out: Output) -> SweepDriver | None:
 def _run(driver: SweepDriver, out: Output) -> None:
     """Runs one sweep with the live table."""
     driver.on_loss = lambda why: _leave(driver, out, SOME_FAILED, why)
+    driver.tell = functools.partial(
+        out.console.print, soft_wrap=True, markup=False, highlight=False
+    )
+    driver.tell(_mlflow_line(driver))
     with _leaving(driver, out), _followed(driver, out.console):
         driver.run()
+
+
+def _mlflow_line(driver: SweepDriver) -> str:
+    """Returns where a sweep is seen in MLflow: a server's address, or the command that serves."""
+    from sweeper.tracking.mlflow_view import is_server, sweep_url
+
+    store = store_of(driver.folder, driver.tracking_uri)
+    if is_server(store):
+        return f"MLflow: {sweep_url(store, driver.folder, experiment=driver.experiment)}"
+    command = f"python -m sweeper ui {shlex.quote(str(driver.folder.path))}"
+    if driver.tracking_uri is not None:
+        command += f" --tracking-uri {shlex.quote(store)}"
+    return f"MLflow: {command}"
 
 
 @contextmanager
@@ -292,10 +242,13 @@ def _show_result(driver: SweepDriver, out: Output, *, is_shown: bool = True) -> 
     """Shows a sweep's result and writes its page; returns whether a trial failed."""
     from sweeper.report.page import subject_of
 
-    subject = subject_of(driver.folder, tracking_uri=_uri(driver.folder, driver.tracking_uri))
+    folder, uri = driver.folder, driver.tracking_uri
+    with out.waiting("comparing the trials"):
+        subject = subject_of(folder, tracking_uri=store_of(folder, uri))
     if is_shown:
-        out.show(subject.document, _view(subject))
-    page = _published(subject, driver.tracking_uri)
+        out.show(subject.document, view_of(subject))
+    with out.waiting("writing the report page"):
+        page = _published(subject, uri)
     if page is not None:
         out.console.print(f"Report page: {page}", soft_wrap=True, markup=False, highlight=False)
     return "failed" in subject.ranking.counts()
@@ -364,20 +317,3 @@ def _followed(driver: SweepDriver, console: Console) -> Iterator[None]:
             over.set()
             thread.join()
             table.update(folder.trials())
-
-
-def _uri(folder: SweepFolder, tracking_uri: str | None) -> str:
-    from sweeper.tracking.mlflow_view import public_uri, resolve_tracking_uri
-
-    return public_uri(resolve_tracking_uri(folder.home, tracking_uri))
-
-
-def _view(subject: Subject) -> RenderableType:
-    from sweeper.report.terminal import sweep_view
-
-    return sweep_view(
-        subject.folder,
-        subject.ranking,
-        subject.conclusions,
-        tracking_uri=subject.document["tracking_uri"],
-    )

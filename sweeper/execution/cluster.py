@@ -47,12 +47,13 @@ RAY_ENVIRONMENT = {
 }
 
 
-def connect(address: str | None) -> Cluster:
+def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
     """Connects to the cluster at ``address``, or starts Ray on this machine.
 
     Args:
         address: ``auto``, ``host:port``, ``ray://…``; where None, ``RAY_ADDRESS``, else a local
         Ray.
+        has_dashboard: whether a local Ray starts its dashboard, which takes a process and seconds.
 
     Raises:
         BadInputError: no cluster answers there.
@@ -62,11 +63,14 @@ def connect(address: str | None) -> Cluster:
     is_local = address == "local"
     options: dict[str, Any]
     if is_local:
-        options = {"include_dashboard": False, "resources": {TRIAL_RESOURCE: TRIAL_SLOTS}}
+        options = {
+            "include_dashboard": has_dashboard,
+            "resources": {TRIAL_RESOURCE: TRIAL_SLOTS},
+        }
     else:
         options = {"runtime_env": {"env_vars": dict(RAY_ENVIRONMENT)}}
     try:
-        ray.init(
+        context = ray.init(
             address=address,
             namespace="sweeper",
             log_to_driver=False,
@@ -86,6 +90,7 @@ def connect(address: str | None) -> Cluster:
         cpus=found.get("CPU", 0),
         gpus=found.get("GPU", 0),
         has_trial_resource=TRIAL_RESOURCE in found,
+        dashboard_url=context.dashboard_url or "",
     )
 
 

@@ -8,6 +8,7 @@ from sweeper.execution.driver import SweepDriver
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.loading import build_sweep
 from sweeper.preflight.checks import require_runnable
+from sweeper.tracking.mlflow_view import MlflowView
 from sweeper.tracking.stored import ConfirmedSearch
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -35,6 +36,8 @@ def confirmation_driver(search: SweepDriver) -> SweepDriver | None:
         found.folder,
         address=search.address,
         tracking_uri=search.tracking_uri,
+        experiment=_experiment_of(search),
+        has_dashboard=search.has_dashboard,
         retry_failed=search.retry_failed,
     )
 
@@ -49,7 +52,15 @@ def _begun(search: SweepDriver, document: Document) -> SweepDriver:
         fingerprint,
         address=search.address,
         tracking_uri=search.tracking_uri,
+        experiment=_experiment_of(search),
+        has_dashboard=search.has_dashboard,
     )
+
+
+def _experiment_of(search: SweepDriver) -> str:
+    """Returns the experiment that shows a search, which its confirmation goes to, too."""
+    view = MlflowView(search.folder, tracking_uri=search.tracking_uri, experiment=search.experiment)
+    return view.experiment
 
 
 def _new_folder(search: SweepFolder, document: Document) -> SweepFolder:

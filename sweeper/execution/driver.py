@@ -20,7 +20,7 @@ from sweeper._files import sqlite_uri
 from sweeper.errors import BadInputError, DamagedFileError, NameTakenError, UnwritableError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
-from sweeper.execution.final_jobs import final_jobs, run_final_jobs
+from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
 from sweeper.execution.pool import ReplicaSet, StatusLine, close, start_pool, status_of
 from sweeper.execution.reconcile import (
     end_unwritten,
@@ -46,6 +46,7 @@ from sweeper.search import (
 )
 from sweeper.tracking.mlflow_view import MlflowView
 from sweeper.tracking.places import write_space
+from sweeper.tracking.provenance import note_data
 from sweeper.tracking.sweep_folder import SweepFolder
 
 if TYPE_CHECKING:
@@ -100,8 +101,14 @@ class SweepDriver:
     """Ray cluster; None for this machine."""
     tracking_uri: str | None = None
     """MLflow's store; None for the one in the sweeps' folder."""
+    experiment: str | None = None
+    """Its experiment; see :func:`sweeper.tracking.mlflow_view.resolve_experiment`."""
+    has_dashboard: bool = False
+    """Start Ray's dashboard with a Ray of this machine."""
     retry_failed: bool = False
     """Run failed trials again."""
+    tell: Callable[[str], None] = lambda _: None
+    """Called with a line for the user, such as the address of Ray's dashboard."""
     on_loss: Callable[[str], None] = lambda _: None
     """Called from another thread with a sentence when the cluster has died under the sweep, which
     is then marked as stopped; :meth:`run` may never return."""
@@ -136,7 +143,9 @@ class SweepDriver:
             if not self._prepare():
                 with self._studying(), self._shown():
                     return
-            cluster = connect(self.address)
+            cluster = connect(self.address, has_dashboard=self.has_dashboard)
+            if cluster.dashboard_url:
+                self.tell(f"Ray dashboard: http://{cluster.dashboard_url}")
             try:
                 with watched_cluster(self._lose), self._studying():
                     self.run_on(cluster)
@@ -193,6 +202,7 @@ class SweepDriver:
 
     def _reconcile(self) -> bool:
         spec, study = self.sweep.spec, self._study
+        note_data(self.folder.path, self.data_fingerprint)
         set_damage_aside(self.folder)
         end_unwritten(self.folder, study)
         if self.retry_failed:
@@ -203,7 +213,7 @@ class SweepDriver:
     @contextmanager
     def _shown(self) -> Iterator[None]:
         """Marks the sweep as running and shows it in MLflow, then marks how the body ended."""
-        view = MlflowView(self.folder, tracking_uri=self.tracking_uri)
+        view = MlflowView(self.folder, tracking_uri=self.tracking_uri, experiment=self.experiment)
         view.start()
         self.folder.mark("running")
         try:
@@ -248,7 +258,9 @@ class SweepDriver:
                     resources=cluster.trial_resources,
                     folder=self.folder.path,
                 )
-            run_final_jobs(pool, final_jobs(self.folder, spec.final))
+            finals = final_jobs(self.folder, spec.final)
+            self._status.show(final_progress(finals))
+            run_final_jobs(pool, finals)
             status = status_of(pool, timeout_s=CLOSING_S)
         finally:
             self._status.leave("replicas end")

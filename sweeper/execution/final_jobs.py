@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sweeper._files import signature
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.errors import DamagedFileError
 from sweeper.execution.pool import Job, run_jobs
 from sweeper.experiment.sweep import FinalSpec
-from sweeper.tracking.final_result import FinalResult, read_final, write_final
+from sweeper.tracking.final_result import FINAL_FILE, FinalResult, read_final, write_final
 from sweeper.tracking.sweep_folder import SweepFolder
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-__all__ = ["final_jobs", "run_final_jobs"]
+__all__ = ["final_jobs", "final_progress", "run_final_jobs"]
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,25 @@ def final_jobs(folder: SweepFolder, final: FinalSpec) -> list[Job]:
         jobs.append(base)
     found = [read_final(job.folder) for job in jobs]
     return [job for job, result in zip(jobs, found, strict=True) if result is None or result.error]
+
+
+def final_progress(jobs: Sequence[Job]) -> Callable[[], str]:
+    """Returns a function that says how many of some evaluations are done.
+
+    Args:
+        jobs: from :func:`final_jobs`, before any of them is begun.
+    """
+    before = [signature(job.folder / FINAL_FILE) for job in jobs]
+
+    def told() -> str:
+        now = [signature(job.folder / FINAL_FILE) for job in jobs]
+        # A result that could not be had is replaced by its next try.
+        done = sum(old != new for old, new in zip(before, now, strict=True))
+        splits = {job.final.split for job in jobs if job.final is not None}
+        of = f" on {splits.pop()}" if len(splits) == 1 else ""
+        return f"final evaluation{of}: {done} of {len(jobs)} done" if done < len(jobs) else ""
+
+    return told
 
 
 def run_final_jobs(pool: ActorHandle[Any], jobs: list[Job]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from sweeper._spec import reason_of
 from sweeper._text import nearest, shorten
 from sweeper.errors import Problem
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
@@ -68,13 +69,17 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         return f"got {shorten(got)}; give a value or a distribution ({', '.join(known)}){hint}"
     if kind in _SHAPES:
         return _describe_shape(got, kind, _find_fields(model, location))
-    reason = str(context["error"]) if "error" in context else details["msg"]
+    reason = reason_of(details)
     if got is None and "error" in context:
         # Our own validators say themselves what is missing.
         return reason
     if kind == "int_from_float":
         reason = "takes whole numbers only; write one, or search it with {int: [low, high]}"
-    return f"got {shorten(repr(got))}: {reason}" if not isinstance(got, dict) else reason
+    return reason if isinstance(got, dict) and "error" in context else _with_value(got, reason)
+
+
+def _with_value(got: object, reason: str) -> str:
+    return f"got {shorten(repr(got))}: {reason}"
 
 
 def _describe_shape(got: object, kind: str, fields: set[str]) -> str:

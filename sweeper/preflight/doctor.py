@@ -32,6 +32,7 @@ REQUIRED = (
 OPTIONAL = (
     ("bitsandbytes", "quantization", "needed by qlora"),
     ("lm-eval", "harness", "needed by evaluate --harness"),
+    ("optuna-dashboard", "dashboard", "needed by ui --optuna"),
     ("nltk", "metrics", "needed by METEOR"),
     ("rouge-score", "metrics", "needed by ROUGE-L"),
     ("sacrebleu", "metrics", "needed by BLEU"),

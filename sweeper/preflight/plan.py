@@ -77,8 +77,8 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
     """All of them, or the first ones of a long search."""
     memory: Memory
-    missing: str
-    """What is missing of the model or the data; empty if nothing is."""
+    missing: tuple[str, ...]
+    """What is missing of the model and the data, a sentence each."""
     detection: Detection | None = None
     """Which difference a design finds; None of a search, or where the spread is not known."""
     forecast: Forecast | None = None
@@ -99,7 +99,7 @@ class Plan:
                 "trained_state_bytes": self.memory.trained_state_bytes,
                 "activations_estimate_bytes": self.memory.activations_bytes,
             },
-            "missing": self.missing or None,
+            "missing": list(self.missing),
             "budget": None if budget is None else budget.model_dump(mode="json"),
             "design": None if self.sweep.design is None else self.sweep.design.document(),
             "detection": None if self.detection is None else asdict(self.detection),
@@ -133,13 +133,7 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
     Raises:
         BadInputError: the evaluations during training do not report the objective.
     """
-    fingerprint = missing = ""
-    try:
-        sweep.spec.model.require_available()
-        sweep.spec.data.require_available()
-        fingerprint = sweep.spec.fingerprint(sweep.spec.data.fingerprint())
-    except BadInputError as error:
-        missing = str(error)
+    fingerprint, missing = _found(sweep)
     if not missing:
         require_objective(sweep)
     drawn = draw_all(sweep)
@@ -163,6 +157,22 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
         detection=detection_of(sweep, home=home, rows=_final_rows(sweep)),
         forecast=forecast_of(sweep, home=home, trials=left),
     )
+
+
+def _found(sweep: Sweep) -> tuple[str, tuple[str, ...]]:
+    """Returns the fingerprint of what trials are trained on, and what of that is missing."""
+    missing = []
+    for part in (sweep.spec.model, sweep.spec.data):
+        try:
+            part.require_available()
+        except BadInputError as error:
+            missing.append(str(error))
+    if missing:
+        return "", tuple(missing)
+    try:
+        return sweep.spec.fingerprint(sweep.spec.data.fingerprint()), ()
+    except BadInputError as error:
+        return "", (str(error),)
 
 
 def _final_rows(sweep: Sweep) -> int:

@@ -33,6 +33,8 @@ class Cluster:
     cpus: float
     gpus: float
     has_trial_resource: bool
+    dashboard_url: str = ""
+    """Host and port of Ray's dashboard; empty where it does not run."""
 
     @property
     def trial_resources(self) -> dict[str, float]:

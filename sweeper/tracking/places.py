@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import re
 import uuid
@@ -17,12 +18,22 @@ from sweeper.experiment.documents.yaml_text import dump_yaml
 from sweeper.tracking.provenance import git_state, machine, package_versions
 from sweeper.tracking.stored import ConfirmedSearch
 
-__all__ = ["MAX_NAME", "SPACE_FILE", "SWEEP_FILE", "make_sweep", "write_space"]
+__all__ = [
+    "LOCK_FILE",
+    "MAX_NAME",
+    "SPACE_FILE",
+    "SWEEP_FILE",
+    "is_driven",
+    "make_sweep",
+    "write_space",
+]
 
 logger = logging.getLogger(__name__)
 
 SWEEP_FILE = "sweep.json"
 """Name of the file that makes a folder a sweep's."""
+LOCK_FILE = "driver.lock"
+"""Name of the file that the driver of a sweep holds."""
 SPACE_FILE = "search_space.yaml"
 """Name of the file beside it that runs the same again, wherever it is copied to."""
 # A reader wants to know first what it is called and what it runs on.
@@ -111,6 +122,25 @@ def write_space(path: Path, document: Document) -> Path:
     except OSError as error:
         logger.warning("%s cannot be written (%s)", file, error.strerror or error)
     return file
+
+
+def is_driven(sweep: Path) -> bool:
+    """Whether a driver runs a sweep now; nothing is changed.
+
+    A driver that was killed cannot have said so: its sweep is still marked as running.
+
+    Args:
+        sweep: its folder.
+    """
+    try:
+        with (sweep / LOCK_FILE).open() as file:
+            # Shared: two that ask at once do not take each other for a driver.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _make(path: Path, about: Mapping[str, object]) -> None:

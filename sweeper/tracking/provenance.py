@@ -1,7 +1,8 @@
-"""Where a result comes from: commit of the working folder, versions of packages, machine."""
+"""Where a result comes from: data, commit of the working folder, versions, machine, user."""
 
 from __future__ import annotations
 
+import getpass
 import importlib.metadata
 import os
 import platform
@@ -10,7 +11,20 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PACKAGES", "GitState", "git_state", "machine", "package_versions"]
+from sweeper._files import write_json
+from sweeper.errors import DamagedFileError
+from sweeper.tracking.stored import DATA_FILE, DataNote, read_stored
+
+__all__ = [
+    "PACKAGES",
+    "GitState",
+    "data_fingerprint",
+    "git_state",
+    "machine",
+    "note_data",
+    "package_versions",
+    "user_of",
+]
 
 PACKAGES = (
     "masa-mosa-sweeper",
@@ -141,3 +155,43 @@ def _first_value(path: Path, name: str) -> str:
         return ""
     pairs = (line.partition(":") for line in lines)
     return next((value.strip() for key, _, value in pairs if key.strip() == name), "")
+
+
+def user_of(folder: Path) -> str:
+    """Returns the name of the user whose a folder is; of who asks where that one has no name."""
+    try:
+        return folder.owner()
+    except (KeyError, OSError, NotImplementedError):
+        pass
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container may run under a number that no file of users has.
+        return str(os.getuid())
+
+
+def note_data(sweep: Path, fingerprint: str) -> None:
+    """Notes which rows the trials of a sweep see, by the hash that is part of their identity.
+
+    Args:
+        sweep: its folder.
+        fingerprint: of the rows, and of a model at a path.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write_json(sweep / DATA_FILE, {"fingerprint": fingerprint})
+
+
+def data_fingerprint(sweep: Path) -> str:
+    """Returns what :func:`note_data` noted; empty where that cannot be read.
+
+    Args:
+        sweep: its folder.
+    """
+    try:
+        found = read_stored(sweep / DATA_FILE, DataNote)
+    except DamagedFileError:
+        # Every driver notes it again.
+        return ""
+    return "" if found is None else found.fingerprint

@@ -28,20 +28,25 @@ from pydantic import (
 )
 
 from sweeper._files import read_bytes, read_json
+from sweeper._spec import reason_of
 from sweeper.errors import DamagedFileError
 
 __all__ = [
+    "DATA_FILE",
     "FIGURES",
+    "LEADERBOARD_FILE",
     "MAX_COUNT",
     "MAX_WORD",
     "PAGE_FILE",
     "SAID_FILE",
     "STORED",
     "ConfirmedSearch",
+    "DataNote",
     "GitCommit",
     "Protocol",
     "Said",
     "Scores",
+    "Summary",
     "SweepAbout",
     "SweepState",
     "SweepStatus",
@@ -57,6 +62,10 @@ FIGURES = "figures"
 """Name of the folder beside it with its charts."""
 SAID_FILE = "verdicts.json"
 """Name of the file beside it with its sentences."""
+LEADERBOARD_FILE = "leaderboard.json"
+"""Name of the file beside it with all trials as a table, in the form of ``mlflow.log_table``."""
+DATA_FILE = "data.json"
+"""Name of the file that names the rows that a sweep's trials see."""
 
 # Above it a number in JSON is not exact everywhere, and SQLite's columns end soon after.
 MAX_COUNT = 2**53
@@ -178,6 +187,36 @@ class Protocol(RootModel[dict[str, JsonValue]]):
     """``evaluation.json``: on which rows trials are evaluated, and how."""
 
 
+class DataNote(BaseModel):
+    """``data.json``: which rows the trials of a sweep see."""
+
+    model_config = STORED
+
+    fingerprint: str = Field(max_length=MAX_WORD)
+    """Hash of the rows and, after a space, that of a model at a path."""
+
+
+class Summary(BaseModel):
+    """A sweep in numbers."""
+
+    model_config = STORED
+
+    objective: str = Field(max_length=MAX_WORD)
+    """Name of the metric that it optimises."""
+    best: float | None = None
+    """Value of the best trial, which validation chose."""
+    best_final: float | None = None
+    """Value of that trial in the evaluation after the search."""
+    split: str = Field(default="test", max_length=MAX_WORD)
+    """Split of that evaluation."""
+    base: float | None = None
+    """Value of the frozen base on validation."""
+    trials: dict[str, int] = {}
+    """Number of trials by their status."""
+    wall_time_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Seconds from begin to end, summed over the trials."""
+
+
 class Said(BaseModel):
     """``verdicts.json``: what the report page of a sweep says, in sentences."""
 
@@ -189,6 +228,8 @@ class Said(BaseModel):
     """What follows."""
     remarks: tuple[str, ...] = ()
     """What compares nothing."""
+    summary: Summary | None = None
+    """The sweep in numbers."""
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -257,4 +298,4 @@ def _validated(path: Path, validate: Callable[[Any], _Model], content: object) -
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"]))[:MAX_SHOWN]
-        raise DamagedFileError(path, f"{field}: {first['msg']}".removeprefix(": ")) from error
+        raise DamagedFileError(path, f"{field}: {reason_of(first)}".removeprefix(": ")) from error

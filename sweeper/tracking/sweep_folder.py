@@ -11,8 +11,9 @@ This is the truth; MLflow is a view of it.
                    evaluation.json        on which rows the trials are evaluated, and how
                    final.json             the frozen base in the evaluation after the search
                    final_rows.npz         what each row contributes to that
+                   data.json              which rows the trials see
                    report.html            the report page, written at the end
-                   figures/ verdicts.json its charts, and its sentences, for MLflow
+                   figures/ verdicts.json leaderboard.json  what of it MLflow gets
                    driver.lock            held by the driver that runs it
                    trials/<id>/spec.json  what the trial is; written once
                                record.json    how it stands; replaced whole
@@ -37,11 +38,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from sweeper._files import FileLock, write_json
+from sweeper._spec import reason_of
 from sweeper._text import guess
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.tracking.final_result import FINAL_FILE, evaluation_damage
-from sweeper.tracking.places import SWEEP_FILE, make_sweep
+from sweeper.tracking.places import LOCK_FILE, SWEEP_FILE, make_sweep
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS
 from sweeper.tracking.stored import (
@@ -184,7 +186,7 @@ class SweepFolder:
         try:
             return ObjectiveSpec.model_validate(self.document.get("objective", {}))
         except ValidationError as error:
-            why = f"document.objective: {error.errors(include_url=False)[0]['msg']}"
+            why = f"document.objective: {reason_of(error.errors(include_url=False)[0])}"
             raise DamagedFileError(self.path / SWEEP_FILE, why) from error
 
     @property
@@ -374,7 +376,7 @@ class SweepFolder:
         Raises:
             BadInputError: another driver runs this sweep.
         """
-        lock = FileLock(self.path / "driver.lock")
+        lock = FileLock(self.path / LOCK_FILE)
         if not lock.acquire():
             raise BadInputError(
                 f"sweep: {self.name!r} is being run by {lock.owner()}; a sweep has one driver; "

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sweeper._files import signature, write_text
+from sweeper._spec import reason_of
 from sweeper.errors import DamagedFileError
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.metrics_log import MetricPoint, MetricsLog, MetricSummary, Rewind
@@ -99,7 +100,7 @@ class TrialFolder:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             field = ".".join(("spec", *map(str, first["loc"])))
-            raise DamagedFileError(self.path / SPEC_FILE, f"{field}: {first['msg']}") from error
+            raise DamagedFileError(self.path / SPEC_FILE, f"{field}: {reason_of(first)}") from error
 
     def taken_from(self) -> TakenFrom | None:
         """Returns which sweep trained it, None where it was this one, or where nobody knows."""

@@ -11,6 +11,8 @@ import yaml
 from sweeper_docs.commands import commands
 from tests.docs.documents import DOCUMENTS, ROOT, blocks, name_of, prose, written
 
+# What the program takes before a command.
+OF_ALL = {"--help", "--version", "--install-completion", "--show-completion"}
 COMMANDS = dict(commands())
 # A file that a block writes.
 HERE = re.compile(r"<< *'?(\w+)'?\n.*?^\1$", re.MULTILINE | re.DOTALL)
@@ -85,7 +87,7 @@ def test_make_targets_exist(path: Path):
 def test_commands_and_options_exist(path: Path):
     for words in sweeper_calls(path):
         name = called(words)
-        if name == "--help":
+        if name in OF_ALL:
             continue
         assert name in COMMANDS, words
         given = {word.split("=")[0] for word in words if word.startswith("--")}

@@ -199,13 +199,14 @@ def look_up(home: Path) -> None:
 def show(home: Path) -> None:
     for path in sweeps_in(home):
         sweep = SweepFolder(path)
-        content.sweep_params(sweep), content.sweep_tags(sweep), run_ids(path)
+        content.sweep_constants(sweep), content.sweep_tags(sweep), run_ids(path)
         for record in sweep.trials():
             trial = sweep.trial(record.id)
             STORE.load(trial.path)
             content.trial_status(record, sweep_status=sweep.status)
             content.failure_text(record)
-            content.trial_params(trial, record)
+            content.trial_params(trial.spec(), content.varied_in(sweep.document))
+            content.trial_metrics(record, objective="eval_loss")
 
 
 def resume(home: Path) -> None:

@@ -42,6 +42,11 @@ VARIABLES = (
         "XDG_CACHE_HOME", "The user's cache folder; compiled kernels are kept there.", "`~/.cache`"
     ),
     Variable("MLFLOW_TRACKING_URI", "MLflow's store.", "SQLite in the folder of all sweeps"),
+    Variable(
+        "MLFLOW_EXPERIMENT_NAME",
+        "MLflow's experiment of a new sweep; one that was sent to MLflow before stays where it is.",
+        "`sweeper`",
+    ),
     Variable("RAY_ADDRESS", "Ray cluster to run on.", "this machine"),
     Variable(
         "HF_HUB_OFFLINE", "`1` keeps models and data of the Hub to those in its cache.", "not set"

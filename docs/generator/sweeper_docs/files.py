@@ -49,6 +49,7 @@ SWEEP = (
         "replaced",
     ),
     KeptFile("optuna.db", "The Optuna study in SQLite: what was suggested, how it ended.", "grows"),
+    KeptFile("data.json", "Hash of the rows that the trials see, for MLflow.", "replaced"),
     KeptFile("evaluation.json", "On which rows trials are evaluated in training, and how.", "once"),
     KeptFile("base.json", "Metrics of the frozen base on these rows.", "once"),
     KeptFile(
@@ -62,6 +63,9 @@ SWEEP = (
     KeptFile("report.html", "The report page: one file that opens from disk.", "replaced"),
     KeptFile("figures/", "The figures of the page as SVG, for MLflow.", "replaced"),
     KeptFile("verdicts.json", "What the page says in sentences, for MLflow's tags.", "replaced"),
+    KeptFile(
+        "leaderboard.json", "All trials as a table, in the form of `mlflow.log_table`.", "replaced"
+    ),
     KeptFile("mlflow.json", "What has been sent to MLflow.", "replaced"),
     KeptFile("mlflow.lock", "Held by the process that sends to MLflow."),
     KeptFile("driver.lock", "Held by the driver that runs the sweep."),
@@ -109,6 +113,9 @@ TRIAL = (
         "taken_from.json",
         "Which sweep trained the trial, where its results were taken over.",
         "once",
+    ),
+    KeptFile(
+        "leaderboard.json", "All trials as a table, in the form of `mlflow.log_table`.", "replaced"
     ),
     KeptFile("mlflow.json", "What has been sent to MLflow.", "replaced"),
 )

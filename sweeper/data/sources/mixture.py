@@ -229,7 +229,9 @@ def _check_names(value: object) -> None:
             "give a list of tasks, [gsm8k, dolly], or of data.train a mapping to their shares, "
             f"{{gsm8k: 0.5, dolly: 0.5}}; known: {', '.join(sorted((*MIXTURES, *TASKS)))}"
         )
-    unknown = [name for name in value if name not in MIXTURES and name not in TASKS]
+    known = {*MIXTURES, *TASKS}
+    # Anything may stand in a list, also what has no hash.
+    unknown = [name for name in value if not isinstance(name, str) or name not in known]
     if unknown:
         raise ValueError("; ".join(unknown_task(str(name)) for name in unknown))
     members = [task.name for name in value for task in expand(name)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sweeper.execution.pool.actor import status_of
@@ -24,6 +24,7 @@ class StatusLine:
         """Begins with a stage."""
         self._stage = stage
         self._pool: ActorHandle[Any] | None = None
+        self._work: Callable[[], str] | None = None
         # Held while the pool is asked: to ask it after Ray has gone would start another Ray.
         self._asking = threading.Lock()
 
@@ -31,21 +32,30 @@ class StatusLine:
         """Asks a pool's actor from now on."""
         self._pool = pool
 
+    def show(self, work: Callable[[], str]) -> None:
+        """Shows from now on what a function says, before the pool's word.
+
+        Args:
+            work: returns how far something is that is no trial; called from any thread.
+        """
+        self._work = work
+
     def leave(self, stage: str) -> None:
         """Asks no pool any more and shows a stage instead; waits for a question under way."""
         with self._asking:
-            self._pool, self._stage = None, stage
+            self._pool, self._work, self._stage = None, None, stage
 
     def text(self) -> str:
         """Returns the line; callable from any thread."""
         with self._asking:
             if self._pool is None:
                 return self._stage
+            work = "" if self._work is None else self._work()
             try:
-                status = status_of(self._pool, timeout_s=NOTE_S)
+                status = describe(status_of(self._pool, timeout_s=NOTE_S))
             except TimeoutError:
-                return ""
-        return describe(status)
+                status = ""
+        return "; ".join(part for part in (work, status) if part)
 
 
 def describe(status: Mapping[str, Any]) -> str:

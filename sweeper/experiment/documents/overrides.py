@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from sweeper._text import nearest, shorten
@@ -33,13 +34,41 @@ def _apply(document: Document, override: str) -> Document:
     if not equals or not all(keys):
         message = f"got {shorten(repr(override))}; write path=value"
         raise SpecError("--set", [Problem("", f"{message}, for example --set search.trials=4")])
-    value = parse_yaml(value_text, source=f"--set {path_text.strip()}")
+    value = _value(value_text, source=f"--set {path_text.strip()}")
     entries = document.get(keys[0]) if keys[0] in {"methods", "trials"} else None
     if len(keys) > 1 and isinstance(entries, list):
         keys = (keys[0], _find_position(entries, keys[1], section=keys[0]), *keys[2:])
     changed = set_path(_drop_baseline_values(document, keys), keys, value)
     assert isinstance(changed, dict)
     return changed
+
+
+# A field's name in braces, as templates have it.
+_PLACEHOLDER = re.compile(r"\{[A-Za-z_]\w*\}")
+
+
+def _value(text: str, *, source: str) -> Json:
+    """Returns a value read as YAML, or as it stands where it is a template without quotes.
+
+    YAML takes ``{instruction}`` for a mapping whose key has no value, which nothing here wants.
+    """
+    if not _PLACEHOLDER.search(text):
+        return parse_yaml(text, source=source)
+    try:
+        value = parse_yaml(text, source=source)
+    except SpecError:
+        return text.strip()
+    return text.strip() if _is_misread(value, text) else value
+
+
+def _is_misread(value: Json, text: str) -> bool:
+    """Whether a placeholder of a text has become a mapping."""
+    if isinstance(value, dict):
+        keys = [key for key, below in value.items() if below is None]
+        return any(f"{{{key}}}" in text for key in keys) or any(
+            _is_misread(below, text) for below in value.values()
+        )
+    return isinstance(value, list) and any(_is_misread(item, text) for item in value)
 
 
 def _find_position(entries: list[Json], key: str, *, section: str) -> str:

@@ -12,10 +12,11 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper._files import write_text
+from sweeper.report.leaderboard import leaderboard_document, summary_of
 from sweeper.report.page.charts import Chart, columns_of
 from sweeper.report.page.contents import Contents, contents_of
 from sweeper.report.page.subject import Subject
-from sweeper.tracking.stored import FIGURES, PAGE_FILE, SAID_FILE
+from sweeper.tracking.stored import FIGURES, LEADERBOARD_FILE, PAGE_FILE, SAID_FILE
 
 __all__ = ["page_text", "write_page", "write_sweep_page"]
 
@@ -41,31 +42,33 @@ _LIGHT = {
 }
 
 
-def page_text(subjects: Sequence[Subject]) -> str:
+def page_text(subjects: Sequence[Subject], *, refresh_s: int = 0) -> str:
     """Returns the page of one sweep, or of several one after another.
 
     Args:
         subjects: at least one.
+        refresh_s: after how many seconds a browser is to read it again; 0 for never.
     """
-    return _rendered([contents_of(subject) for subject in subjects])
+    return _rendered([contents_of(subject) for subject in subjects], refresh_s=refresh_s)
 
 
-def write_page(subjects: Sequence[Subject], path: Path) -> None:
+def write_page(subjects: Sequence[Subject], path: Path, *, refresh_s: int = 0) -> None:
     """Writes the page of one sweep or several.
 
     Args:
         subjects: at least one.
         path: of the file, which is replaced.
+        refresh_s: after how many seconds a browser is to read it again; 0 for never.
 
     Raises:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, page_text(subjects))
+    write_text(path, page_text(subjects, refresh_s=refresh_s))
 
 
 def write_sweep_page(subject: Subject) -> Path:
-    """Writes the page of a sweep into its folder, with the figures and sentences for MLflow.
+    """Writes the page of a sweep into its folder; for MLflow its figures, sentences and trials.
 
     Args:
         subject: the sweep.
@@ -85,14 +88,17 @@ def write_sweep_page(subject: Subject) -> Path:
         "parity": [line.text for line in contents.parity],
         "verdicts": [each.sentence for each in subject.conclusions.verdicts],
         "remarks": list(contents.remarks),
+        "summary": summary_of(subject.ranking).model_dump(mode="json"),
     }
     write_text(folder / SAID_FILE, json.dumps(said, indent=2) + "\n")
+    leaderboard = leaderboard_document(subject.ranking)
+    write_text(folder / LEADERBOARD_FILE, json.dumps(leaderboard, allow_nan=False) + "\n")
     # Last: MLflow gets the others when this one is new.
     write_text(folder / PAGE_FILE, _rendered([contents]))
     return folder / PAGE_FILE
 
 
-def _rendered(sweeps: Sequence[Contents]) -> str:
+def _rendered(sweeps: Sequence[Contents], *, refresh_s: int = 0) -> str:
     environment = Environment(
         loader=PackageLoader("sweeper.report", "page"),
         autoescape=True,
@@ -101,7 +107,7 @@ def _rendered(sweeps: Sequence[Contents]) -> str:
     )
     title = f"Report of {', '.join(sweep.name for sweep in sweeps)}"
     template = environment.get_template("page.html.j2")
-    return template.render(title=title, sweeps=sweeps, bundle=_bundle())
+    return template.render(title=title, sweeps=sweeps, bundle=_bundle(), refresh_s=refresh_s)
 
 
 @cache

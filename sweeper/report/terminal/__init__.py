@@ -11,6 +11,8 @@ from sweeper.report.terminal.plan import plan_view, taken_text
 from sweeper.report.terminal.start import start_view
 from sweeper.report.terminal.sweep.leaderboard import next_commands, sweep_view
 from sweeper.report.terminal.sweep.live import LiveTable
+from sweeper.report.terminal.sweep.standing import standing_view, standings_view
+from sweeper.report.terminal.trial import trial_view
 
 __all__ = [
     "LiveTable",
@@ -21,7 +23,10 @@ __all__ = [
     "next_commands",
     "params_view",
     "plan_view",
+    "standing_view",
+    "standings_view",
     "start_view",
     "sweep_view",
     "taken_text",
+    "trial_view",
 ]

@@ -30,7 +30,10 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
     trials, memory, resources = plan["trials"], plan["memory"], plan["resources"]
     objective = plan["objective"]
     table = _trials(trials) if plan.get("design") is None else _configurations(plan)
-    parts: list[RenderableType] = [
+    # First: a long plan must not hide that it cannot be run.
+    parts: list[RenderableType] = [Text(f"Missing: {x}", style="bold") for x in plan["missing"]]
+    parts += [""] if plan["missing"] else []
+    parts += [
         Text.assemble(
             (f"Plan of {plan['space']} on {plan['profile']}", "bold"),
             f"  {count(plan['search']['trials'], 'trial')}, "
@@ -224,8 +227,6 @@ def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:
         first = next(trial["number"] for trial in trials if trial["is_example"])
         text = f"From trial {first} on, the draws depend on results; these rows are examples."
         notes += ["", Text(text)]
-    if plan["missing"]:
-        notes += ["", Text(f"Missing: {plan['missing']}", style="bold")]
     return notes
 
 

@@ -7,13 +7,14 @@ from sweeper.tracking.mlflow_view.links import (
     experiment_url,
     is_server,
     public_uri,
+    resolve_experiment,
     resolve_tracking_uri,
     ui_command,
     ui_environment,
 )
 from sweeper.tracking.mlflow_view.state import run_ids
 from sweeper.tracking.mlflow_view.store import require_store
-from sweeper.tracking.mlflow_view.view import MlflowView, SyncResult
+from sweeper.tracking.mlflow_view.view import MlflowView, SyncResult, sweep_url
 
 __all__ = [
     "MlflowView",
@@ -23,8 +24,10 @@ __all__ = [
     "is_server",
     "public_uri",
     "require_store",
+    "resolve_experiment",
     "resolve_tracking_uri",
     "run_ids",
+    "sweep_url",
     "ui_command",
     "ui_environment",
 ]

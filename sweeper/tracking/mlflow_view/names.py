@@ -11,7 +11,7 @@ import hashlib
 import posixpath
 import re
 
-__all__ = ["cut_value", "name_tag", "shown_name"]
+__all__ = ["cut_value", "folder_name", "name_tag", "shown_name"]
 
 # MLflow's rules and limits (mlflow/utils/validation.py of 3.17).
 _ALLOWED = re.compile(r"[\w\-. :/]+")
@@ -39,6 +39,19 @@ def shown_name(name: str) -> str:
 def name_tag(shown: str) -> str:
     """Returns the key of the tag that says what a changed name was."""
     return f"name_of.{shown}"
+
+
+def folder_name(name: str) -> str:
+    """Returns the name of the folder of an experiment's artifacts; no two experiments share one.
+
+    Args:
+        name: of the experiment, any text.
+    """
+    plain = re.sub(r"[^\w. -]", "_", name).strip(". ")[:MAX_CHANGED]
+    if plain == name:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{plain}-{digest}"
 
 
 def cut_value(text: str) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sweeper.tracking.metrics_log import MetricPoint
-from sweeper.tracking.mlflow_view.names import cut_value, name_tag, shown_name
+from sweeper.tracking.mlflow_view.content import CONTEXT, EXPERIMENT_TAGS, NOTE, DataInput
+from sweeper.tracking.mlflow_view.names import cut_value, folder_name, name_tag, shown_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,6 +31,12 @@ MAX_PARAMS = 100
 MAX_TAGS = 100
 # MLflow's words for "not like this", as against a store that does not answer.
 _REFUSALS = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
+
+# What is left of a figure in a store that removes none.
+_GONE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="320" height="40">'
+    '<text x="8" y="24">The report no longer has this figure.</text></svg>'
+)
 
 _Item = TypeVar("_Item")
 
@@ -94,6 +101,7 @@ class Runs:
         """
         self._client = client
         self._sweep_id = sweep_id
+        self._experiment_tags: dict[str, str] = {}
         self.experiment_id = self._experiment(experiment, artifact_root)
         self._runs: dict[str, RunInfo] = {}
         # Of each run what MLflow has refused; each is told once.
@@ -105,9 +113,12 @@ class Runs:
 
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            location = (artifact_root / name).as_uri() if artifact_root is not None else None
+            folder = None if artifact_root is None else artifact_root / folder_name(name)
+            location = None if folder is None else folder.as_uri()
             try:
-                return self._client.create_experiment(name, artifact_location=location)
+                return self._client.create_experiment(
+                    name, artifact_location=location, tags=dict(EXPERIMENT_TAGS)
+                )
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -118,7 +129,25 @@ class Runs:
                 f"experiment: {name!r} is deleted in MLflow; runs need an active experiment; "
                 "restore it ('mlflow experiments restore'), or choose another name"
             )
+        self._experiment_tags = dict(found.tags)
+        for key, value in EXPERIMENT_TAGS.items():
+            # What a user has chosen for it stays.
+            if key not in self._experiment_tags:
+                self._client.set_experiment_tag(found.experiment_id, key, value)
         return str(found.experiment_id)
+
+    def tag_experiment(self, key: str, value: str) -> None:
+        """Sets a tag of the experiment; a store that does not take it goes without."""
+        from mlflow.exceptions import MlflowException
+
+        if self._experiment_tags.get(key) == value:
+            return
+        try:
+            self._client.set_experiment_tag(self.experiment_id, key, value)
+        except MlflowException as error:
+            if error.error_code not in _REFUSALS:
+                raise
+            logger.info("MLflow does not take the tag %r: %s", key, error)
 
     def reload(self) -> None:
         """Finds the sweep's runs again: what another process, or this one, has left there."""
@@ -278,6 +307,50 @@ class Runs:
     def add_folder(self, run_id: str, path: Path) -> None:
         """Stores a folder as an artifact folder of its name."""
         self._client.log_artifacts(run_id, str(path), artifact_path=path.name)
+
+    def replace_folder(self, run_id: str, path: Path) -> None:
+        """Stores a folder as an artifact folder of its name, and removes what it no longer has."""
+        self.add_folder(run_id, path)
+        kept = {file.name for file in path.iterdir()}
+        for found in self._client.list_artifacts(run_id, path.name):
+            if found.path.rpartition("/")[2] not in kept:
+                self._remove(run_id, found.path)
+
+    def _remove(self, run_id: str, name: str) -> None:
+        """Removes an artifact; where a store removes none, it says that it no longer holds."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        uri = self._client.get_run(run_id).info.artifact_uri
+        place = get_artifact_repository(uri, tracking_uri=self._client.tracking_uri)
+        try:
+            place.delete_artifacts(name)  # type: ignore[no-untyped-call]
+        except (NotImplementedError, MlflowException) as error:
+            logger.info("MLflow does not remove %s (%s); it is replaced", name, error)
+            self.add_text(run_id, _GONE, name=name)
+
+    def add_inputs(self, run_id: str, inputs: Sequence[DataInput]) -> None:
+        """Notes the data of a run; a store that takes none goes without."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
+
+        tags = [InputTag("mlflow.data.context", CONTEXT)]
+        found = [
+            DatasetInput(Dataset(one.name, one.digest, one.source_type, one.source), tags)
+            for one in inputs
+        ]
+        if not found:
+            return
+        try:
+            self._client.log_inputs(run_id, found)
+        except MlflowException as error:
+            if not self._is_active(run_id):
+                raise
+            logger.info("MLflow does not take the data of run %s: %s", run_id, error)
+
+    def note(self, run_id: str) -> str:
+        """Returns the description of a run, empty without one."""
+        return str(self._client.get_run(run_id).data.tags.get(NOTE, ""))
 
     def add_text(self, run_id: str, text: str, *, name: str) -> None:
         """Stores text as an artifact of that name."""

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sweeper._files import signature
+from sweeper.errors import DamagedFileError
+from sweeper.experiment.objective import ObjectiveSpec
 from sweeper.tracking.final_result import FINAL_FILE, read_final
 from sweeper.tracking.metrics_log import MetricPoint, MetricsLog
 from sweeper.tracking.mlflow_view import content
 from sweeper.tracking.mlflow_view.names import shown_name
 from sweeper.tracking.mlflow_view.runs import PARENT, Point, RunInfo, Runs
 from sweeper.tracking.mlflow_view.state import SentState, StateFile
+from sweeper.tracking.places import is_driven
+from sweeper.tracking.provenance import data_fingerprint
 from sweeper.tracking.record import TrialRecord
-from sweeper.tracking.stored import FIGURES, PAGE_FILE, SAID_FILE, Said, read_stored
+from sweeper.tracking.stored import (
+    FIGURES,
+    LEADERBOARD_FILE,
+    PAGE_FILE,
+    SAID_FILE,
+    Said,
+    read_stored,
+)
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 
 __all__ = ["Sender"]
 
 logger = logging.getLogger(__name__)
+
+# Step of a value that has no course: MLflow draws bars of these, and lines of later ones.
+_ONCE = 0
 
 
 class Sender:
@@ -42,6 +57,10 @@ class Sender:
         self._folder = folder
         self._runs = runs
         self._states = states
+        self._varied = content.varied_in(folder.document)
+        self._objective = _objective_of(folder)
+        self._metric = "" if self._objective is None else self._objective.metric
+        self._is_view_shared = False
         self._asked: set[str] = set()
         # Of each trial what was on disk when all of it was sent.
         self._settled: dict[str, tuple[object, ...]] = {}
@@ -60,10 +79,16 @@ class Sender:
             )
             state.run_id = run.run_id
             self._states.save(path, state)
+        if not self._is_view_shared:
+            self._share_view()
+            self._is_view_shared = True
         if run.is_deleted or state.status == status:
             return run.run_id
-        params = {} if state.status else _missing(content.sweep_params(folder), run)
-        self._runs.log(run.run_id, params=params, tags={"status": status})
+        is_new = not state.status
+        constants = content.sweep_constants(folder) if is_new else {}
+        self._runs.log(run.run_id, tags={**constants, "status": status})
+        if is_new:
+            self._add_data(run, folder.document.get("data"))
         self._show_status(run, state, status=status, ended_at=folder.status_since)
         state.status = status
         self._states.save(path, state)
@@ -73,22 +98,64 @@ class Sender:
             self._states.save(path, state)
         return run.run_id
 
+    def _share_view(self) -> None:
+        """Keeps the view that links to the sweep open."""
+        if self._objective is None:
+            return
+        final = self._folder.document.get("final", {})
+        split = final.get("split", "test") if isinstance(final, Mapping) else "test"
+        params = list(self._varied.names().values())
+        key, value = content.table_view(
+            self._folder.name,
+            objective=self._objective,
+            params=params,
+            splits=[split],
+            # What the trials report, too; known once a replica has scored the base.
+            folded={x.rpartition("/")[0] for x in self._folder.base_scores() if "/" in x},
+        )
+        self._runs.tag_experiment(key, value)
+
     def send_page(self) -> None:
         """Stores the sweep's report page with its figures, and its verdicts as tags, if new."""
         path = self._folder.path
+        if is_driven(path):
+            # A page of a sweep that runs is rewritten, and tells a browser to read it again.
+            return
         run, state = self._attach(PARENT, self._states.load(path))
         page = str(signature(path / PAGE_FILE))
         if run is None or run.is_deleted or not (path / PAGE_FILE).is_file() or state.page == page:
             return
+        self._share_view()
         said = read_stored(path / SAID_FILE, Said) or Said()
-        self._runs.log(run.run_id, tags=content.said_tags(said, before=state.verdicts))
+        note = content.said_note(said, now=self._runs.note(run.run_id))
+        tags = content.said_tags(said, before=state.verdicts) | note
+        if not state.page:
+            # An empty tag takes back what an earlier page has said.
+            tags = {key: value for key, value in tags.items() if value}
+        self._runs.log(run.run_id, points=self._summary(said), tags=tags)
         state.verdicts = len(said.verdicts)
         self._states.save(path, state)
         self._runs.add_file(run.run_id, path / PAGE_FILE)
+        if (path / LEADERBOARD_FILE).is_file():
+            self._runs.add_file(run.run_id, path / LEADERBOARD_FILE)
+            self._runs.log(run.run_id, tags=content.LEADERBOARD_TAGS)
         if (path / FIGURES).is_dir():
-            self._runs.add_folder(run.run_id, path / FIGURES)
+            self._runs.replace_folder(run.run_id, path / FIGURES)
         state.page = page
         self._states.save(path, state)
+
+    def _summary(self, said: Said) -> list[Point]:
+        """Returns the numbers of a sweep as metrics of its own run."""
+        if said.summary is None:
+            return []
+        time_s = (self._folder.path / PAGE_FILE).stat().st_mtime
+        # Of one step: the latest of them is what a reader sees.
+        return Point.all_of([MetricPoint(_ONCE, time_s, content.summary_metrics(said.summary))])
+
+    def _add_data(self, run: RunInfo, data: object) -> None:
+        if isinstance(data, Mapping):
+            fingerprint = data_fingerprint(self._folder.path)
+            self._runs.add_inputs(run.run_id, content.data_inputs(data, fingerprint=fingerprint))
 
     def send_trial(self, trial: TrialFolder, *, parent_run_id: str) -> int:
         """Brings a trial's run up to date and returns how many metric values were sent.
@@ -161,8 +228,11 @@ class Sender:
     ) -> int:
         """Sends parameters, tags, points and the run's status; returns the number of points."""
         shown = f"{status}/{record.attempts}"
-        params = {} if state.status else _missing(content.trial_params(trial, record), run)
-        tags = {"status": status, "attempts": str(record.attempts)} if shown != state.status else {}
+        spec = {} if state.status else trial.spec()
+        params = _missing(content.trial_params(spec, self._varied), run) if spec else {}
+        tags = content.constant_tags(spec, self._varied)
+        if shown != state.status:
+            tags |= {"status": status, "attempts": str(record.attempts)}
         points, offset = self._new_points(run, state, trial=trial, record=record)
 
         def remember(sent: Sequence[Point]) -> None:
@@ -170,6 +240,7 @@ class Sender:
             self._states.save(trial.path, state)
 
         self._runs.log(run.run_id, points=points, params=params, tags=tags, on_sent=remember)
+        self._add_data(run, spec.get("data"))
         is_changed = offset != state.offset or shown != state.status
         if shown != state.status:
             ended_at = record.ended_at or self._folder.status_since
@@ -194,12 +265,18 @@ class Sender:
     ) -> tuple[list[Point], int]:
         """Returns the values that the run does not have, and how far the log is read with them."""
         log = MetricsLog(trial.metrics_path, offset=state.offset)
-        entries = [entry for entry in log.read_new() if isinstance(entry, MetricPoint)]
+        entries = [
+            replace(entry, metrics=content.shown_metrics(entry.metrics))
+            for entry in log.read_new()
+            if isinstance(entry, MetricPoint)
+        ]
+        if record.ended_at is not None:
+            metrics = content.trial_metrics(record, objective=self._metric)
+            entries.append(MetricPoint(_ONCE, record.ended_at.timestamp(), metrics))
         final = read_final(trial.path)
         if final is not None:
-            # Under names of their own: what chose a trial is not to be taken for what it then got.
-            metrics = {f"{final.split}/{name}": value for name, value in final.metrics.items()}
-            entries.append(MetricPoint(record.steps, final.ended_at.timestamp(), metrics))
+            metrics = content.final_metrics(final, objective=self._metric)
+            entries.append(MetricPoint(_ONCE, final.ended_at.timestamp(), metrics))
         points = Point.all_of(entries)
         if trial.id not in self._asked:
             for name in {point.name for point in points}:
@@ -207,7 +284,10 @@ class Sender:
                 if last_step is not None:
                     state.last_steps[name] = max(last_step, state.last_steps.get(name, last_step))
             self._asked.add(trial.id)
-        return _later(points, state.last_steps), log.offset
+        later = _later(points, state.last_steps)
+        # Of each metric the order of its steps stays.
+        later.sort(key=lambda point: not content.shown_first(point.name, objective=self._metric))
+        return later, log.offset
 
     def _send_artifacts(
         self, run: RunInfo, state: SentState, *, trial: TrialFolder, record: TrialRecord
@@ -238,3 +318,12 @@ def _later(points: Sequence[Point], last_steps: Mapping[str, int]) -> list[Point
             last[point.name] = point.step
             later.append(point)
     return later
+
+
+def _objective_of(folder: SweepFolder) -> ObjectiveSpec | None:
+    try:
+        return folder.objective()
+    except DamagedFileError as error:
+        # Of another version: its trials are shown all the same.
+        logger.debug("%s", error)
+        return None

@@ -14,7 +14,7 @@ from sweeper._files import read_json, signature, write_json
 from sweeper.errors import DamagedFileError
 from sweeper.tracking.mlflow_view.links import public_uri
 
-__all__ = ["SentState", "StateFile", "run_ids"]
+__all__ = ["SentState", "StateFile", "known_experiment", "run_ids"]
 
 STATE_FILE = "mlflow.json"
 
@@ -65,12 +65,31 @@ class StateFile:
     def save(self, folder: Path, state: SentState) -> None:
         """Remembers what was sent."""
         # Not durable: what a loss of power takes away here, the store is asked for.
-        states = {**_read(folder), self._key: {**self._about, **asdict(state)}}
+        states = _read(folder)
+        # The last one is where the sweep goes on.
+        states.pop(self._key, None)
+        states[self._key] = {**self._about, **asdict(state)}
         write_json(folder / STATE_FILE, states, is_durable=False)
 
     def signature(self, folder: Path) -> tuple[int, int, int]:
         """Returns what changes when another process sends something."""
         return signature(folder / STATE_FILE)
+
+
+def known_experiment(folder: Path) -> str:
+    """Returns the experiment that a sweep was last sent to; empty where it never was.
+
+    On whatever store: the address of one in a file changes with the folder of all sweeps.
+
+    Args:
+        folder: of the sweep.
+    """
+    found = ""
+    for content in _read(folder).values():
+        name = content.get("experiment") if isinstance(content, dict) else None
+        if isinstance(name, str) and _state(content).run_id:
+            found = name
+    return found
 
 
 def run_ids(folder: Path) -> frozenset[str]:

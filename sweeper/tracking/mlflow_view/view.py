@@ -11,17 +11,21 @@ import threading
 from dataclasses import dataclass
 
 from sweeper._files import FileLock
+from sweeper.tracking.mlflow_view.content import table_query
 from sweeper.tracking.mlflow_view.links import (
     artifact_root,
     comparison_url,
     experiment_url,
     public_uri,
+    resolve_experiment,
     resolve_tracking_uri,
+    run_url,
+    runs_url,
     without_secrets,
 )
 from sweeper.tracking.mlflow_view.runs import Runs
 from sweeper.tracking.mlflow_view.sender import Sender
-from sweeper.tracking.mlflow_view.state import StateFile
+from sweeper.tracking.mlflow_view.state import StateFile, known_experiment
 from sweeper.tracking.mlflow_view.store import (
     Connect,
     connect,
@@ -30,7 +34,7 @@ from sweeper.tracking.mlflow_view.store import (
 )
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["MlflowView", "SyncResult"]
+__all__ = ["MlflowView", "SyncResult", "sweep_url"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +67,7 @@ class MlflowView:
         folder: SweepFolder,
         *,
         tracking_uri: str | None = None,
-        experiment: str = "sweeper",
+        experiment: str | None = None,
         interval_s: float = 2.0,
         connect: Connect = connect,
     ) -> None:
@@ -73,17 +77,18 @@ class MlflowView:
             folder: the sweep.
             tracking_uri: where to log; see
                 :func:`sweeper.tracking.mlflow_view.resolve_tracking_uri`.
-            experiment: name of the experiment; made when it is missing.
+            experiment: name of the experiment, made when it is missing; see
+                :func:`sweeper.tracking.mlflow_view.resolve_experiment`.
             interval_s: pause between two passes of the thread.
             connect: makes the client.
         """
         # A reader of its own: a reader remembers what it has read, and this one has its own thread.
         self._folder = SweepFolder(folder.path)
-        self._experiment = experiment
         self._interval_s = interval_s
         self._connect = connect
         self.tracking_uri = resolve_tracking_uri(folder.home, tracking_uri)
-        self._states = StateFile(self.tracking_uri, experiment=experiment)
+        self.experiment = resolve_experiment(experiment, known=known_experiment(folder.path))
+        self._states = StateFile(self.tracking_uri, experiment=self.experiment)
         self._mutex = threading.Lock()
         self._sender: Sender | None = None
         self._failed_passes = 0
@@ -199,7 +204,7 @@ class MlflowView:
         runs = Runs(
             client,
             sweep_id=self._folder.about().sweep_id,
-            experiment=self._experiment,
+            experiment=self.experiment,
             artifact_root=artifact_root(self._folder.home, self.tracking_uri),
         )
         return Sender(self._folder, runs, states=self._states)
@@ -242,11 +247,31 @@ class MlflowView:
         }
         return {trial_id: run_id for trial_id, run_id in found.items() if run_id}
 
-    def pages(self, base_url: str) -> tuple[str, str]:
-        """Returns the addresses of the experiment and of the comparison of the sweep's trials."""
-        experiment = experiment_url(base_url, self.experiment_id)
+    def pages(self, base_url: str) -> dict[str, str]:
+        """Returns the addresses of a sweep's pages by what they show, as far as they are known."""
+        known = self._states.load(self._folder.path)
         run_ids = list(self.run_ids().values())
-        if not run_ids:
-            return experiment, experiment
-        comparison = comparison_url(base_url, experiment_id=self.experiment_id, run_ids=run_ids)
-        return experiment, comparison
+        if not known.run_id or not run_ids:
+            return {"Experiment": experiment_url(base_url, known.experiment_id)}
+        of, table = known.experiment_id, table_query(self._folder.name)
+        charts = f"{table}&compareRunsMode=CHART"
+        return {
+            "Trials": runs_url(base_url, experiment_id=of, query=table),
+            "Charts": runs_url(base_url, experiment_id=of, query=charts),
+            "Comparison": comparison_url(base_url, experiment_id=of, run_ids=run_ids),
+            "Sweep": run_url(base_url, experiment_id=of, run_id=known.run_id),
+        }
+
+
+def sweep_url(base_url: str, folder: SweepFolder, *, experiment: str | None = None) -> str:
+    """Returns the page of a sweep's experiment on a server, of all where it is not known yet.
+
+    No store is asked.
+
+    Args:
+        base_url: of the server, without a password.
+        folder: of the sweep.
+        experiment: asked for; None for the sweep's own.
+    """
+    view = MlflowView(folder, tracking_uri=base_url, experiment=experiment)
+    return experiment_url(base_url, view.experiment_id)

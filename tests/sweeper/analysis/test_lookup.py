@@ -148,3 +148,31 @@ def test_what_is_unknown_is_told_with_near_names(text, hint, home):
 def test_a_home_without_sweeps_is_told(tmp_path):
     with pytest.raises(BadInputError, match=r"got 'x', but .* holds no sweep; give --home"):
         find_trial("x", home=tmp_path)
+
+
+def test_a_number_is_a_trials(home):
+    assert found("masa-1/1", home) == ("masa-1", B)
+    assert found(f"{home}/masa-1/0", home) == ("masa-1", A)
+    # Of which sweep nobody has said: of the newest.
+    assert found("1", home) == ("mosa-1", C)
+    with pytest.raises(BadInputError, match="a trial's number in the newest sweep"):
+        find_trial("7", home=home)
+    with pytest.raises(BadInputError, match="got 'masa-1/7'"):
+        find_trial("masa-1/7", home=home)
+
+
+def test_an_identity_that_begins_like_a_number_comes_first(home):
+    sweep = SweepFolder.open("masa-1", home=home)
+    add(sweep, "1234aaaaaaaa", 5)
+    newest = SweepFolder.open("mosa-1", home=home)
+    add(newest, "dddddddddddd", 1234)
+    assert found("1234", home) == ("masa-1", "1234aaaaaaaa")
+    # With its sweep a number is a number.
+    assert found("mosa-1/1234", home) == ("mosa-1", "dddddddddddd")
+
+
+def test_the_number_of_a_superseded_trial_is_that_of_its_successor(home):
+    sweep = SweepFolder.open("mosa-1", home=home)
+    add(sweep, "eeeeeeeeeeee", 1)
+    sweep.trial(C).supersede("eeeeeeeeeeee")
+    assert found("mosa-1/1", home) == ("mosa-1", "eeeeeeeeeeee")

@@ -14,6 +14,7 @@ import pytest
 import ray
 from typer.testing import CliRunner, Result
 
+from sweeper import __version__
 from sweeper.cli import app
 from sweeper.cli.output import opened_output
 from sweeper.errors import SweeperError
@@ -118,7 +119,7 @@ def test_plan_json_is_one_document(folder: Path) -> None:
         assert trial["trainable"] > 0
         assert 0 < trial["percent"] < 100
         assert trial["params"]["experts"] == 2
-    assert plan["missing"] is None
+    assert plan["missing"] == []
 
 
 def test_plan_tells_what_a_budget_chose(folder: Path) -> None:
@@ -258,3 +259,36 @@ def test_help_is_there_for_every_command(command: str) -> None:
     result = call(command, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.output
+
+
+def test_the_version_is_told() -> None:
+    result = call("--version")
+    assert (result.exit_code, result.stdout) == (0, f"masa-mosa-sweeper {__version__}\n")
+
+
+def test_the_shell_completes_names_of_sweeps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("masa-1", "masa-2", "mosa-1"):
+        (folder / "sweeps" / name).mkdir(parents=True)
+        (folder / "sweeps" / name / "sweep.json").touch()
+    (folder / "sweeps" / "masa-no-sweep").mkdir()
+    monkeypatch.setenv("SWEEPER_HOME", str(folder / "sweeps"))
+    asked = {"_SWEEPER_COMPLETE": "complete_bash", "COMP_CWORD": "2"}
+    for words in ("sweeper report ma", "sweeper status ma", "sweeper export ma", "sweeper ui ma"):
+        result = CliRunner().invoke(
+            app, [], prog_name="sweeper", env={**asked, "COMP_WORDS": words}
+        )
+        assert result.stdout.split() == ["masa-1", "masa-2"], words
+
+
+def test_a_plan_of_what_is_missing_begins_with_it_and_fails(folder: Path) -> None:
+    text = PROFILE.replace("data: {kind: embedded}", "data: {kind: jsonl, path: not-there}")
+    text = text.replace(
+        "model: {kind: embedded}", "model: {kind: architecture, name: smollm2-135m}"
+    )
+    (folder / "profiles" / "tiny.yaml").write_text(text)
+    result = call("plan", folder / "tiny.yaml")
+    assert result.exit_code == 1, result.output
+    missing = [line for line in result.stdout.splitlines() if line.startswith("Missing: ")]
+    assert result.stdout.startswith("Missing: ")
+    # The model and the data: who gets one of them should not find the other out later.
+    assert len(missing) == 2

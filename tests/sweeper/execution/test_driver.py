@@ -132,7 +132,9 @@ def test_the_study_is_in_its_folder_whatever_its_path_is(tmp_path: Path, name: s
 class View:
     """An MLflow view that notes that it was started and stopped."""
 
-    def __init__(self, folder: SweepFolder, *, tracking_uri: str | None) -> None:
+    def __init__(
+        self, folder: SweepFolder, *, tracking_uri: str | None, experiment: str | None
+    ) -> None:
         self.calls: list[str] = []
         VIEWS.append(self)
 

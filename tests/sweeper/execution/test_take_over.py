@@ -27,7 +27,7 @@ from sweeper.preflight.plan import finished_trials, plan_of
 from sweeper.report.document import sweep_result
 from sweeper.search import Suggestion
 from sweeper.tracking.final_result import FinalResult, read_final, write_final
-from sweeper.tracking.mlflow_view.content import trial_params, trial_tags
+from sweeper.tracking.mlflow_view.content import trial_tags
 from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS, write_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
@@ -203,7 +203,7 @@ def test_what_is_taken_over_keeps_its_files_and_says_its_source(first, sweep):
     # MLflow shows both, so that its table can be grouped.
     tags = trial_tags(folder, trial, record, parent_run_id="parent")
     assert (tags["taken_from"], tags["origin"]) == ("first", "design")
-    assert trial_params(trial, record)["configuration"] == "x"
+    assert tags["configuration"] == "x"
 
 
 def test_a_third_sweep_names_the_one_that_trained(first, sweep):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Iterator
+from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from sweeper.experiment.design import Design
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.space.listed import ListedTrial
+from sweeper.experiment.sweep import SweepSpec
 from sweeper.experiment.trial import TrialSpec
 
 
@@ -59,3 +63,65 @@ def test_a_problem_has_place_and_message(changes: dict[str, Any], path: str, mes
 
 def test_a_place_is_put_under_another() -> None:
     assert list(told(ListedTrial, {"name": "x"}, under="trials.x")) == ["trials.x.method"]
+
+
+# pydantic's own sentences begin so.
+FOREIGN = re.compile(
+    r"(Input|String|Value|List|Dictionary|Tuple|Set|Data) (should|must)|Field required"
+    r"|Extra inputs|Unable to|valid (string|integer|number|boolean|dictionary|list|tuple|date)"
+)
+WRONG: tuple[object, ...] = (
+    *("x", "", "nan", "\ud800", b"\xff", -1, 0, 10**30, 1.5, float("inf"), True, None),
+    *([], [None], [[1]], {}, {"x": 1}, {"kind": "x"}, {"name": 3}, object()),
+)
+
+
+def all_models() -> list[type[BaseModel]]:
+    """Every model that a search-space file, a profile or a list is checked by."""
+    union, *_ = get_args(Design)
+    found = dict.fromkeys([SweepSpec, TrialSpec, ListedTrial, *get_args(union)])
+    left = list(found)
+    while left:
+        for field in left.pop().model_fields.values():
+            for model in models_in(field.annotation):
+                if model not in found:
+                    found[model] = None
+                    left.append(model)
+    return list(found)
+
+
+def models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from models_in(part)
+
+
+def test_no_sentence_of_pydantic_reaches_a_user() -> None:
+    models = all_models()
+    assert len(models) > 30
+    told_of: set[str] = set()
+    for model in models:
+        for name in model.model_fields:
+            for wrong in WRONG:
+                try:
+                    model.model_validate({name: wrong})
+                except ValidationError as error:
+                    told_of.update(map(str, problems_of(error, model)))
+    assert len(told_of) > 500
+    assert [text for text in told_of if FOREIGN.search(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": {"name": "lora", "rank": 0}}, "got 0: it must be at least 1"),
+        ({"method": {"name": "lora", "dropout": 2}}, "got 2: it must be below 1"),
+        ({"train": {"steps": 8, "learning_rate": "fast"}}, "got 'fast': it must be a number"),
+        ({"train": {**TRIAL["train"], "bucketing": "x"}}, "got 'x': it must be true or false"),
+        ({"train": {**TRIAL["train"], "batch_size": "x"}}, "got 'x': it must be a whole number"),
+    ],
+)
+def test_a_bound_is_told_in_our_words(changes: dict[str, Any], message: str) -> None:
+    (found,) = told(TrialSpec, TRIAL | changes).values()
+    assert message in found

@@ -125,11 +125,11 @@ def test_without_what_was_asked_for_nothing_is_shown_and_the_file_is_named(sweep
 @pytest.mark.parametrize(
     ("fields", "why"),
     [
-        ({"status": "paused"}, "status: Input should be 'queued', 'running'"),
+        ({"status": "paused"}, "status: it must be 'queued', 'running'"),
         ({"attempts": -1}, "attempts: "),
         ({"steps": 10**30}, "steps: "),
         ({"wall_time_s": "Infinity"}, "wall_time_s: "),
-        ({"started_at": "2023-11-14T22:13:20"}, "started_at: Input should have timezone"),
+        ({"started_at": "2023-11-14T22:13:20"}, "started_at: it must be a time with its time zone"),
         ({"metrics": {"eval_loss": "low"}}, "metrics.eval_loss: "),
         ({"error": "out of memory"}, "error: "),
         ({"id": "../../x"}, "id: it is of trial '../../x', not '000000000001'"),

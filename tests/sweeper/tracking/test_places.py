@@ -17,7 +17,7 @@ from sweeper.experiment.documents.yaml_files import read_yaml
 from sweeper.experiment.loading import load_sweep
 from sweeper.search.draws import draw_all
 from sweeper.tracking import SweepFolder
-from sweeper.tracking.places import SPACE_FILE, write_space
+from sweeper.tracking.places import SPACE_FILE, is_driven, write_space
 from tests.places import SPACES
 
 TIMES = 50
@@ -27,6 +27,7 @@ RACER = """
 import sys
 from sweeper.errors import NameTakenError
 from sweeper.tracking import SweepFolder
+from sweeper.tracking.places import is_driven
 home, mine = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -155,3 +156,18 @@ def test_the_search_space_beside_it_is_what_is_run(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         write_space(tmp_path / "nowhere", space.document)
     assert "search_space.yaml cannot be written" in caplog.text
+
+
+def test_a_sweep_is_driven_while_its_lock_is_held(tmp_path):
+    sweep = SweepFolder.create(tmp_path, "masa-1", document={})
+    # Nobody has driven it yet, and asking makes no file.
+    assert not is_driven(sweep.path)
+    assert not (sweep.path / "driver.lock").exists()
+    with sweep.lock():
+        before = (sweep.path / "driver.lock").read_text()
+        assert is_driven(sweep.path)
+        assert (sweep.path / "driver.lock").read_text() == before
+    assert not is_driven(sweep.path)
+    with sweep.lock():
+        # Who has asked has kept nothing.
+        pass

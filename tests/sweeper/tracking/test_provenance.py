@@ -8,7 +8,13 @@ import subprocess
 
 import pytest
 
-from sweeper.tracking.provenance import git_state, machine
+from sweeper.tracking.provenance import (
+    data_fingerprint,
+    git_state,
+    machine,
+    note_data,
+    user_of,
+)
 
 
 @pytest.fixture
@@ -98,3 +104,23 @@ def test_the_machine_is_described_without_its_name():
     assert platform.machine() in found["system"]
     assert str(os.cpu_count()) in found["processor"]
     assert platform.node() not in " ".join(found.values())
+
+
+def test_which_rows_a_sweep_sees_is_noted(tmp_path):
+    assert data_fingerprint(tmp_path) == ""
+    note_data(tmp_path, "a" * 64)
+    assert data_fingerprint(tmp_path) == "a" * 64
+    (tmp_path / "data.json").write_text("{")
+    # The next driver notes it again.
+    assert data_fingerprint(tmp_path) == ""
+
+
+def test_the_user_is_the_folders_owner(tmp_path, monkeypatch):
+    assert user_of(tmp_path) == tmp_path.owner()
+
+    def nobody(self):
+        raise KeyError("no such number")
+
+    monkeypatch.setattr(type(tmp_path), "owner", nobody)
+    monkeypatch.setenv("LOGNAME", "me")
+    assert user_of(tmp_path) == "me"

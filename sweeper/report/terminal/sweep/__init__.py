@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sweeper.report.terminal.sweep.leaderboard import Leaderboard, next_commands, sweep_view
+from sweeper.report.terminal.sweep.board import Leaderboard
+from sweeper.report.terminal.sweep.leaderboard import next_commands, sweep_view
 from sweeper.report.terminal.sweep.live import LiveTable
 
 __all__ = ["Leaderboard", "LiveTable", "next_commands", "sweep_view"]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from sweeper._environment import sweeps_home
-from sweeper._text import count, duration, params_text, value_text, varying
+from sweeper._text import count, value_text
 from sweeper.analysis.conclusions import SweepConclusions
 from sweeper.analysis.confirmation import confirmation_of
 from sweeper.analysis.ranking import Ranking, rank
@@ -20,80 +18,14 @@ from sweeper.estimates import to_metrics
 from sweeper.report.summary import cost_text, task_metrics, trials_text
 from sweeper.report.terminal.evaluation import metrics_table
 from sweeper.report.terminal.plan import taken_text
+from sweeper.report.terminal.sweep.board import Leaderboard
 from sweeper.report.terminal.sweep.conclusions import conclusions_view
 from sweeper.report.terminal.sweep.configurations import configurations_table
-from sweeper.report.terminal.tables import pair_table, row_table
+from sweeper.report.terminal.tables import pair_table
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["Leaderboard", "next_commands", "sweep_view"]
-
-# From this width on there is room for identity, size and time of each trial.
-WIDE = 110
-# Characters of an error in the table; the whole of it is in the trial's record.
-MAX_ERROR = 200
-
-
-class Leaderboard:
-    """All trials in a table: the complete ones by score, then the others."""
-
-    def __init__(self, ranking: Ranking, names: Sequence[str] = ()) -> None:
-        """Takes what is shown.
-
-        Args:
-            ranking: of the trials.
-            names: the parameters that tell them apart; those in which they differ where empty.
-        """
-        self._ranking = ranking
-        self._names = names or varying(trial.params for trial in ranking.trials)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yields the table, with more columns where there is room."""
-        yield self.table(is_wide=options.max_width >= WIDE)
-
-    def table(self, *, is_wide: bool) -> Table:
-        """Returns the table; ``is_wide`` adds identity, trainable parameters, steps and time."""
-        ranking = self._ranking
-        table = row_table()
-        table.add_column("trial", justify="right", no_wrap=True)
-        if is_wide:
-            table.add_column("id", no_wrap=True)
-        table.add_column("method", no_wrap=True)
-        table.add_column(ranking.objective.metric, no_wrap=True)
-        if ranking.finals:
-            # Beside what chose the trial: the same metric on rows that chose nothing.
-            table.add_column(next(iter(ranking.finals.values())).split, no_wrap=True)
-        table.add_column("status", no_wrap=True)
-        if is_wide:
-            for name in ("steps", "trainable", "time"):
-                table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("parameters", overflow="fold", ratio=1)
-        for trial in (*ranking.ranked, *ranking.others):
-            self._add(table, trial, is_wide=is_wide)
-        return table
-
-    def _add(self, table: Table, trial: TrialRecord, *, is_wide: bool) -> None:
-        score = self._ranking.score(trial)
-        row: list[RenderableType] = [str(trial.number)]
-        if is_wide:
-            row.append(trial.id)
-        row += [trial.method, str(score) if score is not None else "none"]
-        if self._ranking.finals:
-            final = self._ranking.final_score(trial)
-            row.append(str(final) if final is not None else "")
-        row.append(trial.status)
-        if is_wide:
-            row += [
-                f"{trial.steps}/{trial.steps_total}" if trial.steps_total else str(trial.steps),
-                f"{trial.percent:.3g} %" if trial.total else "",
-                duration(trial.wall_time_s) if trial.attempts else "",
-            ]
-        text = Text(params_text(trial.params, self._names))
-        if trial.error is not None and trial.status == "failed":
-            first_line = f"{trial.error.type}: {trial.error.message}".partition("\n")[0]
-            text.append(f"\n{first_line[:MAX_ERROR]}", style="italic")
-        row.append(text)
-        table.add_row(*row, style="bold" if trial == self._ranking.best else "")
+__all__ = ["next_commands", "sweep_view"]
 
 
 def sweep_view(

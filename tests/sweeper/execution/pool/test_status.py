@@ -46,3 +46,16 @@ def test_the_line_is_the_stage_the_pools_word_and_the_last_stage(
         said.append(line.text())
     line.leave("replicas end")
     assert [*said, line.text()] == ["Ray starts", "", "0 of 2 replicas ready", "replicas end"]
+
+
+def test_other_work_comes_before_the_pools_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status_module, "status_of", lambda *_, **__: {**QUIET, "restarts": 1})
+    line = StatusLine("Ray starts")
+    pool: Any = "here"
+    line.follow(pool)
+    line.show(lambda: "final evaluation: 1 of 2 done")
+    assert line.text() == "final evaluation: 1 of 2 done; 1 replica restarts"
+    line.show(lambda: "")
+    assert line.text() == "1 replica restarts"
+    line.leave("replicas end")
+    assert line.text() == "replicas end"

@@ -85,3 +85,24 @@ def test_the_document_stays_as_it_was_and_branches_are_made() -> None:
 def test_a_value_that_is_no_yaml_is_refused() -> None:
     with pytest.raises(SpecError, match=r"--set search\.trials: 1 problem"):
         apply_overrides({}, ["search.trials=[3"])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{instruction}", "{instruction}"),
+        ("{instruction} {input}", "{instruction} {input}"),
+        ("Q: {question}", "Q: {question}"),
+        ("'{instruction}'", "{instruction}"),
+        ('"{instruction}\\n"', "{instruction}\n"),
+        ("Say {it}", "Say {it}"),
+        # What is no template is YAML, as everywhere.
+        ("{choice: [1, 2]}", {"choice": [1, 2]}),
+        ("{instruction: null}", {"instruction": None}),
+        ("[a, '{b}']", ["a", "{b}"]),
+        ("{}", {}),
+    ],
+)
+def test_a_template_needs_no_quotes_of_its_own(text: str, value: object) -> None:
+    found = apply_overrides({}, [f"data.format.prompt={text}"])
+    assert found == {"data": {"format": {"prompt": value}}}

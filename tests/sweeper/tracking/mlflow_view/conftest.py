@@ -25,7 +25,12 @@ def sweep(tmp_path, empty_store):
         "name": "masa",
         "profile": "embedded",
         "objective": {"metric": "eval_loss", "mode": "min"},
-        "methods": [{"name": "masa"}],
+        "methods": [
+            {"name": "masa", "rank": {"choice": [4, 8]}},
+            {"name": "lora", "alpha": {"choice": [8, 16]}},
+        ],
+        "train": {"lr": {"loguniform": [1e-4, 1e-2]}},
+        "data": {"kind": "embedded"},
     }
     folder = SweepFolder.create(home, "masa-1", document=document, clock=Clock())
     shutil.copy(empty_store, home / "mlflow.db")

@@ -57,10 +57,14 @@ class Crash(BaseException):
 def add(sweep, number=0):
     return sweep.add_trial(
         f"{number:012x}",
-        spec={"method": {"name": "masa", "rank": 8, "targets": ["q", "v"]}, "train": {"lr": 0.001}},
+        spec={
+            "method": {"name": "masa", "rank": 8, "targets": ["q", "v"]},
+            "train": {"lr": 0.001, "steps": STEPS},
+            "data": {"kind": "embedded", "seed": 0},
+        },
         number=number,
         method="masa",
-        params={"rank": 8, "searched": 1e-3},
+        params={"rank": 8, "lr": 1e-3},
         steps_total=STEPS,
     )
 

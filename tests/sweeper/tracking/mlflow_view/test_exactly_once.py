@@ -176,7 +176,7 @@ def test_a_lost_store_is_built_again(sweep, empty_store):
     trial.complete()
     assert MlflowView(sweep).sync().is_complete
     shutil.copy(empty_store, sweep.home / "mlflow.db")
-    assert MlflowView(sweep).sync().points == STEPS + 4
+    assert MlflowView(sweep).sync().points == STEPS + 4 + 2
     client = connect(resolve_tracking_uri(sweep.home))
     assert_complete(client, runs_of(client, sweep)[trial.id])
 

@@ -52,7 +52,8 @@ def test_a_complete_trial(sweep, client):
     sweep.mark("complete")
     result = MlflowView(sweep).sync()
     assert result.is_complete
-    assert result.points == STEPS + 2 * 2
+    # Losses, evaluations, and at the end what the trial is judged by.
+    assert result.points == STEPS + 2 * 2 + 2
 
     runs = runs_of(client, sweep)
     parent, run = runs[""], runs[trial.id]
@@ -60,14 +61,18 @@ def test_a_complete_trial(sweep, client):
     assert run.info.status == "FINISHED"
     assert run.info.start_time == record.started_at.timestamp() * 1000
     assert run.info.end_time == record.ended_at.timestamp() * 1000
-    assert run.data.params == {
-        "method.name": "masa",
-        "rank": "8",
-        "method.targets": '["q", "v"]',
-        "train.lr": "0.001",
-        "searched": "0.001",
-    }
+    # What varies, also what only the other method has; the rest is tags.
+    assert run.data.params == {"method": "masa", "rank": "8", "alpha": "n/a", "lr": "0.001"}
     tags = run.data.tags
+    assert (tags["method.targets"], tags["train.steps"]) == ('["q", "v"]', "6")
+    assert "method.rank" not in tags
+    assert (tags["mlflow.user"], tags["mlflow.source.type"]) == (sweep.path.owner(), "LOCAL")
+    assert tags["mlflow.source.name"] == "sweeper run masa"
+    # What was sent first comes first on MLflow's pages, and a comparison opens on it.
+    assert next(iter(run.data.metrics)) == "eval_loss"
+    # Of step 0: of later ones MLflow draws lines, with one point each.
+    assert history(client, run, "1_result/eval_loss") == [(0, 5.0 / STEPS)]
+    assert history(client, run, "1_result/wall_time_s") == [(0, record.wall_time_s)]
     assert tags["mlflow.parentRunId"] == parent.info.run_id
     assert (tags["sweep"], tags["trial"], tags["method"]) == ("masa-1", trial.id, "masa")
     assert (tags["profile"], tags["status"], tags["attempts"]) == ("embedded", "complete", "1")
@@ -80,12 +85,13 @@ def test_a_complete_trial(sweep, client):
 
     assert parent.info.run_name == "masa-1"
     assert parent.info.status == "FINISHED"
-    assert parent.data.params == {
-        "name": "masa",
-        "profile": "embedded",
-        "objective.metric": "eval_loss",
-        "objective.mode": "min",
-    }
+    assert parent.data.params == {}
+    tags = parent.data.tags
+    assert (tags["objective.metric"], tags["data.kind"]) == ("eval_loss", "embedded")
+    for shown in (parent, run):
+        (data,) = shown.inputs.dataset_inputs
+        assert (data.dataset.name, data.dataset.source_type) == ("embedded", "embedded")
+        assert [(tag.key, tag.value) for tag in data.tags] == [("mlflow.data.context", "training")]
     assert artifacts(client, parent) == ["sweep.json"]
 
 
@@ -96,14 +102,16 @@ def test_the_evaluation_after_the_search_has_names_of_its_own_and_is_sent_once(s
     trial.complete()
     view = MlflowView(sweep)
     view.sync()
-    metrics = {"eval_loss": 1.25, "mmlu/stem": 0.5}
+    metrics = {"eval_loss": 1.25, "mmlu/stem": 0.5, "mmlu/stem_se": 0.1}
     result = FinalResult(split="test", rows=10, rows_in_split=10, metrics=metrics)
     write_final(trial.path, result)
-    assert view.sync().points == 2
+    assert view.sync().points == 4
     assert view.sync().points == MlflowView(sweep).sync().points == 0
     run = runs_of(client, sweep)[trial.id]
-    assert history(client, run, "test/eval_loss") == [(STEPS, 1.25)]
-    assert history(client, run, "test/mmlu/stem") == [(STEPS, 0.5)]
+    assert history(client, run, "test/eval_loss") == [(0, 1.25)]
+    assert history(client, run, "test/mmlu.stem") == [(0, 0.5)]
+    assert history(client, run, "standard_error/test.mmlu.stem") == [(0, 0.1)]
+    assert history(client, run, "1_result/test_eval_loss") == [(0, 1.25)]
 
 
 def test_the_commit_is_a_tag(sweep, client):
@@ -198,9 +206,9 @@ def test_names_that_mlflow_refuses_are_changed_and_kept_in_tags(sweep, client):
         shown = shown_name(name)
         assert history(client, run, shown) == [(1, number), (2, number)]
         assert run.data.tags.get(f"name_of.{shown}", shown) == name
-    assert len(run.data.metrics) == len(names)
-    assert len(run.data.params["note"]) == 6000
-    weights = {key: value for key, value in run.data.params.items() if "weights" in key}
+    assert len(run.data.metrics) == len(names) + 1
+    assert len(run.data.tags["note"]) == 6000
+    weights = {key: value for key, value in run.data.tags.items() if "weights" in key}
     assert sorted(weights.values()) == ["0.5", "1.0"]
 
 
@@ -221,10 +229,83 @@ def test_what_a_server_refuses_by_a_rule_of_its_own_keeps_nothing_else_back(swee
     assert history(client, run, "loss") == []
     assert history(client, run, "eval_loss") == [(3, 5.0 / 3), (6, 5.0 / 6)]
     assert "rank" not in run.data.params
-    assert run.data.params["searched"] == "0.001"
+    assert run.data.params["lr"] == "0.001"
     assert run.info.status == "FINISHED"
     told = [record.message for record in caplog.records]
     assert [text for text in told if "'loss'" in text] == ["MLflow does not take 'loss': not here"]
+
+
+def test_the_experiment_opens_on_its_runs(sweep, client):
+    # Versions of MLflow's pages whose kind is an experiment's, and not a reader's choice, read it.
+    add(sweep).begin()
+    MlflowView(sweep).sync()
+    experiment = client.get_experiment_by_name("sweeper")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+
+def test_the_link_opens_on_the_trials_by_their_result(sweep, client):
+    add(sweep).begin()
+    MlflowView(sweep).sync()
+    tags = client.get_experiment_by_name("sweeper").tags
+    view = json.loads(tags["mlflow.sharedViewState.sweep-masa-1"])
+    assert view["orderByKey"] == "metrics.`1_result/eval_loss`"
+    assert view["orderByAsc"] is True
+    assert view["selectedColumns"][:3] == ["params.`method`", "params.`rank`", "params.`lr`"]
+    # What the page asks for is what the store understands, and has the trials alone.
+    found = client.search_runs(
+        [client.get_experiment_by_name("sweeper").experiment_id], view["searchFilter"]
+    )
+    assert [run.data.tags["trial"] for run in found] == ["0" * 12]
+
+
+def test_an_experiment_that_is_there_keeps_the_kind_that_its_user_chose(sweep, client):
+    kind = "mlflow.experimentKind"
+    mine = client.create_experiment("mine", tags={kind: "genai_development"})
+    old = client.create_experiment("old")
+    for name in ("mine", "old"):
+        assert MlflowView(sweep, experiment=name).sync().is_complete
+    assert client.get_experiment(mine).tags[kind] == "genai_development"
+    assert client.get_experiment(old).tags[kind] == "custom_model_development"
+
+
+def test_a_sweep_stays_in_the_experiment_that_it_was_sent_to(sweep, monkeypatch):
+    assert MlflowView(sweep).experiment == "sweeper"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "of the shell")
+    assert MlflowView(sweep).experiment == "of the shell"
+    assert MlflowView(sweep, experiment="asked/for").sync().is_complete
+    # Also for whoever resumes it elsewhere.
+    assert MlflowView(sweep).experiment == "asked/for"
+    assert MlflowView(sweep, tracking_uri="http://other").experiment == "asked/for"
+    MlflowView(sweep, experiment="another").sync()
+    assert MlflowView(sweep).experiment == "another"
+
+
+def test_a_sweep_of_an_earlier_form_goes_on(sweep, client):
+    """Its runs have the rest of the spec as parameters, costs and errors under their old names."""
+    trial = add(sweep)
+    trial.begin()
+    train(trial, stop=3)
+    view = MlflowView(sweep)
+    view.sync()
+    run = runs_of(client, sweep)[trial.id]
+    for key, value in {"train.steps": "6", "method.targets": "old", "searched": "1"}.items():
+        client.log_param(run.info.run_id, key, value)
+    client.log_metric(run.info.run_id, "eval_loss_se", 0.5, step=3)
+    sweep.mark("stopped")
+    view.sync()
+
+    sweep.mark("running")
+    (sweep.path / "mlflow.json").unlink()
+    (trial.path / "mlflow.json").unlink()
+    train(trial, start=3)
+    trial.complete()
+    sweep.mark("complete")
+    assert MlflowView(sweep).sync().is_complete
+    run = runs_of(client, sweep)[trial.id]
+    assert_complete(client, run)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["method.targets"] == "old"
+    assert run.data.metrics["1_result/eval_loss"] == 5.0 / STEPS
 
 
 # Pages.
@@ -233,17 +314,24 @@ def test_what_a_server_refuses_by_a_rule_of_its_own_keeps_nothing_else_back(swee
 def test_the_pages_are_those_of_the_sweep(sweep, client):
     view = MlflowView(sweep)
     base = "http://127.0.0.1:5000"
-    assert view.pages(base) == (f"{base}/#/experiments", f"{base}/#/experiments")
+    # MLflow's pages open for training, not for GenAI, where the address says so.
+    training = "workflowType=machine_learning"
+    assert view.pages(base) == {"Experiment": f"{base}/#/experiments?{training}"}
     for number in (1, 0):
         add(sweep, number).begin()
     view.sync()
     runs = runs_of(client, sweep)
     experiment_id = runs[""].info.experiment_id
-    experiment, comparison = MlflowView(sweep).pages(base + "/")
+    pages = MlflowView(sweep).pages(base + "/")
     ids = [runs[f"{number:012x}"].info.run_id for number in (0, 1)]
-    assert experiment == f"{base}/#/experiments/{experiment_id}"
+    experiment = f"{base}/#/experiments/{experiment_id}"
+    assert pages["Trials"] == f"{experiment}/runs?viewStateShareKey=sweep-masa-1&{training}"
+    charts = f"{experiment}/runs?viewStateShareKey=sweep-masa-1&compareRunsMode=CHART&{training}"
+    assert pages["Charts"] == charts
+    assert pages["Sweep"] == f"{experiment}/runs/{runs[''].info.run_id}?{training}"
+    comparison = pages["Comparison"]
     assert unquote(comparison) == (
-        f'{base}/#/compare-runs?runs=["{ids[0]}","{ids[1]}"]&experiments=["{experiment_id}"]'
+        f'{base}/#/compare-runs?runs=["{ids[0]}","{ids[1]}"]&experiments=["{experiment_id}"]&{training}'
     )
     assert '"' not in comparison
 
@@ -252,7 +340,7 @@ def test_a_comparison_has_at_most_a_hundred_runs():
     url = comparison_url("http://h", experiment_id="1", run_ids=[str(n) for n in range(500)])
     assert '"99"' in unquote(url)
     assert '"100"' not in unquote(url)
-    assert experiment_url("http://h", "3") == "http://h/#/experiments/3"
+    assert experiment_url("http://h", "3").startswith("http://h/#/experiments/3?")
 
 
 def test_where_to_log(tmp_path, monkeypatch):

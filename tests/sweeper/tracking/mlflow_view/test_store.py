@@ -12,8 +12,8 @@ from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
 from sweeper.errors import BadInputError
 from sweeper.tracking.mlflow_view import MlflowView, require_store, resolve_tracking_uri
-from sweeper.tracking.mlflow_view import server as server_module
 from sweeper.tracking.mlflow_view.store import connect, set_aside_if_damaged
+from sweeper.tracking.pages import Place, mlflow_pages
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.sweeper.tracking.mlflow_view.fakes import (
     Clock,
@@ -102,10 +102,10 @@ def test_ui_brings_the_other_sweeps_back_after_a_damage(sweep, monkeypatch):
         trained(folder)
         assert MlflowView(folder).sync().is_complete
     spoil(sweep.home / "mlflow.db", "truncated")
-    monkeypatch.setattr(server_module, "_wait", lambda *_: None)
-    monkeypatch.setattr(server_module, "ui_command", lambda *_, **__: ["true"])
-    server_module.serve_ui(
-        sweep.home, sweep="masa-1", tracking_uri=None, host="127.0.0.1", port=1, tell=lambda _: None
+    monkeypatch.setattr(mlflow_pages, "serve", lambda *_, **__: None)
+    monkeypatch.setattr(Place, "require_free", lambda _: None)
+    mlflow_pages.serve_ui(
+        sweep.home, sweep="masa-1", tracking_uri=None, place=Place(), tell=lambda _: None
     )
     client = connect(resolve_tracking_uri(sweep.home))
     for folder in (sweep, other):

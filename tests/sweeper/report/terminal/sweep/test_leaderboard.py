@@ -104,7 +104,7 @@ def view_of(folder, ranking, **options):
 # The end of a sweep.
 
 
-@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("width", [80, 120, 160])
 def test_the_leaderboard_fits_and_has_all_trials(sweep, width):
     view = view_of(sweep, rank(RECORDS, LOSS, base_scores={"eval_loss": 2.5}))
     text = printed(view, width=width)
@@ -112,16 +112,15 @@ def test_the_leaderboard_fits_and_has_all_trials(sweep, width):
     too_long = [line for line in lines if len(line) > width]
     assert all("python -m sweeper" in line or "adapter" in line for line in too_long)
     # Trials have their numbers and no places: a place would claim more than the scores allow.
-    row = re.compile(r"\s*(\d+)\s+(?:0\d{11}\s+)?masa ")
+    row = re.compile(r"\s*(\d+)\s+0\d{11}\s+(?:\d|none)")
     assert [found[1] for line in lines if (found := row.match(line))] == list("214503")
     assert "1.100 ± 0.020" in text
     assert "6 trials: 2 complete, 1 running, 1 queued, 1 pruned, 1 failed" in text
     for status in ("complete", "pruned", "failed", "running", "queued"):
         assert status in text
-    assert "DivergedError: the loss is NaN" in text
+    assert "Trial 3: DivergedError: the loss is NaN" in text
     assert "second line" not in text
-    assert ("000000000002  masa" in text) is (width == 160)
-    assert ("1.23 %" in text.partition(", which validation chose")[0]) is (width == 160)
+    assert ("1.23 %" in text.partition(", which validation chose")[0]) is (width > 80)
     assert "trainable      12,345 parameters, 1.23 %" in text
     assert "Best by validation: trial 2 (masa), eval_loss 1.100 ± 0.020" in text
     assert "The frozen base has eval_loss 2.5 on the validation rows." in text
@@ -185,15 +184,17 @@ def test_of_a_design_the_chosen_trial_alone_is_shown_by_task(tmp_path):
     assert text.count("by task") == 1
     assert f"Trial {ranking.best.number} on the test split, by task" in text
     # What failed is told by its configuration and its seed, which name it.
-    assert "configuration=lora seed=0\n" in "".join(f"{x.rstrip()}\n" for x in text.splitlines())
+    assert re.search(r"failed +lora +0\n", "".join(f"{x.rstrip()}\n" for x in text.splitlines()))
     assert "±: standard deviation of single seeds" in text
 
 
 def test_only_parameters_that_differ_are_in_the_table(sweep):
     text = printed(view_of(sweep, rank(RECORDS, LOSS)), width=160)
     table = text.partition(", which validation chose")[0]
-    assert "experts=3 learning_rate=0.0037" in table
-    assert "rank=" not in table
+    (title,) = [line for line in table.splitlines() if "experts" in line]
+    assert "learning_rate" in title
+    assert re.search(r"complete +3 +0.0037", table)
+    assert "rank" not in title
     assert "q_proj" not in table
 
 
@@ -243,7 +244,7 @@ def test_a_sweep_without_trials(tmp_path):
 
 def test_a_score_that_is_missing_is_not_a_number(sweep):
     text = printed(view_of(sweep, rank([record(0)], LOSS)), width=80)
-    assert re.search(r"masa\s+none\s+complete", text)
+    assert re.search(r"0{12}\s+none\s+complete", text)
 
 
 def test_overhead_is_told(sweep):

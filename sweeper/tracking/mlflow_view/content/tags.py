@@ -1,4 +1,7 @@
-"""What MLflow shows of a sweep and of a trial: names, parameters, tags, status."""
+"""What MLflow shows of a sweep and of a trial besides parameters and metrics: names, tags, status.
+
+A tag is all that does not vary on purpose: who, whence, and the rest of the spec.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,43 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sweeper.tracking.mlflow_view.content.varied import Varied
+from sweeper.tracking.mlflow_view.names import shown_name
+from sweeper.tracking.provenance import user_of
 from sweeper.tracking.record import TrialRecord
-from sweeper.tracking.stored import Said
+from sweeper.tracking.stored import LEADERBOARD_FILE, Said
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 
 __all__ = [
+    "EXPERIMENT_TAGS",
+    "LEADERBOARD_TAGS",
+    "NOTE",
     "RUN_STATUS",
+    "constant_tags",
     "failure_text",
     "flatten",
+    "said_note",
     "said_tags",
-    "sweep_params",
+    "sweep_constants",
     "sweep_tags",
     "trial_name",
-    "trial_params",
     "trial_status",
     "trial_tags",
 ]
+
+# Training, as against GenAI, for the versions of MLflow whose pages ask the experiment. Those of
+# 3.17 have a switch for their reader instead, which the links of this program set.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""Tags of an experiment that this program makes, or finds without them."""
+
+NOTE = "mlflow.note.content"
+"""MLflow's own name of a run's description."""
+# Its pages show such a file as a table.
+LEADERBOARD_TAGS = {
+    "mlflow.loggedArtifacts": json.dumps([{"path": LEADERBOARD_FILE, "type": "table"}])
+}
+"""Tags of a run that has the leaderboard."""
 
 RUN_STATUS = {
     "queued": "SCHEDULED",
@@ -37,6 +60,11 @@ RUN_STATUS = {
 }
 """MLflow's status of a run by the status of a trial or a sweep."""
 
+# Begins a description that may be replaced by a later one; a user's own does not.
+_VERDICTS = "**Verdicts**"
+# Parameters of a trial that name it: in a design, in a list. The table of runs is grouped by them.
+_NAMES = ("configuration", "trial")
+
 
 def flatten(tree: Mapping[str, Any], *, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yields the leaves of a plain tree by dotted path, as text; lists stay in one piece."""
@@ -47,19 +75,26 @@ def flatten(tree: Mapping[str, Any], *, prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value)
 
 
-def sweep_params(folder: SweepFolder) -> dict[str, str]:
-    """Returns the parameters of the sweep's own run: its settings, without the space."""
+def sweep_constants(folder: SweepFolder) -> dict[str, str]:
+    """Returns the settings of a sweep as tags of its own run, without the space."""
     space = {"methods", "trials", "design"}
     document = {key: folder.document[key] for key in folder.document if key not in space}
-    return dict(flatten(document))
+    return {shown_name(path): value for path, value in flatten(document)}
 
 
 def sweep_tags(folder: SweepFolder) -> dict[str, str]:
     """Returns the tags that the runs of a sweep have in common."""
-    profile = folder.document.get("profile", "")
+    document = folder.document
+    profile = document.get("profile", "")
     if isinstance(profile, Mapping):
         profile = profile.get("name", "")
-    tags = {"sweep": folder.name, "profile": str(profile)}
+    tags = {
+        "sweep": folder.name,
+        "profile": str(profile),
+        "mlflow.user": user_of(folder.path),
+        "mlflow.source.name": f"sweeper run {document.get('name', folder.name)}",
+        "mlflow.source.type": "LOCAL",
+    }
     git = folder.about().git
     if git is not None:
         tags["git_commit"] = git.commit + ("-dirty" if git.is_dirty else "")
@@ -85,20 +120,24 @@ def said_tags(said: Said, *, before: int) -> dict[str, str]:
     }
 
 
+def said_note(said: Said, *, now: str) -> dict[str, str]:
+    """Returns the description of a sweep's run, Markdown; empty where a user has written one.
+
+    Args:
+        said: by the report page.
+        now: the description that the run has.
+    """
+    if now and not now.startswith(_VERDICTS):
+        return {}
+    sentences = [*said.verdicts, *said.remarks]
+    lines = [_VERDICTS, "", *(f"- {text}" for text in sentences or ["None yet."])]
+    lines += ["", "All of it: `report.html` among the artifacts."]
+    return {NOTE: "\n".join(lines)}
+
+
 def trial_name(record: TrialRecord) -> str:
     """Returns what MLflow calls the run of a trial; sorts by number."""
     return f"{record.number:03d}-{record.method}-{record.id}"
-
-
-def trial_params(trial: TrialFolder, record: TrialRecord) -> dict[str, str]:
-    """Returns the parameters of a trial's run: its record's, and by path the rest of its spec."""
-    params = dict(flatten(record.params))
-    for path, value in flatten(trial.spec()):
-        branch, _, name = path.rpartition(".")
-        # `rank` and `method.rank` side by side would only fill MLflow's table.
-        if branch not in {"method", "train"} or params.get(name) != value:
-            params[path] = value
-    return params
 
 
 def trial_tags(
@@ -114,15 +153,35 @@ def trial_tags(
     """
     spec = json.dumps(trial.spec(), sort_keys=True, separators=(",", ":"))
     source = trial.taken_from()
+    named = [record.params[name] for name in _NAMES if name in record.params]
     return {
         **sweep_tags(folder),
         **({} if source is None else {"taken_from": source.sweep}),
+        # Not "trial" for either: that is the trial's identity.
+        **({"configuration": str(named[0])} if named else {}),
         "mlflow.parentRunId": parent_run_id,
         "number": str(record.number),
         "method": record.method,
         "origin": record.origin,
         # The trial's identity also covers the data and the code; this is the configuration alone.
         "config_hash": hashlib.sha256(spec.encode()).hexdigest()[:12],
+    }
+
+
+def constant_tags(spec: Mapping[str, Any], varied: Varied) -> dict[str, str]:
+    """Returns the rest of a trial's spec by path, which are no parameters of its run.
+
+    Args:
+        spec: of the trial, as plain JSON.
+        varied: what varies in the sweep.
+    """
+    shown = {".".join(path) for path in varied.paths}
+    return {
+        shown_name(path): value
+        for path, value in flatten(spec)
+        # A field that is a mapping has several leaves; one that is null says nothing.
+        if value != "null"
+        and not any(path == name or path.startswith(f"{name}.") for name in shown)
     }
 
 

@@ -1,0 +1,113 @@
+"""How sweeps stand: one in a document, and all of a folder."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from sweeper._files import FileLock
+from sweeper.analysis.ranking import Ranking, rank
+from sweeper.errors import DamagedFileError
+from sweeper.experiment.documents.tree import Document, get_path
+from sweeper.experiment.sections import read_design
+from sweeper.experiment.sweep import SearchSpec
+from sweeper.tracking.places import LOCK_FILE, is_driven
+from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
+
+__all__ = ["all_standings", "ranking_of", "standing_of", "trials_total"]
+
+
+def trials_total(document: Document) -> int | None:
+    """Returns how many trials a sweep is to have; None where this version cannot read it.
+
+    Args:
+        document: the resolved sweep.
+    """
+    if "design" in document:
+        plan, _ = read_design(document)
+        return None if plan is None else len(plan.configurations) * len(plan.seeds)
+    asked = get_path(document, ("search", "trials"))
+    if isinstance(asked, int):
+        return asked
+    listed = document.get("trials")
+    return len(listed) if isinstance(listed, list) else int(SearchSpec().trials)
+
+
+def ranking_of(folder: SweepFolder) -> Ranking:
+    """Returns the ranking of a sweep's trials by what was reported, without the end's rows."""
+    return rank(folder.trials(), folder.objective(), base_scores=folder.base_scores())
+
+
+def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
+    """Returns how a sweep stands as plain JSON.
+
+    Args:
+        folder: the sweep.
+        ranking: of its trials.
+    """
+    status: str = folder.status
+    driven = is_driven(folder.path)
+    if status == "running" and not driven:
+        # Its driver was killed, and could not say so.
+        status = "interrupted"
+    counts = ranking.counts()
+    total = trials_total(folder.document)
+    done = sum(trial.is_final for trial in ranking.trials) - counts.get("superseded", 0)
+    return {
+        "sweep": folder.name,
+        "folder": str(folder.path),
+        "status": status,
+        "since": folder.status_since.isoformat(),
+        "note": folder.note or None,
+        "driver": FileLock(folder.path / LOCK_FILE).owner() if driven else None,
+        "created_at": folder.created_at.isoformat(),
+        "objective": ranking.objective.model_dump(mode="json"),
+        "trials_done": done,
+        "trials_total": None if total is None else max(total, done),
+        "trials": counts,
+        "best": None if ranking.best is None else _best(ranking, ranking.best),
+        "base": None if ranking.base is None else ranking.base.value,
+        "running": [_running(trial) for trial in ranking.trials if trial.status == "running"],
+        "wall_time_s": sum(trial.wall_time_s for trial in ranking.trials),
+    }
+
+
+def _best(ranking: Ranking, best: TrialRecord) -> dict[str, Any]:
+    score = ranking.score(best)
+    assert score is not None
+    return {
+        "number": best.number,
+        "id": best.id,
+        "method": best.method,
+        "value": score.value,
+        "standard_error": score.standard_error,
+        "params": best.params,
+    }
+
+
+def _running(trial: TrialRecord) -> dict[str, Any]:
+    loss = trial.metrics.get("train_loss", math.nan)
+    return {
+        "number": trial.number,
+        "id": trial.id,
+        "method": trial.method,
+        "steps": trial.steps,
+        "steps_total": trial.steps_total or None,
+        "train_loss": loss if math.isfinite(loss) else None,
+        "attempts": trial.attempts,
+    }
+
+
+def all_standings(home: Path) -> list[dict[str, Any]]:
+    """Returns how all sweeps of a folder stand, the newest first; damaged ones with the reason."""
+    return [_standing(SweepFolder(path)) for path in reversed(sweeps_in(home))]
+
+
+def _standing(folder: SweepFolder) -> dict[str, Any]:
+    try:
+        return standing_of(folder, ranking_of(folder))
+    except DamagedFileError as error:
+        about = {"sweep": folder.name, "folder": str(folder.path), "note": str(error)}
+        return {**about, "status": "damaged"}

@@ -1,0 +1,134 @@
+"""How sweeps stand: what is done, what is running, and by whom."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeper.analysis.lookup import find_trial
+from sweeper.cli import app
+from sweeper.report.standing import all_standings, ranking_of, standing_of, trials_total
+from sweeper.report.trial import trial_document
+from sweeper.tracking.sweep_folder import SweepFolder
+from tests.sweeper.designs import sweep_of
+
+DOCUMENT = {
+    "objective": {"metric": "eval_loss", "mode": "min"},
+    "search": {"trials": 4},
+    "methods": [{"name": "lora"}],
+}
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "sweeps"
+
+
+@pytest.fixture
+def sweep(home):
+    folder = SweepFolder.create(home, "masa-1", document=DOCUMENT)
+    folder.mark("running")
+    for number in range(3):
+        trial = folder.add_trial(
+            f"{number:012x}",
+            spec={},
+            number=number,
+            method="lora",
+            params={"rank": 2**number},
+            steps_total=8,
+        )
+        trial.begin()
+        trial.append(4, {"train_loss": 3.0, "eval_loss": 2.0 - number, "eval_loss_se": 0.1})
+        if number < 2:
+            trial.complete()
+    return folder
+
+
+def standing(folder):
+    return standing_of(folder, ranking_of(folder))
+
+
+def test_a_sweep_that_is_driven_is_running(sweep):
+    with sweep.lock():
+        found = standing(sweep)
+    assert (found["status"], found["trials_done"], found["trials_total"]) == ("running", 2, 4)
+    assert found["trials"] == {"complete": 2, "running": 1}
+    assert (found["best"]["number"], found["best"]["value"]) == (1, 1.0)
+    assert [(one["number"], one["steps"]) for one in found["running"]] == [(2, 4)]
+    assert found["driver"].startswith("process ")
+
+
+def test_a_sweep_whose_driver_was_killed_is_interrupted(sweep):
+    assert standing(sweep)["status"] == "interrupted"
+    sweep.mark("stopped")
+    assert standing(sweep)["status"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("document", "total"),
+    [
+        ({}, 8),
+        ({"search": {"trials": 3}}, 3),
+        ({"trials": [{}, {}]}, 2),
+        ({"design": {"kind": "of a later version"}}, None),
+    ],
+)
+def test_how_many_trials_there_will_be(document, total):
+    assert trials_total(document) == total
+
+
+def test_a_design_has_its_configurations_times_its_seeds():
+    sweep = sweep_of({"kind": "paired", "tune": None, "seeds": 3})
+    assert trials_total(sweep.document) == sweep.spec.search.trials
+
+
+def test_a_damaged_sweep_is_listed_with_the_others(sweep, home):
+    SweepFolder.create(home, "mosa-1", document=DOCUMENT)
+    (home / "mosa-1" / "sweep.json").write_text("{")
+    found = {one["sweep"]: one for one in all_standings(home)}
+    assert found["mosa-1"]["status"] == "damaged"
+    assert "sweep.json is damaged" in found["mosa-1"]["note"]
+    assert found["masa-1"]["status"] == "interrupted"
+
+
+def call(*arguments):
+    result = CliRunner().invoke(app, list(map(str, arguments)), env={"COLUMNS": "100"})
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_the_commands_say_it(sweep, home):
+    listed = call("list", "--home", home)
+    assert "masa-1  interrupted  2 of 4  eval_loss 1.00 ± 0.10  lora (1)" in listed
+    told = call("status", "masa-1", "--home", home)
+    assert "[##########----------] 2 of 4: 2 complete, 1 running" in told
+    assert "trial 1 (lora, 000000000001), eval_loss 1.00 ± 0.10" in told
+    assert "trial 2 (lora), 4/8 steps, train_loss 3" in told
+    assert f"Continue with: python -m sweeper resume {sweep.path}" in told
+
+
+def test_an_empty_folder_is_no_error(home):
+    assert "holds no sweep." in call("list", "--home", home)
+
+
+def test_a_trial_is_shown_by_its_number(sweep, home):
+    told = call("show", "masa-1/1", "--home", home)
+    assert "Trial 1 (lora, 000000000001) of sweep masa-1" in told
+    assert "eval_loss  1.00 ± 0.10" in told
+    assert "rank  2" in told
+    failed = sweep.trial("000000000002")
+    failed.fail("DivergedError", "NaN", traceback="Traceback: of [it]")
+    told = call("show", "2", "--home", home)
+    assert "Traceback: of [it]" in told
+
+
+def test_documents_are_strict_json(sweep, home):
+    sweep.trial("000000000002").append(5, {"eval_loss": float("nan")})
+    for document in (
+        all_standings(home),
+        standing(sweep),
+        trial_document(find_trial("masa-1/2", home=home)),
+    ):
+        assert json.loads(json.dumps(document, allow_nan=False)) == document
