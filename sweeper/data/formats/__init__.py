@@ -10,13 +10,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sweeper.data.formats.chat import MessagesFormat, ShareGptFormat
+from sweeper.data.formats.chat import ROLES, MessagesFormat, ShareGptFormat
 from sweeper.data.formats.choices import ChoicesFormat
 from sweeper.data.formats.fields import FieldsFormat
 from sweeper.data.formats.llm_adapters import LlmAdaptersFormat, question_and_options
 from sweeper.data.formats.text import TextFormat
 
 __all__ = [
+    "ROLES",
     "ChoicesFormat",
     "FieldsFormat",
     "Format",

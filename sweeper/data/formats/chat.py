@@ -18,7 +18,10 @@ from sweeper.data.reading.places import data_path, require_file
 from sweeper.data.templates import template_of, text_of
 from sweeper.errors import DataError
 
-__all__ = ["MessagesFormat", "ShareGptFormat"]
+__all__ = ["ROLES", "MessagesFormat", "ShareGptFormat"]
+
+ROLES = "roles"
+"""Name of the chat template that comes with the program, for models without one."""
 
 _OF_SHAREGPT = {
     "system": "system",
@@ -40,7 +43,8 @@ class _ChatFormat(Spec):
 
     template: str | None = None
     """File with a chat template in Jinja; null uses the one of the model's tokenizer. A relative
-    path is resolved as that of the rows."""
+    path is resolved as that of the rows. ``roles`` is no file but a template that comes with the
+    program, for models that have none: each turn after its role as a word (``User: …``)."""
     variables: dict[str, str | int | float | bool] = Field(default={})
     """Values that the template is given besides, such as ``{enable_thinking: false}``."""
     turns: Literal["all", "last"] = "all"
@@ -53,6 +57,8 @@ class _ChatFormat(Spec):
         """Returns the files that are needed besides the rows: the template's, if it has one."""
         if self.template is None:
             return ()
+        if self.template == ROLES:
+            return (Path(__file__).with_name(f"{ROLES}.jinja"),)
         return (data_path(self.template, root=_environment.data_root()),)
 
     def templates(self) -> tuple[str, ...]:

@@ -123,7 +123,7 @@ def template_of_chats(chat: Conversation, tokenizer: PreTrainedTokenizerBase) ->
         raise DataError(
             "the model's tokenizer has no chat template, which chats need; a base model often has "
             "none; name a file with one in data.format.template, such as that of the model's chat "
-            "version (chat_template.jinja there)"
+            "version (chat_template.jinja there), or 'roles' for the plain one of the program"
         ) from error
     return found
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from sweeper._text import shorten
-from sweeper.data.formats import FieldsFormat, TextFormat
+from sweeper.data.formats import (
+    ROLES,
+    FieldsFormat,
+    MessagesFormat,
+    ShareGptFormat,
+    TextFormat,
+)
 from sweeper.data.recognition import Proposal, recognise
 from sweeper.data.sources.files import RowsDataSpec
 from sweeper.data.splitting import sample
@@ -182,11 +188,13 @@ def look_at(model: str, data: str, *, prompt: str | None = None, answer: str | N
         raise DataError(f"--data is {data}, which has no training row; give at least three rows")
     found = _format(found_data.rows, data, prompt=prompt, answer=answer)
     assert found.format is not None
-    spec = found_data.with_format(found.format)
-    read = spec.read()
     source = found_model.source()
     subject = f"the model {shorten(model)}"
     tokenizer = load_tokenizer(source.name, revision=source.revision or "main", subject=subject)
+    found = _with_chat_template(found, tokenizer)
+    assert found.format is not None
+    spec = found_data.with_format(found.format)
+    read = spec.read()
     # Longer rows are counted, too, and not given to the model.
     tokenizer.model_max_length = _NO_LIMIT
     counted = sample(read.splits.train, _MOST_COUNTED, seed=0)
@@ -234,6 +242,15 @@ def _format(
             "takes it so: --prompt '{FIELD}\\nAnswer:' --answer ' {FIELD}'"
         )
     return found
+
+
+def _with_chat_template(found: Proposal, tokenizer: PreTrainedTokenizerBase) -> Proposal:
+    """Returns a format that can be rendered: a base model may have no template for chats."""
+    chats = found.format
+    if not isinstance(chats, MessagesFormat | ShareGptFormat) or tokenizer.chat_template:
+        return found
+    reason = f"{found.reason}; the model has no chat template, so that each turn follows its role"
+    return replace(found, format=chats.model_copy(update={"template": ROLES}), reason=reason)
 
 
 def _example(tokens: Tokens, tokenizer: PreTrainedTokenizerBase) -> Example:

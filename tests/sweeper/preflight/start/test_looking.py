@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from sweeper.errors import BadInputError
@@ -64,6 +66,18 @@ def test_a_format_that_is_not_known_is_told_with_the_fields(tmp_path, model, opt
     assert "x, y" in str(told.value) or options
     look = look_at(model, str(data), prompt="{x}\nAnswer:", answer=" {y}")
     assert look.told_by == "the given templates"
+
+
+def test_chats_for_a_model_without_a_chat_template_have_a_plain_one(tmp_path, model):
+    said = [[("system", "Add."), ("user", f"1 and {n}"), ("assistant", "3")] for n in range(9)]
+    rows = [{"messages": [{"role": role, "content": x} for role, x in turns]} for turns in said]
+    look = look_at(model, str(write_lines(tmp_path / "chats.jsonl", rows)))
+    assert look.settings == {"name": "messages", "field": "messages", "template": "roles"}
+    assert "has no chat template" in look.told_by
+    shown = [("⟦" if x.is_learnt else "") + x.text for x in look.example.begin]
+    text = "".join(shown).replace("⟦", "")
+    assert re.fullmatch(r"<s>System: Add\.\nUser: 1 and \d\nAssistant: 3</s>\n", text)
+    assert sum(text.startswith("⟦") for text in shown) == look.example.learnt > 1
 
 
 def test_data_without_a_row_is_told(tmp_path, model):
