@@ -88,7 +88,7 @@ def test_without_rows_nothing_is_said_of_its_configurations(recorded: SweepFolde
 def test_it_is_resumed(recorded: SweepFolder) -> None:
     before = {name: recorded.trial(name).read() for name in (*COMPLETE, INTERRUPTED)}
     trained = training_times(recorded)
-    # It ends at once, and Tune gives its actor to a trial whose own is about to start.
+    # A trial that has ended on disk is told from there, whatever the study has of it.
     take_back(recorded, COMPLETE[1])
     document = sweeper("resume", "recorded-1", "--home", recorded.home)
     assert [trial["status"] for trial in document["trials"]] == ["complete"] * 4
