@@ -162,7 +162,8 @@ def _written(
             f"{', '.join(message['role'] for message in messages)}); correct the row, or name a "
             "template that takes such chats in data.format.template"
         ) from error
-    return texts[0], marked[0] if marks else []
+    # Without marks it returns none, but types them as texts.
+    return str(texts[0]), [(int(start), int(end)) for start, end in marked[0]] if marks else []
 
 
 def _require_kept(
