@@ -136,12 +136,23 @@ class RowsDataSpec(RowDataSpec):
         """
         if self.hub:
             return self._on_hub().examined()
+        return self.fingerprint(), self.read().warnings
+
+    def fingerprint(self) -> str:
+        """Returns what :meth:`examined` does, without reading the rows.
+
+        Raises:
+            MissingError: there is no such file or folder.
+            DataError: a file cannot be read.
+        """
+        if self.hub:
+            return self._on_hub().fingerprint()
         digest = hashlib.sha256()
         self._digest_format(digest)
         for split, pools in self._files().items():
             digest.update(f"{split}\0".encode())
             digest_files(digest, ((path.name, path) for files in pools for path in files))
-        return digest.hexdigest(), self.read().warnings
+        return digest.hexdigest()
 
     def _found(self) -> Found:
         if self.hub:
@@ -159,10 +170,9 @@ class RowsDataSpec(RowDataSpec):
 
     def _of_hub(self) -> Found:
         splits = self._on_hub().splits_there()
-        wanted = {"train": tuple(self.train), "validation": self.validation, "test": self.test}
         entries = {
             split: names or tuple(name for name in NAMES[split] if name in splits)[:1]
-            for split, names in wanted.items()
+            for split, names in self._named().items()
         }
         missing = [name for names in entries.values() for name in names if name not in splits]
         if missing or not entries["train"]:
@@ -185,6 +195,11 @@ class RowsDataSpec(RowDataSpec):
         places = dict.fromkeys(examples, self.hub)
         return Found(examples, places, (warning,) if unused else ())
 
+    def _named(self) -> dict[str, tuple[str, ...]]:
+        """Returns what is named for each split; a mapping sorted, since its order says nothing."""
+        train = tuple(sorted(self.train)) if isinstance(self.train, dict) else self.train
+        return {"train": train, "validation": self.validation, "test": self.test}
+
     def _on_hub(self) -> HubDataSpec:
         return HubDataSpec(
             name=self.hub, revision=self.revision, subset=self.subset, format=self.format
@@ -193,8 +208,8 @@ class RowsDataSpec(RowDataSpec):
     def _mixed(self, pools: Sequence[tuple[Example, ...]], split: str) -> tuple[Example, ...]:
         """Returns the examples of several files as one, each file with its share of the rows."""
         if split == "train" and isinstance(self.train, dict):
-            sizes, shares = [len(pool) for pool in pools], list(self.train.values())
-            counts = share_counts(sizes, shares, None)
+            shares = [self.train[name] for name in self._named()["train"]]
+            counts = share_counts([len(pool) for pool in pools], shares, None)
             pools = [sample(p, n, seed=self.seed) for p, n in zip(pools, counts, strict=True)]
         return tuple(example for pool in pools for example in pool)
 
@@ -207,7 +222,7 @@ class RowsDataSpec(RowDataSpec):
         """
         folder = data_path(self.path, root=_environment.data_root())
         at = what_is_at(folder)
-        named = {"train": tuple(self.train), "validation": self.validation, "test": self.test}
+        named = self._named()
         if at == "nothing":
             raise MissingError(self._missing(folder))
         if at == "file":

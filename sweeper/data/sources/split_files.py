@@ -9,7 +9,7 @@ from pathlib import Path
 from sweeper._text import nearest
 from sweeper.data.reading.columnar import saved_files, saved_splits
 from sweeper.data.reading.files import ROW_FILES, text_suffix
-from sweeper.data.reading.places import UNPACKED, unread_files, what_is_at
+from sweeper.data.reading.places import UNPACKED, data_path, unread_files, what_is_at
 from sweeper.errors import DataError, MissingError
 
 __all__ = ["NAMES", "entry_files", "split_files"]
@@ -91,7 +91,7 @@ def entry_files(folder: Path, entry: str) -> tuple[Path, ...]:
         MissingError: there are none.
         DataError: a file cannot be looked at.
     """
-    path = folder / Path(entry).expanduser()
+    path = data_path(entry, root=folder)
     at = what_is_at(path)
     if at == "file":
         return (path,)

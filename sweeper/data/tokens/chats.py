@@ -89,15 +89,21 @@ def _learnt(
         closed = _without_closing(through[0], ids, special)
         _require_begin(closed, ids, chat, turn, tokenizer)
         start = len(before[0])
+        if len(closed) <= start:
+            raise _nothing_learnt(chat)
         end = _without_space(ids, start, len(closed), tokenizer, special)
         mask[start:end] = [True] * (end - start)
     if not any(mask[1:]):
-        raise DataError(
-            f"{chat.where}: no token of the chat is learnt, though the assistant says something; "
-            "the chat template writes nothing of it, or marks nothing; name another one in "
-            "data.format.template"
-        )
+        raise _nothing_learnt(chat)
     return ids, mask
+
+
+def _nothing_learnt(chat: Rendered) -> DataError:
+    return DataError(
+        f"{chat.where}: no token of a turn is learnt, though the assistant says something; the "
+        "chat template writes nothing of it, or marks nothing; name another one in "
+        "data.format.template"
+    )
 
 
 def _require_places(places: Sequence[object], ids: Sequence[int], chat: Rendered) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from sweeper.data import Example, Splits
+from sweeper.data import Example, MessagesFormat, Splits
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.training.schedule import DataOrder
@@ -150,3 +150,52 @@ def test_a_method_that_cannot_be_packed_is_no_trial():
     settings = trial(packing=True).model_dump()
     with pytest.raises(ValueError, match="set packing to false"):
         TrialSpec.model_validate({**settings, "method": PromptTuningSpec(virtual_tokens=3)})
+
+
+CHAT = (
+    "{{ bos_token }}{% for m in messages %}{{ m.content }}"
+    "{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}"
+)
+
+
+def chats() -> FrozenBase:
+    """The tiny base with sums that are asked one after another, in one chat."""
+    base = tiny.base()
+    base.tokenizer.chat_template = CHAT
+    rows = []
+    for n in range(4):
+        said = [("user", f"{n}+{n}="), ("assistant", f"{2 * n}"), ("user", f"{n}-{n}=")] * (n + 1)
+        messages = [{"role": role, "content": text} for role, text in said]
+        rows.append(MessagesFormat().read({"messages": messages}, where="here"))
+    base.data.splits = Splits(tuple(rows), tuple(rows), tuple(rows))
+    base.data.fingerprint = "chats"
+    base.data.domains = base.data.splits.domains()
+    return base
+
+
+def train_chats(folder):
+    """The loss of the first step, with and without packing, and by hand."""
+    base = chats()
+    losses, tokens = 0.0, 0
+    for own in base.data.train_tokens(64):
+        logits = base.model(input_ids=torch.tensor([own.ids])).logits[0, :-1]
+        ids = torch.tensor(own.ids[1:])
+        mask = torch.tensor(own.mask or [n >= own.answer_start for n in range(len(own.ids))])[1:]
+        losses += float(torch.nn.functional.cross_entropy(logits[mask], ids[mask], reduction="sum"))
+        tokens += int(mask.sum())
+    found = [
+        scenarios.attempt(
+            trial(steps=1, evaluations=1, max_length=64, packing=packing),
+            folder / str(packing),
+            base=base,
+        )[2][0]
+        for packing in (False, True)
+    ]
+    return tokens, losses / tokens, found
+
+
+def test_of_a_chat_every_turn_of_the_assistant_is_learnt(tmp_path):
+    [(tokens, wanted, found)] = scenarios.run(train_chats, 1, tmp_path)
+    # A digit or two and the end of the turn: of 1, 2, 3 and 4 turns.
+    assert tokens == 2 * (1 + 2 + 3 + 4)
+    assert found == pytest.approx([wanted, wanted], rel=SUM_ORDER)

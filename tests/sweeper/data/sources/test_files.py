@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 
@@ -186,9 +187,9 @@ def test_the_fingerprint_is_of_the_files_that_are_read(tmp_path):
     assert spec.fingerprint() == before
     write(tmp_path / "train.csv", 13)
     assert spec.fingerprint() != before
-    chat = [{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}]
+    asked = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     (tmp_path / "train.csv").unlink()
-    (tmp_path / "train.jsonl").write_bytes(WRITERS["jsonl"](chat * 9))
+    (tmp_path / "train.jsonl").write_bytes(WRITERS["jsonl"]([{"messages": asked}]))
     form = {"name": "messages", "template": str(template)}
     spec = RowsDataSpec.model_validate({"path": str(tmp_path), "format": form})
     before = spec.fingerprint()
@@ -264,3 +265,27 @@ def test_earlier_kinds_read_the_same(tmp_path):
     splits = RowsDataSpec(path=str(tmp_path)).load()
     assert JsonlDataSpec(path=str(tmp_path)).load() == splits
     assert HubDataSpec(name=str(tmp_path)).load() == splits
+
+
+def test_earlier_kinds_name_their_trials_as_before(tmp_path):
+    # Written by the version before the kind `rows`: a sweep that began then goes on.
+    for split, count in (("train", 12), ("test", 2)):
+        write(tmp_path / f"{split}.jsonl", count)
+    lines, folder = JsonlDataSpec(path="p"), HubDataSpec(name="p")
+    found = [
+        *(digest(spec.model_dump(mode="json")) for spec in (lines, folder)),
+        lines.model_copy(update={"path": str(tmp_path)}).fingerprint()[:16],
+        folder.model_copy(update={"name": str(tmp_path)}).fingerprint()[:16],
+        HubDataSpec(name="owner/chats", revision="v1", subset="all").fingerprint()[:16],
+    ]
+    assert found == [
+        "39485e091b94cf58",
+        "eb8e1bfa6bb11b90",
+        "232271ae5ebbbd2f",
+        "f1d3d83d65b2aec0",
+        "937150c452b80cfc",
+    ]
+
+
+def digest(content):
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from sweeper.data import DataSpec, TasksDataSpec
-from sweeper.data.sources.mixture import _counts
-from sweeper.data.splitting import key_of
+from sweeper.data.splitting import key_of, share_counts
 from sweeper.data.tasks import MIXTURES, TASKS, expand, find_task
 from sweeper.errors import DataError, MissingError
 
@@ -88,7 +87,7 @@ def test_shares(root):
 )
 def test_counts_fit_and_have_their_shares(pools, most):
     sizes, weights = zip(*pools, strict=True)
-    counts = _counts(sizes, weights, most)
+    counts = share_counts(sizes, weights, most)
     assert all(0 <= count <= size for count, size in zip(counts, sizes, strict=True))
     assert most is None or sum(counts) <= most
     for count, weight in zip(counts, weights, strict=True):

@@ -224,6 +224,18 @@ def test_what_the_template_refuses_is_told_with_its_place():
         list(chats_as_tokens([chat().conversation], tokenizer))
 
 
+@pytest.mark.parametrize("said", ["", "{% generation %}{% endgeneration %}"])
+def test_a_template_that_writes_nothing_of_the_assistant(said):
+    tokenizer = tokenizer_of("chatml")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role == 'assistant' %}"
+        + said
+        + "{% else %}{{ m.content }}<|im_end|>{% endif %}{% endfor %}"
+    )
+    with pytest.raises(DataError, match="f:1: no token of a turn is learnt"):
+        list(chats_as_tokens([chat().conversation], tokenizer))
+
+
 def test_a_template_of_a_file_and_its_variables(tmp_path):
     path = tmp_path / "own.jinja"
     path.write_text("{{ day }} {{ strftime_now('%d %b %Y') }}" + CHATML)
