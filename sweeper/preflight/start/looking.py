@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from sweeper._text import shorten
-from sweeper.data.formats import FieldsFormat, TextFormat
+from sweeper.data.formats import FieldsFormat, MessagesFormat, ShareGptFormat, TextFormat
 from sweeper.data.recognition import Proposal, recognise
 from sweeper.data.sources.files import RowsDataSpec
 from sweeper.data.splitting import sample
@@ -162,7 +162,14 @@ class Look:
         }
 
 
-def look_at(model: str, data: str, *, prompt: str | None = None, answer: str | None = None) -> Look:
+def look_at(
+    model: str,
+    data: str,
+    *,
+    prompt: str | None = None,
+    answer: str | None = None,
+    template: str | None = None,
+) -> Look:
     """Returns what a model and data are, and how the one sees the other.
 
     Args:
@@ -171,6 +178,7 @@ def look_at(model: str, data: str, *, prompt: str | None = None, answer: str | N
         prompt: template of the prompt, where the format shall not be recognised; with ``answer``. A
             backslash and an n are a line break.
         answer: template of the answer.
+        template: file with a chat template, where the rows are chats and the tokenizer has none.
 
     Raises:
         BadInputError: one of them is not there or cannot be used, or the format of the rows is not
@@ -181,6 +189,8 @@ def look_at(model: str, data: str, *, prompt: str | None = None, answer: str | N
     if not found_data.rows:
         raise DataError(f"--data is {data}, which has no training row; give at least three rows")
     found = _format(found_data.rows, data, prompt=prompt, answer=answer)
+    if template is not None:
+        found = _with_template(found, template)
     assert found.format is not None
     spec = found_data.with_format(found.format)
     read = spec.read()
@@ -234,6 +244,15 @@ def _format(
             "takes it so: --prompt '{FIELD}\\nAnswer:' --answer ' {FIELD}'"
         )
     return found
+
+
+def _with_template(found: Proposal, template: str) -> Proposal:
+    if not isinstance(found.format, MessagesFormat | ShareGptFormat):
+        raise BadInputError(
+            f"--template is {shorten(template)}, but the rows are no chats ({found.kind}); only "
+            "chats have a template; leave it out"
+        )
+    return replace(found, format=found.format.model_copy(update={"template": template}))
 
 
 def _example(tokens: Tokens, tokenizer: PreTrainedTokenizerBase) -> Example:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from sweeper.errors import BadInputError
 from sweeper.preflight.start.looking import Lengths, look_at
+from tests.sweeper.data.tokens.chat_templates import MISTRAL
 from tests.sweeper.preflight.start.made import LONG, ROWS, make_model, write_lines
 
 
@@ -64,6 +67,36 @@ def test_a_format_that_is_not_known_is_told_with_the_fields(tmp_path, model, opt
     assert "x, y" in str(told.value) or options
     look = look_at(model, str(data), prompt="{x}\nAnswer:", answer=" {y}")
     assert look.told_by == "the given templates"
+
+
+def test_of_a_chat_every_answer_is_learnt(tmp_path, model):
+    said = [
+        ("user", "Hi"),
+        ("assistant", "Hello there"),
+        ("user", "And?"),
+        ("assistant", "Good bye"),
+    ]
+    turns = [{"role": role, "content": content} for role, content in said]
+    rows = [{"messages": [{"role": "user", "content": f"Row {n}"}, *turns[1:]]} for n in range(9)]
+    data = write_lines(tmp_path / "chats" / "train.jsonl", [{"messages": turns}, *rows])
+    for split in ("validation", "test"):
+        write_lines(data.with_name(f"{split}.jsonl"), rows[:2])
+    (tmp_path / "chat.jinja").write_text(MISTRAL)
+    template = str(tmp_path / "chat.jinja")
+    look = look_at(model, str(data.parent), template=template)
+    runs = [
+        "".join(piece.text for piece in run)
+        for is_learnt, run in itertools.groupby(look.example.begin, key=lambda x: x.is_learnt)
+        if is_learnt
+    ]
+    assert [run.strip().removesuffix("</s>").strip() for run in runs] == ["Hello there", "Good bye"]
+    assert look.told_by.startswith("messages: field messages")
+    assert look.settings["template"] == template
+    with pytest.raises(BadInputError, match="no chat template"):
+        look_at(model, str(data.parent))
+    plain = write_lines(tmp_path / "rows.jsonl", ROWS)
+    with pytest.raises(BadInputError, match="the rows are no chats"):
+        look_at(model, str(plain), template=template)
 
 
 def test_data_without_a_row_is_told(tmp_path, model):
