@@ -43,6 +43,12 @@ def init(
         str | None,
         typer.Option("--answer", help="Template of the answer, with --prompt: ' {reply}'."),
     ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(
+            "--template", help="File with a chat template, for chats where the tokenizer has none."
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Write the file without asking.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -68,7 +74,7 @@ def init(
         require_free(path)
         hide_progress_bars()
         with out.console.status("looking at model and data"):
-            look = look_at(model, data, prompt=prompt, answer=answer)
+            look = look_at(model, data, prompt=prompt, answer=answer, template=template)
             proposed = propose(look)
         text = search_space_of(look, proposed, name=path.stem, file=shlex.quote(str(path)))
         document = {"file": str(path), "look": look.document(), "proposed": proposed.document()}

@@ -168,7 +168,14 @@ class Look:
         }
 
 
-def look_at(model: str, data: str, *, prompt: str | None = None, answer: str | None = None) -> Look:
+def look_at(
+    model: str,
+    data: str,
+    *,
+    prompt: str | None = None,
+    answer: str | None = None,
+    template: str | None = None,
+) -> Look:
     """Returns what a model and data are, and how the one sees the other.
 
     Args:
@@ -177,6 +184,7 @@ def look_at(model: str, data: str, *, prompt: str | None = None, answer: str | N
         prompt: template of the prompt, where the format shall not be recognised; with ``answer``. A
             backslash and an n are a line break.
         answer: template of the answer.
+        template: file with a chat template, where the rows are chats and the tokenizer has none.
 
     Raises:
         BadInputError: one of them is not there or cannot be used, or the format of the rows is not
@@ -187,6 +195,8 @@ def look_at(model: str, data: str, *, prompt: str | None = None, answer: str | N
     if not found_data.rows:
         raise DataError(f"--data is {data}, which has no training row; give at least three rows")
     found = _format(found_data.rows, data, prompt=prompt, answer=answer)
+    if template is not None:
+        found = _with_template(found, template)
     assert found.format is not None
     source = found_model.source()
     subject = f"the model {shorten(model)}"
@@ -247,10 +257,21 @@ def _format(
 def _with_chat_template(found: Proposal, tokenizer: PreTrainedTokenizerBase) -> Proposal:
     """Returns a format that can be rendered: a base model may have no template for chats."""
     chats = found.format
-    if not isinstance(chats, MessagesFormat | ShareGptFormat) or tokenizer.chat_template:
+    if not isinstance(chats, MessagesFormat | ShareGptFormat):
+        return found
+    if chats.template is not None or tokenizer.chat_template:
         return found
     reason = f"{found.reason}; the model has no chat template, so that each turn follows its role"
     return replace(found, format=chats.model_copy(update={"template": ROLES}), reason=reason)
+
+
+def _with_template(found: Proposal, template: str) -> Proposal:
+    if not isinstance(found.format, MessagesFormat | ShareGptFormat):
+        raise BadInputError(
+            f"--template is {shorten(template)}, but the rows are no chats ({found.kind}); only "
+            "chats have a template; leave it out"
+        )
+    return replace(found, format=found.format.model_copy(update={"template": template}))
 
 
 def _example(tokens: Tokens, tokenizer: PreTrainedTokenizerBase) -> Example:

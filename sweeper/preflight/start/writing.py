@@ -129,7 +129,8 @@ def _methods(proposed: Proposed, *, layers: int) -> Iterator[str]:
     yield "methods:   # targets: all linear layers of a decoder layer"
     for name, fields in {"masa": masa, "lora": sized}.items():
         yield f"  - name: {name}"
-        for key, value in {"targets": [*targets], **fields}.items():
+        entry: Document = {"targets": [*targets], **fields}
+        for key, value in entry.items():
             yield f"    {key}: {_flow(value)}"
 
 

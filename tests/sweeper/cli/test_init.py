@@ -51,7 +51,7 @@ def test_somebody_at_a_terminal_is_asked(here, monkeypatch):
         stdin = stdout = Terminal
 
     monkeypatch.setattr(init, "sys", Sys)
-    monkeypatch.setattr(init.typer, "confirm", lambda *_, **__: False)
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
     said = call("init", "--model", "model", "--data", "my-data.jsonl")
     assert "Nothing was written." in said
     assert not (here / "my-data.yaml").exists()

@@ -21,6 +21,10 @@ def asked(methods: str | None = THREE, **options: Any) -> Comparison:
     return Comparison.read(methods=methods, **given)
 
 
+def made_of(document: Any, comparison: Comparison) -> Any:
+    return comparison_of(document, comparison)
+
+
 def compared(space: str, comparison: Comparison, **options: Any) -> Sweep:
     path = SPACES / f"{space}.yaml"
     return load_sweep(path, make=lambda x: comparison_of(x, comparison), **options)
@@ -42,7 +46,7 @@ def test_any_search_space_becomes_a_comparison_of_one_size_and_one_scale(space):
     trials = [sweep.space.trial({"method": x.name}) for x in sweep.space.methods]
     assert len(trials) == 4 * len(design.tuned.values) * 3
     methods = {trial.method.name: trial.method for trial in trials}
-    scales = {x.alpha / x.rank for name, x in methods.items() if name != "mosa"}
+    scales = {x.alpha_per_rank() for name, x in methods.items() if name != "mosa"}
     assert scales == {2}
     sizes = [sweep.spec.model.trainable(method) for method in methods.values()]
     # A rank of MASA is a tenth of the budget of this small model.
@@ -75,7 +79,7 @@ def test_the_rates_are_those_that_the_file_searches():
     ],
 )
 def test_any_range_of_rates_becomes_a_grid(rates, ends):
-    made = comparison_of({"train": {"learning_rate": rates, "steps": 8}}, asked())
+    made = made_of({"train": {"learning_rate": rates, "steps": 8}}, asked())
     assert made["design"].get("rates") == ends
     assert made["train"]["steps"] == 8
     assert ("learning_rate" in made["train"]) == (rates == 1e-3)
@@ -94,7 +98,7 @@ def test_what_is_fixed_of_a_method_stays_and_what_is_searched_or_sized_goes():
         "baselines": [],
         "final": {"trials": 3, "rows": 100},
     }
-    made = comparison_of(document, asked("masa,mosa", delta=0.05, seeds="3/5/10"))
+    made = made_of(document, asked("masa,mosa", delta=0.05, seeds="3/5/10"))
     assert made["methods"] == [
         {"name": "masa", "router": "none", "targets": targets},
         {"name": "mosa", "targets": targets},
@@ -114,20 +118,20 @@ def test_what_is_fixed_of_a_method_stays_and_what_is_searched_or_sized_goes():
 
 def test_a_budget_of_the_file_stays_and_gets_a_rule():
     document = {"budget": {"params": "0.5%"}, "methods": [{"name": "lora"}]}
-    budget = comparison_of(document, asked())["budget"]
+    budget = made_of(document, asked())["budget"]
     assert budget == {"params": "0.5%", "alpha_per_rank": 2}
     document = {"budget": {"match": "lora", "rank": 8, "alpha_per_rank": 1}}
-    assert comparison_of(document, asked())["budget"]["alpha_per_rank"] == 1
+    assert made_of(document, asked())["budget"]["alpha_per_rank"] == 1
     # What is none is told where budgets are read.
-    assert comparison_of({"budget": 0.5}, asked())["budget"] == 0.5
+    assert made_of({"budget": 0.5}, asked())["budget"] == 0.5
 
 
 def test_without_names_the_methods_of_the_file_are_compared():
     document = read_yaml(SPACES / "masa.yaml")
-    made = comparison_of(document, asked(None))
+    made = made_of(document, asked(None))
     assert [x["name"] for x in made["methods"]] == ["masa", "lora"]
     # The file is a design already: its name stays, and so does what it declares.
-    made = comparison_of(read_yaml(SPACES / "compare.yaml"), asked(None))
+    made = made_of(read_yaml(SPACES / "compare.yaml"), asked(None))
     assert (made["name"], made["design"]["delta"]) == ("compare", 0.1)
 
 
@@ -144,12 +148,12 @@ def test_without_names_the_methods_of_the_file_are_compared():
 )
 def test_what_cannot_be_compared_is_told(comparison, message):
     with pytest.raises(SpecError, match=message):
-        comparison_of({"name": "mine"}, comparison)
+        made_of({"name": "mine"}, comparison)
 
 
 def test_rates_may_be_given():
     for text, rates in {"1e-4,1e-2": (1e-4, 1e-2, 7), "1e-3,1e-2,5": (1e-3, 1e-2, 5)}.items():
-        made = comparison_of({}, asked(rates=text))["design"]["rates"]
+        made = made_of({}, asked(rates=text))["design"]["rates"]
         assert tuple(made.values()) == rates
     # A grid with gaps is refused where designs are read, with the count that it needs.
     with pytest.raises(SpecError, match="give a count of 7"):
@@ -162,4 +166,4 @@ def test_overrides_are_of_the_comparison():
     assert sweep.design is not None
     assert len(sweep.design.seeds) == 5
     trial = sweep.space.any_trial()
-    assert (trial.method.experts, trial.train.steps) == (3, 8)
+    assert (trial.method.parameters()["experts"], trial.train.steps) == (3, 8)

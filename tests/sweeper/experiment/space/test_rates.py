@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.space.rates import number_of, rates_between, require_order, resolve_factors
 from tests.places import SPACES
@@ -32,7 +33,8 @@ def test_factors_are_of_the_profiles_rate(space, rate, ends):
     sweep = load_sweep(space)
     assert range_of(sweep) == ends
     # What is kept has the rates: a sweep that is resumed reads no profile again.
-    assert sweep.document["train"]["learning_rate"] == {"loguniform": [*ends]}
+    kept = get_path(sweep.document, ("train", "learning_rate"))
+    assert kept == {"loguniform": [*ends]}
 
 
 def test_factors_may_be_set_from_the_command_line(space):
@@ -79,7 +81,7 @@ def test_other_fields_have_no_factors(space):
 
 
 def test_a_document_without_factors_stays_as_it_is():
-    document = {"train": {"learning_rate": {"loguniform": [1e-4, 1e-2]}}}
+    document: Document = {"train": {"learning_rate": {"loguniform": [1e-4, 1e-2]}}}
     assert resolve_factors(document, rate=None) is document
     assert [number_of(x) for x in (2, 1e-3, True, 0, -1, "1", None)] == [2, 1e-3] + [None] * 5
     assert rates_between((0.0333, 10), 3e-3) == (1e-4, 3e-2)

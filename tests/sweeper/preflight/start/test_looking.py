@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
 
 from sweeper.errors import BadInputError
 from sweeper.preflight.start.looking import Lengths, look_at
+from tests.sweeper.data.tokens.chat_templates import MISTRAL
 from tests.sweeper.preflight.start.made import LONG, ROWS, make_model, write_lines
 
 
@@ -78,6 +80,34 @@ def test_chats_for_a_model_without_a_chat_template_have_a_plain_one(tmp_path, mo
     text = "".join(shown).replace("⟦", "")
     assert re.fullmatch(r"<s>System: Add\.\nUser: 1 and \d\nAssistant: 3</s>\n", text)
     assert sum(text.startswith("⟦") for text in shown) == look.example.learnt > 1
+
+
+def test_of_a_chat_every_answer_is_learnt(tmp_path, model):
+    said = [
+        ("user", "Hi"),
+        ("assistant", "Hello there"),
+        ("user", "And?"),
+        ("assistant", "Good bye"),
+    ]
+    turns = [{"role": role, "content": content} for role, content in said]
+    rows = [{"messages": [{"role": "user", "content": f"Row {n}"}, *turns[1:]]} for n in range(9)]
+    data = write_lines(tmp_path / "chats" / "train.jsonl", [{"messages": turns}, *rows])
+    for split in ("validation", "test"):
+        write_lines(data.with_name(f"{split}.jsonl"), rows[:2])
+    (tmp_path / "chat.jinja").write_text(MISTRAL)
+    template = str(tmp_path / "chat.jinja")
+    look = look_at(model, str(data.parent), template=template)
+    runs = [
+        "".join(piece.text for piece in run)
+        for is_learnt, run in itertools.groupby(look.example.begin, key=lambda x: x.is_learnt)
+        if is_learnt
+    ]
+    assert [run.strip().removesuffix("</s>").strip() for run in runs] == ["Hello there", "Good bye"]
+    assert look.told_by.startswith("messages: field messages")
+    assert look.settings["template"] == template
+    plain = write_lines(tmp_path / "rows.jsonl", ROWS)
+    with pytest.raises(BadInputError, match="the rows are no chats"):
+        look_at(model, str(plain), template=template)
 
 
 def test_data_without_a_row_is_told(tmp_path, model):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from rich.console import Console
 
 from sweeper.report.terminal.start import MaskedRow, start_view
 
 TOKENS = [("<s>", False), ("What", False), (" is\n", False), (" 2", True), ("</s>", True)]
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "look": {
         "family": "llama",
         "parameters": 900_000,
