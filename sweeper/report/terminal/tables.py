@@ -67,7 +67,8 @@ def fitting(columns: Sequence[Column], width: int) -> tuple[list[Column], list[C
         columns: by how much they tell, the least telling last.
         width: cells that there are.
     """
-    kept, left_out = list(columns), []
+    kept: list[Column] = list(columns)
+    left_out: list[Column] = []
     for column in reversed(columns):
         if width_of(kept) <= width:
             break

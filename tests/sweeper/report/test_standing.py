@@ -114,7 +114,7 @@ def test_the_commands_say_it(sweep, home):
     assert f"Continue with: python -m sweeper resume {sweep.path}" in told
 
 
-@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("width", [60, 80, 120])
 def test_a_sweep_is_a_line_with_its_whole_name(sweep, home, width):
     name = "a-sweep-with-a-long-name-1"
     shutil.copytree(sweep.path, home / name)
