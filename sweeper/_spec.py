@@ -48,12 +48,12 @@ _REASONS = {
     "less_than_equal": "it must be at most {le}",
     "multiple_of": "it must be a multiple of {multiple_of}",
     "string_type": "it must be text; put it in quotes",
-    "string_too_short": "it must have at least {min_length} characters",
-    "string_too_long": "it must have at most {max_length} characters",
+    "string_too_short": "it must have {min_length} or more characters",
+    "string_too_long": "it must have {max_length} characters at most",
     "string_pattern_mismatch": "it must have the form {pattern}",
     "string_unicode": "it must be text in UTF-8",
-    "too_short": "it must have at least {min_length} entries, and has {actual_length}",
-    "too_long": "it must have at most {max_length} entries, and has {actual_length}",
+    "too_short": "it must have {min_length} or more entries, and has {actual_length}",
+    "too_long": "it must have {max_length} entries at most, and has {actual_length}",
     "tuple_type": "it must be a list",
     "list_type": "it must be a list",
     "set_type": "it must be a list",
@@ -96,8 +96,11 @@ def reason_of(details: ErrorDetails) -> str:
 
 
 def _filled(text: str, context: Mapping[str, Any]) -> str:
+    bounds = {
+        name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()
+    }
     try:
-        return text.format_map(context)
+        return text.format_map(bounds)
     except KeyError:
         return text.partition(" {")[0]
 

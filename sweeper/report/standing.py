@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper._files import FileLock
+from sweeper._text import varying
 from sweeper.analysis.ranking import Ranking, rank
 from sweeper.errors import DamagedFileError
 from sweeper.experiment.documents.tree import Document, get_path
@@ -77,13 +78,14 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
 def _best(ranking: Ranking, best: TrialRecord) -> dict[str, Any]:
     score = ranking.score(best)
     assert score is not None
+    names = varying(trial.params for trial in ranking.trials)
     return {
         "number": best.number,
         "id": best.id,
         "method": best.method,
         "value": score.value,
         "standard_error": score.standard_error,
-        "params": best.params,
+        "params": {name: best.params[name] for name in names if name in best.params},
     }
 
 

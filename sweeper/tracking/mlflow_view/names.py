@@ -51,7 +51,7 @@ def folder_name(name: str) -> str:
     if plain == name:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{plain}-{digest}"
+    return f"{plain or 'experiment'}-{digest}"
 
 
 def cut_value(text: str) -> str:

@@ -103,6 +103,10 @@ class Runs:
         self._sweep_id = sweep_id
         self._experiment_tags: dict[str, str] = {}
         self.experiment_id = self._experiment(experiment, artifact_root)
+        for key, value in EXPERIMENT_TAGS.items():
+            # What a user has chosen for it stays.
+            if key not in self._experiment_tags:
+                self.tag_experiment(key, value)
         self._runs: dict[str, RunInfo] = {}
         # Of each run what MLflow has refused; each is told once.
         self._refused: set[tuple[str, str]] = set()
@@ -116,9 +120,7 @@ class Runs:
             folder = None if artifact_root is None else artifact_root / folder_name(name)
             location = None if folder is None else folder.as_uri()
             try:
-                return self._client.create_experiment(
-                    name, artifact_location=location, tags=dict(EXPERIMENT_TAGS)
-                )
+                return self._client.create_experiment(name, artifact_location=location)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -130,10 +132,6 @@ class Runs:
                 "restore it ('mlflow experiments restore'), or choose another name"
             )
         self._experiment_tags = dict(found.tags)
-        for key, value in EXPERIMENT_TAGS.items():
-            # What a user has chosen for it stays.
-            if key not in self._experiment_tags:
-                self._client.set_experiment_tag(found.experiment_id, key, value)
         return str(found.experiment_id)
 
     def tag_experiment(self, key: str, value: str) -> None:
@@ -145,9 +143,10 @@ class Runs:
         try:
             self._client.set_experiment_tag(self.experiment_id, key, value)
         except MlflowException as error:
-            if error.error_code not in _REFUSALS:
-                raise
+            # Whoever may log runs need not be allowed to change their experiment.
             logger.info("MLflow does not take the tag %r: %s", key, error)
+            return
+        self._experiment_tags[key] = value
 
     def reload(self) -> None:
         """Finds the sweep's runs again: what another process, or this one, has left there."""

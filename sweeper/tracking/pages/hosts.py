@@ -49,13 +49,12 @@ class Place:
                 ) from error
             if error.errno == errno.EACCES:
                 raise BadInputError(
-                    f"port: got {self.port}, which this user may not use ({error.strerror}); ports "
-                    f"from 1024 on need no rights; give --port {self._free_one()}"
+                    f"port: got {self.port}, which this user may not use; ports from 1024 on need "
+                    f"no rights; give --port {self._free_one()}"
                 ) from error
             raise BadInputError(
-                f"host: got {self.host!r}, which is no address of this machine "
-                f"({error.strerror or error}); give 127.0.0.1 for this machine alone, 0.0.0.0 for "
-                "all that reach it"
+                f"host: got {self.host!r}, which is no address of this machine; give 127.0.0.1 for "
+                "this machine alone, 0.0.0.0 for all that reach it"
             ) from error
 
     def _free_one(self) -> int:

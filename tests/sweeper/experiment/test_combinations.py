@@ -161,7 +161,7 @@ def test_a_space_of_points_that_can_all_be_run_is_drawn(
         ({"name": "lora", "rank": {"uniform": [4, 64]}}, "rank", "{int: [low, high]}"),
         ({"name": "lora", "rank": {"loguniform": [4, 64]}}, "rank", "{int: [low, high]}"),
         ({"name": "masa", "experts": {"uniform": [1, 3]}}, "experts", "{int: [low, high]}"),
-        ({"name": "masa", "collapse": {"uniform": [0, 1]}}, "collapse", "boolean"),
+        ({"name": "masa", "collapse": {"uniform": [0, 1]}}, "collapse", "true or false"),
         ({"name": "masa", "sharing": {"int": [0, 3]}}, "sharing", "allowed: a, b, both, none"),
         # Each second value is odd, and the experts are two halves.
         ({"name": "loramoe", "experts": {"int": [2, 256]}}, "experts", "multiple of 2"),

@@ -156,9 +156,9 @@ def test_methods_that_owe_a_control_are_known_before_the_search(sized) -> None:
 @pytest.mark.parametrize(
     ("confirm", "path", "message"),
     [
-        ({"top": 0}, "search.confirm.top", "greater than or equal to 1"),
-        ({"seeds": 1}, "search.confirm.seeds", "greater than or equal to 2"),
-        ({"delta": 0}, "search.confirm.delta", "greater than 0"),
+        ({"top": 0}, "search.confirm.top", "must be at least 1"),
+        ({"seeds": 1}, "search.confirm.seeds", "must be at least 2"),
+        ({"delta": 0}, "search.confirm.delta", "must be above 0"),
         ({"tops": 3}, "search.confirm.tops", "did you mean 'top'"),
         ({"top": 1, "control": "none"}, "search.confirm.top", "no control arm stands beside it"),
     ],

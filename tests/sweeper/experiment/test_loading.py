@@ -100,7 +100,7 @@ def test_all_problems_come_at_once(space: Path) -> None:
     ("override", "path", "message"),
     [
         ("methods.0.name=massa", "methods.massa", "did you mean 'masa'"),
-        ("methods.masa.experts=0", "methods.masa.experts", "greater than or equal to 1"),
+        ("methods.masa.experts=0", "methods.masa.experts", "must be at least 1"),
         ("methods.masa.group_size=5", "methods.masa.group_size", "4 layers"),
         ("methods.masa.group_size={choice: [1, 9]}", "methods.masa.group_size", "9"),
         ("train.learning_rate={uniform: [2, 1]}", "train.learning_rate", "low below high"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -101,12 +103,27 @@ def call(*arguments):
 
 def test_the_commands_say_it(sweep, home):
     listed = call("list", "--home", home)
-    assert "masa-1  interrupted  2 of 4  eval_loss 1.00 ± 0.10  lora (1)" in listed
+    assert re.search(
+        r"masa-1  interrupted  2 of 4  1.00 ± 0.10 .* ago  lora \(1\)  eval_loss", listed
+    )
     told = call("status", "masa-1", "--home", home)
     assert "[##########----------] 2 of 4: 2 complete, 1 running" in told
     assert "trial 1 (lora, 000000000001), eval_loss 1.00 ± 0.10" in told
     assert "trial 2 (lora), 4/8 steps, train_loss 3" in told
+    assert "interrupted: its driver was killed" in told
     assert f"Continue with: python -m sweeper resume {sweep.path}" in told
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_sweep_is_a_line_with_its_whole_name(sweep, home, width):
+    name = "a-sweep-with-a-long-name-1"
+    shutil.copytree(sweep.path, home / name)
+    result = CliRunner().invoke(app, ["list", "--home", str(home)], env={"COLUMNS": str(width)})
+    title, *lines = result.stdout.splitlines()
+    assert len(lines) == 2
+    assert {line.split()[0] for line in lines} == {"masa-1", name}
+    assert all("2 of 4" in line for line in lines)
+    assert ("metric" in title) is (width == 120)
 
 
 def test_an_empty_folder_is_no_error(home):

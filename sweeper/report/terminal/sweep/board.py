@@ -7,56 +7,23 @@ names a trial stays.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from sweeper._text import duration, shorten, value_text, varying
 from sweeper.analysis.ranking import Ranking
-from sweeper.report.terminal.tables import row_table
+from sweeper.report.terminal.tables import Column, fitted_table, fitting, width_of
 from sweeper.tracking.record import TrialRecord
 
 __all__ = ["Leaderboard"]
 
-# Between two columns of a table of rows.
-_GAP = 2
 # Digits of an identity where all 12 do not fit; those that tell the trials apart where these do
 # not. Commands take a beginning of four.
 _SHORT_ID = 6
-# Cells that a title keeps when it is cut.
-_TITLE = 5
 # Characters of an error below the table; the whole of it is in the trial's record.
 _MAX_ERROR = 200
 _NEW_LINE = "\n"
-
-
-@dataclass(frozen=True)
-class _Column:
-    """A column as texts."""
-
-    title: str
-    cells: tuple[str, ...]
-    is_number: bool = False
-    is_kept: bool = False
-    """Whether it is there however narrow the terminal is."""
-
-    @property
-    def body(self) -> int:
-        """Cells of its widest value."""
-        return max(map(cell_len, self.cells), default=0)
-
-    @property
-    def least(self) -> int:
-        """Cells with a title that is cut."""
-        return max(self.body, min(_TITLE, cell_len(self.title)))
-
-    @property
-    def whole(self) -> int:
-        """Cells with its whole title."""
-        return max(self.body, cell_len(self.title))
 
 
 class Leaderboard:
@@ -81,7 +48,7 @@ class Leaderboard:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yields the table, what it leaves out, and why trials failed."""
         columns, left_out = self._fitting(options.max_width)
-        yield _table(columns, options.max_width, self._best_row())
+        yield fitted_table(columns, options.max_width, bold=self._best_row())
         yield from (Text(text, style="italic") for text in self._errors())
         if left_out:
             names = ", ".join(column.title for column in left_out)
@@ -90,53 +57,44 @@ class Leaderboard:
     def _best_row(self) -> int | None:
         return None if self._ranking.best is None else self._trials.index(self._ranking.best)
 
-    def _fitting(self, width: int) -> tuple[list[_Column], list[_Column]]:
+    def _fitting(self, width: int) -> tuple[list[Column], list[Column]]:
         """Returns the columns that fit, in their order, and those that do not."""
-        all_of_them = self._columns()
+        first, *rest = self._columns()
         ids = _id_columns(self._trials)
-        for identity in ids:
-            columns = [all_of_them[0], identity, *all_of_them[1:]]
-            if _width(columns) <= width:
-                return columns, []
-        columns = [all_of_them[0], ids[-1], *all_of_them[1:]]
-        left_out: list[_Column] = []
-        # From the right: the columns stand by how much they tell.
-        for column in reversed(columns):
-            if _width(columns) <= width:
-                break
-            if not column.is_kept:
-                columns.remove(column)
-                left_out.insert(0, column)
-        return columns, left_out
+        whole = [first, ids[0], *rest]
+        if width_of(whole) <= width:
+            return whole, []
+        return fitting([first, ids[1], *rest], width)
 
-    def _columns(self) -> list[_Column]:
+    def _columns(self) -> list[Column]:
         """Returns all columns but that of the identity, the most telling first."""
         trials, ranking = self._trials, self._ranking
         scores = [ranking.score(trial) for trial in trials]
         found = [
-            _Column("trial", tuple(str(x.number) for x in trials), is_number=True, is_kept=True)
+            Column("trial", tuple(str(x.number) for x in trials), is_number=True, is_kept=True)
         ]
         if len({trial.method for trial in trials}) > 1:
-            found.append(_Column("method", tuple(x.method for x in trials), is_kept=True))
+            found.append(Column("method", tuple(x.method for x in trials), is_kept=True))
         values = tuple("none" if score is None else str(score) for score in scores)
-        found.append(_Column(ranking.objective.metric, values, is_kept=True))
+        found.append(Column(ranking.objective.metric, values, is_kept=True))
         if ranking.finals:
             # Beside what chose the trial: the same metric on rows that chose nothing.
             finals = [ranking.final_score(trial) for trial in trials]
             title = next(iter(ranking.finals.values())).split
             texts = tuple("" if final is None else str(final) for final in finals)
-            found.append(_Column(title, texts))
-        found.append(_Column("status", tuple(trial.status for trial in trials), is_kept=True))
+            found.append(Column(title, texts))
+        # What is the same for all tells nothing of one.
+        if len({trial.status for trial in trials}) > 1:
+            found.append(Column("status", tuple(trial.status for trial in trials), is_kept=True))
         found += [self._parameter(name) for name in self._names]
         rest = [
-            _Column("time", tuple(map(_time, trials)), is_number=True),
-            _Column("steps", tuple(map(_steps, trials)), is_number=True),
-            _Column("trainable", tuple(map(_trainable, trials)), is_number=True),
+            Column("time", tuple(map(_time, trials)), is_number=True),
+            Column("steps", tuple(map(_steps, trials)), is_number=True),
+            Column("trainable", tuple(map(_trainable, trials)), is_number=True),
         ]
-        # What is the same for all tells nothing of one.
         return found + [column for column in rest if len(set(column.cells)) > 1]
 
-    def _parameter(self, name: str) -> _Column:
+    def _parameter(self, name: str) -> Column:
         cells = tuple(
             value_text(trial.params[name]) if name in trial.params else "" for trial in self._trials
         )
@@ -144,7 +102,7 @@ class Leaderboard:
             isinstance(trial.params.get(name, 0), int | float) for trial in self._trials
         )
         # A listed trial's own name is the parameter of that name.
-        return _Column("name" if name == "trial" else name, cells, is_number=is_number)
+        return Column("name" if name == "trial" else name, cells, is_number=is_number)
 
     def _errors(self) -> list[str]:
         failed = [x for x in self._trials if x.status == "failed" and x.error is not None]
@@ -156,41 +114,15 @@ class Leaderboard:
         ]
 
 
-def _id_columns(trials: Sequence[TrialRecord]) -> list[_Column]:
+def _id_columns(trials: Sequence[TrialRecord]) -> list[Column]:
     """Returns the column of identities, whole and as short as they tell the trials apart."""
     ids = [trial.id for trial in trials]
     digits = _SHORT_ID
     while digits < 12 and len({name[:digits] for name in ids}) < len(set(ids)):
         digits += 1
     return [
-        _Column("id", tuple(name[:length] for name in ids), is_kept=True) for length in (12, digits)
+        Column("id", tuple(name[:length] for name in ids), is_kept=True) for length in (12, digits)
     ]
-
-
-def _width(columns: Sequence[_Column]) -> int:
-    return sum(column.least for column in columns) + _GAP * (len(columns) - 1)
-
-
-def _table(columns: Sequence[_Column], width: int, best: int | None) -> Table:
-    """Returns a table whose titles are cut as far as the width asks for it."""
-    spare = max(0, width - _width(columns))
-    table = row_table()
-    for column in columns:
-        added = min(spare, column.whole - column.least)
-        spare -= added
-        table.add_column(
-            _cut(column.title, column.least + added),
-            justify="right" if column.is_number else "left",
-            no_wrap=True,
-        )
-    for number in range(len(columns[0].cells)):
-        cells: list[RenderableType] = [Text(column.cells[number]) for column in columns]
-        table.add_row(*cells, style="bold" if number == best else "")
-    return table
-
-
-def _cut(title: str, width: int) -> str:
-    return title if cell_len(title) <= width else f"{title[: width - 1]}…"
 
 
 def _time(trial: TrialRecord) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
 from sweeper._text import duration, params_text, shorten
 from sweeper.estimates import Estimate
-from sweeper.report.terminal.tables import pair_table, row_table
+from sweeper.report.terminal.tables import Column, fitted_table, fitting, pair_table
 
 __all__ = ["standing_view", "standings_view"]
 
@@ -26,28 +27,47 @@ def standings_view(standings: Sequence[Mapping[str, Any]], *, now: datetime) -> 
         standings: documents of :func:`sweeper.report.standing.standing_of`.
         now: the time, UTC.
     """
-    table = row_table()
-    table.add_column("sweep", overflow="fold")
-    table.add_column("status", no_wrap=True)
-    table.add_column("trials", justify="right", no_wrap=True)
-    table.add_column("best", no_wrap=True)
-    table.add_column("by", no_wrap=True)
-    table.add_column("begun", justify="right", no_wrap=True)
-    for one in standings:
-        if "objective" not in one:
-            table.add_row(one["sweep"], one["status"], "", "", "", "")
-            continue
-        best = one["best"]
-        metric = one["objective"]["metric"]
-        table.add_row(
-            one["sweep"],
-            one["status"],
-            _trials(one),
-            "" if best is None else f"{metric} {Estimate(best['value'], best['standard_error'])}",
-            "" if best is None else f"{best['method']} ({best['number']})",
-            f"{_ago(one['created_at'], now)} ago",
-        )
-    return table
+    return _Standings(standings, now)
+
+
+@dataclass(frozen=True)
+class _Standings:
+    """A table that is as wide as the terminal."""
+
+    standings: Sequence[Mapping[str, Any]]
+    now: datetime
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yields the table, without the columns that do not fit."""
+        del console
+        rows = [_row(one, self.now) for one in self.standings]
+        columns = [
+            Column(
+                title,
+                tuple(row[title] for row in rows),
+                is_number=title in {"trials", "begun"},
+                is_kept=title in {"sweep", "status", "trials"},
+            )
+            for title in rows[0]
+        ]
+        kept, _ = fitting(columns, options.max_width)
+        yield fitted_table(kept, options.max_width)
+
+
+def _row(one: Mapping[str, Any], now: datetime) -> dict[str, str]:
+    """Returns the cells of a sweep, the most telling first."""
+    row = dict.fromkeys(("sweep", "status", "trials", "best", "begun", "by", "metric"), "")
+    row |= {"sweep": one["sweep"], "status": one["status"]}
+    if "objective" not in one:
+        # Its file is damaged: what else there is of it is not known.
+        return row
+    best = one["best"]
+    row |= {"trials": _trials(one), "begun": f"{_ago(one['created_at'], now)} ago"}
+    if best is not None:
+        score = Estimate(best["value"], best["standard_error"])
+        by = f"{best['method']} ({best['number']})"
+        row |= {"best": str(score), "by": by, "metric": one["objective"]["metric"]}
+    return row
 
 
 def standing_view(one: Mapping[str, Any], *, now: datetime) -> RenderableType:
@@ -57,8 +77,12 @@ def standing_view(one: Mapping[str, Any], *, now: datetime) -> RenderableType:
         one: document of :func:`sweeper.report.standing.standing_of`.
         now: the time, UTC.
     """
+    since = f"{one['status']}, {_ago(one['since'], now)} ago"
+    # When it was killed nobody has noted.
+    killed = "interrupted: its driver was killed"
     head = Text.assemble(
-        (f"Sweep {one['sweep']}", "bold"), f"  {one['status']}, {_ago(one['since'], now)} ago"
+        (f"Sweep {one['sweep']}", "bold"),
+        f"  {killed if one['status'] == 'interrupted' else since}",
     )
     table = pair_table()
     table.add_column(no_wrap=True)
@@ -81,7 +105,7 @@ def _facts(one: Mapping[str, Any]) -> list[tuple[str, str]]:
         score = Estimate(best["value"], best["standard_error"])
         text = f"trial {best['number']} ({best['method']}, {best['id']}), {metric} {score}"
         facts.append(("best so far", text))
-        facts.append(("", params_text(best["params"], _short(best["params"]))))
+        facts.append(("", params_text(best["params"], list(best["params"]))))
     else:
         facts.append(("best so far", f"no complete trial yet; objective {metric}"))
     if one["base"] is not None:
@@ -100,10 +124,6 @@ def _facts(one: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(("note", shorten(one["note"])))
     facts.append(("folder", one["folder"]))
     return facts
-
-
-def _short(params: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in params.items() if not isinstance(value, list | dict)]
 
 
 def _trials(one: Mapping[str, Any]) -> str:

@@ -54,7 +54,7 @@ def test_the_difference_of_interest_is_kept_with_the_sweep(design_of):
     assert sweep.design.delta == 0.02
     assert sweep.document["design"]["delta"] == 0.02
     assert GridDesign.model_validate(GRID).delta is None
-    assert "greater than 0" in problems_of_loading(design_of, {**GRID, "delta": 0})["design.delta"]
+    assert "must be above 0" in problems_of_loading(design_of, {**GRID, "delta": 0})["design.delta"]
 
 
 def test_the_same_seed_gives_all_methods_the_same_order_of_the_data(design_of):

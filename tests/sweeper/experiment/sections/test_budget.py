@@ -42,7 +42,7 @@ def test_an_alpha_beside_a_rule_for_it_is_a_conflict(sized):
         ({"params": 0.52}, "budget.params", "0.52% if percent is meant"),
         ({"match": "dora", "rank": 8}, "budget.match", "allowed: lora"),
         ({"match": "lora"}, "budget.rank", "is missing"),
-        ({"match": "lora", "rank": 0}, "budget.rank", "greater than or equal to 1"),
+        ({"match": "lora", "rank": 0}, "budget.rank", "must be at least 1"),
         ({"match": "lora", "rank": 8, "params": 9}, "budget", "match: lora"),
         ({"percent": 8}, "budget", "match: lora"),
         (0.52, "budget", "match: lora"),

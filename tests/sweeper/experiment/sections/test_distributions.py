@@ -37,7 +37,7 @@ def test_one_is_read() -> None:
     [
         ({"choice": [1], "grid": [2]}, "x", "is choice and grid at once; give one of them"),
         ({"choice": [1, "2e-3"]}, "x", "'2e-3' is a text; write the number without quotes"),
-        ({"choice": []}, "x.choice", "at least 1 item"),
+        ({"choice": []}, "x.choice", "it must have 1 or more entries, and has 0"),
         ({"int": [1, 4], "stpe": 2}, "x.stpe", "did you mean 'step'?"),
         ({"uniform": [2, 1]}, "x", "low below high"),
     ],

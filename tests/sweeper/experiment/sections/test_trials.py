@@ -37,7 +37,7 @@ def test_a_trial_is_counted_on_the_architecture_that_it_names(list_of):
         ([{"method": {"name": "lora"}}], "trials.0.name", "is missing"),
         ([{"name": "x"}], "trials.x.method", "is missing"),
         ([TRIALS[0], TRIALS[0]], "trials.small.name", "stands twice"),
-        ([{"name": "a b", "method": {"name": "lora"}}], "trials.a b.name", "pattern"),
+        ([{"name": "a b", "method": {"name": "lora"}}], "trials.a b.name", "must have the form"),
         ([{"name": "x", "method": {"name": "loar"}}], "trials.x.method", "did you mean 'lora'"),
         ([{"name": "x", "method": {"name": "lora", "rnak": 1}}], "trials.x.method.rnak", "'rank'"),
         ([{"name": "x", "method": {"name": "lora", "rank": 0}}], "trials.x.method.rank", "got 0"),
@@ -58,7 +58,7 @@ def test_a_trial_is_counted_on_the_architecture_that_it_names(list_of):
         (
             [{**TRIALS[0], "published": {"params": 0.52, "source": "x"}}],
             "trials.small.published.params",
-            "string",
+            "must be text; put it in quotes",
         ),
         ([{**TRIALS[0], "published": {"params": "1"}}], "trials.small.published.source", "missing"),
         ([{**TRIALS[0], "nots": "x"}], "trials.small.nots", "did you mean 'note'"),

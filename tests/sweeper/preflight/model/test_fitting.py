@@ -168,7 +168,7 @@ def test_of_weights_that_cannot_be_read_every_plan_tells(tmp_path: Path) -> None
     (tmp_path / "model" / "model.safetensors").write_bytes(b"x" * 99)
     space = _sweep(tmp_path)
     code, output = _check(space)
-    assert code == 0
+    assert code == 1
     assert "Missing: the weights in" in " ".join(output.split())
     assert _check(space, "--check")[0] == 2
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.tracking.mlflow_view.names import MAX_NAME, cut_value, name_tag, shown_name
+from sweeper.tracking.mlflow_view.names import (
+    MAX_NAME,
+    cut_value,
+    folder_name,
+    name_tag,
+    shown_name,
+)
 
 AWKWARD = [
     "",
@@ -80,3 +88,14 @@ def test_a_long_value_loses_its_end():
     assert cut_value("x" * 6000) == "x" * 6000
     assert len(cut_value("x" * 6001)) == 6000
     assert cut_value("x" * 6001).endswith("x …")
+
+
+def test_an_experiment_has_a_folder_of_its_own_in_the_artifacts():
+    names = ["sweeper", "my sweeps", "a/b", "a_b", "..", "../..", "", "x" * 300, "é"]
+    folders = [folder_name(name) for name in names]
+    assert folders[:2] == names[:2]
+    assert len(set(folders)) == len(names)
+    for folder in folders:
+        # One part of a path, which leads nowhere else.
+        assert PurePath(folder).name == folder
+        assert len(folder) < 255

@@ -268,6 +268,19 @@ def test_an_experiment_that_is_there_keeps_the_kind_that_its_user_chose(sweep, c
     assert client.get_experiment(old).tags[kind] == "custom_model_development"
 
 
+def test_an_experiment_that_may_not_be_changed_still_gets_runs(sweep, client):
+    class Guarded(Faulty):
+        def set_experiment_tag(self, *args):
+            raise MlflowException("not yours", error_code=INVALID_PARAMETER_VALUE)
+
+    trial = add(sweep)
+    trial.begin()
+    train(trial)
+    trial.complete()
+    assert MlflowView(sweep, connect=through(Guarded)).sync().is_complete
+    assert_complete(client, runs_of(client, sweep)[trial.id])
+
+
 def test_a_sweep_stays_in_the_experiment_that_it_was_sent_to(sweep, monkeypatch):
     assert MlflowView(sweep).experiment == "sweeper"
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "of the shell")
