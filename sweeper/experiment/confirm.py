@@ -13,9 +13,9 @@ from sweeper.errors import Problem
 from sweeper.experiment.design.arms import Arm, complete, control_of
 from sweeper.experiment.design.base import SEEDS_END
 from sweeper.experiment.documents.tree import Document, Json, get_path
-from sweeper.experiment.space.budget import size_fields_of
 from sweeper.experiment.space.space import Space
 from sweeper.experiment.trial import TrialSpec
+from sweeper_adapters.methods import size_fields_of
 
 __all__ = ["ConfirmSpec", "check_confirm", "confirmation_document", "controlled_methods"]
 
@@ -128,12 +128,13 @@ def _entries(best: Mapping[str, TrialSpec], *, is_sized: bool) -> tuple[Document
     common = {
         field: value
         for field, value in first.items()
-        if all(train[field] == value for train in trains)
+        # What changes nothing is not written.
+        if all(field in train and train[field] == value for train in trains)
     }
     entries: list[Document] = []
     for (name, trial), train in zip(best.items(), trains, strict=True):
         # With a budget the sizes are the budget's, as they were in the search.
-        sized = set(size_fields_of(trial.method.name)) if is_sized else set()
+        sized = set(size_fields_of(dict(trial.method))) if is_sized else set()
         entry: Document = {
             "name": name,
             "method": trial.method.model_dump(mode="json", exclude=sized),

@@ -8,7 +8,7 @@ torch nor PEFT; a spec imports its tuner where an adapter is made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
@@ -35,6 +35,7 @@ from sweeper_adapters.methods.mosa import MosaSpec
 from sweeper_adapters.methods.mtl_lora import MtlLoraSpec
 from sweeper_adapters.methods.multilora import MultiLoraSpec
 from sweeper_adapters.methods.p_tuning import PTuningSpec
+from sweeper_adapters.methods.peft import PeftSpec
 from sweeper_adapters.methods.pissa import PissaSpec
 from sweeper_adapters.methods.prompt_tuning import PromptTuningSpec
 from sweeper_adapters.methods.qlora import QloraSpec
@@ -67,12 +68,16 @@ __all__ = [
     "MtlLoraSpec",
     "MultiLoraSpec",
     "PTuningSpec",
+    "PeftSpec",
     "PissaSpec",
     "PromptTuningSpec",
     "QloraSpec",
     "VbloraSpec",
+    "kind_of",
+    "label_of",
     "published_form",
     "require_numbers",
+    "size_fields_of",
 ]
 
 Method = Annotated[
@@ -99,7 +104,8 @@ Method = Annotated[
     | VbloraSpec
     | AdaloraSpec
     | PromptTuningSpec
-    | PTuningSpec,
+    | PTuningSpec
+    | PeftSpec,
     Field(discriminator="name"),
 ]
 """Any method, told apart by ``name``."""
@@ -119,3 +125,27 @@ def published_form(name: str) -> str | None:
     """
     letters = name.lower().replace("+", "plus")
     return _FORMS.get("".join(letter for letter in letters if letter.isalnum()))
+
+
+def kind_of(entry: object) -> type[AnyMethodSpec] | None:
+    """Returns the spec class of a method as a file gives it; None where its name is unknown.
+
+    Args:
+        entry: fields of the method, be they right or not.
+    """
+    name = entry.get("name") if isinstance(entry, Mapping) else None
+    union, *_ = get_args(Method)
+    kinds: tuple[type[AnyMethodSpec], ...] = get_args(union)
+    return next((kind for kind in kinds if kind.model_fields["name"].default == name), None)
+
+
+def label_of(entry: Mapping[str, object]) -> str:
+    """Returns what a method of a file is called in points, records and reports."""
+    kind = kind_of(entry)
+    return str(entry.get("name")) if kind is None else kind.label_of(entry)
+
+
+def size_fields_of(entry: object) -> tuple[str, ...]:
+    """Returns the fields of a method of a file that a budget sets; none if it is unknown."""
+    kind = kind_of(entry)
+    return kind.size_fields_of(entry) if kind is not None and isinstance(entry, Mapping) else ()

@@ -7,10 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from sweeper_adapters._targets import demand_no_stacked, demand_targets, describe_known
-from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
+from sweeper_adapters.methods._facts import GROUPS, EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._numbers import require_numbers
 from sweeper_adapters.methods._sizing import find_nearest
 
@@ -75,6 +82,8 @@ class AnyMethodSpec(BaseModel):
 
     learned_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields of the saved PEFT config that training sets; the others follow from this spec."""
+    label_fields: ClassVar[tuple[str, ...]] = ("name",)
+    """Fields that say which method it is; they cannot be searched."""
 
     @model_validator(mode="before")
     @classmethod
@@ -92,6 +101,33 @@ class AnyMethodSpec(BaseModel):
         None where this kind controls no such method.
         """
         return None
+
+    @classmethod
+    def label_of(cls, entry: Mapping[str, object]) -> str:
+        """Returns what the method of a file's entry is called in points, records and reports.
+
+        Args:
+            entry: fields of the method, be they right or not.
+        """
+        return str(entry.get("name"))
+
+    @property
+    def label(self) -> str:
+        """What it is called in points, records and reports: its name, if that says which one."""
+        return self.label_of(dict(self))
+
+    @classmethod
+    def size_fields_of(
+        cls,
+        entry: Mapping[str, object],  # noqa: ARG003 - most methods have the same for all
+    ) -> tuple[str, ...]:
+        """Returns the fields that a budget sets, of the method of a file's entry."""
+        return (cls.size_field, *cls.size_fields)
+
+    @property
+    def is_counted_by_shape(self) -> bool:
+        """Whether :meth:`count` is right; else the adapter is put into the model and counted."""
+        return True
 
     @property
     def is_mergeable(self) -> bool:
@@ -114,6 +150,11 @@ class AnyMethodSpec(BaseModel):
     @property
     def needs_task_ids(self) -> bool:
         """Whether it must know which task each example belongs to."""
+        return False
+
+    @property
+    def has_own_moments(self) -> bool:
+        """Whether it keeps AdamW's moments itself, with betas of 0.9 and 0.999."""
         return False
 
     @property
@@ -155,6 +196,18 @@ class AnyMethodSpec(BaseModel):
     def count(self, shape: ModelShape) -> int:
         """Returns the number of trainable parameters on a model of this shape, by formula."""
 
+    @property
+    def hangs_on_shape(self) -> bool:
+        """Whether :meth:`resolved` may change it."""
+        return False
+
+    def resolved(
+        self,
+        shape: ModelShape,  # noqa: ARG002 - most fields hang on no model
+    ) -> Self:
+        """Returns this method with what hangs on a model's shape as the model has it."""
+        return self
+
     def resized(self, shape: ModelShape, parameters: int) -> Self:
         """Returns this method with the size that comes nearest to a number of parameters.
 
@@ -173,8 +226,7 @@ class AnyMethodSpec(BaseModel):
         Also those that are left out of what is written.
         """
         written = self.model_dump(mode="json", exclude={"name"})
-        fields = [name for name in type(self).model_fields if name != "name"]
-        return {name: written.get(name, getattr(self, name)) for name in fields}
+        return {name: written.get(name, value) for name, value in self if name != "name"}
 
     def sizes(self) -> Mapping[str, object]:
         """Returns the field that sets the size, and its value."""
@@ -182,8 +234,7 @@ class AnyMethodSpec(BaseModel):
 
     def at_size(self, size: int) -> Self | None:
         """Returns this method with another size, or None where its field does not take it."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        fields |= dict.fromkeys(self.size_fields)
+        fields = dict(self) | dict.fromkeys(self.size_fields)
         try:
             return type(self).model_validate({**fields, self.size_field: size})
         except ValidationError:
@@ -256,7 +307,23 @@ class MethodSpec(AnyMethodSpec):
     adapts_layers: ClassVar[bool] = True
 
     targets: tuple[str, ...] = Field(default=SEVEN_TARGETS, min_length=1)
-    """Linear layers that get an adapter, by the last part of their module name."""
+    """Linear layers that get an adapter, by the last part of their module name, or by groups:
+    ``attention``, ``mlp``, ``all-linear``. A trial has the names that a group stands for."""
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _group_may_stand_alone(cls, targets: object) -> object:
+        return (targets,) if isinstance(targets, str) and targets in GROUPS else targets
+
+    @property
+    def hangs_on_shape(self) -> bool:
+        """Whether a group of layers is among the targets."""
+        return any(target in GROUPS for target in self.targets)
+
+    def resolved(self, shape: ModelShape) -> Self:
+        """Returns this method with the names of layers in the place of groups of them."""
+        targets = shape.expand(self.targets)
+        return self if targets == self.targets else self.model_copy(update={"targets": targets})
 
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""

@@ -8,8 +8,9 @@ from sweeper._text import shorten
 from sweeper.errors import Problem
 from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.problems import problems_of
-from sweeper.experiment.space.budget import BUDGETS, Budget, size_fields_of
+from sweeper.experiment.space.budget import BUDGETS, Budget
 from sweeper.experiment.space.space import MethodSpace
+from sweeper_adapters.methods import size_fields_of
 
 __all__ = ["describe_conflict", "find_conflicts", "has_budget", "read_budget"]
 
@@ -47,7 +48,7 @@ def find_conflicts(document: Document, entry: Json, space: MethodSpace) -> list[
         return []
     return [
         Problem(space.place(("method", field)), describe_conflict(field, value))
-        for field in size_fields_of(str(get_path(entry, ("name",))))
+        for field in size_fields_of(entry)
         if (value := get_path(entry, (field,))) is not None
     ]
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -25,7 +25,6 @@ __all__ = [
     "MatchBudget",
     "ParamsBudget",
     "fit_to_budget",
-    "size_fields_of",
 ]
 
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*")
@@ -43,12 +42,12 @@ class MatchBudget(Spec):
 
     def parameters(self, method: Method, shape: ModelShape) -> int:
         """Returns the trainable parameters that ``method`` shall have on a model of this shape."""
-        lora = self._match(method)
+        lora = self._match(method, shape)
         return 0 if lora is None else lora.count(shape)
 
     def problems(self, method: Method, shape: ModelShape) -> Iterator[tuple[str, str]]:
         """Yields (field, message) for what keeps this budget from being one of ``method``."""
-        lora = self._match(method)
+        lora = self._match(method, shape)
         if lora is None:
             yield (
                 "targets",
@@ -58,12 +57,12 @@ class MatchBudget(Spec):
         elif self.targets is not None:
             yield from (found for found in lora.problems(shape) if found[0] == "targets")
 
-    def _match(self, method: Method) -> LoraSpec | None:
-        if self.targets is not None:
-            return LoraSpec(rank=self.rank, targets=self.targets)
-        if isinstance(method, MethodSpec):
-            return LoraSpec(rank=self.rank, targets=method.targets)
-        return None
+    def _match(self, method: Method, shape: ModelShape) -> LoraSpec | None:
+        targets = self.targets
+        if targets is None and isinstance(method, MethodSpec):
+            targets = method.targets
+        # One of PEFT's types may adapt no layers.
+        return LoraSpec(rank=self.rank, targets=targets).resolved(shape) if targets else None
 
 
 class ParamsBudget(Spec):
@@ -158,15 +157,6 @@ def _fit(budget: Budget, kind: type[Method], method_json: str, shape: ModelShape
     # nothing can be looked up, so it is passed as text.
     method = kind.model_validate_json(method_json)
     return method.resized(shape, budget.parameters(method, shape))
-
-
-def size_fields_of(name: str) -> tuple[str, ...]:
-    """Returns the fields of the method called ``name`` that a budget sets; none if unknown."""
-    union, *_ = get_args(Method)
-    for spec in get_args(union):
-        if spec.model_fields["name"].default == name:
-            return (spec.size_field, *spec.size_fields)
-    return ()
 
 
 def _describe_params(value: object) -> str:

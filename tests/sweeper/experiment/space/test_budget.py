@@ -16,14 +16,21 @@ from sweeper.experiment.space.budget import (
     MatchBudget,
     ParamsBudget,
     fit_to_budget,
-    size_fields_of,
 )
 from sweeper.experiment.sweep import Sweep
 from sweeper.models.shapes import architecture, shape_of
 from sweeper.preflight.plan import plan_of
 from sweeper.search import Suggestion, preview
 from sweeper.search.draws import draw_all, params_of
-from sweeper_adapters.methods import Linear, LoraSpec, MasaSpec, Method, ModelShape, MosaSpec
+from sweeper_adapters.methods import (
+    Linear,
+    LoraSpec,
+    MasaSpec,
+    Method,
+    ModelShape,
+    MosaSpec,
+    size_fields_of,
+)
 from tests.adapters.specs import SPECS
 
 LLAMA3 = shape_of(architecture("llama3-8b"))
@@ -222,9 +229,9 @@ def test_a_fit_tells_the_miss_with_its_sign():
 
 
 def test_which_fields_a_budget_sets():
-    assert size_fields_of("lora") == ("rank",)
-    assert size_fields_of("mosa") == ("rank", "groups")
-    assert size_fields_of("nonesuch") == ()
+    assert size_fields_of({"name": "lora"}) == ("rank",)
+    assert size_fields_of({"name": "mosa"}) == ("rank", "groups")
+    assert size_fields_of({"name": "nonesuch"}) == ()
 
 
 # In a search space.
