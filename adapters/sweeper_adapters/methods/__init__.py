@@ -8,11 +8,12 @@ torch nor PEFT; a spec imports its tuner where an adapter is made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final, get_args
+from typing import Annotated, Final, Union, get_args
 
 from pydantic import Field
 
 from sweeper_adapters.methods._base import AnyMethodSpec, MethodSpec
+from sweeper_adapters.methods._entry_points import load_others
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._numbers import require_numbers
 from sweeper_adapters.methods.adalora import AdaloraSpec
@@ -76,6 +77,7 @@ __all__ = [
     "kind_of",
     "label_of",
     "published_form",
+    "reason_against",
     "require_numbers",
     "size_fields_of",
 ]
@@ -108,7 +110,21 @@ Method = Annotated[
     | PeftSpec,
     Field(discriminator="name"),
 ]
-"""Any method, told apart by ``name``."""
+"""Any method, told apart by ``name``; those of other packages that are installed are among them."""
+
+
+def _join_others() -> dict[str, str]:
+    """Makes the methods of other packages members of the union; returns what could not be one."""
+    union, tag = get_args(Method)
+    kinds: tuple[type[AnyMethodSpec], ...] = get_args(union)
+    others, reasons = load_others({str(kind.model_fields["name"].default) for kind in kinds})
+    if others:
+        # A type checker knows those of this package alone.
+        globals()["Method"] = Annotated[Union[(*kinds, *others)], tag]
+    return reasons
+
+
+_REASONS = _join_others()
 
 _FORMS: Final[Mapping[str, str]] = {
     "rslora": "{name: lora, scaling: sqrt_rank}",
@@ -125,6 +141,11 @@ def published_form(name: str) -> str | None:
     """
     letters = name.lower().replace("+", "plus")
     return _FORMS.get("".join(letter for letter in letters if letter.isalnum()))
+
+
+def reason_against(name: str) -> str | None:
+    """Returns why the method that another package brings cannot be used; None where none does."""
+    return _REASONS.get(name)
 
 
 def kind_of(entry: object) -> type[AnyMethodSpec] | None:

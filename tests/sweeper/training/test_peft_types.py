@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sweeper.evaluation.adapter import load_adapter
 from sweeper_adapters.methods import PeftSpec
 from tests.adapters.methods.peft.examples import TYPES
 from tests.sweeper import scenarios, tiny
@@ -42,13 +43,25 @@ def train_all(folder):
     for name in NAMES:
         place = Path(folder) / name
         try:
-            seen = look(trial(on_tiny(name)), place)
-            found[name] = (*seen, reloaded(trial(on_tiny(name)), place))
+            spec = trial(on_tiny(name))
+            found[name] = (*look(spec, place), reloaded(spec, place))
+            load(spec, place)
+            if IS_WHOLE:
+                half = trial(on_tiny(name), precision="bf16")
+                outcome, *_, is_kept = look(half, place / "half")
+                assert is_kept, outcome
+                load(half, place / "half")
         except Exception as error:  # noqa: BLE001 - of one type; the others shall run
             found[name] = f"{type(error).__name__}: {error}"
     for name, settings in SETTINGS.items():
         found[name] = look(trial(None, **settings), Path(folder) / name)
     return found
+
+
+def load(spec, place):
+    """Loads it as an evaluation does: checked against what the method itself makes, first."""
+    model = load_adapter(spec, tiny.base(spec.engine.precision).model, place / "adapter")
+    assert model.active_adapter == "default"
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "SHIRA": {"r": 2},
     "SUPERTUNING": {"sparsity": 0.9},
     "TINYLORA": {"u": 8},
-    "TRAINABLE_TOKENS": {"token_indices": list(range(0, 64, 2))},
+    "TRAINABLE_TOKENS": {"token_indices": list(range(3, 20))},
     "UNILORA": {"theta_d_length": 20},
     "VBLORA": {"r": 4, "num_vectors": 6, "vector_length": 8},
     "VERA": {"r": 8},
@@ -45,4 +45,8 @@ TYPES = {name: PeftSpec(type=name, **fields) for name, fields in FIELDS.items()}
 """An example of each type."""
 
 # Those that do all that methods of this project do; the others have tests of their own here beside.
-EXAMPLES = {"peft-lora": TYPES["LORA"], "peft-vera": TYPES["VERA"]}
+EXAMPLES = {
+    "peft-lora": TYPES["LORA"],
+    # Its projections are drawn from a seed, and are then no part of the file.
+    "peft-vera": PeftSpec(type="VERA", r=8, save_projection=False),
+}

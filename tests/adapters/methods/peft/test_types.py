@@ -152,6 +152,10 @@ def test_its_file_does_what_was_trained(name, llama, ids, tmp_path):
     loaded = PeftModel.from_pretrained(llama(), tmp_path)
     limit = FORM * float(expected.abs().max())
     assert_close(logits(loaded, ids), expected, rtol=0, atol=limit)
+    # It writes answers, too: the first token is the one of the last position.
+    with torch.no_grad():
+        written = loaded.generate(input_ids=ids, max_new_tokens=2, do_sample=False, pad_token_id=0)
+    assert torch.equal(written[:, ids.shape[1]], expected[:, -1].argmax(-1))
 
 
 @each_type
