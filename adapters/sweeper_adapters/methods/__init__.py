@@ -13,7 +13,7 @@ from typing import Annotated, Final, Union, get_args
 from pydantic import Field
 
 from sweeper_adapters.methods._base import AnyMethodSpec, MethodSpec
-from sweeper_adapters.methods._entry_points import load_others
+from sweeper_adapters.methods._entry_points import load_others as _load_others
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._numbers import require_numbers
 from sweeper_adapters.methods.adalora import AdaloraSpec
@@ -117,7 +117,7 @@ def _join_others() -> dict[str, str]:
     """Makes the methods of other packages members of the union; returns what could not be one."""
     union, tag = get_args(Method)
     kinds: tuple[type[AnyMethodSpec], ...] = get_args(union)
-    others, reasons = load_others({str(kind.model_fields["name"].default) for kind in kinds})
+    others, reasons = _load_others({str(kind.model_fields["name"].default) for kind in kinds})
     if others:
         # A type checker knows those of this package alone.
         globals()["Method"] = Annotated[Union[(*kinds, *others)], tag]

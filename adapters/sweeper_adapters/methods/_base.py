@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import (
     BaseModel,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sweeper_adapters.training import Training
 
-__all__ = ["AnyMethodSpec", "ExpertsSpec", "LowRankSpec", "MethodSpec", "Tuner"]
+__all__ = ["AnyMethodSpec", "MethodSpec", "Tuner"]
 
 SEVEN_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 FIVE_TARGETS = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
@@ -221,12 +221,13 @@ class AnyMethodSpec(BaseModel):
         return find_nearest(self.at_size, shape, parameters)
 
     def parameters(self) -> dict[str, object]:
-        """Returns all fields but the name in the types of JSON, as trials are compared by them.
+        """Returns all fields in the types of JSON, as trials are compared by them.
 
-        Also those that are left out of what is written.
+        Also those that are left out of what is written; but not what says which method it is.
         """
-        written = self.model_dump(mode="json", exclude={"name"})
-        return {name: written.get(name, value) for name, value in self if name != "name"}
+        written = self.model_dump(mode="json")
+        fields = [field for field in self if field[0] not in self.label_fields]
+        return {name: written.get(name, value) for name, value in fields}
 
     def sizes(self) -> Mapping[str, object]:
         """Returns the field that sets the size, and its value."""
@@ -388,53 +389,3 @@ class MethodSpec(AnyMethodSpec):
                 f"{smallest.out_features}; its rank is at most {limit}; "
                 f"give a {field} of 1 to {limit} or leave {smallest.name} out of targets",
             )
-
-
-class LowRankSpec(MethodSpec):
-    """What methods have that add products of low-rank matrices, as LoRA does.
-
-    A field that other versions do not have is left out of what is written where it changes nothing:
-    the trials of those versions keep their identities.
-    """
-
-    rank: int = Field(default=8, ge=1)
-    """Rows of each A and columns of each B."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank, or by what ``scaling`` says."""
-    scaling: Literal["rank", "sqrt_rank"] = Field(
-        default="rank", exclude_if=lambda scaling: scaling == "rank"
-    )
-    """What alpha is divided by: ``rank`` by the rank, ``sqrt_rank`` by its square root. The latter
-    is rsLoRA (Kalajdzievski 2023, arXiv:2312.03732)."""
-    b_learning_rate_factor: float = Field(
-        default=1.0, gt=0, le=10_000, exclude_if=lambda factor: factor == 1
-    )
-    """Learning rate of the matrices B, as a multiple of the trial's. Above 1 it is LoRA+ (Hayou et
-    al. 2024, arXiv:2402.12354), whose authors take 16."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training; a router sees all of them."""
-
-    def training(self, model: PeftModel, *, steps: int) -> Training:
-        """Returns what training does for this method besides forward and backward passes.
-
-        Args:
-            model: what :meth:`inject` returned, on its device, not yet in an engine.
-            steps: optimiser steps of the whole training.
-        """
-        training = super().training(model, steps=steps)
-        training.b_learning_rate_factor = self.b_learning_rate_factor
-        return training
-
-    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        yield from self._rank_problems(shape, rank=self.rank)
-
-
-class ExpertsSpec(LowRankSpec):
-    """What methods have whose experts a router weighs."""
-
-    expert_dropout: Literal["shared", "each"] = Field(
-        default="shared", exclude_if=lambda masks: masks == "shared"
-    )
-    """Dropout masks of a layer in one pass: one for all experts (``shared``), or one for ``each``,
-    as the authors draw them; that costs a product with the inputs for each expert, and their
-    memory."""

@@ -26,7 +26,9 @@ but for `type`: two types are two methods, called `peft_vera` and `peft_ia3` in 
 - A **budget** sets the field of that column. A type without one keeps its size, and `plan` shows by
   how much it misses.
 - Parameters are **counted** on layers without values: on the linear layers alone, or in the model.
-- **Frozen weights** that a tuner changes are copied to the CPU before a trial, and put back.
+- **Frozen weights** that a tuner changes are copied to the CPU before a trial, and put back. They
+  are copied, too, where a field that says how a type starts is not PEFT's default.
+- **ZeRO-3** is taken by {whole} alone; the others have not been tried with it.
 - `export --format merged` needs a type that is **mergeable**; `peft` works for all.
 - `targets`, the field of all methods, is in the place of `target_modules`.
 """
@@ -39,7 +41,10 @@ def peft_types_page() -> str:
     types = peft_types()
     trained = {name: found for name, found in types.items() if not found[1].refused}
     refused = [(code(name), facts.refused) for name, (_, facts) in types.items() if facts.refused]
-    text = _INTRODUCTION.format(version=peft_version(), trained=len(trained), all=len(types))
+    whole = ", ".join(code(name) for name, (_, facts) in trained.items() if facts.reads_no_weights)
+    text = _INTRODUCTION.format(
+        version=peft_version(), trained=len(trained), all=len(types), whole=whole
+    )
     fields_left_out = [(code(name), why) for name, why in PEFT_FIELDS_LEFT_OUT.items()]
     return page(
         "Types of PEFT",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from sweeper_adapters._targets import demand_modules
-from sweeper_adapters.methods._base import LowRankSpec
 from sweeper_adapters.methods._facts import ModelShape
+from sweeper_adapters.methods._low_rank import LowRankSpec
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel

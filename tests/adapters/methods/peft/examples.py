@@ -45,8 +45,4 @@ TYPES = {name: PeftSpec(type=name, **fields) for name, fields in FIELDS.items()}
 """An example of each type."""
 
 # Those that do all that methods of this project do; the others have tests of their own here beside.
-EXAMPLES = {
-    "peft-lora": TYPES["LORA"],
-    # Its projections are drawn from a seed, and are then no part of the file.
-    "peft-vera": PeftSpec(type="VERA", r=8, save_projection=False),
-}
+EXAMPLES = {"peft-lora": TYPES["LORA"], "peft-loha": TYPES["LOHA"]}
