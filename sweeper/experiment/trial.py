@@ -31,7 +31,7 @@ class TrainSpec(Spec):
     """
 
     steps: int = Field(ge=1)
-    """Optimiser steps."""
+    """Optimiser steps. A file may give ``epochs`` in their place."""
     learning_rate: float = Field(gt=0, le=10)
     """Peak learning rate."""
     weight_decay: float = Field(default=0.0, ge=0, le=10)

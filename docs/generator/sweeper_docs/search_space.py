@@ -113,7 +113,7 @@ def search_space_page() -> str:
         f"## Distributions\n\n{_DISTRIBUTIONS.strip()}",
         *(section(name, spec, level=3) for name, spec in DISTRIBUTIONS.items()),
         section("train", TrainSpec, note=paragraphs(shared)),
-        section("epochs", EpochsSpec, level=3),
+        section("epochs", EpochsSpec, level=3, defaults={"epoch_rows": "the data's"}),
         f"## baselines\n\n{_BASELINES.strip()}",
         f"## budget\n\n{_BUDGET.strip()}",
         *(section(name, spec, level=3) for name, spec in BUDGETS.items()),

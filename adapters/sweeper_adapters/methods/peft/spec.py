@@ -240,12 +240,15 @@ class PeftSpec(MethodSpec):
             return super().inject(model, seed=seed)
 
     def _hooks(self, model: PeftModel, *, steps: int) -> Training:
-        """Returns the hooks that count virtual tokens in, where it has such."""
+        """Returns the hooks that count virtual tokens in, or make buffers fit the parameters."""
         if self.facts.is_prompt:
             from sweeper_adapters.methods.prompt_tuning.training import PromptTraining
 
             return PromptTraining(model)
-        return super()._hooks(model, steps=steps)
+        from sweeper_adapters.methods.peft.training import PeftTraining
+
+        del steps  # no schedule of its own
+        return PeftTraining(model)
 
     @property
     def _size_step(self) -> int:
