@@ -142,7 +142,7 @@ def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluati
     written = TrialEvaluation(
         trial=found.trial.id,
         sweep=found.sweep.name,
-        method=trial.method.name,
+        method=trial.method.label,
         evaluator="lm-evaluation-harness" if asked.is_harness else "sweeper",
         tasks=list(asked.tasks),
         split="" if asked.is_harness else asked.split,

@@ -67,7 +67,7 @@ class TrialFactory:
             trial_id,
             spec=trial.model_dump(mode="json"),
             number=number,
-            method=trial.method.name,
+            method=trial.method.label,
             origin=origin_of(number, self.sweep.space),
             params=params_of(trial, space),
             steps_total=trial.train.steps,

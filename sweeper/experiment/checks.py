@@ -65,6 +65,12 @@ def check_fit(space: Space, *, has_gpu: bool) -> list[Problem]:
                 "a budget; give each method its size, and leave out the budget: --set budget=null"
             )
             problems.append(Problem("budget", text))
+        elif space.budget is not None and not trial.method.is_counted_by_shape:
+            text = (
+                f"cannot be that of {trial.method.label}, whose parameters are not counted on "
+                "linear layers; leave the method out, or the budget"
+            )
+            problems.append(Problem("budget", text))
         elif space.budget is not None:
             found = list(space.budget.problems(trial.method, shape))
             problems += [Problem(f"budget.{field}", text) for field, text in found]

@@ -18,7 +18,7 @@ from sweeper.experiment.design.paired import least_count
 from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.sections.distributions import find_distributions
 from sweeper.experiment.space.budget import fields_set_by
-from sweeper_adapters.methods import LoraSpec, Method
+from sweeper_adapters.methods import LoraSpec, Method, kind_of, label_of
 
 __all__ = ["Comparison", "comparison_of", "dropped_fields"]
 
@@ -73,7 +73,7 @@ def comparison_of(document: Document, asked: Comparison) -> Document:
     """
     entries = _entries(document)
     names = asked.methods or tuple(entries)
-    _require_methods(names)
+    _require_methods(names, known=[*_METHODS, *(x for x in entries if x not in _METHODS)])
     budget = _budget(document, entries)
     targets = _common_targets(entries)
     methods = [
@@ -111,8 +111,8 @@ def dropped_fields(document: Document, made: Document) -> tuple[str, ...]:
     methods, train = made["methods"], document.get("train")
     entries = _entries(document)
     for entry in methods if isinstance(methods, list) else []:
-        name = str(get_path(entry, ("name",)))
-        sized = fields_set_by(made["budget"], name)
+        name = label_of(entry) if isinstance(entry, dict) else ""
+        sized = fields_set_by(made["budget"], entry)
         own = _searched("method", entries.get(name, {}))
         found += [f"{name}.{field}" for field in own if field not in sized]
     others = _searched("train", train) if isinstance(train, dict) else []
@@ -124,9 +124,8 @@ def _entries(document: Document) -> dict[str, Document]:
     methods, trials = document.get("methods"), document.get("trials")
     found: dict[str, Document] = {}
     for entry in methods if isinstance(methods, list) else []:
-        name = get_path(entry, ("name",))
-        if isinstance(entry, dict) and isinstance(name, str):
-            found.setdefault(name, entry)
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+            found.setdefault(label_of(entry), entry)
     for entry in trials if isinstance(trials, list) else []:
         name = get_path(entry, ("method", "name"))
         if isinstance(name, str):
@@ -134,8 +133,7 @@ def _entries(document: Document) -> dict[str, Document]:
     return found
 
 
-def _require_methods(names: Sequence[str]) -> None:
-    known = list(_METHODS)
+def _require_methods(names: Sequence[str], *, known: Sequence[str]) -> None:
     problems = [
         Problem(
             "--methods",
@@ -191,9 +189,11 @@ def _common_targets(entries: Mapping[str, Document]) -> list[Json] | None:
 
 def _method(name: str, entry: Document, budget: Json, targets: list[Json] | None) -> Document:
     """Returns a method with what the file fixes of it; what is searched or sized is left out."""
-    left_out = {*_searched("method", entry), *fields_set_by(budget, name)}
+    whole = {"name": name, **entry}
+    left_out = {*_searched("method", entry), *fields_set_by(budget, whole)}
     found = {key: value for key, value in entry.items() if key not in left_out}
-    if targets is not None and "targets" in _METHODS[name].model_fields:
+    kind = kind_of(whole)
+    if targets is not None and kind is not None and "targets" in kind.model_fields:
         found.setdefault("targets", targets)
     return {"name": name, **found}
 

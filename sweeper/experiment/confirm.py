@@ -128,12 +128,13 @@ def _entries(best: Mapping[str, TrialSpec], *, budget: Json) -> tuple[Document, 
     common = {
         field: value
         for field, value in first.items()
-        if all(train[field] == value for train in trains)
+        # What changes nothing is not written.
+        if all(field in train and train[field] == value for train in trains)
     }
     entries: list[Document] = []
     for (name, trial), train in zip(best.items(), trains, strict=True):
         # With a budget the sizes are the budget's, as they were in the search.
-        sized = set(fields_set_by(budget, trial.method.name))
+        sized = set(fields_set_by(budget, dict(trial.method)))
         entry: Document = {
             "name": name,
             "method": trial.method.model_dump(mode="json", exclude=sized),

@@ -13,7 +13,7 @@ from sweeper._spec import reason_of
 from sweeper._text import nearest, shorten
 from sweeper.errors import Problem
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
-from sweeper_adapters.methods import published_form
+from sweeper_adapters.methods import published_form, reason_against
 
 __all__ = ["problems_of"]
 
@@ -57,6 +57,8 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         allowed = [part.strip(" '") for part in str(expected).replace(" or ", ", ").split(",")]
         value = context.get("tag", got)
         message = f"unknown value {shorten(repr(value))}; allowed: {', '.join(allowed)}"
+        if kind == "union_tag_invalid" and (reason := reason_against(str(value))):
+            return f"unknown value {shorten(repr(value))}; {reason}; mend or remove that package"
         form = published_form(str(value)) if kind == "union_tag_invalid" else None
         return message + (f"; write {form}" if form else nearest(str(value), allowed))
     if kind == "union_tag_not_found":

@@ -24,10 +24,14 @@ IDENTITY_VERSION = 5
 
 
 class TrainSpec(Spec):
-    """How one trial is trained: the optimiser is AdamW on the adapter's parameters."""
+    """How one trial is trained: the optimiser is AdamW on the adapter's parameters.
+
+    A field that earlier versions do not have is left out of what is written where it changes
+    nothing: the trials of those versions keep their identities.
+    """
 
     steps: int = Field(ge=1)
-    """Optimiser steps."""
+    """Optimiser steps. A file may give ``epochs`` in their place."""
     learning_rate: float = Field(gt=0, le=10)
     """Peak learning rate."""
     weight_decay: float = Field(default=0.0, ge=0, le=10)
@@ -36,6 +40,10 @@ class TrainSpec(Spec):
     """Share of the steps over which the learning rate rises linearly from zero."""
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     """How the learning rate falls after the warm-up; linear and cosine end at zero."""
+    beta1: float = Field(default=0.9, ge=0, lt=1, exclude_if=lambda beta: beta == 0.9)
+    """Decay of AdamW's mean of the gradients."""
+    beta2: float = Field(default=0.999, ge=0, lt=1, exclude_if=lambda beta: beta == 0.999)
+    """Decay of AdamW's mean of their squares."""
     max_grad_norm: float = Field(default=1.0, ge=0)
     """Gradient-norm clip over all trainable parameters; 0 turns it off."""
     batch_size: int = Field(default=8, ge=1)
@@ -53,6 +61,14 @@ class TrainSpec(Spec):
     """Packs several examples of a micro-batch into one row of at most ``max_length`` tokens, which
     reduces padding. Examples do not attend to each other. The batch holds the same examples, and
     loss and gradients are the same up to rounding."""
+    loss_on: Literal["answers", "all"] = Field(
+        default="answers", exclude_if=lambda tokens: tokens == "answers"
+    )
+    """Tokens whose loss is trained: those of the answers, or those of the prompts, too. Evaluations
+    always measure the loss of the answers."""
+    noise_alpha: float = Field(default=0.0, ge=0, le=1000, exclude_if=lambda alpha: alpha == 0)
+    """Scale of uniform noise on the tokens' embeddings in training (NEFTune, Jain et al. 2023,
+    arXiv:2310.05914, whose authors try 5, 10 and 15); 0 for none."""
     evaluations: int = Field(default=4, ge=1)
     """Evaluations on the validation split, evenly spaced; the last one is at the end. ASHA stops
     trials only at these."""
@@ -140,6 +156,18 @@ class TrialSpec(Spec):
             raise ValueError(
                 f"packing is true but {method.name} adds to the rows of a batch, or treats them "
                 "apart; with it each row may hold one example only; set packing to false"
+            )
+        return train
+
+    @field_validator("train")
+    @classmethod
+    def _method_takes_betas(cls, train: TrainSpec, info: ValidationInfo) -> TrainSpec:
+        method: Method | None = info.data.get("method")
+        is_plain = (train.beta1, train.beta2) == (0.9, 0.999)
+        if method is not None and method.has_own_moments and not is_plain:
+            raise ValueError(
+                f"beta1 is {train.beta1:g} and beta2 is {train.beta2:g}, but {method.name} keeps "
+                "moments of its own, with 0.9 and 0.999; leave both out"
             )
         return train
 

@@ -56,7 +56,7 @@ class Card:
         )
         parts = [
             self._front_matter(),
-            f"# {self.found.sweep.name}, trial {self.found.record.number}: {method.name}",
+            f"# {self.found.sweep.name}, trial {self.found.record.number}: {method.label}",
             _WHAT[self.form],
             self._facts(),
             "## Scores",
@@ -76,7 +76,7 @@ class Card:
         matter: dict[str, Any] = {
             "library_name": "transformers" if self.form == "merged" else "peft",
             "pipeline_tag": "text-generation",
-            "tags": [MARK, self.trial.method.name],
+            "tags": [MARK, self.trial.method.label],
         }
         if self.source.is_on_hub:
             matter = {"base_model": self.source.name, **matter}
@@ -87,7 +87,7 @@ class Card:
         revision = f", revision `{self.source.revision}`" if self.source.revision else ""
         rows = {
             "base model": f"`{self.source.name}`{revision}",
-            "method": f"`{self.trial.method.name}` ({self.trial.method.source})",
+            "method": f"`{self.trial.method.label}` ({self.trial.method.source})",
             "parameters": f"{record.trainable:,} trained, {record.percent:.4g} % of all",
             "training": f"{record.steps} of {record.steps_total} steps, {record.status}",
             "precision": self.trial.engine.precision,

@@ -104,7 +104,7 @@ def _require_possible(trial: TrialSpec, form: ExportFormat, dtype: str | None) -
     if reasons[form]:
         others = ", ".join(name for name in EXPORT_FORMATS if not reasons[name])
         raise BadInputError(
-            f"format: {trial.method.name} cannot be exported as {form}: {reasons[form]}; "
+            f"format: {trial.method.label} cannot be exported as {form}: {reasons[form]}; "
             f"possible for this trial: {others}; use --format {others.partition(',')[0]}"
         )
 
@@ -187,7 +187,7 @@ def _export(
     return Export(
         trial=found.trial.id,
         sweep=found.sweep.name,
-        method=conversion.trial.method.name,
+        method=conversion.trial.method.label,
         format=conversion.form,
         path=str(folder),
         files=tuple(path.name for path in files),

@@ -131,7 +131,7 @@ def trainable_parameters(config: Mapping[str, Any], method: Method) -> int:
         BadInputError: the adapter cannot be put into the model.
     """
     facts = facts_of(config)
-    if facts.are_layers_alike:
+    if facts.are_layers_alike and method.is_counted_by_shape:
         return method.count(facts.shape)
     return _injected(json.dumps(config, sort_keys=True), method.model_dump_json())
 
@@ -143,7 +143,7 @@ def _injected(config_json: str, method_json: str) -> int:
     adapter: TypeAdapter[Method] = TypeAdapter(Method)
     method, model = adapter.validate_json(method_json), skeleton(json.loads(config_json))
     with (
-        reading(f"the method {method.name} on this model", remedy="choose other targets"),
+        reading(f"the method {method.label} on this model", remedy="choose other targets"),
         torch.device("meta"),
     ):
         adapted = method.inject(model, seed=0)

@@ -99,10 +99,10 @@ def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
         is_listed = trial.space.designed is None
         listed = (trial.space.listed if is_listed else None) or _same(spec, printed)
         counts = counter.count(spec)
-        name = f"{spec.method.name} {params_text(fields, names)}".rstrip()
+        name = f"{spec.method.label} {params_text(fields, names)}".rstrip()
         yield CountedTrial(
             name=_name(trial.space, otherwise=name),
-            method=spec.method.name,
+            method=spec.method.label,
             trainable=counts.trainable,
             total=counts.base + counts.trainable,
             adapter_bytes=counts.adapter_bytes,
@@ -187,7 +187,7 @@ def _checked(spec: TrialSpec, model: PreTrainedModel) -> _Counts:
         kept.restore()
     facts = spec.model.facts()
     expectations = [(f"the model {spec.model}", counts.base, facts.shape.total_parameters)]
-    if facts.are_layers_alike:
+    if facts.are_layers_alike and spec.method.is_counted_by_shape:
         formula = spec.method.count(facts.shape)
         expectations.append((f"the method {spec.method!r}", counts.trainable, formula))
     for what, found, expected in expectations:

@@ -11,13 +11,14 @@ from sweeper.analysis.detection import Detection, Forecast, detection_of, foreca
 from sweeper.analysis.finished import find_finished, source_of
 from sweeper.errors import BadInputError
 from sweeper.experiment.confirm import controlled_methods
+from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.budget import BudgetFit
 from sweeper.experiment.sweep import Sweep
 from sweeper.preflight.model import Memory, memory_of
 from sweeper.preflight.objective import require_objective
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, params_of
 
-__all__ = ["Plan", "PlannedTrial", "finished_trials", "plan_of"]
+__all__ = ["Plan", "PlannedEpochs", "PlannedTrial", "finished_trials", "plan_of"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,18 @@ class PlannedTrial:
 
 
 @dataclass(frozen=True)
+class PlannedEpochs:
+    """What epochs come to, in steps."""
+
+    rows: int
+    """Rows of one epoch."""
+    fewest_steps: int
+    """Of the shortest trial."""
+    most_steps: int
+    """Of the longest one."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """A sweep before it starts."""
 
@@ -83,6 +96,8 @@ class Plan:
     """Which difference a design finds; None of a search, or where the spread is not known."""
     forecast: Forecast | None = None
     """How long the trials take; None where nothing like them was trained."""
+    epochs: PlannedEpochs | None = None
+    """What the epochs of the file come to; None where it has steps."""
 
     def document(self) -> dict[str, Any]:
         """Returns the plan as one JSON document."""
@@ -104,6 +119,7 @@ class Plan:
             "design": None if self.sweep.design is None else self.sweep.design.document(),
             "detection": None if self.detection is None else asdict(self.detection),
             "forecast": None if self.forecast is None else asdict(self.forecast),
+            "epochs": None if self.epochs is None else asdict(self.epochs),
             "trials": [trial.document() for trial in self.trials],
         }
 
@@ -146,8 +162,9 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
     largest = max(trial.trainable for trial in trials)
     widest = max((trial.spec for trial in drawn), key=lambda x: x.model.shape().total_parameters)
     memory = memory_of(widest, largest)
+    epochs = _epochs(sweep, [trial.spec.train.steps for trial in drawn])
     if missing:
-        return Plan(sweep, trials, memory, missing)
+        return Plan(sweep, trials, memory, missing, epochs=epochs)
     left = sum(trial.taken_from is None for trial in trials)
     return Plan(
         sweep,
@@ -156,6 +173,7 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
         missing,
         detection=detection_of(sweep, home=home, rows=_final_rows(sweep)),
         forecast=forecast_of(sweep, home=home, trials=left),
+        epochs=epochs,
     )
 
 
@@ -173,6 +191,11 @@ def _found(sweep: Sweep) -> tuple[str, tuple[str, ...]]:
         return sweep.spec.fingerprint(sweep.spec.data.fingerprint()), ()
     except BadInputError as error:
         return "", (str(error),)
+
+
+def _epochs(sweep: Sweep, steps: Sequence[int]) -> PlannedEpochs | None:
+    rows = get_path(sweep.document, ("train", "epoch_rows"))
+    return PlannedEpochs(rows, min(steps), max(steps)) if isinstance(rows, int) else None
 
 
 def _final_rows(sweep: Sweep) -> int:
@@ -218,7 +241,7 @@ def _planned(
         number=drawn.number,
         origin=drawn.origin,
         is_example=drawn.is_example,
-        method=spec.method.name,
+        method=spec.method.label,
         params=params_of(spec, drawn.space),
         trainable=trainable,
         percent=100 * trainable / (shape.total_parameters + trainable),

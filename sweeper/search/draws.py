@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sweeper._text import shorten
 from sweeper.errors import BadInputError, SpecError
 from sweeper.experiment.checks import require_trial
+from sweeper.experiment.space.epochs import EPOCH_FIELDS
 from sweeper.experiment.space.space import MethodSpace, Space
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
@@ -114,8 +115,10 @@ def params_of(trial: TrialSpec, space: MethodSpace) -> dict[str, Any]:
         name = {"trial": space.name}
         own = list(space.listed.train)
     train = trial.train.model_dump(mode="json")
+    # What changes nothing is not written. A trial has steps, where the file has epochs.
+    own = ["steps" if key in EPOCH_FIELDS else key for key in own]
     return {
         **name,
         **trial.method.parameters(),
-        **{key: train[key] for key in ("learning_rate", *own)},
+        **{key: train.get(key, getattr(trial.train, key)) for key in ("learning_rate", *own)},
     }

@@ -68,6 +68,7 @@ def adamw_groups(training: Training, train: TrainSpec) -> list[dict[str, Any]]:
             "learning_rate_factor": group.learning_rate,
             "weight_decay": train.weight_decay * group.weight_decay,
             "eps": ADAMW_EPS * group.eps,
+            "betas": (train.beta1, train.beta2),
         }
         for group in training.groups()
     ]

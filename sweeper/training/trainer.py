@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -28,6 +28,7 @@ from sweeper.models.frozen import FrozenBase
 from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, write_row_scores
 from sweeper.training.adapter_file import adapter_elements, save_adapter
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
+from sweeper.training.embedding_noise import add_noise
 from sweeper.training.engine import Engine
 from sweeper.training.schedule import DataOrder, evaluation_steps, learning_rate
 
@@ -142,6 +143,9 @@ class Trainer:
         self._elements = adapter_elements(self._model)
         self._training = trial.method.training(self._model, steps=trial.train.steps)
         self._training.prepare(self._calibration_loss)
+        if train.noise_alpha > 0:
+            # The snapshot of the base takes it away again.
+            add_noise(base.model.get_input_embeddings(), alpha=train.noise_alpha)
         self._engine = Engine(
             self._training,
             trial.train,
@@ -194,7 +198,7 @@ class Trainer:
         started_s = time.perf_counter()
         micro_batches = self._trial.engine.gradient_accumulation
         across = train.batch_size * workers()
-        examples = self._order.batch(state.step, across * micro_batches)
+        examples = self._examples(state.step, across * micro_batches)
         # Each worker knows the whole global batch, so none has to ask for its answer tokens.
         answer_tokens = sum(tokens.loss_tokens for tokens in examples)
         loss = 0.0
@@ -228,6 +232,14 @@ class Trainer:
                 metrics |= self._training.facts()
             self._progress.log_step(state.step, metrics)
 
+    def _examples(self, step: int, size: int) -> list[Tokens]:
+        """Returns so many training examples, with the tokens marked whose loss is trained."""
+        found = self._order.batch(step, size)
+        if self._trial.train.loss_on == "answers":
+            return found
+        # The first token of a text has nothing before it that could predict it.
+        return [replace(tokens, answer_start=1) for tokens in found]
+
     def _calibration_loss(self, number: int) -> torch.Tensor:
         """Returns the mean loss of a batch of training examples, the same on all workers."""
 
@@ -236,7 +248,7 @@ class Trainer:
             logits: torch.Tensor = self._model(**inputs).logits
             return logits
 
-        examples = self._order.batch(number, self._trial.train.batch_size)
+        examples = self._examples(number, self._trial.train.batch_size)
         answer_tokens = sum(tokens.loss_tokens for tokens in examples)
         return self._loss(forward, examples) / answer_tokens
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sweeper.models.shapes import architecture, shape_of, skeleton
-from sweeper_adapters.methods import Linear, LoraSpec, MosaSpec
+from sweeper_adapters.methods import Linear, LoraSpec, ModelShape, MosaSpec
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,48 @@ def test_groups_by_a_name_of_several_parts() -> None:
     spec = MosaSpec(rank=None, targets=("self_attn.q_proj",), groups={"self_attn.q_proj": 3})
     assert spec.problems(shape) == []
     assert spec.count(shape) == 3 * shape.layers
+
+
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [
+        ("attention", ("q_proj", "k_proj", "v_proj", "o_proj")),
+        ("mlp", ("gate_proj", "up_proj", "down_proj")),
+        ("all-linear", LoraSpec().targets),
+        (["mlp", "q_proj", "up_proj"], ("gate_proj", "up_proj", "down_proj", "q_proj")),
+    ],
+)
+def test_a_group_stands_for_layers(targets: str | list[str], names: tuple[str, ...]) -> None:
+    shape = shape_of(architecture("smollm2-135m"))
+    spec = LoraSpec.model_validate({"targets": targets})
+    assert spec.hangs_on_shape
+    found = spec.resolved(shape)
+    assert found.targets == names
+    assert not found.hangs_on_shape
+    # A trial is the same however its layers are written.
+    assert found == LoraSpec(targets=names)
+
+
+@pytest.mark.parametrize(
+    ("paths", "attention", "mlp"),
+    [
+        (("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"), 2, 2),
+        (("self_attention.query_key_value", "self_attention.dense", "mlp.dense_h_to_4h"), 2, 1),
+        (("self_attn.k_proj", "self_attn.out_proj", "fc1", "fc2"), 2, 2),
+        (("self_attn.q_proj", "mlp.shared_expert.up_proj", "mlp.shared_expert_gate"), 1, 2),
+    ],
+    ids=["gpt2", "falcon", "opt", "qwen2-moe"],
+)
+def test_groups_of_other_families(paths: tuple[str, ...], attention: int, mlp: int) -> None:
+    linears = [Linear(path, 8, 8, path=path) for path in paths]
+    assert sum(linear.is_in("attention") for linear in linears) == attention
+    assert sum(linear.is_in("mlp") for linear in linears) == mlp
+    assert all(linear.is_in("all-linear") for linear in linears)
+
+
+def test_a_group_of_which_a_model_has_none_is_refused_like_a_layer() -> None:
+    shape = ModelShape(2, (Linear("mixer.in_proj", 8, 8),), 1000)
+    spec = LoraSpec.model_validate({"targets": "attention", "rank": 1}).resolved(shape)
+    [(field, message)] = spec.problems(shape)
+    assert field == "targets"
+    assert "'attention' matches no linear layer of the model" in message

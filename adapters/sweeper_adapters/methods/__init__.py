@@ -8,11 +8,12 @@ torch nor PEFT; a spec imports its tuner where an adapter is made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Union, get_args
 
 from pydantic import Field
 
 from sweeper_adapters.methods._base import AnyMethodSpec, MethodSpec
+from sweeper_adapters.methods._entry_points import load_others as _load_others
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._numbers import require_numbers
 from sweeper_adapters.methods.adalora import AdaloraSpec
@@ -35,6 +36,7 @@ from sweeper_adapters.methods.mosa import MosaSpec
 from sweeper_adapters.methods.mtl_lora import MtlLoraSpec
 from sweeper_adapters.methods.multilora import MultiLoraSpec
 from sweeper_adapters.methods.p_tuning import PTuningSpec
+from sweeper_adapters.methods.peft import PeftSpec
 from sweeper_adapters.methods.pissa import PissaSpec
 from sweeper_adapters.methods.prompt_tuning import PromptTuningSpec
 from sweeper_adapters.methods.qlora import QloraSpec
@@ -67,12 +69,17 @@ __all__ = [
     "MtlLoraSpec",
     "MultiLoraSpec",
     "PTuningSpec",
+    "PeftSpec",
     "PissaSpec",
     "PromptTuningSpec",
     "QloraSpec",
     "VbloraSpec",
+    "kind_of",
+    "label_of",
     "published_form",
+    "reason_against",
     "require_numbers",
+    "size_fields_of",
 ]
 
 Method = Annotated[
@@ -99,10 +106,25 @@ Method = Annotated[
     | VbloraSpec
     | AdaloraSpec
     | PromptTuningSpec
-    | PTuningSpec,
+    | PTuningSpec
+    | PeftSpec,
     Field(discriminator="name"),
 ]
-"""Any method, told apart by ``name``."""
+"""Any method, told apart by ``name``; those of other packages that are installed are among them."""
+
+
+def _join_others() -> dict[str, str]:
+    """Makes the methods of other packages members of the union; returns what could not be one."""
+    union, tag = get_args(Method)
+    kinds: tuple[type[AnyMethodSpec], ...] = get_args(union)
+    others, reasons = _load_others({str(kind.model_fields["name"].default) for kind in kinds})
+    if others:
+        # A type checker knows those of this package alone.
+        globals()["Method"] = Annotated[Union[(*kinds, *others)], tag]
+    return reasons
+
+
+_REASONS = _join_others()
 
 _FORMS: Final[Mapping[str, str]] = {
     "rslora": "{name: lora, scaling: sqrt_rank}",
@@ -119,3 +141,32 @@ def published_form(name: str) -> str | None:
     """
     letters = name.lower().replace("+", "plus")
     return _FORMS.get("".join(letter for letter in letters if letter.isalnum()))
+
+
+def reason_against(name: str) -> str | None:
+    """Returns why the method that another package brings cannot be used; None where none does."""
+    return _REASONS.get(name)
+
+
+def kind_of(entry: object) -> type[AnyMethodSpec] | None:
+    """Returns the spec class of a method as a file gives it; None where its name is unknown.
+
+    Args:
+        entry: fields of the method, be they right or not.
+    """
+    name = entry.get("name") if isinstance(entry, Mapping) else None
+    union, *_ = get_args(Method)
+    kinds: tuple[type[AnyMethodSpec], ...] = get_args(union)
+    return next((kind for kind in kinds if kind.model_fields["name"].default == name), None)
+
+
+def label_of(entry: Mapping[str, object]) -> str:
+    """Returns what a method of a file is called in points, records and reports."""
+    kind = kind_of(entry)
+    return str(entry.get("name")) if kind is None else kind.label_of(entry)
+
+
+def size_fields_of(entry: object) -> tuple[str, ...]:
+    """Returns the fields of a method of a file that a budget sets; none if it is unknown."""
+    kind = kind_of(entry)
+    return kind.size_fields_of(entry) if kind is not None and isinstance(entry, Mapping) else ()

@@ -5,12 +5,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from sweeper_adapters._targets import demand_no_stacked, demand_targets, describe_known
-from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
+from sweeper_adapters.methods._facts import GROUPS, EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._numbers import require_numbers
 from sweeper_adapters.methods._sizing import find_nearest
 
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
 
     from sweeper_adapters.training import Training
 
-__all__ = ["AnyMethodSpec", "ExpertsSpec", "LowRankSpec", "MethodSpec", "Tuner"]
+__all__ = ["AnyMethodSpec", "MethodSpec", "Tuner"]
 
 SEVEN_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 FIVE_TARGETS = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
@@ -77,6 +84,8 @@ class AnyMethodSpec(BaseModel):
 
     learned_fields: ClassVar[frozenset[str]] = frozenset()
     """Fields of the saved PEFT config that training sets; the others follow from this spec."""
+    label_fields: ClassVar[tuple[str, ...]] = ("name",)
+    """Fields that say which method it is; they cannot be searched."""
 
     @model_validator(mode="before")
     @classmethod
@@ -94,6 +103,33 @@ class AnyMethodSpec(BaseModel):
         None where this kind controls no such method.
         """
         return None
+
+    @classmethod
+    def label_of(cls, entry: Mapping[str, object]) -> str:
+        """Returns what the method of a file's entry is called in points, records and reports.
+
+        Args:
+            entry: fields of the method, be they right or not.
+        """
+        return str(entry.get("name"))
+
+    @property
+    def label(self) -> str:
+        """What it is called in points, records and reports: its name, if that says which one."""
+        return self.label_of(dict(self))
+
+    @classmethod
+    def size_fields_of(
+        cls,
+        entry: Mapping[str, object],  # noqa: ARG003 - most methods have the same for all
+    ) -> tuple[str, ...]:
+        """Returns the fields that a budget sets, of the method of a file's entry."""
+        return (cls.size_field, *cls.size_fields)
+
+    @property
+    def is_counted_by_shape(self) -> bool:
+        """Whether :meth:`count` is right; else the adapter is put into the model and counted."""
+        return True
 
     @property
     def is_mergeable(self) -> bool:
@@ -116,6 +152,11 @@ class AnyMethodSpec(BaseModel):
     @property
     def needs_task_ids(self) -> bool:
         """Whether it must know which task each example belongs to."""
+        return False
+
+    @property
+    def has_own_moments(self) -> bool:
+        """Whether it keeps AdamW's moments itself, with betas of 0.9 and 0.999."""
         return False
 
     @property
@@ -157,6 +198,18 @@ class AnyMethodSpec(BaseModel):
     def count(self, shape: ModelShape) -> int:
         """Returns the number of trainable parameters on a model of this shape, by formula."""
 
+    @property
+    def hangs_on_shape(self) -> bool:
+        """Whether :meth:`resolved` may change it."""
+        return False
+
+    def resolved(
+        self,
+        shape: ModelShape,  # noqa: ARG002 - most fields hang on no model
+    ) -> Self:
+        """Returns this method with what hangs on a model's shape as the model has it."""
+        return self
+
     def resized(self, shape: ModelShape, parameters: int) -> Self:
         """Returns this method with the size that comes nearest to a number of parameters.
 
@@ -170,13 +223,13 @@ class AnyMethodSpec(BaseModel):
         return find_nearest(self.at_size, shape, parameters)
 
     def parameters(self) -> dict[str, object]:
-        """Returns all fields but the name in the types of JSON, as trials are compared by them.
+        """Returns all fields in the types of JSON, as trials are compared by them.
 
-        Also those that are left out of what is written.
+        Also those that are left out of what is written; but not what says which method it is.
         """
-        written = self.model_dump(mode="json", exclude={"name"})
-        fields = [name for name in type(self).model_fields if name != "name"]
-        return {name: written.get(name, getattr(self, name)) for name in fields}
+        written = self.model_dump(mode="json")
+        fields = [field for field in self if field[0] not in self.label_fields]
+        return {name: written.get(name, value) for name, value in fields}
 
     def sizes(self) -> Mapping[str, object]:
         """Returns the field that sets the size, and its value."""
@@ -184,8 +237,7 @@ class AnyMethodSpec(BaseModel):
 
     def at_size(self, size: int) -> Self | None:
         """Returns this method with another size, or None where its field does not take it."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        fields |= dict.fromkeys(self.size_fields)
+        fields = dict(self) | dict.fromkeys(self.size_fields)
         try:
             return type(self).model_validate({**fields, self.size_field: size})
         except ValidationError:
@@ -275,7 +327,23 @@ class MethodSpec(AnyMethodSpec):
     adapts_layers: ClassVar[bool] = True
 
     targets: tuple[str, ...] = Field(default=SEVEN_TARGETS, min_length=1)
-    """Linear layers that get an adapter, by the last part of their module name."""
+    """Linear layers that get an adapter, by the last part of their module name, or by groups:
+    ``attention``, ``mlp``, ``all-linear``. A trial has the names that a group stands for."""
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _group_may_stand_alone(cls, targets: object) -> object:
+        return (targets,) if isinstance(targets, str) and targets in GROUPS else targets
+
+    @property
+    def hangs_on_shape(self) -> bool:
+        """Whether a group of layers is among the targets."""
+        return any(target in GROUPS for target in self.targets)
+
+    def resolved(self, shape: ModelShape) -> Self:
+        """Returns this method with the names of layers in the place of groups of them."""
+        targets = shape.expand(self.targets)
+        return self if targets == self.targets else self.model_copy(update={"targets": targets})
 
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
@@ -340,55 +408,3 @@ class MethodSpec(AnyMethodSpec):
                 f"{smallest.out_features}; its rank is at most {limit}; "
                 f"give a {field} of 1 to {limit} or leave {smallest.name} out of targets",
             )
-
-
-class LowRankSpec(MethodSpec):
-    """What methods have that add products of low-rank matrices, as LoRA does.
-
-    A field that other versions do not have is left out of what is written where it changes nothing:
-    the trials of those versions keep their identities.
-    """
-
-    scale_field: ClassVar[str | None] = "alpha"
-
-    rank: int = Field(default=8, ge=1)
-    """Rows of each A and columns of each B."""
-    alpha: float = Field(default=16, gt=0)
-    """Scale of the update, divided by the rank, or by what ``scaling`` says."""
-    scaling: Literal["rank", "sqrt_rank"] = Field(
-        default="rank", exclude_if=lambda scaling: scaling == "rank"
-    )
-    """What alpha is divided by: ``rank`` by the rank, ``sqrt_rank`` by its square root. The latter
-    is rsLoRA (Kalajdzievski 2023, arXiv:2312.03732)."""
-    b_learning_rate_factor: float = Field(
-        default=1.0, gt=0, le=10_000, exclude_if=lambda factor: factor == 1
-    )
-    """Learning rate of the matrices B, as a multiple of the trial's. Above 1 it is LoRA+ (Hayou et
-    al. 2024, arXiv:2402.12354), whose authors take 16."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the adapter's inputs set to zero in training; a router sees all of them."""
-
-    def training(self, model: PeftModel, *, steps: int) -> Training:
-        """Returns what training does for this method besides forward and backward passes.
-
-        Args:
-            model: what :meth:`inject` returned, on its device, not yet in an engine.
-            steps: optimiser steps of the whole training.
-        """
-        training = super().training(model, steps=steps)
-        training.b_learning_rate_factor = self.b_learning_rate_factor
-        return training
-
-    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        yield from self._rank_problems(shape, rank=self.rank)
-
-
-class ExpertsSpec(LowRankSpec):
-    """What methods have whose experts a router weighs."""
-
-    expert_dropout: Literal["shared", "each"] = Field(
-        default="shared", exclude_if=lambda masks: masks == "shared"
-    )
-    """Dropout masks of a layer in one pass: one for all experts (``shared``), or one for ``each``,
-    as the authors draw them; that costs a product with the inputs for each expert, and their
-    memory."""

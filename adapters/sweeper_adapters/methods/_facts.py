@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["EngineFacts", "Linear", "ModelShape"]
+__all__ = ["GROUPS", "EngineFacts", "Linear", "ModelShape"]
+
+GROUPS = ("all-linear", "attention", "mlp")
+"""Names that stand for several linear layers of a decoder layer."""
+
+# What the modules around them are called, or begin with.
+_ATTENTION = ("attn", "attention")
+_MLP = ("mlp", "feed_forward", "ffn", "fc1", "fc2", "block_sparse_moe", "experts", "shared_expert")
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,16 @@ class Linear:
         """Whether PEFT's target name ``target`` selects this layer (equal, or a dotted suffix)."""
         return f".{self.path or self.name}".endswith(f".{target}")
 
+    def is_in(self, group: str) -> bool:
+        """Whether it is of one of :data:`GROUPS`, by the names of itself and of what it is in."""
+        if group == "all-linear":
+            return True
+        parts = (self.path or self.name).split(".")
+        is_attention = any(word in part for part in parts for word in _ATTENTION)
+        if group == "attention":
+            return is_attention
+        return not is_attention and any(part.startswith(_MLP) for part in parts)
+
 
 @dataclass(frozen=True)
 class ModelShape:
@@ -42,6 +60,21 @@ class ModelShape:
     def hidden_size(self) -> int:
         """Width of the residual stream: what the first linear of a layer takes in."""
         return self.linears[0].in_features
+
+    def expand(self, targets: Sequence[str]) -> tuple[str, ...]:
+        """Returns targets with the names of linear layers in the place of groups of them.
+
+        A group that the model has no layer of stays as it is; a layer is named once.
+
+        Args:
+            targets: names of layers, or of :data:`GROUPS`.
+        """
+        found: list[str] = []
+        for target in targets:
+            is_layer = any(linear.is_named(target) for linear in self.linears)
+            group = [x.name for x in self.linears if target in GROUPS and x.is_in(target)]
+            found += group if group and not is_layer else [target]
+        return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)

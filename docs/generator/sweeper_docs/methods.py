@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sweeper_docs.fields import section
 from sweeper_docs.markdown import code, page, paragraphs, table
-from sweeper_docs.project import SPACES, AnyMethodSpec, draw_all, load_sweep, method_specs
+from sweeper_docs.project import SPACES, AnyMethodSpec, PeftSpec, draw_all, load_sweep, method_specs
 
 __all__ = ["agreement", "methods_page"]
 
@@ -34,7 +34,8 @@ _OTHERWISE: dict[str, tuple[dict[str, object], str]] = {
 }
 _MARKS = "¹²³⁴⁵"
 _INTRODUCTION = """
-`name` in a search space's `methods` names one of these. The facts hold with the defaults of a
+`name` in a search space's `methods` names one of these, or [`peft`](#peft) with a `type`: any tuner
+of PEFT. The facts hold with the defaults of a
 method; a mark says on which setting one hangs. The last column counts the figures of `Params (%)`
 that the MASA and the MoSA paper print of a method, and how many of them its count meets to the
 last digit.
@@ -61,6 +62,7 @@ def methods_page() -> str:
         legend,
         paragraphs(total),
         *(_section(name, spec) for name, spec in sorted(specs.items())),
+        section("peft", PeftSpec, leaving_out={"name"}),
     )
 
 

@@ -18,6 +18,7 @@ from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sections import COMPARED_ALIKE, SPACE_KEYS
 from sweeper.experiment.space.budget import BUDGETS
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
+from sweeper.experiment.space.epochs import EpochsSpec
 from sweeper.experiment.space.listed import ListedTrial, Published
 from sweeper.experiment.space.rates import LogFactor
 from sweeper.experiment.sweep import (
@@ -34,7 +35,11 @@ from sweeper.experiment.trial import EngineSpec, EvaluationSpec, TrainSpec
 from sweeper.models import ModelSpec
 from sweeper.search.draws import draw_all
 from sweeper.tracking.record import TrialFailure, TrialRecord
-from sweeper_adapters.methods import AnyMethodSpec, Method
+from sweeper_adapters.methods import AnyMethodSpec, Method, PeftSpec
+from sweeper_adapters.methods.peft.facts import FIELDS_LEFT_OUT as PEFT_FIELDS_LEFT_OUT
+from sweeper_adapters.methods.peft.facts import TypeFacts as PeftTypeFacts
+from sweeper_adapters.methods.peft.facts import facts_of
+from sweeper_adapters.methods.peft.table import PeftField, PeftType, known_types, peft_version
 
 __all__ = [
     "BAD_INPUT",
@@ -43,6 +48,7 @@ __all__ = [
     "DISTRIBUTIONS",
     "INTERRUPTED",
     "MIXTURES",
+    "PEFT_FIELDS_LEFT_OUT",
     "ROOT",
     "SOME_FAILED",
     "SPACES",
@@ -53,6 +59,7 @@ __all__ = [
     "ConfirmSpec",
     "DesignSpec",
     "EngineSpec",
+    "EpochsSpec",
     "EvaluationSpec",
     "Factors",
     "FinalSpec",
@@ -60,6 +67,10 @@ __all__ = [
     "ListedTrial",
     "LogFactor",
     "ObjectiveSpec",
+    "PeftField",
+    "PeftSpec",
+    "PeftType",
+    "PeftTypeFacts",
     "Published",
     "RateGrid",
     "ResourcesSpec",
@@ -79,6 +90,8 @@ __all__ = [
     "load_sweep",
     "method_specs",
     "model_kinds",
+    "peft_types",
+    "peft_version",
 ]
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -88,8 +101,16 @@ SPACES = ROOT / "search_spaces"
 
 
 def method_specs() -> dict[str, type[AnyMethodSpec]]:
-    """Returns the spec of each method, by name, in the order of the union."""
-    return _by_tag(Method, "name")
+    """Returns the spec of each method, by name, in the order of the union.
+
+    Without that of PEFT's types, which is no method before it has one.
+    """
+    return {name: spec for name, spec in _by_tag(Method, "name").items() if spec is not PeftSpec}
+
+
+def peft_types() -> dict[str, tuple[PeftType, PeftTypeFacts]]:
+    """Returns the types of PEFT with what is known of them, by name."""
+    return {name: (kind, facts_of(name)) for name, kind in known_types().items()}
 
 
 def data_kinds() -> dict[str, type[Spec]]:

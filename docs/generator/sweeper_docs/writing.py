@@ -9,6 +9,7 @@ from sweeper_docs.commands import commands_page
 from sweeper_docs.environment import environment_page
 from sweeper_docs.files import files_page
 from sweeper_docs.methods import methods_page
+from sweeper_docs.peft_types import peft_types_page
 from sweeper_docs.profile import profile_page
 from sweeper_docs.project import ROOT
 from sweeper_docs.search_space import search_space_page
@@ -25,6 +26,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "environment.md": environment_page,
     "files.md": files_page,
     "methods.md": methods_page,
+    "peft-types.md": peft_types_page,
     "profile.md": profile_page,
     "search-space.md": search_space_page,
     "spaces-and-profiles.md": spaces_page,

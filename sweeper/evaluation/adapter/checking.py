@@ -85,7 +85,7 @@ def _build_error(trial: TrialSpec, problems: list[_Problem]) -> AdapterError:
     found = "; ".join(f"{file}: {', '.join(texts)}" for file, texts in by_file.items())
     return AdapterError(
         f"{found}; the files must be those that the training of this trial, with "
-        f"{trial.method.name}, wrote; restore them from a copy, or train the trial again"
+        f"{trial.method.label}, wrote; restore them from a copy, or train the trial again"
     )
 
 

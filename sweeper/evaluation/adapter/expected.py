@@ -92,7 +92,9 @@ def expect_adapter(trial: TrialSpec, model: PreTrainedModel) -> ExpectedAdapter:
 
 def _list_buffers(model: PeftModel) -> set[str]:
     """Returns the keys that buffers of the active adapter have in its file."""
-    parts = (name.rpartition(f".{model.active_adapter}") for name, _ in model.named_buffers())
+    # What layers share is saved under one of its names.
+    buffers = model.named_buffers(remove_duplicate=False)
+    parts = (name.rpartition(f".{model.active_adapter}") for name, _ in buffers)
     return {f"{before}{after}" for before, name, after in parts if name}
 
 

@@ -133,7 +133,7 @@ def configuration_of(
     return Configuration(
         name=name,
         entry=arm.entry,
-        method=str(named if method is None else method.model_dump()["name"]),
+        method=str(named if method is None else method.label),
         answers=answers,
         levels=levels or {},
         controls=arm.controls,

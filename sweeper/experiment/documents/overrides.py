@@ -7,8 +7,16 @@ from collections.abc import Iterable
 
 from sweeper._text import nearest, shorten
 from sweeper.errors import Problem, SpecError
-from sweeper.experiment.documents.tree import Document, Json, get_path, position_in, set_path
+from sweeper.experiment.documents.tree import (
+    Document,
+    Json,
+    get_path,
+    merge_training,
+    position_in,
+    set_path,
+)
 from sweeper.experiment.documents.yaml_files import parse_yaml
+from sweeper_adapters.methods import label_of
 
 __all__ = ["apply_overrides"]
 
@@ -40,6 +48,10 @@ def _apply(document: Document, override: str) -> Document:
         keys = (keys[0], _find_position(entries, keys[1], section=keys[0]), *keys[2:])
     changed = set_path(_drop_baseline_values(document, keys), keys, value)
     assert isinstance(changed, dict)
+    train = changed.get("train")
+    if len(keys) > 1 and keys[0] == "train" and isinstance(train, dict):
+        # Steps and epochs say the same thing: the one that is set stands alone.
+        return {**changed, "train": merge_training(train, {keys[1]: train[keys[1]]})}
     return changed
 
 
@@ -72,7 +84,7 @@ def _is_misread(value: Json, text: str) -> bool:
 
 
 def _find_position(entries: list[Json], key: str, *, section: str) -> str:
-    names = [get_path(entry, ("name",)) for entry in entries]
+    names = [_name_of(entry, section=section) for entry in entries]
     if key in names:
         return str(names.index(key))
     position = position_in(entries, key)
@@ -84,6 +96,13 @@ def _find_position(entries: list[Json], key: str, *, section: str) -> str:
     raise SpecError("--set", [Problem(f"{section}.{key}", message + nearest(key, known))])
 
 
+def _name_of(entry: Json, *, section: str) -> Json:
+    """Returns what an entry is called: a trial by its name, a method by what points call it."""
+    if section == "methods" and isinstance(entry, dict) and "name" in entry:
+        return label_of(entry)
+    return get_path(entry, ("name",))
+
+
 def _drop_baseline_values(document: Document, keys: tuple[str, ...]) -> Document:
     """Returns the document with baselines that have no value of their own at ``keys``."""
     baselines = document.get("baselines")
@@ -93,9 +112,11 @@ def _drop_baseline_values(document: Document, keys: tuple[str, ...]) -> Document
         case ("train", field):
             return {**document, "baselines": [_drop(x, ("train", field)) for x in baselines]}
         case ("methods", position, field) if field != "name":
-            name = get_path(document, ("methods", position, "name"))
+            name = _name_of(get_path(document, ("methods", position)), section="methods")
             kept = [
-                _drop(x, ("method", field)) if get_path(x, ("method", "name")) == name else x
+                _drop(x, ("method", field))
+                if _name_of(get_path(x, ("method",)), section="methods") == name
+                else x
                 for x in baselines
             ]
             return {**document, "baselines": kept}

@@ -8,7 +8,7 @@ from pathlib import Path
 from sweeper._text import nearest, shorten
 from sweeper.errors import Problem, SpecError
 from sweeper.experiment.documents.packaged_spaces import find_packaged_folders, packaged_file
-from sweeper.experiment.documents.tree import Document, Json, get_path, merge
+from sweeper.experiment.documents.tree import Document, Json, get_path, merge, merge_training
 from sweeper.experiment.documents.yaml_files import is_file, read_yaml
 
 __all__ = ["PROFILE_KEYS", "merge_profile", "over_profile", "read_profile"]
@@ -37,7 +37,7 @@ def merge_profile(document: Document, *, path: Path, profile: str | None = None)
 
 def over_profile(document: Document, base: Document) -> Document:
     """Returns the fields of a search space over those of its profile, as it was read."""
-    return merge(base, {**document, "profile": base["profile"]})
+    return _merge_whole(base, {**document, "profile": base["profile"]})
 
 
 def read_profile(document: Document, *, path: Path, profile: str | None = None) -> Document:
@@ -125,4 +125,12 @@ def _read_profile(path: Path, *, seen: tuple[Path, ...] = ()) -> Document:
         message = f"got {shorten(extended)}; give the name of a profile in the same folder"
         raise SpecError(str(path), [Problem("extends", message)])
     base = _read_profile(path.with_name(f"{extended}.yaml"), seen=(*seen, path))
-    return merge(base, profile)
+    return _merge_whole(base, profile)
+
+
+def _merge_whole(base: Document, over: Document) -> Document:
+    """Returns the fields of one file over those of another."""
+    merged, below, above = merge(base, over), base.get("train"), over.get("train")
+    if isinstance(below, dict) and isinstance(above, dict):
+        merged["train"] = merge_training(below, above)
+    return merged

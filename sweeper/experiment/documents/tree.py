@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-__all__ = ["Document", "Json", "Scalar", "get_path", "merge", "position_in", "set_path"]
+__all__ = [
+    "Document",
+    "Json",
+    "Scalar",
+    "get_path",
+    "merge",
+    "merge_training",
+    "position_in",
+    "set_path",
+]
 
 Scalar = bool | int | float | str
 Json = Scalar | None | list["Json"] | dict[str, "Json"]
@@ -43,6 +52,18 @@ def set_path(tree: Json, path: tuple[str, ...], value: Json) -> Json:
         ]
     branch = tree if isinstance(tree, dict) else {}
     return {**branch, key: set_path(branch.get(key), rest, value)}
+
+
+def merge_training(base: Document, over: Mapping[str, Json]) -> Document:
+    """Returns ``merge(base, over)`` of two sections ``train``.
+
+    Steps and epochs both say how long training is: what one of them is put over is the other.
+    """
+    merged = merge(base, over)
+    for field, other in (("steps", "epochs"), ("epochs", "steps")):
+        if field in over and other not in over:
+            merged.pop(other, None)
+    return merged
 
 
 def merge(base: Document, over: Mapping[str, Json]) -> Document:

@@ -10,6 +10,7 @@ from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.sections.budget import describe_conflict
 from sweeper.experiment.space.budget import fields_set_by
 from sweeper.experiment.space.space import Axis, MethodSpace, Point
+from sweeper_adapters.methods import kind_of, label_of
 
 __all__ = ["read_baselines"]
 
@@ -44,17 +45,22 @@ def _read_baseline(
     entry: Json, methods: Sequence[MethodSpace], *, place: str, budget: Json
 ) -> tuple[Point, list[Problem]]:
     names = [method.name for method in methods]
-    name = get_path(entry, ("method", "name")) or (names[0] if len(names) == 1 else None)
+    own = get_path(entry, ("method",))
+    name = names[0] if len(names) == 1 else None
+    if isinstance(own, dict) and own.get("name"):
+        name = label_of(own)
     method = next((method for method in methods if method.name == name), None)
     if method is None:
         message = f"unknown value {shorten(repr(name))}; allowed: {', '.join(names)}"
         return {}, [Problem(f"{place}.method.name", message + nearest(str(name), names))]
     point: Point = {"method": method.name}
     problems: list[Problem] = []
-    sized = fields_set_by(budget, method.name)
+    sized = fields_set_by(budget, method.tree["method"])
+    kind = kind_of(method.tree["method"])
+    naming = [("method", field) for field in (kind.label_fields if kind else ("name",))]
     searched = {axis.path for axis in method.axes}
     for path, value in _iterate_leaves(entry, searched=searched):
-        if path == ("method", "name"):
+        if path in naming:
             continue
         axis = next((axis for axis in method.axes if axis.path == path), None)
         if path[:1] == ("method",) and path[-1] in sized:

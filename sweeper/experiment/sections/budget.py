@@ -47,7 +47,7 @@ def find_conflicts(document: Document, entry: Json, space: MethodSpace) -> list[
         return []
     return [
         Problem(space.place(("method", field)), describe_conflict(field, value))
-        for field in fields_set_by(document["budget"], str(get_path(entry, ("name",))))
+        for field in fields_set_by(document["budget"], entry)
         if (value := get_path(entry, (field,))) is not None
     ]
 

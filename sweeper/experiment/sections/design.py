@@ -26,6 +26,7 @@ from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections.budget import has_budget
 from sweeper.experiment.sections.distributions import find_distributions
 from sweeper.experiment.trial import TrainSpec
+from sweeper_adapters.methods import label_of
 
 __all__ = ["expand_design", "read_design"]
 
@@ -134,6 +135,8 @@ def _read_arms(document: Document, *, takes: str) -> tuple[tuple[Arm, ...], list
             message = f"is missing; give the {noun}'s name"
             problems.append(Problem(f"{takes}.{position}.name", message))
             continue
+        if takes == "methods":
+            name = label_of(entry)
         if name in [arm.name for arm in arms]:
             message = f"{shorten(repr(name))} stands twice; a design lists each {noun} once; {_AS}"
             problems.append(Problem(f"{takes}.{position}.name", message))

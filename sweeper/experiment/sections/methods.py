@@ -10,6 +10,7 @@ from sweeper.experiment.sections.distributions import find_distributions, read_d
 from sweeper.experiment.sections.keys import COMPARED_ALIKE
 from sweeper.experiment.sections.trial_tree import build_trial_tree
 from sweeper.experiment.space.space import Axis, MethodSpace
+from sweeper_adapters.methods import kind_of, label_of
 
 __all__ = ["read_methods"]
 
@@ -24,8 +25,14 @@ def read_methods(document: Document) -> tuple[tuple[MethodSpace, ...], list[Prob
     problems: list[Problem] = []
     for position, entry in enumerate(entries):
         name, place = get_path(entry, ("name",)), f"methods.{position}.name"
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not isinstance(entry, dict):
             problems.append(Problem(place, "is missing; give the method's name"))
+            continue
+        # Of the entries that are told apart by more than a name each is a method of its own.
+        name = label_of(entry)
+        if searched := _find_searched_naming(entry):
+            text = "is searched; each one is a method of its own: give each an entry of its own"
+            problems += [Problem(f"methods.{position}.{field}", text) for field in searched]
         elif name in spaces:
             message = (
                 f"{shorten(repr(name))} stands twice; give its alternatives as choices of one "
@@ -36,6 +43,13 @@ def read_methods(document: Document) -> tuple[tuple[MethodSpace, ...], list[Prob
             spaces[name], found = _read_method(document, entry, name)
             problems += found
     return tuple(spaces.values()), problems
+
+
+def _find_searched_naming(entry: Document) -> list[str]:
+    """Returns the fields that say which method it is, and have a distribution."""
+    kind = kind_of(entry)
+    searched = {field for (_, field), _ in find_distributions({"method": entry})}
+    return [field for field in (kind.label_fields if kind else ()) if field in searched]
 
 
 def _read_method(document: Document, entry: Json, name: str) -> tuple[MethodSpace, list[Problem]]:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from sweeper._text import shorten
 from sweeper.errors import Problem
 from sweeper.experiment.design import DesignPlan
-from sweeper.experiment.documents.tree import Document, Json, get_path, merge
+from sweeper.experiment.documents.tree import Document, Json, get_path, merge_training
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections.budget import find_conflicts
 from sweeper.experiment.sections.distributions import find_distributions
@@ -94,7 +94,7 @@ def _read_trial(
 def _build_tree(document: Document, method: Json, listed: ListedTrial) -> Document:
     tree = build_trial_tree(document, method)
     train = tree["train"]
-    tree["train"] = merge(train if isinstance(train, dict) else {}, listed.train)
+    tree["train"] = merge_training(train if isinstance(train, dict) else {}, listed.train)
     if listed.architecture not in (None, get_path(document, ("model", "architecture"))):
         tree["model"] = {"kind": "architecture", "name": listed.architecture}
     return tree

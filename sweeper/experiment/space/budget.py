@@ -13,12 +13,19 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from sweeper._spec import Spec
-from sweeper_adapters.methods import LoraSpec, Method, MethodSpec, ModelShape
+from sweeper_adapters.methods import (
+    LoraSpec,
+    Method,
+    MethodSpec,
+    ModelShape,
+    kind_of,
+    size_fields_of,
+)
 
 __all__ = [
     "BUDGETS",
@@ -54,12 +61,12 @@ class MatchBudget(_SizeBudget):
 
     def parameters(self, method: Method, shape: ModelShape) -> int:
         """Returns the trainable parameters that ``method`` shall have on a model of this shape."""
-        lora = self._match(method)
+        lora = self._match(method, shape)
         return 0 if lora is None else lora.count(shape)
 
     def problems(self, method: Method, shape: ModelShape) -> Iterator[tuple[str, str]]:
         """Yields (field, message) for what keeps this budget from being one of ``method``."""
-        lora = self._match(method)
+        lora = self._match(method, shape)
         if lora is None:
             yield (
                 "targets",
@@ -69,12 +76,12 @@ class MatchBudget(_SizeBudget):
         elif self.targets is not None:
             yield from (found for found in lora.problems(shape) if found[0] == "targets")
 
-    def _match(self, method: Method) -> LoraSpec | None:
-        if self.targets is not None:
-            return LoraSpec(rank=self.rank, targets=self.targets)
-        if isinstance(method, MethodSpec):
-            return LoraSpec(rank=self.rank, targets=method.targets)
-        return None
+    def _match(self, method: Method, shape: ModelShape) -> LoraSpec | None:
+        targets = self.targets
+        if targets is None and isinstance(method, MethodSpec):
+            targets = method.targets
+        # One of PEFT's types may adapt no layers.
+        return LoraSpec(rank=self.rank, targets=targets).resolved(shape) if targets else None
 
 
 class ParamsBudget(_SizeBudget):
@@ -175,20 +182,19 @@ def _fit(budget: Budget, kind: type[Method], method_json: str, shape: ModelShape
     return sized if budget.alpha_per_rank is None else sized.scaled(budget.alpha_per_rank)
 
 
-def fields_set_by(budget: object, name: str) -> tuple[str, ...]:
-    """Returns the fields of the method called ``name`` that a budget sets; none if unknown.
+def fields_set_by(budget: object, entry: object) -> tuple[str, ...]:
+    """Returns the fields of a method of a file that a budget sets; none if it is unknown.
 
     Args:
         budget: as the file has it, be it one that can be read or not; None sets nothing.
-        name: of the method.
+        entry: the method, as the file has it.
     """
-    union, *_ = get_args(Method)
-    found = next((x for x in get_args(union) if x.model_fields["name"].default == name), None)
-    if budget is None or found is None:
+    kind = kind_of(entry)
+    if budget is None or kind is None:
         return ()
     has_rule = isinstance(budget, Mapping) and budget.get("alpha_per_rank") is not None
-    scale = (found.scale_field,) if has_rule and found.scale_field is not None else ()
-    return (found.size_field, *found.size_fields, *scale)
+    scale = (kind.scale_field,) if has_rule and kind.scale_field is not None else ()
+    return (*size_fields_of(entry), *scale)
 
 
 def _describe_params(value: object) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from sweeper.experiment.documents.tree import Json, Scalar, set_path
 from sweeper.experiment.space.budget import Budget, fit_to_budget
 from sweeper.experiment.space.distributions import Distribution, Grid, Suggests
+from sweeper.experiment.space.epochs import with_steps
 from sweeper.experiment.space.listed import DesignedTrial, ListedTrial
 from sweeper.experiment.trial import TrialSpec
 
@@ -98,6 +99,9 @@ class Space:
     def trial(self, point: Mapping[str, Json]) -> TrialSpec:
         """Returns the trial at a point, in the budget's size; the point must be complete."""
         trial = TrialSpec.model_validate(self.tree(point))
+        if trial.method.hangs_on_shape:
+            resolved = trial.method.resolved(trial.model.shape())
+            trial = trial.model_copy(update={"method": resolved})
         if self.budget is None:
             return trial
         method = fit_to_budget(self.budget, trial.method, trial.model.shape())
@@ -109,7 +113,8 @@ class Space:
         tree: Json = method.tree
         for axis in method.axes:
             tree = set_path(tree, axis.path, point[axis.name])
-        return tree
+        assert isinstance(tree, dict)
+        return with_steps(tree)
 
     @property
     def cell_count(self) -> int:

@@ -43,6 +43,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         table,
         "",
         *_design(plan),
+        *_epochs(plan),
         *_budget(plan),
         _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
         _pairs("Resources of one replica", resources),
@@ -228,6 +229,17 @@ def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:
         text = f"From trial {first} on, the draws depend on results; these rows are examples."
         notes += ["", Text(text)]
     return notes
+
+
+def _epochs(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns what the epochs of the file come to, where it has some."""
+    epochs = plan.get("epochs")
+    if epochs is None:
+        return []
+    fewest, most = epochs["fewest_steps"], epochs["most_steps"]
+    steps = count(fewest, "step") if fewest == most else f"{fewest:,} to {most:,} steps"
+    text = f"{steps} a trial, made of epochs of {count(epochs['rows'], 'row')}"
+    return [Text.assemble(("Length: ", "bold"), text)]
 
 
 def _budget(plan: Mapping[str, Any]) -> list[RenderableType]:

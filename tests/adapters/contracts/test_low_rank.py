@@ -5,7 +5,7 @@ import math
 import pytest
 from torch.testing import assert_close
 
-from sweeper_adapters.methods._base import LowRankSpec
+from sweeper_adapters.methods._low_rank import LowRankSpec
 from tests.adapters.passes import logits, train, trained
 from tests.adapters.specs import NAMES, each, load_examples
 

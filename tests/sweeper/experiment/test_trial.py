@@ -83,3 +83,24 @@ def test_a_method_that_adds_rows_is_not_packed() -> None:
     assert trial(train=train).train.packing
     with pytest.raises(ValidationError, match="set packing to false"):
         trial(train=train, method={"name": "prompt_tuning"})
+
+
+LATER = {"beta1": 0.8, "beta2": 0.95, "loss_on": "all", "noise_alpha": 5.0}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_later_field_of_training_changes_the_identity_only_where_it_is_set(name: str) -> None:
+    one, train = trial(), {"steps": 8, "learning_rate": 1e-3}
+    plain = TrainSpec.model_fields[name].default
+    assert name not in one.model_dump(mode="json")["train"]
+    assert trial(train={**train, name: plain}).identity() == one.identity()
+    changed = trial(train={**train, name: LATER[name]})
+    assert changed.identity() != one.identity()
+    assert TrialSpec.model_validate_json(changed.model_dump_json()) == changed
+
+
+def test_betas_are_refused_where_a_method_keeps_its_own_moments() -> None:
+    train = {"steps": 8, "learning_rate": 1e-3, "beta2": 0.95}
+    with pytest.raises(ValidationError, match=r"beta2 is 0\.95, but lora_pro keeps moments"):
+        trial(method={"name": "lora_pro", "mode": "full"}, train=train)
+    assert trial(method={"name": "lora_pro"}, train=train).train.beta2 == 0.95

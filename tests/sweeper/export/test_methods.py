@@ -136,7 +136,7 @@ def refused(world):
 def test_what_a_method_cannot_be_exported_as_is_refused(name, form, refused, world, tmp_path):
     spec = SPECS[name]
     folder = exported.add(refused, exported.trial(spec, world), number=list(SPECS).index(name))
-    message = rf"{spec.name} cannot be exported as {form}: .*; possible for this trial: peft"
+    message = rf"{spec.label} cannot be exported as {form}: .*; possible for this trial: peft"
     with pytest.raises(BadInputError, match=message):
         export_trial(FoundTrial(refused, folder), form, output=tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,7 @@ def reloaded(spec, folder):
     base = tiny.base(spec.engine.precision)
     spec.method.prepare_base(base.model)
     model = PeftModel.from_pretrained(base.model, str(folder / "adapter"))
-    virtual_tokens = getattr(spec.method, "virtual_tokens", 0)
+    virtual_tokens = spec.method.tokens_before
 
     def forward(*, logits_to_keep, domains, **inputs):
         kept = torch.nn.functional.pad(logits_to_keep, (virtual_tokens, 0))

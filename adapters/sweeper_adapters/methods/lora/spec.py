@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from sweeper_adapters.methods._base import LowRankSpec
+from pydantic import Field
+
+from sweeper_adapters._targets import demand_modules
 from sweeper_adapters.methods._facts import ModelShape
+from sweeper_adapters.methods._low_rank import LowRankSpec
 
 if TYPE_CHECKING:
-    from peft import PeftConfig
+    from peft import PeftConfig, PeftModel
+    from transformers import PreTrainedModel
 
 __all__ = ["LoraFamilySpec", "LoraSpec"]
 
@@ -16,17 +21,39 @@ __all__ = ["LoraFamilySpec", "LoraSpec"]
 class LoraFamilySpec(LowRankSpec):
     """What LoRA and its relatives have: two matrices a layer, and a scale."""
 
+    layers_to_transform: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        default=None, min_length=1, exclude_if=lambda layers: layers is None
+    )
+    """Decoder layers that get adapters, by their indices from 0; all where ``null``."""
+
     def count(self, shape: ModelShape) -> int:
         """Returns ``layers * rank * (in + out)`` summed over the targets."""
-        return shape.layers * sum(
+        return self.count_layers(shape) * sum(
             self.rank * (x.in_features + x.out_features) for x in self.adapted(shape)
         )
+
+    def count_layers(self, shape: ModelShape) -> int:
+        """Returns how many decoder layers get adapters."""
+        chosen = self.layers_to_transform
+        return shape.layers if chosen is None else len(set(chosen))
+
+    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
+        yield from super()._size_problems(shape)
+        missing = [x for x in self.layers_to_transform or () if x >= shape.layers]
+        if missing:
+            yield (
+                "layers_to_transform",
+                f"layers_to_transform has {', '.join(map(str, missing))} but the model has "
+                f"{shape.layers} layers; allowed is 0 to {shape.layers - 1}; take it out",
+            )
 
     def peft_config(self) -> PeftConfig:
         """Returns PEFT's own ``LoraConfig``."""
         return self._lora_config()
 
-    def _lora_config(self, *, use_dora: bool = False, init: bool | str = True) -> PeftConfig:
+    def _lora_config(
+        self, *, use_dora: bool = False, init: bool | str = True, modules: Sequence[str] = ()
+    ) -> PeftConfig:
         from peft import LoraConfig
 
         return LoraConfig(
@@ -39,8 +66,14 @@ class LoraFamilySpec(LowRankSpec):
             # It declares some of the texts that it takes.
             init_lora_weights=init,  # type: ignore[arg-type]
             target_modules=list(self.targets),
+            layers_to_transform=self._chosen_layers(),
+            modules_to_save=list(modules) or None,
             task_type="CAUSAL_LM",
         )
+
+    def _chosen_layers(self) -> list[int] | None:
+        chosen = self.layers_to_transform
+        return None if chosen is None else sorted(set(chosen))
 
 
 class LoraSpec(LoraFamilySpec):
@@ -55,8 +88,30 @@ class LoraSpec(LoraFamilySpec):
 
     name: Literal["lora"] = "lora"
     """Tag of this method."""
+    modules_to_save: tuple[str, ...] = Field(default=(), exclude_if=lambda modules: not modules)
+    """Modules of the base that are trained whole, in copies, by the end of their names:
+    ``lm_head``, ``embed_tokens``. The adapter's file has them. What they add is counted in the
+    model, so that there is no budget with them."""
 
     @property
     def exports_lora(self) -> bool:
-        """True: it is one."""
-        return True
+        """Whether nothing besides the two matrices is trained."""
+        return not self.modules_to_save
+
+    @property
+    def is_counted_by_shape(self) -> bool:
+        """Whether only linear layers' adapters are trained."""
+        return not self.modules_to_save
+
+    def peft_config(self) -> PeftConfig:
+        """Returns PEFT's own ``LoraConfig``."""
+        return self._lora_config(modules=self.modules_to_save)
+
+    def inject(self, model: PreTrainedModel, *, seed: int) -> PeftModel:
+        """Returns ``model`` with the adapter in it; only the adapter's parameters require grad.
+
+        Raises:
+            ValueError: a target or a module to save is not in the model.
+        """
+        demand_modules(model, "modules_to_save", self.modules_to_save)
+        return super().inject(model, seed=seed)

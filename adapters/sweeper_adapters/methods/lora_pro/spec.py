@@ -61,6 +61,11 @@ class LoraProSpec(LoraFamilySpec):
         """True: it is one."""
         return True
 
+    @property
+    def has_own_moments(self) -> bool:
+        """Whether the moments are those of the equivalent gradient."""
+        return self.mode == "full"
+
     def engine_problems(self, engine: EngineFacts) -> list[tuple[str, str]]:
         """Returns a problem for fp16, which does not hold the adjusted gradients."""
         if engine.precision != "fp16":

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import AnyMethodSpec, LowRankSpec, Tuner
+from sweeper_adapters.methods._base import AnyMethodSpec, Tuner
 from sweeper_adapters.methods._facts import ModelShape
+from sweeper_adapters.methods._low_rank import LowRankSpec
 from sweeper_adapters.methods.masa.spec import MasaSpec
 
 if TYPE_CHECKING:

@@ -27,7 +27,8 @@ class MosaSpec(MethodSpec):
     name: Literal["mosa"] = "mosa"
     """Tag of this method."""
     targets: tuple[str, ...] = Field(default=FIVE_TARGETS, min_length=1)
-    """Linear layers that get an adapter, by the last part of their module name."""
+    """Linear layers that get an adapter, by the last part of their module name, or by groups:
+    ``attention``, ``mlp``, ``all-linear``. A trial has the names that a group stands for."""
     rank: int | None = Field(default=32, ge=1)
     """LoRA rank with the same number of parameters, ``K = rank * (in + out)``; not with groups."""
     groups: int | dict[str, int] | None = None

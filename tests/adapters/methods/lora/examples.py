@@ -6,4 +6,5 @@ EXAMPLES = {
     "lora": LoraSpec(rank=4),
     # rsLoRA and LoRA+ in one.
     "lora-plus": LoraSpec(rank=4, scaling="sqrt_rank", b_learning_rate_factor=16),
+    "lora-layers": LoraSpec(rank=4, layers_to_transform=(0, 2)),
 }

@@ -23,7 +23,14 @@ from sweeper.models.shapes import architecture, shape_of
 from sweeper.preflight.plan import plan_of
 from sweeper.search import Suggestion, preview
 from sweeper.search.draws import draw_all, params_of
-from sweeper_adapters.methods import Linear, LoraSpec, MasaSpec, Method, ModelShape, MosaSpec
+from sweeper_adapters.methods import (
+    Linear,
+    LoraSpec,
+    MasaSpec,
+    Method,
+    ModelShape,
+    MosaSpec,
+)
 from tests.adapters.specs import SPECS
 
 LLAMA3 = shape_of(architecture("llama3-8b"))
@@ -223,13 +230,13 @@ def test_a_fit_tells_the_miss_with_its_sign():
 
 def test_which_fields_a_budget_sets():
     plain = {"match": "lora", "rank": 8}
-    assert fields_set_by(plain, "lora") == ("rank",)
-    assert fields_set_by(plain, "mosa") == ("rank", "groups")
-    assert fields_set_by(plain, "nonesuch") == fields_set_by(None, "lora") == ()
+    assert fields_set_by(plain, {"name": "lora"}) == ("rank",)
+    assert fields_set_by(plain, {"name": "mosa"}) == ("rank", "groups")
+    assert fields_set_by(plain, {"name": "nonesuch"}) == fields_set_by(None, {"name": "lora"}) == ()
     ruled = {**plain, "alpha_per_rank": 2}
-    assert fields_set_by(ruled, "lora") == ("rank", "alpha")
-    assert fields_set_by(ruled, "adalora") == ("initial_rank", "alpha")
-    assert fields_set_by(ruled, "mosa") == ("rank", "groups")
+    assert fields_set_by(ruled, {"name": "lora"}) == ("rank", "alpha")
+    assert fields_set_by(ruled, {"name": "adalora"}) == ("initial_rank", "alpha")
+    assert fields_set_by(ruled, {"name": "mosa"}) == ("rank", "groups")
 
 
 def scale_of(method: Method) -> float | None:

@@ -183,3 +183,12 @@ def test_a_confirmation_is_told_with_what_it_adds():
     text = printed(plan_view({**PLAN, "confirmation": one}), width=160)
     assert "the best configuration × 2 fresh seeds = 2 trials more" in text
     assert "Confirmation" not in printed(plan_view(PLAN), width=160)
+
+
+def test_epochs_are_shown_as_steps():
+    epochs = {"rows": 221, "fewest_steps": 83, "most_steps": 83}
+    text = printed(plan_view({**PLAN, "epochs": epochs}), width=160)
+    assert "Length: 83 steps a trial, made of epochs of 221 rows" in text
+    text = printed(plan_view({**PLAN, "epochs": {**epochs, "fewest_steps": 28}}), width=160)
+    assert "Length: 28 to 83 steps a trial" in text
+    assert "Length" not in printed(plan_view(PLAN), width=160)
