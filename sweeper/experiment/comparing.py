@@ -138,7 +138,7 @@ def _require_methods(names: Sequence[str], *, known: Sequence[str]) -> None:
         Problem(
             "--methods",
             f"unknown method {shorten(repr(name))}; known: {', '.join(known)}"
-            f"{nearest(name, known)}",
+            f"{nearest(name, list(known))}",
         )
         for name in names
         if name not in known

@@ -238,7 +238,7 @@ class Trainer:
         if self._trial.train.loss_on == "answers":
             return found
         # The first token of a text has nothing before it that could predict it.
-        return [replace(tokens, answer_start=1) for tokens in found]
+        return [replace(tokens, answer_start=1, mask=()) for tokens in found]
 
     def _calibration_loss(self, number: int) -> torch.Tensor:
         """Returns the mean loss of a batch of training examples, the same on all workers."""

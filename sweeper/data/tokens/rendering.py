@@ -147,8 +147,10 @@ def _written(
     """Returns the text of some turns, and where the template's marks are."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
+    # Its annotations are narrower than what it takes and returns.
+    render: Any = render_jinja_template
     try:
-        texts, marked = render_jinja_template(
+        texts, marked = render(
             conversations=[messages],
             tools=tools,
             chat_template=template,

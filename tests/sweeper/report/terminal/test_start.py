@@ -41,8 +41,8 @@ DOCUMENT: dict[str, Any] = {
 
 def printed(view, *, colour: bool = False) -> str:
     stream = io.StringIO()
-    system = "truecolor" if colour else None
-    Console(file=stream, width=100, color_system=system, force_terminal=colour).print(view)
+    console = Console(file=stream, width=100, force_terminal=colour, no_color=not colour)
+    console.print(view)
     return stream.getvalue()
 
 
