@@ -136,7 +136,7 @@ def recognise(rows: Iterable[Mapping[str, object]]) -> Proposal:
             break
         failure = candidate.doubt or _failure(candidate.format, whole)
         if not failure:
-            reason = f"{candidate.told_by}; read {len(whole)} of {len(whole)} rows"
+            reason = f"{candidate.told_by}; it reads all of the first {len(whole)} rows"
             return Proposal(candidate.kind, candidate.format, reason, fields, len(whole))
         failures.append(replace(candidate, doubt=failure))
     return Proposal(None, None, _why_not(fields, failures), fields, len(whole))
@@ -148,7 +148,7 @@ def _candidates(
     makers: tuple[Callable[..., Iterator[_Candidate]], ...] = (_chats, _llm_adapters, _choices)
     for make in makers:
         yield from make(fields, rows)
-    yield from _templates(fields)
+    yield from _templates(fields, rows)
     if found := _first(fields, _TEXTS):
         yield _Candidate("text", TextFormat(field=found), f"field {found}")
     elif len(fields) == 1:
@@ -226,7 +226,7 @@ def _counted_from(
     return 1 if any(int(n) == size for n, size in zip(told, sizes, strict=True)) else None
 
 
-def _templates(fields: Sequence[str]) -> Iterator[_Candidate]:
+def _templates(fields: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Iterator[_Candidate]:
     """Yields the forms that a template over fields reads."""
     forms: tuple[tuple[Kind, Sequence[str], Sequence[str]], ...] = (
         ("alpaca", _INSTRUCTIONS, _OUTPUTS),
@@ -245,7 +245,11 @@ def _templates(fields: Sequence[str]) -> Iterator[_Candidate]:
         if kind == "question/answer":
             prompt = "\n".join([*("{" + name + "}" for name in given), f"Question: {{{asked}}}"])
             prompt += "\nAnswer:"
-        found = FieldsFormat(prompt=prompt, answer=f" {{{answer}}}")
+        # Some rows bring the space themselves, at the end of one text or the begin of the other.
+        ends = all(str(row[asked])[-1:].isspace() for row in rows) and prompt == f"{{{asked}}}"
+        begins = all(str(row[answer])[:1].isspace() for row in rows)
+        space = "" if ends or begins else " "
+        found = FieldsFormat(prompt=prompt, answer=f"{space}{{{answer}}}")
         told = f"fields {', '.join((asked, *given))} and {answer}"
         yield _Candidate(kind, found, told)
 

@@ -35,6 +35,17 @@ LLM_ADAPTERS = {
     [
         (ALPACA, "alpaca", {"prompt": "{instruction}\n{input}\nAnswer:", "answer": " {output}"}),
         (PAIR, "prompt/completion", {"prompt": "{prompt}", "answer": " {completion}"}),
+        # These rows bring the space themselves.
+        (
+            {"prompt": "1 and 2 is", "completion": " 3"},
+            "prompt/completion",
+            {"prompt": "{prompt}", "answer": "{completion}"},
+        ),
+        (
+            {"prompt": "1 and 2 is\n", "completion": "3"},
+            "prompt/completion",
+            {"prompt": "{prompt}", "answer": "{completion}"},
+        ),
         (
             ASKED,
             "question/answer",
