@@ -147,24 +147,23 @@ def _written(
     """Returns the text of some turns, and where the template's marks are."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    # Its annotations are narrower than what it takes and returns.
-    render: Any = render_jinja_template
+    given: dict[str, Any] = {
+        "tools": tools,
+        "chat_template": template,
+        "return_assistant_tokens_mask": marks,
+        "add_generation_prompt": is_asked,
+        **values,
+    }
     try:
-        texts, marked = render(
-            conversations=[messages],
-            tools=tools,
-            chat_template=template,
-            return_assistant_tokens_mask=marks,
-            add_generation_prompt=is_asked,
-            **values,
-        )
+        # It is annotated as if it returned a text.
+        found: Any = render_jinja_template(conversations=[messages], **given)
     except Exception as error:
         raise DataError(
             f"{chat.where}: the chat template refuses the chat: {shorten(error)} (roles: "
             f"{', '.join(message['role'] for message in messages)}); correct the row, or name a "
             "template that takes such chats in data.format.template"
         ) from error
-    # Without marks it returns none, but types them as texts.
+    texts, marked = found
     return str(texts[0]), [(int(start), int(end)) for start, end in marked[0]] if marks else []
 
 

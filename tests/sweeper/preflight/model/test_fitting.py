@@ -97,6 +97,38 @@ def test_a_row_that_spells_out_a_token_without_a_row(tmp_path: Path) -> None:
         _require_fitting(_sweep(tmp_path, rows))
 
 
+def _chats(folder: Path, rows: list[list[tuple[str, str]]], **form: str) -> Path:
+    """A space whose data are chats."""
+    space = _sweep(folder, max_length=60)
+    for split in ("train", "validation", "test"):
+        messages = [[{"role": role, "content": said} for role, said in turns] for turns in rows]
+        text = "".join(json.dumps({"messages": found}) + "\n" for found in messages)
+        (folder / "data" / f"{split}.jsonl").write_text(text)
+        # What only training rows have is not asked in an evaluation.
+        rows = rows[:20]
+    profile = yaml.safe_load((folder / "p.yaml").read_text())
+    profile["data"] |= {"kind": "rows", "format": {"name": "messages", **form}}
+    (folder / "p.yaml").write_text(yaml.safe_dump(profile))
+    return space
+
+
+def test_chats_are_tried_before_anything_starts(tmp_path: Path) -> None:
+    tiny.saved(tmp_path / "model")
+    chats = [[("user", f"{n}+{n}="), ("assistant", str(2 * n))] for n in range(20)]
+    with pytest.raises(BadInputError, match="tokenizer has no chat template"):
+        _require_fitting(_chats(tmp_path, chats))
+    path = tmp_path / "t.jinja"
+    path.write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+    _require_fitting(_chats(tmp_path, chats, template=str(path)))
+    path.write_text(
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('none') }}"
+        "{% endif %}{{ m.content }}{% endfor %}"
+    )
+    chats.append([("system", "-"), *chats[0]])
+    with pytest.raises(BadInputError, match=r"train\.jsonl:21: the chat template refuses .*none"):
+        _require_fitting(_chats(tmp_path, chats, template=str(path)))
+
+
 def test_the_virtual_tokens_of_any_method_need_positions(tmp_path: Path) -> None:
     settings = {"max_position_embeddings": 64, "ffn_dim": 48, "word_embed_proj_dim": 32}
     sizes = {"vocab_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32}
