@@ -197,7 +197,7 @@ def _choices(fields: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Ite
     if question is None:
         return
     asked = "{" + question + "}"
-    options = [(name,) for name in _OPTIONS if name in fields]
+    options: list[tuple[str, ...]] = [(name,) for name in _OPTIONS if name in fields]
     for names in _LETTERED:
         own = tuple(name for name in names if name in fields)
         if len(own) > 1 and own == names[: len(own)]:

@@ -154,6 +154,24 @@ class RowsDataSpec(RowDataSpec):
             digest_files(digest, ((path.name, path) for files in pools for path in files))
         return digest.hexdigest()
 
+    def first_rows(self, count: int = 100) -> list[Row]:
+        """Returns the first training rows as they are; :func:`sweeper.data.recognise` takes them.
+
+        Args:
+            count: most rows, at least 1.
+
+        Raises:
+            MissingError: the data is not there.
+            DataError: a row cannot be read.
+        """
+        if self.hub:
+            names = self._hub_entries(self._on_hub().splits_there())["train"]
+            rows = (row for name in names for row in self._on_hub().split_rows(name))
+        else:
+            files = (path for own in self._files()["train"] for path in own)
+            rows = (row for path in files for row in self._rows((path,)))
+        return [row for _, row in islice(rows, count)]
+
     def _found(self) -> Found:
         if self.hub:
             return self._of_hub()
@@ -168,8 +186,12 @@ class RowsDataSpec(RowDataSpec):
         }
         return Found(examples, places, self._unread(pools))
 
-    def _of_hub(self) -> Found:
-        splits = self._on_hub().splits_there()
+    def _hub_entries(self, splits: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Returns the splits of the Hub that each split is made of.
+
+        Raises:
+            DataError: one of them is not there, or none is for training.
+        """
         entries = {
             split: names or tuple(name for name in NAMES[split] if name in splits)[:1]
             for split, names in self._named().items()
@@ -180,6 +202,11 @@ class RowsDataSpec(RowDataSpec):
                 f"{self.hub} has no split {', '.join(missing) or 'train'}; its splits are "
                 f"{', '.join(splits)}; name one of them in data.train"
             )
+        return entries
+
+    def _of_hub(self) -> Found:
+        splits = self._on_hub().splits_there()
+        entries = self._hub_entries(splits)
         examples = {
             split: self._mixed(
                 [self._examples(self._on_hub().split_rows(name)) for name in names], split

@@ -127,7 +127,7 @@ def _require_begin(
         return
     pairs = zip(bound, ids, strict=False)
     place = next((i for i, (own, other) in enumerate(pairs) if own != other), len(ids))
-    own, other = (tokenizer.decode(x[place : place + 3]) for x in (bound, ids))
+    own, other = (tokenizer.decode(list(x[place : place + 3])) for x in (bound, ids))
     raise DataError(
         f"{chat.where}: where message {turn} begins and ends cannot be told: the chat template has "
         "no generation marks, and the tokens of the chat up to there are not those that the whole "
@@ -155,7 +155,7 @@ def _without_space(
     """Returns where a turn ends without the white space after the special token that ends it."""
     last = end
     while last > start and ids[last - 1] not in special:
-        if tokenizer.decode([ids[last - 1]]).strip():
+        if str(tokenizer.decode([ids[last - 1]])).strip():
             return end
         last -= 1
     return last if last > start else end

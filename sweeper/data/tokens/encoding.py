@@ -192,11 +192,12 @@ def encode_candidates(
     numbers: list[int] = []
     for index, (own, example) in enumerate(zip(found, examples, strict=True)):
         if example.is_document:
-            asked_here = [(tokens,) for tokens in own]
+            asked_here = tuple((tokens,) for tokens in own)
+            whole += asked_here
+            numbers += [index] * len(asked_here)
         else:
-            asked_here = [tuple(own) if len(own) == len(example.candidates) else ()]
-        whole += asked_here
-        numbers += [index] * len(asked_here)
+            whole.append(tuple(own) if len(own) == len(example.candidates) else ())
+            numbers.append(index)
     have_room = {number for number, own in zip(numbers, whole, strict=True) if own}
     cut = {rows[row][0] for row in encoded.prompts_cut}
     return EncodedCandidates(tuple(whole), tuple(numbers), tuple(sorted(cut & have_room)))

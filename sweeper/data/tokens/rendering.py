@@ -147,22 +147,24 @@ def _written(
     """Returns the text of some turns, and where the template's marks are."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
+    given: dict[str, Any] = {
+        "tools": tools,
+        "chat_template": template,
+        "return_assistant_tokens_mask": marks,
+        "add_generation_prompt": is_asked,
+        **values,
+    }
     try:
-        texts, marked = render_jinja_template(
-            conversations=[messages],
-            tools=tools,
-            chat_template=template,
-            return_assistant_tokens_mask=marks,
-            add_generation_prompt=is_asked,
-            **values,
-        )
+        # It is annotated as if it returned a text.
+        found: Any = render_jinja_template(conversations=[messages], **given)
     except Exception as error:
         raise DataError(
             f"{chat.where}: the chat template refuses the chat: {shorten(error)} (roles: "
             f"{', '.join(message['role'] for message in messages)}); correct the row, or name a "
             "template that takes such chats in data.format.template"
         ) from error
-    return texts[0], marked[0] if marks else []
+    texts, marked = found
+    return str(texts[0]), [(int(start), int(end)) for start, end in marked[0]] if marks else []
 
 
 def _require_kept(

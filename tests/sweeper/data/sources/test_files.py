@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 from pydantic import ValidationError
 
-from sweeper.data import HubDataSpec, JsonlDataSpec, RowsDataSpec
+from sweeper.data import HubDataSpec, JsonlDataSpec, RowsDataSpec, recognise
 from sweeper.errors import DataError, MissingError
 
 
@@ -58,6 +58,10 @@ def write(path, count, name=""):
     content = WRITERS[suffix](rows(name or path.name.partition(".")[0], count))
     path.write_bytes(gzip.compress(content) if packed else content)
     return path
+
+
+def spec_of(path, **fields):
+    return RowsDataSpec.model_validate({"path": str(path), **fields})
 
 
 def counts(splits):
@@ -131,7 +135,7 @@ def test_saved_by_datasets(tmp_path):
     assert "gen" in read.warnings[0]
     parts["train_sft"].save_to_disk(tmp_path / "one")
     assert counts(RowsDataSpec(path=str(tmp_path / "one")).load()) == [9, 1, 2]
-    named = RowsDataSpec(path=str(tmp_path / "both"), train="gen", test="train_sft").load()
+    named = spec_of(tmp_path / "both", train="gen", test="train_sft").load()
     assert counts(named) == [2, 2, 12]
 
 
@@ -140,12 +144,21 @@ def test_several_files_with_shares(tmp_path):
     write(tmp_path / "b.parquet", 30)
     write(tmp_path / "held.jsonl", 4)
     chosen = {"validation": "held", "test": ["held.jsonl"]}
-    spec = RowsDataSpec(path=str(tmp_path), train={"a.csv": 3, "b": 1}, **chosen)
+    spec = spec_of(tmp_path, train={"a.csv": 3, "b": 1}, **chosen)
     found = [example.prompt[0] for example in spec.load().train]
     assert (found.count("a"), found.count("b")) == (30, 10)
-    spec = RowsDataSpec(path=str(tmp_path), train=["*.csv", "b"], **chosen)
+    spec = spec_of(tmp_path, train=["*.csv", "b"], **chosen)
     assert counts(spec.load()) == [60, 4, 4]
     assert spec.read().warnings == ()
+
+
+def test_the_first_rows_tell_the_format(tmp_path):
+    write(tmp_path / "train-1.csv", 2)
+    write(tmp_path / "train-2.jsonl", 3)
+    spec = RowsDataSpec(path=str(tmp_path))
+    assert [row["answer"] for row in spec.first_rows()] == ["00", "01", "00", "01", "02"]
+    assert len(spec.first_rows(3)) == 3
+    assert recognise(spec.first_rows()).kind == "prompt/completion"
 
 
 def test_a_field_that_a_row_lacks_is_empty(tmp_path):
@@ -153,7 +166,7 @@ def test_a_field_that_a_row_lacks_is_empty(tmp_path):
     lines[3]["input"] = "b"
     (tmp_path / "train.jsonl").write_bytes(WRITERS["jsonl"](lines))
     form = {"name": "fields", "prompt": "{instruction}\n{input}\nA:", "answer": " {output}"}
-    spec = RowsDataSpec.model_validate({"path": str(tmp_path), "format": form, "eval_rows": 1})
+    spec = spec_of(tmp_path, format=form, eval_rows=1)
     spec.require_available()
     prompts = [e.prompt for part in vars(spec.load()).values() for e in part]
     assert "say 3\nb\nA:" in prompts
@@ -171,7 +184,7 @@ def test_text_files(tmp_path):
     }
     for parted_by, wanted in texts.items():
         form = {"name": "text", "parted_by": parted_by}
-        splits = RowsDataSpec.model_validate({"path": str(tmp_path), "format": form}).load()
+        splits = spec_of(tmp_path, format=form).load()
         assert [example.answer for example in splits.train] == wanted
         assert [example.prompt for example in splits.train] == [""] * len(wanted)
         assert splits.test[0].answer == "Five."
@@ -191,7 +204,7 @@ def test_the_fingerprint_is_of_the_files_that_are_read(tmp_path):
     (tmp_path / "train.csv").unlink()
     (tmp_path / "train.jsonl").write_bytes(WRITERS["jsonl"]([{"messages": asked}]))
     form = {"name": "messages", "template": str(template)}
-    spec = RowsDataSpec.model_validate({"path": str(tmp_path), "format": form})
+    spec = spec_of(tmp_path, format=form)
     before = spec.fingerprint()
     template.write_text("{{ messages[0] }}")
     assert spec.fingerprint() != before
@@ -210,7 +223,7 @@ def test_folders_that_do_not_say_what_is_what(tmp_path, files, settings, error, 
     for name in files:
         write(tmp_path / name, 3)
     with pytest.raises(error, match=message):
-        RowsDataSpec(path=str(tmp_path), **settings).require_available()
+        spec_of(tmp_path, **settings).require_available()
 
 
 def test_places_that_are_none(tmp_path):
@@ -218,7 +231,7 @@ def test_places_that_are_none(tmp_path):
         RowsDataSpec(path="a/b").require_available()
     path = write(tmp_path / "a.csv", 3)
     with pytest.raises(DataError, match=r"data\.path is the file .* and data\.test names others"):
-        RowsDataSpec(path=str(path), test="b.csv").require_available()
+        spec_of(path, test="b.csv").require_available()
     (tmp_path / "empty.csv").write_text("prompt,answer\n")
     with pytest.raises(DataError, match="the train split is empty"):
         RowsDataSpec(path=str(tmp_path / "empty.csv")).require_available()
@@ -253,10 +266,14 @@ def test_splits_of_the_hub_by_their_names(tmp_path, monkeypatch):
     monkeypatch.setattr(HubDataSpec, "_dataset", lambda self: DatasetDict(parts))
     with pytest.raises(DataError, match="acme/tiny has no split train; its splits are train_sft"):
         RowsDataSpec(hub="acme/tiny").load()
-    read = RowsDataSpec(hub="acme/tiny", train="train_sft", test="test_gen", eval_rows=3).read()
+    read = RowsDataSpec.model_validate(
+        {"hub": "acme/tiny", "train": "train_sft", "test": "test_gen", "eval_rows": 3}
+    ).read()
     assert counts(read.splits) == [12, 3, 3]
     assert read.splits.validation[0].prompt.startswith("valid")
     assert read.warnings == ()
+    first = RowsDataSpec.model_validate({"hub": "acme/tiny", "train": "train_sft"}).first_rows(2)
+    assert first == rows("train_sft", 2)
 
 
 def test_earlier_kinds_read_the_same(tmp_path):
