@@ -185,14 +185,14 @@ def look_at(
             known.
     """
     found_model = find_model(model)
-    found_data = find_data(data)
-    if not found_data.rows:
+    rows = find_data(data)
+    first = rows.first_rows()
+    if not first:
         raise DataError(f"--data is {data}, which has no training row; give at least three rows")
-    found = _format(found_data.rows, data, prompt=prompt, answer=answer)
+    found = _format(first, data, prompt=prompt, answer=answer)
     if template is not None:
         found = _with_template(found, template)
-    assert found.format is not None
-    spec = found_data.with_format(found.format)
+    spec = rows.model_copy(update={"format": found.format})
     read = spec.read()
     source = found_model.source()
     subject = f"the model {shorten(model)}"
