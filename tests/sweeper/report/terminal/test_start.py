@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -41,7 +41,7 @@ DOCUMENT: dict[str, Any] = {
 
 def printed(view, *, colour: bool = False) -> str:
     stream = io.StringIO()
-    system = "truecolor" if colour else None
+    system: Literal["truecolor"] | None = "truecolor" if colour else None
     Console(file=stream, width=100, color_system=system, force_terminal=colour).print(view)
     return stream.getvalue()
 
