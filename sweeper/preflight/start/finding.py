@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from sweeper import _environment
 from sweeper._text import guess, shorten
-from sweeper.data.formats import Format
-from sweeper.data.reading import ReadRow, Row, read_rows, text_rows
-from sweeper.data.reading.files import text_suffix
+from sweeper.data import RowsDataSpec
 from sweeper.data.reading.places import data_path, what_is_at
-from sweeper.data.sources.files import RowsDataSpec
-from sweeper.data.sources.hub import HubDataSpec
-from sweeper.data.sources.split_files import split_files
-from sweeper.errors import BadInputError, DataError, MissingError
+from sweeper.errors import BadInputError, MissingError
 from sweeper.models import FolderModelSpec, HubModelSpec
 
-__all__ = ["FoundData", "find_data", "find_model"]
+__all__ = ["find_data", "find_model"]
 
-# Rows by which a format is recognised.
-_MOST_ROWS = 100
 _MODEL = (
     "a model is a folder with config.json, weights and tokenizer, as save_pretrained writes it, or "
     "owner/name on the Hub"
@@ -33,24 +23,6 @@ _DATA = (
     "data is a file with rows (JSON lines, JSON, CSV, TSV, Parquet, Arrow, text), a folder of such "
     "files, or owner/name on the Hub"
 )
-
-
-@dataclass(frozen=True)
-class FoundData:
-    """Data whose format is not known yet."""
-
-    place: str
-    """Its path; of data on the Hub, its name."""
-    is_on_hub: bool
-    """Whether it is a name on the Hub."""
-    rows: tuple[Row, ...]
-    """Its first training rows, at most 100."""
-
-    def with_format(self, chosen: Format) -> RowsDataSpec:
-        """Returns the data with the format of its rows."""
-        if self.is_on_hub:
-            return RowsDataSpec(hub=self.place, format=chosen)
-        return RowsDataSpec(path=self.place, format=chosen)
 
 
 def find_model(text: str) -> FolderModelSpec | HubModelSpec:
@@ -89,21 +61,17 @@ def _no_model(text: str, why: str) -> MissingError:
     )
 
 
-def find_data(text: str) -> FoundData:
-    """Returns the data that a text names, with its first rows.
+def find_data(text: str) -> RowsDataSpec:
+    """Returns the data that a text names; its format is not looked at.
 
     Args:
         text: a file, a folder, or a name on the Hub.
 
     Raises:
-        BadInputError: there is none, or it cannot be read.
+        BadInputError: there is none.
     """
     place = _on_this_machine(text)
-    if place is None:
-        return _on_the_hub(text)
-    path = data_path(place, root=_environment.data_root())
-    files = (path,) if what_is_at(path) == "file" else split_files(path)["train"]
-    return FoundData(place, False, _first(row for file in files for row in _read(file)))
+    return _on_the_hub(text) if place is None else RowsDataSpec(path=place)
 
 
 def _on_this_machine(text: str) -> str | None:
@@ -120,35 +88,20 @@ def _on_this_machine(text: str) -> str | None:
     return None
 
 
-def _on_the_hub(text: str) -> FoundData:
+def _on_the_hub(text: str) -> RowsDataSpec:
     near = guess(Path(text).name, _beside(Path(text)), otherwise="correct it")
     if text.startswith(("/", ".", "~")) or text.count("/") > 1:
         raise MissingError(f"--data is {shorten(text)}, but there is nothing; {_DATA}; {near}")
-    hub = HubDataSpec(name=text)
+    data = RowsDataSpec(hub=text)
     try:
-        hub.require_available()
-        rows = _first(hub.split_rows(hub.train_split))
+        data.require_available()
+        data.first_rows(1)
     except MissingError as error:
         raise MissingError(
             f"--data is {shorten(text)}, but there is no such file or folder, and on the Hub: "
             f"{error}; {_DATA}; {near}"
         ) from error
-    return FoundData(text, True, rows)
-
-
-def _read(file: Path) -> Iterator[ReadRow]:
-    if text_suffix(file) == ".txt":
-        return text_rows(file, parted_by="line")
-    return read_rows(file)
-
-
-def _first(rows: Iterable[ReadRow]) -> tuple[Row, ...]:
-    found: list[Mapping[str, object]] = []
-    for _, row in islice(rows, _MOST_ROWS):
-        if isinstance(row, DataError):
-            raise row
-        found.append(row)
-    return tuple(found)
+    return data
 
 
 def _beside(path: Path) -> list[str]:

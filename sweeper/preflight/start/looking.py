@@ -191,19 +191,19 @@ def look_at(
             known.
     """
     found_model = find_model(model)
-    found_data = find_data(data)
-    if not found_data.rows:
+    rows = find_data(data)
+    first = rows.first_rows()
+    if not first:
         raise DataError(f"--data is {data}, which has no training row; give at least three rows")
-    found = _format(found_data.rows, data, prompt=prompt, answer=answer)
+    found = _format(first, data, prompt=prompt, answer=answer)
     if template is not None:
         found = _with_template(found, template)
-    assert found.format is not None
     source = found_model.source()
     subject = f"the model {shorten(model)}"
     tokenizer = load_tokenizer(source.name, revision=source.revision or "main", subject=subject)
     found = _with_chat_template(found, tokenizer)
     assert found.format is not None
-    spec = found_data.with_format(found.format)
+    spec = rows.model_copy(update={"format": found.format})
     read = spec.read()
     # Longer rows are counted, too, and not given to the model.
     tokenizer.model_max_length = _NO_LIMIT

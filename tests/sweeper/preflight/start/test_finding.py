@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from sweeper.data.formats import FieldsFormat
 from sweeper.errors import BadInputError
 from sweeper.preflight.start.finding import find_data, find_model
 from tests.sweeper.preflight.start.made import ROWS, make_model, write_lines
@@ -55,22 +54,17 @@ def test_data_is_a_file_or_a_folder(tmp_path, name, text):
     if name.endswith(".csv"):
         path.write_text("question,answer\n" + "".join(f"{x['question']},1\n" for x in ROWS))
     found = find_data(text)
-    assert (found.place, found.is_on_hub, len(found.rows)) == (text, False, len(ROWS))
-    assert set(found.rows[0]) == {"question", "answer"}
-    assert found.with_format(FieldsFormat()).path == text
-
-
-def test_texts_are_rows_too(tmp_path):
-    (tmp_path / "book.txt").write_text("one\n\ntwo\n")
-    assert find_data("book.txt").rows == ({"text": "one"}, {"text": "two"})
+    assert (found.path, found.hub) == (text, "")
+    assert len(found.first_rows()) == len(ROWS)
+    assert set(found.first_rows()[0]) == {"question", "answer"}
 
 
 def test_a_path_that_the_user_sees_is_meant_also_with_a_root_of_data(tmp_path, monkeypatch):
     write_lines(tmp_path / "rows.jsonl", ROWS)
     write_lines(tmp_path / "root" / "others.jsonl", ROWS[:3])
     monkeypatch.setenv("SWEEPER_DATA", str(tmp_path / "root"))
-    assert find_data("rows.jsonl").place == str(tmp_path / "rows.jsonl")
-    assert find_data("others.jsonl").place == "others.jsonl"
+    assert find_data("rows.jsonl").path == str(tmp_path / "rows.jsonl")
+    assert find_data("others.jsonl").path == "others.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -78,17 +72,9 @@ def test_a_path_that_the_user_sees_is_meant_also_with_a_root_of_data(tmp_path, m
     [
         ("./row.jsonl", r"there is nothing; data is a file with rows.*did you mean 'rows\.jsonl'"),
         ("row.jsonl", r"no such file or folder, and on the Hub: .*did you mean 'rows\.jsonl'"),
-        ("empty", r"no data: .*empty has no file with rows; a folder needs files"),
     ],
 )
 def test_data_that_is_nowhere_is_told(tmp_path, text, message):
     write_lines(tmp_path / "rows.jsonl", ROWS)
-    (tmp_path / "empty").mkdir()
     with pytest.raises(BadInputError, match=message):
         find_data(text)
-
-
-def test_a_row_that_cannot_be_read_is_told_with_its_place(tmp_path):
-    (tmp_path / "rows.jsonl").write_text('{"question": 1}\n{"question"\n')
-    with pytest.raises(BadInputError, match=r"rows\.jsonl:2"):
-        find_data("rows.jsonl")

@@ -114,6 +114,9 @@ def test_data_without_a_row_is_told(tmp_path, model):
     data = write_lines(tmp_path / "rows.jsonl", [])
     with pytest.raises(BadInputError, match="has no training row"):
         look_at(model, str(data))
+    data.write_text('{"question": 1}\n{"question"\n')
+    with pytest.raises(BadInputError, match=r"rows\.jsonl:2"):
+        look_at(model, str(data))
 
 
 def test_lengths_are_told_by_their_order():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -41,8 +41,8 @@ DOCUMENT: dict[str, Any] = {
 
 def printed(view, *, colour: bool = False) -> str:
     stream = io.StringIO()
-    console = Console(file=stream, width=100, force_terminal=colour, no_color=not colour)
-    console.print(view)
+    system: Literal["truecolor"] | None = "truecolor" if colour else None
+    Console(file=stream, width=100, color_system=system, force_terminal=colour).print(view)
     return stream.getvalue()
 
 
