@@ -37,6 +37,6 @@ class PeftTraining(Training):
         del loss
         for module in self.model.modules():
             if isinstance(module, BufferDict):
-                for name, buffer in list(module.items()):  # type: ignore[no-untyped-call]
+                for name, buffer in list(module.named_buffers(recurse=False)):
                     if buffer.is_floating_point():
                         module[name] = buffer.to(self._dtype)
