@@ -212,7 +212,9 @@ def _mlflow_line(driver: SweepDriver) -> str:
     store = store_of(driver.folder, driver.tracking_uri)
     if is_server(store):
         return f"MLflow: {sweep_url(store, driver.folder, experiment=driver.experiment)}"
-    command = f"python -m sweeper ui {shlex.quote(str(driver.folder.path))}"
+    command = f"python -m sweeper ui {shlex.quote(driver.folder.name)}"
+    if driver.folder.home != sweeps_home().absolute():
+        command += f" --home {shlex.quote(str(driver.folder.home))}"
     if driver.tracking_uri is not None:
         command += f" --tracking-uri {shlex.quote(store)}"
     return f"MLflow: {command}"

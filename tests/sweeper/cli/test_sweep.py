@@ -15,13 +15,16 @@ from sweeper.tracking.sweep_folder import SweepFolder
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("SWEEPER_HOME", raising=False)
     folder = SweepFolder.create(tmp_path / "my sweeps", "masa-1", document={})
     return SimpleNamespace(folder=folder, tracking_uri=None, experiment=None)
 
 
-def test_a_store_of_the_sweeps_has_a_command_that_serves_it(driver):
+def test_a_store_of_the_sweeps_has_a_command_that_serves_it(driver, monkeypatch):
     line = _mlflow_line(driver)
-    assert line == f"MLflow: python -m sweeper ui '{driver.folder.path}'"
+    assert line == f"MLflow: python -m sweeper ui masa-1 --home '{driver.folder.home}'"
+    monkeypatch.setenv("SWEEPER_HOME", str(driver.folder.home))
+    assert _mlflow_line(driver) == "MLflow: python -m sweeper ui masa-1"
     driver.tracking_uri = "postgresql://user:secret@db/mlflow"
     line = _mlflow_line(driver)
     assert line.endswith(" --tracking-uri postgresql://db/mlflow")
