@@ -9,22 +9,17 @@ from __future__ import annotations
 import html
 import io
 import json
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from sweeper._environment import sweeps_home
-from sweeper.cli.output import BAD_INPUT, INTERRUPTED
-from sweeper.errors import BadInputError, SweeperError
+from sweeper.cli.process import run_command
 
 if TYPE_CHECKING:
     import pandas
@@ -34,15 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["BestTrial", "PlanView", "ReportView", "SweepResults", "open_sweep", "plan", "run"]
 
-SpaceSource = str | Path | Mapping[str, Any]
+_SpaceSource = str | Path | Mapping[str, Any]
 
-_PROGRAM = (sys.executable, "-m", "sweeper")
 # Characters in a line of a text that is shown in a notebook.
 _WIDTH = 110
-# Seconds that a sweep gets to stop after an interrupt.
-_STOPPING_S = 60.0
-# Lines of a command's messages that an error repeats.
-_LAST_LINES = 5
 
 
 @dataclass(frozen=True)
@@ -202,7 +192,7 @@ class SweepResults:
             SweeperError: it failed.
         """
         arguments = ["resume", str(self.path), *(["--retry-failed"] if retry_failed else [])]
-        _command([*arguments, *_options(address=address, tracking_uri=self._tracking_uri)])
+        run_command([*arguments, *_options(address=address, tracking_uri=self._tracking_uri)])
         return self
 
     def _subject(self) -> Subject:
@@ -219,7 +209,7 @@ class SweepResults:
 
 
 def run(
-    space: SpaceSource,
+    space: _SpaceSource,
     *,
     profile: str | Path | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -251,12 +241,12 @@ def run(
     with _as_file(space) as path:
         arguments = ["run", str(path), "--home", str(root), *_settings(overrides)]
         given = _options(profile=profile, name=name, address=address, tracking_uri=tracking_uri)
-        document = _command([*arguments, *given, *(["--fresh"] if fresh else [])])
+        document = run_command([*arguments, *given, *(["--fresh"] if fresh else [])])
     return SweepResults(root / document["sweep"], tracking_uri=tracking_uri)
 
 
 def plan(
-    space: SpaceSource,
+    space: _SpaceSource,
     *,
     profile: str | Path | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -312,7 +302,7 @@ def _row(trial: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _as_file(space: SpaceSource) -> Iterator[Path]:
+def _as_file(space: _SpaceSource) -> Iterator[Path]:
     """Yields the file of a search space; a mapping is written to one."""
     if not isinstance(space, Mapping):
         yield Path(space)
@@ -336,66 +326,3 @@ def _options(**given: object) -> list[str]:
     """Returns the options that are given, as the command line has them."""
     named = {f"--{name.replace('_', '-')}": value for name, value in given.items()}
     return [word for key, value in named.items() if value is not None for word in (key, str(value))]
-
-
-def _command(arguments: Sequence[str]) -> dict[str, Any]:
-    """Runs a command of the sweeper, shows its messages, and returns its document.
-
-    Raises:
-        BadInputError: it refused its input.
-        SweeperError: it ended without a document.
-        KeyboardInterrupt: it was interrupted.
-    """
-    command = [*_PROGRAM, *arguments, "--json"]
-    # A session of its own: an interrupt of the notebook reaches it once, by this process.
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert child.stdout is not None
-    assert child.stderr is not None
-    messages: list[str] = []
-    reader = threading.Thread(target=_pass_on, args=(child.stderr, messages, sys.stdout))
-    reader.start()
-    try:
-        text = child.stdout.read()
-        code = child.wait()
-    except KeyboardInterrupt:
-        _stop(child)
-        raise
-    finally:
-        reader.join()
-        child.stdout.close()
-        child.stderr.close()
-    if text:
-        document: dict[str, Any] = json.loads(text)
-        return document
-    _raise(code, messages)
-    raise AssertionError
-
-
-def _pass_on(lines: IO[str], messages: list[str], shown: TextIO) -> None:
-    """Shows what a command says, line by line, and keeps it."""
-    for line in lines:
-        messages.append(line)
-        shown.write(line)
-        shown.flush()
-
-
-def _stop(child: subprocess.Popen[str]) -> None:
-    """Interrupts a command; ends it where it does not stop."""
-    child.send_signal(signal.SIGINT)
-    try:
-        child.wait(_STOPPING_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
-def _raise(code: int, messages: Sequence[str]) -> None:
-    """Raises what an exit code without a document stands for."""
-    if code == INTERRUPTED:
-        raise KeyboardInterrupt
-    said = "".join(messages)
-    if code == BAD_INPUT:
-        raise BadInputError(said.rpartition("error: ")[2].strip())
-    raise SweeperError("".join(messages[-_LAST_LINES:]).strip() or f"the sweep ended with {code}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import (
@@ -18,6 +17,7 @@ from pydantic import (
 
 from sweeper_adapters._targets import demand_no_stacked, demand_targets, describe_known
 from sweeper_adapters.methods._facts import GROUPS, EngineFacts, Linear, ModelShape
+from sweeper_adapters.methods._named_tuner import Tuner
 from sweeper_adapters.methods._numbers import require_numbers
 from sweeper_adapters.methods._sizing import find_nearest
 
@@ -27,32 +27,10 @@ if TYPE_CHECKING:
 
     from sweeper_adapters.training import Training
 
-__all__ = ["AnyMethodSpec", "MethodSpec", "Tuner"]
+__all__ = ["AnyMethodSpec", "MethodSpec"]
 
 SEVEN_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 FIVE_TARGETS = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
-
-
-@dataclass(frozen=True)
-class Tuner:
-    """Where the classes of a PEFT tuner of ours are, known without importing them."""
-
-    peft_type: str
-    """PEFT's name of the kind of adapter; saved adapters have it, too."""
-    folder: str
-    """Folder of the method, here beside, whose ``tuner.py`` has the classes."""
-    stem: str
-    """What their names begin with."""
-
-    @property
-    def module(self) -> str:
-        """The module that has them."""
-        return f"{__package__}.{self.folder}.tuner"
-
-    @property
-    def classes(self) -> tuple[str, str, str]:
-        """Names of the config, of the adapted layer and of the adapted model."""
-        return f"{self.stem}Config", f"{self.stem}Linear", f"{self.stem}Model"
 
 
 class AnyMethodSpec(BaseModel):
@@ -125,6 +103,14 @@ class AnyMethodSpec(BaseModel):
     ) -> tuple[str, ...]:
         """Returns the fields that a budget sets, of the method of a file's entry."""
         return (cls.size_field, *cls.size_fields)
+
+    @classmethod
+    def scale_field_of(
+        cls,
+        entry: Mapping[str, object],  # noqa: ARG003 - most methods have the same for all
+    ) -> str | None:
+        """Returns the field that is divided by the rank, of the method of a file's entry."""
+        return cls.scale_field
 
     @property
     def is_counted_by_shape(self) -> bool:

@@ -193,8 +193,8 @@ def fields_set_by(budget: object, entry: object) -> tuple[str, ...]:
     if budget is None or kind is None:
         return ()
     has_rule = isinstance(budget, Mapping) and budget.get("alpha_per_rank") is not None
-    scale = (kind.scale_field,) if has_rule and kind.scale_field is not None else ()
-    return (*size_fields_of(entry), *scale)
+    scale = kind.scale_field_of(entry) if has_rule and isinstance(entry, Mapping) else None
+    return (*size_fields_of(entry), *([] if scale is None else [scale]))
 
 
 def _describe_params(value: object) -> str:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
-import threading
-import time
 
 import pytest
 
 import sweeper
-from sweeper.cli import notebook
+from sweeper.cli import notebook, process
 from sweeper.errors import BadInputError, SpecError, SweeperError
 from tests.places import SPACES
 from tests.sweeper.execution.test_recorded import COMPLETE, INTERRUPTED, recorded  # noqa: F401 - a fixture
@@ -88,7 +84,7 @@ def test_bad_input_is_the_message_of_the_command_line(tmp_path):
 
 def program(monkeypatch, text):
     """Has a program in the place of the sweeper; it finds the arguments in ``sys.argv``."""
-    monkeypatch.setattr(notebook, "_PROGRAM", (sys.executable, "-c", text))
+    monkeypatch.setattr(process, "_PROGRAM", (sys.executable, "-c", text))
 
 
 def test_a_sweep_is_shown_while_it_runs_and_ends_as_results(tmp_path, monkeypatch, capsys):
@@ -116,29 +112,3 @@ def test_a_sweep_that_stops_is_an_error_with_its_last_words(monkeypatch):
     )
     with pytest.raises(SweeperError, match="no room\nContinue with: x"):
         sweeper.run("space.yaml")
-
-
-@pytest.mark.parametrize("stops", [True, False])
-def test_an_interrupt_reaches_the_sweep_and_the_caller(tmp_path, monkeypatch, stops):
-    ready, word = tmp_path / "ready", tmp_path / "word"
-    handle = f"open({str(word)!r}, 'w').write('told')"
-    program(
-        monkeypatch,
-        "import signal, sys, time\n"
-        f"def told(*_):\n    {handle}\n    {'sys.exit(130)' if stops else 'pass'}\n"
-        f"signal.signal(signal.SIGINT, told)\nopen({str(ready)!r}, 'w')\n"
-        "for _ in range(600): time.sleep(0.1)",
-    )
-    monkeypatch.setattr(notebook, "_STOPPING_S", 5.0 if stops else 0.5)
-
-    def interrupt() -> None:
-        while not ready.exists():
-            time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        sweeper.run("space.yaml")
-    thread.join()
-    assert word.read_text() == "told"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import MethodSpec, Tuner
+from sweeper_adapters.methods._base import MethodSpec
 from sweeper_adapters.methods._facts import EngineFacts, ModelShape
+from sweeper_adapters.methods._named_tuner import Tuner
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel

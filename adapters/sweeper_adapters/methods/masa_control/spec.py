@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import AnyMethodSpec, Tuner
+from sweeper_adapters.methods._base import AnyMethodSpec
 from sweeper_adapters.methods._facts import ModelShape
 from sweeper_adapters.methods._low_rank import LowRankSpec
+from sweeper_adapters.methods._named_tuner import Tuner
 from sweeper_adapters.methods.masa.spec import MasaSpec
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._base import MethodSpec, Tuner
+from sweeper_adapters.methods._base import MethodSpec
 from sweeper_adapters.methods._facts import ModelShape
+from sweeper_adapters.methods._named_tuner import Tuner
 from sweeper_adapters.methods.mora.size import compute_matrix_size
 
 if TYPE_CHECKING:

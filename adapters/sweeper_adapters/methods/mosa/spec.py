@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sweeper_adapters.methods._base import FIVE_TARGETS, MethodSpec, Tuner
+from sweeper_adapters.methods._base import FIVE_TARGETS, MethodSpec
 from sweeper_adapters.methods._facts import Linear, ModelShape
+from sweeper_adapters.methods._named_tuner import Tuner
 
 if TYPE_CHECKING:
     from peft import PeftConfig

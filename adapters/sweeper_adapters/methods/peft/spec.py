@@ -72,6 +72,32 @@ class PeftSpec(MethodSpec):
         size = None if kind is None else facts_of(kind).size
         return () if size is None else (size,)
 
+    @classmethod
+    def scale_field_of(cls, entry: Mapping[str, object]) -> str | None:
+        """Returns the alpha of the type, where it has one and a rank that a budget sets."""
+        kind = read_type(entry.get("type"))
+        if kind is None or facts_of(kind).size is None:
+            return None
+        return next((x for x in ("lora_alpha", "alpha") if x in known_types()[kind].fields), None)
+
+    def scaled(self, alpha_per_rank: float) -> Self:
+        """Returns it with its alpha at a multiple of its rank; whole where PEFT's is whole.
+
+        Args:
+            alpha_per_rank: alpha divided by the rank, above 0.
+        """
+        field = self.scale_field
+        if field is None:
+            return self
+        alpha = alpha_per_rank * getattr(self, self.size_field)
+        is_whole = isinstance(getattr(self, field), int)
+        return self.model_copy(update={field: max(1, round(alpha)) if is_whole else alpha})
+
+    @property
+    def scale_field(self) -> str | None:  # type: ignore[override]  # read alike
+        """The field that is divided by the rank; None where the type has none."""
+        return self.scale_field_of({"type": self.type})
+
     @property
     def facts(self) -> TypeFacts:
         """What is known of its type."""

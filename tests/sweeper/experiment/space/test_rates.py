@@ -62,7 +62,7 @@ def test_the_packaged_ranges_suit_the_profiles_model(space, profile, ends):
         (None, "[0.1, 10]", "there is none; they need a number above 0"),
         ("fast", "[0.1, 10]", "it is 'fast'"),
         ("1e-3", "[10, 0.1]", "is empty; give [low, high]"),
-        ("1e-3", "[0, 1]", "greater than 0"),
+        ("1e-3", "[0, 1]", "must be above 0"),
         ("1e-3", "0.1", "must be a list"),
     ],
 )

@@ -1,0 +1,51 @@
+"""A sweep in a process of its own, and an interrupt of whoever waits for it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+# A program that waits for a sweep, which is a program, too: it says that it is there, and what it
+# is told.
+CALLER = """
+import sys
+from sweeper.cli import process
+process._PROGRAM = (sys.executable, "-c", {child!r})
+process._STOPPING_S = {patience}
+try:
+    process.run_command(["run"])
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+CHILD = """
+import signal, sys, time
+def told(*_):
+    open({word!r}, "w").write("told")
+    {stop}
+signal.signal(signal.SIGINT, told)
+open({ready!r}, "w")
+for _ in range(600): time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_an_interrupt_reaches_the_sweep_and_the_caller(tmp_path: Path, stops: bool) -> None:
+    ready, word = tmp_path / "ready", tmp_path / "word"
+    stop = "sys.exit(130)" if stops else "pass"
+    child = CHILD.format(word=str(word), ready=str(ready), stop=stop)
+    code = CALLER.format(child=child, patience=20.0 if stops else 0.5)
+    caller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not ready.exists():
+        assert time.monotonic() < deadline
+        assert caller.poll() is None
+        time.sleep(0.02)
+    caller.send_signal(signal.SIGINT)
+    out, _ = caller.communicate(timeout=60)
+    assert (out, caller.returncode) == ("interrupted\n", 0)
+    assert word.read_text() == "told"
