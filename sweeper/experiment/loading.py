@@ -17,12 +17,12 @@ from sweeper.errors import Problem, SpecError
 from sweeper.experiment.checks import check_combinations, check_fit, check_trials
 from sweeper.experiment.confirm import check_confirm
 from sweeper.experiment.design import DesignPlan
+from sweeper.experiment.documents.epoch_rows import count_epoch_rows
 from sweeper.experiment.documents.overrides import apply_overrides
 from sweeper.experiment.documents.packaged_spaces import packaged_file
 from sweeper.experiment.documents.profiles import over_profile, read_profile
 from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.documents.yaml_files import is_file, read_yaml
-from sweeper.experiment.epoch_rows import count_epoch_rows
 from sweeper.experiment.objective import describe_contrary
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections import (
