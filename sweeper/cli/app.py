@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sweeper import __version__
-from sweeper.cli import compare, init, pages, preflight, results, sweep, trial
+from sweeper.cli.commands import compare, init, pages, preflight, results, sweep, trial
 
 __all__ = ["app", "main"]
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sweeper.cli import app
-from sweeper.cli.trial import export
+from sweeper.cli.commands.trial import export
 from sweeper.export import EXPORT_FORMATS, conversion
 from sweeper.report.terminal import export_view
 from sweeper.tracking.sweep_folder import SweepFolder

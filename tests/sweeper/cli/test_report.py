@@ -8,8 +8,9 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
-from sweeper.cli import app, results
-from sweeper.cli.sweep import _published
+from sweeper.cli import app
+from sweeper.cli.commands import results
+from sweeper.cli.commands.sweep import _published
 from sweeper.report.page import subject_of, write_page
 from sweeper.tracking.mlflow_view import MlflowView, resolve_tracking_uri
 from sweeper.tracking.mlflow_view.store import connect

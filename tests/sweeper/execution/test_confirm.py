@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from sweeper.analysis.finished import find_finished
 from sweeper.cli import app
+from sweeper.cli.commands.sweep import _drive
 from sweeper.cli.output import Output
-from sweeper.cli.sweep import _drive
 from sweeper.errors import BadInputError
 from sweeper.execution.confirm import confirmation_driver
 from sweeper.execution.driver import SweepDriver

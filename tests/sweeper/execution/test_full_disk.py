@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from sweeper.cli.sweep import _leaving
+from sweeper.cli.commands.sweep import _leaving
 from sweeper.errors import UnwritableError
 from sweeper.execution.pool import Job
 from sweeper.execution.pool.progress import PoolReporter
@@ -61,7 +61,7 @@ def test_a_sweep_that_cannot_write_is_left_with_one_sentence(monkeypatch, caplog
         said.append(why)
         raise LeftError(code)
 
-    monkeypatch.setattr("sweeper.cli.sweep._leave", leave)
+    monkeypatch.setattr("sweeper.cli.commands.sweep._leave", leave)
     driver: Any = None
     with pytest.raises(LeftError, match="1"), _leaving(driver, driver):
         raise error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from sweeper.cli import app, init
+from sweeper.cli import app
+from sweeper.cli.commands import init
 from tests.sweeper.preflight.start.made import ROWS, make_model, write_lines
 
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from sweeper.cli.commands.sweep import _mlflow_line
 from sweeper.cli.output import Output
-from sweeper.cli.sweep import _mlflow_line
 from sweeper.tracking.sweep_folder import SweepFolder
 
 

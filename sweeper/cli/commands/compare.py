@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sweeper._environment import sweeps_home
+from sweeper.cli.commands.sweep import start
 from sweeper.cli.options import (
     Address,
     AsJson,
@@ -19,7 +20,6 @@ from sweeper.cli.options import (
     with_fresh,
 )
 from sweeper.cli.output import opened_output
-from sweeper.cli.sweep import start
 
 __all__ = ["compare"]
 

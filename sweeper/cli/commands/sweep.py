@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from sweeper._environment import sweeps_home
+from sweeper.cli.commands.results import store_of, view_of
 from sweeper.cli.options import (
     Address,
     AsJson,
@@ -32,7 +33,6 @@ from sweeper.cli.options import (
     with_fresh,
 )
 from sweeper.cli.output import INTERRUPTED, SOME_FAILED, Output, opened_output
-from sweeper.cli.results import store_of, view_of
 from sweeper.errors import BadInputError
 
 if TYPE_CHECKING:

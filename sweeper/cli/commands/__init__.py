@@ -1,0 +1,7 @@
+"""The commands: one module for those of a kind, each function a command with its options."""
+
+from __future__ import annotations
+
+from sweeper.cli.commands import compare, init, pages, preflight, results, sweep, trial
+
+__all__ = ["compare", "init", "pages", "preflight", "results", "sweep", "trial"]
