@@ -272,7 +272,13 @@ def _base(trial: TrialSpec) -> FrozenBase:
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return hold_base(trial.model, trial.data, precision=trial.engine.precision, device=device)
+    return hold_base(
+        trial.model,
+        trial.data,
+        precision=trial.engine.precision,
+        device=device,
+        metrics=trial.evaluation.metric_names,
+    )
 
 
 def _examples(trial: TrialSpec, base: FrozenBase, asked: EvaluationRequest) -> tuple[Example, ...]:

@@ -20,6 +20,7 @@ from sweeper.experiment.documents.packaged_spaces import packaged_file
 from sweeper.experiment.documents.profiles import merge_profile
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.documents.yaml_files import is_file, read_yaml
+from sweeper.experiment.metrics import locate_functions, own_modes
 from sweeper.experiment.objective import describe_contrary
 from sweeper.experiment.sections import (
     expand_design,
@@ -55,8 +56,9 @@ def load_sweep(path: Path, *, profile: str | None = None, overrides: Sequence[st
     document = read_yaml(path)
     document = merge_profile(document, path=path, profile=profile)
     document = apply_overrides(document, overrides)
+    document = locate_functions(document, path=path)
     sweep = build_sweep(document, source=f"{path} with profile {document['profile']}")
-    contrary = describe_contrary(sweep.spec.objective)
+    contrary = describe_contrary(sweep.spec.objective, own=own_modes(document))
     for warning in ([contrary] if contrary else []) + _warnings(sweep):
         logger.warning("%s", warning)
     return sweep
