@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +19,7 @@ from sweeper._spec import Spec
 from sweeper._text import nearest, shorten
 from sweeper.errors import MissingError, Problem, SpecError
 from sweeper.experiment.documents.tree import Document, Json, get_path, set_path
+from sweeper.experiment.documents.yaml_files import is_file
 
 __all__ = [
     "MODES",
@@ -109,7 +113,7 @@ class PythonMetricSpec(Spec):
     @classmethod
     def _names_a_function(cls, python: str) -> str:
         place, _, function = python.rpartition(":")
-        is_place = place.endswith(_FILE) or _MODULE.fullmatch(place)
+        is_place = _is_path(place) and (place.endswith(_FILE) or _MODULE.fullmatch(place))
         if not is_place or not function.isidentifier():
             raise ValueError(
                 "it must be FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION; write, for example, "
@@ -156,7 +160,7 @@ class PythonMetricSpec(Spec):
         return self.place.endswith(_FILE)
 
     def path(self) -> Path:
-        """Returns the file that defines the function; of a module, without running the module.
+        """Returns the file that defines the function; of a module, without importing anything.
 
         Raises:
             MissingError: there is none.
@@ -165,7 +169,7 @@ class PythonMetricSpec(Spec):
             path: Path | None = Path(self.place)
         else:
             path = _module_file(self.place)
-        if path is None or not path.is_file():
+        if path is None or not is_file(path):
             raise MissingError(
                 f"evaluation.metrics: {self.python!r} cannot be found: there is no "
                 f"{'file' if self.is_file else 'Python module'} {self.place}; it must be "
@@ -207,12 +211,24 @@ class PythonMetricSpec(Spec):
 
 
 def _module_file(module: str) -> Path | None:
+    """Returns the file of a module that could be imported, the current folder looked at first."""
+    name, *inner = module.split(".")
+    # Importing the packages around it would run them.
+    found = PathFinder.find_spec(name, [str(Path.cwd()), *sys.path]) or _hooked(name)
+    for part in inner:
+        places = found.submodule_search_locations if found is not None else None
+        # By its own name alone: the whole one is looked up among what has been imported.
+        found = PathFinder.find_spec(part, list(places)) if places is not None else None
+    has_file = found is not None and found.has_location and found.origin is not None
+    return Path(str(found.origin)) if found is not None and has_file else None
+
+
+def _hooked(name: str) -> ModuleSpec | None:
+    """Returns a module that is installed in another way, such as one in development."""
     try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError):
         return None
-    has_source = found is not None and found.has_location and found.origin is not None
-    return Path(str(found.origin)) if found is not None and has_source else None
 
 
 def _entry(value: object) -> object:
@@ -303,20 +319,35 @@ def _located(entry: Json, number: int, *, homes: tuple[Path, ...], problems: lis
     if not isinstance(entry, dict) or not isinstance(python, str):
         return entry
     place, _, function = python.rpartition(":")
-    if not place.endswith(_FILE) or "\0" in place:
+    if not place.endswith(_FILE) or not _is_path(place):
         return entry
-    tried = list(dict.fromkeys((home / Path(place).expanduser()).absolute() for home in homes))
-    there = [file for file in tried if file.is_file()]
+    tried = list(dict.fromkeys((home / Path(place)).absolute() for home in homes))
+    there = [file for file in tried if is_file(file)]
     if not there:
-        near = [other.name for file in tried for other in file.parent.glob(f"*{_FILE}")]
         message = (
             f"got {shorten(repr(python))}, and there is no file {' or '.join(map(str, tried))}; it "
             "is looked for beside the search-space file, then in the current folder; correct the "
-            f"path{nearest(Path(place).name, near)}"
+            f"path{nearest(Path(place).name, _python_files(tried))}"
         )
         problems.append(Problem(f"evaluation.metrics.{number}.python", message))
         return entry
-    return {**entry, "python": f"{there[0].resolve()}:{function}"}
+    return {**entry, "python": f"{there[0]}:{function}"}
+
+
+def _python_files(beside: Iterable[Path]) -> list[str]:
+    try:
+        return [other.name for file in beside for other in file.parent.glob(f"*{_FILE}")]
+    except (OSError, ValueError):
+        return []
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file can have this path: a NUL and a lone surrogate are in none."""
+    try:
+        os.fsencode(text)
+    except ValueError:
+        return False
+    return "\0" not in text
 
 
 def _changed(document: Document, keys: tuple[str, ...], value: Json) -> Document:

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.data import EmbeddedDataSpec
 from sweeper.data.examples import _BY_LIKELIHOOD
 from sweeper.errors import MissingError, SpecError
 from sweeper.evaluation.metrics import METRICS
 from sweeper.experiment.loading import build_sweep, load_sweep
 from sweeper.experiment.metrics import MODES, PythonMetricSpec, mode_of, own_modes
 from sweeper.experiment.sweep import Sweep
-from sweeper.experiment.trial import EvaluationSpec, TrialSpec
-from tests.sweeper import tiny
+from sweeper.experiment.trial import EvaluationSpec, TrainSpec, TrialSpec
+from sweeper.models import EmbeddedModelSpec
+from sweeper_adapters.methods import LoraSpec
+from tests import places
 from tests.sweeper.experiment.spaces import problems_of_space
 
 SCORE = "def score(predictions, references):\n    return [1.0 for _ in predictions]\n"
@@ -152,7 +155,20 @@ def test_the_mode_of_the_objective_is_the_functions(
 
 # What stood in records before there was the field; it is compared byte by byte.
 def test_without_metrics_a_trial_is_what_it_was() -> None:
-    trial = tiny.trial()
+    trial = TrialSpec(
+        method=LoraSpec(rank=4, targets=("q_proj", "v_proj", "down_proj")),
+        train=TrainSpec(
+            steps=3,
+            learning_rate=1e-2,
+            batch_size=2,
+            evaluations=2,
+            eval_examples=9,
+            max_length=16,
+            seed=3,
+        ),
+        model=EmbeddedModelSpec(),
+        data=EmbeddedDataSpec(),
+    )
     assert trial.identity(data_fingerprint="tiny") == "f1f1c11d788d"
     assert "metrics" not in trial.model_dump_json()
     named = trial.model_copy(update={"evaluation": EvaluationSpec(metrics=("bleu",))})
@@ -184,9 +200,19 @@ def test_what_changes_a_value_changes_the_trial(space: Path, function: Path) -> 
         spec.digest()
 
 
-def test_a_module_is_found_without_being_run() -> None:
-    spec = PythonMetricSpec(python="tests.sweeper.tiny:tokenizer", mode="max")
-    assert (spec.name, spec.path()) == ("tokenizer", Path(tiny.__file__))
+def test_a_module_is_found_without_being_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "of_mine" / "inner"
+    package.mkdir(parents=True)
+    (tmp_path / "of_mine" / "__init__.py").write_text("raise RuntimeError('it was run')")
+    (package / "scores.py").write_text(SCORE)
+    own = PythonMetricSpec(python="of_mine.inner.scores:score", mode="max")
+    assert own.path() == package / "scores.py"
+    assert len(own.digest()) == 64
+    spec = PythonMetricSpec(python="tests.places:score", mode="max")
+    assert (spec.name, spec.path()) == ("score", Path(places.__file__))
     missing = PythonMetricSpec(python="no_such_package.inner:score", mode="max")
     with pytest.raises(MissingError, match="there is no Python module no_such_package"):
         missing.digest()
