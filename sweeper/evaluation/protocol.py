@@ -64,11 +64,11 @@ def _own_metrics(
     questions: Sequence[Question], writing: GenerationSettings | None
 ) -> dict[str, object]:
     """Returns the metrics of data that is not made of tasks, and which functions they are."""
-    own = [question.example.metrics for question in questions if not question.example.task]
-    names = dict.fromkeys(name for metrics in own for name in metrics)
+    others = [question.example for question in questions if not question.example.task]
+    names = dict.fromkeys(name for example in others for name in example.metrics)
     functions = [x for x in writing.spec.functions if x.name in names] if writing else []
-    digests = {x.name: {"python": x.python, "sha256": x.digest()} for x in functions}
-    return ({"metrics": list(names)} if names else {}) | ({"functions": digests} if digests else {})
+    own = {function.name: function.model_dump(mode="json") for function in functions}
+    return ({"metrics": list(names)} if names else {}) | ({"functions": own} if own else {})
 
 
 def _of_tasks(questions: Sequence[Question]) -> dict[str, int]:

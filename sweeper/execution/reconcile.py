@@ -96,9 +96,8 @@ def warn_of_other_data(folder: SweepFolder, fingerprint: str) -> None:
     if others:
         logger.warning(
             "%d of %d trials of %s, such as %s, saw other rows than the data has now, had other "
-            "weights than the model or other functions as metrics, or ran with another version of "
-            "the program; those to come cannot be compared with them; bring the files back, or "
-            "begin a new sweep",
+            "weights than the model, or ran with another version of the program; those to come "
+            "cannot be compared with them; bring the files back, or begin a new sweep",
             *(len(others), len(ids), folder.name, others[0]),
         )
 

@@ -134,16 +134,16 @@ class SweepSpec(Spec):
         return evaluation
 
     def fingerprint(self, data: str) -> str:
-        """Returns the hash that a trial's identity has of the files it is made with.
+        """Returns the hash that a trial's identity has of the files it is trained on.
 
         Args:
             data: the hash of the data.
 
         Raises:
-            BadInputError: a file of the model, or of a metric, cannot be read.
+            BadInputError: a file of the model cannot be read.
         """
-        parts = (data, self.model.fingerprint(), self.evaluation.fingerprint())
-        return " ".join(part for part in parts if part)
+        model = self.model.fingerprint()
+        return f"{data} {model}" if model else data
 
 
 @dataclass(frozen=True)

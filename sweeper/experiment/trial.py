@@ -145,21 +145,6 @@ class EvaluationSpec(Spec):
         """Those of ``metrics`` that are Python functions."""
         return tuple(entry for entry in self.metrics if not isinstance(entry, str))
 
-    def fingerprint(self) -> str:
-        """Returns a hash of the files that define metrics; empty where none does.
-
-        It is part of a trial's identity, as the spec is: what a trial has reported and what its
-        adapter scored on the test split are kept under that name, and another function would have
-        made other numbers.
-
-        Raises:
-            MissingError: such a file is not there.
-        """
-        if not self.functions:
-            return ""
-        digests = " ".join(function.digest() for function in self.functions)
-        return hashlib.sha256(digests.encode()).hexdigest()
-
 
 class TrialSpec(Spec):
     """One training run, complete: whoever has this and the data can repeat it."""
@@ -194,8 +179,8 @@ class TrialSpec(Spec):
         """Returns 12 hex digits that name this trial by its content.
 
         Args:
-            data_fingerprint: hash of the data's content, and of the model's and the metrics' where
-                the spec names a path, so that changed files make a new trial.
+            data_fingerprint: hash of the data's content, and of the model's where its spec names a
+                path, so that changed files make a new trial.
         """
         content = self.model_dump(mode="json")
         if self.evaluation.metrics:

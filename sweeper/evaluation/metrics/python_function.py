@@ -109,6 +109,8 @@ def _run(name: str, path: Path, source: bytes) -> ModuleType:
 
 
 def _package_module(spec: PythonMetricSpec) -> ModuleType:
+    # Whether it is the file that the sweep was made with.
+    spec.read()
     try:
         # Ray's workers look into the folder of the driver, and so does the driver.
         with _importable(Path.cwd()):

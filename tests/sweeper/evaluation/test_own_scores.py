@@ -67,7 +67,7 @@ def spec_of(*metrics, **settings):
 def length(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(SCORE)
-    return PythonMetricSpec(python=f"{path}:length", mode="min")
+    return PythonMetricSpec(python=f"{path}:length", mode="min").with_hash()
 
 
 def names(metrics):
@@ -181,7 +181,8 @@ def test_the_record_names_the_metrics_and_what_a_function_was(length):
     found = base(*sums(), metrics=spec.metric_names)
     protocol = rung_protocol(found, tiny.trial().train, spec)
     assert protocol["metrics"] == ["exact", "length"]
-    assert protocol["functions"] == {"length": {"python": length.python, "sha256": length.digest()}}
+    assert protocol["functions"] == {"length": length.model_dump()}
+    assert length.sha256
     json.dumps(protocol)
     assert "metrics" not in rung_protocol(base(*sums(), metrics=()), tiny.trial().train, spec)
 
