@@ -69,7 +69,9 @@ def prompts_of(
                 "1 token; remove the example"
             )
     chats = _chat_prompts(examples, tokenizer, max_length=max_length, domains=domains)
-    others = iter([replace(x, ids=x.ids[: x.answer_start]) for x in encoded.tokens])
+    others: Iterator[Tokens] = iter(
+        [replace(x, ids=x.ids[: x.answer_start]) for x in encoded.tokens]
+    )
     return tuple(
         replace(next(others if example.conversation is None else chats), example=index)
         for index, example in enumerate(examples)

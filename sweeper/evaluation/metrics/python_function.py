@@ -12,6 +12,7 @@ from functools import lru_cache
 from numbers import Real
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from sweeper._text import nearest, shorten
 from sweeper.errors import BadInputError
@@ -21,7 +22,8 @@ from sweeper.experiment.metrics import PythonMetricSpec
 
 __all__ = ["load_function", "python_metric"]
 
-_Function = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
+# What it returns is looked at.
+_Function = Callable[[Sequence[str], Sequence[str]], Any]
 _CONTRACT = "it must return a finite number for each pair of texts"
 
 
@@ -44,7 +46,7 @@ def python_metric(
     got, want = [x.strip() for x in predictions], [x.strip() for x in references]
     try:
         with _importable(path.parent if spec.is_file else Path.cwd()):
-            values = list(function(got, want))
+            values: list[Any] = list(function(got, want))
     except Exception as error:
         raise _broken(spec, f"raised {type(error).__name__}: {shorten(error)}", path) from error
     if len(values) != len(got):

@@ -26,9 +26,10 @@ def own_modes(document: Mapping[str, Json]) -> dict[str, Mode]:
     """
     found: dict[str, Mode] = {}
     for entry in _functions(document):
-        python, mode = entry.get("python"), entry.get("mode")
+        python, given = entry.get("python"), entry.get("mode")
         name = entry.get("name") or str(python).rpartition(":")[2]
-        if isinstance(name, str) and (mode == "min" or mode == "max"):
+        mode: Mode | None = "min" if given == "min" else "max" if given == "max" else None
+        if isinstance(name, str) and mode is not None:
             found[name] = mode
     return found
 
