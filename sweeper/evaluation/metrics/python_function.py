@@ -47,17 +47,24 @@ def python_metric(
     try:
         with _importable(path.parent if spec.is_file else Path.cwd()):
             values: list[Any] = list(function(got, want))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _broken(spec, f"raised {type(error).__name__}: {shorten(error)}", path) from error
     if len(values) != len(got):
         raise _broken(spec, f"returned {len(values)} values for {len(got)} pairs", path)
-    for row, value in enumerate(values):
-        # Scalars of numpy and of torch are numbers, too.
+    numbers = [_number(value) for value in values]
+    for row, number in enumerate(numbers):
+        if not math.isfinite(number):
+            raise _broken(spec, f"returned {shorten(repr(values[row]))} for pair {row}", path)
+    return mean_estimate(numbers)
+
+
+def _number(value: object) -> float:
+    """Returns a value as a number, NaN where it is none; scalars of numpy and torch are numbers."""
+    try:
         number = value.item() if hasattr(value, "item") else value
-        if not isinstance(number, Real) or not math.isfinite(number):
-            raise _broken(spec, f"returned {shorten(repr(value))} for pair {row}", path)
-        values[row] = float(number)
-    return mean_estimate(values)
+        return float(number) if isinstance(number, Real) else math.nan
+    except (ValueError, RuntimeError, OverflowError):
+        return math.nan
 
 
 def load_function(spec: PythonMetricSpec) -> _Function:
