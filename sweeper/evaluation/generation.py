@@ -172,7 +172,7 @@ class _Decoding:
         prompts: Sequence[Tokens],
         tokenizer: PreTrainedTokenizerBase,
         stop_strings: Sequence[str],
-        end_ids: Collection[int],
+        end_ids: Collection[int] = (),
     ) -> None:
         self.prompts = [list(prompt.ids[: prompt.answer_start]) for prompt in prompts]
         self.written: list[list[int]] = [[] for _ in prompts]
