@@ -87,7 +87,6 @@ COVERED = {
     "preflight/checks.py": "sweeper/preflight/test_objective.py",
     "preflight/data.py": "sweeper/cli/test_data_check.py",
     "preflight/doctor.py": "sweeper/cli/test_app.py",
-    "preflight/metrics.py": "sweeper/evaluation/test_task_scores.py",
     "preflight/room.py": "sweeper/execution/test_driver.py",
     "report/configurations.py": "sweeper/report/page/test_writing.py",
     "report/document.py": "sweeper/evaluation/test_final.py",

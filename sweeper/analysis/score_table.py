@@ -15,7 +15,7 @@ from sweeper._text import count, guess
 from sweeper.analysis.configurations import configuration_names, configuration_of
 from sweeper.analysis.statistics.table import ConfigurationScores, ScoreTable
 from sweeper.errors import BadInputError, DamagedFileError
-from sweeper.experiment.objective import mode_of
+from sweeper.experiment.metrics import mode_of, own_modes
 from sweeper.tracking.final_result import read_final
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS, RowScores, read_row_scores
@@ -121,7 +121,8 @@ def score_table(
 def _sign(folder: SweepFolder, metric: str) -> float:
     """Returns 1 where more of a metric is better, else -1."""
     objective = folder.objective()
-    mode = objective.mode if metric == objective.metric else mode_of(metric)
+    own = own_modes(folder.document)
+    mode = objective.mode if metric == objective.metric else mode_of(metric, own=own)
     if mode is None:
         raise BadInputError(
             f"metric: got {metric!r}, which does not say whether more is better; known are "

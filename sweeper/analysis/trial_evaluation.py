@@ -27,6 +27,7 @@ from sweeper.errors import BadInputError, DataError
 from sweeper.estimates import to_metrics
 from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, with_adapter
 from sweeper.evaluation.harness.run import find_harness_tasks, run_harness
+from sweeper.evaluation.metrics.python_function import load_function
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase, hold_base
 from sweeper.models.inspection import positions_of
@@ -124,14 +125,17 @@ def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluati
         asked: on what, and by whom.
 
     Raises:
-        BadInputError: the trial has no adapter; a task is unknown; a model, data or a package is
-            not there. Nothing was written.
+        BadInputError: the trial has no adapter; a task is unknown; a model, data, a package or a
+            function that is a metric is not there. Nothing was written.
         TrialError: the evaluation itself failed.
     """
     started_s = time.perf_counter()
     _require_sense(asked)
     trial, adapter = found.spec(), found.adapter()
     trial.model.require_available()
+    if not asked.tasks:
+        for function in trial.evaluation.functions:
+            load_function(function)
     evaluate = (_by_harness if asked.is_harness else _by_tasks)(asked)
     base = _base(trial)
     _task_ids(trial, base)
@@ -272,7 +276,13 @@ def _base(trial: TrialSpec) -> FrozenBase:
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return hold_base(trial.model, trial.data, precision=trial.engine.precision, device=device)
+    return hold_base(
+        trial.model,
+        trial.data,
+        precision=trial.engine.precision,
+        device=device,
+        metrics=trial.evaluation.metric_names,
+    )
 
 
 def _examples(trial: TrialSpec, base: FrozenBase, asked: EvaluationRequest) -> tuple[Example, ...]:

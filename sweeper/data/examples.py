@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 __all__ = ["Conversation", "Example", "Marks", "Splits"]
 
 Marks = tuple[tuple[int, int], ...]
 """Parts of a text, each by where it starts and where it ends."""
+
+# Metrics that need no generated answer; a test compares them with those that there are.
+_BY_LIKELIHOOD = frozenset({"choice", "perplexity"})
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Example:
     """Group that a paper's table averages over, such as MMLU's ``stem``; empty without one."""
     metrics: tuple[str, ...] = ()
     """Names of the metrics that score it, the main one first. Empty: ``choice`` with choices, else
-    ``exact``."""
+    ``exact``. Of no task they are those of ``evaluation.metrics`` (:meth:`Splits.scored_by`)."""
     references: tuple[str, ...] = ()
     """What a generated answer is compared with; empty where that is ``answer`` itself."""
     unit: str = ""
@@ -71,8 +75,12 @@ class Example:
 
     @property
     def scoring(self) -> Literal["choice", "generate"]:
-        """How it is scored: by the likelihood of its choices, or by what a model generates."""
-        by_choice = "choice" in self.metrics if self.metrics else bool(self.choices)
+        """How it is scored: by the likelihood of its choices, or by what a model generates.
+
+        One of no task that has choices is always scored by them, whatever scores it besides.
+        """
+        is_named = bool(self.task and self.metrics)
+        by_choice = "choice" in self.metrics if is_named else bool(self.choices)
         return "choice" if by_choice else "generate"
 
     @property
@@ -88,9 +96,12 @@ class Example:
     def is_written(self) -> bool:
         """Whether it is scored by a generated answer.
 
-        One of no task is not: it is scored token by token, as it always was.
+        One of no task is only where its metrics ask for it; without any it is scored token by
+        token. A document has no question to be answered.
         """
-        return self.scoring == "generate" and bool(self.task and self.metrics)
+        if self.task:
+            return self.scoring == "generate" and bool(self.metrics)
+        return not self.is_document and not _BY_LIKELIHOOD.issuperset(self.metrics)
 
 
 @dataclass(frozen=True)
@@ -108,3 +119,19 @@ class Splits:
         """
         rows = (*self.train, *self.validation)
         return tuple(sorted({example.domain for example in rows}))
+
+    def scored_by(self, metrics: Sequence[str]) -> Splits:
+        """Returns the same examples, those to evaluate on with the metrics that score them.
+
+        Args:
+            metrics: names, of metrics for data that is not made of tasks; the same splits where
+                there are none.
+        """
+        if not metrics:
+            return self
+        names = tuple(metrics)
+        return replace(
+            self,
+            validation=tuple(replace(example, metrics=names) for example in self.validation),
+            test=tuple(replace(example, metrics=names) for example in self.test),
+        )

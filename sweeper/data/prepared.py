@@ -44,13 +44,20 @@ class PreparedData:
         self.domains = self.splits.domains()
 
     @classmethod
-    def read(cls, spec: DataSpec, tokenizer: PreTrainedTokenizerBase) -> PreparedData:
+    def read(
+        cls, spec: DataSpec, tokenizer: PreTrainedTokenizerBase, *, metrics: Sequence[str] = ()
+    ) -> PreparedData:
         """Returns the data that a spec describes; nothing of it is encoded yet.
+
+        Args:
+            spec: of the data.
+            tokenizer: the base model's.
+            metrics: names of those that score data that is not made of tasks.
 
         Raises:
             BadInputError: the data is not there, or cannot be read.
         """
-        return cls(spec, spec.load(), spec.fingerprint(), tokenizer)
+        return cls(spec, spec.load().scored_by(metrics), spec.fingerprint(), tokenizer)
 
     def require_rows(self) -> None:
         """Checks that there are training and validation examples.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sweeper.data import Example
 from sweeper.data.questions import Question
 from sweeper.data.tasks import TASKS
+from sweeper.data.tokens.encoding import Tokens
 from sweeper.errors import BadInputError
 from sweeper.evaluation.generation import Generation, generate, prompts_of
 from sweeper.evaluation.likelihood import Forward
@@ -23,7 +24,7 @@ __all__ = ["GenerationSettings", "most_new_tokens", "require_room", "write_answe
 
 logger = logging.getLogger(__name__)
 
-# For examples that are of no task, which would say it.
+# For examples of no task where no right answer says how long one is: none of them has room.
 MAX_NEW_TOKENS = 32
 
 
@@ -50,27 +51,45 @@ class GenerationSettings:
             return self.spec.stop
         return task.stop if task else ()
 
-    def settings(self, examples: Sequence[Example]) -> dict[str, dict[str, object]]:
-        """Returns, for the record, how the answers of each task are written."""
+    def settings(self, questions: Sequence[Question]) -> dict[str, dict[str, object]]:
+        """Returns, for the record, how the answers of each task are written.
+
+        Args:
+            questions: of one evaluation, all of them.
+        """
+        longest = _longest(questions)
         return {
-            example.task: {
-                "max_new_tokens": most_new_tokens(self.spec, example),
-                "stop": list(self.stops(example)),
+            question.example.task: {
+                "max_new_tokens": most_new_tokens(self.spec, question.example, longest=longest),
+                "stop": list(self.stops(question.example)),
             }
-            for example in examples
-            if example.is_written
+            for question in questions
+            if question.example.is_written
         }
 
 
-def most_new_tokens(spec: EvaluationSpec, example: Example) -> int:
+def most_new_tokens(
+    spec: EvaluationSpec, example: Example, *, longest: int = MAX_NEW_TOKENS
+) -> int:
     """Returns the most tokens of a generated answer.
 
     Args:
         spec: what it says counts for more than what the example's task says.
         example: that is answered.
+        longest: tokens of the longest right answer, for an example of no task.
     """
     task = TASKS.get(example.task)
-    return spec.max_new_tokens or (task.max_new_tokens if task else MAX_NEW_TOKENS)
+    return spec.max_new_tokens or (task.max_new_tokens if task else longest)
+
+
+def _longest(questions: Sequence[Question]) -> int:
+    """Returns the tokens of the longest right answer of no task, its end among them."""
+    right = [
+        question.candidates[question.gold].last_answer_tokens
+        for question in questions
+        if question.candidates and question.example.is_written and not question.example.task
+    ]
+    return max(right, default=MAX_NEW_TOKENS)
 
 
 def require_room(most: int, positions: int) -> None:
@@ -109,11 +128,13 @@ def write_answers(
         BadInputError: an answer may have as many tokens as the model has positions.
     """
     alike: dict[tuple[int, tuple[str, ...]], list[int]] = {}
+    longest = _longest(questions)
     for index, question in enumerate(questions):
         example = question.example
         if example.is_written:
-            key = (most_new_tokens(writing.spec, example), writing.stops(example))
-            alike.setdefault(key, []).append(index)
+            most = most_new_tokens(writing.spec, example, longest=longest)
+            alike.setdefault((most, writing.stops(example)), []).append(index)
+    ends = _turn_ends(questions, writing.tokenizer)
     found: dict[int, Generation] = {}
     for (most, stops), members in alike.items():
         prompts = prompts_of(
@@ -129,10 +150,23 @@ def write_answers(
             device=device,
             max_new_tokens=most,
             stop_strings=stops,
+            end_ids=ends,
             uses_cache=writing.uses_cache,
         )
         found.update(zip(members, texts, strict=True))
     return found
+
+
+def _turn_ends(questions: Sequence[Question], tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Returns the special tokens that end the answers of chats, as their template writes them."""
+    chats = [q for q in questions if q.example.conversation is not None and q.candidates]
+    special = {number for number, x in tokenizer.added_tokens_decoder.items() if x.special}
+    return frozenset(special & {_last_learnt(q.candidates[q.gold]) for q in chats})
+
+
+def _last_learnt(tokens: Tokens) -> int:
+    mask = tokens.mask or (True,) * len(tokens.ids)
+    return next(x for x, is_learnt in zip(tokens.ids[::-1], mask[::-1], strict=True) if is_learnt)
 
 
 def _room(writing: GenerationSettings, most: int) -> int:

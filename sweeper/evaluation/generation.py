@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from sweeper.data import Example
 from sweeper.data.tokens.encoding import Tokens, collate, encode
+from sweeper.data.tokens.sequences import parts_of
 from sweeper.distributed import gather, rank, sum_over_ranks, workers
 from sweeper.errors import DataError
 from sweeper.evaluation.likelihood import Forward
@@ -31,9 +32,9 @@ class Generation:
     """The text generated after a prompt."""
 
     text: str
-    """Without end-of-text token, and up to the first stop string."""
+    """Without the token that ended it, and up to the first stop string."""
     ids: tuple[int, ...]
-    """All generated tokens but the end-of-text token."""
+    """All generated tokens but the one that ended it."""
     end: Literal["end_of_text", "stop_string", "length"]
     """What ended it; ``length`` where it has as many tokens as it may have."""
 
@@ -57,7 +58,7 @@ def prompts_of(
     Raises:
         DataError: a prompt has no tokens.
     """
-    asked = [replace(example, answer="") for example in examples]
+    asked = [replace(example, answer="") for example in examples if example.conversation is None]
     # One more, for the end-of-text token that follows an answer.
     encoded = encode(asked, tokenizer, max_length + 1, domains=domains)
     for tokens in encoded.tokens:
@@ -67,7 +68,38 @@ def prompts_of(
                 "tokens, and the tokenizer adds no begin-of-text token; generation needs at least "
                 "1 token; remove the example"
             )
-    return tuple(replace(x, ids=x.ids[: x.answer_start]) for x in encoded.tokens)
+    chats = _chat_prompts(examples, tokenizer, max_length=max_length, domains=domains)
+    others: Iterator[Tokens] = iter(
+        [replace(x, ids=x.ids[: x.answer_start]) for x in encoded.tokens]
+    )
+    return tuple(
+        replace(next(others if example.conversation is None else chats), example=index)
+        for index, example in enumerate(examples)
+    )
+
+
+def _chat_prompts(
+    examples: Sequence[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    domains: Sequence[str],
+) -> Iterator[Tokens]:
+    """Yields the prompts of those examples that are chats.
+
+    What was said before the last learnt turn, with what the template writes where the assistant is
+    to speak; earlier answers are the rows' own.
+    """
+    chats = [example for example in examples if example.conversation is not None]
+    numbers = {domain: number for number, domain in enumerate(domains)}
+    for example, own in zip(chats, parts_of(chats, tokenizer), strict=True):
+        last = len(own.learnt) - own.learnt[::-1].index(True)
+        while last and own.learnt[last - 1]:
+            last -= 1
+        said = [*own.prompt, *own.answer[:last]]
+        room = max_length - len(own.start)
+        ids = (*own.start, *said[max(0, len(said) - room) :])
+        yield Tokens(ids, len(ids), domain=numbers.get(example.domain, 0))
 
 
 def generate(
@@ -78,6 +110,7 @@ def generate(
     device: torch.device,
     max_new_tokens: int,
     stop_strings: Sequence[str] = (),
+    end_ids: Collection[int] = (),
     uses_cache: bool = True,
 ) -> list[Generation]:
     """Returns the text generated after each prompt, the same on all workers.
@@ -95,6 +128,7 @@ def generate(
         device: where the model lives.
         max_new_tokens: most tokens of one generation, at least 1.
         stop_strings: texts before which a generation ends.
+        end_ids: tokens that end one besides the end-of-text token, such as that of a chat's turn.
         uses_cache: whether keys and values of earlier tokens are kept. Must be off where a method
             puts virtual tokens before each text: PEFT would put them before each new token, too.
     """
@@ -103,7 +137,7 @@ def generate(
     for turn in range(math.ceil(len(batches) / workers())):
         number = turn * workers() + rank()
         batch = batches[min(number, len(batches) - 1)]
-        decoding = _Decoding([prompts[index] for index in batch], tokenizer, stop_strings)
+        decoding = _Decoding([prompts[index] for index in batch], tokenizer, stop_strings, end_ids)
         steps = (_cached if uses_cache else _plain)(decoding, forward, device)
         for _ in range(max_new_tokens):
             # A worker that is done goes on with the others: under ZeRO-3 they need its weights.
@@ -138,6 +172,7 @@ class _Decoding:
         prompts: Sequence[Tokens],
         tokenizer: PreTrainedTokenizerBase,
         stop_strings: Sequence[str],
+        end_ids: Collection[int] = (),
     ) -> None:
         self.prompts = [list(prompt.ids[: prompt.answer_start]) for prompt in prompts]
         self.written: list[list[int]] = [[] for _ in prompts]
@@ -145,6 +180,7 @@ class _Decoding:
         self.domains = [prompt.domain for prompt in prompts]
         self._tokenizer = tokenizer
         self._stop_strings = tuple(stop_strings)
+        self._end_ids = {tokenizer.eos_token_id, *end_ids}
         self._ended: dict[int, Generation] = {}
 
     @property
@@ -160,7 +196,7 @@ class _Decoding:
                 written.append(written[-1])
                 continue
             written.append(token)
-            if token == self._tokenizer.eos_token_id:
+            if token in self._end_ids:
                 self._ended[row] = self._generation(row, written[:-1], end="end_of_text")
             elif self._stop_strings:
                 text = self._text(row, written)

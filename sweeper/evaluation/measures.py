@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from sweeper.data import Example
@@ -12,12 +12,13 @@ from sweeper.estimates import Estimate
 from sweeper.evaluation.metrics import Metric, metric
 from sweeper.evaluation.metrics.bert_score import Matcher
 from sweeper.evaluation.metrics.pass_at_1 import ProgrammingProblem
+from sweeper.evaluation.metrics.python_function import python_metric
 from sweeper.experiment.trial import EvaluationSpec
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["WrittenMetrics"]
+__all__ = ["WrittenMetrics", "reference_of"]
 
 
 class WrittenMetrics:
@@ -26,17 +27,25 @@ class WrittenMetrics:
     An encoder is loaded when the first metric needs it, and its outputs are kept for the others.
 
     Args:
-        spec: says where the encoder is.
+        spec: says where the encoder is, and which metrics are functions of one's own.
         device: where it runs.
     """
 
     def __init__(self, spec: EvaluationSpec, *, device: torch.device | str = "cpu") -> None:
         self._spec = spec
         self._device = str(device)
+        self._own = {
+            own.name: Metric(own.name, "texts", partial(python_metric, own))
+            for own in spec.functions
+        }
+
+    def find(self, name: str) -> Metric:
+        """Returns the metric of a name; BadInputError where there is none."""
+        return self._own.get(name) or metric(name)
 
     def has(self, name: str) -> bool:
         """Whether a metric of written answers can be measured: some need an encoder."""
-        found = metric(name)
+        found = self.find(name)
         is_missing = found.takes == "encoder" and self._spec.encoder is None
         return not is_missing and all(self.has(part) for part in found.parts)
 
@@ -44,14 +53,19 @@ class WrittenMetrics:
         """Returns a metric; None where the spec has no encoder for it.
 
         Args:
-            name: of a metric of texts, of an encoder or of programs.
+            name: of a metric of texts, of an encoder, of programs, or made of such.
             questions: what was asked, at least one.
             texts: what was written.
         """
-        found = metric(name)
+        found = self.find(name)
         if found.takes == "programs":
             return found.measure(texts, [_problem(question.example) for question in questions])
-        return self.of_texts(found, texts, [_reference(q.example) for q in questions])
+        wanted = [reference_of(question.example) for question in questions]
+        if found.takes != "metrics":
+            return self.of_texts(found, texts, wanted)
+        values = {part: self.of(part, questions, texts) for part in found.parts}
+        known = {part: value for part, value in values.items() if value is not None}
+        return found.measure(known) if len(known) == len(values) else None
 
     def of_texts(
         self, found: Metric, texts: Sequence[str], wanted: Sequence[str]
@@ -73,7 +87,8 @@ class WrittenMetrics:
         return None if folder is None else Matcher(folder, layer=layer, device=self._device)
 
 
-def _reference(example: Example) -> str:
+def reference_of(example: Example) -> str:
+    """Returns what a generated answer is compared with."""
     return example.references[0] if example.references else example.answer.strip()
 
 

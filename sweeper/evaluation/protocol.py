@@ -47,7 +47,6 @@ def protocol_of(
         max_length: tokens after which a prompt was cut from the left.
     """
     asked, left_out = split_by_room(questions, generates=writing is not None)
-    examples = [question.example for question in asked]
     return {
         "rows": len(asked),
         "rows_left_out": len(left_out),
@@ -55,9 +54,21 @@ def protocol_of(
         "task_rows": _of_tasks(asked),
         "task_rows_left_out": _of_tasks(left_out),
         "by_likelihood_of_choices": sum(question.is_choice for question in asked),
-        "generation": {} if writing is None else writing.settings(examples),
+        "generation": {} if writing is None else writing.settings(asked),
         "max_length": max_length,
+        **_own_metrics(asked, writing),
     }
+
+
+def _own_metrics(
+    questions: Sequence[Question], writing: GenerationSettings | None
+) -> dict[str, object]:
+    """Returns the metrics of data that is not made of tasks, and which functions they are."""
+    others = [question.example for question in questions if not question.example.task]
+    names = dict.fromkeys(name for example in others for name in example.metrics)
+    functions = [x for x in writing.spec.functions if x.name in names] if writing else []
+    own = {function.name: function.model_dump(mode="json") for function in functions}
+    return ({"metrics": list(names)} if names else {}) | ({"functions": own} if own else {})
 
 
 def _of_tasks(questions: Sequence[Question]) -> dict[str, int]:

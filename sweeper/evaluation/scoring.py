@@ -19,6 +19,7 @@ from sweeper.evaluation.likelihood import (
     score_candidates,
 )
 from sweeper.evaluation.measures import WrittenMetrics
+from sweeper.evaluation.own_scores import own_estimates
 from sweeper.evaluation.protocol import generation_settings
 from sweeper.evaluation.task_scores import task_estimates
 from sweeper.experiment.trial import EvaluationSpec
@@ -55,7 +56,8 @@ def evaluate(
       token does not count, as in lm-evaluation-harness's ``acc``: a base that was never told where
       an answer ends would look worse than it is. Without candidates, whether greedy decoding gives
       exactly the answer, its end included. Of data made of tasks it is as
-      :mod:`sweeper.evaluation.task_scores` has it, and its names come besides.
+      :mod:`sweeper.evaluation.task_scores` has it, of other data with metrics as
+      :mod:`sweeper.evaluation.own_scores` has it, and the names there come besides.
     * ``accuracy_per_character``: the same by the log-probability divided by the text's characters;
       only where all questions have candidates.
     * ``accuracy/<domain>`` where there is more than one domain, and no task.
@@ -195,13 +197,16 @@ def estimates_of(
         measure: as :func:`sweeper.evaluation.task_scores.task_estimates` takes it.
     """
     tasks = [question.example.task for question in questions]
+    is_own = not any(tasks) and any(question.example.metrics for question in questions)
     found: dict[str, Estimate] = {}
     every_row = range(len(answered))
     _add_mean(found, "eval_loss", answered, every_row)
-    if not any(tasks):
+    if not any(tasks) and not is_own:
         _add_mean(found, "accuracy", answered, every_row)
     if all("accuracy_per_character" in own for own in answered):
         _add_mean(found, "accuracy_per_character", answered, every_row)
+    if is_own:
+        return found | own_estimates(questions, answered, measure=measure)
     parts = tasks if any(tasks) else [question.domain for question in questions]
     for part in sorted(set(parts)):
         rows = [row for row in every_row if parts[row] == part]

@@ -23,6 +23,7 @@ from sweeper.experiment.documents.packaged_spaces import packaged_file
 from sweeper.experiment.documents.profiles import over_profile, read_profile
 from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.documents.yaml_files import is_file, read_yaml
+from sweeper.experiment.metrics import locate_functions, own_modes
 from sweeper.experiment.objective import describe_contrary
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections import (
@@ -70,9 +71,10 @@ def load_sweep(
     document = over_profile(document if make is None else make(document), base)
     document = apply_overrides(document, overrides)
     document = _with_rates(document, base, source=str(path))
+    document = locate_functions(document, path=path)
     source = f"{path} with profile {document['profile']}"
     sweep = build_sweep(count_epoch_rows(document, source=source), source=source)
-    contrary = describe_contrary(sweep.spec.objective)
+    contrary = describe_contrary(sweep.spec.objective, own=own_modes(document))
     for warning in ([contrary] if contrary else []) + _warnings(sweep):
         logger.warning("%s", warning)
     return sweep

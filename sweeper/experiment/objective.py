@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from sweeper._spec import Spec
+from sweeper.experiment.metrics import Mode, mode_of
 
-__all__ = ["MODES", "Mode", "ObjectiveSpec", "describe_contrary", "mode_of"]
-
-Mode = Literal["min", "max"]
-
-MODES: Mapping[str, Mode] = {
-    "eval_loss": "min",
-    "loss": "min",
-    "perplexity": "min",
-    "accuracy": "max",
-    "accuracy_per_character": "max",
-    "greedy_exact": "max",
-    "bert_score": "max",
-    "bert_score_precision": "max",
-    "bert_score_recall": "max",
-    "bleu": "max",
-    "choice": "max",
-    "dialogue_mean": "max",
-    "exact": "max",
-    "final_answer": "max",
-    "final_number": "max",
-    "meteor": "max",
-    "option": "max",
-    "pass_at_1": "max",
-    "rouge_l": "max",
-}
-"""Whether lower or higher values of a metric are better, for all that evaluations report."""
+__all__ = ["ObjectiveSpec", "describe_contrary"]
 
 
-def mode_of(metric: str) -> Mode | None:
-    """Returns whether lower or higher values of a reported metric are better; None if unknown.
+def describe_contrary(objective: ObjectiveSpec, *, own: Mapping[str, Mode]) -> str:
+    """Returns a warning about a mode that looks for the worst values; else an empty text.
 
-    Reported are ``<metric>``, ``<metric>/<domain>`` and ``<task>/<metric>``, and means over parts
-    with ``_macro`` at the end. ``<task>/<domain>`` does not say which metric it is.
+    Args:
+        objective: of a sweep.
+        own: the modes of the sweep's metrics that are Python functions, by name.
     """
-    first, _, last = metric.partition("/")
-    names = (first, last.rpartition("/")[2])
-    return next((MODES[x] for name in names if (x := name.removesuffix("_macro")) in MODES), None)
-
-
-def describe_contrary(objective: ObjectiveSpec) -> str:
-    """Returns a warning about a mode that looks for the worst values; else an empty text."""
-    usual = mode_of(objective.metric)
+    usual = mode_of(objective.metric, own=own)
     if usual in (None, objective.mode):
         return ""
     better = "lower" if usual == "min" else "higher"
@@ -68,8 +37,9 @@ class ObjectiveSpec(Spec):
     # None is what has not been given; the validator puts a mode in its place, or refuses it.
     mode: Mode = Field(default=None, validate_default=True)
     """Whether lower or higher values are better. It follows from the metric where that is one of
-    the sweeper's: losses and perplexity are minimised, all others are maximised. For another
-    metric, and for ``<task>/<domain>``, it must be given."""
+    the sweeper's: losses and perplexity are minimised, all others are maximised. A metric of
+    ``evaluation.metrics`` that is a Python function says it itself. For another metric, and for
+    ``<task>/<domain>``, it must be given."""
 
     @field_validator("mode", mode="before")
     @classmethod

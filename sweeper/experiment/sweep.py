@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from sweeper._spec import Spec
-from sweeper.data import DataSpec
+from sweeper.data import DataSpec, TasksDataSpec
 from sweeper.data.hygiene import HygieneSpec
 from sweeper.experiment.confirm import ConfirmSpec
 from sweeper.experiment.design import MOST_TRIALS, DesignPlan
@@ -119,6 +119,19 @@ class SweepSpec(Spec):
     fresh: bool = False
     """Whether every trial is trained, also where another sweep in the folder of all sweeps has
     finished the same one; ``--fresh`` sets it."""
+
+    @field_validator("evaluation")
+    @classmethod
+    def _tasks_name_their_metrics(
+        cls, evaluation: EvaluationSpec, info: ValidationInfo
+    ) -> EvaluationSpec:
+        if evaluation.metrics and isinstance(info.data.get("data"), TasksDataSpec):
+            raise ValueError(
+                f"metrics is [{', '.join(evaluation.metric_names)}], and the data is made of "
+                "tasks, each of which names its own metrics; leave metrics out, or read the rows "
+                "by another kind of data"
+            )
+        return evaluation
 
     def fingerprint(self, data: str) -> str:
         """Returns the hash that a trial's identity has of the files it is trained on.

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sweeper._spec import Spec
 from sweeper.data import DataSpec
+from sweeper.experiment.metrics import MetricEntry, PythonMetricSpec, metric_name
 from sweeper.models import ModelSpec
 from sweeper_adapters.methods import Method
 
@@ -113,14 +114,21 @@ class EngineSpec(Spec):
 
 
 class EvaluationSpec(Spec):
-    """How answers are generated and scored, where a task scores what a model writes."""
+    """How answers are generated and scored, where what a model writes is scored."""
 
+    metrics: tuple[MetricEntry, ...] = Field(default=(), exclude_if=lambda metrics: not metrics)
+    """Metrics of data that is not made of tasks, by name, or as Python functions:
+    ``[rouge_l, {python: "my_metrics.py:score", mode: max}]``. Each is reported as ``<metric>`` and,
+    where there are several domains, ``<metric>/<domain>``. Answers are generated for all of them
+    but ``choice`` (reported as ``accuracy``) and ``perplexity``. Without any, such data has
+    ``accuracy`` besides the loss. Tasks name their own."""
     generates: bool = False
-    """Whether evaluations during training generate answers. If false, tasks that score generated
-    text report only their loss and whether greedy decoding would give the reference answer token by
-    token. The final evaluation always generates."""
+    """Whether evaluations during training generate answers. If false, metrics of generated text are
+    not reported there; the loss is, and whether greedy decoding would give the reference answer
+    token by token. The final evaluation always generates."""
     max_new_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens of a generated answer; null uses the task's limit."""
+    """Most tokens of a generated answer; null uses the task's limit. Without a task it is as many
+    as the longest answer has among the rows of the evaluation."""
     stop: tuple[str, ...] | None = None
     """Texts that end a generated answer; null uses the task's."""
     encoder: str | None = None
@@ -128,6 +136,30 @@ class EvaluationSpec(Spec):
     encoder_layer: int | None = Field(default=None, ge=1)
     """Layer of the encoder whose outputs BERTScore compares, counted from 1; null uses the last.
     The authors use layer 17 of roberta-large."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _each_once(
+        cls, metrics: tuple[str | PythonMetricSpec, ...]
+    ) -> tuple[str | PythonMetricSpec, ...]:
+        names = [metric_name(entry) for entry in metrics]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"{', '.join(twice)} stands there more than once; a metric is reported under its "
+                "name; remove one, or give a function another name"
+            )
+        return metrics
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The names of ``metrics``, in their order."""
+        return tuple(metric_name(entry) for entry in self.metrics)
+
+    @property
+    def functions(self) -> tuple[PythonMetricSpec, ...]:
+        """Those of ``metrics`` that are Python functions."""
+        return tuple(entry for entry in self.metrics if not isinstance(entry, str))
 
 
 class TrialSpec(Spec):
@@ -179,6 +211,11 @@ class TrialSpec(Spec):
                 path, so that changed files make a new trial.
         """
         content = self.model_dump(mode="json")
+        if self.evaluation.metrics:
+            content["evaluation"]["metrics"] = [
+                entry if isinstance(entry, str) else entry.content()
+                for entry in self.evaluation.metrics
+            ]
         content["identity_version"] = IDENTITY_VERSION
         content["data_fingerprint"] = data_fingerprint
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))

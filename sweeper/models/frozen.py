@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,7 @@ def hold_base(
     precision: str,
     device: torch.device | str,
     control: ProcessGroup | None = None,
+    metrics: Sequence[str] = (),
 ) -> FrozenBase:
     """Returns the frozen model on its device, and its data; nothing is encoded yet.
 
@@ -90,6 +92,7 @@ def hold_base(
         precision: ``fp32``, ``bf16`` or ``fp16``.
         device: where the model lives.
         control: group of all workers in which no trial communicates.
+        metrics: names of those that score data that is not made of tasks.
 
     Raises:
         BadInputError: the model or the data is not there, or cannot be read, or the model is not
@@ -105,7 +108,7 @@ def hold_base(
         model_spec=model,
         precision=precision,
         model=loaded.model,
-        data=PreparedData.read(data, loaded.tokenizer),
+        data=PreparedData.read(data, loaded.tokenizer, metrics=metrics),
         device=torch.device(device),
         control=control,
     )
@@ -118,6 +121,7 @@ def load_base(
     precision: str,
     max_length: int,
     device: torch.device | str,
+    metrics: Sequence[str] = (),
 ) -> FrozenBase:
     """Returns the frozen base of a replica, with its training data as token ids.
 
@@ -131,6 +135,7 @@ def load_base(
         precision: ``fp32``, ``bf16`` or ``fp16``.
         max_length: length that the trials train with; another one is encoded when it is asked for.
         device: where the model lives.
+        metrics: as in :func:`hold_base`.
 
     Raises:
         MissingError: the model or the data is not there.
@@ -142,7 +147,14 @@ def load_base(
     import peft  # noqa: F401 - so that the first trial need not wait for it
 
     load_deepspeed()
-    base = hold_base(model, data, precision=precision, device=device, control=control_group())
+    base = hold_base(
+        model,
+        data,
+        precision=precision,
+        device=device,
+        control=control_group(),
+        metrics=metrics,
+    )
     base.data.require_rows()
     base.data.train_tokens(max_length)
     gc.collect()

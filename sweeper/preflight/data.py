@@ -31,6 +31,7 @@ def check_sweep_data(sweep: Sweep) -> DataCheck:
         max_length=sweep.space.any_trial().train.max_length,
         tokenizer=tokenizer,
         no_tokenizer=reason,
+        metrics=sweep.spec.evaluation.metric_names,
     )
 
 

@@ -33,7 +33,8 @@ def require_objective(sweep: Sweep) -> None:
     if wanted == ALWAYS:
         return
     count = sweep.space.any_trial().train.eval_examples
-    examples = draw_examples(spec.data.load().validation, count)
+    splits = spec.data.load().scored_by(spec.evaluation.metric_names)
+    examples = draw_examples(splits.validation, count)
     is_generating = spec.evaluation.generates
     known = metric_names(examples, spec.evaluation, generates=is_generating)
     if wanted in known:

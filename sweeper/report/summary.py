@@ -33,7 +33,14 @@ def cost_text(ranking: Ranking) -> str:
 
 
 def task_metrics(final: FinalResult) -> list[str]:
-    """Returns the names of the tasks' metrics, without losses, groups, domains and averages."""
+    """Returns the names of the tasks' metrics, without losses, groups, domains and averages.
+
+    Of data that is not made of tasks, those of its metrics.
+    """
+    own = final.protocol.get("metrics")
+    if isinstance(own, list):
+        names = ["accuracy" if name == "choice" else str(name) for name in own]
+        return [name for name in names if name in final.metrics]
     tasks = final.protocol.get("task_rows")
     ends = {*METRICS, "accuracy", "accuracy_per_character"}
     places = [name.partition("/") for name in final.metrics]

@@ -15,6 +15,7 @@ from sweeper.data.tasks.registry import MIXTURES, TASKS
 from sweeper.data.tasks.task import Task
 from sweeper.experiment.design import Design, DesignSpec, Factors, RateGrid
 from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.metrics import PythonMetricSpec
 from sweeper.experiment.sections import COMPARED_ALIKE, SPACE_KEYS
 from sweeper.experiment.space.budget import BUDGETS
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
@@ -72,6 +73,7 @@ __all__ = [
     "PeftType",
     "PeftTypeFacts",
     "Published",
+    "PythonMetricSpec",
     "RateGrid",
     "ResourcesSpec",
     "SearchSpec",

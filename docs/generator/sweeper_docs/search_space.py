@@ -24,6 +24,7 @@ from sweeper_docs.project import (
     LogFactor,
     ObjectiveSpec,
     Published,
+    PythonMetricSpec,
     RateGrid,
     SearchSpec,
     SweepSpec,
@@ -136,7 +137,12 @@ def search_space_page() -> str:
         section("search", SearchSpec, links=_SEARCH_LINKS),
         section("asha", AshaSpec, level=3),
         section("confirm", ConfirmSpec, level=3),
-        section("evaluation", EvaluationSpec),
+        section(
+            "evaluation",
+            EvaluationSpec,
+            links={"metrics": "list of texts, or of sections of a [function](#function)"},
+        ),
+        section("function", PythonMetricSpec, level=3, defaults={"name": "the function's"}),
         section("final", FinalSpec),
         section("hygiene", HygieneSpec),
     )

@@ -40,6 +40,7 @@ def check_data(
     max_length: int,
     tokenizer: PreTrainedTokenizerBase | None,
     no_tokenizer: str = "",
+    metrics: Sequence[str] = (),
 ) -> DataCheck:
     """Returns all problems of the rows of a sweep's data.
 
@@ -49,11 +50,13 @@ def check_data(
         max_length: most tokens of an example.
         tokenizer: of the model; None where it cannot be had, and lengths are not looked at.
         no_tokenizer: why it cannot be had.
+        metrics: names of those that score data that is not made of tasks.
 
     Raises:
         BadInputError: the data cannot be read.
     """
     splits, refused, shares, warnings = _load(data)
+    splits = splits.scored_by(metrics)
     fingerprint = data.fingerprint()
     findings = [*_contamination(splits, settings)]
     _remember(_cache_file(data, settings, fingerprint), findings)

@@ -17,7 +17,9 @@ def perplexity(nats: Sequence[float], tokens: Sequence[int]) -> Estimate:
 
     The mean m = Σ nats / Σ tokens is a ratio of two sums over texts, and its standard error is by
     the delta method: with residuals r_i = nats_i − m tokens_i of n texts, that of m is
-    sqrt(n / (n − 1) Σ r_i²) / Σ tokens, and that of exp(m) is exp(m) times as large.
+    sqrt(n / (n − 1) Σ r_i²) / Σ tokens, and that of exp(m) is exp(m) times as large. It is that of
+    the mean of exp(m) (1 + n r_i / Σ tokens), which is what text i contributes: their mean is
+    exp(m), and differences of two models on the same texts are paired by them.
 
     Args:
         nats: negative log-likelihood of each text, summed over its tokens.
@@ -37,8 +39,11 @@ def perplexity(nats: Sequence[float], tokens: Sequence[int]) -> Estimate:
     value = _exp(mean)
     if count == 1:
         return Estimate(value, None, 1)
-    squares = math.fsum((x - mean * n) ** 2 for x, n in zip(nats, tokens, strict=True))
-    return Estimate(value, value * math.sqrt(count / (count - 1) * squares) / total, count)
+    residuals = [x - mean * n for x, n in zip(nats, tokens, strict=True)]
+    error = value * math.sqrt(count / (count - 1) * math.fsum(r * r for r in residuals)) / total
+    if not math.isfinite(value):
+        return Estimate(value, error, count)
+    return Estimate(value, error, count, tuple(value * (1 + count * r / total) for r in residuals))
 
 
 def _exp(value: float) -> float:

@@ -111,6 +111,7 @@ class ReplicaWorker:
             precision=config.precision,
             max_length=config.train.max_length,
             device=device,
+            metrics=config.evaluation.metric_names,
         )
         if self._share(self._rank == 0 and ray.get(self._pool.claim_base.remote(self._replica))):
             rows = config.sweep_folder / VALIDATION_ROWS

@@ -12,6 +12,7 @@ from sweeper.data.tokens import encode
 from sweeper.evaluation.answers import most_new_tokens, require_room
 from sweeper.experiment.sweep import Sweep
 from sweeper.models.inspection import TokenCheck, load_tokenizer, positions_of
+from sweeper.preflight.metrics import require_scorable
 
 __all__ = ["inspect_model_of", "require_fitting_data"]
 
@@ -54,8 +55,9 @@ def require_fitting_data(sweep: Sweep, left: TokenCheck) -> None:
             cannot be put into the template.
     """
     spec, train = sweep.spec, sweep.space.any_trial().train
-    splits = spec.data.load()
+    splits = spec.data.load().scored_by(spec.evaluation.metric_names)
     require_rows(splits)
+    require_scorable(splits, spec.evaluation)
     left.require(_texts(splits))
     _require_room_to_write(sweep, splits)
     examples = draw_examples(splits.validation, train.eval_examples)
@@ -85,7 +87,9 @@ def _require_room_to_write(sweep: Sweep, splits: Splits) -> None:
         asked += splits.validation
     if spec.final.trials != 0:
         asked += splits.test if spec.final.split == "test" else splits.validation
-    most = max((most_new_tokens(spec.evaluation, x) for x in asked if x.is_written), default=0)
+    # Without a task, and a limit, answers are as long as those of the rows, which have room.
+    written = [x for x in asked if x.is_written and (x.task or spec.evaluation.max_new_tokens)]
+    most = max((most_new_tokens(spec.evaluation, x) for x in written), default=0)
     if positions is not None and most:
         require_room(most, positions - _tokens_before(sweep))
 

@@ -20,9 +20,10 @@ from sweeper.analysis.trial_evaluation import (
 )
 from sweeper.cli import app
 from sweeper.data import TasksDataSpec
-from sweeper.errors import DataError
+from sweeper.errors import BadInputError, DataError
 from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen
 from sweeper.evaluation.harness import run
+from sweeper.experiment.metrics import PythonMetricSpec
 from sweeper.experiment.trial import EvaluationSpec
 from sweeper.report.terminal import evaluation_view
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -355,3 +356,27 @@ def test_what_is_left_out_is_printed_where_there_is_some():
     assert "left out" not in printed(DOCUMENT, 100)
     text = printed({**DOCUMENT, "rows_left_out": {"arc_easy_cloze": 1300, "b": 2}}, 100)
     assert "1,234 rows of the test split, 1,302 left out (answer too long), in" in text
+
+
+def test_a_trial_is_asked_by_its_own_metrics_and_by_the_same_function(tmp_path):
+    root = exported.make_world(tmp_path)
+    function = root / "mine.py"
+    function.write_text("def letters(p, r):\n    return [len(text) for text in p]\n")
+    own = PythonMetricSpec(python=f"{function}:letters", mode="max").with_hash()
+    evaluation = EvaluationSpec(metrics=("exact", own), max_new_tokens=3)
+    spec = exported.trial(LoraSpec(rank=2), root).model_copy(update={"evaluation": evaluation})
+    sweep = SweepFolder.create(root / "sweeps", "own-1", document=exported.DOCUMENT)
+    found = find_trial(exported.made(sweep, spec).id, home=sweep.home)
+    asked = EvaluationRequest(has_base=True)
+    document = evaluate_trial(found, asked).document()
+    metrics = document["metrics"]
+    assert {"exact", "letters", "letters/sum", "letters/letter", "greedy_exact"} <= metrics.keys()
+    assert 0 <= metrics["letters"] <= 3
+    assert document["base_metrics"].keys() == metrics.keys()
+    assert "letters_se" in document["gains"]
+    assert document["protocol"]["functions"]["letters"]["sha256"] == own.sha256
+    before = kept(sweep.home, found.trial.id)
+    function.write_text("def letters(p, r):\n    return [0.0 for text in p]\n")
+    with pytest.raises(BadInputError, match="is not the file that the sweep was made with"):
+        evaluate_trial(found, asked)
+    assert kept(sweep.home, found.trial.id) == before

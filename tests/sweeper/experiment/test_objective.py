@@ -8,39 +8,12 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import BadInputError
-from sweeper.evaluation.metrics import METRICS
 from sweeper.experiment.loading import load_sweep
-from sweeper.experiment.objective import MODES, ObjectiveSpec, mode_of
+from sweeper.experiment.objective import ObjectiveSpec
 from sweeper.search import open_study
 from tests.sweeper.experiment.spaces import problems_of_space
 from tests.sweeper.search.two_methods import SEARCH
 from tests.sweeper.search.two_methods import SPACE as POINTS
-
-
-def test_each_metric_has_a_mode() -> None:
-    assert METRICS.keys() - MODES.keys() == set()
-
-
-@pytest.mark.parametrize(
-    ("metric", "mode"),
-    [
-        ("eval_loss", "min"),
-        ("accuracy", "max"),
-        ("accuracy/capitals", "max"),
-        # A domain may be called anything.
-        ("accuracy/loss", "max"),
-        ("accuracy_macro", "max"),
-        ("boolq/loss", "min"),
-        ("wikitext/perplexity", "min"),
-        ("gsm8k/final_number", "max"),
-        ("mmlu/accuracy_macro", "max"),
-        ("mmlu/stem", None),
-        ("my_score", None),
-        ("", None),
-    ],
-)
-def test_the_mode_follows_from_the_metric(metric: str, mode: str | None) -> None:
-    assert mode_of(metric) == mode
 
 
 @pytest.mark.parametrize("given", ["{metric: accuracy}", "{metric: accuracy, mode: null}"])

@@ -100,7 +100,8 @@ def _finals(ranking: Ranking, *, is_design: bool) -> list[RenderableType]:
         if final is None or not names:
             continue
         gains = to_metrics(ranking.gains.get(trial.id, {}))
-        title = f"Trial {trial.number} on the {final.split} split, by task"
+        by = "metric" if "metrics" in final.protocol else "task"
+        title = f"Trial {trial.number} on the {final.split} split, by {by}"
         table = metrics_table(final.metrics, base, gains, names=names)
         parts += ["", Text(title, style="bold"), Padding(table, (0, 0, 0, 2))]
     return parts

@@ -33,6 +33,14 @@ def test_the_error_of_perplexity_is_what_samples_spread():
     assert fmean(x.standard_error or 0 for x in found) == pytest.approx(spread, rel=0.05)
 
 
+def test_what_texts_contribute_gives_the_value_and_its_error():
+    found = perplexity([3.0, 8.0, 2.5], [2, 9, 1])
+    assert found.contributions is not None
+    assert fmean(found.contributions) == pytest.approx(found.value)
+    assert stdev(found.contributions) / math.sqrt(3) == pytest.approx(found.standard_error)
+    assert perplexity([1e6, 1e6], [1, 1]).contributions is None
+
+
 def test_a_diverged_model_has_infinite_perplexity():
     assert perplexity([1e6], [1]) == Estimate(math.inf, None, 1)
 

@@ -1,0 +1,154 @@
+"""A metric that is a Python function of one's own: loaded by its path, held to its contract."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from numbers import Real
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sweeper._text import nearest, shorten
+from sweeper.errors import BadInputError
+from sweeper.estimates import Estimate, mean_estimate
+from sweeper.evaluation.metrics.inputs import require_pairs
+from sweeper.experiment.metrics import PythonMetricSpec
+
+__all__ = ["load_function", "python_metric"]
+
+# What it returns is looked at.
+_Function = Callable[[Sequence[str], Sequence[str]], Any]
+_CONTRACT = "it must return a finite number for each pair of texts"
+
+
+def python_metric(
+    spec: PythonMetricSpec, predictions: Sequence[str], references: Sequence[str]
+) -> Estimate:
+    """Returns the mean of what a function makes of each prediction and its reference.
+
+    Args:
+        spec: says where the function is.
+        predictions: what was written; white space around it is taken away.
+        references: one for each, in the same way.
+
+    Raises:
+        BadInputError: predictions and references do not belong together; the function cannot be
+            loaded, raises, or does not return a finite number for each.
+    """
+    require_pairs(predictions, references, "predictions and references")
+    function, path = load_function(spec), spec.path()
+    got, want = [x.strip() for x in predictions], [x.strip() for x in references]
+    try:
+        with _importable(path.parent if spec.is_file else Path.cwd()):
+            values: list[Any] = list(function(got, want))
+    except (Exception, SystemExit) as error:
+        raise _broken(spec, f"raised {type(error).__name__}: {shorten(error)}", path) from error
+    if len(values) != len(got):
+        raise _broken(spec, f"returned {len(values)} values for {len(got)} pairs", path)
+    numbers = [_number(value) for value in values]
+    for row, number in enumerate(numbers):
+        if not math.isfinite(number):
+            raise _broken(spec, f"returned {shorten(repr(values[row]))} for pair {row}", path)
+    return mean_estimate(numbers)
+
+
+def _number(value: object) -> float:
+    """Returns a value as a number, NaN where it is none; scalars of numpy and torch are numbers."""
+    try:
+        number = value.item() if hasattr(value, "item") else value
+        return float(number) if isinstance(number, Real) else math.nan
+    except (ValueError, RuntimeError, OverflowError):
+        return math.nan
+
+
+def load_function(spec: PythonMetricSpec) -> _Function:
+    """Returns the function that a spec names; its file is run where that has not been done.
+
+    A file that has changed is run again.
+
+    Raises:
+        BadInputError: there is no such file or function, or the file cannot be run.
+    """
+    module = _file_module(spec) if spec.is_file else _package_module(spec)
+    function: _Function | None = getattr(module, spec.function, None)
+    if not callable(function):
+        known = [x for x, value in vars(module).items() if callable(value) and x[:1] != "_"]
+        found = "is no function" if function is not None else "is not there"
+        raise BadInputError(
+            f"evaluation.metrics: {spec.function!r} {found} in {spec.path()}; it must be a "
+            f"function (predictions, references); there are {', '.join(known) or 'none'}"
+            f"{nearest(spec.function, known)}"
+        )
+    return function
+
+
+def _file_module(spec: PythonMetricSpec) -> ModuleType:
+    path, source = spec.path(), spec.read()
+    name = f"_sweeper_metric_{hashlib.sha256(str(path).encode() + source).hexdigest()[:16]}"
+    try:
+        return _run(name, path, source)
+    # Whatever the file does when it is run, an exit of the interpreter among it.
+    except (Exception, SystemExit) as error:
+        raise _unloaded(spec, path, error) from error
+
+
+@lru_cache(maxsize=64)
+def _run(name: str, path: Path, source: bytes) -> ModuleType:
+    """Returns the module of a file, whose name has the hash of the source that is run.
+
+    Python's own import would take the compiled file of a source that was changed within a second.
+    """
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    # Where dataclasses and pickle look for what the file defines.
+    sys.modules[name] = module
+    try:
+        with _importable(path.parent):
+            exec(compile(source, str(path), "exec"), vars(module))
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _package_module(spec: PythonMetricSpec) -> ModuleType:
+    # Whether it is the file that the sweep was made with.
+    spec.read()
+    try:
+        # Ray's workers look into the folder of the driver, and so does the driver.
+        with _importable(Path.cwd()):
+            return importlib.import_module(spec.place)
+    except (Exception, SystemExit) as error:
+        raise _unloaded(spec, Path(spec.place), error) from error
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Lets modules of a folder be imported by their names."""
+    place = str(folder)
+    sys.path.insert(0, place)
+    try:
+        yield
+    finally:
+        sys.path.remove(place)
+
+
+def _unloaded(spec: PythonMetricSpec, path: Path, error: BaseException) -> BadInputError:
+    return BadInputError(
+        f"evaluation.metrics: the metric {spec.name} cannot be loaded: {path} raised "
+        f"{type(error).__name__}: {shorten(error)}; it must run without an error, and is run where "
+        "the sweep starts and in each worker; correct it, or install what it imports there"
+    )
+
+
+def _broken(spec: PythonMetricSpec, what: str, path: Path) -> BadInputError:
+    return BadInputError(
+        f"the metric {spec.name} failed: {spec.function} of {path} {what}; {_CONTRACT}; correct "
+        "the function"
+    )
