@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from sweeper.cli import preflight, sweep, trial
+from sweeper.cli import chat, preflight, sweep, trial
 
 __all__ = ["app", "main"]
 
@@ -27,6 +27,7 @@ for _command in (
     sweep.report,
     trial.export,
     trial.evaluate,
+    chat.chat,
     sweep.ui,
     preflight.doctor,
 ):

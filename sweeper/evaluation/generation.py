@@ -1,9 +1,9 @@
-"""Greedy generation for many prompts at once."""
+"""Generation: greedy for many prompts at once, or one answer token by token as it is written."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Generation", "generate", "prompts_of"]
+__all__ = [
+    "Choose",
+    "Ending",
+    "Generation",
+    "generate",
+    "prompts_of",
+    "take_likeliest",
+    "write",
+]
+
+Choose = Callable[["torch.Tensor"], list[int]]
+"""Takes the logits of the next token, [B, N], and returns the token of each row."""
 
 TOKEN_BUDGET = 8192
 """Tokens of one batch, padding and those to come included: what its cache must hold. A constant, so
@@ -34,8 +45,20 @@ class Generation:
     """Without end-of-text token, and up to the first stop string."""
     ids: tuple[int, ...]
     """All generated tokens but the end-of-text token."""
-    end: Literal["end_of_text", "stop_string", "length"]
-    """What ended it; ``length`` where it has as many tokens as it may have."""
+    end: Literal["end_of_text", "stop_string", "length", ""]
+    """What ended it; ``length`` where it has as many tokens as it may have. Empty: it goes on."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What ends an answer, besides the end-of-text token."""
+
+    max_new_tokens: int
+    """Most tokens, at least 1."""
+    stop_strings: tuple[str, ...] = ()
+    """Texts before which it ends."""
+    end_ids: frozenset[int] = frozenset()
+    """Tokens that end it as the end-of-text token does, such as that of a chat's turn."""
 
 
 def prompts_of(
@@ -117,6 +140,51 @@ def generate(
     return [shared[index] for index in range(len(prompts))]
 
 
+def take_likeliest(logits: torch.Tensor) -> list[int]:
+    """Returns the likeliest token of each row.
+
+    Args:
+        logits: of the next token, [B, N].
+    """
+    tokens: list[int] = logits.argmax(dim=-1).tolist()
+    return tokens
+
+
+def write(
+    forward: Forward,
+    prompt: Tokens,
+    ending: Ending,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    device: torch.device,
+    uses_cache: bool = True,
+    choose: Choose = take_likeliest,
+) -> Iterator[Generation]:
+    """Yields an answer as it is written: all of it so far, after each token.
+
+    Each text begins with the one before. Letters that may yet become part of a stop string, or of
+    which a token is still to come, are held back. The last one is the whole answer; with the
+    likeliest tokens it is what :func:`generate` returns.
+
+    Args:
+        forward: as of :func:`generate`.
+        prompt: what comes before its ``answer_start`` is gone on from.
+        ending: what ends the answer.
+        tokenizer: the base model's.
+        device: where the model lives.
+        uses_cache: as of :func:`generate`.
+        choose: chooses each token.
+    """
+    decoding = _Decoding([prompt], tokenizer, ending.stop_strings, ending.end_ids)
+    steps = (_cached if uses_cache else _plain)(decoding, forward, device, choose)
+    for _ in range(ending.max_new_tokens):
+        decoding.take(next(steps))
+        if not decoding.open_rows:
+            break
+        yield decoding.begun()
+    yield decoding.generations()[0]
+
+
 def _batches(prompts: Sequence[Tokens], max_new_tokens: int) -> Iterator[list[int]]:
     """Yields batches of prompts of like length, within ``TOKEN_BUDGET`` or of one prompt."""
     batch: list[int] = []
@@ -138,6 +206,7 @@ class _Decoding:
         prompts: Sequence[Tokens],
         tokenizer: PreTrainedTokenizerBase,
         stop_strings: Sequence[str],
+        end_ids: frozenset[int] = frozenset(),
     ) -> None:
         self.prompts = [list(prompt.ids[: prompt.answer_start]) for prompt in prompts]
         self.written: list[list[int]] = [[] for _ in prompts]
@@ -145,6 +214,7 @@ class _Decoding:
         self.domains = [prompt.domain for prompt in prompts]
         self._tokenizer = tokenizer
         self._stop_strings = tuple(stop_strings)
+        self._end_ids = end_ids | {tokenizer.eos_token_id}
         self._ended: dict[int, Generation] = {}
 
     @property
@@ -160,7 +230,7 @@ class _Decoding:
                 written.append(written[-1])
                 continue
             written.append(token)
-            if token == self._tokenizer.eos_token_id:
+            if token in self._end_ids:
                 self._ended[row] = self._generation(row, written[:-1], end="end_of_text")
             elif self._stop_strings:
                 text = self._text(row, written)
@@ -175,6 +245,14 @@ class _Decoding:
             self._ended.get(row) or self._generation(row, written, end="length")
             for row, written in enumerate(self.written)
         ]
+
+    def begun(self) -> Generation:
+        """Returns what has been written after the first prompt, as far as it stays as it is."""
+        ids = tuple(self.written[0])
+        # Of a letter of several tokens the first ones alone are no letter.
+        text = self._text(0, ids).rstrip("\N{REPLACEMENT CHARACTER}")
+        held = max((_overlap(text, stop) for stop in self._stop_strings), default=0)
+        return Generation(text[: len(text) - held], ids, "")
 
     def _generation(
         self, row: int, ids: Sequence[int], *, end: Literal["end_of_text", "length"]
@@ -199,7 +277,18 @@ class _Decoding:
         )
 
 
-def _cached(decoding: _Decoding, forward: Forward, device: torch.device) -> Iterator[list[int]]:
+def _overlap(text: str, stop: str) -> int:
+    """Returns how many of the last letters of a text are the first ones of a stop string."""
+    sizes = range(min(len(text), len(stop)), 0, -1)
+    return next((size for size in sizes if stop.startswith(text[-size:])), 0)
+
+
+def _cached(
+    decoding: _Decoding,
+    forward: Forward,
+    device: torch.device,
+    choose: Choose = take_likeliest,
+) -> Iterator[list[int]]:
     """Yields the next token of each row, from the last ones alone and a cache of the others.
 
     Padding is on the left: so all rows end at the same position, and go on at the next.
@@ -227,12 +316,17 @@ def _cached(decoding: _Decoding, forward: Forward, device: torch.device) -> Iter
             logits_to_keep=is_last,
             domains=domains,
         )
-        yield logits.argmax(dim=-1).tolist()
+        yield choose(logits)
         input_ids = torch.tensor([written[-1:] for written in decoding.written], device=device)
         mask = torch.cat((mask, torch.ones_like(input_ids)), dim=1)
 
 
-def _plain(decoding: _Decoding, forward: Forward, device: torch.device) -> Iterator[list[int]]:
+def _plain(
+    decoding: _Decoding,
+    forward: Forward,
+    device: torch.device,
+    choose: Choose = take_likeliest,
+) -> Iterator[list[int]]:
     """Yields the next token of each row, from the whole rows each time, padded on the right."""
     while True:
         pairs = zip(decoding.prompts, decoding.written, strict=True)
@@ -250,4 +344,4 @@ def _plain(decoding: _Decoding, forward: Forward, device: torch.device) -> Itera
             logits_to_keep=is_last,
             domains=batch["domains"],
         )
-        yield logits.argmax(dim=-1).tolist()
+        yield choose(logits)

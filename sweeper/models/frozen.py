@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeper._third_party import load_deepspeed
+from sweeper.data.examples import Splits
 from sweeper.data.prepared import PreparedData
 from sweeper.data.tokens.packing import require_packable
 from sweeper.distributed import control_group
@@ -81,6 +82,7 @@ def hold_base(
     precision: str,
     device: torch.device | str,
     control: ProcessGroup | None = None,
+    reads_data: bool = True,
 ) -> FrozenBase:
     """Returns the frozen model on its device, and its data; nothing is encoded yet.
 
@@ -90,6 +92,8 @@ def hold_base(
         precision: ``fp32``, ``bf16`` or ``fp16``.
         device: where the model lives.
         control: group of all workers in which no trial communicates.
+        reads_data: whether the data is read; else it has no rows and no domains, and need not be
+            there.
 
     Raises:
         BadInputError: the model or the data is not there, or cannot be read, or the model is not
@@ -101,11 +105,13 @@ def hold_base(
     # Moves it in place; transformers types the method as if it were not one.
     torch.nn.Module.to(loaded.model, torch.device(device))
     require_causal(loaded.model, subject="the loaded model")
+    tokenizer = loaded.tokenizer
+    none = PreparedData(data, Splits((), (), ()), "", tokenizer)
     return FrozenBase(
         model_spec=model,
         precision=precision,
         model=loaded.model,
-        data=PreparedData.read(data, loaded.tokenizer),
+        data=PreparedData.read(data, tokenizer) if reads_data else none,
         device=torch.device(device),
         control=control,
     )

@@ -17,7 +17,7 @@ Each command is `python -m sweeper COMMAND`. In an installed package `sweeper CO
 same. `--help` on a command prints what this page says of it. With `--json` a command prints one
 JSON document on standard output and nothing else there; messages go to standard error.
 """
-_TYPES: dict[Any, str] = {int: "whole number", str: "text", bool: "flag"}
+_TYPES: dict[Any, str] = {int: "whole number", float: "number", str: "text", bool: "flag"}
 
 
 def commands_page() -> str:
