@@ -71,14 +71,14 @@ def chat(  # noqa: PLR0913 - a parameter for each option
     conversation; /reset begins it anew. Ctrl-C ends an answer; a second one ends the program.
     """
     with opened_output(as_json) as out:
-        from sweeper.analysis.lookup import find_trial
-        from sweeper.evaluation.chat import ChatRequest, open_chat
-
         if as_json and once is None:
             raise BadInputError(
                 "json: got --json without --once; a document is printed for one answer; add "
                 "--once TEXT"
             )
+        from sweeper.analysis.lookup import find_trial
+        from sweeper.evaluation.chat import ChatRequest, open_chat
+
         asked = ChatRequest(system, domain, has_base, max_new_tokens, temperature, seed)
         found = find_trial(run_or_trial, home=home or sweeps_home())
         hide_progress_bars()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -42,9 +42,9 @@ class Generation:
     """The text generated after a prompt."""
 
     text: str
-    """Without end-of-text token, and up to the first stop string."""
+    """Without the token that ended it, and up to the first stop string."""
     ids: tuple[int, ...]
-    """All generated tokens but the end-of-text token."""
+    """All generated tokens but the one that ended it."""
     end: Literal["end_of_text", "stop_string", "length", ""]
     """What ended it; ``length`` where it has as many tokens as it may have. Empty: it goes on."""
 
@@ -206,7 +206,7 @@ class _Decoding:
         prompts: Sequence[Tokens],
         tokenizer: PreTrainedTokenizerBase,
         stop_strings: Sequence[str],
-        end_ids: frozenset[int] = frozenset(),
+        end_ids: Collection[int] = (),
     ) -> None:
         self.prompts = [list(prompt.ids[: prompt.answer_start]) for prompt in prompts]
         self.written: list[list[int]] = [[] for _ in prompts]
@@ -214,7 +214,7 @@ class _Decoding:
         self.domains = [prompt.domain for prompt in prompts]
         self._tokenizer = tokenizer
         self._stop_strings = tuple(stop_strings)
-        self._end_ids = end_ids | {tokenizer.eos_token_id}
+        self._end_ids = {tokenizer.eos_token_id, *end_ids}
         self._ended: dict[int, Generation] = {}
 
     @property

@@ -4,10 +4,10 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from typer.testing import CliRunner
@@ -32,9 +32,16 @@ def call(home, *arguments, typed=""):
 
 
 def once(home, trial, text, *options):
-    result = call(home, trial, "--once", text, "--json", *options)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
+    """One answer as it is printed."""
+    result = call(home, trial, "--once", text, *options)
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    return result.stdout
+
+
+def process(home, *arguments):
+    """The command in a process of its own, whose standard output --json turns around."""
+    command = [sys.executable, "-m", "sweeper", "chat", *map(str, arguments), "--home", str(home)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture
@@ -81,8 +88,8 @@ def test_the_base_answers_beside_it(home):
     own, frozen = (line.split(": ") for line in result.stdout.splitlines())
     assert (own[0], frozen[0]) == ("trial", "base")
     assert own[1] != frozen[1]
-    document = once(home, talking.FIELD, "hi", "--base")
-    assert (document["answer"].strip(), document["base"]["answer"].strip()) == (own[1], frozen[1])
+    assert once(home, talking.FIELD, "hi", "--base") == result.stdout
+    assert once(home, talking.FIELD, "hi").strip() == own[1]
 
 
 def test_several_fields_are_asked_one_after_another(home, seen):
@@ -91,24 +98,33 @@ def test_several_fields_are_asked_one_after_another(home, seen):
     assert seen() == ["hi\nAnswer:", "why?\nsome words\nAnswer:"]
     assert "There is no conversation to reset." in result.stderr
     text = '{"question": "why?", "context": "some words"}'
-    assert once(home, talking.FIELDS, text)["prompt"] == seen()[1]
-    assert once(home, talking.FIELDS, '{"question": "hi"}')["prompt"] == seen()[0]
+    once(home, talking.FIELDS, text)
+    once(home, talking.FIELDS, '{"question": "hi"}')
+    assert seen()[2:] == seen()[1::-1]
 
 
 def test_one_answer_is_one_document(home):
-    document = once(home, "talks", "hi")
+    done = process(home, "talks", "--once", "hi", "--json", "--base")
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
     assert document["trial"] == talking.CHATS
     assert document["prompt"] == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
     assert document["answer_tokens"] == document["max_new_tokens"] == talking.NEW_TOKENS
-    assert (document["end"], document["base"], document["notes"]) == ("length", None, [])
+    assert (document["end"], document["notes"]) == ("length", [])
     assert document["chosen"].startswith("Best by validation")
-    result = call(home, talking.CHATS, "--once", "hi")
-    assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == document["answer"] + "\n"
-    warm = [
-        once(home, talking.CHATS, "hi", "--temperature", 3, "--seed", n)["answer"] for n in (1, 2)
-    ]
-    assert len({document["answer"], *warm}) == 3
+    printed = once(home, talking.CHATS, "hi", "--base")
+    assert printed == f"trial: {document['answer']}\nbase: {document['base']['answer']}\n"
+
+
+def test_a_document_is_of_one_answer(home):
+    done = process(home, "talks", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "json: got --json without --once" in done.stderr
+
+
+def test_tokens_are_drawn_at_a_temperature(home):
+    options = [(), *(("--temperature", "3", "--seed", str(seed)) for seed in (1, 2))]
+    assert len({once(home, talking.CHATS, "hi", *chosen) for chosen in options}) == 3
 
 
 def test_what_is_typed_may_be_a_text_or_a_whole_prompt(home, seen):
@@ -120,9 +136,7 @@ def test_what_is_typed_may_be_a_text_or_a_whole_prompt(home, seen):
 
 
 def test_a_part_for_each_domain_answers(home):
-    answers = [
-        once(home, talking.BY_DOMAIN, "1+", "--domain", x)["answer"] for x in ("sum", "letter")
-    ]
+    answers = [once(home, talking.BY_DOMAIN, "1+", "--domain", x) for x in ("sum", "letter")]
     assert len(set(answers)) == 2
 
 
@@ -131,13 +145,12 @@ def test_a_part_for_each_domain_answers(home):
     [
         (["talk"], "did you mean 'talks'"),
         ([talking.UNTRAINED], "is queued and has no adapter"),
-        ([talking.CHATS, "--json"], "json: got --json without --once"),
         ([talking.FIELDS, "--once", "hi"], "made of question, context; it must be a JSON object"),
         ([talking.FIELDS, "--once", '{"qestion": "hi"}'], "made of question, context"),
         ([talking.CHATS, "--once", " "], "there is no text"),
         ([talking.BY_DOMAIN, "--once", "hi"], "domain: none is given"),
         ([talking.CHATS, "--temperature", "inf"], "temperature: got inf"),
-        ([talking.CHATS, "--max-new-tokens", "0"], "greater than or equal to 1|x>=1"),
+        ([talking.CHATS, "--max-new-tokens", "0"], "greater than or equal"),
         ([talking.TEXT, "--system", "Be brief."], "system: got 'Be brief.'"),
     ],
 )
@@ -148,23 +161,33 @@ def test_bad_input_ends_in_exit_code_2(home, arguments, message):
     assert result.stdout == ""
 
 
+# A shell starts what is to run in the background with Ctrl-C turned off.
+WITH_INTERRUPTS = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from sweeper.__main__ import main
+main()
+"""
+
+
 class _Terminal:
     """The command at a terminal of its own; its standard output is the terminal, too."""
 
     def __init__(self, *arguments):
         self.side, other = pty.openpty()
-        command = [sys.executable, "-m", "sweeper", "chat", *map(str, arguments)]
-        self.process = subprocess.Popen(
-            command, stdin=other, stdout=other, stderr=other, start_new_session=True
-        )
+        command = [sys.executable, "-c", WITH_INTERRUPTS, "chat", *map(str, arguments)]
+        # Such a terminal is sent no commands, only what is to be read.
+        env = {**os.environ, "TERM": "dumb"}
+        streams = {"stdin": other, "stdout": other, "stderr": other}
+        self.process = subprocess.Popen(command, **streams, env=env, start_new_session=True)
         os.close(other)
         self.text = ""
 
-    def until(self, pattern, *, timeout_s=120):
+    def until(self, pattern, *, timeout_s=60):
         """Reads on until what was not yet looked at has a pattern."""
-        end = time.monotonic() + timeout_s
         while not (found := re.search(pattern, self.text)):
-            assert time.monotonic() < end, self.text
+            is_there, _, _ = select.select([self.side], [], [], timeout_s)
+            assert is_there, self.text
             self.text += os.read(self.side, 4096).decode(errors="replace")
         self.text = self.text[found.end() :]
 
