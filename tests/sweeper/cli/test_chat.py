@@ -178,8 +178,9 @@ class _Terminal:
         command = [sys.executable, "-c", WITH_INTERRUPTS, "chat", *map(str, arguments)]
         # Such a terminal is sent no commands, only what is to be read.
         env = {**os.environ, "TERM": "dumb"}
-        streams = {"stdin": other, "stdout": other, "stderr": other}
-        self.process = subprocess.Popen(command, **streams, env=env, start_new_session=True)
+        self.process = subprocess.Popen(
+            command, stdin=other, stdout=other, stderr=other, env=env, start_new_session=True
+        )
         os.close(other)
         self.text = ""
 

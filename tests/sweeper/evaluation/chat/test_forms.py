@@ -39,6 +39,10 @@ def rows(chosen) -> RowsDataSpec:
     return RowsDataSpec(path="nowhere", format=chosen)
 
 
+def text_of(tokenizer, tokens) -> str:
+    return str(tokenizer.decode(list(tokens.ids)))
+
+
 @pytest.mark.parametrize(
     ("chosen", "row", "typed"),
     [
@@ -97,7 +101,7 @@ def test_a_line_is_the_whole_prompt_of_data_that_makes_its_own():
     for data in (EmbeddedDataSpec(), TasksDataSpec(train=("gsm8k",))):
         form = form_of(data)
         found, _ = form.encode({"prompt": r"hi\nAnswer:"}, tokenizer, room=ROOM)
-        assert tokenizer.decode(found.ids) == "hi\nAnswer:"
+        assert text_of(tokenizer, found) == "hi\nAnswer:"
         assert "whole prompt" in form.about
 
 
@@ -113,8 +117,8 @@ def test_a_conversation_is_what_was_trained_up_to_the_answer(family):
     form.reset()
     assert form.turns == ()
     begun, _ = form.encode({"message": "and <|im_end|>?"}, tokenizer, room=ROOM)
-    assert "Be brief." in tokenizer.decode(begun.ids)
-    assert "ho" not in tokenizer.decode(begun.ids)
+    assert "Be brief." in text_of(tokenizer, begun)
+    assert "ho" not in text_of(tokenizer, begun)
 
 
 def test_sharegpt_is_a_conversation_too():
@@ -128,7 +132,7 @@ def test_the_oldest_turns_are_forgotten_where_there_is_no_room():
         form.keep({"message": f"question {number}"}, f"answer {number}")
     whole, _ = form.encode({"message": "last"}, tokenizer, room=ROOM)
     found, [note] = form.encode({"message": "last"}, tokenizer, room=len(whole.ids) - 1)
-    text = tokenizer.decode(found.ids)
+    text = text_of(tokenizer, found)
     assert "question 0" not in text
     assert all(words in text for words in ("Be brief.", "question 1", "answer 3", "last"))
     assert "the oldest 2 turns are forgotten" in note
@@ -143,7 +147,7 @@ def test_the_oldest_turns_are_forgotten_where_there_is_no_room():
 def test_a_long_prompt_is_cut_on_its_left():
     tokenizer = tokenizer_of("zephyr")
     found, [note] = PromptForm().encode({"prompt": "0123456789"}, tokenizer, room=5)
-    assert tokenizer.decode(found.ids) == "56789"
+    assert text_of(tokenizer, found) == "56789"
     assert note == "The prompt has 10 tokens and room for 5: it is cut on its left."
 
 
@@ -173,4 +177,5 @@ def test_tasks_say_how_long_an_answer_is_and_where_it_stops():
     assert task_limits(EmbeddedDataSpec()) == (None, ())
     most, stops = task_limits(TasksDataSpec(train=("arc_easy",)))
     assert (most, stops) == (32, ("\n",))
-    assert task_limits(TasksDataSpec(train=("arc_easy", "gsm8k")))[0] > 32
+    most, stops = task_limits(TasksDataSpec(train=("arc_easy", "gsm8k")))
+    assert (most, stops) == (400, ())

@@ -1,6 +1,7 @@
 """What a trial answers is what its evaluation would generate; and so is what its base answers."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -45,11 +46,13 @@ def expected(home, trial_id, tokens):
     spec = found.spec()
     needs_data = spec.method.needs_task_ids
     base = hold_base(spec.model, spec.data, precision="fp32", device="cpu", reads_data=needs_data)
-    settings = {"tokenizer": base.tokenizer, "device": base.device, "max_new_tokens": 6}
-    (frozen,) = generate(frozen_forward(base), [tokens], **settings)
+    one = partial(
+        generate, tokenizer=base.tokenizer, device=base.device, max_new_tokens=talking.NEW_TOKENS
+    )
+    (frozen,) = one(frozen_forward(base), [tokens])
     with with_adapter(spec, base, found.adapter()) as adapted:
         uses_cache = adapted.virtual_tokens == 0
-        (own,) = generate(adapted.forward, [tokens], uses_cache=uses_cache, **settings)
+        (own,) = one(adapted.forward, [tokens], uses_cache=uses_cache)
     return own.text, frozen.text
 
 
