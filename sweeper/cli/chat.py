@@ -167,29 +167,28 @@ class _Session:
         self._title = found.title[:1].upper() + found.title[1:]
         self._reason = found.reason
         self._is_typed = sys.stdin.isatty()
+        self._was_interrupted = False
 
     def run(self) -> None:
         """Answers line by line.
 
         Raises:
-            KeyboardInterrupt: two interrupts, without a whole answer between them.
+            KeyboardInterrupt: two interrupts, without a whole answer or a typed line between them.
             BadInputError: a line has no answer, and nobody is there to type another one.
         """
         _say(*filter(None, (self._reason, f"{self._title}.", self._chat.form.about)))
-        was_interrupted = False
         with _ended_by_sigterm():
             while True:
                 try:
                     row = self._read()
                     if row is None:
                         return
-                    was_interrupted = was_interrupted and not self._is_typed
                     self._answer(row)
-                    was_interrupted = False
+                    self._was_interrupted = False
                 except KeyboardInterrupt:
-                    if was_interrupted:
+                    if self._was_interrupted:
                         raise
-                    was_interrupted = True
+                    self._was_interrupted = True
                     _say("Interrupted; Ctrl-C again ends the program.")
                 except BadInputError as error:
                     if not self._is_typed:
@@ -234,10 +233,10 @@ class _Session:
         """Returns a line without its end; None at the end of the input."""
         try:
             if self._is_typed and sys.stdout.isatty():
-                return _edited(label)
-            if self._is_typed:
-                typer.echo(label, nl=False, err=True)
-            line = sys.stdin.readline()
+                line = _edited(label) + "\n"
+            else:
+                typer.echo(label if self._is_typed else "", nl=False, err=True)
+                line = sys.stdin.readline()
         except EOFError:
             _say("")
             return None
@@ -248,6 +247,8 @@ class _Session:
             raise BadInputError(
                 f"standard input: it cannot be read as text ({error}); it must be UTF-8; convert it"
             ) from error
+        # Whoever types goes on; lines of a file would come by themselves.
+        self._was_interrupted &= not self._is_typed
         return line.rstrip("\r\n") if line else None
 
 

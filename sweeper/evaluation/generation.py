@@ -177,9 +177,9 @@ def write(
     """
     decoding = _Decoding([prompt], tokenizer, ending.stop_strings, ending.end_ids)
     steps = (_cached if uses_cache else _plain)(decoding, forward, device, choose)
-    for _ in range(ending.max_new_tokens):
+    for written in range(1, ending.max_new_tokens + 1):
         decoding.take(next(steps))
-        if not decoding.open_rows:
+        if written == ending.max_new_tokens or not decoding.open_rows:
             break
         yield decoding.begun()
     yield decoding.generations()[0]

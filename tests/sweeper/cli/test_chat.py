@@ -8,11 +8,14 @@ import select
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
-from sweeper.cli import app
+from sweeper.analysis.lookup import find_trial
+from sweeper.cli import app, chat
+from sweeper.evaluation.chat import Chat, ChatRequest, open_chat
 from tests.sweeper import talking
 
 CHAT_PROMPT = (
@@ -47,8 +50,6 @@ def process(home, *arguments):
 @pytest.fixture
 def seen(monkeypatch):
     """The prompts that a model got, as text."""
-    from sweeper.evaluation.chat import Chat
-
     found = []
     made = Chat.prompt
 
@@ -104,9 +105,12 @@ def test_several_fields_are_asked_one_after_another(home, seen):
 
 
 def test_one_answer_is_one_document(home):
-    done = process(home, "talks", "--once", "hi", "--json", "--base")
-    assert (done.returncode, done.stderr) == (0, "")
-    document = json.loads(done.stdout)
+    found, asked = find_trial("talks", home=home), ChatRequest(has_base=True)
+    shown = []
+    out = SimpleNamespace(as_json=True, show=lambda document, view: shown.append(document))
+    with open_chat(found.spec(), found.adapter(), asked) as speaking:
+        chat._answer_once(speaking, out, found, asked, "hi")  # type: ignore[arg-type]
+    (document,) = json.loads(json.dumps(shown))
     assert document["trial"] == talking.CHATS
     assert document["prompt"] == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
     assert document["answer_tokens"] == document["max_new_tokens"] == talking.NEW_TOKENS
@@ -114,6 +118,14 @@ def test_one_answer_is_one_document(home):
     assert document["chosen"].startswith("Best by validation")
     printed = once(home, talking.CHATS, "hi", "--base")
     assert printed == f"trial: {document['answer']}\nbase: {document['base']['answer']}\n"
+
+
+@pytest.mark.whole
+def test_json_is_all_that_is_printed(home):
+    done = process(home, "talks", "--once", "hi", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    assert (document["trial"], document["base"]) == (talking.CHATS, None)
 
 
 def test_a_document_is_of_one_answer(home):
@@ -219,4 +231,5 @@ def test_an_interrupt_ends_an_answer_and_two_the_program(home):
         assert terminal.process.wait(timeout=60) == 130
     finally:
         terminal.process.kill()
+        terminal.process.wait()
         os.close(terminal.side)
