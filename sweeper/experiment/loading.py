@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sweeper._text import count
 from sweeper.errors import Problem, SpecError
+from sweeper.experiment.callbacks import locate_callbacks, require_callbacks
 from sweeper.experiment.checks import check_combinations, check_fit, check_trials
 from sweeper.experiment.confirm import check_confirm
 from sweeper.experiment.design import DesignPlan
@@ -55,7 +56,9 @@ def load_sweep(path: Path, *, profile: str | None = None, overrides: Sequence[st
     document = read_yaml(path)
     document = merge_profile(document, path=path, profile=profile)
     document = apply_overrides(document, overrides)
+    document = locate_callbacks(document, path=path)
     sweep = build_sweep(document, source=f"{path} with profile {document['profile']}")
+    require_callbacks(document)
     contrary = describe_contrary(sweep.spec.objective)
     for warning in ([contrary] if contrary else []) + _warnings(sweep):
         logger.warning("%s", warning)

@@ -1,5 +1,6 @@
 """`python -m sweeper chat`: lines in, answers out, and how it ends."""
 
+import io
 import json
 import os
 import pty
@@ -11,10 +12,12 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from sweeper.analysis.lookup import find_trial
 from sweeper.cli import app, chat
+from sweeper.cli.output import Output
 from sweeper.evaluation.chat import Chat, ChatRequest, open_chat
 from tests.sweeper import talking
 
@@ -171,6 +174,25 @@ def test_bad_input_ends_in_exit_code_2(home, arguments, message):
     assert result.exit_code == 2, result.output
     assert re.search(message, " ".join(result.output.split())), result.output
     assert result.stdout == ""
+
+
+def test_a_reader_that_leaves_ends_the_talk_and_nothing_commands_the_terminal():
+    file = io.StringIO()
+    Output(as_json=False, stdout=file).write("a\tb\n\x1b[31mc")
+    assert file.getvalue() == "a\tb\n\\x1b[31mc"
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream, pytest.raises(typer.Exit) as ended:
+        Output(as_json=False, stdout=stream).write("a")
+    assert ended.value.exit_code == 0
+
+
+def test_a_manager_ends_the_program_at_once():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended, chat._ended_by_sigterm():
+        signal.raise_signal(signal.SIGTERM)
+    assert ended.value.code == 130
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 # A shell starts what is to run in the background with Ctrl-C turned off.
