@@ -25,7 +25,12 @@ from sweeper.data.sources.mixture import TasksDataSpec
 from sweeper.data.tasks import expand
 from sweeper.errors import BadInputError, DataError
 from sweeper.estimates import to_metrics
-from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, with_adapter
+from sweeper.evaluation.adapter import (
+    evaluate_adapter,
+    evaluate_frozen,
+    require_domains,
+    with_adapter,
+)
 from sweeper.evaluation.harness.run import find_harness_tasks, run_harness
 from sweeper.evaluation.metrics.python_function import load_function
 from sweeper.experiment.trial import TrialSpec
@@ -138,7 +143,7 @@ def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluati
             load_function(function)
     evaluate = (_by_harness if asked.is_harness else _by_tasks)(asked)
     base = _base(trial)
-    _task_ids(trial, base)
+    require_domains(trial, base)
     folder = _place(found)
     result = evaluate(trial, base, adapter)
     now = datetime.now(UTC)
@@ -245,7 +250,7 @@ def _by_harness(asked: EvaluationRequest) -> _Evaluate:
                 base.tokenizer,
                 rows=asked.rows,
                 max_length=positions - virtual if positions and virtual else None,
-                task_ids=_task_ids(trial, base) if trial.method.needs_task_ids else None,
+                task_ids=require_domains(trial, base) if trial.method.needs_task_ids else None,
             )
         frozen: Mapping[str, float] = {}
         if asked.has_base:
@@ -254,21 +259,6 @@ def _by_harness(asked: EvaluationRequest) -> _Evaluate:
         return _Result(found.rows, found.metrics, frozen, protocol)
 
     return evaluate
-
-
-def _task_ids(trial: TrialSpec, base: FrozenBase) -> Mapping[str, int]:
-    """Returns the method's number of each domain that it was trained on.
-
-    Raises:
-        DataError: the data has other domains than then.
-    """
-    try:
-        return dict(zip(base.data.domains, trial.method.task_ids(base.data.domains), strict=True))
-    except ValueError as error:
-        raise DataError(
-            f"the data is not what the trial was trained on: {error}; its domains select the part "
-            "of the adapter that is used; restore the data that the trial ran on"
-        ) from error
 
 
 def _base(trial: TrialSpec) -> FrozenBase:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from sweeper import __version__
-from sweeper.cli.commands import compare, init, pages, preflight, results, sweep, trial
+from sweeper.cli.commands import chat, compare, init, pages, preflight, results, sweep, trial
 
 __all__ = ["app", "main"]
 
@@ -35,6 +35,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "report": results.report,
     "export": trial.export,
     "evaluate": trial.evaluate,
+    "chat": chat.chat,
     "ui": pages.ui,
     "doctor": preflight.doctor,
 }

@@ -49,6 +49,19 @@ class Output:
         # Names and values are shown as they are, also those with brackets in them.
         self.console = _Console(stderr=as_json, markup=False)
 
+    def write(self, text: str) -> None:
+        """Prints a part of a text at once, without what would command the terminal.
+
+        Raises:
+            typer.Exit: whoever read it has left; there is nothing more to do.
+        """
+        try:
+            self._stdout.write(_visible(text, kept="\n\t"))
+            self._stdout.flush()
+        except BrokenPipeError:
+            _forget(self._stdout)
+            raise typer.Exit from None
+
     def show(self, document: object, view: RenderableType) -> None:
         """Prints the document or its view."""
         if self.as_json:
@@ -103,10 +116,10 @@ def opened_output(as_json: bool) -> Iterator[Output]:
         _end("Interrupted.", INTERRUPTED)
 
 
-def _visible(message: str) -> str:
+def _visible(message: str, *, kept: str = "\n") -> str:
     """Returns a message without what would command the terminal: a file may hold anything."""
     return "".join(
-        x if x == "\n" or category(x) not in {"Cc", "Cs"} else ascii(x)[1:-1] for x in message
+        x if x in kept or category(x) not in {"Cc", "Cs"} else ascii(x)[1:-1] for x in message
     )
 
 

@@ -1,9 +1,9 @@
-"""Greedy generation for many prompts at once."""
+"""Generation: greedy for many prompts at once, or one answer token by token as it is written."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["Generation", "generate", "prompts_of"]
+__all__ = [
+    "Choose",
+    "Ending",
+    "Generation",
+    "generate",
+    "prompts_of",
+    "take_likeliest",
+    "write",
+]
+
+Choose = Callable[["torch.Tensor"], list[int]]
+"""Takes the logits of the next token, [B, N], and returns the token of each row."""
 
 TOKEN_BUDGET = 8192
 """Tokens of one batch, padding and those to come included: what its cache must hold. A constant, so
@@ -35,8 +46,20 @@ class Generation:
     """Without the token that ended it, and up to the first stop string."""
     ids: tuple[int, ...]
     """All generated tokens but the one that ended it."""
-    end: Literal["end_of_text", "stop_string", "length"]
-    """What ended it; ``length`` where it has as many tokens as it may have."""
+    end: Literal["end_of_text", "stop_string", "length", ""]
+    """What ended it; ``length`` where it has as many tokens as it may have. Empty: it goes on."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What ends an answer, besides the end-of-text token."""
+
+    max_new_tokens: int
+    """Most tokens, at least 1."""
+    stop_strings: tuple[str, ...] = ()
+    """Texts before which it ends."""
+    end_ids: frozenset[int] = frozenset()
+    """Tokens that end it as the end-of-text token does, such as that of a chat's turn."""
 
 
 def prompts_of(
@@ -151,6 +174,51 @@ def generate(
     return [shared[index] for index in range(len(prompts))]
 
 
+def take_likeliest(logits: torch.Tensor) -> list[int]:
+    """Returns the likeliest token of each row.
+
+    Args:
+        logits: of the next token, [B, N].
+    """
+    tokens: list[int] = logits.argmax(dim=-1).tolist()
+    return tokens
+
+
+def write(
+    forward: Forward,
+    prompt: Tokens,
+    ending: Ending,
+    *,
+    tokenizer: PreTrainedTokenizerBase,
+    device: torch.device,
+    uses_cache: bool = True,
+    choose: Choose = take_likeliest,
+) -> Iterator[Generation]:
+    """Yields an answer as it is written: all of it so far, after each token.
+
+    Each text begins with the one before. Letters that may yet become part of a stop string, or of
+    which a token is still to come, are held back. The last one is the whole answer; with the
+    likeliest tokens it is what :func:`generate` returns.
+
+    Args:
+        forward: as of :func:`generate`.
+        prompt: what comes before its ``answer_start`` is gone on from.
+        ending: what ends the answer.
+        tokenizer: the base model's.
+        device: where the model lives.
+        uses_cache: as of :func:`generate`.
+        choose: chooses each token.
+    """
+    decoding = _Decoding([prompt], tokenizer, ending.stop_strings, ending.end_ids)
+    steps = (_cached if uses_cache else _plain)(decoding, forward, device, choose)
+    for written in range(1, ending.max_new_tokens + 1):
+        decoding.take(next(steps))
+        if written == ending.max_new_tokens or not decoding.open_rows:
+            break
+        yield decoding.begun()
+    yield decoding.generations()[0]
+
+
 def _batches(prompts: Sequence[Tokens], max_new_tokens: int) -> Iterator[list[int]]:
     """Yields batches of prompts of like length, within ``TOKEN_BUDGET`` or of one prompt."""
     batch: list[int] = []
@@ -212,6 +280,14 @@ class _Decoding:
             for row, written in enumerate(self.written)
         ]
 
+    def begun(self) -> Generation:
+        """Returns what has been written after the first prompt, as far as it stays as it is."""
+        ids = tuple(self.written[0])
+        # Of a letter of several tokens the first ones alone are no letter.
+        text = self._text(0, ids).rstrip("\N{REPLACEMENT CHARACTER}")
+        held = max((_overlap(text, stop) for stop in self._stop_strings), default=0)
+        return Generation(text[: len(text) - held], ids, "")
+
     def _generation(
         self, row: int, ids: Sequence[int], *, end: Literal["end_of_text", "length"]
     ) -> Generation:
@@ -235,7 +311,18 @@ class _Decoding:
         )
 
 
-def _cached(decoding: _Decoding, forward: Forward, device: torch.device) -> Iterator[list[int]]:
+def _overlap(text: str, stop: str) -> int:
+    """Returns how many of the last letters of a text are the first ones of a stop string."""
+    sizes = range(min(len(text), len(stop)), 0, -1)
+    return next((size for size in sizes if stop.startswith(text[-size:])), 0)
+
+
+def _cached(
+    decoding: _Decoding,
+    forward: Forward,
+    device: torch.device,
+    choose: Choose = take_likeliest,
+) -> Iterator[list[int]]:
     """Yields the next token of each row, from the last ones alone and a cache of the others.
 
     Padding is on the left: so all rows end at the same position, and go on at the next.
@@ -263,12 +350,17 @@ def _cached(decoding: _Decoding, forward: Forward, device: torch.device) -> Iter
             logits_to_keep=is_last,
             domains=domains,
         )
-        yield logits.argmax(dim=-1).tolist()
+        yield choose(logits)
         input_ids = torch.tensor([written[-1:] for written in decoding.written], device=device)
         mask = torch.cat((mask, torch.ones_like(input_ids)), dim=1)
 
 
-def _plain(decoding: _Decoding, forward: Forward, device: torch.device) -> Iterator[list[int]]:
+def _plain(
+    decoding: _Decoding,
+    forward: Forward,
+    device: torch.device,
+    choose: Choose = take_likeliest,
+) -> Iterator[list[int]]:
     """Yields the next token of each row, from the whole rows each time, padded on the right."""
     while True:
         pairs = zip(decoding.prompts, decoding.written, strict=True)
@@ -286,4 +378,4 @@ def _plain(decoding: _Decoding, forward: Forward, device: torch.device) -> Itera
             logits_to_keep=is_last,
             domains=batch["domains"],
         )
-        yield logits.argmax(dim=-1).tolist()
+        yield choose(logits)

@@ -231,9 +231,15 @@ class ThinTrial(tune.Trainable):
                         TrialFolder(self._job.folder).fail("ReplicaLost", message.error)
                     raise TrialError(message.error)
                 self._final_status = message.status
-                if message.status != "complete" or self._metric not in message.metrics:
+                if self._metric not in message.metrics:
                     raise self._without_value()
-                return self._result(self._job.evaluation_steps[-1], message.metrics, is_last=True)
+                if message.status == "complete":
+                    last = self._job.evaluation_steps[-1]
+                    return self._result(last, message.metrics, is_last=True)
+                # A callback has ended it after an evaluation that Tune has had.
+                if self._last_step:
+                    return self._result(self._last_step, message.metrics, is_last=True)
+                raise self._without_value()
             # A trial that goes on from a checkpoint repeats reports that Tune has had.
             if message.step > self._last_step:
                 return self._result(message.step, message.metrics, is_last=False)

@@ -17,6 +17,7 @@ from sweeper.errors import Problem, SpecError
 from sweeper.experiment.checks import check_combinations, check_fit, check_trials
 from sweeper.experiment.confirm import check_confirm
 from sweeper.experiment.design import DesignPlan
+from sweeper.experiment.documents.callbacks import locate_callbacks, require_callbacks
 from sweeper.experiment.documents.epoch_rows import count_epoch_rows
 from sweeper.experiment.documents.overrides import apply_overrides
 from sweeper.experiment.documents.packaged_spaces import packaged_file
@@ -72,8 +73,10 @@ def load_sweep(
     document = apply_overrides(document, overrides)
     document = _with_rates(document, base, source=str(path))
     document = locate_functions(document, path=path)
+    document = locate_callbacks(document, path=path)
     source = f"{path} with profile {document['profile']}"
     sweep = build_sweep(count_epoch_rows(document, source=source), source=source)
+    require_callbacks(document)
     contrary = describe_contrary(sweep.spec.objective, own=own_modes(document))
     for warning in ([contrary] if contrary else []) + _warnings(sweep):
         logger.warning("%s", warning)

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sweeper._spec import Spec
 from sweeper.data import DataSpec
+from sweeper.experiment.documents.callbacks import callback_content, require_callback_name
 from sweeper.experiment.metrics import MetricEntry, PythonMetricSpec, metric_name
 from sweeper.models import ModelSpec
 from sweeper_adapters.methods import Method
@@ -78,6 +79,19 @@ class TrainSpec(Spec):
     which contains examples of every task if it is large enough."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the adapter's initial values, the order of the data, and dropout."""
+    callbacks: tuple[str, ...] = Field(default=(), exclude_if=lambda callbacks: not callbacks)
+    """Classes whose objects see each step and each evaluation of a trial, and may stop it:
+    ``FILE.py:CLASS`` or ``PACKAGE.MODULE:CLASS``. A relative file is looked for beside the
+    search-space file, then in the current folder; on a cluster it must lie at the same path on
+    every node. It is code that runs with your rights in the workers. A trial's identity has the
+    hash of the file, not of what it imports."""
+
+    @field_validator("callbacks")
+    @classmethod
+    def _callbacks_are_named(cls, callbacks: tuple[str, ...]) -> tuple[str, ...]:
+        for name in callbacks:
+            require_callback_name(name)
+        return callbacks
 
     @model_validator(mode="after")
     def _evaluations_fit(self) -> TrainSpec:
@@ -209,6 +223,9 @@ class TrialSpec(Spec):
         Args:
             data_fingerprint: hash of the data's content, and of the model's where its spec names a
                 path, so that changed files make a new trial.
+
+        Raises:
+            MissingError: a callback's file is not there.
         """
         content = self.model_dump(mode="json")
         if self.evaluation.metrics:
@@ -216,6 +233,8 @@ class TrialSpec(Spec):
                 entry if isinstance(entry, str) else entry.content()
                 for entry in self.evaluation.metrics
             ]
+        if self.train.callbacks:
+            content["train"]["callbacks"] = [callback_content(x) for x in self.train.callbacks]
         content["identity_version"] = IDENTITY_VERSION
         content["data_fingerprint"] = data_fingerprint
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))

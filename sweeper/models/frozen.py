@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeper._third_party import load_deepspeed
+from sweeper.data.examples import Splits
 from sweeper.data.prepared import PreparedData
 from sweeper.data.tokens.packing import require_packable
 from sweeper.distributed import control_group
@@ -83,6 +84,7 @@ def hold_base(
     device: torch.device | str,
     control: ProcessGroup | None = None,
     metrics: Sequence[str] = (),
+    reads_data: bool = True,
 ) -> FrozenBase:
     """Returns the frozen model on its device, and its data; nothing is encoded yet.
 
@@ -93,6 +95,8 @@ def hold_base(
         device: where the model lives.
         control: group of all workers in which no trial communicates.
         metrics: names of those that score data that is not made of tasks.
+        reads_data: whether the data is read; else it has no rows and no domains, and need not be
+            there.
 
     Raises:
         BadInputError: the model or the data is not there, or cannot be read, or the model is not
@@ -104,11 +108,13 @@ def hold_base(
     # Moves it in place; transformers types the method as if it were not one.
     torch.nn.Module.to(loaded.model, torch.device(device))
     require_causal(loaded.model, subject="the loaded model")
+    tokenizer = loaded.tokenizer
+    none = PreparedData(data, Splits((), (), ()), "", tokenizer)
     return FrozenBase(
         model_spec=model,
         precision=precision,
         model=loaded.model,
-        data=PreparedData.read(data, loaded.tokenizer, metrics=metrics),
+        data=PreparedData.read(data, tokenizer, metrics=metrics) if reads_data else none,
         device=torch.device(device),
         control=control,
     )

@@ -27,6 +27,7 @@ from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, write_row_scores
 from sweeper.training.adapter_file import adapter_elements, save_adapter
+from sweeper.training.callbacks import Callbacks
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.training.embedding_noise import add_noise
 from sweeper.training.engine import Engine
@@ -130,6 +131,7 @@ class Trainer:
         )
         if train.packing:
             base.require_packable()
+        self._callbacks = Callbacks(train.callbacks)
         self._evaluations = frozenset(evaluation_steps(trial.train))
         self.state = TrainerState()
         self.resumed_at = 0
@@ -219,18 +221,19 @@ class Trainer:
         state.step += 1
         state.train_tokens += sum(len(tokens.ids) for tokens in examples)
         state.train_time_s += elapsed_s
+        metrics = {
+            "train_loss": loss,
+            "learning_rate": rate,
+            "grad_norm": norm,
+            "train_tokens": float(state.train_tokens),
+            "step_time_s": elapsed_s,
+        }
         if rank() == 0:
-            metrics = {
-                "train_loss": loss,
-                "learning_rate": rate,
-                "grad_norm": norm,
-                "train_tokens": float(state.train_tokens),
-                "step_time_s": elapsed_s,
-            }
             # Once in each attempt: they do not change.
             if state.step == self.resumed_at + 1:
                 metrics |= self._training.facts()
             self._progress.log_step(state.step, metrics)
+        self._callbacks.after_step(state.step, metrics)
 
     def _examples(self, step: int, size: int) -> list[Tokens]:
         """Returns so many training examples, with the tokens marked whose loss is trained."""
@@ -322,7 +325,7 @@ class Trainer:
         self.state.checkpoint_time_s += time.perf_counter() - started_s
 
     def _report(self) -> bool:
-        """Returns, on all workers, whether worker 0 was told to stop."""
+        """Returns, on all workers, whether worker 0 was told to stop, or a callback wants it."""
 
         def report() -> bool:
             return self._progress.report_evaluation(
@@ -332,4 +335,8 @@ class Trainer:
         def failure(reason: str) -> TrialError:
             return TrialError(f"worker 0 could not report an evaluation: {reason}")
 
-        return on_first_worker(report, failure=failure)
+        is_stopped = on_first_worker(report, failure=failure)
+        wants_stop = self._callbacks.after_evaluation(
+            self.state.step, to_metrics(self.state.metrics)
+        )
+        return is_stopped or wants_stop

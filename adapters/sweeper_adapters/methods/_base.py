@@ -146,6 +146,11 @@ class AnyMethodSpec(BaseModel):
         return False
 
     @property
+    def answers_by_task(self) -> bool:
+        """Whether what the trained adapter computes depends on the task of an example."""
+        return self.needs_task_ids
+
+    @property
     def is_packable(self) -> bool:
         """Whether it can be trained on rows that hold several examples each.
 

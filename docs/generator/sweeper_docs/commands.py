@@ -100,6 +100,6 @@ def _takes(param: Any) -> str:
 def _default(param: Any) -> str:
     if param.required:
         return "required"
-    if param.default is None:
+    if param.default in (None, ""):
         return "–"
     return "off" if param.default is False else code(param.default)

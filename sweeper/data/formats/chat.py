@@ -65,6 +65,34 @@ class _ChatFormat(Spec):
         """Returns its templates over fields."""
         return (self.domain,)
 
+    def conversation(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        learnt: Sequence[bool],
+        *,
+        tools: object = None,
+        where: str,
+    ) -> Conversation:
+        """Returns turns with the template that they are put into.
+
+        Args:
+            messages: the turns, as chat templates take them.
+            learnt: of each turn of the assistant whether it has a loss.
+            tools: that the assistant may call.
+            where: place of the turns, for messages.
+
+        Raises:
+            DataError: the template cannot be read.
+        """
+        return Conversation(
+            messages=json.dumps(messages, ensure_ascii=False),
+            learnt=tuple(learnt),
+            tools=json.dumps(tools, ensure_ascii=False) if tools else "",
+            template=_source(self.files()[0]) if self.template else "",
+            variables=json.dumps(self.variables, ensure_ascii=False, sort_keys=True),
+            where=where,
+        )
+
     def _example(
         self,
         messages: list[dict[str, Any]],
@@ -93,14 +121,7 @@ class _ChatFormat(Spec):
         if self.turns == "last":
             learnt = [False] * (len(learnt) - 1) + [True]
         messages = messages[: last + 1]
-        conversation = Conversation(
-            messages=json.dumps(messages, ensure_ascii=False),
-            learnt=tuple(learnt),
-            tools=json.dumps(tools, ensure_ascii=False) if tools else "",
-            template=_source(self.files()[0]) if self.template else "",
-            variables=json.dumps(self.variables, ensure_ascii=False, sort_keys=True),
-            where=where,
-        )
+        conversation = self.conversation(messages, learnt, tools=tools, where=where)
         return Example(
             prompt="\n".join(f"{m['role']}: {_spoken(m)}" for m in messages[:-1]),
             answer=_spoken(messages[-1]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from string import ascii_uppercase
@@ -65,14 +66,38 @@ class ChoicesFormat(Spec):
         Raises:
             DataError: a field is missing, there are fewer than two options, or none is right.
         """
-        options = self._options(row, where=where)
-        if len(options) < 2 or not all(text.strip() for text in options.values()):
-            raise DataError(
-                f"{where}: {len(options)} options with a text ({', '.join(options) or 'none'}); a "
-                "question needs at least 2; correct the row, or name their fields in "
-                "data.format.options"
-            )
+        options = self._checked_options(row, where=where)
         right = self._right(row, options, where=where)
+        found = self._asked_with(row, options, where=where)
+        domain = template_of(self.domain).render(row, where=where)
+        return replace(found, answer=found.choices[right], domain=domain)
+
+    def asked(self) -> dict[str, str]:
+        """Returns what a prompt is made of, each with a word on how it is written."""
+        fields = dict.fromkeys(template_of(self.question).fields, "")
+        is_one = len(self.options) == 1
+        return fields | dict.fromkeys(self.options, "parted by |" if is_one else "")
+
+    def prompt_of(self, row: Mapping[str, object], *, where: str) -> Example:
+        """Returns the prompt of a row that has no answer.
+
+        Args:
+            row: with the fields of :meth:`asked`; options in one field may be parted by ``|``.
+            where: place of the row, for messages.
+
+        Raises:
+            DataError: a field is missing, or there are fewer than two options.
+        """
+        name = self.options[0]
+        given = row.get(name)
+        if len(self.options) == 1 and isinstance(given, str) and given[:1] not in {"[", "{"}:
+            row = {**row, name: [text.strip() for text in given.split("|") if text.strip()]}
+        return self._asked_with(row, self._checked_options(row, where=where), where=where)
+
+    def _asked_with(
+        self, row: Mapping[str, object], options: Mapping[str, str], *, where: str
+    ) -> Example:
+        """Returns a question with its options, none of which is told to be right."""
         question, marks = template_of(self.question).render_marked(row, where=where)
         letters = ascii_uppercase[: len(options)]
         if self.reading == "letters":
@@ -82,13 +107,7 @@ class ChoicesFormat(Spec):
         else:
             prompt = f"{question}\nAnswer:"
             choices = [f" {text.strip()}" for text in options.values()]
-        return Example(
-            prompt=prompt,
-            answer=choices[right],
-            choices=tuple(choices),
-            domain=template_of(self.domain).render(row, where=where),
-            prompt_marks=marks,
-        )
+        return Example(prompt, "", choices=tuple(choices), prompt_marks=marks)
 
     def fields(self) -> tuple[str, ...]:
         """Returns the fields that it reads, each once."""
@@ -102,6 +121,17 @@ class ChoicesFormat(Spec):
     def files(self) -> tuple[Path, ...]:
         """Returns nothing: it needs no file besides the rows."""
         return ()
+
+    def _checked_options(self, row: Mapping[str, object], *, where: str) -> dict[str, str]:
+        """Returns the text of each option, of which there are two at least."""
+        options = self._options(row, where=where)
+        if len(options) < 2 or not all(text.strip() for text in options.values()):
+            raise DataError(
+                f"{where}: {len(options)} options with a text ({', '.join(options) or 'none'}); a "
+                "question needs at least 2; correct the row, or name their fields in "
+                "data.format.options"
+            )
+        return options
 
     def _options(self, row: Mapping[str, object], *, where: str) -> dict[str, str]:
         """Returns the text of each option, by what the row calls it."""

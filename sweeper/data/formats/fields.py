@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -66,14 +67,29 @@ class FieldsFormat(Spec):
                 f"{where}: the answer is empty (template {self.answer!r}); every row needs an "
                 "answer to train on; remove the row or correct data.format.answer"
             )
-        prompt, prompt_marks = template_of(self.prompt).render_marked(row, where=where)
-        return Example(
-            prompt=prompt,
+        return replace(
+            self.prompt_of(row, where=where),
             answer=answer,
             domain=template_of(self.domain).render(row, where=where),
-            prompt_marks=prompt_marks,
             answer_marks=answer_marks,
         )
+
+    def asked(self) -> dict[str, str]:
+        """Returns the fields that a prompt is made of, each with a word on how it is written."""
+        return dict.fromkeys(template_of(self.prompt).fields, "")
+
+    def prompt_of(self, row: Mapping[str, object], *, where: str) -> Example:
+        """Returns the prompt of a row that has no answer.
+
+        Args:
+            row: with the fields of :meth:`asked`.
+            where: place of the row, for messages.
+
+        Raises:
+            DataError: a field is missing or not text.
+        """
+        prompt, marks = template_of(self.prompt).render_marked(row, where=where)
+        return Example(prompt=prompt, answer="", prompt_marks=marks)
 
     def fields(self) -> tuple[str, ...]:
         """Returns the fields that it reads, each once."""

@@ -55,10 +55,28 @@ class LlmAdaptersFormat(Spec):
             return self._as_generation(row, names=names, where=where)
         question, options, right = question_and_options(row, where=where)
         return Example(
-            prompt=f"Question: {question}\nAnswer:",
+            prompt=_cloze(question),
             answer=f" {options[right]}",
             choices=tuple(f" {option}" for option in options),
         )
+
+    def asked(self) -> dict[str, str]:
+        """Returns what a prompt is made of, each with a word on how it is written."""
+        return {"question": ""} if self.reading == "cloze" else {"instruction": "", "input": ""}
+
+    def prompt_of(self, row: Mapping[str, object], *, where: str) -> Example:
+        """Returns the prompt of a row that has no answer.
+
+        Args:
+            row: with the fields of :meth:`asked`; in the place of an instruction with its options
+                ``cloze`` takes the question alone.
+            where: place of the row, for messages.
+
+        Raises:
+            DataError: a field is missing or not text.
+        """
+        texts = [text_of(row, name, where=where) for name in self.asked()]
+        return Example(_cloze(*texts) if self.reading == "cloze" else _alpaca(*texts), "")
 
     def fields(self) -> tuple[str, ...]:
         """Returns the fields that it reads, each once."""
@@ -119,6 +137,10 @@ def _offered(row: Mapping[str, object], *, where: str) -> tuple[str, tuple[str, 
             "use data.format.name: fields for other rows"
         )
     return instruction[: found.start()], names, names.index(answer)
+
+
+def _cloze(question: str) -> str:
+    return f"Question: {question}\nAnswer:"
 
 
 def _alpaca(instruction: str, given: str) -> str:

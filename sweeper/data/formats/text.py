@@ -56,6 +56,22 @@ class TextFormat(Spec):
         found = Example(prompt="", answer=text, domain=domain, is_document=True)
         return replace(found, unit=row_unit(found))
 
+    def asked(self) -> dict[str, str]:
+        """Returns the field that is gone on with."""
+        return {self.field: ""}
+
+    def prompt_of(self, row: Mapping[str, object], *, where: str) -> Example:
+        """Returns the beginning of a text as a prompt.
+
+        Args:
+            row: with the field of :meth:`asked`.
+            where: place of the row, for messages.
+
+        Raises:
+            DataError: the field is missing or not text.
+        """
+        return Example(prompt=text_of(row, self.field, where=where), answer="")
+
     def fields(self) -> tuple[str, ...]:
         """Returns the fields that it reads, each once."""
         return tuple(dict.fromkeys((self.field, *template_of(self.domain).fields)))

@@ -18,7 +18,7 @@ from sweeper.errors import DataError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["ChatTokens", "chats_as_tokens"]
+__all__ = ["ChatTokens", "chat_prompt", "chats_as_tokens"]
 
 ChatTokens = tuple[list[int], list[bool]]
 """The token ids of a chat, and of each whether it is learnt."""
@@ -60,6 +60,21 @@ def chats_as_tokens(
         for chat in rendered:
             own = [next(encoded) for _ in _texts(chat)]
             yield _learnt(chat, own, tokenizer, special)
+
+
+def chat_prompt(chat: Conversation, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Returns the token ids of a chat up to where what the assistant says next would be learnt.
+
+    Args:
+        chat: whose last turn is not the assistant's.
+        tokenizer: the model's.
+
+    Raises:
+        DataError: the template refuses the chat.
+    """
+    rendered = Renderer(tokenizer).render_prompt(chat)
+    [(ids, _)] = _encoded([(rendered.text, rendered)], tokenizer)
+    return ids
 
 
 def _texts(chat: Rendered) -> Iterator[str]:

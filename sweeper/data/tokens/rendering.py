@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sweeper._text import shorten
 from sweeper.data.examples import Conversation
@@ -29,6 +29,16 @@ _NO_DAY = (
 )
 _Written = tuple[str, list[tuple[int, int]]]
 """A text, and where in it the template's marks begin and end."""
+
+
+class _Write(Protocol):
+    """Puts turns into text."""
+
+    def __call__(
+        self, messages: list[dict[str, Any]], *, is_asked: bool = False, is_marked: bool = False
+    ) -> _Written:
+        """Returns the text, with the generation prompt at its end or with the marks."""
+
 
 # Characters that stand for nothing: a row has none of them.
 _FIRST_UNUSED = 0xF0000
@@ -68,28 +78,57 @@ class Renderer:
         """
         source, names = self._held(chat)
         messages, tools = json.loads(source[0]), json.loads(source[1] or "null")
+        write, has_marks = self._writing(chat, tools)
+        text, marked = write(messages, is_marked=has_marks)
+        _require_kept(text, messages, tools, chat)
+        bounds = []
+        if not has_marks:
+            for turn in _learnt(messages, chat):
+                is_last = turn == len(messages) - 1
+                through = text if is_last else write(messages[: turn + 1])[0]
+                bounds.append((turn, write(messages[:turn], is_asked=True)[0], through))
+        elif not all(chat.learnt):
+            marked = _learnt_marks(marked, chat)
+        return Rendered(text, names, tuple(marked), tuple(bounds), chat.where)
+
+    def render_prompt(self, chat: Conversation) -> Rendered:
+        """Returns a chat as text up to where what the assistant says next would be learnt.
+
+        That is where the template's mark of such a turn begins; without marks it is where its
+        generation prompt ends.
+
+        Raises:
+            DataError: there is no template, it refuses the chat, or leaves out what was said.
+        """
+        source, names = self._held(chat)
+        messages, tools = json.loads(source[0]), json.loads(source[1] or "null")
+        write, has_marks = self._writing(chat, tools)
+        text, marked = write(messages, is_asked=True)
+        if has_marks:
+            answer = {"role": "assistant", "content": "yes"}
+            whole, marked = write([*messages, answer], is_marked=True)
+            text = whole[: marked[-1][0]] if marked else text
+        _require_kept(text, messages, tools, chat)
+        return Rendered(text, names, (), (), chat.where)
+
+    def _writing(
+        self, chat: Conversation, tools: list[dict[str, Any]] | None
+    ) -> tuple[_Write, bool]:
+        """Returns what puts turns into text, and whether the template has generation marks."""
         template = template_of_chats(chat, self._tokenizer)
         has_marks = bool(_MARKS.search(template))
         if "strftime_now" in template:
             template = _NO_DAY + template
         values = {**self._tokenizer.special_tokens_map, **json.loads(chat.variables)}
 
-        def write(count: int, *, is_asked: bool = False, is_marked: bool = False) -> _Written:
+        def write(
+            messages: list[dict[str, Any]], *, is_asked: bool = False, is_marked: bool = False
+        ) -> _Written:
             return _written(
-                template, messages[:count], tools, values, chat, is_asked=is_asked, marks=is_marked
+                template, messages, tools, values, chat, is_asked=is_asked, marks=is_marked
             )
 
-        text, marked = write(len(messages), is_marked=has_marks)
-        _require_kept(text, messages, tools, chat)
-        bounds = []
-        if not has_marks:
-            for turn in _learnt(messages, chat):
-                is_last = turn == len(messages) - 1
-                through = text if is_last else write(turn + 1)[0]
-                bounds.append((turn, write(turn, is_asked=True)[0], through))
-        elif not all(chat.learnt):
-            marked = _learnt_marks(marked, chat)
-        return Rendered(text, names, tuple(marked), tuple(bounds), chat.where)
+        return write, has_marks
 
     def _held(self, chat: Conversation) -> tuple[tuple[str, str], dict[str, str]]:
         """Returns messages and tools without the names of special tokens, and what stands for them.

@@ -8,6 +8,7 @@ from sweeper.evaluation.adapter.evaluating import (
     Evaluation,
     evaluate_adapter,
     evaluate_frozen,
+    require_domains,
     with_adapter,
 )
 from sweeper.evaluation.adapter.loading import load_adapter
@@ -20,5 +21,6 @@ __all__ = [
     "forget_digests",
     "load_adapter",
     "note_digests",
+    "require_domains",
     "with_adapter",
 ]

@@ -16,6 +16,7 @@ import sweeper_adapters
 from sweeper.data import Example
 from sweeper.data.questions import questions_of, rows_by_task, split_by_room
 from sweeper.data.row_order import RowOrder, row_order
+from sweeper.errors import DataError
 from sweeper.estimates import Estimate, to_metrics
 from sweeper.evaluation.adapter.loading import load_adapter
 from sweeper.evaluation.likelihood import Forward
@@ -29,7 +30,14 @@ if TYPE_CHECKING:
     import torch
     from peft import PeftModel
 
-__all__ = ["AdaptedModel", "Evaluation", "evaluate_adapter", "evaluate_frozen", "with_adapter"]
+__all__ = [
+    "AdaptedModel",
+    "Evaluation",
+    "evaluate_adapter",
+    "evaluate_frozen",
+    "require_domains",
+    "with_adapter",
+]
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,25 @@ class AdaptedModel:
     """The model as :func:`sweeper.evaluation.scoring.evaluate` takes it."""
     virtual_tokens: int
     """That the method puts before each text."""
+
+
+def require_domains(trial: TrialSpec, base: FrozenBase) -> Mapping[str, int]:
+    """Returns the method's number of each domain that it was trained on.
+
+    Args:
+        trial: that trained the adapter.
+        base: with the trial's data.
+
+    Raises:
+        DataError: the data has other domains than then.
+    """
+    try:
+        return dict(zip(base.data.domains, trial.method.task_ids(base.data.domains), strict=True))
+    except ValueError as error:
+        raise DataError(
+            f"the data is not what the trial was trained on: {error}; its domains select the part "
+            "of the adapter that is used; restore the data that the trial ran on"
+        ) from error
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from sweeper.data.questions import questions_of
 from sweeper.data.tokens.encoding import Tokens
 from sweeper.errors import DataError
 from sweeper.evaluation import generation
-from sweeper.evaluation.generation import generate, prompts_of
+from sweeper.evaluation.generation import Ending, generate, prompts_of, write
 from sweeper.experiment.trial import EngineSpec
 from sweeper.training import engine
 from sweeper_adapters.methods import LoraSpec, MtlLoraSpec, PromptTuningSpec
@@ -146,6 +146,37 @@ def test_of_two_stop_strings_the_first_in_the_text_counts():
     (found,) = decoding.generations()
     assert found.end == "stop_string"
     assert found.text == "0"
+
+
+@pytest.mark.parametrize("uses_cache", [True, False], ids=["cache", "no cache"])
+def test_an_answer_that_is_written_is_the_one_that_is_generated(model, prompts, uses_cache):
+    stop = run(model, prompts)[0].text[2:4]
+    whole = run(model, prompts, stop_strings=[stop], uses_cache=uses_cache)
+    ending = Ending(NEW_TOKENS, (stop,))
+    for prompt, expected in zip(prompts, whole, strict=True):
+        with torch.no_grad():
+            given = {"tokenizer": tokenizer(), "device": CPU, "uses_cache": uses_cache}
+            *begun, last = write(forward_of(model), prompt, ending, **given)
+        assert last == expected
+        assert all(expected.text.startswith(one.text) and not one.end for one in begun)
+    assert whole[0].end == "stop_string"
+
+
+def test_what_may_become_a_stop_string_is_held_back(model):
+    decoding = generation._Decoding([Tokens((1, 3), 2)], tokenizer(), ["bca"])
+    vocabulary, shown = tokenizer().get_vocab(), []
+    for character in "abcb":
+        decoding.take([vocabulary[character]])
+        shown.append(decoding.begun().text)
+    assert shown == ["a", "a", "a", "abc"]
+
+
+def test_other_tokens_may_end_an_answer(model, prompts):
+    (free,) = run(model, prompts[:1])
+    ending = Ending(NEW_TOKENS, end_ids=frozenset({free.ids[1]}))
+    with torch.no_grad():
+        *_, last = write(forward_of(model), prompts[0], ending, tokenizer=tokenizer(), device=CPU)
+    assert (last.ids, last.end) == (free.ids[:1], "end_of_text")
 
 
 def test_a_space_at_the_beginning_is_kept():

@@ -277,11 +277,20 @@ def test_the_end_of_a_whole_trial_comes_with_its_last_value(trial, monkeypatch) 
     assert pool.stopped == []
 
 
+def test_a_trial_that_a_callback_ended_is_told_as_pruned(trial, monkeypatch) -> None:
+    end = Message("end", status="pruned", metrics={"eval_loss": 2.0})
+    made = thin_trial(trial, Pool(REPORT, end), monkeypatch)
+    # Its values are those of the evaluation that was told.
+    assert heard_of(made) == [(1, 2.0, False), (1, 2.0, False)]
+    early = thin_trial(trial, Pool(end), monkeypatch)
+    with pytest.raises(TrialError, match="pruned without a last value of eval_loss"):
+        early.step()
+
+
 @pytest.mark.parametrize(
     "end",
     [
-        # Its values are those of an earlier evaluation, which was told.
-        Message("end", status="pruned", metrics={"eval_loss": 2.0}),
+        Message("end", status="pruned", metrics={"loss": 2.0}),
         Message("end", status="pruned", is_recorded=False),
         Message("end", status="complete", metrics={"loss": 2.0}),
     ],

@@ -52,6 +52,11 @@ class LoraMoeSpec(MixtureSpec):
         """True: the balance is between samples of two types."""
         return True
 
+    @property
+    def answers_by_task(self) -> bool:
+        """False: the types of samples have to do with the balance alone, in training."""
+        return False
+
     def task_ids(self, domains: Sequence[str]) -> tuple[int, ...]:
         """Returns 1 for each domain of knowledge and 0 for each other.
 

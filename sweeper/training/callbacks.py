@@ -1,0 +1,121 @@
+"""The callbacks of a trial: a user's code that sees its steps and evaluations, and may stop it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sweeper.distributed import on_first_worker
+from sweeper.errors import TrialError
+
+__all__ = ["CALLED", "Callbacks"]
+
+CALLED = ("on_step", "on_evaluation")
+"""Methods that are called where a callback has them."""
+
+
+class Callbacks:
+    """The callbacks of one trial, on worker 0; without any, nothing is done or exchanged.
+
+    All workers call each method together: what a callback raises fails the trial on all of them.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Makes the callbacks.
+
+        Args:
+            names: ``FILE.py:CLASS`` or ``PACKAGE.MODULE:CLASS`` of each.
+
+        Raises:
+            TrialError: one cannot be made, or is no callback.
+        """
+        self._names = tuple(names)
+        self._made: dict[str, Any] = {}
+        self._wants_stop = False
+        if names:
+            on_first_worker(self._make, failure=_failed)
+
+    def after_step(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Tells each callback of an optimiser step.
+
+        Args:
+            step: steps done, from 1.
+            metrics: of the step, ``train_loss`` among them; looked at on worker 0 alone.
+
+        Raises:
+            TrialError: a callback has raised.
+        """
+        if self._names:
+            on_first_worker(
+                lambda: self._tell("on_step", step, metrics.get("train_loss"), dict(metrics)),
+                failure=_failed,
+            )
+
+    def after_evaluation(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Tells each callback of an evaluation; returns whether one of them wants the trial to end.
+
+        Args:
+            step: steps done.
+            metrics: of the evaluation.
+
+        Raises:
+            TrialError: a callback has raised.
+        """
+        if not self._names:
+            return False
+
+        def tell() -> bool:
+            self._tell("on_evaluation", step, dict(metrics))
+            return self._wants_stop
+
+        return on_first_worker(tell, failure=_failed)
+
+    def _make(self) -> None:
+        for name in self._names:
+            found = self._guarded(name, "being made", partial(_made, name))
+            if not any(callable(getattr(found, method, None)) for method in CALLED):
+                raise TrialError(
+                    f"callback {name} has neither of the methods {', '.join(CALLED)}; it must have "
+                    "one of them at least; write it"
+                )
+            self._made[name] = found
+
+    def _tell(self, method: str, *arguments: object) -> None:
+        for name, made in self._made.items():
+            called = getattr(made, method, None)
+            if called is not None:
+                answer = self._guarded(name, method, partial(called, *arguments))
+                self._wants_stop |= answer is True
+
+    def _guarded(self, name: str, when: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401
+        try:
+            return work()
+        except Exception as error:
+            raise TrialError(
+                f"callback {name} failed in {when}: {type(error).__name__}: {error}; the trial "
+                "ends with it; correct the callback"
+            ) from error
+
+
+def _made(name: str) -> Any:  # noqa: ANN401 - a user's class
+    """Returns an object of the class that a callback names."""
+    place, _, own = name.rpartition(":")
+    if not place.endswith(".py"):
+        return getattr(importlib.import_module(place), own)()
+    # Anew for each trial: a replica lives longer than a version of the file.
+    spec = importlib.util.spec_from_file_location(f"_callback_{Path(place).stem}", place)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{place} cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickle look there for the module of a class.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return getattr(module, own)()
+
+
+def _failed(reason: str) -> TrialError:
+    return TrialError(f"worker 0: {reason}")

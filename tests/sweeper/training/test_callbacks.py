@@ -1,0 +1,93 @@
+"""A callback sees the steps and evaluations of a trial, and may end it."""
+
+import json
+
+import pytest
+
+from tests.sweeper import scenarios, tiny
+
+SEEING = """
+import json
+from pathlib import Path
+
+class Hook:
+    def __init__(self):
+        self.seen = []
+
+    def on_step(self, step, loss, metrics):
+        assert loss == metrics["train_loss"]
+        self.seen.append(["step", step, loss])
+        self.keep()
+        return {stop_at_step} == step
+
+    def on_evaluation(self, step, metrics):
+        self.seen.append(["evaluation", step, metrics["eval_loss"]])
+        self.keep()
+        return {stop_at_evaluation} == step
+
+    def keep(self):
+        Path(__file__).with_suffix(".json").write_text(json.dumps(self.seen))
+"""
+
+
+def trial(path, text, *, workers=1, name="Hook"):
+    path.write_text(text)
+    return tiny.trial(
+        steps=4, evaluations=2, eval_examples=4, workers=workers, callbacks=(f"{path}:{name}",)
+    )
+
+
+def attempted(spec, folder):
+    ((outcome, steps, losses, reports),) = scenarios.run(scenarios.attempt, 1, spec, folder)
+    return outcome, steps, losses, reports
+
+
+@pytest.mark.parametrize(("stops", "steps"), [((0, 0), 4), ((1, 0), 2), ((0, 2), 2), ((4, 4), 4)])
+def test_it_sees_what_is_recorded_and_ends_a_trial_at_an_evaluation(stops, steps, tmp_path):
+    text = SEEING.format(stop_at_step=stops[0], stop_at_evaluation=stops[1])
+    spec = trial(tmp_path / "hooks.py", text)
+    outcome, done, losses, reports = attempted(spec, tmp_path / "trial")
+    assert outcome.steps == done[-1] == steps
+    assert outcome.status == ("complete" if steps == 4 else "stopped")
+    seen = json.loads((tmp_path / "hooks.json").read_text())
+    assert [x for x in seen if x[0] == "step"] == [
+        ["step", *pair] for pair in zip(done, losses, strict=True)
+    ]
+    assert [x[1:] for x in seen if x[0] == "evaluation"] == [
+        [step, metrics["eval_loss"]] for step, metrics, _ in reports
+    ]
+    assert (tmp_path / "trial" / "adapter").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "class Hook:\n    def on_step(self, step, *_):\n        raise KeyError(step)",
+            "failed in on_step: KeyError: 1; the trial ends",
+        ),
+        (
+            "class Hook:\n    def on_evaluation(self, *_):\n        raise OSError('full')",
+            "failed in on_evaluation: OSError: full; the trial ends",
+        ),
+        ("class Hook:\n    def __init__(self, x): ...", "failed in being made: TypeError: "),
+        ("Hook = dict", "has neither of the methods on_step, on_evaluation"),
+        ("raise ValueError('no')\nclass Hook: ...", "failed in being made: ValueError: no"),
+    ],
+)
+def test_what_it_raises_fails_the_trial_with_its_text(text, message, tmp_path):
+    spec = trial(tmp_path / "hooks.py", text)
+    outcome, *_ = attempted(spec, tmp_path / "trial")
+    assert str(outcome).startswith(f"TrialError: callback {tmp_path / 'hooks.py'}:Hook ")
+    assert message in outcome
+
+
+def test_all_workers_end_with_it(tmp_path):
+    text = SEEING.format(stop_at_step=1, stop_at_evaluation=0)
+    spec = trial(tmp_path / "hooks.py", text, workers=2)
+    found = scenarios.run(scenarios.attempt, 2, spec, tmp_path / "trial")
+    assert [outcome.steps for outcome, *_ in found] == [2, 2]
+    raising = "class Hook:\n    def on_step(self, *_):\n        raise KeyError('gone')"
+    spec = trial(tmp_path / "hooks.py", raising, workers=2)
+    found = scenarios.run(scenarios.attempt, 2, spec, tmp_path / "other")
+    assert all("KeyError: 'gone'" in outcome for outcome, *_ in found)
