@@ -16,7 +16,8 @@ import typer
 from typer.testing import CliRunner
 
 from sweeper.analysis.lookup import find_trial
-from sweeper.cli import app, chat
+from sweeper.cli import app
+from sweeper.cli.commands import chat
 from sweeper.cli.output import Output
 from sweeper.evaluation.chat import Chat, ChatRequest, open_chat
 from tests.sweeper import talking
