@@ -26,7 +26,7 @@ from sweeper.experiment.trial import EvaluationSpec
 from sweeper.preflight.objective import metric_names
 from sweeper.report.summary import task_metrics
 from sweeper.tracking.row_scores import RowScores, read_row_scores, write_row_scores
-from tests.sweeper import scenarios, tiny
+from tests.sweeper import tiny
 from tests.sweeper.data.tokens.chat_templates import TEMPLATES, tokenizer_of
 from tests.sweeper.evaluation.test_likelihood import ROUNDING, lively
 from tests.sweeper.evaluation.test_task_scores import CPU, answers, ask
@@ -232,19 +232,6 @@ def test_two_models_are_paired_by_row(monkeypatch):
     assert gain.standard_error == pytest.approx(stdev([0, 0, 1, 0, 0, 0]) / math.sqrt(6))
     order = row_order(questions, generates=True)
     assert RowScores.of(estimates[0], order, split="test").metrics.keys() == estimates[0].keys()
-
-
-def score_with_workers():
-    spec = spec_of("exact", "perplexity", generates=True)
-    return ask(base(*letters(3), *sums(5)), spec)
-
-
-@pytest.mark.slow
-def test_two_workers_have_the_same_scores_as_one():
-    alone = score_with_workers()
-    assert {"exact/x", "perplexity", "accuracy/z"} <= set(alone)
-    first, second = scenarios.run(score_with_workers, 2)
-    assert first == second == pytest.approx(alone, rel=ROUNDING)
 
 
 # Chats.

@@ -342,12 +342,16 @@ def test_the_record_says_what_was_asked():
 
 def score_mixture():
     found = base(*[choice(n) for n in range(7)], *[written(n) for n in range(5)], model=lively())
-    return ask(found, EvaluationSpec(generates=True, max_new_tokens=4))
+    # Rows of no task, with metrics of their own.
+    sums = [replace(written(n, metrics=("exact", "perplexity")), task="") for n in range(5)]
+    spec = EvaluationSpec(generates=True, max_new_tokens=4)
+    own = ask(base(*sums, model=lively()), spec)
+    return ask(found, spec) | {f"own {name}": value for name, value in own.items()}
 
 
 def test_a_mixture_has_the_same_metrics_on_any_number_of_workers():
     (alone,) = scenarios.run(score_mixture, 1)
-    assert {"letters/accuracy", "sums/exact"} <= set(alone)
+    assert {"letters/accuracy", "sums/exact", "own exact", "own perplexity"} <= set(alone)
     assert scenarios.run(score_mixture, 2) == [alone] * 2
 
 
