@@ -138,6 +138,7 @@ def test_a_document_is_of_one_answer(home):
     assert "json: got --json without --once" in done.stderr
 
 
+@pytest.mark.whole
 def test_tokens_are_drawn_at_a_temperature(home):
     options = [(), *(("--temperature", "3", "--seed", str(seed)) for seed in (1, 2))]
     assert len({once(home, talking.CHATS, "hi", *chosen) for chosen in options}) == 3
@@ -151,6 +152,7 @@ def test_what_is_typed_may_be_a_text_or_a_whole_prompt(home, seen):
     assert "what you type is a whole prompt" in result.stderr
 
 
+@pytest.mark.whole
 def test_a_part_for_each_domain_answers(home):
     answers = [once(home, talking.BY_DOMAIN, "1+", "--domain", x) for x in ("sum", "letter")]
     assert len(set(answers)) == 2
