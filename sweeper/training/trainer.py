@@ -27,10 +27,10 @@ from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, write_row_scores
 from sweeper.training.adapter_file import adapter_elements, save_adapter
-from sweeper.training.callbacks import Callbacks
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
-from sweeper.training.embedding_noise import add_noise
 from sweeper.training.engine import Engine
+from sweeper.training.hooks.callbacks import Callbacks
+from sweeper.training.hooks.embedding_noise import add_noise
 from sweeper.training.schedule import DataOrder, evaluation_steps, learning_rate
 
 if TYPE_CHECKING:

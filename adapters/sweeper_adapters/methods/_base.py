@@ -152,10 +152,7 @@ class AnyMethodSpec(BaseModel):
 
     @property
     def is_packable(self) -> bool:
-        """Whether it can be trained on rows that hold several examples each.
-
-        It cannot where it adds to each row, or treats the rows of a batch apart.
-        """
+        """Whether rows may hold several examples: not where it treats the rows of a batch apart."""
         return not self.needs_task_ids
 
     @property

@@ -13,8 +13,10 @@ import pytest
 # A program that waits for a sweep, which is a program, too: it says that it is there, and what it
 # is told.
 CALLER = """
-import sys
+import signal, sys
 from sweeper.cli import process
+# Whatever ignores it for what it starts, as a shell does for what runs beside it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 process._PROGRAM = (sys.executable, "-c", {child!r})
 process._STOPPING_S = {patience}
 try:
@@ -40,12 +42,15 @@ def test_an_interrupt_reaches_the_sweep_and_the_caller(tmp_path: Path, stops: bo
     child = CHILD.format(word=str(word), ready=str(ready), stop=stop)
     code = CALLER.format(child=child, patience=20.0 if stops else 0.5)
     caller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not ready.exists():
-        assert time.monotonic() < deadline
-        assert caller.poll() is None
-        time.sleep(0.02)
-    caller.send_signal(signal.SIGINT)
-    out, _ = caller.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 60
+        while not ready.exists():
+            assert time.monotonic() < deadline
+            assert caller.poll() is None
+            time.sleep(0.02)
+        caller.send_signal(signal.SIGINT)
+        out, _ = caller.communicate(timeout=60)
+    finally:
+        caller.kill()
     assert (out, caller.returncode) == ("interrupted\n", 0)
     assert word.read_text() == "told"

@@ -77,7 +77,7 @@ def test_all_candidates_of_a_question_have_room_or_it_has_none(tokenizer):
         Example("abcd", "b", choices=("b", "bcd")),
         Example("a", "b", choices=("b", "bcda")),
         Example("ab", "bcda"),
-        Example("a", "b", choices=("b", "c"), metrics=("exact",)),
+        Example("a", "b", choices=("b", "c"), metrics=("exact",), task="letters"),
     ]
     found = encode_candidates(examples, tokenizer, 5)
     cut, whole = Tokens((BOS, C, D, B, EOS), 3), Tokens((BOS, B, C, D, EOS), 1)

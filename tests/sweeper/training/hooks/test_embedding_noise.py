@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from sweeper.training.embedding_noise import add_noise
+from sweeper.training.hooks.embedding_noise import add_noise
 
 
 @torch.no_grad()
