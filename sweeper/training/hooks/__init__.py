@@ -1,4 +1,4 @@
-"""What acts between a trial's steps or in its passes: callbacks of the user, noise in embeddings."""
+"""What acts between a trial's steps or in its passes: a user's callbacks, noise in embeddings."""
 
 from __future__ import annotations
 

@@ -246,10 +246,11 @@ class _Terminal:
 
     def end(self):
         """Sends interrupts until the program has ended; returns its exit code."""
-        for _ in range(30):
+        for _ in range(5):
             self.process.send_signal(signal.SIGINT)
             try:
-                return self.process.wait(timeout=2)
+                # A further one while it ends would end it in another way.
+                return self.process.wait(timeout=15)
             except subprocess.TimeoutExpired:
                 continue
         raise AssertionError("the program goes on")
