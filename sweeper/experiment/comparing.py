@@ -25,6 +25,7 @@ __all__ = ["Comparison", "comparison_of", "dropped_fields"]
 _UNION, *_ = get_args(Method)
 _METHODS = {str(kind.model_fields["name"].default): kind for kind in get_args(_UNION)}
 _RATES = "--rates is LOW,HIGH or LOW,HIGH,COUNT, such as 1e-4,3e-2,8"
+_MOST_DIGITS = 9
 # Sections of a search that a comparison has no use for.
 _OVER = {"methods", "trials", "design", "baselines", "search", "budget", "train", "final", "name"}
 
@@ -234,7 +235,12 @@ def _design(document: Document, asked: Comparison) -> Document:
 
 
 def _seeds(text: str) -> Json:
-    return int(text) if text.isdecimal() else text
+    return int(text) if _is_count(text) else text
+
+
+def _is_count(text: str) -> bool:
+    # Python reads no number of thousands of digits.
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _read_rates(text: str) -> Document:
@@ -247,8 +253,8 @@ def _read_rates(text: str) -> Document:
         raise SpecError("compare", [Problem("--rates", f"{message}; {_RATES}")])
     if len(parts) == 2:
         return {"low": low, "high": high, "count": least_count(low, high)}
-    if not parts[2].isdecimal():
-        message = f"got {shorten(repr(parts[2]))} rates; it is a whole number; {_RATES}"
+    if not _is_count(parts[2]):
+        message = f"got {shorten(repr(parts[2]))} rates; it is a whole number below a billion; {_RATES}"
         raise SpecError("compare", [Problem("--rates", message)])
     return {"low": low, "high": high, "count": int(parts[2])}
 

@@ -12,7 +12,9 @@ from pydantic import Field
 
 from sweeper import _environment
 from sweeper._spec import Spec
+from sweeper._text import shorten
 from sweeper.data.examples import Conversation, Example
+from sweeper.data.formats.cells import read_json, write_json
 from sweeper.data.formats.turns import message_of, turns_of
 from sweeper.data.reading.places import data_path, require_file
 from sweeper.data.templates import template_of, text_of
@@ -82,12 +84,12 @@ class _ChatFormat(Spec):
             where: place of the turns, for messages.
 
         Raises:
-            DataError: the template cannot be read.
+            DataError: the template cannot be read, or a turn cannot be written as JSON.
         """
         return Conversation(
-            messages=json.dumps(messages, ensure_ascii=False),
+            messages=write_json(messages, where=where),
             learnt=tuple(learnt),
-            tools=json.dumps(tools, ensure_ascii=False) if tools else "",
+            tools=write_json(tools, where=where) if tools else "",
             template=_source(self.files()[0]) if self.template else "",
             variables=json.dumps(self.variables, ensure_ascii=False, sort_keys=True),
             where=where,
@@ -205,9 +207,10 @@ class ShareGptFormat(_ChatFormat):
 def _renamed(turn: Mapping[str, object], *, where: str) -> dict[str, object]:
     """Returns a turn of ShareGPT's with the names of the API."""
     speaker = turn.get("from")
-    if speaker not in _OF_SHAREGPT or not isinstance(turn.get("value"), str):
+    is_known = isinstance(speaker, str) and speaker in _OF_SHAREGPT
+    if not is_known or not isinstance(turn.get("value"), str):
         raise DataError(
-            f"{where}: 'from' is {speaker!r} and 'value' a {type(turn.get('value')).__name__}; "
+            f"{where}: 'from' is {shorten(repr(speaker), limit=80)} and 'value' a {type(turn.get('value')).__name__}; "
             f"'from' must be one of {', '.join(_OF_SHAREGPT)}, and 'value' a text; correct the "
             "row, or use data.format.name: messages for turns with role and content"
         )
@@ -216,10 +219,10 @@ def _renamed(turn: Mapping[str, object], *, where: str) -> dict[str, object]:
         found["weight"] = turn["weight"]
     if speaker == "function_call":
         try:
-            called = json.loads(str(turn["value"]))
-        except json.JSONDecodeError as error:
+            called = read_json(str(turn["value"]))
+        except ValueError as error:
             raise DataError(
-                f"{where}: the function_call is not JSON ({error.msg}); it must be an object with "
+                f"{where}: the function_call is not JSON ({error}); it must be an object with "
                 "'name' and 'arguments'; correct the row"
             ) from error
         calls = called if isinstance(called, list) else [called]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from sweeper._spec import Spec
 from sweeper.data.examples import Example
+from sweeper.data.formats.cells import read_json
 from sweeper.data.templates import template_of, text_of
 from sweeper.errors import DataError
 
@@ -25,7 +26,7 @@ class ChoicesFormat(Spec):
 
     The options stand in one field, or in a field each. One field holds a list of texts, a mapping
     from letter to text, or, as ARC has it, a mapping of the two lists ``text`` and ``label``; also
-    any of these as JSON. What is right is told by its letter, its label, its number or its text. A
+    any of these as JSON. Null at the end of a list is no option. What is right is told by its letter, its label, its number or its text. A
     question is answered by the likeliest option.
     """
 
@@ -131,6 +132,11 @@ class ChoicesFormat(Spec):
                 "question needs at least 2; correct the row, or name their fields in "
                 "data.format.options"
             )
+        if self.reading == "letters" and len(options) > len(ascii_uppercase):
+            raise DataError(
+                f"{where}: {len(options)} options; with data.format.reading: letters a question "
+                f"has at most {len(ascii_uppercase)}; remove the row, or set reading: cloze"
+            )
         return options
 
     def _options(self, row: Mapping[str, object], *, where: str) -> dict[str, str]:
@@ -142,11 +148,17 @@ class ChoicesFormat(Spec):
         if isinstance(value, Mapping) and {"text", "label"} <= value.keys():
             labels, listed = value["label"], value["text"]
             if _are_alike(labels, listed):
-                return dict(zip(map(str, labels), map(str, listed), strict=True))
+                return dict(zip(map(str, labels), _texts(listed, where=where), strict=False))
         elif isinstance(value, Mapping):
-            return {str(label): str(text) for label, text in value.items() if text is not None}
-        elif isinstance(value, list | tuple) and len(value) <= len(ascii_uppercase):
-            return dict(zip(ascii_uppercase, map(str, value), strict=False))
+            return {
+                str(label): text_of({str(label): text}, str(label), where=f"{where}, options")
+                for label, text in value.items()
+                if not _is_null(text)
+            }
+        elif isinstance(value, list | tuple):
+            listed = _texts(value, where=where)
+            if len(listed) <= len(ascii_uppercase):
+                return dict(zip(ascii_uppercase, listed, strict=False))
         raise DataError(
             f"{where}: field {self.options[0]!r} is a {type(value).__name__} that lists no "
             "options; it must be a list of at most 26 texts, a mapping from letter to text, or one "
@@ -189,13 +201,35 @@ def _field(row: Mapping[str, object], name: str, *, where: str) -> object:
         text = text_of(row, name, where=where)
         if text.lstrip()[:1] in {"[", "{"}:
             try:
-                return json.loads(text)
-            except json.JSONDecodeError:
+                return read_json(text)
+            except ValueError:
                 return text
     return value
 
 
 def _are_alike(labels: object, texts: object) -> bool:
-    return (
-        isinstance(labels, Sequence) and isinstance(texts, Sequence) and len(labels) == len(texts)
-    )
+    are_lists = isinstance(labels, list | tuple) and isinstance(texts, list | tuple)
+    return are_lists and len(labels) == len(texts)
+
+
+def _texts(values: Sequence[object], *, where: str) -> list[str]:
+    """Returns the texts of a list of options; null at its end is none.
+
+    Raises:
+        DataError: an option is null before another one, or neither text nor a number.
+    """
+    count = max((place + 1 for place, x in enumerate(values) if not _is_null(x)), default=0)
+    for place, value in enumerate(values[:count]):
+        if _is_null(value):
+            raise DataError(
+                f"{where}: option {place} of {count} (from 0) is null; null is no option, and "
+                "which one a letter or a number means is not known where one is left out between "
+                "others; correct the row"
+            )
+    named = {f"options[{place}]": value for place, value in enumerate(values[:count])}
+    return [text_of(named, name, where=where) for name in named]
+
+
+def _is_null(value: object) -> bool:
+    """Returns whether a value is null, or NaN, which stands for it in tables."""
+    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -143,6 +143,7 @@ def test_without_names_the_methods_of_the_file_are_compared():
         (asked(rates="1e-4"), r"--rates: got '1e-4'; --rates is LOW,HIGH or LOW,HIGH,COUNT"),
         (asked(rates="1e-2,1e-4"), r"low is above 0, below high"),
         (asked(rates="1e-4,1e-2,many"), r"--rates: got '1e-4,1e-2,many'"),
+        (asked(rates="1e-4,1e-2," + "9" * 5000), "it is a whole number below a billion"),
         (asked(rates="1e-4,1e-2,7.5"), r"got '7\.5' rates; it is a whole number"),
     ],
 )

@@ -1,6 +1,7 @@
 """Rows of chats become conversations: their turns, what is learnt, and texts to compare by."""
 
 import json
+from datetime import date
 
 import pytest
 
@@ -16,6 +17,8 @@ TURNS = [
 ]
 CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {}}}]
+
+DEEP = "[" * 100_000
 
 
 def read(messages, chosen=None, **fields):
@@ -121,6 +124,14 @@ def test_sharegpt():
             [{**TURNS[1], "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}],
             "arguments of the tool call 'f' are not JSON",
         ),
+        (
+            [{**TURNS[1], "tool_calls": [{"function": {"name": "f", "arguments": DEEP}}]}],
+            "are not JSON .its lists and objects are nested too deeply",
+        ),
+        ([{**TURNS[1], "tool_calls": 5}], "message 0: tool_calls is 5; it must be a list"),
+        ([TURNS[0], {**TURNS[1], "at": date(2026, 1, 2)}], "f:1: it cannot be written as JSON"),
+        (DEEP, "field 'messages' is .*; it must be a list of objects"),
+        ("[" + "9" * 5000 + "]", "field 'messages' is .*; it must be a list of objects"),
         ("hello", "field 'messages' is 'hello'; it must be a list of objects"),
         ([], "field 'messages' is empty"),
     ],
@@ -134,6 +145,8 @@ def test_turns_that_are_none(messages, message):
     ("turn", "message"),
     [
         ({"from": "alien", "value": "x"}, "'from' is 'alien'.*human"),
+        ({"from": ["human"], "value": "x"}, r"'from' is \['human'\]"),
+        ({"from": "function_call", "value": DEEP}, "function_call is not JSON .*too deeply"),
         ({"from": "function_call", "value": "add(1)"}, "function_call is not JSON"),
         ({"role": "user", "content": "x"}, "data.format.name: messages"),
     ],
