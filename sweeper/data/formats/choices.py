@@ -67,7 +67,7 @@ class ChoicesFormat(Spec):
         Raises:
             DataError: a field is missing, there are fewer than two options, or none is right.
         """
-        options = self._checked_options(row, where=where)
+        options = self.options_of(row, where=where)
         right = self._right(row, options, where=where)
         found = self._asked_with(row, options, where=where)
         domain = template_of(self.domain).render(row, where=where)
@@ -93,7 +93,7 @@ class ChoicesFormat(Spec):
         given = row.get(name)
         if len(self.options) == 1 and isinstance(given, str) and given[:1] not in {"[", "{"}:
             row = {**row, name: [text.strip() for text in given.split("|") if text.strip()]}
-        return self._asked_with(row, self._checked_options(row, where=where), where=where)
+        return self._asked_with(row, self.options_of(row, where=where), where=where)
 
     def _asked_with(
         self, row: Mapping[str, object], options: Mapping[str, str], *, where: str
@@ -123,8 +123,16 @@ class ChoicesFormat(Spec):
         """Returns nothing: it needs no file besides the rows."""
         return ()
 
-    def _checked_options(self, row: Mapping[str, object], *, where: str) -> dict[str, str]:
-        """Returns the text of each option, of which there are two at least."""
+    def options_of(self, row: Mapping[str, object], *, where: str) -> dict[str, str]:
+        """Returns the text of each option by its letter or label, of which there are two at least.
+
+        Args:
+            row: one row, by field.
+            where: place of the row, for messages.
+
+        Raises:
+            DataError: a field is missing, or the row lists no such options.
+        """
         options = self._options(row, where=where)
         if len(options) < 2 or not all(text.strip() for text in options.values()):
             raise DataError(
