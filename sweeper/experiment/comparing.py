@@ -254,7 +254,9 @@ def _read_rates(text: str) -> Document:
     if len(parts) == 2:
         return {"low": low, "high": high, "count": least_count(low, high)}
     if not _is_count(parts[2]):
-        message = f"got {shorten(repr(parts[2]))} rates; it is a whole number below a billion; {_RATES}"
+        message = (
+            f"got {shorten(repr(parts[2]))} rates; it is a whole number below a billion; {_RATES}"
+        )
         raise SpecError("compare", [Problem("--rates", message)])
     return {"low": low, "high": high, "count": int(parts[2])}
 

@@ -63,6 +63,24 @@ def test_the_last_one_that_is_set_counts(space: Path) -> None:
     assert {trial.spec.train.steps for trial in draw_all(both)} == {5}
 
 
+def test_a_saved_search_space_takes_other_data_and_other_lengths(
+    space: Path, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved.yaml"
+    found = load_sweep(space, overrides=["train.epochs=2"])
+    own = {key: found.document[key] for key in ("name", "model", "data", "methods", "search")}
+    document = {**own, "train": found.document["train"]}
+    saved.write_text(json.dumps(document))
+    assert get_path(document, ("train", "epoch_rows")) == rows_of(found)
+    fewer = load_sweep(saved, overrides=["data.train_rows=8"])
+    assert get_path(fewer.document, ("train", "epoch_rows")) == 8
+    kept = load_sweep(saved, overrides=["train.epoch_rows=6", "data.train_rows=8"])
+    assert get_path(kept.document, ("train", "epoch_rows")) == 6
+    steps = load_sweep(saved, overrides=["train.steps=7"])
+    assert {trial.spec.train.steps for trial in draw_all(steps)} == {7}
+    assert get_path(steps.document, ("train", "epoch_rows")) is None
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
