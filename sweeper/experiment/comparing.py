@@ -16,11 +16,12 @@ from sweeper.errors import Problem, SpecError
 from sweeper.experiment.design.arms import Arm, control_of
 from sweeper.experiment.design.paired import least_count
 from sweeper.experiment.documents.tree import Document, Json, get_path
+from sweeper.experiment.sections.design import RUN_FIELDS
 from sweeper.experiment.sections.distributions import find_distributions
 from sweeper.experiment.space.budget import fields_set_by
 from sweeper_adapters.methods import LoraSpec, Method, kind_of, label_of
 
-__all__ = ["Comparison", "comparison_of", "dropped_fields"]
+__all__ = ["Comparison", "comparison_of", "dropped_fields", "require_used"]
 
 _UNION, *_ = get_args(Method)
 _METHODS = {str(kind.model_fields["name"].default): kind for kind in get_args(_UNION)}
@@ -87,6 +88,7 @@ def comparison_of(document: Document, asked: Comparison) -> Document:
     name = str(document.get("name", "space"))
     final = document.get("final")
     rest = {key: value for key, value in document.items() if key not in _OVER}
+    rest |= _running(document)
     if isinstance(final, dict):
         rest["final"] = {key: value for key, value in final.items() if key != "trials"}
     return {
@@ -105,7 +107,7 @@ def dropped_fields(document: Document, made: Document) -> tuple[str, ...]:
     """Returns what a file searches and its comparison leaves at the default, such as masa.experts.
 
     Args:
-        document: the search space.
+        document: the search space; of listed trials all that they set is named but their rates.
         made: what :func:`comparison_of` made of it.
     """
     found: list[str] = []
@@ -116,8 +118,52 @@ def dropped_fields(document: Document, made: Document) -> tuple[str, ...]:
         sized = fields_set_by(made["budget"], entry)
         own = _searched("method", entries.get(name, {}))
         found += [f"{name}.{field}" for field in own if field not in sized]
+    found += _of_trials(document, made["budget"])
     others = _searched("train", train) if isinstance(train, dict) else []
     return (*found, *(f"train.{field}" for field in others if field != "learning_rate"))
+
+
+def require_used(made: Document, overrides: Sequence[str]) -> None:
+    """Looks whether the overrides change anything of a comparison.
+
+    Args:
+        made: what :func:`comparison_of` made.
+        overrides: ``path=value`` each.
+
+    Raises:
+        SpecError: the learning rate is set, but rates are given that do not follow from it.
+    """
+    place = "train.learning_rate"
+    is_set = any(text.partition("=")[0].strip() == place for text in overrides)
+    rates = get_path(made, ("design", "rates"))
+    if is_set and isinstance(rates, dict) and "logfactor" not in rates:
+        ends = f"{rates.get('low')} to {rates.get('high')}"
+        message = (
+            f"is set, but a comparison tries the rates of its grid ({ends}), and this one would "
+            "change nothing; give --rates LOW,HIGH instead"
+        )
+        raise SpecError("compare", [Problem(f"--set {place}", message)])
+
+
+def _running(document: Document) -> Document:
+    """Returns what a search says of how trials are run, as a section of its own."""
+    search = document.get("search")
+    fields = search if isinstance(search, dict) else {}
+    kept = {key: fields[key] for key in RUN_FIELDS if key in fields}
+    return {"search": kept} if kept else {}
+
+
+def _of_trials(document: Document, budget: Json) -> Iterator[str]:
+    """Yields what listed trials set, but for their rates and what the budget sets."""
+    trials = document.get("trials")
+    for entry in trials if isinstance(trials, list) else []:
+        for section in ("method", "train"):
+            fields = get_path(entry, (section,))
+            own = fields if isinstance(fields, dict) else {}
+            whole = own if section == "method" else {}
+            left_out = {"name", "learning_rate", *(fields_set_by(budget, whole) if whole else ())}
+            name = get_path(entry, ("name",))
+            yield from (f"trials.{name}.{section}.{key}" for key in own if key not in left_out)
 
 
 def _entries(document: Document) -> dict[str, Document]:
