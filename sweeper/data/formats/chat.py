@@ -51,7 +51,7 @@ class _ChatFormat(Spec):
     """Values that the template is given besides, such as ``{enable_thinking: false}``."""
     turns: Literal["all", "last"] = "all"
     """Which turns of the assistant have a loss: ``all`` of them, or only the ``last`` one. One with
-    ``weight: 0`` has none, nor has one that opens the chat."""
+    ``weight: 0`` has none, nor has one that opens the chat, before any user."""
     domain: str = ""
     """Template of the domain, over the other fields; empty if the data has only one."""
 
@@ -110,8 +110,7 @@ class _ChatFormat(Spec):
         """
         weights = [message.pop("weight", 1) for message in messages]
         own = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
-        # Where the assistant speaks first, nobody has asked for it.
-        learnt = [bool(weights[i]) and i > 0 for i in own]
+        learnt = [bool(weights[i]) and not _is_opening(messages, i) for i in own]
         if not any(learnt):
             roles = ", ".join(message["role"] for message in messages) or "none"
             raise DataError(
@@ -229,6 +228,16 @@ def _renamed(turn: Mapping[str, object], *, where: str) -> dict[str, object]:
         found["content"] = ""
         found["tool_calls"] = [{"type": "function", "function": call} for call in calls]
     return found
+
+
+def _is_opening(messages: Sequence[Mapping[str, Any]], place: int) -> bool:
+    """Returns whether a turn of the assistant opens the chat: nobody has asked for it.
+
+    Where no user speaks at all, the system's turn is what asks.
+    """
+    before = {message["role"] for message in messages[:place]}
+    has_user = any(message["role"] == "user" for message in messages)
+    return not before or (has_user and before <= {"system", "developer"})
 
 
 def _tools_of(row: Mapping[str, object], *, where: str) -> Sequence[Mapping[str, object]]:

@@ -110,6 +110,15 @@ def test_sharegpt():
     assert messages_of(ShareGptFormat().read(row, where="f:1"))[0]["content"] == "Be long."
 
 
+def test_an_opening_of_the_assistant_has_no_loss():
+    turns = [{"from": "gpt", "value": "hey"}, {"from": "human", "value": "hi"}]
+    row = {"conversations": [*turns, {"from": "gpt", "value": "ho"}], "system": "Be brief."}
+    assert ShareGptFormat().read(row, where="f:1").conversation.learnt == (False, True)
+    assert read([SYSTEM, TURNS[1], *TURNS]).conversation.learnt == (False, True, True)
+    # Without a user it is the system that asks.
+    assert read([SYSTEM, TURNS[1]]).conversation.learnt == (True,)
+
+
 @pytest.mark.parametrize(
     ("messages", "message"),
     [

@@ -34,6 +34,10 @@ def test_an_alpha_beside_a_rule_for_it_is_a_conflict(sized):
     found = problems_of_loading(sized, budget=budget, **changes)
     assert found["methods.lora.alpha"].endswith("leave alpha out, or budget.alpha_per_rank")
     sized(**changes)
+    # PEFT's own name of it is another one.
+    entry: Document = {"name": "peft", "type": "LORA", "lora_alpha": 16}
+    (problem,) = find_conflicts({"budget": {**budget}}, entry, MethodSpace("peft_lora", {}, ()))
+    assert problem.message.endswith("leave lora_alpha out, or budget.alpha_per_rank")
 
 
 @pytest.mark.parametrize(
