@@ -41,6 +41,23 @@ def test_an_alpha_beside_a_rule_for_it_is_a_conflict(sized):
 
 
 @pytest.mark.parametrize(
+    "method",
+    [
+        {"name": "lora", "scaling": "sqrt_rank"},
+        {"name": "lora", "scaling": {"choice": ["rank", "sqrt_rank"]}},
+        {"name": "peft", "type": "LORA", "use_rslora": True},
+    ],
+)
+@pytest.mark.parametrize("size", [{"match": "lora", "rank": 8}, {"params": "1%"}])
+def test_a_rule_for_the_scale_is_none_of_rslora(sized, method, size):
+    changes = {"methods": [method], "baselines": []}
+    found = problems_of_loading(sized, budget={**size, "alpha_per_rank": 2}, **changes)
+    field = "use_rslora" if "type" in method else "scaling"
+    assert found["budget.alpha_per_rank"].endswith(f"leave {field} out, or budget.alpha_per_rank")
+    sized(budget=size, **changes)
+
+
+@pytest.mark.parametrize(
     ("budget", "path", "message"),
     [
         ({"params": 0.52}, "budget.params", "0.52% if percent is meant"),
