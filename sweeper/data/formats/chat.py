@@ -56,12 +56,19 @@ class _ChatFormat(Spec):
     """Template of the domain, over the other fields; empty if the data has only one."""
 
     def files(self) -> tuple[Path, ...]:
-        """Returns the files that are needed besides the rows: the template's, if it has one."""
+        """Returns the files that are needed besides the rows: the template's, if it has one.
+
+        Raises:
+            DataError: the file is not there, or cannot be read.
+        """
         if self.template is None:
             return ()
         if self.template == ROLES:
             return (Path(__file__).with_name(f"{ROLES}.jinja"),)
-        return (data_path(self.template, root=_environment.data_root()),)
+        path = data_path(self.template, root=_environment.data_root())
+        remedy = "put it there, or correct data.format.template"
+        require_file(path, needed="a file with a chat template", remedy=remedy)
+        return (path,)
 
     def templates(self) -> tuple[str, ...]:
         """Returns its templates over fields."""
@@ -254,7 +261,6 @@ def _spoken(message: Mapping[str, Any]) -> str:
 
 
 def _source(path: Path) -> str:
-    require_file(path)
     stat = path.stat()
     return _read_source(path, stat.st_mtime_ns, stat.st_size)
 
