@@ -321,7 +321,7 @@ def _fields(overrides: Mapping[str, Any] | None) -> list[str]:
     return [f"{field}={json.dumps(value)}" for field, value in plain.items()]
 
 
-def _plain(value: Any, field: str) -> Any:
+def _plain(value: object, field: str) -> object:
     """Returns a value as YAML has it; a path is its text, and a number of NumPy's a number.
 
     Raises:

@@ -216,7 +216,8 @@ def _renamed(turn: Mapping[str, object], *, where: str) -> dict[str, object]:
     is_known = isinstance(speaker, str) and speaker in _OF_SHAREGPT
     if not is_known or not isinstance(turn.get("value"), str):
         raise DataError(
-            f"{where}: 'from' is {shorten(repr(speaker), limit=80)} and 'value' a {type(turn.get('value')).__name__}; "
+            f"{where}: 'from' is {shorten(repr(speaker), limit=80)} and 'value' a "
+            f"{type(turn.get('value')).__name__}; "
             f"'from' must be one of {', '.join(_OF_SHAREGPT)}, and 'value' a text; correct the "
             "row, or use data.format.name: messages for turns with role and content"
         )

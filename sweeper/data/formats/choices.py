@@ -26,8 +26,8 @@ class ChoicesFormat(Spec):
 
     The options stand in one field, or in a field each. One field holds a list of texts, a mapping
     from letter to text, or, as ARC has it, a mapping of the two lists ``text`` and ``label``; also
-    any of these as JSON. Null at the end of a list is no option. What is right is told by its letter, its label, its number or its text. A
-    question is answered by the likeliest option.
+    any of these as JSON. Null at the end of a list is no option. What is right is told by its
+    letter, its label, its number or its text. A question is answered by the likeliest option.
     """
 
     name: Literal["choices"] = "choices"
@@ -216,8 +216,9 @@ def _field(row: Mapping[str, object], name: str, *, where: str) -> object:
 
 
 def _are_alike(labels: object, texts: object) -> bool:
-    are_lists = isinstance(labels, list | tuple) and isinstance(texts, list | tuple)
-    return are_lists and len(labels) == len(texts)
+    if not isinstance(labels, list | tuple) or not isinstance(texts, list | tuple):
+        return False
+    return len(labels) == len(texts)
 
 
 def _texts(values: Sequence[object], *, where: str) -> list[str]:
