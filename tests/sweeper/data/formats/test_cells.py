@@ -23,7 +23,7 @@ def test_what_cannot_be_read_is_a_value_error(text, message):
 
 
 def deep():
-    found = []
+    found: list[object] = []
     for _ in range(100_000):
         found = [found]
     return found
