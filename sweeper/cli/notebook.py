@@ -13,13 +13,15 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from sweeper._environment import sweeps_home
+from sweeper._text import shorten
 from sweeper.cli.process import run_command
+from sweeper.errors import BadInputError
 
 if TYPE_CHECKING:
     import pandas
@@ -309,13 +311,38 @@ def _as_file(space: _SpaceSource) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="sweeper-space-") as folder:
         path = Path(folder) / "space.yaml"
-        path.write_text(yaml.safe_dump(dict(space), sort_keys=False), encoding="utf-8")
+        path.write_text(yaml.safe_dump(_plain(space, "space"), sort_keys=False), encoding="utf-8")
         yield path
 
 
 def _fields(overrides: Mapping[str, Any] | None) -> list[str]:
     # JSON is YAML, and says of a text that it is one.
-    return [f"{field}={json.dumps(value)}" for field, value in (overrides or {}).items()]
+    plain = {field: _plain(value, field) for field, value in (overrides or {}).items()}
+    return [f"{field}={json.dumps(value)}" for field, value in plain.items()]
+
+
+def _plain(value: object, field: str) -> object:
+    """Returns a value as YAML has it; a path is its text, and a number of NumPy's a number.
+
+    Raises:
+        BadInputError: YAML of a search space has no such value.
+    """
+    import numpy as np
+
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if value is None or type(value) in (str, bool, int, float):
+        return value
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item, f"{field}.{name}") for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{field}.{number}") for number, item in enumerate(value)]
+    raise BadInputError(
+        f"{field}: is {shorten(repr(value), limit=80)}, a {type(value).__name__}; a search space "
+        "is made of texts, numbers, true, false, None, lists, mappings and paths; give one of those"
+    )
 
 
 def _settings(overrides: Mapping[str, Any] | None) -> list[str]:

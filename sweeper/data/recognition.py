@@ -205,25 +205,29 @@ def _choices(fields: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Ite
     for own in options:
         for right in (name for name in _RIGHT if name in fields and name not in own):
             told = f"fields {question}, {', '.join(own)} and {right}"
-            first = _counted_from(rows, own, right)
-            found = ChoicesFormat(
-                question=asked, options=own, answer=right, counted_from=first or 0
-            )
+            found = ChoicesFormat(question=asked, options=own, answer=right)
+            first = _counted_from(rows, found)
+            found = found.model_copy(update={"counted_from": first or 0})
             yield _Candidate("choices", found, told, _UNCOUNTED if first is None else "")
 
 
 def _counted_from(
-    rows: Sequence[Mapping[str, object]], options: Sequence[str], right: str
+    rows: Sequence[Mapping[str, object]], chosen: ChoicesFormat
 ) -> Literal[0, 1] | None:
     """Returns the number of the first option; 0 where answers are no numbers; None in doubt."""
-    told = [str(row[right]) for row in rows]
-    listed = [row[options[0]] for row in rows]
-    if not all(text.isdecimal() for text in told) or isinstance(listed[0], Mapping):
+    told = [str(row[chosen.answer]).strip() for row in rows]
+    if not all(text.isdecimal() for text in told):
         return 0
-    sizes = [len(x) if isinstance(x, list | tuple) else len(options) for x in listed]
-    if any(int(text) == 0 for text in told):
+    try:
+        options = [chosen.options_of(row, where="") for row in rows]
+    except DataError:
+        # The format does not read them, which is told with the place.
         return 0
-    return 1 if any(int(n) == size for n, size in zip(told, sizes, strict=True)) else None
+    pairs = [(text, own) for text, own in zip(told, options, strict=True) if text not in own]
+    if not pairs or any(text.strip("0") == "" for text, _ in pairs):
+        # They are labels, or one is 0.
+        return 0
+    return 1 if any(text == str(len(own)) for text, own in pairs) else None
 
 
 def _templates(fields: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Iterator[_Candidate]:

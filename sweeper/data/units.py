@@ -1,18 +1,20 @@
 """What belongs together in a data set, so that it is never divided between two splits.
 
-Where nobody says so, it is the prompt: rows that ask the same are of one split. Two things are told
-from the rows themselves. A prompt that stands in a quarter of them is an instruction and no
+Where nobody says so, it is the prompt: rows that ask the same are of one split. Three things are
+told from the rows themselves. A prompt that stands in a quarter of them is an instruction and no
 question ("Write a short story."): there a row is told by prompt and answer together. And rows whose
-prompts are mostly one and the same passage (a document and one of its questions) are one unit.
+prompts are mostly one and the same passage (a document and one of its questions) are one unit. So
+are chats that begin alike, up to the first turn of the user: one may be the other, gone on with.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sweeper.data.examples import Example
+from sweeper.data.examples import Conversation, Example
 
 __all__ = ["Units", "instructions_of", "is_told_by_answer", "row_unit", "with_units"]
 
@@ -67,8 +69,13 @@ def with_units(examples: Sequence[Example], *, named: str = "") -> Units:
     counts = Counter(example.prompt for example in examples)
     instructions = instructions_of(examples)
     passages = _passages(counts, rows=len(examples))
-    found = tuple(_with_unit(example, instructions, passages) for example in examples)
+    openings = _openings(examples)
+    # A chat that has not gone on may be of a passage.
+    whole = passages | {prompt: passages.get(text, text) for prompt, text in openings.items()}
+    found = tuple(_with_unit(example, instructions, whole) for example in examples)
     told = ["prompt"]
+    if openings:
+        told = ["the turns up to the first of the user, which chats have in common", *told]
     if passages:
         told = ["the passage that is most of their prompts", *told]
     if instructions:
@@ -78,16 +85,40 @@ def with_units(examples: Sequence[Example], *, named: str = "") -> Units:
             f"{counts[most]:,})",
             *told,
         ]
-    return Units(found, ", else by ".join(told), is_anew=bool(instructions or passages))
+    return Units(found, ", else by ".join(told), is_anew=bool(instructions or whole))
 
 
-def _with_unit(example: Example, instructions: frozenset[str], passages: dict[str, str]) -> Example:
+def _with_unit(example: Example, instructions: frozenset[str], shared: dict[str, str]) -> Example:
     if example.unit:
         return example
     if example.prompt in instructions:
         return replace(example, unit=row_unit(example))
-    passage = passages.get(example.prompt)
-    return example if passage is None else replace(example, unit=passage)
+    unit = shared.get(example.prompt)
+    return example if unit is None else replace(example, unit=unit)
+
+
+def _openings(examples: Sequence[Example]) -> dict[str, str]:
+    """Returns how each chat that went on begins, by its prompt, where another one begins so, too.
+
+    It is the prompt of a chat that has not gone on. What opens a quarter of the rows is a greeting.
+    """
+    found = {x.prompt: _opening(x.conversation) for x in examples if x.conversation is not None}
+    shared = Counter(found.get(example.prompt, "") for example in examples)
+    most = max(_INSTRUCTION_ROWS, _INSTRUCTION_SHARE * len(examples))
+    return {
+        prompt: text
+        for prompt, text in found.items()
+        if text and text != prompt and 1 < shared[text] < most
+    }
+
+
+def _opening(chat: Conversation) -> str:
+    """Returns the turns up to the first one of the user, as a prompt has them; else nothing."""
+    messages = json.loads(chat.messages)
+    first = next((i for i, message in enumerate(messages) if message["role"] == "user"), None)
+    if first is None:
+        return ""
+    return "\n".join(f"{x['role']}: {x['content']}" for x in messages[: first + 1])
 
 
 def _passages(counts: Counter[str], *, rows: int) -> dict[str, str]:

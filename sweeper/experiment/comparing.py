@@ -16,15 +16,17 @@ from sweeper.errors import Problem, SpecError
 from sweeper.experiment.design.arms import Arm, control_of
 from sweeper.experiment.design.paired import least_count
 from sweeper.experiment.documents.tree import Document, Json, get_path
+from sweeper.experiment.sections.design import RUN_FIELDS
 from sweeper.experiment.sections.distributions import find_distributions
 from sweeper.experiment.space.budget import fields_set_by
 from sweeper_adapters.methods import LoraSpec, Method, kind_of, label_of
 
-__all__ = ["Comparison", "comparison_of", "dropped_fields"]
+__all__ = ["Comparison", "comparison_of", "dropped_fields", "require_used"]
 
 _UNION, *_ = get_args(Method)
 _METHODS = {str(kind.model_fields["name"].default): kind for kind in get_args(_UNION)}
 _RATES = "--rates is LOW,HIGH or LOW,HIGH,COUNT, such as 1e-4,3e-2,8"
+_MOST_DIGITS = 9
 # Sections of a search that a comparison has no use for.
 _OVER = {"methods", "trials", "design", "baselines", "search", "budget", "train", "final", "name"}
 
@@ -86,6 +88,7 @@ def comparison_of(document: Document, asked: Comparison) -> Document:
     name = str(document.get("name", "space"))
     final = document.get("final")
     rest = {key: value for key, value in document.items() if key not in _OVER}
+    rest |= _running(document)
     if isinstance(final, dict):
         rest["final"] = {key: value for key, value in final.items() if key != "trials"}
     return {
@@ -104,7 +107,7 @@ def dropped_fields(document: Document, made: Document) -> tuple[str, ...]:
     """Returns what a file searches and its comparison leaves at the default, such as masa.experts.
 
     Args:
-        document: the search space.
+        document: the search space; of listed trials all that they set is named but their rates.
         made: what :func:`comparison_of` made of it.
     """
     found: list[str] = []
@@ -115,8 +118,52 @@ def dropped_fields(document: Document, made: Document) -> tuple[str, ...]:
         sized = fields_set_by(made["budget"], entry)
         own = _searched("method", entries.get(name, {}))
         found += [f"{name}.{field}" for field in own if field not in sized]
+    found += _of_trials(document, made["budget"])
     others = _searched("train", train) if isinstance(train, dict) else []
     return (*found, *(f"train.{field}" for field in others if field != "learning_rate"))
+
+
+def require_used(made: Document, overrides: Sequence[str]) -> None:
+    """Looks whether the overrides change anything of a comparison.
+
+    Args:
+        made: what :func:`comparison_of` made.
+        overrides: ``path=value`` each.
+
+    Raises:
+        SpecError: the learning rate is set, but rates are given that do not follow from it.
+    """
+    place = "train.learning_rate"
+    is_set = any(text.partition("=")[0].strip() == place for text in overrides)
+    rates = get_path(made, ("design", "rates"))
+    if is_set and isinstance(rates, dict) and "logfactor" not in rates:
+        ends = f"{rates.get('low')} to {rates.get('high')}"
+        message = (
+            f"is set, but a comparison tries the rates of its grid ({ends}), and this one would "
+            "change nothing; give --rates LOW,HIGH instead"
+        )
+        raise SpecError("compare", [Problem(f"--set {place}", message)])
+
+
+def _running(document: Document) -> Document:
+    """Returns what a search says of how trials are run, as a section of its own."""
+    search = document.get("search")
+    fields = search if isinstance(search, dict) else {}
+    kept = {key: fields[key] for key in RUN_FIELDS if key in fields}
+    return {"search": kept} if kept else {}
+
+
+def _of_trials(document: Document, budget: Json) -> Iterator[str]:
+    """Yields what listed trials set, but for their rates and what the budget sets."""
+    trials = document.get("trials")
+    for entry in trials if isinstance(trials, list) else []:
+        for section in ("method", "train"):
+            fields = get_path(entry, (section,))
+            own = fields if isinstance(fields, dict) else {}
+            whole = own if section == "method" else {}
+            left_out = {"name", "learning_rate", *(fields_set_by(budget, whole) if whole else ())}
+            name = get_path(entry, ("name",))
+            yield from (f"trials.{name}.{section}.{key}" for key in own if key not in left_out)
 
 
 def _entries(document: Document) -> dict[str, Document]:
@@ -234,7 +281,12 @@ def _design(document: Document, asked: Comparison) -> Document:
 
 
 def _seeds(text: str) -> Json:
-    return int(text) if text.isdecimal() else text
+    return int(text) if _is_count(text) else text
+
+
+def _is_count(text: str) -> bool:
+    # Python reads no number of thousands of digits.
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _read_rates(text: str) -> Document:
@@ -247,8 +299,10 @@ def _read_rates(text: str) -> Document:
         raise SpecError("compare", [Problem("--rates", f"{message}; {_RATES}")])
     if len(parts) == 2:
         return {"low": low, "high": high, "count": least_count(low, high)}
-    if not parts[2].isdecimal():
-        message = f"got {shorten(repr(parts[2]))} rates; it is a whole number; {_RATES}"
+    if not _is_count(parts[2]):
+        message = (
+            f"got {shorten(repr(parts[2]))} rates; it is a whole number below a billion; {_RATES}"
+        )
         raise SpecError("compare", [Problem("--rates", message)])
     return {"low": low, "high": high, "count": int(parts[2])}
 

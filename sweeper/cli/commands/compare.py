@@ -74,7 +74,12 @@ def compare(  # noqa: PLR0913 - an argument for each option
     The sweep keeps the search space that it runs: search_space.yaml.
     """
     with opened_output(as_json) as out:
-        from sweeper.experiment.comparing import Comparison, comparison_of, dropped_fields
+        from sweeper.experiment.comparing import (
+            Comparison,
+            comparison_of,
+            dropped_fields,
+            require_used,
+        )
         from sweeper.experiment.documents.tree import Document
         from sweeper.experiment.loading import load_sweep
         from sweeper.experiment.runnable import only_runnable
@@ -84,6 +89,7 @@ def compare(  # noqa: PLR0913 - an argument for each option
 
         def make(document: Document) -> Document:
             made = comparison_of(document, asked)
+            require_used(made, overrides or [])
             dropped.extend(dropped_fields(document, made))
             return made
 
@@ -91,7 +97,7 @@ def compare(  # noqa: PLR0913 - an argument for each option
             load_sweep(space, profile=profile, overrides=with_fresh(overrides, fresh), make=make)
         )
         if dropped:
-            text = f"Not searched in a comparison, at the default: {', '.join(dropped)}"
+            text = f"Not taken over in a comparison, at the default: {', '.join(dropped)}"
             out.console.print(text, markup=False, highlight=False)
         if plan:
             from sweeper.preflight.plan import plan_of

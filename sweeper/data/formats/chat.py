@@ -12,7 +12,9 @@ from pydantic import Field
 
 from sweeper import _environment
 from sweeper._spec import Spec
+from sweeper._text import shorten
 from sweeper.data.examples import Conversation, Example
+from sweeper.data.formats.cells import read_json, write_json
 from sweeper.data.formats.turns import message_of, turns_of
 from sweeper.data.reading.places import data_path, require_file
 from sweeper.data.templates import template_of, text_of
@@ -49,17 +51,24 @@ class _ChatFormat(Spec):
     """Values that the template is given besides, such as ``{enable_thinking: false}``."""
     turns: Literal["all", "last"] = "all"
     """Which turns of the assistant have a loss: ``all`` of them, or only the ``last`` one. One with
-    ``weight: 0`` has none, nor has one that opens the chat."""
+    ``weight: 0`` has none, nor has one that opens the chat, before any user."""
     domain: str = ""
     """Template of the domain, over the other fields; empty if the data has only one."""
 
     def files(self) -> tuple[Path, ...]:
-        """Returns the files that are needed besides the rows: the template's, if it has one."""
+        """Returns the files that are needed besides the rows: the template's, if it has one.
+
+        Raises:
+            DataError: the file is not there, or cannot be read.
+        """
         if self.template is None:
             return ()
         if self.template == ROLES:
             return (Path(__file__).with_name(f"{ROLES}.jinja"),)
-        return (data_path(self.template, root=_environment.data_root()),)
+        path = data_path(self.template, root=_environment.data_root())
+        remedy = "put it there, or correct data.format.template"
+        require_file(path, needed="a file with a chat template", remedy=remedy)
+        return (path,)
 
     def templates(self) -> tuple[str, ...]:
         """Returns its templates over fields."""
@@ -82,12 +91,12 @@ class _ChatFormat(Spec):
             where: place of the turns, for messages.
 
         Raises:
-            DataError: the template cannot be read.
+            DataError: the template cannot be read, or a turn cannot be written as JSON.
         """
         return Conversation(
-            messages=json.dumps(messages, ensure_ascii=False),
+            messages=write_json(messages, where=where),
             learnt=tuple(learnt),
-            tools=json.dumps(tools, ensure_ascii=False) if tools else "",
+            tools=write_json(tools, where=where) if tools else "",
             template=_source(self.files()[0]) if self.template else "",
             variables=json.dumps(self.variables, ensure_ascii=False, sort_keys=True),
             where=where,
@@ -108,8 +117,7 @@ class _ChatFormat(Spec):
         """
         weights = [message.pop("weight", 1) for message in messages]
         own = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
-        # Where the assistant speaks first, nobody has asked for it.
-        learnt = [bool(weights[i]) and i > 0 for i in own]
+        learnt = [bool(weights[i]) and not _is_opening(messages, i) for i in own]
         if not any(learnt):
             roles = ", ".join(message["role"] for message in messages) or "none"
             raise DataError(
@@ -205,9 +213,11 @@ class ShareGptFormat(_ChatFormat):
 def _renamed(turn: Mapping[str, object], *, where: str) -> dict[str, object]:
     """Returns a turn of ShareGPT's with the names of the API."""
     speaker = turn.get("from")
-    if speaker not in _OF_SHAREGPT or not isinstance(turn.get("value"), str):
+    is_known = isinstance(speaker, str) and speaker in _OF_SHAREGPT
+    if not is_known or not isinstance(turn.get("value"), str):
         raise DataError(
-            f"{where}: 'from' is {speaker!r} and 'value' a {type(turn.get('value')).__name__}; "
+            f"{where}: 'from' is {shorten(repr(speaker), limit=80)} and 'value' a "
+            f"{type(turn.get('value')).__name__}; "
             f"'from' must be one of {', '.join(_OF_SHAREGPT)}, and 'value' a text; correct the "
             "row, or use data.format.name: messages for turns with role and content"
         )
@@ -216,16 +226,26 @@ def _renamed(turn: Mapping[str, object], *, where: str) -> dict[str, object]:
         found["weight"] = turn["weight"]
     if speaker == "function_call":
         try:
-            called = json.loads(str(turn["value"]))
-        except json.JSONDecodeError as error:
+            called = read_json(str(turn["value"]))
+        except ValueError as error:
             raise DataError(
-                f"{where}: the function_call is not JSON ({error.msg}); it must be an object with "
+                f"{where}: the function_call is not JSON ({error}); it must be an object with "
                 "'name' and 'arguments'; correct the row"
             ) from error
         calls = called if isinstance(called, list) else [called]
         found["content"] = ""
         found["tool_calls"] = [{"type": "function", "function": call} for call in calls]
     return found
+
+
+def _is_opening(messages: Sequence[Mapping[str, Any]], place: int) -> bool:
+    """Returns whether a turn of the assistant opens the chat: nobody has asked for it.
+
+    Where no user speaks at all, the system's turn is what asks.
+    """
+    before = {message["role"] for message in messages[:place]}
+    has_user = any(message["role"] == "user" for message in messages)
+    return not before or (has_user and before <= {"system", "developer"})
 
 
 def _tools_of(row: Mapping[str, object], *, where: str) -> Sequence[Mapping[str, object]]:
@@ -242,7 +262,6 @@ def _spoken(message: Mapping[str, Any]) -> str:
 
 
 def _source(path: Path) -> str:
-    require_file(path)
     stat = path.stat()
     return _read_source(path, stat.st_mtime_ns, stat.st_size)
 

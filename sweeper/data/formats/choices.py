@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 
 from sweeper._spec import Spec
 from sweeper.data.examples import Example
+from sweeper.data.formats.cells import read_json
 from sweeper.data.templates import template_of, text_of
 from sweeper.errors import DataError
 
@@ -25,8 +26,8 @@ class ChoicesFormat(Spec):
 
     The options stand in one field, or in a field each. One field holds a list of texts, a mapping
     from letter to text, or, as ARC has it, a mapping of the two lists ``text`` and ``label``; also
-    any of these as JSON. What is right is told by its letter, its label, its number or its text. A
-    question is answered by the likeliest option.
+    any of these as JSON. Null at the end of a list is no option. What is right is told by its
+    letter, its label, its number or its text. A question is answered by the likeliest option.
     """
 
     name: Literal["choices"] = "choices"
@@ -66,7 +67,7 @@ class ChoicesFormat(Spec):
         Raises:
             DataError: a field is missing, there are fewer than two options, or none is right.
         """
-        options = self._checked_options(row, where=where)
+        options = self.options_of(row, where=where)
         right = self._right(row, options, where=where)
         found = self._asked_with(row, options, where=where)
         domain = template_of(self.domain).render(row, where=where)
@@ -92,7 +93,7 @@ class ChoicesFormat(Spec):
         given = row.get(name)
         if len(self.options) == 1 and isinstance(given, str) and given[:1] not in {"[", "{"}:
             row = {**row, name: [text.strip() for text in given.split("|") if text.strip()]}
-        return self._asked_with(row, self._checked_options(row, where=where), where=where)
+        return self._asked_with(row, self.options_of(row, where=where), where=where)
 
     def _asked_with(
         self, row: Mapping[str, object], options: Mapping[str, str], *, where: str
@@ -122,14 +123,27 @@ class ChoicesFormat(Spec):
         """Returns nothing: it needs no file besides the rows."""
         return ()
 
-    def _checked_options(self, row: Mapping[str, object], *, where: str) -> dict[str, str]:
-        """Returns the text of each option, of which there are two at least."""
+    def options_of(self, row: Mapping[str, object], *, where: str) -> dict[str, str]:
+        """Returns the text of each option by its letter or label, of which there are two at least.
+
+        Args:
+            row: one row, by field.
+            where: place of the row, for messages.
+
+        Raises:
+            DataError: a field is missing, or the row lists no such options.
+        """
         options = self._options(row, where=where)
         if len(options) < 2 or not all(text.strip() for text in options.values()):
             raise DataError(
                 f"{where}: {len(options)} options with a text ({', '.join(options) or 'none'}); a "
                 "question needs at least 2; correct the row, or name their fields in "
                 "data.format.options"
+            )
+        if self.reading == "letters" and len(options) > len(ascii_uppercase):
+            raise DataError(
+                f"{where}: {len(options)} options; with data.format.reading: letters a question "
+                f"has at most {len(ascii_uppercase)}; remove the row, or set reading: cloze"
             )
         return options
 
@@ -142,11 +156,17 @@ class ChoicesFormat(Spec):
         if isinstance(value, Mapping) and {"text", "label"} <= value.keys():
             labels, listed = value["label"], value["text"]
             if _are_alike(labels, listed):
-                return dict(zip(map(str, labels), map(str, listed), strict=True))
+                return dict(zip(map(str, labels), _texts(listed, where=where), strict=False))
         elif isinstance(value, Mapping):
-            return {str(label): str(text) for label, text in value.items() if text is not None}
-        elif isinstance(value, list | tuple) and len(value) <= len(ascii_uppercase):
-            return dict(zip(ascii_uppercase, map(str, value), strict=False))
+            return {
+                str(label): text_of({str(label): text}, str(label), where=f"{where}, options")
+                for label, text in value.items()
+                if not _is_null(text)
+            }
+        elif isinstance(value, list | tuple):
+            listed = _texts(value, where=where)
+            if len(listed) <= len(ascii_uppercase):
+                return dict(zip(ascii_uppercase, listed, strict=False))
         raise DataError(
             f"{where}: field {self.options[0]!r} is a {type(value).__name__} that lists no "
             "options; it must be a list of at most 26 texts, a mapping from letter to text, or one "
@@ -189,13 +209,36 @@ def _field(row: Mapping[str, object], name: str, *, where: str) -> object:
         text = text_of(row, name, where=where)
         if text.lstrip()[:1] in {"[", "{"}:
             try:
-                return json.loads(text)
-            except json.JSONDecodeError:
+                return read_json(text)
+            except ValueError:
                 return text
     return value
 
 
 def _are_alike(labels: object, texts: object) -> bool:
-    return (
-        isinstance(labels, Sequence) and isinstance(texts, Sequence) and len(labels) == len(texts)
-    )
+    if not isinstance(labels, list | tuple) or not isinstance(texts, list | tuple):
+        return False
+    return len(labels) == len(texts)
+
+
+def _texts(values: Sequence[object], *, where: str) -> list[str]:
+    """Returns the texts of a list of options; null at its end is none.
+
+    Raises:
+        DataError: an option is null before another one, or neither text nor a number.
+    """
+    count = max((place + 1 for place, x in enumerate(values) if not _is_null(x)), default=0)
+    for place, value in enumerate(values[:count]):
+        if _is_null(value):
+            raise DataError(
+                f"{where}: option {place} of {count} (from 0) is null; null is no option, and "
+                "which one a letter or a number means is not known where one is left out between "
+                "others; correct the row"
+            )
+    named = {f"options[{place}]": value for place, value in enumerate(values[:count])}
+    return [text_of(named, name, where=where) for name in named]
+
+
+def _is_null(value: object) -> bool:
+    """Returns whether a value is null, or NaN, which stands for it in tables."""
+    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from sweeper._text import guess, shorten
+from sweeper.data.formats.cells import read_json
 from sweeper.data.templates import text_of
 from sweeper.errors import DataError
 
@@ -32,8 +32,8 @@ def turns_of(row: Mapping[str, object], field: str, *, where: str) -> list[Mappi
         # Says which fields there are where it is missing.
         text = text_of(row, field, where=where)
         try:
-            value = json.loads(text) if text else []
-        except json.JSONDecodeError:
+            value = read_json(text) if text else []
+        except ValueError:
             value = text
     if not isinstance(value, list | tuple) or not all(isinstance(x, Mapping) for x in value):
         raise DataError(
@@ -75,6 +75,11 @@ def message_of(turn: Mapping[str, object], *, where: str) -> dict[str, Any]:
     message["content"] = _content(message.get("content", ""), where=where)
     calls = message.pop("tool_calls", None)
     if calls:
+        if not isinstance(calls, list | tuple):
+            raise DataError(
+                f"{where}: tool_calls is {shorten(repr(calls), limit=80)}; it must be a list of "
+                "calls; correct the row"
+            )
         message["tool_calls"] = [_call(call, where=where) for call in calls]
     if role == "assistant" and not message["content"].strip() and not calls:
         raise DataError(
@@ -120,11 +125,11 @@ def _call(call: object, *, where: str) -> dict[str, Any]:
     arguments = function.get("arguments", {})
     if isinstance(arguments, str):
         try:
-            arguments = json.loads(arguments) if arguments.strip() else {}
-        except json.JSONDecodeError as error:
+            arguments = read_json(arguments) if arguments.strip() else {}
+        except ValueError as error:
             raise DataError(
                 f"{where}: the arguments of the tool call {function['name']!r} are not JSON "
-                f"({error.msg}); correct the row"
+                f"({error}); correct the row"
             ) from error
     called = {"name": function["name"], "arguments": arguments}
     rest = {name: value for name, value in found.items() if name not in ("function", *called)}

@@ -107,8 +107,15 @@ def what_is_at(path: Path) -> Literal["file", "folder", "nothing"]:
     )
 
 
-def require_file(path: Path) -> None:
+def require_file(
+    path: Path, *, needed: str = "a file with rows", remedy: str = "correct the path"
+) -> None:
     """Looks whether a path is a regular file that can be read.
+
+    Args:
+        path: to look at.
+        needed: what the file is for, for the message.
+        remedy: what to do where it is none.
 
     Raises:
         DataError: it is not.
@@ -116,7 +123,7 @@ def require_file(path: Path) -> None:
     found = what_is_at(path)
     if found != "file":
         what = "is a folder" if found == "folder" else "does not exist"
-        raise DataError(f"{_short(path)} {what}; a file with rows is needed; correct the path")
+        raise DataError(f"{_short(path)} {what}; {needed} is needed; {remedy}")
     try:
         message = pointer_message(path)
     except OSError as error:

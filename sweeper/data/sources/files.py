@@ -120,9 +120,27 @@ class RowsDataSpec(RowDataSpec):
             self._on_hub().require_available()
             return
         for split, pools in self._files().items():
-            for path in (path for files in pools for path in files):
-                if not self._examples(_filled(islice(self._rows((path,)), _TRIED_ROWS))):
-                    raise DataError(no_rows(split, source=str(path)))
+            for files in pools:
+                for path in files:
+                    if not self._tried(path, files):
+                        raise DataError(no_rows(split, source=str(path)))
+
+    def _tried(self, path: Path, files: Sequence[Path]) -> tuple[Example, ...]:
+        """Returns the examples of a file's first rows.
+
+        Raises:
+            DataError: one of them does not fit the format.
+        """
+        rows = list(islice(self._rows((path,)), _TRIED_ROWS))
+        try:
+            return self._examples(_filled(rows))
+        except DataError:
+            # They may lack a field that a later row has, which is empty in them then.
+            names = {name for _, row in rows for name in row}
+            later = dict.fromkeys(name for _, row in self._rows(files) for name in row)
+            if later.keys() <= names:
+                raise
+            return self._examples([(where, {**dict.fromkeys(later), **row}) for where, row in rows])
 
     def examined(self) -> tuple[str, tuple[str, ...]]:
         """Returns the SHA-256 of the files' names and bytes, and warnings.

@@ -64,7 +64,8 @@ class RowDataSpec(Spec):
     unit: str = Field(default="", exclude_if=lambda unit: not unit)
     """Template of what is never divided between two splits, for example ``"{context}"``: rows whose
     text it is the same are of one split. Empty: rows with the same prompt are one unit, and so are
-    rows whose prompts are mostly the same passage; a prompt in a quarter of all rows is none, and
+    rows whose prompts are mostly the same passage, and chats with the same turns up to the first of
+    the user; a prompt in a quarter of all rows is none, and
     there each row is one by itself."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of the training rows that forms the validation split if the source has none."""

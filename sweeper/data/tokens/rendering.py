@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,6 +28,9 @@ _NO_DAY = (
     " | replace('%a', 'Fri') | replace('%H', '00') | replace('%M', '00') | replace('%S', '00')"
     " }}{% endmacro %}"
 )
+_Turns = list[dict[str, Any]]
+_Tools = list[dict[str, Any]] | None
+_Render = Callable[[_Turns, _Tools], str]
 _Written = tuple[str, list[tuple[int, int]]]
 """A text, and where in it the template's marks begin and end."""
 
@@ -42,6 +46,9 @@ class _Write(Protocol):
 
 # Characters that stand for nothing: a row has none of them.
 _FIRST_UNUSED = 0xF0000
+_STAND_IN = "kept-{}-kept"
+# A template writes no text of its own, such as a role's name, that is as long.
+_PLAIN = 24
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,11 @@ class Renderer:
         messages, tools = json.loads(source[0]), json.loads(source[1] or "null")
         write, has_marks = self._writing(chat, tools)
         text, marked = write(messages, is_marked=has_marks)
-        _require_kept(text, messages, tools, chat)
+
+        def render(turns: _Turns, given: _Tools) -> str:
+            return self._writing(chat, given)[0](turns)[0]
+
+        _require_kept(text, messages, tools, chat, render)
         bounds = []
         if not has_marks:
             for turn in _learnt(messages, chat):
@@ -108,7 +119,11 @@ class Renderer:
             answer = {"role": "assistant", "content": "yes"}
             whole, marked = write([*messages, answer], is_marked=True)
             text = whole[: marked[-1][0]] if marked else text
-        _require_kept(text, messages, tools, chat)
+
+        def render(turns: _Turns, given: _Tools) -> str:
+            return self._writing(chat, given)[0](turns, is_asked=True)[0]
+
+        _require_kept(text, messages, tools, chat, render)
         return Rendered(text, names, (), (), chat.where)
 
     def _writing(
@@ -207,23 +222,53 @@ def _written(
 
 
 def _require_kept(
-    text: str,
-    messages: Sequence[Mapping[str, Any]],
-    tools: Sequence[Mapping[str, Any]] | None,
-    chat: Conversation,
+    text: str, messages: _Turns, tools: _Tools, chat: Conversation, render: _Render
 ) -> None:
-    """Raises DataError where the template leaves out what somebody but the assistant says."""
+    """Raises DataError where the template leaves out what somebody but the assistant says.
+
+    Args:
+        text: of the chat.
+        messages: its turns.
+        tools: that the assistant may call.
+        chat: the whole.
+        render: gives the text of other turns with other tools.
+    """
+    said = [message["content"] for message in messages]
+    marked_messages, marked_tools = copy.deepcopy((messages, tools))
+    doubtful: list[tuple[str, str]] = []
+    for holder, key, what in _said(marked_messages, marked_tools):
+        own = str(holder[key]).strip()
+        if own not in text:
+            raise _left_out(what, chat)
+        if len(own) < _PLAIN or sum(own in other for other in said) > 1:
+            # The text may have it from elsewhere: a mark in its place has but one.
+            holder[key] = _STAND_IN.format(len(doubtful))
+            doubtful.append((str(holder[key]), what))
+    if not doubtful:
+        return
+    try:
+        marked = render(marked_messages, marked_tools)
+    except DataError:
+        # The template looks into what it writes, and does not take the marks.
+        return
+    for mark, what in doubtful:
+        if mark not in marked:
+            raise _left_out(what, chat)
+
+
+def _said(messages: _Turns, tools: _Tools) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Yields where each text stands that a template must write, and what it is."""
     for number, message in enumerate(messages):
         # Of an earlier turn of the assistant some templates drop its thoughts, on purpose.
-        if message["role"] != "assistant" and message["content"].strip() not in text:
-            raise _left_out(f"message {number}, of the role {message['role']}", chat)
+        if message["role"] != "assistant" and message["content"].strip():
+            yield message, "content", f"message {number}, of the role {message['role']}"
         for call in message.get("tool_calls", ()):
-            if call["function"]["name"] not in text:
-                raise _left_out(f"the call of the tool {call['function']['name']!r}", chat)
+            name = call["function"]["name"]
+            yield call["function"], "name", f"the call of the tool {name!r}"
     for tool in tools or ():
-        name = str(tool.get("function", tool).get("name", ""))
-        if name not in text:
-            raise _left_out(f"the tool {name!r}", chat)
+        named = tool.get("function", tool)
+        if named.get("name"):
+            yield named, "name", f"the tool {named['name']!r}"
 
 
 def _left_out(what: str, chat: Conversation) -> DataError:

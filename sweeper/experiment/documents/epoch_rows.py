@@ -12,7 +12,12 @@ __all__ = ["count_epoch_rows"]
 
 _PATH = ("train", "epoch_rows")
 # Sections in which a trial's training may be said.
-_SECTIONS = ("train", "trials", "design", "search")
+_SECTIONS = ("train", "trials", "design")
+_PARTED = (
+    "counts passes over rows, but the data is plain text, of which a long row is trained on as "
+    "several sequences of at most train.max_length tokens; give train.steps, or "
+    "train.epoch_rows with the sequences of one pass"
+)
 
 
 def count_epoch_rows(document: Document, *, source: str) -> Document:
@@ -25,7 +30,8 @@ def count_epoch_rows(document: Document, *, source: str) -> Document:
         source: where it is from, for the message.
 
     Raises:
-        SpecError: the data is not there, so that no row can be counted; or there are no epochs.
+        SpecError: the data is not there, so that no row can be counted, or is plain text, whose
+            rows are no measure; or there are no epochs.
     """
     has_epochs = any(_has_key(document.get(section), "epochs") for section in _SECTIONS)
     known = get_path(document, _PATH)
@@ -36,17 +42,19 @@ def count_epoch_rows(document: Document, *, source: str) -> Document:
         return document
     adapter: TypeAdapter[DataSpec] = TypeAdapter(DataSpec)
     try:
-        rows = len(adapter.validate_python(document.get("data")).load().train)
+        examples = adapter.validate_python(document.get("data")).load().train
     except ValidationError:
         # What is wrong with the data is told with all the rest; a row is enough to look at that.
-        rows = 1
+        examples = ()
     except BadInputError as error:
         text = (
             f"cannot be made steps of, for the rows of the data cannot be counted ({error}); get "
             "the data, give train.epoch_rows, or give train.steps"
         )
         raise SpecError(source, [Problem("train.epochs", text)]) from error
-    changed = set_path(document, _PATH, max(1, rows))
+    if any(example.is_document for example in examples):
+        raise SpecError(source, [Problem("train.epochs", _PARTED)])
+    changed = set_path(document, _PATH, max(1, len(examples)))
     assert isinstance(changed, dict)
     return changed
 

@@ -26,14 +26,27 @@ def apply_overrides(document: Document, overrides: Iterable[str]) -> Document:
 
     ``methods`` is addressed by the method's name (``methods.masa.rank=4``) or position
     (``methods.0.rank=4``), ``trials`` by the trial's. An override wins over the baselines too: they
-    lose their own value of that field.
+    lose their own value of that field. Where the data is another, the rows of an epoch are counted
+    anew.
 
     Raises:
         SpecError: there is no ``=``, or the path is empty or leads to no entry.
     """
-    for override in overrides:
+    given = list(overrides)
+    for override in given:
         document = _apply(document, override)
-    return document
+    fields = {override.partition("=")[0].strip() for override in given}
+    if "train.epoch_rows" in fields or not any(x.split(".")[0] == "data" for x in fields):
+        return document
+    return _without_epoch_rows(document)
+
+
+def _without_epoch_rows(document: Document) -> Document:
+    """Returns a document without the count of the rows of other data."""
+    train = document.get("train")
+    if not isinstance(train, dict) or "epoch_rows" not in train:
+        return document
+    return {**document, "train": {key: x for key, x in train.items() if key != "epoch_rows"}}
 
 
 def _apply(document: Document, override: str) -> Document:

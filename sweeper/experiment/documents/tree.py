@@ -57,12 +57,15 @@ def set_path(tree: Json, path: tuple[str, ...], value: Json) -> Json:
 def merge_training(base: Document, over: Mapping[str, Json]) -> Document:
     """Returns ``merge(base, over)`` of two sections ``train``.
 
-    Steps and epochs both say how long training is: what one of them is put over is the other.
+    Steps and epochs both say how long training is: what one of them is put over is the other. The
+    rows of an epoch go with the epochs.
     """
     merged = merge(base, over)
-    for field, other in (("steps", "epochs"), ("epochs", "steps")):
-        if field in over and other not in over:
-            merged.pop(other, None)
+    if "epochs" in over and "steps" not in over:
+        merged.pop("steps", None)
+    if "steps" in over and "epochs" not in over and "epochs" in merged:
+        gone = {"epochs", "epoch_rows"} - over.keys()
+        merged = {key: value for key, value in merged.items() if key not in gone}
     return merged
 
 

@@ -64,7 +64,7 @@ def _read_baseline(
             continue
         axis = next((axis for axis in method.axes if axis.path == path), None)
         if path[:1] == ("method",) and path[-1] in sized:
-            message = describe_conflict(path[-1], value)
+            message = describe_conflict(path[-1], value, entry=method.tree["method"])
         elif axis is None:
             message = _describe_unsearched(path, method)
         elif not axis.distribution.contains(value):

@@ -10,6 +10,7 @@ from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.space.budget import BUDGETS, Budget, fields_set_by
 from sweeper.experiment.space.space import MethodSpace
+from sweeper_adapters.methods import kind_of
 
 __all__ = ["describe_conflict", "find_conflicts", "has_budget", "read_budget"]
 
@@ -46,16 +47,23 @@ def find_conflicts(document: Document, entry: Json, space: MethodSpace) -> list[
     if not has_budget(document):
         return []
     return [
-        Problem(space.place(("method", field)), describe_conflict(field, value))
+        Problem(space.place(("method", field)), describe_conflict(field, value, entry=entry))
         for field in fields_set_by(document["budget"], entry)
         if (value := get_path(entry, (field,))) is not None
     ]
 
 
-def describe_conflict(field: str, value: Json) -> str:
-    """Returns the message about a field that has a value although the budget sets it."""
+def describe_conflict(field: str, value: Json, *, entry: Json) -> str:
+    """Returns the message about a field that has a value although the budget sets it.
+
+    Args:
+        field: of the method.
+        value: that it has.
+        entry: the method in the document.
+    """
     rule, other = "sets a method's size", "the budget"
-    if field == "alpha":
+    kind = kind_of(entry)
+    if kind is not None and isinstance(entry, dict) and field == kind.scale_field_of(entry):
         rule, other = "sets its scale", "budget.alpha_per_rank"
     return (
         f"is {shorten(repr(value))}, but the budget sets it; one of the two {rule}; "

@@ -28,7 +28,10 @@ from sweeper.experiment.sections.distributions import find_distributions
 from sweeper.experiment.trial import TrainSpec
 from sweeper_adapters.methods import label_of
 
-__all__ = ["expand_design", "read_design"]
+__all__ = ["RUN_FIELDS", "expand_design", "read_design"]
+
+RUN_FIELDS = ("max_failures", "prefetch")
+"""Fields of ``search`` that say how trials are run, not which: they stand beside a design, too."""
 
 
 def read_design(document: Document) -> tuple[DesignPlan | None, list[Problem]]:
@@ -96,10 +99,12 @@ def _find_model(entry: Json) -> tuple[type[DesignSpec] | None, list[Problem]]:
 def _check_neighbours(document: Document, *, takes: str) -> list[Problem]:
     """Returns a problem for each section that cannot stand beside a design."""
     problems = []
-    if "search" in document:
+    search = document.get("search", {})
+    if not isinstance(search, dict) or not search.keys() <= set(RUN_FIELDS):
         message = (
             "stands beside design; a file has one of them: the trials of a design are decided "
-            "before it starts, and all run to their end; drop search, or design"
+            "before it starts, and all run to their end; drop search, or design; only "
+            f"{' and '.join(RUN_FIELDS)} of search may stay"
         )
         problems.append(Problem("search", message))
     other = "methods" if takes == "trials" else "trials"

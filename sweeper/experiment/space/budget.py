@@ -23,6 +23,7 @@ from sweeper_adapters.methods import (
     Method,
     MethodSpec,
     ModelShape,
+    PeftSpec,
     kind_of,
     size_fields_of,
 )
@@ -46,7 +47,19 @@ class _SizeBudget(Spec):
     alpha_per_rank: Annotated[float | None, Field(gt=0, le=10_000)] = None
     """``alpha`` of every method that has one, divided by its rank in the budget's size: with 2 all
     updates have the scale 2. Where ``null`` each method keeps its own alpha, and the scale changes
-    with the rank that the budget chooses."""
+    with the rank that the budget chooses. A method that divides by the root of the rank (rsLoRA)
+    has no such scale."""
+
+    def scale_problems(self, method: Method) -> Iterator[tuple[str, str]]:
+        """Yields (field, message) where the rule would not set the scale of ``method``."""
+        root = _root_of(method)
+        if self.alpha_per_rank is not None and root is not None:
+            yield (
+                "alpha_per_rank",
+                f"is {self.alpha_per_rank:g}, but {method.label} has {root} and divides its alpha "
+                "by the root of the rank, so that its scale would be another one; leave "
+                f"{root.partition(':')[0]} out, or budget.alpha_per_rank",
+            )
 
 
 class MatchBudget(_SizeBudget):
@@ -66,6 +79,7 @@ class MatchBudget(_SizeBudget):
 
     def problems(self, method: Method, shape: ModelShape) -> Iterator[tuple[str, str]]:
         """Yields (field, message) for what keeps this budget from being one of ``method``."""
+        yield from self.scale_problems(method)
         lora = self._match(method, shape)
         if lora is None:
             yield (
@@ -123,11 +137,11 @@ class ParamsBudget(_SizeBudget):
 
     def problems(
         self,
-        method: Method,  # noqa: ARG002 - any method can have any number
-        shape: ModelShape,  # noqa: ARG002
+        method: Method,
+        shape: ModelShape,  # noqa: ARG002 - any method can have any number
     ) -> Iterator[tuple[str, str]]:
-        """Yields nothing: it is a budget of any method."""
-        yield from ()
+        """Yields (field, message) for what keeps this budget from being one of ``method``."""
+        yield from self.scale_problems(method)
 
 
 Budget = MatchBudget | ParamsBudget
@@ -195,6 +209,13 @@ def fields_set_by(budget: object, entry: object) -> tuple[str, ...]:
     has_rule = isinstance(budget, Mapping) and budget.get("alpha_per_rank") is not None
     scale = kind.scale_field_of(entry) if has_rule and isinstance(entry, Mapping) else None
     return (*size_fields_of(entry), *([] if scale is None else [scale]))
+
+
+def _root_of(method: Method) -> str | None:
+    """Returns the setting by which a method divides its alpha by the root of its rank, if so."""
+    if isinstance(method, PeftSpec):
+        return "use_rslora: true" if method.fields.get("use_rslora") is True else None
+    return "scaling: sqrt_rank" if getattr(method, "scaling", "rank") == "sqrt_rank" else None
 
 
 def _describe_params(value: object) -> str:

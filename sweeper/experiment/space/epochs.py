@@ -31,7 +31,8 @@ class EpochsSpec(Spec):
     """Passes over the training rows; ``0.5`` is half of one."""
     epoch_rows: int = Field(ge=1)
     """Rows of one pass. Those of the data's training split where it is not given; they are counted
-    when a file is read, and kept with the sweep."""
+    when a file is read, and kept with the sweep. Of plain text (``format.name: text``) it is the
+    sequences of one pass and must be given, since long rows are parted."""
 
     def steps(self, examples: int) -> int:
         """Returns the steps of so many examples each that see the rows as often."""

@@ -101,7 +101,8 @@ def propose(look: Look) -> Proposed:
     targets = tuple(linear.name for linear in look.facts.shape.linears)
     batch, needs = _batch(look, targets, length, precision=precision, gpus=gpus)
     accumulation = _BATCH // batch
-    one_pass = math.ceil(look.rows["train"] / _BATCH)
+    sequences = _sequences(look, length)
+    one_pass = math.ceil(sequences / _BATCH)
     steps = max(_LEAST_STEPS, min(_MOST_STEPS, _PASSES * one_pass))
     rates, rates_from = _rates(look.facts.width, parameters)
     return Proposed(
@@ -112,7 +113,7 @@ def propose(look: Look) -> Proposed:
         batch_size=batch,
         accumulation=accumulation,
         steps=steps,
-        passes=steps * _BATCH / look.rows["train"],
+        passes=steps * _BATCH / sequences,
         rates=rates,
         rates_from=rates_from,
         precision=precision,
@@ -131,6 +132,16 @@ def _length(look: Look) -> int:
         wanted = min(wanted, _TEXT_LENGTH)
     rounded = math.ceil(wanted / _LENGTH_STEP) * _LENGTH_STEP
     return rounded if look.positions is None else max(8, min(rounded, look.positions))
+
+
+def _sequences(look: Look, length: int) -> float:
+    """Returns the sequences of one pass: rows, or of plain text the parts of its rows."""
+    rows = look.rows["train"]
+    if not isinstance(look.data.format, TextFormat):
+        return rows
+    # The first token of a part is the begin-of-text one, or the last of the part before.
+    parts = [max(1, math.ceil((tokens - 1) / (length - 1))) for tokens in look.lengths.each]
+    return rows * sum(parts) / len(parts)
 
 
 def _batch(

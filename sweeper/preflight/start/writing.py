@@ -30,7 +30,16 @@ def search_space_of(look: Look, proposed: Proposed, *, name: str, file: str) -> 
         name: of the search space; what cannot stand in a name is replaced.
         file: as the user will name it in commands.
     """
-    return "\n".join(_lines(look, proposed, name=name, file=file)) + "\n"
+    lines = _lines(look, proposed, name=name, file=file)
+    return "\n".join(_one_line(line) for line in lines) + "\n"
+
+
+def _one_line(text: str) -> str:
+    """Returns a text whose line breaks are written as escapes.
+
+    Names of columns and of files stand in comments, and what follows a break were no comment.
+    """
+    return "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)
 
 
 def require_free(path: Path) -> None:
@@ -76,8 +85,10 @@ def _lines(look: Look, proposed: Proposed, *, name: str, file: str) -> Iterator[
     commands = {
         f"plan {file} --check": "what would run",
         f"run {file}": "which configuration is the best",
-        f"compare {file} --methods masa,lora": "which method is better",
     }
+    if proposed.is_sized:
+        # A comparison gives all methods one size, which needs layers that are alike.
+        commands[f"compare {file} --methods masa,lora"] = "which method is better"
     width = max(map(len, commands))
     for command, purpose in commands.items():
         yield f"#   python -m sweeper {command:{width}}   {purpose}"

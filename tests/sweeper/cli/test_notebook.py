@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
 import sweeper
 from sweeper.cli import notebook, process
@@ -73,6 +76,21 @@ def test_a_text_of_an_override_stays_a_text():
         "fresh=true",
         "x=null",
     ]
+
+
+def test_what_yaml_does_not_have_is_made_plain_or_refused(tmp_path):
+    numbers = {"train.learning_rate": np.float32(0.5), "x": np.arange(2), "y": np.int64(3)}
+    given = {"data.path": Path("a/b"), **numbers}
+    assert notebook._fields(given) == [
+        'data.path="a/b"',
+        "train.learning_rate=0.5",
+        "x=[0, 1]",
+        "y=3",
+    ]
+    with notebook._as_file({"data": {"path": Path("a/b")}, "n": (np.int64(3),)}) as path:
+        assert yaml.safe_load(path.read_text()) == {"data": {"path": "a/b"}, "n": [3]}
+    with pytest.raises(BadInputError, match=r"train\.steps: is \{1\}, a set"):
+        sweeper.plan(SPACE, profile="embedded", overrides={"train.steps": {1}}, home=tmp_path)
 
 
 def test_bad_input_is_the_message_of_the_command_line(tmp_path):

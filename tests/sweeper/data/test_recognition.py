@@ -99,6 +99,26 @@ def test_whether_answers_count_from_0_or_1(numbers, first):
     assert right == [" A" if int(n) == first else " B" for n in numbers]
 
 
+NUMBERED = [
+    ["x", "y", "z"],
+    '["x", "y", "z"]',
+    '{"A": "x", "B": "y", "C": "z"}',
+    {"text": ["x", "y", "z"], "label": ["A", "B", "C"]},
+]
+
+
+@pytest.mark.parametrize("options", NUMBERED)
+def test_options_of_any_form_are_counted_alike(options):
+    for numbers, first in (("12", None), ("13", 1), ("02", 0)):
+        found = recognise({"question": "?", "options": options, "answer": n} for n in numbers)
+        assert (found.format and found.format.counted_from) == first
+    # Where the labels are numbers, nothing is counted.
+    labelled = {"text": ["x", "y"], "label": ["3", "1"]}
+    found = recognise([{"question": "?", "options": labelled, "answer": "1"}])
+    own = {"question": "?", "options": labelled, "answer": "1"}
+    assert found.format.read(own, where="here").answer == " B"
+
+
 def test_in_doubt_nothing_is_proposed():
     row = {"question": "?", "options": ["x", "y", "z"], "answer": 1}
     found = recognise([row, row])

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from sweeper.data import Example, JsonlDataSpec
+from sweeper.data import Example, JsonlDataSpec, MessagesFormat
 from sweeper.data.hygiene import HygieneSpec, check_data
 from sweeper.data.units import row_unit, with_units
 from sweeper.errors import DataError
@@ -74,6 +74,54 @@ def test_rows_of_one_prompt_in_files_of_their_own_are_not_contaminated(tmp_path)
     (tmp_path / "test.jsonl").write_text(text)
     found = {f.where: f.count for f in check(data).findings if f.kind == "contamination"}
     assert found == {"validation": 0, "test": 10}
+
+
+def chats(count):
+    """Chats, each saved after its first answer and once more after its second."""
+    rows = []
+    for question, answer in zip(sentences(count), sentences(count, words=5), strict=True):
+        system = [{"role": "system", "content": "Be brief."}]
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+        more = [{"role": "user", "content": "and?"}, {"role": "assistant", "content": "no"}]
+        rows += [{"messages": [*system, *turns]}, {"messages": [*system, *turns, *more]}]
+    return rows
+
+
+def test_chats_that_continue_one_another_are_one_unit(tmp_path):
+    data = spec(tmp_path, chats(60), format={"name": "messages"})
+    read = data.read()
+    opened = [
+        {json.loads(e.conversation.messages)[1]["content"] for e in getattr(read.splits, name)}
+        for name in SPLITS
+    ]
+    assert [len(found) for found in opened] == [48, 6, 6]
+    assert not opened[0] & opened[1] | opened[0] & opened[2] | opened[1] & opened[2]
+    assert "by the turns up to the first of the user" in read.shares[0]
+    assert read.is_anew
+    # Chats of which none continues another are parted as ever.
+    alone = spec(tmp_path, chats(60)[1::2], format={"name": "messages"}).read()
+    assert not alone.is_anew
+    assert "by prompt" in alone.shares[0]
+    assert (
+        "by data.unit"
+        in spec(
+            tmp_path,
+            [{**x, "id": n} for n, x in enumerate(chats(60))],
+            format={"name": "messages"},
+            unit="{id}",
+        )
+        .read()
+        .shares[0]
+    )
+
+
+def test_a_greeting_opens_no_unit():
+    greeting = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    found = [
+        MessagesFormat().read({"messages": [*greeting, *row["messages"][1:]]}, where="f")
+        for row in chats(10)[::2]
+    ]
+    assert {example.unit for example in with_units(found).examples} == {""}
 
 
 def documents(count, questions, *, fields=False):

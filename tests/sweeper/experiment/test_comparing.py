@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sweeper.errors import SpecError
-from sweeper.experiment.comparing import Comparison, comparison_of, dropped_fields
+from sweeper.experiment.comparing import Comparison, comparison_of, dropped_fields, require_used
 from sweeper.experiment.documents.yaml_files import read_yaml
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
@@ -143,6 +143,7 @@ def test_without_names_the_methods_of_the_file_are_compared():
         (asked(rates="1e-4"), r"--rates: got '1e-4'; --rates is LOW,HIGH or LOW,HIGH,COUNT"),
         (asked(rates="1e-2,1e-4"), r"low is above 0, below high"),
         (asked(rates="1e-4,1e-2,many"), r"--rates: got '1e-4,1e-2,many'"),
+        (asked(rates="1e-4,1e-2," + "9" * 5000), "it is a whole number below a billion"),
         (asked(rates="1e-4,1e-2,7.5"), r"got '7\.5' rates; it is a whole number"),
     ],
 )
@@ -158,6 +159,35 @@ def test_rates_may_be_given():
     # A grid with gaps is refused where designs are read, with the count that it needs.
     with pytest.raises(SpecError, match="give a count of 7"):
         compared("masa", asked(rates="1e-4,1e-2,5"))
+
+
+def test_what_listed_trials_set_is_named_where_it_is_dropped():
+    document = read_yaml(SPACES / "variance.yaml")
+    made = made_of(document, asked(None))
+    # Rank and alpha are the budget's, and the rate is tuned.
+    wanted = ("trials.masa.method.experts", "trials.masa.method.group_size")
+    assert dropped_fields(document, made) == wanted
+
+
+def test_how_trials_are_run_stays():
+    search = {"trials": 9, "max_failures": 5, "prefetch": 0}
+    overrides = ["search.max_failures=4"]
+    made = made_of({"search": search}, asked())
+    assert made["search"] == {"max_failures": 5, "prefetch": 0}
+    sweep = compared("masa", asked(), overrides=overrides)
+    assert (sweep.spec.search.max_failures, sweep.spec.search.asha) == (4, None)
+    with pytest.raises(SpecError, match="only max_failures and prefetch of search may stay"):
+        compared("masa", asked(), overrides=["search.trials=4"])
+
+
+def test_a_rate_that_would_change_nothing_is_refused():
+    override = ["train.learning_rate=0.02"]
+    made = made_of({"train": {"learning_rate": {"loguniform": [1e-4, 1e-2]}}}, asked())
+    with pytest.raises(SpecError, match=r"train\.learning_rate: is set.*0\.0001 to 0\.01.*--rates"):
+        require_used(made, override)
+    # Factors are of it.
+    require_used(made_of({"train": {"learning_rate": {"logfactor": [0.1, 10]}}}, asked()), override)
+    require_used(made, ["train.steps=8"])
 
 
 def test_overrides_are_of_the_comparison():

@@ -33,7 +33,7 @@ def test_a_model_and_data_become_a_plan_and_a_comparison(here):
     plan = call("plan", "my-data.yaml", "--check", "--home", here)
     assert "Plan of my-data on model" in plan
     compared = call("compare", "my-data.yaml", "--methods", "masa,lora", "--plan", "--home", here)
-    assert "Not searched in a comparison, at the default: masa.experts" in compared
+    assert "Not taken over in a comparison, at the default: masa.experts" in compared
     assert "Plan of my-data-compare on model" in compared
     # Once more it is refused, and nothing has changed.
     before = (here / "my-data.yaml").read_bytes()

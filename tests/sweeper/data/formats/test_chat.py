@@ -1,6 +1,7 @@
 """Rows of chats become conversations: their turns, what is learnt, and texts to compare by."""
 
 import json
+from datetime import date
 
 import pytest
 
@@ -16,6 +17,8 @@ TURNS = [
 ]
 CALL = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
 TOOLS = [{"type": "function", "function": {"name": "add", "parameters": {}}}]
+
+DEEP = "[" * 100_000
 
 
 def read(messages, chosen=None, **fields):
@@ -84,8 +87,11 @@ def test_the_template_is_read_from_a_file(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"own\.jinja is empty"):
         read(TURNS, chosen)
     path.unlink()
-    with pytest.raises(DataError, match=r"own\.jinja does not exist"):
+    with pytest.raises(DataError, match=r"own\.jinja does not exist; a file with a chat template"):
         read(TURNS, chosen)
+    # So does the fingerprint of data tell it.
+    with pytest.raises(DataError, match="a file with a chat template is needed"):
+        chosen.files()
 
 
 def test_sharegpt():
@@ -107,6 +113,15 @@ def test_sharegpt():
     assert messages_of(ShareGptFormat().read(row, where="f:1"))[0]["content"] == "Be long."
 
 
+def test_an_opening_of_the_assistant_has_no_loss():
+    turns = [{"from": "gpt", "value": "hey"}, {"from": "human", "value": "hi"}]
+    row = {"conversations": [*turns, {"from": "gpt", "value": "ho"}], "system": "Be brief."}
+    assert ShareGptFormat().read(row, where="f:1").conversation.learnt == (False, True)
+    assert read([SYSTEM, TURNS[1], *TURNS]).conversation.learnt == (False, True, True)
+    # Without a user it is the system that asks.
+    assert read([SYSTEM, TURNS[1]]).conversation.learnt == (True,)
+
+
 @pytest.mark.parametrize(
     ("messages", "message"),
     [
@@ -121,6 +136,14 @@ def test_sharegpt():
             [{**TURNS[1], "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}],
             "arguments of the tool call 'f' are not JSON",
         ),
+        (
+            [{**TURNS[1], "tool_calls": [{"function": {"name": "f", "arguments": DEEP}}]}],
+            "are not JSON .its lists and objects are nested too deeply",
+        ),
+        ([{**TURNS[1], "tool_calls": 5}], "message 0: tool_calls is 5; it must be a list"),
+        ([TURNS[0], {**TURNS[1], "at": date(2026, 1, 2)}], "f:1: it cannot be written as JSON"),
+        (DEEP, "field 'messages' is .*; it must be a list of objects"),
+        ("[" + "9" * 5000 + "]", "field 'messages' is .*; it must be a list of objects"),
         ("hello", "field 'messages' is 'hello'; it must be a list of objects"),
         ([], "field 'messages' is empty"),
     ],
@@ -134,6 +157,8 @@ def test_turns_that_are_none(messages, message):
     ("turn", "message"),
     [
         ({"from": "alien", "value": "x"}, "'from' is 'alien'.*human"),
+        ({"from": ["human"], "value": "x"}, r"'from' is \['human'\]"),
+        ({"from": "function_call", "value": DEEP}, "function_call is not JSON .*too deeply"),
         ({"from": "function_call", "value": "add(1)"}, "function_call is not JSON"),
         ({"role": "user", "content": "x"}, "data.format.name: messages"),
     ],

@@ -31,6 +31,9 @@ def test_a_list_of_options(answer):
         {"A": "two", "B": "three", "C": "22"},
         {"label": ["1", "2", "3"], "text": OPTIONS},
         '["two", "three", "22"]',
+        '["two", "three", 22, null]',
+        {"label": ["1", "2", "3", "4"], "text": [*OPTIONS, float("nan")]},
+        {"A": "two", "B": "three", "C": 22, "D": None},
     ],
 )
 def test_other_ways_to_list_them(options):
@@ -69,8 +72,14 @@ def test_a_number_that_is_a_text_too():
     [
         (row("D"), "here: the answer is 'D' .* the options are A, B, C"),
         (row("A", ["two"]), "1 options with a text"),
+        (row("A", ["two", None, "22"]), "option 1 of 3 .from 0. is null"),
+        (row("A", ["two", ["three"]]), r"field 'options\[1\]' is a list"),
+        (row("A", {"A": "two", "B": {"x": 1}}), "options: field 'B' is a dict"),
+        (row("A", {"label": "AB", "text": "xy"}), "of equal length"),
         (row("A", 7), "field 'options' is a int that lists no options"),
         (row("A", {"label": ["A"], "text": OPTIONS}), "of equal length"),
+        (row("A", {str(number): "x" for number in range(27)}), "27 options; .* has at most 26"),
+        (row("A", "[" * 100_000), "field 'options' is a str that lists no options"),
         ({"question": "?", "answer": "A"}, "no field 'options'; its fields are answer, question"),
     ],
 )

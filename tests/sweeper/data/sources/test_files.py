@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 from pydantic import ValidationError
 
-from sweeper.data import HubDataSpec, JsonlDataSpec, RowsDataSpec, recognise
+from sweeper.data import FieldsFormat, HubDataSpec, JsonlDataSpec, RowsDataSpec, recognise
 from sweeper.errors import DataError, MissingError
 
 
@@ -49,6 +49,19 @@ WRITERS = {
     "parquet": as_parquet,
     "arrow": as_arrow,
 }
+
+
+def test_a_field_that_only_a_later_row_has_is_empty_before(tmp_path):
+    found = [*rows("a", 30), {"prompt": "b", "answer": "c", "input": "d"}]
+    (tmp_path / "a.jsonl").write_bytes(WRITERS["jsonl"](found))
+    data = RowsDataSpec(
+        path=str(tmp_path / "a.jsonl"), format=FieldsFormat(prompt="{prompt}\n{input}")
+    )
+    data.require_available()
+    assert len(data.load().train) > 20
+    other = data.model_copy(update={"format": FieldsFormat(prompt="{prompt}\n{inputs}")})
+    with pytest.raises(DataError, match="no field 'inputs'"):
+        other.require_available()
 
 
 def write(path, count, name=""):

@@ -215,6 +215,19 @@ def test_a_template_that_changes_earlier_turns():
     ]
 
 
+@pytest.mark.parametrize("said", ["a", "user", "ho"])
+def test_what_is_left_out_is_missed_though_its_letters_stand_elsewhere(said):
+    # The answer has the first, the template the second, the answer again the third.
+    messages = [{"role": "system", "content": said}, TURNS[0], {**TURNS[1], "content": "banana ho"}]
+    tokenizer = tokenizer_of("chatml")
+    tokenizer.chat_template = CHATML.replace(
+        "{{ m.content }}", "{{ m.content if m.role != 'system' else '' }}"
+    )
+    with pytest.raises(DataError, match="leaves out message 0, of the role system"):
+        list(chats_as_tokens([chat(messages).conversation], tokenizer))
+    encoded("chatml", chat(messages))
+
+
 def test_what_the_template_refuses_is_told_with_its_place():
     with pytest.raises(DataError, match=r"f:1: the chat template refuses .*no system role here"):
         encoded("gemma", chat([SYSTEM, *TURNS]))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.errors import SpecError
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.loading import build_sweep, load_sweep
 from sweeper.experiment.space.space import Point
@@ -61,6 +62,34 @@ def test_epochs_and_batches_may_be_searched(space: Path) -> None:
 def test_the_last_one_that_is_set_counts(space: Path) -> None:
     both = load_sweep(space, overrides=["train.epochs=0.1", "train.steps=5"])
     assert {trial.spec.train.steps for trial in draw_all(both)} == {5}
+
+
+def test_epochs_of_plain_text_are_of_sequences_that_are_given(space: Path, tmp_path: Path) -> None:
+    rows = [json.dumps({"text": f"Once upon {n} times. " * 9}) for n in range(20)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    data = f"data={{kind: rows, path: {tmp_path}/rows.jsonl, format: {{name: text}}}}"
+    with pytest.raises(SpecError, match=r"train\.epochs: .*plain text.*train\.epoch_rows with the"):
+        load_sweep(space, overrides=[data, "train.epochs=1"])
+    sweep = load_sweep(space, overrides=[data, "train.epochs=1", "train.epoch_rows=30"])
+    assert {trial.spec.train.steps for trial in draw_all(sweep)} == {15}
+
+
+def test_a_saved_search_space_takes_other_data_and_other_lengths(
+    space: Path, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved.yaml"
+    found = load_sweep(space, overrides=["train.epochs=2"])
+    own = {key: found.document[key] for key in ("name", "model", "data", "methods", "search")}
+    document = {**own, "train": found.document["train"]}
+    saved.write_text(json.dumps(document))
+    assert get_path(document, ("train", "epoch_rows")) == rows_of(found)
+    fewer = load_sweep(saved, overrides=["data.train_rows=8"])
+    assert get_path(fewer.document, ("train", "epoch_rows")) == 8
+    kept = load_sweep(saved, overrides=["train.epoch_rows=6", "data.train_rows=8"])
+    assert get_path(kept.document, ("train", "epoch_rows")) == 6
+    steps = load_sweep(saved, overrides=["train.steps=7"])
+    assert {trial.spec.train.steps for trial in draw_all(steps)} == {7}
+    assert get_path(steps.document, ("train", "epoch_rows")) is None
 
 
 @pytest.mark.parametrize(

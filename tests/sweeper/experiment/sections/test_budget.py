@@ -29,11 +29,32 @@ def test_a_size_beside_a_budget_is_a_conflict(sized, changes, path):
 
 
 def test_an_alpha_beside_a_rule_for_it_is_a_conflict(sized):
-    budget = {"match": "lora", "rank": 8, "alpha_per_rank": 2}
+    budget: Document = {"match": "lora", "rank": 8, "alpha_per_rank": 2}
     changes = {"methods": [{"name": "lora", "alpha": 16}], "baselines": []}
     found = problems_of_loading(sized, budget=budget, **changes)
     assert found["methods.lora.alpha"].endswith("leave alpha out, or budget.alpha_per_rank")
     sized(**changes)
+    # PEFT's own name of it is another one.
+    entry: Document = {"name": "peft", "type": "LORA", "lora_alpha": 16}
+    (problem,) = find_conflicts({"budget": budget}, entry, MethodSpace("peft_lora", {}, ()))
+    assert problem.message.endswith("leave lora_alpha out, or budget.alpha_per_rank")
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        {"name": "lora", "scaling": "sqrt_rank"},
+        {"name": "lora", "scaling": {"choice": ["rank", "sqrt_rank"]}},
+        {"name": "peft", "type": "LORA", "use_rslora": True},
+    ],
+)
+@pytest.mark.parametrize("size", [{"match": "lora", "rank": 8}, {"params": "1%"}])
+def test_a_rule_for_the_scale_is_none_of_rslora(sized, method, size):
+    changes = {"methods": [method], "baselines": []}
+    found = problems_of_loading(sized, budget={**size, "alpha_per_rank": 2}, **changes)
+    field = "use_rslora" if "type" in method else "scaling"
+    assert found["budget.alpha_per_rank"].endswith(f"leave {field} out, or budget.alpha_per_rank")
+    sized(budget=size, **changes)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from sweeper.data import TextFormat
 from sweeper.preflight.start import proposing
 from sweeper.preflight.start.looking import Lengths, Look, look_at
 from sweeper.preflight.start.proposing import propose
@@ -53,6 +54,15 @@ def test_steps_are_passes_over_the_rows_with_bounds(look):
     rows = {**look.rows, "train": 1000}
     assert propose(replace(look, rows=rows)).steps == 189
     assert propose(replace(look, rows={**rows, "train": 10**6})).steps == 500
+
+
+def test_passes_over_plain_text_are_over_its_parts(look):
+    data = look.data.model_copy(update={"format": TextFormat(field="question")})
+    texts = replace(look, data=data, lengths=Lengths.of([2 * 255 + 1, 3 * 255 + 1, 1, 2]))
+    proposed = propose(replace(texts, rows={**look.rows, "train": 1600}))
+    assert proposed.max_length == 256
+    # 1600 rows are 2800 parts of at most 256 tokens.
+    assert (proposed.steps, proposed.passes) == (500, 500 * 16 / 2800)
 
 
 def test_rates_are_around_what_is_usual_and_published(look):

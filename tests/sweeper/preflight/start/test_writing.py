@@ -44,9 +44,21 @@ def test_layers_that_are_not_alike_have_no_budget(look):
     proposed = replace(propose(look), is_sized=False, accumulation=2, gpus=1)
     text = search_space_of(look, proposed, name="mine", file="mine.yaml")
     assert "\nbudget:" not in text
+    # It needs a budget.
+    assert "compare" not in text
     assert text.count("rank: 8") == text.count("alpha: 16") == 2
     assert "gpus_per_worker: 1" in text
     assert "gradient_accumulation: 2" in text
+
+
+def test_a_name_with_a_line_break_stays_in_its_comment(tmp_path, look):
+    path = tmp_path / "mine.yaml"
+    awkward = replace(look, told_by="text: the only field, my\nsteps: 3 #\u2028x: 1\r")
+    text = search_space_of(awkward, propose(look), name="mine", file="my\nfile: 1.yaml")
+    assert len(text.splitlines()) == text.count("\n")
+    assert r"# text: the only field, my\nsteps: 3 #\u2028x: 1\r" in text
+    write_new(path, text)
+    assert load_sweep(path).spec.data == look.data
 
 
 def test_no_file_is_overwritten(tmp_path):
