@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from sweeper_adapters.methods._facts import GROUPS
 from sweeper_adapters.methods.peft.facts import FIELDS_LEFT_OUT, VALUES_LEFT_OUT, facts_of
 from sweeper_adapters.methods.peft.table import PeftField, PeftType, known_types
 
@@ -58,16 +59,25 @@ def completed(
         found.setdefault("targets", tuple(targets))
     defaults = dict(facts.defaults)
     if name == "IA3":
-        # What a feed-forward block puts out is scaled where it comes in, as in the paper.
-        chosen = found.get("targets")
-        chosen = chosen if isinstance(chosen, list | tuple) else ()
-        defaults["feedforward_modules"] = [x for x in chosen if str(x).endswith(_LAST_OF_MLP)]
+        defaults["feedforward_modules"] = _feedforward(found.get("targets"))
     for key, field in kind.fields.items():
         if _reason_against(key) is None:
             value = _plain(field, given.get(key, defaults.get(key, field.default)))
             if value is not None and value != {}:
                 found[key] = value
     return found
+
+
+def _feedforward(targets: object) -> list[object] | None:
+    """Returns the targets of which IA3 scales what comes in; None while a group is among them.
+
+    What a feed-forward block puts out is scaled where it comes in, as in the paper.
+    """
+    chosen = targets if isinstance(targets, list | tuple) else (targets,)
+    if any(target in GROUPS for target in chosen):
+        # Only a model has the names: the field is left out, and completed once they are known.
+        return None
+    return [target for target in chosen if str(target).endswith(_LAST_OF_MLP)]
 
 
 def _plain(field: PeftField, value: object) -> object:

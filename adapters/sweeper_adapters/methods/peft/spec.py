@@ -165,6 +165,14 @@ class PeftSpec(MethodSpec):
             if "init" in name and (isinstance(value, bool | str))
         )
 
+    def resolved(self, shape: ModelShape) -> Self:
+        """Returns this method with the names of layers in the place of groups of them.
+
+        Fields that hang on the names, such as IA3's ``feedforward_modules``, are then known, too.
+        """
+        named = super().resolved(shape)
+        return self if named is self else type(self).model_validate(dict(named))
+
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
         if not self.adapts_layers:

@@ -6,7 +6,14 @@ import sys
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from sweeper_adapters.methods import Method, PeftSpec, label_of, size_fields_of
+from sweeper_adapters.methods import (
+    Linear,
+    Method,
+    ModelShape,
+    PeftSpec,
+    label_of,
+    size_fields_of,
+)
 from tests.adapters.shapes import LLAMA3_8B, TINY
 
 
@@ -96,6 +103,26 @@ def test_peft_s_lora_counts_as_lora_does_on_a_large_model():
     assert spec(type="LORA", r=8).count(LLAMA3_8B) == 20_971_520
     fewer = spec(type="LORA", r=8, layers_to_transform=[0, 5])
     assert fewer.count(LLAMA3_8B) == 20_971_520 // 16
+
+
+@pytest.mark.parametrize("group", ["all-linear", "mlp", ["attention", "down_proj"]])
+def test_a_group_is_the_method_that_its_names_written_out_are(group):
+    shape = ModelShape(
+        layers=2,
+        linears=(
+            Linear("q_proj", 32, 32, path="self_attn.q_proj"),
+            Linear("up_proj", 32, 48, path="mlp.up_proj"),
+            Linear("down_proj", 48, 32, path="mlp.down_proj"),
+        ),
+        total_parameters=50_000,
+    )
+    grouped = spec(type="IA3", targets=group).resolved(shape)
+    written = spec(type="IA3", targets=grouped.targets)
+    assert grouped == written
+    assert grouped.peft_config() == written.peft_config()
+    assert grouped.fields["feedforward_modules"] == ["down_proj"]
+    none = spec(type="IA3", targets=group, feedforward_modules=[]).resolved(shape)
+    assert none.fields["feedforward_modules"] == []
 
 
 def test_what_starts_otherwise_is_put_back_with_care():
