@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sweeper._text import shorten
 from sweeper.distributed import on_first_worker
 from sweeper.errors import TrialError
 
@@ -89,16 +90,36 @@ class Callbacks:
             called = getattr(made, method, None)
             if called is not None:
                 answer = self._guarded(name, method, partial(called, *arguments))
-                self._wants_stop |= answer is True
+                self._wants_stop |= _is_stop(answer, name=name, method=method)
 
     def _guarded(self, name: str, when: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401
         try:
             return work()
-        except Exception as error:
+        # An exit of the interpreter would end the replica, and with it the trials to come.
+        except (Exception, SystemExit) as error:
             raise TrialError(
                 f"callback {name} failed in {when}: {type(error).__name__}: {error}; the trial "
                 "ends with it; correct the callback"
             ) from error
+
+
+def _is_stop(answer: object, *, name: str, method: str) -> bool:
+    """Returns whether a callback's answer ends the trial; scalars of numpy and torch are read, too.
+
+    Raises:
+        TrialError: it is neither a boolean nor None.
+    """
+    try:
+        plain = answer.item() if hasattr(answer, "item") else answer
+    except (ValueError, RuntimeError):
+        # An array of several values.
+        plain = answer
+    if plain is None or isinstance(plain, bool):
+        return plain is True
+    raise TrialError(
+        f"callback {name} returned {shorten(repr(answer))} from {method}; it must return True to "
+        "end the trial, and False or None to go on; correct the callback"
+    )
 
 
 def _made(name: str) -> Any:  # noqa: ANN401 - a user's class

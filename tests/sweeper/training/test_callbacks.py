@@ -73,6 +73,15 @@ def test_it_sees_what_is_recorded_and_ends_a_trial_at_an_evaluation(stops, steps
         ("class Hook:\n    def __init__(self, x): ...", "failed in being made: TypeError: "),
         ("Hook = dict", "has neither of the methods on_step, on_evaluation"),
         ("raise ValueError('no')\nclass Hook: ...", "failed in being made: ValueError: no"),
+        (
+            "class Hook:\n    def on_step(self, *_):\n        raise SystemExit(3)",
+            "failed in on_step: SystemExit: 3; the trial ends",
+        ),
+        ("raise SystemExit\nclass Hook: ...", "failed in being made: SystemExit: "),
+        (
+            "class Hook:\n    def on_step(self, *_):\n        return 'yes'",
+            "returned 'yes' from on_step; it must return True to end the trial",
+        ),
     ],
 )
 def test_what_it_raises_fails_the_trial_with_its_text(text, message, tmp_path):
@@ -80,6 +89,14 @@ def test_what_it_raises_fails_the_trial_with_its_text(text, message, tmp_path):
     outcome, *_ = attempted(spec, tmp_path / "trial")
     assert str(outcome).startswith(f"TrialError: callback {tmp_path / 'hooks.py'}:Hook ")
     assert message in outcome
+
+
+@pytest.mark.parametrize("scalar", ["numpy.bool_", "torch.tensor"])
+def test_a_scalar_of_numpy_or_torch_is_an_answer(scalar, tmp_path):
+    text = "import numpy, torch\nclass Hook:\n    def on_step(self, step, *_):\n"
+    spec = trial(tmp_path / "hooks.py", f"{text}        return {scalar}(step == 1)")
+    outcome, *_ = attempted(spec, tmp_path / "trial")
+    assert (outcome.status, outcome.steps) == ("stopped", 2)
 
 
 def test_all_workers_end_with_it(tmp_path):
