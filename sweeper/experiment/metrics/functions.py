@@ -120,8 +120,8 @@ class PythonMetricSpec(Spec):
         if self.sha256 not in {"", found}:
             raise BadInputError(
                 f"evaluation.metrics: {self.path()} is not the file that the sweep was made "
-                f"with: its hash is {found[:12]}…, and was {self.sha256[:12]}…; all trials of a sweep are "
-                "scored by one function; bring the file back, or begin a new sweep"
+                f"with: its hash is {found[:12]}…, and was {self.sha256[:12]}…; all trials of a "
+                "sweep are scored by one function; bring the file back, or begin a new sweep"
             )
         return source
 

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from sweeper.errors import TrialError
+from sweeper.training.callbacks import Callbacks
 from tests.sweeper import scenarios, tiny
 
 SEEING = """
@@ -97,6 +99,18 @@ def test_a_scalar_of_numpy_or_torch_is_an_answer(scalar, tmp_path):
     spec = trial(tmp_path / "hooks.py", f"{text}        return {scalar}(step == 1)")
     outcome, *_ = attempted(spec, tmp_path / "trial")
     assert (outcome.status, outcome.steps) == ("stopped", 2)
+
+
+def test_a_module_is_not_run_in_another_version_than_that_of_its_file(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "hooks_of_a_package.py"
+    path.write_text("class Hook:\n    def on_step(self, *_): ...\n")
+    name = "hooks_of_a_package:Hook"
+    Callbacks([name])
+    Callbacks([name])
+    path.write_text("class Hook:\n    def on_step(self, *_): return True\n")
+    with pytest.raises(TrialError, match=r"has changed since this replica imported .*; bring"):
+        Callbacks([name])
 
 
 def test_all_workers_end_with_it(tmp_path):
