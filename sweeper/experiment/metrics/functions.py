@@ -26,7 +26,8 @@ class PythonMetricSpec(Spec):
 
     The function is called as ``score(predictions, references)`` with two lists of equally many
     texts: what the model wrote and what the rows have as their answers, without white space around
-    them. It returns a finite number for each. The metric is their mean.
+    them. It returns a finite number for each, in a list or an array of one dimension. The metric is
+    their mean.
 
     The function is code that runs with your rights, in the process that checks the sweep and in the
     workers that evaluate.
