@@ -13,6 +13,7 @@ from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._sizing import find_nearest
 from sweeper_adapters.methods.peft.checking import completed, read_type
 from sweeper_adapters.methods.peft.facts import TypeFacts, facts_of
+from sweeper_adapters.methods.peft.fitting import misfits, treats_layers_alike
 from sweeper_adapters.methods.peft.table import known_types
 
 if TYPE_CHECKING:
@@ -175,9 +176,10 @@ class PeftSpec(MethodSpec):
 
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
+        found = list(misfits(self.fields, shape))
         if not self.adapts_layers:
-            return []
-        found = list(self._target_problems(shape))
+            return found
+        found += self._target_problems(shape)
         return found or list(self._size_problems(shape))
 
     def engine_problems(self, engine: EngineFacts) -> list[tuple[str, str]]:
@@ -332,8 +334,10 @@ class PeftSpec(MethodSpec):
             if not 1 <= value <= limit:
                 yield size, f"{size} is {value}; allowed on this model is 1 to {limit}; change it"
                 return
+        # One layer tells of all, where they are treated alike.
+        layers = 1 if treats_layers_alike(self.fields) else shape.layers
         try:
-            self._counted(shape, layers=1)
+            self._counted(shape, layers=layers)
         except ValueError as error:
             yield size or "type", f"PEFT cannot build {self.type} on the model's layers: {error}"
 
@@ -347,7 +351,7 @@ def _count(spec_json: str, shape: ModelShape, layers: int) -> int:
     return count_trained(
         spec.peft_config,
         shape,
-        is_uniform=spec.facts.is_uniform and "layers_to_transform" not in spec.fields,
+        is_uniform=spec.facts.is_uniform and treats_layers_alike(spec.fields),
         at_most=layers,
         device="cpu" if spec.facts.is_built_on_cpu else "meta",
     )

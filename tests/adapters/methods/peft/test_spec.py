@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -15,6 +16,8 @@ from sweeper_adapters.methods import (
     size_fields_of,
 )
 from tests.adapters.shapes import LLAMA3_8B, TINY
+
+Q_PROJ = Linear("q_proj", 4096, 4096, path="self_attn.q_proj")
 
 
 def spec(**fields):
@@ -103,6 +106,27 @@ def test_peft_s_lora_counts_as_lora_does_on_a_large_model():
     assert spec(type="LORA", r=8).count(LLAMA3_8B) == 20_971_520
     fewer = spec(type="LORA", r=8, layers_to_transform=[0, 5])
     assert fewer.count(LLAMA3_8B) == 20_971_520 // 16
+
+
+def test_a_rank_of_one_layer_alone_is_counted_once():
+    plain = spec(type="LORA", r=8)
+    inputs, outputs = 4096, 4096
+    for layer in (0, 1, 9):
+        other = spec(type="LORA", r=8, rank_pattern={f"layers.{layer}.self_attn.q_proj": 16})
+        # The shape's layers are found by the last part of their names; PEFT's by the whole.
+        named = replace(LLAMA3_8B, layers=10, linears=(Q_PROJ,))
+        only = {"targets": ("q_proj",)}
+        more = other.model_copy(update=only).count(named)
+        assert more - plain.model_copy(update=only).count(named) == 8 * (inputs + outputs)
+
+
+def test_layers_that_are_chosen_are_those_of_the_model():
+    for layers in ([1], [3], 2, [0, 1, 2, 3]):
+        assert spec(type="LORA", r=4, layers_to_transform=layers).problems(TINY) == []
+    for layers, wrong in (([0, 99], "99"), ([0, -1], "-1"), (4, "4"), ([4, 5], "4, 5")):
+        [(field, message)] = spec(type="VERA", layers_to_transform=layers).problems(TINY)
+        assert field == "layers_to_transform"
+        assert f"has {wrong} but the model has 4 layers; allowed is 0 to 3" in message
 
 
 @pytest.mark.parametrize("group", ["all-linear", "mlp", ["attention", "down_proj"]])
