@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from math import inf
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from sweeper_adapters.methods._facts import GROUPS
-from sweeper_adapters.methods.peft.facts import FIELDS_LEFT_OUT, VALUES_LEFT_OUT, facts_of
+from sweeper_adapters.methods.peft.facts import (
+    FIELDS_LEFT_OUT,
+    RANGES,
+    VALUES_LEFT_OUT,
+    facts_of,
+)
 from sweeper_adapters.methods.peft.table import PeftField, PeftType, known_types
 
 __all__ = ["completed", "read_type"]
@@ -112,9 +118,23 @@ def _field_problems(kind: PeftType, given: Mapping[str, object]) -> Iterator[tup
             if value not in allowed:
                 texts = ", ".join(map(repr, allowed))
                 yield key, f"got {value!r}; allowed here is {texts}: {why}"
+        else:
+            yield from _range_problems(kind, key, value)
     for key in facts_of(kind.name).required:
         if given.get(key) in (None, []):
             yield key, f"is missing; {kind.name} needs it: give {key}"
+
+
+def _range_problems(kind: PeftType, key: str, value: object) -> Iterator[tuple[str, str]]:
+    least, most = RANGES.get((kind.name, key), (-inf, inf))
+    if isinstance(value, int | float) and not least <= value <= most:
+        allowed = f"{least} or more" if most == inf else f"{least} to {most}"
+        yield key, f"got {value!r}; {key} of {kind.name} is {allowed}; change it"
+    if key == "token_indices" and isinstance(value, list | tuple):
+        twice = sorted({x for x in value if value.count(x) > 1})
+        if twice:
+            texts = ", ".join(map(str, twice))
+            yield key, f"{texts} stands there more than once; a token is trained once; remove one"
 
 
 def _describe_unknown(key: str, kind: PeftType) -> str:

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 from sweeper_adapters.methods._base import SEVEN_TARGETS, AnyMethodSpec, MethodSpec
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._sizing import find_nearest
+from sweeper_adapters.methods.p_tuning.spec import count_prompt_encoder
 from sweeper_adapters.methods.peft.checking import completed, read_type
 from sweeper_adapters.methods.peft.facts import TypeFacts, facts_of
 from sweeper_adapters.methods.peft.fitting import misfits, treats_layers_alike
@@ -244,11 +245,19 @@ class PeftSpec(MethodSpec):
 
     def peft_config(self) -> PeftConfig:
         """Returns PEFT's config of the type."""
-        from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftType
+        from peft import (
+            PEFT_TYPE_TO_CONFIG_MAPPING,
+            PeftType,
+            PromptEncoderReparameterizationType,
+        )
 
         given: dict[str, Any] = {name: _copied(value) for name, value in self.fields.items()}
         if self.targets:
             given["target_modules"] = list(self.targets)
+        if self.type == "P_TUNING":
+            # PEFT asks the kind of encoder for its value, which a text has not.
+            kind = PromptEncoderReparameterizationType(given["encoder_reparameterization_type"])
+            given["encoder_reparameterization_type"] = kind
         config: PeftConfig = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(self.type)](
             task_type="CAUSAL_LM", **given
         )
@@ -309,18 +318,14 @@ class PeftSpec(MethodSpec):
         tokens = self.tokens_before
         if self.type == "PROMPT_TUNING":
             return tokens * shape.hidden_size
-        from sweeper_adapters.methods.p_tuning import PTuningSpec
-
-        fields = self.fields
-        encoder = str(fields["encoder_reparameterization_type"]).lower()
-        spec = PTuningSpec.model_validate(
-            {
-                "virtual_tokens": tokens,
-                "encoder": encoder,
-                "encoder_size": fields.get("encoder_hidden_size"),
-            }
+        fields, width = self.fields, shape.hidden_size
+        return count_prompt_encoder(
+            width,
+            tokens=tokens,
+            encoder="lstm" if fields["encoder_reparameterization_type"] == "LSTM" else "mlp",
+            size=int(str(fields.get("encoder_hidden_size", width))),
+            layers=int(str(fields["encoder_num_layers"])),
         )
-        return spec.count(shape)
 
     def _counted(self, shape: ModelShape, *, layers: int) -> int:
         # A spec holds lists, by which nothing can be looked up, so it is passed as text.
@@ -337,9 +342,16 @@ class PeftSpec(MethodSpec):
         # One layer tells of all, where they are treated alike.
         layers = 1 if treats_layers_alike(self.fields) else shape.layers
         try:
-            self._counted(shape, layers=layers)
+            trained = self._counted(shape, layers=layers)
         except ValueError as error:
             yield size or "type", f"PEFT cannot build {self.type} on the model's layers: {error}"
+            return
+        if not trained:
+            yield (
+                "type",
+                f"{self.type} with these fields trains no parameter; it must train one at least; "
+                "change the fields that turn its parts off",
+            )
 
 
 @lru_cache(maxsize=1000)

@@ -49,6 +49,31 @@ def spec(**fields):
             "targets",
             r"adapts no layers that could be chosen; leave targets out",
         ),
+        (
+            {"type": "P_TUNING", "num_virtual_tokens": 2, "encoder_hidden_size": -1},
+            "encoder_hidden_size",
+            r"got -1; encoder_hidden_size of P_TUNING is 1 or more; change it",
+        ),
+        (
+            {"type": "P_TUNING", "num_virtual_tokens": 2, "encoder_dropout": 1.5},
+            "encoder_dropout",
+            r"got 1\.5; encoder_dropout of P_TUNING is 0 to 1; change it",
+        ),
+        (
+            {"type": "PROMPT_TUNING", "num_virtual_tokens": -3},
+            "num_virtual_tokens",
+            r"got -3; num_virtual_tokens of PROMPT_TUNING is 1 or more",
+        ),
+        (
+            {"type": "PROMPT_TUNING", "num_virtual_tokens": 3, "prompt_tuning_init": "TEXT"},
+            "prompt_tuning_init",
+            r"got 'TEXT'; allowed here is 'RANDOM', 'SAMPLE_VOCAB': TEXT needs a tokenizer",
+        ),
+        (
+            {"type": "TRAINABLE_TOKENS", "token_indices": [5, 6, 5]},
+            "token_indices",
+            r"5 stands there more than once; a token is trained once",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_at_its_field(fields, field, message):
@@ -127,6 +152,36 @@ def test_layers_that_are_chosen_are_those_of_the_model():
         [(field, message)] = spec(type="VERA", layers_to_transform=layers).problems(TINY)
         assert field == "layers_to_transform"
         assert f"has {wrong} but the model has 4 layers; allowed is 0 to 3" in message
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        (
+            {"type": "ADAPTION_PROMPT", "adapter_len": 2, "adapter_layers": 5},
+            "adapter_layers",
+            "adapter_layers is 5 but the model has 4 layers; allowed is 1 to 4",
+        ),
+        (
+            {"type": "TRAINABLE_TOKENS", "token_indices": [7, 99, -1, 100]},
+            "token_indices",
+            "token_indices has -1, 100 but the model has 100 rows of tokens; allowed is 0 to 99",
+        ),
+        (
+            {
+                "type": "GLORA",
+                "r": 4,
+                **dict.fromkeys(("config_A_B", "config_C", "config_D_E"), "none"),
+            },
+            "type",
+            "GLORA with these fields trains no parameter",
+        ),
+    ],
+)
+def test_what_a_model_does_not_have_is_a_problem(fields, field, message):
+    [(found, text)] = spec(**fields).problems(replace(TINY, vocabulary=100))
+    assert found == field
+    assert message in text
 
 
 @pytest.mark.parametrize("group", ["all-linear", "mlp", ["attention", "down_proj"]])
