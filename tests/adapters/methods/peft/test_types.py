@@ -113,13 +113,14 @@ def test_it_counts_what_it_trains(name, llama, shape):
 @pytest.mark.parametrize("layers", [1, 2, 4])
 @pytest.mark.parametrize("kind", ["MLP", "LSTM"])
 def test_a_prompt_encoder_is_counted_with_its_layers(kind, layers, llama, shape):
-    spec = PeftSpec(
-        type="P_TUNING",
-        num_virtual_tokens=3,
-        encoder_reparameterization_type=kind,
-        encoder_hidden_size=5,
-        encoder_num_layers=layers,
-    )
+    fields = {
+        "type": "P_TUNING",
+        "num_virtual_tokens": 3,
+        "encoder_reparameterization_type": kind,
+        "encoder_hidden_size": 5,
+        "encoder_num_layers": layers,
+    }
+    spec = PeftSpec.model_validate(fields)
     injected = sum(p.numel() for p in trained(spec.inject(llama(), seed=0)).values())
     assert spec.count(shape) == injected
 

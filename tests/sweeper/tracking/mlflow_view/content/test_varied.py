@@ -110,7 +110,11 @@ def test_a_trial_of_searched_epochs_has_the_steps_that_they_come_to():
 
 def test_two_types_of_peft_are_two_methods():
     entries: list[Any] = [{"name": "peft", "type": kind, "r": 4} for kind in ("VERA", "HIRA")]
-    for document in ({"methods": entries}, {"trials": [{"method": entry} for entry in entries]}):
+    documents: list[dict[str, Any]] = [
+        {"methods": entries},
+        {"trials": [{"method": entry} for entry in entries]},
+    ]
+    for document in documents:
         varied = varied_in(document)
         assert varied.paths == (("method", "name"),)
         found = [trial_params({"method": entry}, varied) for entry in entries]
