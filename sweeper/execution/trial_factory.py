@@ -83,6 +83,7 @@ class TrialFactory:
             folder=folder.path,
             evaluation_steps=evaluation_steps(trial.train),
             spec_json=trial.model_dump_json(),
+            data_fingerprint=self.data_fingerprint,
         )
 
     def replica_config(self) -> ReplicaConfig:

@@ -199,6 +199,7 @@ def _by_formula(config: Mapping[str, Any]) -> ModelShape:
         layers=layers,
         linears=linears,
         total_parameters=embeddings + layers * per_layer + hidden,
+        vocabulary=config["vocab_size"],
     )
 
 
@@ -275,18 +276,20 @@ def _by_construction(config: Mapping[str, Any]) -> ModelFacts:
     layers = list(by_layer.values())
     linears = _united(layers)
     text = model.config.get_text_config()
+    vocabulary = int(model.get_input_embeddings().get_parameter("weight").shape[0])
     return ModelFacts(
         shape=ModelShape(
             layers=len(layers),
             linears=_short_names(linears),
             total_parameters=sum(parameter.numel() for parameter in model.parameters()),
+            vocabulary=vocabulary,
         ),
         # All of one stack: a model with another one beside it (of images) has layers of two kinds.
         are_layers_alike=len({stack for stack, _ in by_layer}) == 1
         and all(layer == layers[0] for layer in layers),
         width=int(getattr(text, "hidden_size", None) or linears[0].in_features),
         inner=max(max(linear.in_features, linear.out_features) for linear in linears),
-        vocabulary=int(model.get_input_embeddings().get_parameter("weight").shape[0]),
+        vocabulary=vocabulary,
     )
 
 

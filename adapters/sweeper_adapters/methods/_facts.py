@@ -55,6 +55,8 @@ class ModelShape:
     """The linear layers of one decoder layer."""
     total_parameters: int
     """Parameters of the base model."""
+    vocabulary: int = 0
+    """Rows of its token embedding; 0 where they are not known."""
 
     @property
     def hidden_size(self) -> int:

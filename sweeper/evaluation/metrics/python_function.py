@@ -24,7 +24,7 @@ __all__ = ["load_function", "python_metric"]
 
 # What it returns is looked at.
 _Function = Callable[[Sequence[str], Sequence[str]], Any]
-_CONTRACT = "it must return a finite number for each pair of texts"
+_CONTRACT = "it must return a finite number for each pair of texts, in a list"
 
 
 def python_metric(
@@ -46,9 +46,13 @@ def python_metric(
     got, want = [x.strip() for x in predictions], [x.strip() for x in references]
     try:
         with _importable(path.parent if spec.is_file else Path.cwd()):
-            values: list[Any] = list(function(got, want))
+            returned = function(got, want)
+            values: list[Any] | None = list(returned) if _is_list(returned) else None
     except (Exception, SystemExit) as error:
         raise _broken(spec, f"raised {type(error).__name__}: {shorten(error)}", path) from error
+    if values is None:
+        what = f"returned {shorten(repr(returned))}, which is no list and no array of one dimension"
+        raise _broken(spec, what, path)
     if len(values) != len(got):
         raise _broken(spec, f"returned {len(values)} values for {len(got)} pairs", path)
     numbers = [_number(value) for value in values]
@@ -56,6 +60,12 @@ def python_metric(
         if not math.isfinite(number):
             raise _broken(spec, f"returned {shorten(repr(values[row]))} for pair {row}", path)
     return mean_estimate(numbers)
+
+
+def _is_list(value: object) -> bool:
+    """Whether it has values in an order: what one iterates over else, such as keys, is no score."""
+    is_array = hasattr(value, "shape") and len(value.shape) == 1
+    return is_array or (isinstance(value, Sequence) and not isinstance(value, str | bytes))
 
 
 def _number(value: object) -> float:

@@ -9,8 +9,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from sweeper.data import DataSpec
+from sweeper.errors import TrialError
 from sweeper.experiment.sweep import FinalSpec, ResourcesSpec
-from sweeper.experiment.trial import EvaluationSpec, TrainSpec
+from sweeper.experiment.trial import EvaluationSpec, TrainSpec, TrialSpec
 from sweeper.models import ModelSpec
 
 __all__ = ["Job", "ReplicaConfig"]
@@ -29,12 +30,32 @@ class Job:
     """Steps after which the trial is evaluated; the last one is its end."""
     spec_json: str
     """The :class:`~sweeper.experiment.trial.TrialSpec`."""
+    data_fingerprint: str = ""
+    """What the trial's identity has of the data; looked at where the trial has callbacks."""
     final: FinalSpec | None = None
     """Where it is there the trial is not trained but evaluated, after the search."""
     is_base: bool = False
     """Whether the frozen base is evaluated, as this trial is; ``folder`` is then the sweep's."""
     chosen_by: Mapping[str, JsonValue] = field(default_factory=dict)
     """Why the trial is evaluated."""
+
+    def require_callbacks(self, trial: TrialSpec) -> None:
+        """Checks that the files of a trial's callbacks are those that its identity has.
+
+        Args:
+            trial: of this job.
+
+        Raises:
+            MissingError: a file is not there.
+            TrialError: a file has changed since the trial was made.
+        """
+        names = trial.train.callbacks
+        if names and trial.identity(data_fingerprint=self.data_fingerprint) != self.trial_id:
+            raise TrialError(
+                f"train.callbacks: a file of {', '.join(names)} has changed since the trial was "
+                f"made, so that it would run other code than {self.trial_id} stands for; bring the "
+                "file back, or resume with --retry-failed, which makes a new trial of it"
+            )
 
 
 @dataclass(frozen=True)

@@ -199,6 +199,7 @@ class ReplicaWorker:
         trial = TrialSpec.model_validate_json(job.spec_json)
 
         def begin() -> None:
+            job.require_callbacks(trial)
             shape = trial.model.shape()
             trainable = trial.model.trainable(trial.method)
             folder.begin(trainable=trainable, total=shape.total_parameters + trainable)

@@ -3,39 +3,40 @@
 from __future__ import annotations
 
 import ast
-import hashlib
-import importlib.util
-import re
 from pathlib import Path
 
 from sweeper._text import guess
 from sweeper.errors import MissingError
+from sweeper.experiment.documents.python_files import PythonName
 from sweeper.experiment.documents.tree import Document, get_path, set_path
+from sweeper.experiment.documents.yaml_files import is_file
 
 __all__ = [
     "callback_content",
-    "callback_path",
+    "callback_name",
     "locate_callbacks",
     "require_callback_name",
     "require_callbacks",
 ]
 
-_FILE = ".py"
-_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _FIELD = ("train", "callbacks")
 
 
-def require_callback_name(name: str) -> None:
+def callback_name(text: str) -> PythonName:
+    """Returns what a callback's text names; its file is found and read without being run."""
+    return PythonName(text, field=".".join(_FIELD), kind="CLASS")
+
+
+def require_callback_name(text: str) -> None:
     """Checks how a callback is named.
 
     Raises:
         ValueError: it is neither ``FILE.py:CLASS`` nor ``PACKAGE.MODULE:CLASS``.
     """
-    place, _, own = name.rpartition(":")
-    if not (place.endswith(_FILE) or _MODULE.fullmatch(place)) or not own.isidentifier():
+    named = callback_name(text)
+    if not named.is_well_formed:
         raise ValueError(
-            f"callback {name!r} must be FILE.py:CLASS or PACKAGE.MODULE:CLASS; write, for example, "
-            "my_hooks.py:Hook"
+            f"callback {text!r} must be {named.forms}; write, for example, my_hooks.py:Hook"
         )
 
 
@@ -55,31 +56,12 @@ def locate_callbacks(document: Document, *, path: Path) -> Document:
     return located if isinstance(located, dict) else document
 
 
-def _located(name: str, folder: Path) -> str:
-    place, colon, own = name.rpartition(":")
-    if not place.endswith(_FILE) or Path(place).is_absolute():
-        return name
-    beside = (folder / place).absolute()
-    return f"{beside if beside.is_file() else Path(place).absolute()}{colon}{own}"
-
-
-def callback_path(name: str) -> Path:
-    """Returns the file that defines a callback; a module's without running the module.
-
-    Raises:
-        MissingError: there is none.
-    """
-    place = name.rpartition(":")[0]
-    is_file = place.endswith(_FILE)
-    found = Path(place) if is_file else _module_file(place)
-    if found is None or not found.is_file():
-        raise MissingError(
-            f"train.callbacks: {name!r} cannot be found: there is no "
-            f"{'file' if is_file else 'Python module with a source'} {place}; it must be "
-            "FILE.py:CLASS or PACKAGE.MODULE:CLASS; "
-            f"{'correct the path' if is_file else 'install the package, or name a file'}"
-        )
-    return found
+def _located(text: str, folder: Path) -> str:
+    named = callback_name(text)
+    if not named.is_file or Path(named.place).is_absolute():
+        return text
+    beside = (folder / named.place).absolute()
+    return f"{beside if is_file(beside) else Path(named.place).absolute()}:{named.own}"
 
 
 def callback_content(name: str) -> dict[str, str]:
@@ -90,9 +72,8 @@ def callback_content(name: str) -> dict[str, str]:
     Raises:
         MissingError: there is no such file.
     """
-    place, _, own = name.rpartition(":")
-    shown = Path(place).name if place.endswith(_FILE) else place
-    return {"callback": f"{shown}:{own}", "sha256": hashlib.sha256(_source(name)).hexdigest()}
+    named = callback_name(name)
+    return {"callback": named.anywhere, "sha256": named.sha256()}
 
 
 def require_callbacks(document: Document) -> None:
@@ -103,9 +84,10 @@ def require_callbacks(document: Document) -> None:
     """
     named = get_path(document, _FIELD)
     for name in map(str, named if isinstance(named, list) else ()):
-        path, own = callback_path(name), name.rpartition(":")[2]
+        callback = callback_name(name)
+        path, own = callback.path(), callback.own
         try:
-            tree = ast.parse(_source(name))
+            tree = ast.parse(callback.read())
         except (SyntaxError, ValueError) as error:
             raise MissingError(
                 f"train.callbacks: {path} is no Python ({error}); it must define {own}; correct "
@@ -117,25 +99,6 @@ def require_callbacks(document: Document) -> None:
                 f"train.callbacks: {path} defines no {own!r}; it must be a class of that file; "
                 f"{guess(own, defined, otherwise='correct the name')}"
             )
-
-
-def _source(name: str) -> bytes:
-    path = callback_path(name)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise MissingError(
-            f"train.callbacks: {path} cannot be read ({error.strerror or error}); it must be a "
-            "file with Python code; correct its permissions"
-        ) from error
-
-
-def _module_file(module: str) -> Path | None:
-    try:
-        found = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
-        return None
-    return Path(found.origin) if found is not None and found.has_location and found.origin else None
 
 
 def _defined(tree: ast.Module) -> list[str]:

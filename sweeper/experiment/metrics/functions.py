@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
 import re
-import sys
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from sweeper._spec import Spec
 from sweeper._text import shorten
-from sweeper.errors import BadInputError, MissingError
-from sweeper.experiment.documents.yaml_files import is_file
+from sweeper.errors import BadInputError
+from sweeper.experiment.documents.python_files import PythonName
 from sweeper.experiment.metrics.modes import MODES, Mode
 
 __all__ = ["PythonMetricSpec"]
@@ -23,8 +19,6 @@ __all__ = ["PythonMetricSpec"]
 # What training and the records call their own numbers.
 _KEPT_NAMES = re.compile(r"(eval|train|system)_.*|.*_(se|macro|time_s)|learning_rate|grad_norm")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-_FILE = ".py"
 
 
 class PythonMetricSpec(Spec):
@@ -32,7 +26,8 @@ class PythonMetricSpec(Spec):
 
     The function is called as ``score(predictions, references)`` with two lists of equally many
     texts: what the model wrote and what the rows have as their answers, without white space around
-    them. It returns a finite number for each. The metric is their mean.
+    them. It returns a finite number for each, in a list or an array of one dimension. The metric is
+    their mean.
 
     The function is code that runs with your rights, in the process that checks the sweep and in the
     workers that evaluate.
@@ -58,13 +53,9 @@ class PythonMetricSpec(Spec):
     @field_validator("python")
     @classmethod
     def _names_a_function(cls, python: str) -> str:
-        place, _, function = python.rpartition(":")
-        is_place = _is_path(place) and (place.endswith(_FILE) or _MODULE.fullmatch(place))
-        if not is_place or not function.isidentifier():
-            raise ValueError(
-                "it must be FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION; write, for example, "
-                "my_metrics.py:score"
-            )
+        named = _named(python)
+        if not named.is_well_formed:
+            raise ValueError(f"it must be {named.forms}; write, for example, my_metrics.py:score")
         return python
 
     @field_validator("name", mode="before")
@@ -91,19 +82,24 @@ class PythonMetricSpec(Spec):
         return name
 
     @property
+    def named(self) -> PythonName:
+        """What ``python`` names; its file is found and read without being run."""
+        return _named(self.python)
+
+    @property
     def place(self) -> str:
         """The file or the module."""
-        return self.python.rpartition(":")[0]
+        return self.named.place
 
     @property
     def function(self) -> str:
         """The name of the function there."""
-        return self.python.rpartition(":")[2]
+        return self.named.own
 
     @property
     def is_file(self) -> bool:
         """Whether the function is in a file that is named by its path."""
-        return self.place.endswith(_FILE)
+        return self.named.is_file
 
     def path(self) -> Path:
         """Returns the file that defines the function; of a module, without importing anything.
@@ -111,18 +107,7 @@ class PythonMetricSpec(Spec):
         Raises:
             MissingError: there is none.
         """
-        if self.is_file:
-            path: Path | None = Path(self.place)
-        else:
-            path = _module_file(self.place)
-        if path is None or not is_file(path):
-            raise MissingError(
-                f"evaluation.metrics: {self.python!r} cannot be found: there is no "
-                f"{'file' if self.is_file else 'Python module'} {self.place}; it must be "
-                "FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION; "
-                f"{'correct the path' if self.is_file else 'install the package, or name a file'}"
-            )
-        return path
+        return self.named.path()
 
     def read(self) -> bytes:
         """Returns the source of the file.
@@ -131,20 +116,13 @@ class PythonMetricSpec(Spec):
             BadInputError: there is none, it cannot be read, or it has changed since its hash was
                 taken.
         """
-        path = self.path()
-        try:
-            source = path.read_bytes()
-        except OSError as error:
-            raise MissingError(
-                f"evaluation.metrics: {path} cannot be read ({error.strerror or error}); it must "
-                "be a file with Python code; correct its permissions"
-            ) from error
+        source = self.named.read()
         found = hashlib.sha256(source).hexdigest()
         if self.sha256 not in {"", found}:
             raise BadInputError(
-                f"evaluation.metrics: {path} is not the file that the sweep was made with: its "
-                f"hash is {found[:12]}…, and was {self.sha256[:12]}…; all trials of a sweep are "
-                "scored by one function; bring the file back, or begin a new sweep"
+                f"evaluation.metrics: {self.path()} is not the file that the sweep was made "
+                f"with: its hash is {found[:12]}…, and was {self.sha256[:12]}…; all trials of a "
+                "sweep are scored by one function; bring the file back, or begin a new sweep"
             )
         return source
 
@@ -164,35 +142,8 @@ class PythonMetricSpec(Spec):
         identity; another function would have made other numbers. Where the file lies and which
         values are better change none.
         """
-        place = Path(self.place).name if self.is_file else self.place
-        return {"python": f"{place}:{self.function}", "name": self.name, "sha256": self.sha256}
+        return {"python": self.named.anywhere, "name": self.name, "sha256": self.sha256}
 
 
-def _module_file(module: str) -> Path | None:
-    """Returns the file of a module that could be imported, the current folder looked at first."""
-    name, *inner = module.split(".")
-    # Importing the packages around it would run them.
-    found = PathFinder.find_spec(name, [str(Path.cwd()), *sys.path]) or _hooked(name)
-    for part in inner:
-        places = found.submodule_search_locations if found is not None else None
-        # By its own name alone: the whole one is looked up among what has been imported.
-        found = PathFinder.find_spec(part, list(places)) if places is not None else None
-    has_file = found is not None and found.has_location and found.origin is not None
-    return Path(str(found.origin)) if found is not None and has_file else None
-
-
-def _hooked(name: str) -> ModuleSpec | None:
-    """Returns a module that is installed in another way, such as one in development."""
-    try:
-        return importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None
-
-
-def _is_path(text: str) -> bool:
-    """Whether a file can have this path: a NUL and a lone surrogate are in none."""
-    try:
-        os.fsencode(text)
-    except ValueError:
-        return False
-    return "\0" not in text
+def _named(text: str) -> PythonName:
+    return PythonName(text, field="evaluation.metrics", kind="FUNCTION")

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from sweeper._text import shorten
 from sweeper.distributed import on_first_worker
 from sweeper.errors import TrialError
+from sweeper.experiment.documents.callbacks import callback_name
+from sweeper.experiment.documents.python_files import PythonName
 
 __all__ = ["CALLED", "Callbacks"]
 
 CALLED = ("on_step", "on_evaluation")
 """Methods that are called where a callback has them."""
+
+_HASHES: dict[str, str] = {}
+"""Hash of the file of each module that this process has imported for a callback."""
 
 
 class Callbacks:
@@ -89,32 +95,72 @@ class Callbacks:
             called = getattr(made, method, None)
             if called is not None:
                 answer = self._guarded(name, method, partial(called, *arguments))
-                self._wants_stop |= answer is True
+                self._wants_stop |= _is_stop(answer, name=name, method=method)
 
     def _guarded(self, name: str, when: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401
         try:
             return work()
-        except Exception as error:
+        # An exit of the interpreter would end the replica, and with it the trials to come.
+        except (Exception, SystemExit) as error:
             raise TrialError(
                 f"callback {name} failed in {when}: {type(error).__name__}: {error}; the trial "
                 "ends with it; correct the callback"
             ) from error
 
 
-def _made(name: str) -> Any:  # noqa: ANN401 - a user's class
+def _is_stop(answer: object, *, name: str, method: str) -> bool:
+    """Returns whether a callback's answer ends the trial; scalars of numpy and torch are read, too.
+
+    Raises:
+        TrialError: it is neither a boolean nor None.
+    """
+    try:
+        plain = answer.item() if hasattr(answer, "item") else answer
+    except (ValueError, RuntimeError):
+        # An array of several values.
+        plain = answer
+    if plain is None or isinstance(plain, bool):
+        return plain is True
+    raise TrialError(
+        f"callback {name} returned {shorten(repr(answer))} from {method}; it must return True to "
+        "end the trial, and False or None to go on; correct the callback"
+    )
+
+
+def _made(text: str) -> Any:  # noqa: ANN401 - a user's class
     """Returns an object of the class that a callback names."""
-    place, _, own = name.rpartition(":")
-    if not place.endswith(".py"):
-        return getattr(importlib.import_module(place), own)()
-    # Anew for each trial: a replica lives longer than a version of the file.
-    spec = importlib.util.spec_from_file_location(f"_callback_{Path(place).stem}", place)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{place} cannot be loaded as Python")
-    module = importlib.util.module_from_spec(spec)
+    named = callback_name(text)
+    module = _run(named) if named.is_file else _imported(named)
+    return getattr(module, named.own)()
+
+
+def _run(named: PythonName) -> ModuleType:
+    """Returns the module of a file, run anew: a replica lives longer than a version of the file.
+
+    Python's own import would take the compiled file of a source that was changed within a second.
+    """
+    path = named.path()
+    module = ModuleType(f"_callback_{path.stem}")
+    module.__file__ = str(path)
     # Dataclasses and pickle look there for the module of a class.
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return getattr(module, own)()
+    sys.modules[module.__name__] = module
+    exec(compile(named.read(), str(path), "exec"), vars(module))
+    return module
+
+
+def _imported(named: PythonName) -> ModuleType:
+    """Returns a module, which this process imports once, of the file that it is now.
+
+    Raises:
+        TrialError: the file has changed since the module was imported.
+    """
+    found = named.sha256()
+    if _HASHES.setdefault(named.place, found) != found:
+        raise TrialError(
+            f"{named.path()} has changed since this replica imported {named.place}, which it does "
+            "once; bring the file back, or resume with --retry-failed, which starts new replicas"
+        )
+    return importlib.import_module(named.place)
 
 
 def _failed(reason: str) -> TrialError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.errors import TrialError
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.trial import TrialSpec
@@ -70,6 +71,27 @@ def test_job_and_record_are_of_the_same_trial(tmp_path: Path) -> None:
     assert spec == sweep.space.trial(point)
     assert spec.identity(data_fingerprint="rows") == job.trial_id
     assert spec.identity(data_fingerprint="others") != job.trial_id
+
+
+def test_a_callback_that_changes_while_a_sweep_runs_is_not_run(tmp_path: Path) -> None:
+    hook = tmp_path / "hooks.py"
+    hook.write_text("class Hook:\n    def on_step(self, *_): ...\n")
+    path = tmp_path / "kinds.yaml"
+    path.write_text(KINDS % "4")
+    callbacks = f'train.callbacks=["{hook}:Hook"]'
+    sweep = load_sweep(path, profile=EMBEDDED, overrides=[callbacks])
+    folder = SweepFolder.create(tmp_path, "sweep-1", document=sweep.document)
+    point, _ = next(preview(sweep.space, sweep.spec.search))
+    trials = TrialFactory(folder, sweep, data_fingerprint="rows")
+    job = trials.job(Suggestion(0, point, trials.identify(point)))
+    trial = TrialSpec.model_validate_json(job.spec_json)
+    job.require_callbacks(trial)
+    hook.write_text("class Hook:\n    def on_step(self, *_): return True\n")
+    with pytest.raises(TrialError, match=r"hooks\.py:Hook has changed .*; bring the file back"):
+        job.require_callbacks(trial)
+    changed = trials.job(Suggestion(0, point, trials.identify(point)))
+    changed.require_callbacks(trial)
+    assert changed.trial_id != job.trial_id
 
 
 def test_a_trial_comes_back_with_the_files_that_it_was_of(tmp_path: Path) -> None:

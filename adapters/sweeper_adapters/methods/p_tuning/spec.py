@@ -12,7 +12,7 @@ from sweeper_adapters.methods.prompt_tuning.spec import PromptSpec
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-__all__ = ["PTuningSpec"]
+__all__ = ["PTuningSpec", "count_prompt_encoder"]
 
 
 class PTuningSpec(PromptSpec):
@@ -40,18 +40,12 @@ class PTuningSpec(PromptSpec):
 
     def count(self, shape: ModelShape) -> int:
         """Returns the parameters of the vectors and of the encoder, biases included."""
-        width = shape.hidden_size
-        size = self.encoder_size or width
-        vectors = self.virtual_tokens * width
-        if self.encoder == "mlp":
-            return (
-                vectors
-                + _count_linear(width, size)
-                + _count_linear(size, size)
-                + _count_linear(size, width)
-            )
-        lstm = _count_lstm_layer(width, size) + _count_lstm_layer(2 * size, size)
-        return vectors + lstm + _count_linear(2 * size, 2 * size) + _count_linear(2 * size, width)
+        return count_prompt_encoder(
+            shape.hidden_size,
+            tokens=self.virtual_tokens,
+            encoder=self.encoder,
+            size=self.encoder_size or shape.hidden_size,
+        )
 
     def peft_config(self) -> PeftConfig:
         """Returns PEFT's own ``PromptEncoderConfig``."""
@@ -64,6 +58,26 @@ class PTuningSpec(PromptSpec):
             encoder_hidden_size=self.encoder_size,  # type: ignore[arg-type]
             task_type="CAUSAL_LM",
         )
+
+
+def count_prompt_encoder(
+    width: int, *, tokens: int, encoder: Literal["mlp", "lstm"], size: int, layers: int = 2
+) -> int:
+    """Returns the parameters of virtual tokens and of PEFT's encoder of them, biases included.
+
+    Args:
+        width: of the model.
+        tokens: virtual tokens.
+        encoder: ``mlp`` or ``lstm``.
+        size: width of the encoder.
+        layers: of the LSTM; the other encoder always has three linear layers.
+    """
+    vectors = tokens * width
+    if encoder == "mlp":
+        inner = _count_linear(width, size) + _count_linear(size, size)
+        return vectors + inner + _count_linear(size, width)
+    lstm = _count_lstm_layer(width, size) + (layers - 1) * _count_lstm_layer(2 * size, size)
+    return vectors + lstm + _count_linear(2 * size, 2 * size) + _count_linear(2 * size, width)
 
 
 def _count_linear(inputs: int, outputs: int) -> int:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from math import inf
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from sweeper_adapters.methods.peft.facts import FIELDS_LEFT_OUT, VALUES_LEFT_OUT, facts_of
+from sweeper_adapters.methods._facts import GROUPS
+from sweeper_adapters.methods.peft.facts import (
+    FIELDS_LEFT_OUT,
+    RANGES,
+    VALUES_LEFT_OUT,
+    facts_of,
+)
 from sweeper_adapters.methods.peft.table import PeftField, PeftType, known_types
 
 __all__ = ["completed", "read_type"]
@@ -58,16 +65,25 @@ def completed(
         found.setdefault("targets", tuple(targets))
     defaults = dict(facts.defaults)
     if name == "IA3":
-        # What a feed-forward block puts out is scaled where it comes in, as in the paper.
-        chosen = found.get("targets")
-        chosen = chosen if isinstance(chosen, list | tuple) else ()
-        defaults["feedforward_modules"] = [x for x in chosen if str(x).endswith(_LAST_OF_MLP)]
+        defaults["feedforward_modules"] = _feedforward(found.get("targets"))
     for key, field in kind.fields.items():
         if _reason_against(key) is None:
             value = _plain(field, given.get(key, defaults.get(key, field.default)))
             if value is not None and value != {}:
                 found[key] = value
     return found
+
+
+def _feedforward(targets: object) -> list[object] | None:
+    """Returns the targets of which IA3 scales what comes in; None while a group is among them.
+
+    What a feed-forward block puts out is scaled where it comes in, as in the paper.
+    """
+    chosen = targets if isinstance(targets, list | tuple) else (targets,)
+    if any(target in GROUPS for target in chosen):
+        # Only a model has the names: the field is left out, and completed once they are known.
+        return None
+    return [target for target in chosen if str(target).endswith(_LAST_OF_MLP)]
 
 
 def _plain(field: PeftField, value: object) -> object:
@@ -102,9 +118,23 @@ def _field_problems(kind: PeftType, given: Mapping[str, object]) -> Iterator[tup
             if value not in allowed:
                 texts = ", ".join(map(repr, allowed))
                 yield key, f"got {value!r}; allowed here is {texts}: {why}"
+        else:
+            yield from _range_problems(kind, key, value)
     for key in facts_of(kind.name).required:
         if given.get(key) in (None, []):
             yield key, f"is missing; {kind.name} needs it: give {key}"
+
+
+def _range_problems(kind: PeftType, key: str, value: object) -> Iterator[tuple[str, str]]:
+    least, most = RANGES.get((kind.name, key), (-inf, inf))
+    if isinstance(value, int | float) and not least <= value <= most:
+        allowed = f"{least} or more" if most == inf else f"{least} to {most}"
+        yield key, f"got {value!r}; {key} of {kind.name} is {allowed}; change it"
+    if key == "token_indices" and isinstance(value, list | tuple):
+        twice = sorted({x for x in value if value.count(x) > 1})
+        if twice:
+            texts = ", ".join(map(str, twice))
+            yield key, f"{texts} stands there more than once; a token is trained once; remove one"
 
 
 def _describe_unknown(key: str, kind: PeftType) -> str:

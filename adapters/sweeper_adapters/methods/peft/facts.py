@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
-__all__ = ["FIELDS_LEFT_OUT", "VALUES_LEFT_OUT", "TypeFacts", "facts_of"]
+__all__ = ["FIELDS_LEFT_OUT", "RANGES", "VALUES_LEFT_OUT", "TypeFacts", "facts_of"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ FIELDS_LEFT_OUT: Mapping[str, str] = {
     "runtime_config": _OBJECT,
     "tokenizer_name_or_path": "the tokenizer is that of the model; leave it out",
     "tokenizer_kwargs": "the tokenizer is that of the model; leave it out",
+    "prompt_tuning_init_text": "it is of prompt_tuning_init TEXT, which is not taken; leave it out",
     "alora_invocation_tokens": "its texts must hold these tokens; no data here has; leave it out",
     "loftq_config": "it quantises the base; use qlora",
     "eva_config": "it needs a pass over the data before training; leave it out",
@@ -104,12 +106,27 @@ VALUES_LEFT_OUT: Mapping[tuple[str, str], tuple[tuple[object, ...], str]] = {
         (True, False, "gaussian", "orthogonal"),
         "the others change the base, or need data before training; use pissa or lora_ga",
     ),
+    ("PROMPT_TUNING", "prompt_tuning_init"): (
+        ("RANDOM", "SAMPLE_VOCAB"),
+        "TEXT needs a tokenizer by its name, which is not taken here",
+    ),
     ("VBLORA", "save_only_topk_weights"): (
         (False,),
         "its file would be another than what is trained; use vblora with saves_top_k",
     ),
 }
 """Of a type's field the values that are allowed, and why no others."""
+
+RANGES: Mapping[tuple[str, str], tuple[float, float]] = {
+    ("ADAPTION_PROMPT", "adapter_len"): (1, inf),
+    ("ADAPTION_PROMPT", "adapter_layers"): (1, inf),
+    ("PROMPT_TUNING", "num_virtual_tokens"): (1, inf),
+    ("P_TUNING", "num_virtual_tokens"): (1, inf),
+    ("P_TUNING", "encoder_hidden_size"): (1, inf),
+    ("P_TUNING", "encoder_num_layers"): (1, inf),
+    ("P_TUNING", "encoder_dropout"): (0, 1),
+}
+"""Smallest and largest value of a type's field, which no layers of a model bound."""
 
 _UNKNOWN = TypeFacts(refused="this version does not know it; take one that does")
 # Of a float32 model's outputs, where PEFT multiplies by an identity that is rounded.

@@ -11,8 +11,10 @@ from pydantic import ConfigDict, Field, model_validator
 from sweeper_adapters.methods._base import SEVEN_TARGETS, AnyMethodSpec, MethodSpec
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._sizing import find_nearest
+from sweeper_adapters.methods.p_tuning.spec import count_prompt_encoder
 from sweeper_adapters.methods.peft.checking import completed, read_type
 from sweeper_adapters.methods.peft.facts import TypeFacts, facts_of
+from sweeper_adapters.methods.peft.fitting import misfits, treats_layers_alike
 from sweeper_adapters.methods.peft.table import known_types
 
 if TYPE_CHECKING:
@@ -165,11 +167,20 @@ class PeftSpec(MethodSpec):
             if "init" in name and (isinstance(value, bool | str))
         )
 
+    def resolved(self, shape: ModelShape) -> Self:
+        """Returns this method with the names of layers in the place of groups of them.
+
+        Fields that hang on the names, such as IA3's ``feedforward_modules``, are then known, too.
+        """
+        named = super().resolved(shape)
+        return self if named is self else type(self).model_validate(dict(named))
+
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
+        found = list(misfits(self.fields, shape))
         if not self.adapts_layers:
-            return []
-        found = list(self._target_problems(shape))
+            return found
+        found += self._target_problems(shape)
         return found or list(self._size_problems(shape))
 
     def engine_problems(self, engine: EngineFacts) -> list[tuple[str, str]]:
@@ -234,11 +245,19 @@ class PeftSpec(MethodSpec):
 
     def peft_config(self) -> PeftConfig:
         """Returns PEFT's config of the type."""
-        from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftType
+        from peft import (
+            PEFT_TYPE_TO_CONFIG_MAPPING,
+            PeftType,
+            PromptEncoderReparameterizationType,
+        )
 
         given: dict[str, Any] = {name: _copied(value) for name, value in self.fields.items()}
         if self.targets:
             given["target_modules"] = list(self.targets)
+        if self.type == "P_TUNING":
+            # PEFT asks the kind of encoder for its value, which a text has not.
+            kind = PromptEncoderReparameterizationType(given["encoder_reparameterization_type"])
+            given["encoder_reparameterization_type"] = kind
         config: PeftConfig = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(self.type)](
             task_type="CAUSAL_LM", **given
         )
@@ -299,18 +318,14 @@ class PeftSpec(MethodSpec):
         tokens = self.tokens_before
         if self.type == "PROMPT_TUNING":
             return tokens * shape.hidden_size
-        from sweeper_adapters.methods.p_tuning import PTuningSpec
-
-        fields = self.fields
-        encoder = str(fields["encoder_reparameterization_type"]).lower()
-        spec = PTuningSpec.model_validate(
-            {
-                "virtual_tokens": tokens,
-                "encoder": encoder,
-                "encoder_size": fields.get("encoder_hidden_size"),
-            }
+        fields, width = self.fields, shape.hidden_size
+        return count_prompt_encoder(
+            width,
+            tokens=tokens,
+            encoder="lstm" if fields["encoder_reparameterization_type"] == "LSTM" else "mlp",
+            size=int(str(fields.get("encoder_hidden_size", width))),
+            layers=int(str(fields["encoder_num_layers"])),
         )
-        return spec.count(shape)
 
     def _counted(self, shape: ModelShape, *, layers: int) -> int:
         # A spec holds lists, by which nothing can be looked up, so it is passed as text.
@@ -324,10 +339,19 @@ class PeftSpec(MethodSpec):
             if not 1 <= value <= limit:
                 yield size, f"{size} is {value}; allowed on this model is 1 to {limit}; change it"
                 return
+        # One layer tells of all, where they are treated alike.
+        layers = 1 if treats_layers_alike(self.fields) else shape.layers
         try:
-            self._counted(shape, layers=1)
+            trained = self._counted(shape, layers=layers)
         except ValueError as error:
             yield size or "type", f"PEFT cannot build {self.type} on the model's layers: {error}"
+            return
+        if not trained:
+            yield (
+                "type",
+                f"{self.type} with these fields trains no parameter; it must train one at least; "
+                "change the fields that turn its parts off",
+            )
 
 
 @lru_cache(maxsize=1000)
@@ -339,7 +363,7 @@ def _count(spec_json: str, shape: ModelShape, layers: int) -> int:
     return count_trained(
         spec.peft_config,
         shape,
-        is_uniform=spec.facts.is_uniform and "layers_to_transform" not in spec.fields,
+        is_uniform=spec.facts.is_uniform and treats_layers_alike(spec.fields),
         at_most=layers,
         device="cpu" if spec.facts.is_built_on_cpu else "meta",
     )

@@ -11,9 +11,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter, ValidationError
+
 from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.sections import read_design
 from sweeper.experiment.sections.distributions import find_distributions
+from sweeper.experiment.space.epochs import EPOCH_FIELDS
+from sweeper.experiment.trial import TrainSpec
+from sweeper_adapters.methods import AnyMethodSpec, Method, kind_of, label_of
 
 __all__ = ["NOT_THERE", "Varied", "trial_params", "varied_in"]
 
@@ -21,6 +26,8 @@ NOT_THERE = "n/a"
 """Value of a parameter that a trial's method does not have."""
 
 _METHOD, _SEED = ("method", "name"), ("train", "seed")
+_STEPS = ("train", "steps")
+_EPOCHS = tuple(("train", name) for name in EPOCH_FIELDS)
 _SECTIONS = ("method", "train")
 
 
@@ -51,17 +58,12 @@ def varied_in(document: Mapping[str, Json]) -> Varied:
     """
     content: Document = dict(document)
     if "design" in content:
-        return Varied(tuple(_of_design(content)))
-    if "trials" in content:
-        return Varied(tuple(_differing(_entries(content, "trials"))))
-    entries, train = _entries(content, "methods"), content.get("train")
-    found = dict.fromkeys(
-        path
-        for entry in entries
-        for path, _ in find_distributions({"method": entry, "train": train})
-    )
-    several = [_METHOD] if len(entries) > 1 else []
-    return Varied((*several, *found))
+        found = _of_design(content)
+    elif "trials" in content:
+        found = _differing(_entries(content, "trials"))
+    else:
+        found = _of_search(content)
+    return Varied(tuple(dict.fromkeys(map(_of_trial, found))))
 
 
 def trial_params(spec: Mapping[str, Json], varied: Varied) -> dict[str, str]:
@@ -71,7 +73,8 @@ def trial_params(spec: Mapping[str, Json], varied: Varied) -> dict[str, str]:
         spec: of the trial, as plain JSON.
         varied: what varies in the sweep.
     """
-    return {name: _value(spec, path) for path, name in varied.names().items()}
+    whole = {**spec, "method": _whole_method(spec), "train": _whole_train(spec)}
+    return {name: _value(whole, path) for path, name in varied.names().items()}
 
 
 def _bare(path: tuple[str, ...]) -> str:
@@ -89,11 +92,55 @@ def _value(spec: Mapping[str, Json], path: tuple[str, ...]) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _whole_method(spec: Mapping[str, Json]) -> Document:
+    """Returns the fields of a trial's method with those that are not written at their defaults.
+
+    Its name is what it is called: two types of PEFT are two methods.
+    """
+    written = _branch(dict(spec), "method")
+    try:
+        whole = dict(TypeAdapter[AnyMethodSpec](Method).validate_python(written).parameters())
+    except ValidationError:
+        # Of another version.
+        whole = {}
+    return {**written, **_plain(whole), "name": label_of(written)}
+
+
+def _whole_train(spec: Mapping[str, Json]) -> Document:
+    """Returns the fields of a trial's training with those that are not written."""
+    written = _branch(dict(spec), "train")
+    try:
+        return written | _plain(dict(TrainSpec.model_validate(written)))
+    except ValidationError:
+        return written
+
+
+def _plain(fields: Mapping[str, object]) -> Document:
+    """Returns values as JSON has them."""
+    found: Document = json.loads(json.dumps(fields))
+    return found
+
+
+def _of_trial(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the path of a field in a trial's spec, which has steps where a file has epochs."""
+    return _STEPS if path in _EPOCHS else path
+
+
+def _of_search(document: Document) -> Iterable[tuple[str, ...]]:
+    entries, train = _entries(document, "methods"), document.get("train")
+    if len(entries) > 1:
+        yield _METHOD
+    for entry in entries:
+        for path, _ in find_distributions({"method": entry, "train": train}):
+            yield path
+
+
 def _of_design(document: Document) -> Iterable[tuple[str, ...]]:
     plan, _ = read_design(document)
     if plan is None:
         return ()
-    several = [_METHOD] if len({each.method for each in plan.configurations}) > 1 else []
+    labels = {label_of(_branch(each.entry, "method")) for each in plan.configurations}
+    several = [_METHOD] if len(labels) > 1 else []
     factors = [factor.path for factor in plan.factors]
     tuned = [plan.tuned.path] if plan.tuned is not None else []
     entries = [each.entry for each in plan.configurations]
@@ -104,6 +151,7 @@ def _of_design(document: Document) -> Iterable[tuple[str, ...]]:
 
 def _differing(entries: Sequence[Json]) -> Iterable[tuple[str, str]]:
     """Yields the fields that entries set to different values, or that only some of them set."""
+    entries = [_labelled(entry) for entry in entries]
     paths = dict.fromkeys(
         (section, key)
         for entry in entries
@@ -117,6 +165,16 @@ def _differing(entries: Sequence[Json]) -> Iterable[tuple[str, str]]:
         }
         if len(values) > 1:
             yield section, key
+
+
+def _labelled(entry: Json) -> Json:
+    """Returns an entry whose method has what it is called in the place of what says so."""
+    method = _branch(entry, "method")
+    kind = kind_of(method)
+    if kind is None or not isinstance(entry, dict):
+        return entry
+    rest = {key: value for key, value in method.items() if key not in kind.label_fields}
+    return {**entry, "method": {"name": kind.label_of(method), **rest}}
 
 
 def _branch(entry: Json, section: str) -> dict[str, Json]:

@@ -2,12 +2,22 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from sweeper_adapters.methods import Method, PeftSpec, label_of, size_fields_of
+from sweeper_adapters.methods import (
+    Linear,
+    Method,
+    ModelShape,
+    PeftSpec,
+    label_of,
+    size_fields_of,
+)
 from tests.adapters.shapes import LLAMA3_8B, TINY
+
+Q_PROJ = Linear("q_proj", 4096, 4096, path="self_attn.q_proj")
 
 
 def spec(**fields):
@@ -38,6 +48,31 @@ def spec(**fields):
             {"type": "PROMPT_TUNING", "num_virtual_tokens": 3, "targets": ["q_proj"]},
             "targets",
             r"adapts no layers that could be chosen; leave targets out",
+        ),
+        (
+            {"type": "P_TUNING", "num_virtual_tokens": 2, "encoder_hidden_size": -1},
+            "encoder_hidden_size",
+            r"got -1; encoder_hidden_size of P_TUNING is 1 or more; change it",
+        ),
+        (
+            {"type": "P_TUNING", "num_virtual_tokens": 2, "encoder_dropout": 1.5},
+            "encoder_dropout",
+            r"got 1\.5; encoder_dropout of P_TUNING is 0 to 1; change it",
+        ),
+        (
+            {"type": "PROMPT_TUNING", "num_virtual_tokens": -3},
+            "num_virtual_tokens",
+            r"got -3; num_virtual_tokens of PROMPT_TUNING is 1 or more",
+        ),
+        (
+            {"type": "PROMPT_TUNING", "num_virtual_tokens": 3, "prompt_tuning_init": "TEXT"},
+            "prompt_tuning_init",
+            r"got 'TEXT'; allowed here is 'RANDOM', 'SAMPLE_VOCAB': TEXT needs a tokenizer",
+        ),
+        (
+            {"type": "TRAINABLE_TOKENS", "token_indices": [5, 6, 5]},
+            "token_indices",
+            r"5 stands there more than once; a token is trained once",
         ),
     ],
 )
@@ -96,6 +131,77 @@ def test_peft_s_lora_counts_as_lora_does_on_a_large_model():
     assert spec(type="LORA", r=8).count(LLAMA3_8B) == 20_971_520
     fewer = spec(type="LORA", r=8, layers_to_transform=[0, 5])
     assert fewer.count(LLAMA3_8B) == 20_971_520 // 16
+
+
+def test_a_rank_of_one_layer_alone_is_counted_once():
+    plain = spec(type="LORA", r=8)
+    inputs, outputs = 4096, 4096
+    for layer in (0, 1, 9):
+        other = spec(type="LORA", r=8, rank_pattern={f"layers.{layer}.self_attn.q_proj": 16})
+        # The shape's layers are found by the last part of their names; PEFT's by the whole.
+        named = replace(LLAMA3_8B, layers=10, linears=(Q_PROJ,))
+        only = {"targets": ("q_proj",)}
+        more = other.model_copy(update=only).count(named)
+        assert more - plain.model_copy(update=only).count(named) == 8 * (inputs + outputs)
+
+
+def test_layers_that_are_chosen_are_those_of_the_model():
+    for layers in ([1], [3], 2, [0, 1, 2, 3]):
+        assert spec(type="LORA", r=4, layers_to_transform=layers).problems(TINY) == []
+    for layers, wrong in (([0, 99], "99"), ([0, -1], "-1"), (4, "4"), ([4, 5], "4, 5")):
+        [(field, message)] = spec(type="VERA", layers_to_transform=layers).problems(TINY)
+        assert field == "layers_to_transform"
+        assert f"has {wrong} but the model has 4 layers; allowed is 0 to 3" in message
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        (
+            {"type": "ADAPTION_PROMPT", "adapter_len": 2, "adapter_layers": 5},
+            "adapter_layers",
+            "adapter_layers is 5 but the model has 4 layers; allowed is 1 to 4",
+        ),
+        (
+            {"type": "TRAINABLE_TOKENS", "token_indices": [7, 99, -1, 100]},
+            "token_indices",
+            "token_indices has -1, 100 but the model has 100 rows of tokens; allowed is 0 to 99",
+        ),
+        (
+            {
+                "type": "GLORA",
+                "r": 4,
+                **dict.fromkeys(("config_A_B", "config_C", "config_D_E"), "none"),
+            },
+            "type",
+            "GLORA with these fields trains no parameter",
+        ),
+    ],
+)
+def test_what_a_model_does_not_have_is_a_problem(fields, field, message):
+    [(found, text)] = spec(**fields).problems(replace(TINY, vocabulary=100))
+    assert found == field
+    assert message in text
+
+
+@pytest.mark.parametrize("group", ["all-linear", "mlp", ["attention", "down_proj"]])
+def test_a_group_is_the_method_that_its_names_written_out_are(group):
+    shape = ModelShape(
+        layers=2,
+        linears=(
+            Linear("q_proj", 32, 32, path="self_attn.q_proj"),
+            Linear("up_proj", 32, 48, path="mlp.up_proj"),
+            Linear("down_proj", 48, 32, path="mlp.down_proj"),
+        ),
+        total_parameters=50_000,
+    )
+    grouped = spec(type="IA3", targets=group).resolved(shape)
+    written = spec(type="IA3", targets=grouped.targets)
+    assert grouped == written
+    assert grouped.peft_config() == written.peft_config()
+    assert grouped.fields["feedforward_modules"] == ["down_proj"]
+    none = spec(type="IA3", targets=group, feedforward_modules=[]).resolved(shape)
+    assert none.fields["feedforward_modules"] == []
 
 
 def test_what_starts_otherwise_is_put_back_with_care():

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from sweeper.models.shapes import skeleton
 from sweeper.models.snapshot import ModelSnapshot
 from sweeper.training.adapter_file import adapter_elements
-from sweeper_adapters.methods import ModelShape
+from sweeper_adapters.methods import ModelShape, PeftSpec
 from sweeper_adapters.methods.peft.facts import facts_of
 from sweeper_adapters.methods.peft.reading import write_table
 from sweeper_adapters.methods.peft.table import FILE, known_types
@@ -108,6 +108,21 @@ def test_it_counts_what_it_trains(name, llama, shape):
         with torch.device("meta"):
             adapted = spec.inject(deeper, seed=0)
         assert spec.count(longer) == sum(p.numel() for p in trained(adapted).values())
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+@pytest.mark.parametrize("kind", ["MLP", "LSTM"])
+def test_a_prompt_encoder_is_counted_with_its_layers(kind, layers, llama, shape):
+    fields = {
+        "type": "P_TUNING",
+        "num_virtual_tokens": 3,
+        "encoder_reparameterization_type": kind,
+        "encoder_hidden_size": 5,
+        "encoder_num_layers": layers,
+    }
+    spec = PeftSpec.model_validate(fields)
+    injected = sum(p.numel() for p in trained(spec.inject(llama(), seed=0)).values())
+    assert spec.count(shape) == injected
 
 
 @each_type

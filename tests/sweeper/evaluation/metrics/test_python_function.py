@@ -49,9 +49,15 @@ def test_it_may_return_numbers_of_numpy(write):
         ("return [None, 0.0, 0.0]", "returned None for pair 0"),
         ("return ['1', 0.0, 0.0]", "returned '1' for pair 0"),
         ("return [10**400, 0.0, 0.0]", "returned 10+…0+ for pair 0"),
-        ("import numpy; return numpy.ones((3, 2))", r"returned array\(\[1\., 1\.\]\) for pair 0"),
+        (
+            "import numpy; return numpy.ones((3, 2))",
+            r"returned array\(.*\), which is no list and no",
+        ),
+        ("return dict.fromkeys(range(3), 0.5)", r"returned \{0: 0\.5, .*\}, which is no list"),
+        ("return {0.1, 0.2, 0.3}", r"returned \{.*\}, which is no list"),
+        ("return '123'", "returned '123', which is no list"),
         ("raise SystemExit('over')", "raised SystemExit: over"),
-        ("return 1.0", "raised TypeError: 'float' object is not iterable"),
+        ("return 1.0", r"returned 1\.0, which is no list and no array of one dimension"),
         ("return {}['key']", "raised KeyError: 'key'"),
     ],
 )
@@ -61,7 +67,7 @@ def test_what_breaks_the_contract_names_the_file(write, body, words):
         python_metric(spec, *PAIRS)
     message = str(caught.value)
     start = re.escape(f"the metric mine failed: score of {spec.place} ")
-    assert re.match(f"{start}{words}; ", message), message
+    assert re.match(f"{start}{words}.*; ", message), message
 
 
 def test_what_cannot_be_loaded_names_the_file(write):

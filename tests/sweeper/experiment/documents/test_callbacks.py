@@ -53,7 +53,7 @@ def test_a_file_is_looked_for_beside_the_space_and_then_here(folder):
     ("callback", "message"),
     [
         ("hooks.py:Hook", "there is no file .*hooks.py; .* correct the path"),
-        ("no_such.module:Hook", "no Python module .* no_such.module; .* install the package"),
+        ("no_such.module:Hook", "no Python module no_such.module; .* install the package"),
         ("bad.py:Hook", "bad.py is no Python"),
         ("good.py:Hooc", "good.py defines no 'Hooc'; .* did you mean 'Hook'"),
     ],
@@ -65,7 +65,19 @@ def test_what_is_not_there_is_told_before_anything_starts(folder, callback, mess
         loaded(folder, callback)
 
 
-@pytest.mark.parametrize("name", ["hooks.py", "hooks:", ":Hook", "hooks.py:a b", "a b:Hook"])
+def test_a_module_is_read_without_running_the_packages_around_it(folder):
+    inner = folder / "here" / "hooks_of_mine" / "inner"
+    inner.mkdir(parents=True)
+    (inner.parent / "__init__.py").write_text("raise SystemExit('it was run')")
+    (inner / "hooks.py").write_text(HOOK)
+    assert callbacks_of(loaded(folder, "hooks_of_mine.inner.hooks:Hook")) == (
+        "hooks_of_mine.inner.hooks:Hook",
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["hooks.py", "hooks:", ":Hook", "hooks.py:a b", "a b:Hook", "\0.py:Hook"]
+)
 def test_a_callback_has_a_place_and_a_name(name):
     with pytest.raises(ValidationError, match=r"FILE\.py:CLASS or PACKAGE"):
         TrainSpec(steps=1, learning_rate=1e-3, evaluations=1, callbacks=(name,))

@@ -61,8 +61,8 @@ def test_a_complete_trial(sweep, client):
     assert run.info.status == "FINISHED"
     assert run.info.start_time == record.started_at.timestamp() * 1000
     assert run.info.end_time == record.ended_at.timestamp() * 1000
-    # What varies, also what only the other method has; the rest is tags.
-    assert run.data.params == {"method": "masa", "rank": "8", "alpha": "n/a", "lr": "0.001"}
+    # What varies, also what is searched of the other method alone; the rest is tags.
+    assert run.data.params == {"method": "masa", "rank": "8", "alpha": "16", "lr": "0.001"}
     tags = run.data.tags
     assert (tags["method.targets"], tags["train.steps"]) == ('["q", "v"]', "6")
     assert "method.rank" not in tags

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from sweeper.errors import TrialError
+from sweeper.training.callbacks import Callbacks
 from tests.sweeper import scenarios, tiny
 
 SEEING = """
@@ -73,6 +75,15 @@ def test_it_sees_what_is_recorded_and_ends_a_trial_at_an_evaluation(stops, steps
         ("class Hook:\n    def __init__(self, x): ...", "failed in being made: TypeError: "),
         ("Hook = dict", "has neither of the methods on_step, on_evaluation"),
         ("raise ValueError('no')\nclass Hook: ...", "failed in being made: ValueError: no"),
+        (
+            "class Hook:\n    def on_step(self, *_):\n        raise SystemExit(3)",
+            "failed in on_step: SystemExit: 3; the trial ends",
+        ),
+        ("raise SystemExit\nclass Hook: ...", "failed in being made: SystemExit: "),
+        (
+            "class Hook:\n    def on_step(self, *_):\n        return 'yes'",
+            "returned 'yes' from on_step; it must return True to end the trial",
+        ),
     ],
 )
 def test_what_it_raises_fails_the_trial_with_its_text(text, message, tmp_path):
@@ -80,6 +91,26 @@ def test_what_it_raises_fails_the_trial_with_its_text(text, message, tmp_path):
     outcome, *_ = attempted(spec, tmp_path / "trial")
     assert str(outcome).startswith(f"TrialError: callback {tmp_path / 'hooks.py'}:Hook ")
     assert message in outcome
+
+
+@pytest.mark.parametrize("scalar", ["numpy.bool_", "torch.tensor"])
+def test_a_scalar_of_numpy_or_torch_is_an_answer(scalar, tmp_path):
+    text = "import numpy, torch\nclass Hook:\n    def on_step(self, step, *_):\n"
+    spec = trial(tmp_path / "hooks.py", f"{text}        return {scalar}(step == 1)")
+    outcome, *_ = attempted(spec, tmp_path / "trial")
+    assert (outcome.status, outcome.steps) == ("stopped", 2)
+
+
+def test_a_module_is_not_run_in_another_version_than_that_of_its_file(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "hooks_of_a_package.py"
+    path.write_text("class Hook:\n    def on_step(self, *_): ...\n")
+    name = "hooks_of_a_package:Hook"
+    Callbacks([name])
+    Callbacks([name])
+    path.write_text("class Hook:\n    def on_step(self, *_): return True\n")
+    with pytest.raises(TrialError, match=r"has changed since this replica imported .*; bring"):
+        Callbacks([name])
 
 
 def test_all_workers_end_with_it(tmp_path):

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.trial import TrainSpec
 from sweeper.search.draws import draw_all
 from sweeper.tracking.mlflow_view.content import trial_params, varied_in
+from sweeper_adapters.methods import LoraSpec
 from tests.places import ROOT
 from tests.sweeper.designs import LORA, MASA, MOSA, sweep_of
 
@@ -85,6 +87,38 @@ def test_of_a_list_it_is_what_its_trials_set():
         "method.experts",
         "train.learning_rate",
     }
+
+
+def test_a_searched_field_at_its_default_has_its_value():
+    document: dict[str, Any] = {
+        "methods": [{"name": "lora", "scaling": {"choice": ["rank", "sqrt_rank"]}}],
+        "train": {"beta2": {"choice": [0.95, 0.999]}, "steps": 8, "learning_rate": 1e-3},
+    }
+    train = TrainSpec(steps=8, learning_rate=1e-3).model_dump(mode="json")
+    method = LoraSpec().model_dump(mode="json")
+    assert not {"scaling", "beta2"} & {*train, *method}
+    found = trial_params({"method": method, "train": train}, varied_in(document))
+    assert found == {"scaling": "rank", "beta2": "0.999"}
+
+
+def test_a_trial_of_searched_epochs_has_the_steps_that_they_come_to():
+    train: dict[str, Any] = {"epochs": {"choice": [1, 2]}, "epoch_rows": 64}
+    document: dict[str, Any] = {"methods": [{"name": "lora"}], "train": train}
+    found = trial_params({"train": {"steps": 8, "learning_rate": 1e-3}}, varied_in(document))
+    assert found == {"steps": "8"}
+
+
+def test_two_types_of_peft_are_two_methods():
+    entries: list[Any] = [{"name": "peft", "type": kind, "r": 4} for kind in ("VERA", "HIRA")]
+    documents: list[dict[str, Any]] = [
+        {"methods": entries},
+        {"trials": [{"method": entry} for entry in entries]},
+    ]
+    for document in documents:
+        varied = varied_in(document)
+        assert varied.paths == (("method", "name"),)
+        found = [trial_params({"method": entry}, varied) for entry in entries]
+        assert found == [{"method": "peft_vera"}, {"method": "peft_hira"}]
 
 
 def test_two_fields_of_one_name_keep_their_sections():
