@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sweeper.errors import TrialError
-from sweeper.training.callbacks import Callbacks
+from sweeper.training.hooks.callbacks import Callbacks
 from tests.sweeper import scenarios, tiny
 
 SEEING = """
