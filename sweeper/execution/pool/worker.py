@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ray
+from ray.exceptions import ActorDiedError
 
 from sweeper.distributed import broadcast, control_group, is_meeting, on_first_worker, rank
 from sweeper.errors import BadInputError, TrialError
@@ -252,8 +253,21 @@ class ReplicaWorker:
         if not is_together:
             raise RuntimeError("one worker of the replica failed alone; restarting all") from error
 
+    def _is_pool_dead(self) -> bool:
+        try:
+            ray.get(self._pool.status.remote())
+        except ActorDiedError:
+            return True
+        return False
+
     def _note_failed(self, job: Job, error: Exception, note: Callable[[], object]) -> None:
-        """Notes why a job failed, where there is room for it, and tells the pool in any case."""
+        """Notes why a job failed, where there is room for it, and tells the pool in any case.
+
+        Where the pool has died with its driver, nothing is noted: the job is not to blame, and
+        whoever resumes the sweep does it again.
+        """
+        if self._is_pool_dead():
+            return
         try:
             note()
         except OSError as problem:

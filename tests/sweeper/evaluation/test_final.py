@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import ray
 import torch
+from ray.exceptions import ActorDiedError
 
 from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.ranking import rank_sweep
@@ -378,6 +379,7 @@ class Pool:
     def __init__(self):
         self.ended: list[tuple[Any, ...]] = []
         self.done = SimpleNamespace(remote=self._done)
+        self.status = SimpleNamespace(remote=dict)
 
     def _done(self, trial_id, status, *, metrics, error=""):
         self.ended.append((trial_id, status, dict(metrics), error))
@@ -467,3 +469,17 @@ def test_a_final_evaluation_that_fails_leaves_the_trial_complete(sweep, worker):
     assert found.error == error
     assert sweep.trial(job.folder.name).read().status == "complete"
     assert not (sweep.path / "record.json").exists()
+
+
+def test_where_the_pool_has_died_no_job_is_to_blame(sweep, worker):
+    def die():
+        raise ActorDiedError
+
+    worker._pool.status = SimpleNamespace(remote=die)
+    job, _ = final_jobs(sweep, FinalSpec())
+    worker.run(job, tiny.base())
+    assert worker._pool.ended == []
+    assert read_final(job.folder) is None
+    queued = sweep.add_trial("b" * 12, spec={}, number=9, method="lora")
+    worker._note_failed(job, RuntimeError("no word"), lambda: queued.fail("RuntimeError", "no"))
+    assert queued.read().status == "queued"
