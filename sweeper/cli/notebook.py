@@ -20,6 +20,7 @@ import yaml
 
 from sweeper._environment import sweeps_home
 from sweeper._text import shorten
+from sweeper.cli.commands.results import store_of, view_of
 from sweeper.cli.process import run_command
 from sweeper.errors import BadInputError
 
@@ -100,15 +101,7 @@ class ReportView(_Shown):
 
     def __init__(self, subject: Subject) -> None:
         """Makes it of a sweep that has been read."""
-        from sweeper.report.terminal import sweep_view
-
-        view = sweep_view(
-            subject.folder,
-            subject.ranking,
-            subject.conclusions,
-            tracking_uri=subject.document["tracking_uri"],
-        )
-        super().__init__(view)
+        super().__init__(view_of(subject))
         self._subject = subject
         self.document = subject.document
 
@@ -152,7 +145,9 @@ class SweepResults:
     @property
     def status(self) -> str:
         """``running``, ``stopped`` or ``complete``."""
-        return str(self._subject().document["status"])
+        from sweeper.tracking.sweep_folder import SweepFolder
+
+        return SweepFolder(self.path).status
 
     @property
     def trials(self) -> pandas.DataFrame:
@@ -199,12 +194,10 @@ class SweepResults:
 
     def _subject(self) -> Subject:
         from sweeper.report.page import subject_of
-        from sweeper.tracking.mlflow_view import public_uri, resolve_tracking_uri
         from sweeper.tracking.sweep_folder import SweepFolder
 
         folder = SweepFolder(self.path)
-        uri = resolve_tracking_uri(folder.home, self._tracking_uri)
-        return subject_of(folder, tracking_uri=public_uri(uri))
+        return subject_of(folder, tracking_uri=store_of(folder, self._tracking_uri))
 
     def __repr__(self) -> str:
         return f"SweepResults({str(self.path)!r})"

@@ -13,7 +13,7 @@ from sweeper._text import nearest, shorten
 from sweeper.data.examples import Marks
 from sweeper.errors import DataError
 
-__all__ = ["Template", "template_of", "text_of"]
+__all__ = ["Template", "require_field", "template_of", "text_of"]
 
 _PIECE = re.compile(r"(\{\{|\}\}|\{[^{}]*\}|[{}])")
 _BRACKET = re.compile(r"[<>\[\]]")
@@ -66,6 +66,24 @@ class Template:
             lines.append("".join(values))
             length += 1
         return "\n".join(lines), tuple(marks)
+
+
+def require_field(template: str, *, example: str) -> str:
+    """Returns a template that names a field.
+
+    Args:
+        template: as a search space has it.
+        example: a template that does, for the message.
+
+    Raises:
+        ValueError: it names none, or is no template.
+    """
+    if not template_of(template).fields:
+        raise ValueError(
+            f"the template {template!r} names no field; write a field of the rows in braces, "
+            f"for example {example!r}"
+        )
+    return template
 
 
 @lru_cache(maxsize=256)

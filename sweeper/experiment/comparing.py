@@ -24,7 +24,7 @@ from sweeper_adapters.methods import LoraSpec, Method, kind_of, label_of
 __all__ = ["Comparison", "comparison_of", "dropped_fields", "require_used"]
 
 _UNION, *_ = get_args(Method)
-_METHODS = {str(kind.model_fields["name"].default): kind for kind in get_args(_UNION)}
+_METHODS = [str(kind.model_fields["name"].default) for kind in get_args(_UNION)]
 _RATES = "--rates is LOW,HIGH or LOW,HIGH,COUNT, such as 1e-4,3e-2,8"
 _MOST_DIGITS = 9
 # Sections of a search that a comparison has no use for.

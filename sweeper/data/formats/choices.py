@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 from sweeper._spec import Spec
 from sweeper.data.examples import Example
 from sweeper.data.formats.cells import read_json
-from sweeper.data.templates import template_of, text_of
+from sweeper.data.templates import require_field, template_of, text_of
 from sweeper.errors import DataError
 
 __all__ = ["ChoicesFormat"]
@@ -50,12 +50,7 @@ class ChoicesFormat(Spec):
     @field_validator("question")
     @classmethod
     def _names_a_field(cls, template: str) -> str:
-        if not template_of(template).fields:
-            raise ValueError(
-                f"the template {template!r} names no field; write a field of the rows in braces, "
-                "for example '{question}'"
-            )
-        return template
+        return require_field(template, example="{question}")
 
     def read(self, row: Mapping[str, object], *, where: str) -> Example:
         """Returns the example that ``row`` holds, with its choices.

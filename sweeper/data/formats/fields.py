@@ -11,7 +11,7 @@ from pydantic import field_validator
 
 from sweeper._spec import Spec
 from sweeper.data.examples import Example
-from sweeper.data.templates import template_of
+from sweeper.data.templates import require_field, template_of
 from sweeper.errors import DataError
 
 __all__ = ["FieldsFormat"]
@@ -44,12 +44,7 @@ class FieldsFormat(Spec):
     @field_validator("prompt", "answer")
     @classmethod
     def _names_a_field(cls, template: str) -> str:
-        if not template_of(template).fields:
-            raise ValueError(
-                f"the template {template!r} names no field; write a field of the rows in braces, "
-                "for example '{instruction}'"
-            )
-        return template
+        return require_field(template, example="{instruction}")
 
     def read(self, row: Mapping[str, object], *, where: str) -> Example:
         """Returns the example that ``row`` holds.

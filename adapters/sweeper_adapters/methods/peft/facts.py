@@ -136,6 +136,18 @@ _CACHE = (
     "it puts keys and values before the text by way of the model's cache, which trials do without"
 )
 _VALUES = "its shapes hang on the base's values, so that nothing can be counted before it is loaded"
+# Prompt tuning and P-tuning differ in what makes their tokens, which is PEFT's.
+_VIRTUAL_TOKENS = TypeFacts(
+    "num_virtual_tokens",
+    bound="any",
+    is_affine=True,
+    is_prompt=True,
+    targets="none",
+    start_tolerance=None,
+    is_mergeable=False,
+    reads_no_weights=True,
+    required=("num_virtual_tokens",),
+)
 _FACTS: Mapping[str, TypeFacts] = {
     "ADALORA": TypeFacts(refused="its ranks are allocated in training; use {name: adalora}"),
     "ADAMSS": TypeFacts(refused=_VALUES),
@@ -179,30 +191,10 @@ _FACTS: Mapping[str, TypeFacts] = {
     "PEANUT": TypeFacts("r"),
     "POLY": TypeFacts(refused=_TASKS),
     "PREFIX_TUNING": TypeFacts(refused=_CACHE),
-    "PROMPT_TUNING": TypeFacts(
-        "num_virtual_tokens",
-        bound="any",
-        is_affine=True,
-        is_prompt=True,
-        targets="none",
-        start_tolerance=None,
-        is_mergeable=False,
-        reads_no_weights=True,
-        required=("num_virtual_tokens",),
-    ),
+    "PROMPT_TUNING": _VIRTUAL_TOKENS,
     "PSOFT": TypeFacts("r", depends_on_seed=False),
     "PVERA": TypeFacts("r", bound="wide", is_affine=True, depends_on_seed=False),
-    "P_TUNING": TypeFacts(
-        "num_virtual_tokens",
-        bound="any",
-        is_affine=True,
-        is_prompt=True,
-        targets="none",
-        start_tolerance=None,
-        is_mergeable=False,
-        reads_no_weights=True,
-        required=("num_virtual_tokens",),
-    ),
+    "P_TUNING": _VIRTUAL_TOKENS,
     "RANDLORA": TypeFacts("r", is_divisor=True, depends_on_seed=False),
     "ROAD": TypeFacts(depends_on_seed=False),
     "SHADOW": TypeFacts(refused="its layers fail in a decoder of the installed transformers"),
