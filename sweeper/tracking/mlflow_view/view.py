@@ -237,13 +237,18 @@ class MlflowView:
         """MLflow's identity of the experiment, empty before the first pass that got there."""
         return self._states.load(self._folder.path).experiment_id
 
-    def run_ids(self) -> dict[str, str]:
-        """Returns MLflow's identities of the runs by trial, in the order of the trials' numbers."""
+    def run_ids(self, *, only_complete: bool = False) -> dict[str, str]:
+        """Returns MLflow's identities of the runs by trial, in the order of the trials' numbers.
+
+        Args:
+            only_complete: leave out trials that are not complete.
+        """
         # Read on the caller's thread, so not with the reader of the other one.
         folder = SweepFolder(self._folder.path)
         found = {
             record.id: self._states.load(folder.trial(record.id).path).run_id
             for record in folder.trials()
+            if record.status == "complete" or not only_complete
         }
         return {trial_id: run_id for trial_id, run_id in found.items() if run_id}
 
@@ -251,6 +256,8 @@ class MlflowView:
         """Returns the addresses of a sweep's pages by what they show, as far as they are known."""
         known = self._states.load(self._folder.path)
         run_ids = list(self.run_ids().values())
+        # MLflow's page compares by metrics that all runs have: one that runs has no result.
+        compared = list(self.run_ids(only_complete=True).values()) or run_ids
         if not known.run_id or not run_ids:
             return {"Experiment": experiment_url(base_url, known.experiment_id)}
         of, table = known.experiment_id, table_query(self._folder.name)
@@ -258,7 +265,7 @@ class MlflowView:
         return {
             "Trials": runs_url(base_url, experiment_id=of, query=table),
             "Charts": runs_url(base_url, experiment_id=of, query=charts),
-            "Comparison": comparison_url(base_url, experiment_id=of, run_ids=run_ids),
+            "Comparison": comparison_url(base_url, experiment_id=of, run_ids=compared),
             "Sweep": run_url(base_url, experiment_id=of, run_id=known.run_id),
         }
 

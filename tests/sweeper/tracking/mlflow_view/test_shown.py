@@ -349,6 +349,23 @@ def test_the_pages_are_those_of_the_sweep(sweep, client):
     assert '"' not in comparison
 
 
+def test_the_comparison_leaves_out_what_has_no_result(sweep, client):
+    for number in range(3):
+        trial = add(sweep, number)
+        trial.begin()
+        train(trial)
+        if number:
+            trial.complete()
+    view = MlflowView(sweep)
+    view.sync()
+    runs = runs_of(client, sweep)
+    comparison = view.pages("http://h")["Comparison"]
+    compared = [
+        f"{number:012x}" for number in range(3) if runs[f"{number:012x}"].info.run_id in comparison
+    ]
+    assert compared == ["000000000001", "000000000002"]
+
+
 def test_a_comparison_has_at_most_a_hundred_runs():
     url = comparison_url("http://h", experiment_id="1", run_ids=[str(n) for n in range(500)])
     assert '"99"' in unquote(url)
