@@ -106,8 +106,23 @@ def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
 
 
 def params_text(params: Mapping[str, object], names: Sequence[str]) -> str:
-    """Returns ``rank=8 experts=5`` for those of the names that there are."""
-    return " ".join(f"{name}={value_text(params[name])}" for name in names if name in params)
+    """Returns ``rank=8 experts=5`` for those of the names that there are.
+
+    A design's configuration comes first, by its name. What the name says is not said again.
+    """
+    there = [name for name in names if name in params and name != "configuration"]
+    configuration = (
+        str(params["configuration"])
+        if "configuration" in names and params.get("configuration")
+        else ""
+    )
+    said = configuration.split(", ")
+    shown = [
+        f"{name}={value_text(params[name])}"
+        for name in there
+        if f"{name}={level_text(params[name])}" not in said
+    ]
+    return " ".join([configuration, *shown] if configuration else shown)
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -60,6 +60,13 @@ def test_what_varies():
     assert params_text(second, ["c", "x", "a"]) == "c=3 a=2"
 
 
+def test_a_configuration_is_named_once():
+    params = {"seed": 1, "learning_rate": 0.00159, "configuration": "lora, learning_rate=0.00159"}
+    names = ["seed", "learning_rate", "configuration"]
+    assert params_text(params, names) == "lora, learning_rate=0.00159 seed=1"
+    assert params_text({"configuration": None, "seed": 1}, names) == "seed=1"
+
+
 def test_near_names_are_offered():
     known = ["masa", "mosa", "lora"]
     assert guess("maso", known, most=2) == "did you mean 'masa' or 'mosa'?"
