@@ -11,7 +11,7 @@ from sweeper.evaluation.adapter.evaluating import (
     require_domains,
     with_adapter,
 )
-from sweeper.evaluation.adapter.loading import load_adapter
+from sweeper.evaluation.adapter.loading import hold_base_of, load_adapter
 
 __all__ = [
     "AdaptedModel",
@@ -19,6 +19,7 @@ __all__ = [
     "evaluate_adapter",
     "evaluate_frozen",
     "forget_digests",
+    "hold_base_of",
     "load_adapter",
     "note_digests",
     "require_domains",
