@@ -110,6 +110,9 @@ class TrialEvaluation(BaseModel):
     """Where it ran."""
     data_fingerprint: str = ""
     """Hash of the trial's data as it is now."""
+    notes: list[str] = []
+    """A sentence where the trial was evaluated with what it was trained with, and a file that its
+    spec names has changed."""
     wall_time_s: float = Field(ge=0)
     """Seconds that it took, loading included."""
     ended_at: datetime
@@ -165,6 +168,7 @@ def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluati
         precision=trial.engine.precision,
         device=str(base.device),
         data_fingerprint=base.data.fingerprint,
+        notes=list(found.notes()),
         wall_time_s=time.perf_counter() - started_s,
         ended_at=now,
         path=str((folder / name).absolute()),

@@ -53,6 +53,7 @@ DOCUMENT = {
     "data_fingerprint": "0" * 64,
     "wall_time_s": 75.2,
     "ended_at": "2025-01-02T03:04:05Z",
+    "notes": [],
     "path": "/a/folder/with/a/name/that/is/longer/than/any/terminal/would/be/evaluations/123.json",
 }
 
