@@ -8,10 +8,12 @@ from difflib import get_close_matches
 __all__ = [
     "bytes_text",
     "count",
+    "differing",
     "duration",
     "guess",
     "is_number",
     "level_text",
+    "listed",
     "nearest",
     "params_text",
     "shorten",
@@ -91,18 +93,40 @@ def shorten(value: object, *, limit: int = 200) -> str:
     return f"{text[:head]}…{text[len(text) - (limit - head - 1) :]}"
 
 
-def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
-    """Returns the parameters in which trials differ, all where they do not.
+def listed(names: Sequence[str], *, most: int, is_counted: bool = False) -> str:
+    """Returns ``a, b, …``, the first of some names.
 
-    Lists are left out: they would fill a line each.
+    Args:
+        names: what is listed.
+        most: names that are listed.
+        is_counted: whether the others are counted, as in ``a, b and 3 more``.
     """
+    others = len(names) - most
+    rest = f" and {others} more" if is_counted else ", …"
+    return ", ".join(names[:most]) + (rest if others > 0 else "")
+
+
+def differing(trials: Iterable[Mapping[str, object]]) -> list[str]:
+    """Returns the parameters in which trials differ.
+
+    Lists are left out: they would fill a line each, and follow the method.
+    """
+    return [name for name, found in _values(trials).items() if len(found) > 1]
+
+
+def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
+    """Returns the parameters in which trials differ, all where they do not; lists are left out."""
+    known = list(trials)
+    return differing(known) or list(_values(known))
+
+
+def _values(trials: Iterable[Mapping[str, object]]) -> dict[str, set[str]]:
     values: dict[str, set[str]] = {}
     for params in trials:
         for name, value in params.items():
             if not isinstance(value, list | tuple | dict):
                 values.setdefault(name, set()).add(str(value))
-    differing = [name for name, found in values.items() if len(found) > 1]
-    return differing or list(values)
+    return values
 
 
 def params_text(params: Mapping[str, object], names: Sequence[str]) -> str:

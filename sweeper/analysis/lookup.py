@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
+from sweeper._text import listed
 from sweeper.analysis.conclusions.facts import chosen_text
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.evaluation.adapter import as_trained
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.mlflow_view import run_ids
 from sweeper.tracking.record import TrialRecord
@@ -23,8 +26,8 @@ __all__ = ["FoundTrial", "find_trial"]
 TRIAL_ID = re.compile(r"[0-9a-f]{4,12}")
 NUMBER = re.compile(r"[0-9]{1,6}")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
-# Names that a message lists before it only says that there are more.
-MAX_LISTED = 8
+# A message lists so many names before it only says that there are more.
+_listed = partial(listed, most=8)
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,23 @@ class FoundTrial:
         return f"trial {record.number} ({record.method}, {record.id}) of sweep {self.sweep.name}"
 
     def spec(self) -> TrialSpec:
-        """Returns what was run.
+        """Returns what was run, with the chat template that it was trained with.
 
         Raises:
             BadInputError: it is damaged, or another version wrote it and this one cannot read it.
         """
+        return self._as_trained()[0]
+
+    def notes(self) -> tuple[str, ...]:
+        """Returns a sentence where :meth:`spec` is not what ``spec.json`` and its files say now."""
+        return self._as_trained()[1]
+
+    def _as_trained(self) -> tuple[TrialSpec, tuple[str, ...]]:
+        spec = self._stored()
+        data, notes = as_trained(spec.data, self.trial.adapter)
+        return (spec.model_copy(update={"data": data}) if notes else spec), notes
+
+    def _stored(self) -> TrialSpec:
         try:
             return self.trial.trial_spec()
         except DamagedFileError as error:
@@ -72,7 +87,7 @@ class FoundTrial:
         record = self.record
         reason = f" ({record.error.type}: {record.error.message})" if record.error else ""
         others = [t.id for t in self.sweep.trial_folders() if t.adapter.is_dir()]
-        hint = f"name another one: {', '.join(others[:8])}" if others else "no trial of it has one"
+        hint = f"name another one: {_listed(others)}" if others else "no trial of it has one"
         raise BadInputError(
             f"{self.title} is {record.status}{reason} and has no adapter; one is saved when a "
             f"trial is complete or pruned; {hint}"
@@ -225,7 +240,7 @@ def _unknown(text: str, home: Path) -> str:
         f"trial: got {text!r}; allowed are a sweep, a trial's number in the newest sweep, its "
         "identity (12 hex digits, the first 4 or more will do), SWEEP/TRIAL with one of these, a "
         "folder, or MLflow's identity of a run; "
-        f"{home} holds the sweeps {_listed([sweep.name for sweep in sweeps])}; {hint}"
+        f"{home} holds the sweeps {_listed([x.name for x in sweeps])}; {hint}"
     )
 
 
@@ -235,8 +250,3 @@ def _names(sweeps: list[SweepFolder]) -> Iterator[str]:
         for trial in sweep.trial_folders():
             yield trial.id
             yield f"{sweep.name}/{trial.id}"
-
-
-def _listed(names: list[str]) -> str:
-    more = ", …" if len(names) > MAX_LISTED else ""
-    return ", ".join(names[:MAX_LISTED]) + more

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeper._text import count, guess
+from sweeper._text import count, guess, listed
 from sweeper.analysis.configurations import configuration_names, configuration_of
 from sweeper.analysis.statistics.table import ConfigurationScores, ScoreTable
 from sweeper.errors import BadInputError, DamagedFileError
@@ -207,7 +207,7 @@ def _require_metric(scored: Sequence[_Trial], metric: str, split: _Split) -> Non
     known = sorted(rows.metrics)
     raise BadInputError(
         f"metric: got {metric!r}, which the {split} rows of {_listed(missing)} do not have; they "
-        f"have {', '.join(known[:_MAX_NAMED])}{', …' if len(known) > _MAX_NAMED else ''}; "
+        f"have {listed(known, most=_MAX_NAMED)}; "
         f"{guess(metric, known, otherwise='name one of them')}"
     )
 
@@ -260,8 +260,7 @@ def _require_distinct(name: str, scored: Sequence[_Trial]) -> None:
 
 
 def _listed(trials: Sequence[_Trial]) -> str:
-    more = ", …" if len(trials) > _MAX_NAMED else ""
-    return ", ".join(found.title for found in trials[:_MAX_NAMED]) + more
+    return listed([found.title for found in trials], most=_MAX_NAMED)
 
 
 # What a table is made of.

@@ -28,13 +28,14 @@ from sweeper.estimates import to_metrics
 from sweeper.evaluation.adapter import (
     evaluate_adapter,
     evaluate_frozen,
+    hold_base_of,
     require_domains,
     with_adapter,
 )
 from sweeper.evaluation.harness.run import find_harness_tasks, run_harness
 from sweeper.evaluation.metrics.python_function import load_function
 from sweeper.experiment.trial import TrialSpec
-from sweeper.models.frozen import FrozenBase, hold_base
+from sweeper.models.frozen import FrozenBase
 from sweeper.models.inspection import positions_of
 
 __all__ = [
@@ -109,6 +110,9 @@ class TrialEvaluation(BaseModel):
     """Where it ran."""
     data_fingerprint: str = ""
     """Hash of the trial's data as it is now."""
+    notes: list[str] = []
+    """A sentence where the trial was evaluated with what it was trained with, and a file that its
+    spec names has changed."""
     wall_time_s: float = Field(ge=0)
     """Seconds that it took, loading included."""
     ended_at: datetime
@@ -142,7 +146,7 @@ def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluati
         for function in trial.evaluation.functions:
             load_function(function)
     evaluate = (_by_harness if asked.is_harness else _by_tasks)(asked)
-    base = _base(trial)
+    base = hold_base_of(trial)
     require_domains(trial, base)
     folder = _place(found)
     result = evaluate(trial, base, adapter)
@@ -164,6 +168,7 @@ def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluati
         precision=trial.engine.precision,
         device=str(base.device),
         data_fingerprint=base.data.fingerprint,
+        notes=list(found.notes()),
         wall_time_s=time.perf_counter() - started_s,
         ended_at=now,
         path=str((folder / name).absolute()),
@@ -259,20 +264,6 @@ def _by_harness(asked: EvaluationRequest) -> _Evaluate:
         return _Result(found.rows, found.metrics, frozen, protocol)
 
     return evaluate
-
-
-def _base(trial: TrialSpec) -> FrozenBase:
-    """Returns the trial's base with its data, none of which is made ready for training."""
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return hold_base(
-        trial.model,
-        trial.data,
-        precision=trial.engine.precision,
-        device=device,
-        metrics=trial.evaluation.metric_names,
-    )
 
 
 def _examples(trial: TrialSpec, base: FrozenBase, asked: EvaluationRequest) -> tuple[Example, ...]:

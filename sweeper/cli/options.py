@@ -16,6 +16,7 @@ __all__ = [
     "Experiment",
     "Fresh",
     "Home",
+    "Name",
     "Overrides",
     "ProfileName",
     "SpaceFile",
@@ -54,6 +55,8 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="Set a field: --set train.steps=20 (may be repeated)."),
 ]
+
+Name = Annotated[str | None, typer.Option("--name", help="Name of the sweep.")]
 
 Home = Annotated[
     Path | None, typer.Option("--home", help="Folder of all sweeps [$SWEEPER_HOME, ./sweeps].")

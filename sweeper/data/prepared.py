@@ -59,6 +59,12 @@ class PreparedData:
         """
         return cls(spec, spec.load().scored_by(metrics), spec.fingerprint(), tokenizer)
 
+    @property
+    def chat_template(self) -> str:
+        """The text of the chats' template; empty without chats, or if the tokenizer has it."""
+        chats = (example.conversation for example in self.splits.train)
+        return next((chat.template for chat in chats if chat is not None), "")
+
     def require_rows(self) -> None:
         """Checks that there are training and validation examples.
 

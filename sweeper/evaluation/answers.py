@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sweeper.data import Example
 from sweeper.data.questions import Question
 from sweeper.data.tasks import TASKS
+from sweeper.data.tokens.chats import special_ids
 from sweeper.data.tokens.encoding import Tokens
 from sweeper.errors import BadInputError
 from sweeper.evaluation.generation import Generation, generate, prompts_of
@@ -160,8 +161,7 @@ def write_answers(
 def _turn_ends(questions: Sequence[Question], tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Returns the special tokens that end the answers of chats, as their template writes them."""
     chats = [q for q in questions if q.example.conversation is not None and q.candidates]
-    special = {number for number, x in tokenizer.added_tokens_decoder.items() if x.special}
-    return frozenset(special & {_last_learnt(q.candidates[q.gold]) for q in chats})
+    return special_ids(tokenizer) & {_last_learnt(q.candidates[q.gold]) for q in chats}
 
 
 def _last_learnt(tokens: Tokens) -> int:

@@ -16,25 +16,23 @@ from collections.abc import Callable, Mapping, Sequence
 from sweeper.data.questions import Question
 from sweeper.estimates import Estimate, mean_estimate
 from sweeper.evaluation.metrics import METRICS
-from sweeper.evaluation.metrics.perplexity import perplexity
+from sweeper.evaluation.task_scores import AnsweredQuestions, Measure, parted
 
 __all__ = ["own_estimates"]
-
-_Measure = Callable[[str, Sequence[int]], Estimate | None]
 
 
 def own_estimates(
     questions: Sequence[Question],
     answered: Sequence[Mapping[str, float]],
     *,
-    measure: _Measure,
+    measure: Measure,
 ) -> dict[str, Estimate]:
     """Returns all scores of the module by name.
 
     Args:
         questions: of no task, at least one with metrics.
         answered: what the likelihoods say of each; nothing of one without candidates.
-        measure: as :func:`sweeper.evaluation.task_scores.task_estimates` takes it.
+        measure: measures written answers.
     """
     scores = _Scores(questions, answered, measure)
     names = dict.fromkeys(name for question in questions for name in question.example.metrics)
@@ -48,18 +46,8 @@ def own_estimates(
     return found | scores.with_parts("greedy_exact", scores.greedy_exact)
 
 
-class _Scores:
-    """What is known of some questions."""
-
-    def __init__(
-        self,
-        questions: Sequence[Question],
-        answered: Sequence[Mapping[str, float]],
-        measure: _Measure,
-    ) -> None:
-        self._questions = questions
-        self._answered = answered
-        self._measure = measure
+class _Scores(AnsweredQuestions):
+    """The scores of questions of no task."""
 
     def with_parts(
         self, name: str, measured: Callable[[Sequence[int]], Estimate | None]
@@ -71,39 +59,28 @@ class _Scores:
             measured: returns it on some rows; None where they have no value.
         """
         rows = range(len(self._questions))
-        parts = {name: rows} | {
-            f"{name}/{domain}": [row for row in rows if self._questions[row].domain == domain]
-            for domain in self._domains()
-        }
+        domains = parted(rows, self._domain)
+        parts: dict[str, Sequence[int]] = {name: rows}
+        if len(domains) > 1:
+            parts |= {f"{name}/{domain}": members for domain, members in domains}
         values = {part: measured(members) for part, members in parts.items()}
         return {part: value for part, value in values.items() if value is not None}
 
-    def _domains(self) -> list[str]:
-        found = sorted({question.domain for question in self._questions})
-        return found if len(found) > 1 else []
-
     def accuracy(self, rows: Sequence[int]) -> Estimate | None:
         """Returns how often the likeliest of the choices is right."""
-        return self._mean([row for row in rows if self._questions[row].is_choice])
+        return self._right([row for row in rows if self._questions[row].is_choice])
 
     def greedy_exact(self, rows: Sequence[int]) -> Estimate | None:
         """Returns how often greedy decoding would give an answer that is no choice."""
-        return self._mean([row for row in rows if not self._questions[row].is_choice])
+        return self._right([row for row in rows if not self._questions[row].is_choice])
 
-    def _mean(self, rows: Sequence[int]) -> Estimate | None:
-        scored = [row for row in rows if self._answered[row]]
-        if not scored:
-            return None
-        return mean_estimate([self._answered[row]["accuracy"] for row in scored]).on_rows(scored)
+    def _right(self, rows: Sequence[int]) -> Estimate | None:
+        scored = self._scored(rows)
+        return self._mean("accuracy", scored) if scored else None
 
     def perplexity(self, rows: Sequence[int]) -> Estimate | None:
         """Returns the perplexity of the right answers."""
-        scored = [row for row in rows if self._answered[row]]
-        if not scored:
-            return None
-        nats = [self._answered[row]["nats"] for row in scored]
-        tokens = [int(self._answered[row]["tokens"]) for row in scored]
-        return perplexity(nats, tokens).on_rows(scored)
+        return self._of_losses(METRICS["perplexity"], rows)
 
     def written(self, name: str) -> dict[str, Estimate]:
         """Returns a metric of written answers, measured once where it is a mean over rows."""

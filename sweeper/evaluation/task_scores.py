@@ -22,32 +22,33 @@ from sweeper.data.questions import Question
 from sweeper.estimates import Estimate, mean_estimate
 from sweeper.evaluation.metrics import METRICS, Metric, macro_average, metric, micro_average
 
-__all__ = ["task_estimates"]
+__all__ = ["AnsweredQuestions", "Measure", "parted", "task_estimates"]
 
 # Metrics that are shares of right answers, so that their mean over tasks says something.
 SHARES = frozenset({"choice", "exact", "final_answer", "final_number", "option", "pass_at_1"})
 
-_Measure = Callable[[str, Sequence[int]], Estimate | None]
+Measure = Callable[[str, Sequence[int]], Estimate | None]
+"""Takes the name of a metric of written answers and the positions of questions, and returns its
+value on these; None where it was not measured."""
 
 
 def task_estimates(
     questions: Sequence[Question],
     answered: Sequence[Mapping[str, float]],
     *,
-    measure: _Measure,
+    measure: Measure,
 ) -> dict[str, Estimate]:
     """Returns all scores of the module by name.
 
     Args:
         questions: each of a task.
         answered: what the likelihoods say of each; nothing of one without candidates.
-        measure: takes the name of a metric of written answers and the positions of questions, and
-            returns its value on these; None where it was not measured.
+        measure: measures written answers.
     """
     scores = _Scores(questions, answered, measure)
     found: dict[str, Estimate] = {}
     shares: dict[str, Estimate | None] = {}
-    for task, members in _parted(range(len(questions)), lambda i: questions[i].example.task):
+    for task, members in parted(range(len(questions)), lambda i: questions[i].example.task):
         found |= {f"{task}/{name}": value for name, value in scores.of_task(members).items()}
         main = scores.main_metric(members)
         if main in SHARES:
@@ -60,18 +61,49 @@ def task_estimates(
     return found
 
 
-class _Scores:
-    """What is known of some questions."""
+class AnsweredQuestions:
+    """What is known of some questions, each told by its position."""
 
     def __init__(
         self,
         questions: Sequence[Question],
         answered: Sequence[Mapping[str, float]],
-        measure: _Measure,
+        measure: Measure,
     ) -> None:
+        """Takes what :func:`task_estimates` takes."""
         self._questions = questions
         self._answered = answered
         self._measure = measure
+
+    def _mean(self, name: str, members: Sequence[int]) -> Estimate:
+        """Returns the mean of what the likelihoods say of each member, at least one."""
+        return mean_estimate([self._answered[i][name] for i in members]).on_rows(members)
+
+    def _of_losses(self, found: Metric, members: Sequence[int]) -> Estimate | None:
+        """Returns a metric of the right answers' likelihoods; None where there are none."""
+        scored = self._scored(members)
+        nats = [self._answered[i]["nats"] for i in scored]
+        tokens = [int(self._answered[i]["tokens"]) for i in scored]
+        return found.measure(nats, tokens).on_rows(scored) if scored else None
+
+    def _scored(self, members: Sequence[int]) -> list[int]:
+        """Returns those of which the likelihoods say something."""
+        return [i for i in members if self._answered[i]]
+
+    def _domain(self, index: int) -> str:
+        return self._questions[index].domain
+
+
+class _Scores(AnsweredQuestions):
+    """The scores of tasks; what is measured once is kept."""
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        answered: Sequence[Mapping[str, float]],
+        measure: Measure,
+    ) -> None:
+        super().__init__(questions, answered, measure)
         self._known: dict[tuple[str, tuple[int, ...]], Estimate | None] = {}
 
     def main_metric(self, members: Sequence[int]) -> str:
@@ -95,14 +127,11 @@ class _Scores:
             found["greedy_exact"] = self._mean("accuracy", scored)
         return found
 
-    def _mean(self, name: str, members: Sequence[int]) -> Estimate:
-        return mean_estimate([self._answered[i][name] for i in members]).on_rows(members)
-
     def _parts(self, main: str, members: Sequence[int]) -> dict[str, Estimate]:
         """Returns the main metric on each group and each domain, and the mean over domains."""
-        groups = self._on_parts(main, _parted(members, self._group))
+        groups = self._on_parts(main, parted(members, self._group))
         groups.pop("", None)
-        parts = _parted(members, self._domain)
+        parts = parted(members, self._domain)
         if len(parts) < 2:
             return groups
         domains = self._on_parts(main, parts)
@@ -117,9 +146,6 @@ class _Scores:
 
     def _group(self, index: int) -> str:
         return self._questions[index].example.group
-
-    def _domain(self, index: int) -> str:
-        return self._questions[index].domain
 
     def _metrics(self, members: Sequence[int]) -> list[str]:
         named = [name for i in members for name in self._questions[i].example.metrics]
@@ -141,20 +167,13 @@ class _Scores:
         if found.takes == "choices":
             return found.measure([self._answered[i]["accuracy"] for i in chosen]).on_rows(chosen)
         if found.takes == "losses":
-            scored = self._scored(chosen)
-            nats = [self._answered[i]["nats"] for i in scored]
-            tokens = [int(self._answered[i]["tokens"]) for i in scored]
-            return found.measure(nats, tokens).on_rows(scored) if scored else None
+            return self._of_losses(found, chosen)
         if found.takes == "metrics":
             values = {part: self._on(part, chosen) for part in found.parts}
             parts = {part: value for part, value in values.items() if value is not None}
             return found.measure(parts) if len(parts) == len(values) else None
         value = self._measure(found.name, chosen)
         return None if value is None else value.on_rows(chosen)
-
-    def _scored(self, members: Sequence[int]) -> list[int]:
-        """Returns those of which the likelihoods say something."""
-        return [i for i in members if self._answered[i]]
 
     def _is_named(self, name: str, index: int) -> bool:
         question = self._questions[index]
@@ -168,8 +187,13 @@ def _label(metric_name: str) -> str:
     return "accuracy" if metric_name == "choice" else metric_name
 
 
-def _parted(members: Sequence[int], key: Callable[[int], str]) -> list[tuple[str, list[int]]]:
-    """Returns the members by key, the keys sorted."""
+def parted(members: Sequence[int], key: Callable[[int], str]) -> list[tuple[str, list[int]]]:
+    """Returns the members by key, the keys sorted.
+
+    Args:
+        members: positions of questions.
+        key: returns that of one.
+    """
     parts: dict[str, list[int]] = {}
     for index in members:
         parts.setdefault(key(index), []).append(index)

@@ -11,6 +11,7 @@ import yaml
 
 from sweeper.analysis.lookup import FoundTrial
 from sweeper.estimates import estimate_of
+from sweeper.evaluation.adapter import TEMPLATE_FILE, kept_template
 from sweeper.experiment.trial import TrialSpec
 from sweeper.export.formats import ExportFormat
 from sweeper.export.usage import Usage
@@ -132,10 +133,17 @@ class Card:
     def _data(self) -> str:
         """Returns the data, with the templates of its prompts, and what names its rows."""
         content = self.trial.model_dump(mode="json", include={"data"})
+        has_template = kept_template(self.found.trial.adapter) is not None
+        if has_template:
+            content["data"]["format"]["template"] = TEMPLATE_FILE
         final = read_final(self.found.trial.path)
         named = "" if final is None else final.data_fingerprint
         rows = f"\n\nFingerprint of its rows: `{named}`." if named else ""
-        return f"On this data:\n\n```yaml\n{yaml.safe_dump(content, sort_keys=False)}```{rows}"
+        template = (
+            f"\n\n`{TEMPLATE_FILE}` in this folder is the chat template that it was trained with."
+        )
+        text = f"On this data:\n\n```yaml\n{yaml.safe_dump(content, sort_keys=False)}```"
+        return f"{text}{template if has_template else ''}{rows}"
 
     def _configuration(self) -> str:
         content = self.trial.model_dump(mode="json", include={"method", "train", "engine"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from sweeper._files import put_whole
 from sweeper._third_party import writing
 from sweeper.analysis.lookup import FoundTrial
 from sweeper.errors import BadInputError, ExportError
+from sweeper.evaluation.adapter import TEMPLATE_FILE, kept_template
 from sweeper.experiment.trial import TrialSpec
 from sweeper.export.card import MARK, Card, is_export
 from sweeper.export.conversion import Comparison, Conversion
@@ -45,6 +47,8 @@ class Export:
     """Largest difference that rounding explains."""
     adapter_effect: float
     """Largest effect of the adapter itself on a logit, on these prompts."""
+    notes: tuple[str, ...]
+    """A sentence where a file that the trial's spec names has changed since the training."""
 
     def document(self) -> dict[str, Any]:
         """Returns it as plain JSON."""
@@ -90,6 +94,7 @@ def export_trial(
         comparison = conversion.write(adapter, unfinished)
         if not comparison.is_equal:
             raise ExportError(_too_different(found, conversion, comparison))
+        _add_template(adapter, unfinished)
         _card(found, conversion, comparison).write(unfinished)
         return _export(found, conversion, comparison, written=unfinished, folder=folder)
 
@@ -155,6 +160,13 @@ def _too_different(found: FoundTrial, conversion: Conversion, comparison: Compar
     )
 
 
+def _add_template(adapter: Path, folder: Path) -> None:
+    """Copies the chat template that a trial was trained with; a merged model's own is replaced."""
+    kept = kept_template(adapter)
+    if kept is not None:
+        shutil.copyfile(kept, folder / TEMPLATE_FILE)
+
+
 def _card(found: FoundTrial, conversion: Conversion, comparison: Comparison) -> Card:
     return Card(
         found=found,
@@ -196,4 +208,5 @@ def _export(
         largest_difference=comparison.largest_difference,
         tolerance=comparison.tolerance,
         adapter_effect=comparison.adapter_effect,
+        notes=found.notes(),
     )

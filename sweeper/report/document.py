@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
 from sweeper.analysis.conclusions import SweepConclusions, conclusions_document
 from sweeper.analysis.confirmation import confirmation_of
 from sweeper.analysis.ranking import Ranking
 from sweeper.estimates import to_metrics
+from sweeper.report.summary import finite_metrics
 from sweeper.tracking.final_result import FinalResult
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -35,7 +34,7 @@ def sweep_result(
         "note": folder.note or None,
         "tracking_uri": tracking_uri,
         "objective": ranking.objective.model_dump(mode="json"),
-        "base": _finite(ranking.base_scores) or None,
+        "base": finite_metrics(ranking.base_scores) or None,
         "evaluation": folder.protocol() or None,
         "base_final": _final_document(ranking.base_final),
         "best": _trial_document(folder, ranking, best) if best is not None else None,
@@ -68,9 +67,9 @@ def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -
         "params": trial.params,
         "status": trial.status,
         "steps": trial.steps,
-        "metrics": _finite(trial.metrics),
+        "metrics": finite_metrics(trial.metrics),
         "final": _final_document(ranking.finals.get(trial.id)),
-        "final_gains": _finite(to_metrics(ranking.gains.get(trial.id, {}))) or None,
+        "final_gains": finite_metrics(to_metrics(ranking.gains.get(trial.id, {}))) or None,
         "trainable": trial.trainable,
         "percent": trial.percent,
         "wall_time_s": trial.wall_time_s,
@@ -84,9 +83,4 @@ def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -
 def _final_document(result: FinalResult | None) -> dict[str, Any] | None:
     if result is None:
         return None
-    return {**result.model_dump(mode="json"), "metrics": _finite(result.metrics)}
-
-
-def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    # Strict JSON has no NaN; null says that there is no number, which is the truth.
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+    return {**result.model_dump(mode="json"), "metrics": finite_metrics(result.metrics)}

@@ -1,13 +1,16 @@
-"""What the terminal and the page both say of a sweep's trials."""
+"""What the terminal, the page and the documents alike say of a sweep's trials."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
 
 from sweeper._text import count, duration
 from sweeper.analysis.ranking import Ranking
 from sweeper.evaluation.metrics import METRICS
 from sweeper.tracking.final_result import FinalResult
 
-__all__ = ["cost_text", "task_metrics", "trials_text"]
+__all__ = ["cost_text", "finite_metrics", "task_metrics", "trials_text"]
 
 
 def trials_text(ranking: Ranking) -> str:
@@ -30,6 +33,11 @@ def cost_text(ranking: Ranking) -> str:
         f"{duration(train_s)} in training steps; overhead {duration(overhead_s / len(done))} a "
         "trial"
     )
+
+
+def finite_metrics(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Returns metrics for strict JSON, which has no NaN: null says that there is no number."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def task_metrics(final: FinalResult) -> list[str]:

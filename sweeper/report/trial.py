@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sweeper.analysis.lookup import FoundTrial
 from sweeper.errors import DamagedFileError
+from sweeper.report.summary import finite_metrics
 from sweeper.tracking.final_result import read_final
 from sweeper.tracking.mlflow_view import run_ids
 
@@ -44,10 +43,10 @@ def trial_document(found: FoundTrial) -> dict[str, Any]:
         "total": record.total or None,
         "objective": found.sweep.objective().model_dump(mode="json"),
         "params": record.params,
-        "metrics": _finite(record.metrics),
+        "metrics": finite_metrics(record.metrics),
         "final": None
         if final is None
-        else {**final.model_dump(mode="json"), "metrics": _finite(final.metrics)},
+        else {**final.model_dump(mode="json"), "metrics": finite_metrics(final.metrics)},
         "error": None if error is None else error.model_dump(mode="json"),
         "spec": _spec(found),
         "folder": str(trial.path),
@@ -67,8 +66,3 @@ def _spec(found: FoundTrial) -> dict[str, Any] | None:
 
 def _there(folder: Path) -> str | None:
     return str(folder) if folder.is_dir() else None
-
-
-def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
-    # Strict JSON has no NaN.
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}

@@ -39,7 +39,7 @@ from pydantic import BaseModel, ValidationError
 
 from sweeper._files import FileLock, write_json
 from sweeper._spec import reason_of
-from sweeper._text import guess
+from sweeper._text import guess, listed
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.tracking.final_result import FINAL_FILE, evaluation_damage
@@ -145,8 +145,7 @@ class SweepFolder:
             )
         hint = guess(str(sweep), names, otherwise="give one of them", most=3, cutoff=0.4)
         raise BadInputError(
-            f"sweep: got {str(sweep)!r}; {home} holds {', '.join(names[:10])}"
-            f"{', …' if len(names) > 10 else ''}; {hint}"
+            f"sweep: got {str(sweep)!r}; {home} holds {listed(names, most=10)}; {hint}"
         )
 
     @property

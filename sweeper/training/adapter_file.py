@@ -12,7 +12,7 @@ from sweeper._files import put_whole
 from sweeper._third_party import writing
 from sweeper.distributed import on_first_worker
 from sweeper.errors import TrialError
-from sweeper.evaluation.adapter import forget_digests, note_digests
+from sweeper.evaluation.adapter import forget_digests, note_digests, note_template
 
 if TYPE_CHECKING:
     import torch
@@ -72,13 +72,14 @@ def _saved(model: PeftModel) -> Mapping[str, torch.Tensor]:
     return saved
 
 
-def save_adapter(model: PeftModel, folder: Path, *, elements: int) -> None:
+def save_adapter(model: PeftModel, folder: Path, *, elements: int, template: str = "") -> None:
     """Writes the adapter to ``folder``, which then is there whole or, as before, not at all.
 
     Args:
         model: with its adapter's parameters whole (see ``Engine.whole_adapter``) on worker 0.
         folder: for PEFT's files; what is there is replaced.
         elements: numbers that the file must hold.
+        template: of its chats, kept beside the folder; empty where the tokenizer has it.
 
     Raises:
         TrialError: it could not be written, or holds another number of them; on all workers.
@@ -86,6 +87,7 @@ def save_adapter(model: PeftModel, folder: Path, *, elements: int) -> None:
 
     def write() -> None:
         try:
+            note_template(folder, template)
             _write(model, folder, elements)
         except (OSError, TrialError) as error:
             raise TrialError(f"the adapter could not be saved in {folder}: {error}") from error

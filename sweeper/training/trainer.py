@@ -169,10 +169,13 @@ class Trainer:
                 is_stopped = self._report()
 
     def save_adapter(self) -> None:
-        """Writes the adapter in PEFT's format."""
+        """Writes the adapter in PEFT's format, and the chat template that it was trained with."""
         elements = self._training.file_elements(self._elements)
+        template = self._base.data.chat_template
         with self._engine.whole_adapter(), self._training.finished():
-            save_adapter(self._model, self._folder / "adapter", elements=elements)
+            save_adapter(
+                self._model, self._folder / "adapter", elements=elements, template=template
+            )
 
     def close(self) -> None:
         """Takes the engine off the model; the base is still to be put back."""

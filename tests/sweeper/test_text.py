@@ -6,9 +6,11 @@ import pytest
 
 from sweeper._text import (
     count,
+    differing,
     duration,
     guess,
     level_text,
+    listed,
     nearest,
     params_text,
     shorten,
@@ -95,3 +97,16 @@ def test_a_message_of_many_long_problems_is_short():
     assert len(error.problems) == 1000
     few = SpecError("x", [Problem("a", "b"), Problem("", "c")])
     assert str(few) == "x: 2 problems\n  a: b\n  c"
+
+
+def test_the_first_of_many_names_are_listed():
+    assert listed(["a", "b"], most=2) == listed(["a", "b"], most=2, is_counted=True) == "a, b"
+    assert listed(["a", "b", "c"], most=2) == "a, b, …"
+    assert listed(["a", "b", "c", "d"], most=2, is_counted=True) == "a, b and 2 more"
+    assert listed([], most=2) == ""
+
+
+def test_what_trials_differ_in_has_no_lists():
+    trials = [{"rank": 1, "seed": 0, "targets": ["q"]}, {"rank": 2, "seed": 0, "targets": ["k"]}]
+    assert differing(trials) == varying(iter(trials)) == ["rank"]
+    assert (differing(trials[:1]), varying(trials[:1])) == ([], ["rank", "seed"])

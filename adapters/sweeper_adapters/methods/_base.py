@@ -383,12 +383,10 @@ class MethodSpec(AnyMethodSpec):
         self, shape: ModelShape, *, rank: int, field: str = "rank"
     ) -> Iterator[tuple[str, str]]:
         """Yields a problem where a matrix of ``rank`` cannot have it, naming ``field``."""
-        smallest = min(
-            self.adapted(shape), key=lambda x: min(x.in_features, x.out_features), default=None
-        )
+        smallest = min(self.adapted(shape), key=lambda x: x.highest_rank, default=None)
         if smallest is None:
             return
-        limit = min(smallest.in_features, smallest.out_features)
+        limit = smallest.highest_rank
         if rank > limit:
             yield (
                 field,

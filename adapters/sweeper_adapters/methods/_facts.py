@@ -31,6 +31,11 @@ class Linear:
         """Weights in its matrix, the bias not counted."""
         return self.in_features * self.out_features
 
+    @property
+    def highest_rank(self) -> int:
+        """The rank that its matrix can have."""
+        return min(self.in_features, self.out_features)
+
     def is_named(self, target: str) -> bool:
         """Whether PEFT's target name ``target`` selects this layer (equal, or a dotted suffix)."""
         return f".{self.path or self.name}".endswith(f".{target}")

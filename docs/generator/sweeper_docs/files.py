@@ -100,6 +100,11 @@ TRIAL = (
         "once",
     ),
     KeptFile(
+        "chat_template.jinja",
+        "The chat template that the trial was trained with, if `data.format.template` names one.",
+        "once",
+    ),
+    KeptFile(
         "validation_rows.npz",
         "What each row contributes to each metric of the last evaluation in training; see "
         "[rows](#rows-of-an-evaluation). Only a complete trial has it.",

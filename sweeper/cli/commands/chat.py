@@ -97,7 +97,7 @@ def _answer_once(
 ) -> None:
     prompt = speaking.prompt(_row_of(text, speaking.form.fields))
     if not out.as_json:
-        _say(*prompt.notes)
+        _say(*found.notes(), *prompt.notes)
         _speak(speaking, out, prompt, _Said())
         return
     answers: dict[str, Generation] = {}
@@ -114,7 +114,7 @@ def _answer_once(
         "chosen": found.reason,
         "prompt": prompt.text,
         "prompt_tokens": len(prompt.tokens.ids),
-        "notes": list(prompt.notes),
+        "notes": [*found.notes(), *prompt.notes],
         **documents["trial"],
         "base": documents.get("base"),
         "max_new_tokens": speaking.ending.max_new_tokens,
@@ -164,8 +164,8 @@ class _Session:
     def __init__(self, speaking: Chat, out: Output, found: FoundTrial) -> None:
         self._chat = speaking
         self._out = out
-        self._title = found.title[:1].upper() + found.title[1:]
-        self._reason = found.reason
+        title = found.title[:1].upper() + found.title[1:]
+        self._opening = (found.reason, f"{title}.", speaking.form.about, *found.notes())
         self._is_typed = sys.stdin.isatty()
         self._was_interrupted = False
 
@@ -176,7 +176,7 @@ class _Session:
             KeyboardInterrupt: two interrupts, without a whole answer or a typed line between them.
             BadInputError: a line has no answer, and nobody is there to type another one.
         """
-        _say(*filter(None, (self._reason, f"{self._title}.", self._chat.form.about)))
+        _say(*filter(None, self._opening))
         with _ended_by_sigterm():
             while True:
                 try:

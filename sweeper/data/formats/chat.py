@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -54,6 +54,9 @@ class _ChatFormat(Spec):
     ``weight: 0`` has none, nor has one that opens the chat, before any user."""
     domain: str = ""
     """Template of the domain, over the other fields; empty if the data has only one."""
+    if TYPE_CHECKING:
+        # Each format has its own, at the end of its fields.
+        field: str
 
     def files(self) -> tuple[Path, ...]:
         """Returns the files that are needed besides the rows: the template's, if it has one.
@@ -73,6 +76,10 @@ class _ChatFormat(Spec):
     def templates(self) -> tuple[str, ...]:
         """Returns its templates over fields."""
         return (self.domain,)
+
+    def fields(self) -> tuple[str, ...]:
+        """Returns the fields that it reads, each once."""
+        return tuple(dict.fromkeys((self.field, *template_of(self.domain).fields)))
 
     def conversation(
         self,
@@ -168,10 +175,6 @@ class MessagesFormat(_ChatFormat):
         ]
         return self._example(messages, _tools_of(row, where=where), row, where=where)
 
-    def fields(self) -> tuple[str, ...]:
-        """Returns the fields that it reads, each once."""
-        return tuple(dict.fromkeys((self.field, *template_of(self.domain).fields)))
-
 
 class ShareGptFormat(_ChatFormat):
     """Chats in ShareGPT's form: ``conversations``, a list of objects with ``from`` and ``value``.
@@ -204,10 +207,6 @@ class ShareGptFormat(_ChatFormat):
         if system.strip() and not any(message["role"] == "system" for message in messages):
             messages.insert(0, {"role": "system", "content": system})
         return self._example(messages, _tools_of(row, where=where), row, where=where)
-
-    def fields(self) -> tuple[str, ...]:
-        """Returns the fields that it reads, each once."""
-        return tuple(dict.fromkeys((self.field, *template_of(self.domain).fields)))
 
 
 def _renamed(turn: Mapping[str, object], *, where: str) -> dict[str, object]:

@@ -7,7 +7,7 @@ written; ``datasets`` would guess types, and tells no line of a row that it cann
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sweeper.data.reading.files import READABLE, read_rows, text_suffix
 from sweeper.data.reading.loading import builder_of
 from sweeper.data.reading.places import require_file, unread_files, what_is_at
-from sweeper.data.reading.rows import Row
-from sweeper.errors import DataError
+from sweeper.data.reading.rows import Row, sound_rows
 
 if TYPE_CHECKING:
     from datasets import BuilderConfig
@@ -77,16 +76,9 @@ def split_rows(split: str, files: Mapping[str, tuple[Path, ...]]) -> list[tuple[
     Raises:
         DataError: a row cannot be read.
     """
-    rows = [entry for path in files[split] for entry in _file_rows(path)]
+    rows = [entry for path in files[split] for entry in sound_rows(read_rows(path))]
     names = dict.fromkeys(name for _, row in rows for name in row)
     return [(where, {**dict.fromkeys(names), **row}) for where, row in rows]
-
-
-def _file_rows(path: Path) -> Iterator[tuple[str, Row]]:
-    for where, row in read_rows(path):
-        if isinstance(row, DataError):
-            raise row
-        yield where, row
 
 
 def _is_plain(path: Path, config: BuilderConfig) -> bool:

@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
 
+from sweeper._text import listed
 from sweeper.errors import DataError
 
 __all__ = [
@@ -205,9 +206,8 @@ def unread_message(folder: Path, unread: Collection[Path], *, remedy: str) -> st
         remedy: what to do so that they are.
     """
     names = [str(path.relative_to(folder)) for path in sorted(unread)]
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    listed = ", ".join(names[:_MOST_NAMED]) + more
-    return f"{folder}: not read: {listed}; {remedy}"
+    found = listed(names, most=_MOST_NAMED, is_counted=True)
+    return f"{folder}: not read: {found}; {remedy}"
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from sweeper.errors import DataError
 
-__all__ = ["Draw", "ListedRows", "ReadRow", "Row", "Rows"]
+__all__ = ["Draw", "ListedRows", "ReadRow", "Row", "Rows", "sound_rows"]
 
 Row = Mapping[str, object]
 """One row, by field."""
 ReadRow = tuple[str, Row | DataError]
 """The place of a row, for messages, and the row, or why it is none."""
+
+
+def sound_rows(rows: Iterable[ReadRow]) -> Iterator[tuple[str, Row]]:
+    """Yields rows up to the first that is none.
+
+    Args:
+        rows: as they are read.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    for where, row in rows:
+        if isinstance(row, DataError):
+            raise row
+        yield where, row
 
 
 class Rows(Protocol):

@@ -23,7 +23,7 @@ from sweeper.data.reading.places import (
     unread_message,
     what_is_at,
 )
-from sweeper.data.reading.rows import ReadRow, Row
+from sweeper.data.reading.rows import ReadRow, Row, sound_rows
 from sweeper.data.sources.hub import HubDataSpec
 from sweeper.data.sources.rows import Found, RowDataSpec, no_rows
 from sweeper.data.sources.split_files import NAMES, entry_files, split_files
@@ -312,10 +312,7 @@ class RowsDataSpec(RowDataSpec):
             DataError: one cannot be read.
         """
         for path in files:
-            for where, row in self._read(path):
-                if isinstance(row, DataError):
-                    raise row
-                yield where, row
+            yield from sound_rows(self._read(path))
 
     def _read(self, path: Path) -> Iterator[ReadRow]:
         if text_suffix(path) != ".txt":

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from sweeper import _environment
+from sweeper._text import listed
 from sweeper.data.reading.files import read_rows
 from sweeper.data.reading.places import (
     data_path,
@@ -20,7 +21,7 @@ from sweeper.data.reading.places import (
     unread_message,
     what_is_at,
 )
-from sweeper.data.reading.rows import Row
+from sweeper.data.reading.rows import Row, sound_rows
 from sweeper.data.sources.changes import Changes
 from sweeper.data.sources.rows import AS_WRITTEN, Found, RowDataSpec, no_rows
 from sweeper.errors import DataError, MissingError
@@ -125,8 +126,7 @@ class JsonlDataSpec(RowDataSpec):
         if is_folder:
             what = f"{path} has no train.jsonl"
             if others := unread_files(path, read=()):
-                names = ", ".join(str(other.relative_to(path)) for other in others[:5])
-                what += f", only {names}{', …' * (len(others) > 5)}"
+                what += f", only {listed([str(x.relative_to(path)) for x in others], most=5)}"
         message = (
             f"no data: {what}; data.path must be a .jsonl file, or a folder with train.jsonl "
             "(and, optionally, validation.jsonl and test.jsonl); "
@@ -179,12 +179,5 @@ def _split_files(folder: Path) -> dict[str, Path]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Row]]:
-    """Yields the rows of a file of JSON lines, whatever its name.
-
-    Raises:
-        DataError: one cannot be read.
-    """
-    for where, row in read_rows(path, suffix=".jsonl"):
-        if isinstance(row, DataError):
-            raise row
-        yield where, row
+    """Returns the rows of a file of JSON lines, whatever its name."""
+    return sound_rows(read_rows(path, suffix=".jsonl"))

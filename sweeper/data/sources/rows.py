@@ -15,7 +15,7 @@ from sweeper.data.reading.places import Digest, digest_files
 from sweeper.data.reading.rows import Row
 from sweeper.data.sources.changes import Changes
 from sweeper.data.splitting import key_of, sample, split_off
-from sweeper.data.templates import template_of
+from sweeper.data.templates import require_field, template_of
 from sweeper.data.units import Units, with_units
 from sweeper.errors import DataError
 
@@ -81,12 +81,7 @@ class RowDataSpec(Spec):
     @field_validator("unit")
     @classmethod
     def _names_a_field(cls, template: str) -> str:
-        if template and not template_of(template).fields:
-            raise ValueError(
-                f"the template {template!r} names no field; write a field of the rows in braces, "
-                "for example '{context}'"
-            )
-        return template
+        return require_field(template, example="{context}") if template else template
 
     def load(self) -> Splits:
         """Returns the examples of all rows, or as many as the limits allow.

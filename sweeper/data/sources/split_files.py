@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sweeper._text import nearest
+from sweeper._text import listed, nearest
 from sweeper.data.reading.columnar import saved_files, saved_splits
 from sweeper.data.reading.files import ROW_FILES, text_suffix
 from sweeper.data.reading.places import UNPACKED, data_path, unread_files, what_is_at
@@ -72,10 +72,9 @@ def split_files(
                 taken |= set(own)
     if "train" in found or "train" in named:
         return found
-    listed = [str(path.relative_to(folder)) for path in there]
+    others = [str(path.relative_to(folder)) for path in there]
     raise DataError(
-        f"{folder}: none of {', '.join(listed[:5])}{', …' * (len(listed) > 5)} is the training "
-        f"split by its name; {_FORMS}"
+        f"{folder}: none of {listed(others, most=5)} is the training split by its name; {_FORMS}"
     )
 
 

@@ -8,7 +8,7 @@ in a row is text here, and a token there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.data.examples import Conversation
@@ -18,7 +18,7 @@ from sweeper.errors import DataError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["ChatTokens", "chat_prompt", "chats_as_tokens"]
+__all__ = ["ChatTokens", "chat_prompt", "chats_as_tokens", "special_ids"]
 
 ChatTokens = tuple[list[int], list[bool]]
 """The token ids of a chat, and of each whether it is learnt."""
@@ -52,7 +52,7 @@ def chats_as_tokens(
     if not chats:
         return
     renderer = Renderer(tokenizer)
-    special = {number for number, x in tokenizer.added_tokens_decoder.items() if x.special}
+    special = special_ids(tokenizer)
     for first in range(0, len(chats), _CHUNK):
         rendered = [renderer.render(chat) for chat in chats[first : first + _CHUNK]]
         texts = [(text, chat) for chat in rendered for text in _texts(chat)]
@@ -60,6 +60,11 @@ def chats_as_tokens(
         for chat in rendered:
             own = [next(encoded) for _ in _texts(chat)]
             yield _learnt(chat, own, tokenizer, special)
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Returns the special tokens of a tokenizer, such as that which ends a turn of a chat."""
+    return frozenset(number for number, x in tokenizer.added_tokens_decoder.items() if x.special)
 
 
 def chat_prompt(chat: Conversation, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -89,7 +94,7 @@ def _learnt(
     chat: Rendered,
     encoded: Sequence[_Encoded],
     tokenizer: PreTrainedTokenizerBase,
-    special: set[int],
+    special: Collection[int],
 ) -> ChatTokens:
     ids, places = encoded[0]
     mask = [False] * len(ids)
@@ -152,7 +157,7 @@ def _require_begin(
     )
 
 
-def _without_closing(through: list[int], ids: Sequence[int], special: set[int]) -> list[int]:
+def _without_closing(through: list[int], ids: Sequence[int], special: Collection[int]) -> list[int]:
     """Returns a text without the special tokens at its end that the whole chat has not there."""
     end = len(through)
     while end and through[:end] != ids[:end] and through[end - 1] in special:
@@ -165,7 +170,7 @@ def _without_space(
     start: int,
     end: int,
     tokenizer: PreTrainedTokenizerBase,
-    special: set[int],
+    special: Collection[int],
 ) -> int:
     """Returns where a turn ends without the white space after the special token that ends it."""
     last = end

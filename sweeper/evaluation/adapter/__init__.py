@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from sweeper.evaluation.adapter.chat_template import (
+    TEMPLATE_FILE,
+    as_trained,
+    kept_template,
+    note_template,
+)
 from sweeper.evaluation.adapter.digests import forget_digests, note_digests
 from sweeper.evaluation.adapter.evaluating import (
     AdaptedModel,
@@ -11,16 +17,21 @@ from sweeper.evaluation.adapter.evaluating import (
     require_domains,
     with_adapter,
 )
-from sweeper.evaluation.adapter.loading import load_adapter
+from sweeper.evaluation.adapter.loading import hold_base_of, load_adapter
 
 __all__ = [
+    "TEMPLATE_FILE",
     "AdaptedModel",
     "Evaluation",
+    "as_trained",
     "evaluate_adapter",
     "evaluate_frozen",
     "forget_digests",
+    "hold_base_of",
+    "kept_template",
     "load_adapter",
     "note_digests",
+    "note_template",
     "require_domains",
     "with_adapter",
 ]

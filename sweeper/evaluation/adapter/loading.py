@@ -1,4 +1,4 @@
-"""The one way in which a trial's adapter is put into its base: checked first, loaded then."""
+"""A trial's base is held, and its adapter put into it, in one way: checked first, loaded then."""
 
 from __future__ import annotations
 
@@ -13,12 +13,37 @@ from sweeper.errors import AdapterError
 from sweeper.evaluation.adapter.checking import require_sound_adapter
 from sweeper.evaluation.adapter.expected import expect_adapter
 from sweeper.experiment.trial import TrialSpec
+from sweeper.models.frozen import FrozenBase, hold_base
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-__all__ = ["load_adapter"]
+__all__ = ["hold_base_of", "load_adapter"]
+
+
+def hold_base_of(trial: TrialSpec, *, reads_data: bool = True) -> FrozenBase:
+    """Returns the base of a trial on this machine's GPU, or else its CPU, with the trial's data.
+
+    Nothing of the data is made ready for training.
+
+    Args:
+        trial: whose base it is.
+        reads_data: as in :func:`sweeper.models.frozen.hold_base`.
+
+    Raises:
+        BadInputError: the model or the data is not there, or cannot be read.
+    """
+    import torch
+
+    return hold_base(
+        trial.model,
+        trial.data,
+        precision=trial.engine.precision,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        metrics=trial.evaluation.metric_names,
+        reads_data=reads_data,
+    )
 
 
 def load_adapter(

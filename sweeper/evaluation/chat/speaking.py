@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 
 from sweeper.data.tokens.encoding import Tokens
 from sweeper.errors import BadInputError, TrialError
-from sweeper.evaluation.adapter import AdaptedModel, require_domains, with_adapter
+from sweeper.evaluation.adapter import (
+    AdaptedModel,
+    hold_base_of,
+    require_domains,
+    with_adapter,
+)
 from sweeper.evaluation.chat.forms import Form, form_of, task_limits
 from sweeper.evaluation.generation import Choose, Ending, Generation, take_likeliest, write
 from sweeper.evaluation.likelihood import Forward
 from sweeper.evaluation.scoring import frozen_forward
 from sweeper.experiment.trial import TrialSpec
-from sweeper.models.frozen import FrozenBase, hold_base
+from sweeper.models.frozen import FrozenBase
 from sweeper.models.inspection import positions_of
 
 if TYPE_CHECKING:
@@ -157,7 +162,7 @@ def open_chat(trial: TrialSpec, adapter: Path, asked: ChatRequest) -> Iterator[C
     """
     form = _sensible(trial, asked)
     trial.model.require_available()
-    base = _held(trial, has_data=trial.method.needs_task_ids)
+    base = hold_base_of(trial, reads_data=trial.method.needs_task_ids)
     require_domains(trial, base)
     domain = _domain(trial, base, asked.domain)
     with with_adapter(trial, base, adapter) as adapted:
@@ -192,19 +197,6 @@ def _sensible(trial: TrialSpec, asked: ChatRequest) -> Form:
             "domains alike; only a method with a part for each domain takes one; leave --domain out"
         )
     return form_of(trial.data, system=asked.system)
-
-
-def _held(trial: TrialSpec, *, has_data: bool) -> FrozenBase:
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return hold_base(
-        trial.model,
-        trial.data,
-        precision=trial.engine.precision,
-        device=device,
-        reads_data=has_data,
-    )
 
 
 def _domain(trial: TrialSpec, base: FrozenBase, named: str) -> int:
@@ -253,7 +245,7 @@ def _frozen(
 ) -> _Speaker:
     """Returns the base without the adapter: a second one where the method changes its weights."""
     if trial.method.changes_base:
-        other = _held(trial, has_data=False)
+        other = hold_base_of(trial, reads_data=False)
         return _Speaker(frozen_forward(other), _choose(asked), True, nullcontext)
     return _Speaker(frozen_forward(base), _choose(asked), True, adapted.model.disable_adapter)
 

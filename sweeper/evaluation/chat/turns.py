@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sweeper.data import MessagesFormat, ShareGptFormat
-from sweeper.data.tokens.chats import chats_as_tokens
+from sweeper.data.tokens.chats import chats_as_tokens, special_ids
 from sweeper.data.tokens.rendering import Renderer
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def turn_ending(
 
 def _special_at_end(learnt: list[int], tokenizer: PreTrainedTokenizerBase) -> Iterator[int]:
     """Yields the special tokens after the last one that is none; white space is passed over."""
-    special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special = special_ids(tokenizer)
     for token in reversed(learnt):
         if token in special:
             yield token

@@ -9,7 +9,6 @@ from sweeper._text import guess
 from sweeper.errors import MissingError
 from sweeper.experiment.documents.python_files import PythonName
 from sweeper.experiment.documents.tree import Document, get_path, set_path
-from sweeper.experiment.documents.yaml_files import is_file
 
 __all__ = [
     "callback_content",
@@ -51,17 +50,9 @@ def locate_callbacks(document: Document, *, path: Path) -> Document:
     named = get_path(document, _FIELD)
     if not isinstance(named, list):
         return document
-    found = [_located(name, path.parent) if isinstance(name, str) else name for name in named]
+    found = [callback_name(x).beside(path).text if isinstance(x, str) else x for x in named]
     located = set_path(document, _FIELD, found)
     return located if isinstance(located, dict) else document
-
-
-def _located(text: str, folder: Path) -> str:
-    named = callback_name(text)
-    if not named.is_file or Path(named.place).is_absolute():
-        return text
-    beside = (folder / named.place).absolute()
-    return f"{beside if is_file(beside) else Path(named.place).absolute()}:{named.own}"
 
 
 def callback_content(name: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
@@ -61,6 +61,28 @@ class PythonName:
     def anywhere(self) -> str:
         """It without the folder that the file lies in."""
         return f"{Path(self.place).name if self.is_file else self.place}:{self.own}"
+
+    def places(self, space: Path) -> tuple[Path, ...]:
+        """Returns where a file that is named by its path is looked for, in this order.
+
+        Args:
+            space: a search-space file; the first place is beside it, the second in the current
+                folder.
+        """
+        homes = (space.parent, Path())
+        return tuple(dict.fromkeys((home / self.place).absolute() for home in homes))
+
+    def beside(self, space: Path) -> PythonName:
+        """Returns it with the absolute path of its file, so that workers find it; modules stay.
+
+        Args:
+            space: as in :meth:`places`; the last of them stands for a file that is in none.
+        """
+        if not self.is_file:
+            return self
+        places = self.places(space)
+        found = next(filter(is_file, places), places[-1])
+        return replace(self, text=f"{found}:{self.own}")
 
     def path(self) -> Path:
         """Returns the file; of a module, without importing anything.

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from sweeper._text import nearest, shorten
 from sweeper.errors import BadInputError, Problem, SpecError
+from sweeper.experiment.documents.python_files import PythonName
 from sweeper.experiment.documents.tree import Document, Json, get_path, set_path
 from sweeper.experiment.documents.yaml_files import is_file
 from sweeper.experiment.metrics.functions import PythonMetricSpec
@@ -56,7 +57,7 @@ def locate_functions(document: Document, *, path: Path) -> Document:
     entries = get_path(document.get("evaluation"), ("metrics",))
     problems: list[Problem] = []
     if isinstance(entries, list):
-        located = partial(_located, homes=(path.parent, Path()), problems=problems)
+        located = partial(_located, space=path, problems=problems)
         found = [located(entry, number) for number, entry in enumerate(entries)]
         document = _changed(document, ("evaluation", "metrics"), found)
     if problems:
@@ -68,7 +69,7 @@ def locate_functions(document: Document, *, path: Path) -> Document:
     return _changed(document, ("objective", "mode"), mode)
 
 
-def _located(entry: Json, number: int, *, homes: tuple[Path, ...], problems: list[Problem]) -> Json:
+def _located(entry: Json, number: int, *, space: Path, problems: list[Problem]) -> Json:
     try:
         spec = PythonMetricSpec.model_validate(entry)
     except ValidationError:
@@ -76,11 +77,11 @@ def _located(entry: Json, number: int, *, homes: tuple[Path, ...], problems: lis
         return entry
     assert isinstance(entry, dict)
     where = f"evaluation.metrics.{number}.python"
-    if spec.is_file:
-        file = _file_at(spec, homes, where, problems)
-        if file is None:
-            return entry
-        spec = spec.model_copy(update={"python": f"{file}:{spec.function}"})
+    named = spec.named.beside(space)
+    if named.is_file and not is_file(Path(named.place)):
+        problems.append(Problem(where, _missing(spec.named, space)))
+        return entry
+    spec = spec.model_copy(update={"python": named.text})
     try:
         return {**entry, "python": spec.python, "sha256": spec.with_hash().sha256}
     except BadInputError as error:
@@ -88,22 +89,14 @@ def _located(entry: Json, number: int, *, homes: tuple[Path, ...], problems: lis
         return entry
 
 
-def _file_at(
-    spec: PythonMetricSpec, homes: tuple[Path, ...], where: str, problems: list[Problem]
-) -> Path | None:
-    place = spec.place
-    tried = list(dict.fromkeys((home / Path(place)).absolute() for home in homes))
-    there = [file for file in tried if is_file(file)]
-    if not there:
-        hint = nearest(Path(place).name, _python_files(tried))
-        message = (
-            f"got {shorten(repr(spec.python))}, and there is no file "
-            f"{' or '.join(map(str, tried))}; it is looked for beside the search-space file, then "
-            f"in the current folder; correct the path{hint}"
-        )
-        problems.append(Problem(where, message))
-        return None
-    return there[0]
+def _missing(named: PythonName, space: Path) -> str:
+    tried = named.places(space)
+    hint = nearest(Path(named.place).name, _python_files(tried))
+    return (
+        f"got {shorten(repr(named.text))}, and there is no file "
+        f"{' or '.join(map(str, tried))}; it is looked for beside the search-space file, then in "
+        f"the current folder; correct the path{hint}"
+    )
 
 
 def _python_files(beside: Iterable[Path]) -> list[str]:

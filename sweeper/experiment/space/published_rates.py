@@ -1,19 +1,30 @@
 """At which learning rates models of a size were published to be fine-tuned, and what leaves that.
 
-The table has the lowest and the highest rate of AdamW with low-rank adapters or MoSA that these
-sources report for their final runs, by the model's parameters:
+The table has the lowest and the highest rate of AdamW with low-rank adapters or MoSA in these
+sources, by the model's parameters. Where a rate was read in a repository, its file is named:
 
-* Hu et al. 2021 (LoRA, arXiv:2106.09685), appendix D: RoBERTa base and large 2e-4 to 5e-4, GPT-2
-  medium and large 2e-4, DeBERTa XXL (1.5 B) 6e-5 to 2e-4, GPT-3 175 B 2e-4.
-* Hu et al. 2023 (LLM-Adapters, arXiv:2304.01933): LLaMA 7 B and 13 B 3e-4.
-* Dettmers et al. 2023 (QLoRA, arXiv:2305.14314), Table 9: LLaMA 7 B and 13 B 2e-4, 33 B and 65 B
-  1e-4.
-* MASA, Table 10: LLaMA3.2-3B, 7 B and 8 B models 5e-5.
-* MoSA, appendix B.11, Table 10: LLaMA3-8B 5e-6 to 5e-5, the best 1e-5.
-* The rule of the tinker-cookbook for LoRA on LLaMA, see :func:`usual_rate`.
+* LoRA (arXiv:2106.09685), github.com/microsoft/LoRA: RoBERTa base 4e-4 to 5e-4, RoBERTa large 2e-4
+  to 4e-4, DeBERTa XXL (1.5 B) 6e-5 to 2.6e-4 (``examples/NLU/*.sh``); GPT-2 medium 2e-4
+  (``examples/NLG/README.md``).
+* AdaLoRA (arXiv:2303.10512), github.com/QingruZhang/AdaLoRA: DeBERTa-v3 base (184 M) 5e-4 to 2.2e-3
+  (``NLU/scripts/*.sh``).
+* LLM-Adapters (arXiv:2304.01933), github.com/AGI-Edgerunners/LLM-Adapters: LoRA on LLaMA 7 B,
+  BLOOMZ 7 B and GPT-J 6 B 3e-4 (``math_running_commands``).
+* QLoRA (arXiv:2305.14314), github.com/artidoro/qlora: LLaMA 7 B and 13 B 2e-4, 33 B and 65 B 1e-4
+  (``scripts/finetune_guanaco_*.sh``).
+* DoRA (arXiv:2402.09353), github.com/NVlabs/DoRA: LLaMA2 7 B 2e-4, LLaMA3 8 B 1e-4
+  (``commonsense_reasoning/*.sh``).
+* PEFT's comparison of methods, github.com/huggingface/peft: Llama 3.2 3 B 1e-4, unless a method has
+  its own (``method_comparison/MetaMathQA/default_training_params.json``).
+* MASA, Table 10: 5e-5, for models of 3 B, 7 B and 8 B.
+* MoSA, appendix B.11, Table 10: LLaMA3 8 B 5e-6 to 5e-5, the best 1e-5.
+* tinker-cookbook, github.com/thinking-machines-lab/tinker-cookbook: the best of a grid for LoRA,
+  128 rows a step: Llama 3.2 1 B and 3 B and Qwen3 4 B 1e-3; Llama 3.1 8 B 3e-4, Qwen3 8 B 1e-3;
+  from 20 B on 1e-4 to 1e-3, the highest in mixtures of experts (``get_lr`` in
+  ``tinker_cookbook/hyperparam_utils.py``, commit 02face3).
 
-They disagree, and none is an optimum over a grid. Of models below 100 million parameters nothing is
-published; those of this project are measured (``docs/results``).
+They disagree, and only the last of them searched a grid over models. Of models below 100 million
+parameters none of them says anything; those of this project are measured (``docs/results``).
 """
 
 from __future__ import annotations
@@ -49,10 +60,10 @@ class PublishedRates:
 
 # From which number of parameters on.
 _TABLE = (
-    (20e9, PublishedRates("20 billion parameters and more", 1e-4, 2e-4)),
-    (5e9, PublishedRates("5 to 20 billion parameters", 5e-6, 3e-4)),
-    (1e9, PublishedRates("1 to 5 billion parameters", 5e-5, 5e-4)),
-    (1e8, PublishedRates("100 million to a billion parameters", 2e-4, 1.5e-3)),
+    (20e9, PublishedRates("20 billion parameters and more", 1e-4, 1e-3)),
+    (5e9, PublishedRates("5 to 20 billion parameters", 5e-6, 1e-3)),
+    (1e9, PublishedRates("1 to 5 billion parameters", 5e-5, 1e-3)),
+    (1e8, PublishedRates("100 million to a billion parameters", 2e-4, 2.2e-3)),
 )
 
 
@@ -68,9 +79,10 @@ def published_rates(parameters: int) -> PublishedRates | None:
 def usual_rate(width: int) -> float:
     """Returns the rate that a rule gives for LoRA on a model of this width, rounded to two digits.
 
-    It is ``5e-5 · 10 · (2000 / width) ^ 0.781``, the tinker-cookbook's ``get_lr`` for LLaMA models
-    (``tinker_cookbook/hyperparam_utils.py``). On the embedded model, whose width is 128, it gives
-    4.3e-3, between the best rates that were measured there (``docs/results/compare.md``).
+    It is ``5e-5 · 10 · (2000 / width) ^ 0.781``, what ``get_lr`` of the tinker-cookbook was for
+    LLaMA models (``tinker_cookbook/hyperparam_utils.py``, commit e1024a4) before it became a table
+    of models. On the embedded model, whose width is 128, it gives 4.3e-3, between the best rates
+    that were measured there (``docs/results/compare.md``).
 
     Args:
         width: of the residual stream.

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sweeper._text import shorten
+from sweeper._text import listed, shorten
 from sweeper.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -105,5 +105,5 @@ def require_no_rowless(texts: Iterable[str], tokens: Sequence[str], *, subject: 
 
 
 def _some(tokens: Sequence[str]) -> str:
-    shown = ", ".join(shorten(repr(token), limit=40) for token in tokens[:3])
-    return shown + (f" and {len(tokens) - 3} more" if len(tokens) > 3 else "")
+    shown = [shorten(repr(token), limit=40) for token in tokens]
+    return listed(shown, most=3, is_counted=True)

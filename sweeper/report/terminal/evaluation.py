@@ -38,6 +38,7 @@ def evaluation_view(evaluation: Mapping[str, Any], *, chosen: str = "") -> Rende
         "",
         _table(evaluation),
         "",
+        *(Text(note) for note in evaluation["notes"]),
         Text(f"  {evaluation['path']}", no_wrap=True, overflow="ignore"),
     ]
     return Group(*parts)

@@ -55,6 +55,7 @@ def export_view(export: Mapping[str, Any], *, chosen: str = "") -> RenderableTyp
                 "keeps it, and so does an adapter that is not merged."
             )
         )
+    parts += [Text(note) for note in export["notes"]]
     path = export["path"]
     parts += [
         "",

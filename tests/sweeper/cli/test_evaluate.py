@@ -15,13 +15,12 @@ from sweeper.analysis.lookup import find_trial
 from sweeper.analysis.trial_evaluation import (
     EVALUATIONS_FOLDER,
     EvaluationRequest,
-    _base,
     evaluate_trial,
 )
 from sweeper.cli import app
 from sweeper.data import TasksDataSpec
 from sweeper.errors import BadInputError, DataError
-from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen
+from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, hold_base_of
 from sweeper.evaluation.harness import run
 from sweeper.experiment.metrics import PythonMetricSpec
 from sweeper.experiment.trial import EvaluationSpec
@@ -54,6 +53,7 @@ DOCUMENT = {
     "data_fingerprint": "0" * 64,
     "wall_time_s": 75.2,
     "ended_at": "2025-01-02T03:04:05Z",
+    "notes": [],
     "path": "/a/folder/with/a/name/that/is/longer/than/any/terminal/would/be/evaluations/123.json",
 }
 
@@ -116,7 +116,7 @@ def kept(home, trial_id):
 def expected(home, trial_id, examples):
     """The metrics of adapter and base, by the functions of the final evaluation."""
     found = find_trial(trial_id, home=home)
-    base = _base(found.spec())
+    base = hold_base_of(found.spec())
     result = evaluate_adapter(found.spec(), base, found.adapter(), examples)
     return dict(result.metrics), dict(evaluate_frozen(found.spec(), base, examples).metrics)
 

@@ -33,6 +33,7 @@ DOCUMENT = {
     "largest_difference": 0.038,
     "tolerance": 0.11,
     "adapter_effect": 15.2,
+    "notes": (),
 }
 
 

@@ -110,7 +110,7 @@ class HdPissaSpec(MethodSpec):
 
     def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
         for linear in self.adapted(shape):
-            limit = min(linear.in_features, linear.out_features)
+            limit = linear.highest_rank
             if self.slices * self.rank > limit:
                 field = "rank" if self.slices <= limit else "slices"
                 highest = limit // self.slices if field == "rank" else limit

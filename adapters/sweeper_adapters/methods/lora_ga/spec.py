@@ -81,12 +81,10 @@ class LoraGaSpec(LowRankSpec):
         return LoraGaTraining(model, gamma=self.gamma, batches=self.calibration_batches)
 
     def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        smallest = min(
-            self.adapted(shape), key=lambda x: min(x.in_features, x.out_features), default=None
-        )
+        smallest = min(self.adapted(shape), key=lambda x: x.highest_rank, default=None)
         if smallest is None:
             return
-        limit = min(smallest.in_features, smallest.out_features) // 2
+        limit = smallest.highest_rank // 2
         if self.rank > limit:
             yield (
                 "rank",

@@ -65,7 +65,7 @@ class MoraSpec(MethodSpec):
     def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
         for linear in self.adapted(shape):
             size = self.size(linear.in_features, linear.out_features)
-            limit = min(linear.in_features, linear.out_features)
+            limit = linear.highest_rank
             if size <= limit:
                 continue
             # The square root at which the size is above the limit.

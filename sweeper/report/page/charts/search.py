@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from pydantic import JsonValue
 
-from sweeper._text import value_text
+from sweeper._text import differing, value_text
 from sweeper.report.page.charts.base import ACCENT, INK, Chart, Spec, num
 from sweeper.report.page.subject import Subject
 from sweeper.search import Importances
@@ -42,7 +42,7 @@ def parallel_charts(subject: Subject) -> Iterator[Chart]:
     ranking = subject.ranking
     trials = ranking.ranked
     params = [{"method": trial.method, **trial.params} if trial.params else {} for trial in trials]
-    names = [name for name in _varied(params) if name not in {"trial", "seed"}][:_MOST_AXES]
+    names = [name for name in differing(params) if name not in {"trial", "seed"}][:_MOST_AXES]
     if len(trials) < 2 or not names:
         return
     rows, ticks = [], []
@@ -111,17 +111,6 @@ def _shares(found: Importances) -> Spec:
             {"mark": point, "encoding": {"y": y, "x": {**x, "field": "x"}}},
         ],
     }
-
-
-def _varied(params: Sequence[Mapping[str, JsonValue]]) -> list[str]:
-    values: dict[str, set[str]] = {}
-    for own in params:
-        for name, value in own.items():
-            # Lists are long, and follow the method.
-            if isinstance(value, list | dict):
-                continue
-            values.setdefault(name, set()).add(value_text(value))
-    return [name for name, found in values.items() if len(found) > 1]
 
 
 def _places(values: Sequence[JsonValue]) -> dict[str, float]:
