@@ -7,14 +7,16 @@ import importlib.util
 import os
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+from sweeper._text import nearest, shorten
 from sweeper.errors import MissingError
 from sweeper.experiment.documents.yaml_files import is_file
 
-__all__ = ["PythonName"]
+__all__ = ["PythonName", "find_beside"]
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _SUFFIX = ".py"
@@ -100,6 +102,36 @@ class PythonName:
             MissingError: as of :meth:`read`.
         """
         return hashlib.sha256(self.read()).hexdigest()
+
+
+def find_beside(text: str, place: str, folder: Path) -> Path:
+    """Returns the absolute path of a file that a search space names.
+
+    Args:
+        text: as it is named there, for the message.
+        place: its path.
+        folder: of the search-space file, in which it is looked for first, and then in the current
+            one.
+
+    Raises:
+        MissingError: there is none.
+    """
+    tried = list(dict.fromkeys((home / place).absolute() for home in (folder, Path())))
+    found = next((file for file in tried if is_file(file)), None)
+    if found is None:
+        raise MissingError(
+            f"got {shorten(repr(text))}, and there is no file {' or '.join(map(str, tried))}; it "
+            "is looked for beside the search-space file, then in the current folder; correct the "
+            f"path{nearest(Path(place).name, _python_files(tried))}"
+        )
+    return found
+
+
+def _python_files(beside: Iterable[Path]) -> list[str]:
+    try:
+        return [other.name for file in beside for other in file.parent.glob("*.py")]
+    except (OSError, ValueError):
+        return []
 
 
 def _module_file(module: str) -> Path | None:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sweeper._text import nearest, shorten
 from sweeper.errors import BadInputError, Problem, SpecError
+from sweeper.experiment.documents.python_files import find_beside
 from sweeper.experiment.documents.tree import Document, Json, get_path, set_path
-from sweeper.experiment.documents.yaml_files import is_file
 from sweeper.experiment.metrics.functions import PythonMetricSpec
 from sweeper.experiment.metrics.modes import Mode
 
@@ -56,7 +55,7 @@ def locate_functions(document: Document, *, path: Path) -> Document:
     entries = get_path(document.get("evaluation"), ("metrics",))
     problems: list[Problem] = []
     if isinstance(entries, list):
-        located = partial(_located, homes=(path.parent, Path()), problems=problems)
+        located = partial(_located, folder=path.parent, problems=problems)
         found = [located(entry, number) for number, entry in enumerate(entries)]
         document = _changed(document, ("evaluation", "metrics"), found)
     if problems:
@@ -68,7 +67,7 @@ def locate_functions(document: Document, *, path: Path) -> Document:
     return _changed(document, ("objective", "mode"), mode)
 
 
-def _located(entry: Json, number: int, *, homes: tuple[Path, ...], problems: list[Problem]) -> Json:
+def _located(entry: Json, number: int, *, folder: Path, problems: list[Problem]) -> Json:
     try:
         spec = PythonMetricSpec.model_validate(entry)
     except ValidationError:
@@ -76,41 +75,14 @@ def _located(entry: Json, number: int, *, homes: tuple[Path, ...], problems: lis
         return entry
     assert isinstance(entry, dict)
     where = f"evaluation.metrics.{number}.python"
-    if spec.is_file:
-        file = _file_at(spec, homes, where, problems)
-        if file is None:
-            return entry
-        spec = spec.model_copy(update={"python": f"{file}:{spec.function}"})
     try:
+        if spec.is_file:
+            file = find_beside(spec.python, spec.place, folder)
+            spec = spec.model_copy(update={"python": f"{file}:{spec.function}"})
         return {**entry, "python": spec.python, "sha256": spec.with_hash().sha256}
     except BadInputError as error:
         problems.append(Problem(where, str(error).removeprefix("evaluation.metrics: ")))
         return entry
-
-
-def _file_at(
-    spec: PythonMetricSpec, homes: tuple[Path, ...], where: str, problems: list[Problem]
-) -> Path | None:
-    place = spec.place
-    tried = list(dict.fromkeys((home / Path(place)).absolute() for home in homes))
-    there = [file for file in tried if is_file(file)]
-    if not there:
-        hint = nearest(Path(place).name, _python_files(tried))
-        message = (
-            f"got {shorten(repr(spec.python))}, and there is no file "
-            f"{' or '.join(map(str, tried))}; it is looked for beside the search-space file, then "
-            f"in the current folder; correct the path{hint}"
-        )
-        problems.append(Problem(where, message))
-        return None
-    return there[0]
-
-
-def _python_files(beside: Iterable[Path]) -> list[str]:
-    try:
-        return [other.name for file in beside for other in file.parent.glob("*.py")]
-    except (OSError, ValueError):
-        return []
 
 
 def _changed(document: Document, keys: tuple[str, ...], value: Json) -> Document:
