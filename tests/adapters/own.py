@@ -1,7 +1,8 @@
 """The contracts on a method of one's own: ``METHOD=FILE.py:CLASS pytest tests/adapters/contracts``.
 
-The tests of its examples are run, and no others. Its examples are those of the file's ``EXAMPLES``, specs by their names, as the methods of this
-package have them; without any, the class with its defaults.
+The tests of its examples are run, and no others. Its examples are those of the file's ``EXAMPLES``,
+specs by their names, as the methods of this package have them; without any, the class with its
+defaults.
 """
 
 import os

@@ -62,9 +62,7 @@ def split_own(python: str) -> tuple[str, str]:
     return file, name
 
 
-def load_own(
-    python: str, *, sha256: str = "", taken: Collection[str] = ()
-) -> type[AnyMethodSpec]:
+def load_own(python: str, *, sha256: str = "", taken: Collection[str] = ()) -> type[AnyMethodSpec]:
     """Returns the spec class that a text names; its file is run where that has not been done.
 
     Args:
@@ -332,5 +330,9 @@ def _line(details: ErrorDetails, kind: type[AnyMethodSpec]) -> InitErrorDetails:
     kinds = get_args(ErrorType)
     of = details["type"]
     # A type that a validator of the class has made up comes with its own text.
-    said = of if of in kinds else PydanticCustomError("own_field", "{error}", {"error": details["msg"]})
+    said = (
+        of
+        if of in kinds
+        else PydanticCustomError("own_field", "{error}", {"error": details["msg"]})
+    )
     return InitErrorDetails(type=said, loc=details["loc"], input=details["input"], ctx=context)

@@ -39,7 +39,7 @@ def locate_methods(document: Document, *, path: Path) -> Document:
             return entry
         try:
             return _located(entry, path.parent)
-        except _WrongName as error:
+        except _WrongNameError as error:
             problems.append(Problem(f"{place}.name", str(error)))
         except (MissingError, ValueError) as error:
             problems.append(Problem(f"{place}.python", str(error)))
@@ -55,7 +55,7 @@ def locate_methods(document: Document, *, path: Path) -> Document:
     return changed
 
 
-class _WrongName(ValueError):
+class _WrongNameError(ValueError):
     """A name is given that is not the class's own."""
 
 
@@ -94,7 +94,7 @@ def _located(entry: Document, folder: Path) -> Document:
     fields = kind.model_fields
     name = fields["name"].default
     if entry.get("name", name) != name:
-        raise _WrongName(
+        raise _WrongNameError(
             f"is {shorten(repr(entry['name']))}, but {own} is called {name!r}; a method of your "
             "own has the name of its class; leave name out"
         )
