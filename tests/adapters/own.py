@@ -25,7 +25,7 @@ def examples_of_own() -> dict[str, AnyMethodSpec]:
 def _examples_of(named: str) -> dict[str, AnyMethodSpec]:
     file, _, name = named.rpartition(":")
     kind = own_kind(f"{Path(file).absolute()}:{name}")
-    module = sys.modules[kind.__mro__[1].__module__]
+    module = sys.modules[kind.__module__]
     given = getattr(module, "EXAMPLES", {})
     found = {key: kind.model_validate(spec.model_dump()) for key, spec in given.items()}
     return found or {str(kind.model_fields["name"].default): kind()}

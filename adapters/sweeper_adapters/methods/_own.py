@@ -277,6 +277,8 @@ def _with_file(kind: type[AnyMethodSpec], named: str, found: str) -> type[AnyMet
     for name in _ASKED:
         setattr(WithFile, name, _guarded(kind, getattr(WithFile, name)))
     WithFile.__name__, WithFile.__qualname__ = kind.__name__, kind.__qualname__
+    # Messages tell the file that it is of.
+    WithFile.__module__ = kind.__module__
     return WithFile
 
 
