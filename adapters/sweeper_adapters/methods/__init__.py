@@ -16,15 +16,9 @@ from sweeper_adapters.methods._base import AnyMethodSpec, MethodSpec
 from sweeper_adapters.methods._entry_points import load_others as _load_others
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._numbers import require_numbers
-from sweeper_adapters.methods._own import (
-    FILE_FIELDS,
-    OwnMethodError,
-    identity_content,
-    is_own,
-    load_own,
-    read_own,
-    split_own,
-)
+from sweeper_adapters.methods._own import OwnMethodError, identity_content, is_own, split_own
+from sweeper_adapters.methods._own import load_own as _load_own
+from sweeper_adapters.methods._own import read_own as _read_own
 from sweeper_adapters.methods.adalora import AdaloraSpec
 from sweeper_adapters.methods.bslora import BsloraSpec
 from sweeper_adapters.methods.cola import ColaSpec
@@ -52,7 +46,6 @@ from sweeper_adapters.methods.qlora import QloraSpec
 from sweeper_adapters.methods.vblora import VbloraSpec
 
 __all__ = [
-    "FILE_FIELDS",
     "AdaloraSpec",
     "AnyMethodSpec",
     "BsloraSpec",
@@ -101,7 +94,7 @@ __all__ = [
 def _own_or_known(value: object, known: ValidatorFunctionWrapHandler) -> object:
     """Returns a method checked: one of a file by its class there, others by the union."""
     if isinstance(value, Mapping) and "python" in value:
-        return read_own(value, taken=_names())
+        return _read_own(value, taken=_names())
     if isinstance(value, AnyMethodSpec) and is_own(type(value)):
         return value
     return known(value)
@@ -218,7 +211,7 @@ def own_kind(python: str, *, sha256: str = "") -> type[AnyMethodSpec]:
         ValueError: there is no such file or class, it is no method, or the file cannot be run or
             has another hash.
     """
-    return load_own(python, sha256=sha256, taken=_names())
+    return _load_own(python, sha256=sha256, taken=_names())
 
 
 def label_of(entry: Mapping[str, object]) -> str:
