@@ -8,6 +8,7 @@
 #   ARGS         more arguments for `sweeper run` and for the bench
 #   TEST_PROCESSES  processes that share the tests                      2
 #   PYTEST_ARGS  more arguments for pytest (make test, make conformance)
+#   METHOD       the method of make contracts, FILE.py:CLASS
 #
 # TORCH: which build of torch comes (CPU or CUDA) is decided by where your pip looks for packages.
 # Left alone, pip takes the build of the pinned version that it ranks first; a CPU build that is
@@ -30,7 +31,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test test-whole check lint types imports docs conformance fuzz calibration bench-sweep bench-kernels bench-step bench-data kernels-report clean
+.PHONY: help install sweep test test-whole contracts check lint types imports docs conformance fuzz calibration bench-sweep bench-kernels bench-step bench-data kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -62,6 +63,9 @@ test: install ## run the tests, one example of each kind
 
 test-whole: install ## run all tests, with every example, damaged file and tutorial
 	TESTS=whole $(PYTEST) $(PYTEST_ARGS)
+
+contracts: install ## what every method promises, on one of your own: METHOD=my_method.py:MySpec
+	METHOD=$(METHOD) $(BIN)/python -m pytest -q -n 0 tests/adapters/contracts $(PYTEST_ARGS)
 
 check: lint types imports docs ## run every check that a commit must pass
 

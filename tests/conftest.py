@@ -46,6 +46,7 @@ os.environ["XDG_CACHE_HOME"] = cache.name
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from tests.adapters.own import NAMED, is_of_own  # noqa: E402
 from tests.whole import IS_WHOLE  # noqa: E402
 
 # The same examples on every machine, and no clock: this one may be busy.
@@ -69,12 +70,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     These start Ray, or groups of processes.
     """
-    if not IS_WHOLE:
-        left_out = [item for item in items if item.get_closest_marker("whole") is not None]
-        items[:] = [item for item in items if item.get_closest_marker("whole") is None]
+    left_out = [item for item in items if _is_left_out(item)]
+    if left_out:
+        items[:] = [item for item in items if not _is_left_out(item)]
         config.hook.pytest_deselected(items=left_out)
     with_ray = {item.path for item in items if _starts_ray(item)}
     items.sort(key=lambda item: (item.path not in with_ray, not _starts_processes(item)))
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    """Whether it is neither of the method of one's own that is named, nor of `make test`."""
+    if NAMED:
+        return not is_of_own(item)
+    return not IS_WHOLE and item.get_closest_marker("whole") is not None
 
 
 @pytest.hookimpl(optionalhook=True)

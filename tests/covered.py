@@ -75,7 +75,6 @@ COVERED = {
     "export/card.py": "sweeper/export/test_files.py",
     "export/conversion.py": "sweeper/export/test_methods.py",
     "export/exporting.py": "sweeper/export/test_files.py",
-    "export/formats.py": "sweeper/export/test_methods.py",
     "export/probe.py": "sweeper/export/test_methods.py",
     "export/usage.py": "sweeper/export/test_files.py",
     "models/hub.py": "sweeper/models/test_sources.py",

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console, RenderableType
 
 from sweeper.errors import BadInputError, SweeperError
+from sweeper_adapters.methods import OwnMethodError
 
 __all__ = ["BAD_INPUT", "INTERRUPTED", "SOME_FAILED", "Output", "opened_output"]
 
@@ -108,7 +109,7 @@ def opened_output(as_json: bool) -> Iterator[Output]:
         os.dup2(2, 1)
     try:
         yield Output(as_json=as_json, stdout=stdout)
-    except BadInputError as error:
+    except (BadInputError, OwnMethodError) as error:
         _end(f"error: {error}", BAD_INPUT)
     except SweeperError as error:
         _end(f"error: {error}", SOME_FAILED)

@@ -26,6 +26,7 @@ from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.documents.yaml_files import is_file, read_yaml
 from sweeper.experiment.metrics import locate_functions, own_modes
 from sweeper.experiment.objective import describe_contrary
+from sweeper.experiment.own_code import locate_methods
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections import (
     expand_design,
@@ -41,6 +42,7 @@ from sweeper.experiment.space.published_rates import warn_of_rates
 from sweeper.experiment.space.rates import LogFactor, resolve_factors
 from sweeper.experiment.space.space import MethodSpace, Space
 from sweeper.experiment.sweep import Sweep
+from sweeper_adapters.methods import OwnMethodError
 
 __all__ = ["build_sweep", "load_sweep"]
 
@@ -67,10 +69,11 @@ def load_sweep(
     """
     if not is_file(path):
         path = packaged_file(path) or path
-    document = read_yaml(path)
+    document = locate_methods(read_yaml(path), path=path)
     base = read_profile(document, path=path, profile=profile)
     document = over_profile(document if make is None else make(document), base)
-    document = apply_overrides(document, overrides)
+    # An override addresses a method by its name, and may bring another one.
+    document = locate_methods(apply_overrides(document, overrides), path=path)
     document = _with_rates(document, base, source=str(path))
     document = locate_functions(document, path=path)
     document = locate_callbacks(document, path=path)
@@ -121,8 +124,15 @@ def build_sweep(document: Document, *, source: str) -> Sweep:
         source: where the document is from, for the message.
 
     Raises:
-        SpecError: with all problems found.
+        SpecError: with all problems found, or with a method of one's own that fails.
     """
+    try:
+        return _built(document, source=source)
+    except OwnMethodError as error:
+        raise SpecError(source, [Problem("methods", str(error))]) from error
+
+
+def _built(document: Document, *, source: str) -> Sweep:
     design, problems = read_design(document)
     listed = document if design is None else expand_design(document, design)
     spec, found = read_header(listed)

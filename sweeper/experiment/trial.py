@@ -17,7 +17,7 @@ from sweeper.data import DataSpec
 from sweeper.experiment.documents.callbacks import callback_content, require_callback_name
 from sweeper.experiment.metrics import MetricEntry, PythonMetricSpec, metric_name
 from sweeper.models import ModelSpec
-from sweeper_adapters.methods import Method
+from sweeper_adapters.methods import Method, identity_content
 
 __all__ = ["IDENTITY_VERSION", "EngineSpec", "EvaluationSpec", "TrainSpec", "TrialSpec"]
 
@@ -228,6 +228,7 @@ class TrialSpec(Spec):
             MissingError: a callback's file is not there.
         """
         content = self.model_dump(mode="json")
+        content["method"] = identity_content(self.method)
         if self.evaluation.metrics:
             content["evaluation"]["metrics"] = [
                 entry if isinstance(entry, str) else entry.content()

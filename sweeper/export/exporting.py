@@ -108,9 +108,14 @@ def _require_possible(trial: TrialSpec, form: ExportFormat, dtype: str | None) -
     reasons = possible_formats(trial)
     if reasons[form]:
         others = ", ".join(name for name in EXPORT_FORMATS if not reasons[name])
+        advice = (
+            f"use --format {others.partition(',')[0]}"
+            if others
+            else f"use the adapter in the trial's folder, with {trial.method.label}'s own code"
+        )
         raise BadInputError(
             f"format: {trial.method.label} cannot be exported as {form}: {reasons[form]}; "
-            f"possible for this trial: {others}; use --format {others.partition(',')[0]}"
+            f"possible for this trial: {others or 'none'}; {advice}"
         )
 
 

@@ -14,6 +14,7 @@ from sweeper.errors import ExportError
 from sweeper.evaluation.adapter.checking import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models import LoadedModel, ModelSource
+from sweeper_adapters.methods import AnyMethodSpec, is_own
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -49,7 +50,19 @@ def possible_formats(trial: TrialSpec) -> dict[ExportFormat, str]:
         if method.is_mergeable
         else "its update depends on the input, so it cannot be merged into the weights"
     )
-    return {"peft": "", "lora": no_lora, "merged": no_merge}
+    return {"peft": _reason_against_peft(trial), "lora": no_lora, "merged": no_merge}
+
+
+def _reason_against_peft(trial: TrialSpec) -> str:
+    """Returns why the adapter could not be loaded by others; an empty text where it could."""
+    method = trial.method
+    if not is_own(type(method)):
+        return ""
+    if type(method).prepare_base is not AnyMethodSpec.prepare_base:
+        return "the code of your own file makes its base, which other programs do not have"
+    if type(method.peft_config()).__module__.split(".")[0] != "peft":
+        return "its tuner is in your own file, which other programs do not have"
+    return ""
 
 
 def write_peft(adapter: Path, folder: Path, *, source: ModelSource) -> None:

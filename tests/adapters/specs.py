@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from sweeper_adapters.methods import AnyMethodSpec, EngineFacts, Method
+from tests.adapters.own import examples_of_own
 from tests.whole import only_whole
 
 UNION: tuple[type[AnyMethodSpec], ...] = get_args(get_args(Method)[0])
@@ -23,9 +24,11 @@ def load_examples(method: str) -> ModuleType:
     return import_module(f"tests.adapters.methods.{method}.examples")
 
 
+OWN: dict[str, AnyMethodSpec] = examples_of_own()
+"""The examples of a method of one's own, of which alone the contracts are then tested."""
 SPECS: dict[str, Method] = {
     name: spec for method in NAMES for name, spec in load_examples(method).EXAMPLES.items()
-}
+} | OWN
 
 
 def is_ours(spec: Method) -> bool:
@@ -49,7 +52,7 @@ def each(condition: Callable[[Method], bool] = lambda spec: True) -> pytest.Mark
     `make test` takes the first example of each tuner that the condition holds for.
     """
     chosen = [name for name, spec in SPECS.items() if condition(spec)]
-    first = first_examples(chosen)
+    first = [*first_examples(chosen), *OWN]
     parameters = [
         pytest.param(
             SPECS[name], id=name, marks=(*_skipped(SPECS[name]), *only_whole(name not in first))

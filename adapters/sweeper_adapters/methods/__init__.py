@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Final, Union, get_args
 
-from pydantic import Field
+from pydantic import Discriminator, SerializeAsAny, ValidatorFunctionWrapHandler, WrapValidator
 
 from sweeper_adapters.methods._base import AnyMethodSpec, MethodSpec
 from sweeper_adapters.methods._entry_points import load_others as _load_others
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._numbers import require_numbers
+from sweeper_adapters.methods._own import OwnMethodError, identity_content, is_own, split_own
+from sweeper_adapters.methods._own import load_own as _load_own
+from sweeper_adapters.methods._own import read_own as _read_own
 from sweeper_adapters.methods.adalora import AdaloraSpec
 from sweeper_adapters.methods.bslora import BsloraSpec
 from sweeper_adapters.methods.cola import ColaSpec
@@ -68,19 +71,34 @@ __all__ = [
     "MosaSpec",
     "MtlLoraSpec",
     "MultiLoraSpec",
+    "OwnMethodError",
     "PTuningSpec",
     "PeftSpec",
     "PissaSpec",
     "PromptTuningSpec",
     "QloraSpec",
     "VbloraSpec",
+    "identity_content",
+    "is_own",
     "kind_of",
     "label_of",
+    "own_kind",
     "published_form",
     "reason_against",
     "require_numbers",
     "size_fields_of",
+    "split_own",
 ]
+
+
+def _own_or_known(value: object, known: ValidatorFunctionWrapHandler) -> object:
+    """Returns a method checked: one of a file by its class there, others by the union."""
+    if isinstance(value, Mapping) and "python" in value:
+        return _read_own(value, taken=_names())
+    if isinstance(value, AnyMethodSpec) and is_own(type(value)):
+        return value
+    return known(value)
+
 
 Method = Annotated[
     BsloraSpec
@@ -108,19 +126,33 @@ Method = Annotated[
     | PromptTuningSpec
     | PTuningSpec
     | PeftSpec,
-    Field(discriminator="name"),
+    Discriminator("name"),
+    WrapValidator(_own_or_known),
+    # Those of a file are no members of the union.
+    SerializeAsAny(),
 ]
-"""Any method, told apart by ``name``; those of other packages that are installed are among them."""
+"""Any method, told apart by ``name``; those of other packages that are installed are among them,
+and one of a file is told by its ``python``."""
+
+
+def _kinds() -> tuple[type[AnyMethodSpec], ...]:
+    """Returns the members of the union."""
+    union, *_ = get_args(Method)
+    kinds: tuple[type[AnyMethodSpec], ...] = get_args(union)
+    return kinds
+
+
+def _names() -> set[str]:
+    return {str(kind.model_fields["name"].default) for kind in _kinds()}
 
 
 def _join_others() -> dict[str, str]:
     """Makes the methods of other packages members of the union; returns what could not be one."""
-    union, tag = get_args(Method)
-    kinds: tuple[type[AnyMethodSpec], ...] = get_args(union)
-    others, reasons = _load_others({str(kind.model_fields["name"].default) for kind in kinds})
+    _, *how = get_args(Method)
+    others, reasons = _load_others(_names())
     if others:
         # A type checker knows those of this package alone.
-        globals()["Method"] = Annotated[Union[(*kinds, *others)], tag]
+        globals()["Method"] = Annotated[(Union[(*_kinds(), *others)], *how)]
     return reasons
 
 
@@ -149,21 +181,46 @@ def reason_against(name: str) -> str | None:
 
 
 def kind_of(entry: object) -> type[AnyMethodSpec] | None:
-    """Returns the spec class of a method as a file gives it; None where its name is unknown.
+    """Returns the spec class of a method as a file gives it; None where there is none.
 
     Args:
         entry: fields of the method, be they right or not.
     """
-    name = entry.get("name") if isinstance(entry, Mapping) else None
-    union, *_ = get_args(Method)
-    kinds: tuple[type[AnyMethodSpec], ...] = get_args(union)
-    return next((kind for kind in kinds if kind.model_fields["name"].default == name), None)
+    if not isinstance(entry, Mapping):
+        return None
+    if "python" in entry:
+        try:
+            return own_kind(str(entry["python"]), sha256=str(entry.get("sha256") or ""))
+        except ValueError:
+            # Who checks the method says what is wrong with its file.
+            return None
+    name = entry.get("name")
+    return next((kind for kind in _kinds() if kind.model_fields["name"].default == name), None)
+
+
+def own_kind(python: str, *, sha256: str = "") -> type[AnyMethodSpec]:
+    """Returns the spec class of a user's own that a text names, ``my_method.py:MySpec``.
+
+    Its file is run by whoever asks first. The class has the file and its hash as fields, too.
+
+    Args:
+        python: ``FILE.py:CLASS``.
+        sha256: hash that the file must have; any, as it is now, where it is empty.
+
+    Raises:
+        ValueError: there is no such file or class, it is no method, or the file cannot be run or
+            has another hash.
+    """
+    return _load_own(python, sha256=sha256, taken=_names())
 
 
 def label_of(entry: Mapping[str, object]) -> str:
     """Returns what a method of a file is called in points, records and reports."""
     kind = kind_of(entry)
-    return str(entry.get("name")) if kind is None else kind.label_of(entry)
+    if kind is None:
+        return str(entry.get("name"))
+    own = {"name": kind.model_fields["name"].default} if "python" in entry else {}
+    return kind.label_of({**entry, **own})
 
 
 def size_fields_of(entry: object) -> tuple[str, ...]:

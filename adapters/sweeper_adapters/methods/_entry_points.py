@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from importlib.metadata import EntryPoint, entry_points
+from typing import get_args
 
 from sweeper_adapters.methods._base import AnyMethodSpec
 
-__all__ = ["GROUP", "load_others"]
+__all__ = ["GROUP", "describe_wrong", "load_others"]
 
 GROUP = "sweeper_adapters.methods"
 """Name of the group of entry points."""
@@ -40,7 +41,7 @@ def load_others(
             continue
         try:
             kind = point.load()
-            reason = _describe_wrong(kind, name=point.name)
+            reason = describe_wrong(kind, name=point.name)
         except Exception as error:  # noqa: BLE001 - a package's code raises anything
             reason = f"{type(error).__name__}: {error}"
         if reason:
@@ -50,12 +51,20 @@ def load_others(
     return list(found.values()), reasons
 
 
-def _describe_wrong(kind: object, *, name: str) -> str:
-    """Returns why an object is no method of a name; an empty text where it is one."""
+def describe_wrong(kind: object, *, name: str | None = None) -> str:
+    """Returns why an object is no method; an empty text where it is one.
+
+    Args:
+        kind: what a package or a file has in the place of a spec.
+        name: of the method, as its entry point is called; whatever its own is where None.
+    """
     if not isinstance(kind, type) or not issubclass(kind, AnyMethodSpec):
         return "it is no class made of MethodSpec"
     field = kind.model_fields.get("name")
-    if field is None or field.default != name:
+    default = None if field is None else field.default
+    if name is not None and default != name:
         return f"its field name must be Literal[{name!r}] = {name!r}, as the entry point is called"
+    if field is None or get_args(field.annotation) != (default,) or not isinstance(default, str):
+        return 'its field name must be a literal with its default, name: Literal["mine"] = "mine"'
     missing = sorted(getattr(kind, "__abstractmethods__", ()))
     return f"it lacks {', '.join(missing)}" if missing else ""

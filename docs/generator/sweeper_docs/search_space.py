@@ -49,8 +49,10 @@ file, and so does every sweep (`search_space.yaml` in its folder).
 _SPACE_KEYS = {
     "methods": (
         "list of sections",
-        "The [methods](methods.md), each with its `name` and its fields. Of several the method "
-        "is searched, too. A [distribution](#distributions) may stand where a field stands.",
+        "The [methods](methods.md), each with its `name` and its fields; one of "
+        "[your own](../how-to/add-a-method.md) has `python: FILE.py:CLASS` in the place of `name`. "
+        "Of several the method is searched, too. A [distribution](#distributions) may stand where "
+        "a field stands.",
     ),
     "trials": (
         "list of sections",

@@ -7,14 +7,16 @@ import importlib.util
 import os
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+from sweeper._text import nearest, shorten
 from sweeper.errors import MissingError
 from sweeper.experiment.documents.yaml_files import is_file
 
-__all__ = ["PythonName"]
+__all__ = ["PythonName", "find_beside"]
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 _SUFFIX = ".py"
@@ -62,25 +64,16 @@ class PythonName:
         """It without the folder that the file lies in."""
         return f"{Path(self.place).name if self.is_file else self.place}:{self.own}"
 
-    def places(self, space: Path) -> tuple[Path, ...]:
-        """Returns where a file that is named by its path is looked for, in this order.
-
-        Args:
-            space: a search-space file; the first place is beside it, the second in the current
-                folder.
-        """
-        homes = (space.parent, Path())
-        return tuple(dict.fromkeys((home / self.place).absolute() for home in homes))
-
     def beside(self, space: Path) -> PythonName:
         """Returns it with the absolute path of its file, so that workers find it; modules stay.
 
         Args:
-            space: as in :meth:`places`; the last of them stands for a file that is in none.
+            space: a search-space file, beside which the file is looked for first, and then in the
+                current folder; the last place stands for a file that is in none.
         """
         if not self.is_file:
             return self
-        places = self.places(space)
+        places = _places(self.place, space.parent)
         found = next(filter(is_file, places), places[-1])
         return replace(self, text=f"{found}:{self.own}")
 
@@ -122,6 +115,41 @@ class PythonName:
             MissingError: as of :meth:`read`.
         """
         return hashlib.sha256(self.read()).hexdigest()
+
+
+def find_beside(text: str, place: str, folder: Path) -> Path:
+    """Returns the absolute path of a file that a search space names.
+
+    Args:
+        text: as it is named there, for the message.
+        place: its path.
+        folder: of the search-space file, in which it is looked for first, and then in the current
+            one.
+
+    Raises:
+        MissingError: there is none.
+    """
+    tried = _places(place, folder)
+    found = next(filter(is_file, tried), None)
+    if found is None:
+        raise MissingError(
+            f"got {shorten(repr(text))}, and there is no file {' or '.join(map(str, tried))}; it "
+            "is looked for beside the search-space file, then in the current folder; correct the "
+            f"path{nearest(Path(place).name, _python_files(tried))}"
+        )
+    return found
+
+
+def _places(place: str, folder: Path) -> list[Path]:
+    """Returns where a file that is named by its path is looked for, in this order."""
+    return list(dict.fromkeys((home / place).absolute() for home in (folder, Path())))
+
+
+def _python_files(beside: Iterable[Path]) -> list[str]:
+    try:
+        return [other.name for file in beside for other in file.parent.glob("*.py")]
+    except (OSError, ValueError):
+        return []
 
 
 def _module_file(module: str) -> Path | None:

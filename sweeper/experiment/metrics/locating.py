@@ -8,11 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sweeper._text import nearest, shorten
 from sweeper.errors import BadInputError, Problem, SpecError
-from sweeper.experiment.documents.python_files import PythonName
+from sweeper.experiment.documents.python_files import find_beside
 from sweeper.experiment.documents.tree import Document, Json, get_path, set_path
-from sweeper.experiment.documents.yaml_files import is_file
 from sweeper.experiment.metrics.functions import PythonMetricSpec
 from sweeper.experiment.metrics.modes import Mode
 
@@ -57,7 +55,7 @@ def locate_functions(document: Document, *, path: Path) -> Document:
     entries = get_path(document.get("evaluation"), ("metrics",))
     problems: list[Problem] = []
     if isinstance(entries, list):
-        located = partial(_located, space=path, problems=problems)
+        located = partial(_located, folder=path.parent, problems=problems)
         found = [located(entry, number) for number, entry in enumerate(entries)]
         document = _changed(document, ("evaluation", "metrics"), found)
     if problems:
@@ -69,7 +67,7 @@ def locate_functions(document: Document, *, path: Path) -> Document:
     return _changed(document, ("objective", "mode"), mode)
 
 
-def _located(entry: Json, number: int, *, space: Path, problems: list[Problem]) -> Json:
+def _located(entry: Json, number: int, *, folder: Path, problems: list[Problem]) -> Json:
     try:
         spec = PythonMetricSpec.model_validate(entry)
     except ValidationError:
@@ -77,33 +75,14 @@ def _located(entry: Json, number: int, *, space: Path, problems: list[Problem]) 
         return entry
     assert isinstance(entry, dict)
     where = f"evaluation.metrics.{number}.python"
-    named = spec.named.beside(space)
-    if named.is_file and not is_file(Path(named.place)):
-        problems.append(Problem(where, _missing(spec.named, space)))
-        return entry
-    spec = spec.model_copy(update={"python": named.text})
     try:
+        if spec.is_file:
+            file = find_beside(spec.python, spec.place, folder)
+            spec = spec.model_copy(update={"python": f"{file}:{spec.function}"})
         return {**entry, "python": spec.python, "sha256": spec.with_hash().sha256}
     except BadInputError as error:
         problems.append(Problem(where, str(error).removeprefix("evaluation.metrics: ")))
         return entry
-
-
-def _missing(named: PythonName, space: Path) -> str:
-    tried = named.places(space)
-    hint = nearest(Path(named.place).name, _python_files(tried))
-    return (
-        f"got {shorten(repr(named.text))}, and there is no file "
-        f"{' or '.join(map(str, tried))}; it is looked for beside the search-space file, then in "
-        f"the current folder; correct the path{hint}"
-    )
-
-
-def _python_files(beside: Iterable[Path]) -> list[str]:
-    try:
-        return [other.name for file in beside for other in file.parent.glob("*.py")]
-    except (OSError, ValueError):
-        return []
 
 
 def _changed(document: Document, keys: tuple[str, ...], value: Json) -> Document:
