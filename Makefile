@@ -75,8 +75,8 @@ types: install ## mypy, strict on the packages
 imports: install ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
-docs: install ## make the reference from the code and build the pages into site/ (strict)
-	$(BIN)/python docs/generator
+docs: install ## make the reference, execute the notebooks and build the pages into site/ (strict)
+	$(BIN)/python docs/generator --execute
 	$(BIN)/zensical build --strict --clean
 
 conformance: install ## PEFT's own tests of tuners on ours (downloads PEFT's sources once)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from sweeper.cli.arguments import (
 )
 from sweeper.cli.commands.results import store_of
 from sweeper.cli.process import run_command
-from sweeper.cli.shown import PlanView, ReportView
+from sweeper.cli.shown import PlanView, ReportView, TextView
 
 if TYPE_CHECKING:
     import pandas
@@ -128,6 +129,16 @@ class SweepResults:
 
     def __repr__(self) -> str:
         return f"SweepResults({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        """Returns how the sweep stands, as ``status`` shows it."""
+        from sweeper.report.standing import ranking_of, standing_of
+        from sweeper.report.terminal import standing_view
+        from sweeper.tracking.sweep_folder import SweepFolder
+
+        folder = SweepFolder(self.path)
+        standing = standing_of(folder, ranking_of(folder))
+        return TextView(standing_view(standing, now=datetime.now(UTC)))._repr_html_()
 
 
 def run(
