@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper._environment import sweeps_home
+from sweeper._third_party import load_progress_bars
 from sweeper.cli.arguments import (
     SpaceSource,
     comparison_asked,
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from sweeper.report.page import Subject
 
 __all__ = ["BestTrial", "SweepResults", "compare", "open_sweep", "plan", "run"]
+
+# Before anything here imports Optuna.
+load_progress_bars()
 
 
 @dataclass(frozen=True)

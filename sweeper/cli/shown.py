@@ -19,6 +19,8 @@ __all__ = ["PlanView", "ReportView", "TextView"]
 
 # Characters in a line of a text that is shown in a notebook.
 _WIDTH = 110
+# Some notebooks show <pre> in the letters of their running text, in which columns are crooked.
+_STYLE = "white-space: pre; overflow-x: auto; line-height: normal; font-family: monospace"
 
 
 class TextView:
@@ -31,14 +33,19 @@ class TextView:
         from rich.console import Console
 
         text = io.StringIO()
-        Console(file=text, width=_WIDTH, markup=False).print(self._view, crop=False)
-        return text.getvalue()
+        # In a notebook rich would show the text itself, and write none; with FORCE_COLOR it would
+        # write colours, too.
+        console = Console(
+            file=text, width=_WIDTH, markup=False, force_jupyter=False, color_system=None
+        )
+        console.print(self._view, crop=False)
+        return "\n".join(line.rstrip() for line in text.getvalue().split("\n"))
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return f'<pre style="{_STYLE}">{html.escape(str(self))}</pre>'
 
 
 class PlanView(TextView):

@@ -19,6 +19,11 @@ from sweeper_docs.notebooks import (
 )
 from tests.docs.documents import DOCUMENTS, ROOT, blocks, name_of
 
+# Shown as the sweeper shows a plan.
+PLAIN = """class Plan:
+    def _repr_html_(self):
+        return "<pre style='color: red'>1 &lt; 2</pre>"
+Plan()"""
 TABLE = """import pandas
 pandas.DataFrame({"loss": [0.5]}, index=["lora"])"""
 
@@ -76,17 +81,25 @@ def test_a_page_names_what_its_cells_show(tmp_path):
 def test_cells_are_executed_in_a_folder_of_their_own(tmp_path):
     pytest.importorskip("nbclient")
     looked = "from pathlib import Path; print([*Path().iterdir()], '```')\nPath('x').touch()"
-    path = notebook_of(tmp_path, looked, "value = 1", "print('\\x1b[1mso'); 2", TABLE)
-    shown, nothing, both, table = outputs_of(path)
+    path = notebook_of(tmp_path, looked, "value = 1", "print('\\x1b[1mso'); 2", TABLE, PLAIN)
+    shown, nothing, both, table, plain = outputs_of(path)
     assert shown == "````text\n[] ```\n````\n"
     assert nothing.strip() == ""
     assert both == "```text\nso\n```\n\n```text\n2\n```\n"
+    assert plain == "```text\n1 < 2\n```\n"
     assert table.startswith("<div>\n<div>\n<table>")
     assert "<td>0.5</td>" in table
     assert "<style" not in table
     write_outputs([path], folder=tmp_path / "outputs")
     assert (tmp_path / "outputs" / output_name(path, 3)).read_text() == both
-    assert [item.name for item in tmp_path.iterdir()] == ["small.ipynb", "outputs"]
+    assert {item.name for item in tmp_path.iterdir()} == {"small.ipynb", "outputs"}
+
+
+def test_the_sweeper_brings_no_warning_into_a_notebook(tmp_path):
+    pytest.importorskip("nbclient")
+    # Optuna's progress bars would ask for ipywidgets.
+    text = "import sweeper\nsweeper.plan\nimport optuna"
+    assert outputs_of(notebook_of(tmp_path, text)) == ["\n"]
 
 
 def test_a_cell_that_fails_is_named(tmp_path):

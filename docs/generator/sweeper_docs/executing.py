@@ -25,7 +25,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # What pandas adds to a table: the pages have a style of their own.
 _STYLE = re.compile(r"<style scoped>.*?</style>\s*", re.DOTALL)
 # A text in the form in which the terminal has it.
-_PLAIN = re.compile(r"<pre>(.*)</pre>\s*", re.DOTALL)
+_PLAIN = re.compile(r"<pre[^>]*>(.*)</pre>\s*", re.DOTALL)
 _CLASS = ' border="1" class="dataframe"'
 
 
@@ -90,18 +90,21 @@ def _client(notebook: Path, content: Any) -> Iterator[Any]:
         NotebookError: the kernel does not start.
     """
     try:
-        from jupyter_client.kernelspec import KernelSpecManager
+        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
         from jupyter_client.manager import AsyncKernelManager
         from nbclient import NotebookClient
+        from zmq import ZMQError
     except ImportError as error:
         raise _not_executed(notebook, error) from error
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
         place, own = Path(folder, notebook.stem), Path(folder, "jupyter")
         place.mkdir()
         own.mkdir()
-        # Kernels that the user has installed, of another Python perhaps, are not looked at.
+        # Kernels that the user has installed, of another Python perhaps, are not looked at. It
+        # listens in its folder, where no other user of the machine can reach it.
         manager = AsyncKernelManager(
             kernel_name="python3",
+            transport="ipc",
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
             connection_file=str(own / "kernel.json"),
         )
@@ -115,7 +118,7 @@ def _client(notebook: Path, content: Any) -> Iterator[Any]:
         with ExitStack() as stack:
             try:
                 stack.enter_context(client.setup_kernel(cleanup_kc=True, env=environment))
-            except (OSError, RuntimeError) as error:
+            except (NoSuchKernel, OSError, RuntimeError, ZMQError) as error:
                 raise _not_executed(notebook, error) from error
             yield client
 

@@ -25,10 +25,24 @@ def test_a_report_is_text_and_in_a_notebook_the_page(tmp_path):
 def test_a_plan_is_the_text_of_the_terminal(tmp_path):
     plan = sweeper.plan(SPACES / "masa.yaml", profile="embedded", home=tmp_path)
     shown = plan._repr_html_()
-    assert shown == f"<pre>{html.escape(str(plan))}</pre>"
+    assert shown.startswith('<pre style="')
+    assert "font-family: monospace" in shown
+    assert shown.endswith(f">{html.escape(str(plan))}</pre>")
     assert "Nothing was started." in shown
     # As wide as the text: a line that the terminal would fill up is not filled up here.
     assert max(map(len, str(plan).splitlines())) <= 110
+
+
+def test_a_text_is_plain_wherever_it_is_made(tmp_path, monkeypatch):
+    space = {"name": "one", "methods": [{"name": "lora"}], "search": {"trials": 1}}
+    plan = sweeper.plan(space, profile="embedded", home=tmp_path)
+    text = str(plan)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    # rich takes another way in a notebook: it shows the text instead of writing it.
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert str(plan) == text
+    assert "\x1b" not in text
+    assert all(line == line.rstrip() for line in text.splitlines())
 
 
 def test_a_sweep_says_how_it_stands(tmp_path):
@@ -37,6 +51,6 @@ def test_a_sweep_says_how_it_stands(tmp_path):
     sweep = sweeper.open("short-1", home=tmp_path / "home")
     assert repr(sweep) == f"SweepResults('{tmp_path}/home/short-1')"
     shown = sweep._repr_html_()
-    assert shown.startswith("<pre>")
+    assert shown.startswith("<pre style=")
     assert "short-1" in shown
     assert f"{len(sweep.trials)} complete" in shown
