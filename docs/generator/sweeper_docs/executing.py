@@ -20,8 +20,8 @@ __all__ = ["NotebookError", "outputs_of", "write_outputs"]
 
 # Far more than a cell takes on a machine that does other things, too.
 CELL_TIMEOUT_S = 600
-# Colours of a traceback.
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# Colours, and moves of the cursor.
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # What pandas adds to a table: the pages have a style of their own.
 _STYLE = re.compile(r"<style scoped>.*?</style>\s*", re.DOTALL)
 # A text in the form in which the terminal has it.
