@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def notebook_of(folder: Path, *cells: str) -> Path:
         {"cell_type": "markdown", "id": "t", "metadata": {}, "source": ["# Small\n", "\n", "A."]}
     ]
     for number, text in enumerate(cells):
-        empty = {"execution_count": None, "metadata": {}, "outputs": []}
+        empty: dict[str, Any] = {"execution_count": None, "metadata": {}, "outputs": []}
         made.append({"cell_type": "code", "id": f"c{number}", **empty, "source": [text]})
     content = {"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     path = folder / "small.ipynb"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,12 @@ def test_a_plan_is_of_a_file_or_of_a_mapping(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-QUESTION = {"methods": ["masa", "lora"], "seeds": 2, "rates": (1e-3, 1e-2), "delta": 0.05}
+QUESTION: dict[str, Any] = {
+    "methods": ["masa", "lora"],
+    "seeds": 2,
+    "rates": (1e-3, 1e-2),
+    "delta": 0.05,
+}
 
 
 def test_a_plan_of_a_comparison_is_that_of_the_command(tmp_path):
