@@ -9,6 +9,7 @@
 #   TEST_PROCESSES  processes that share the tests                      2
 #   PYTEST_ARGS  more arguments for pytest (make test, make conformance)
 #   METHOD       the method of make contracts, FILE.py:CLASS
+#   NOTEBOOKS    empty: the pages keep what their notebooks showed last  --execute
 #
 # TORCH: which build of torch comes (CPU or CUDA) is decided by where your pip looks for packages.
 # Left alone, pip takes the build of the pinned version that it ranks first; a CPU build that is
@@ -22,6 +23,7 @@ TORCH ?= torch
 SPACE ?= search_spaces/masa.yaml
 ARGS ?=
 PYTEST_ARGS ?=
+NOTEBOOKS ?= --execute
 # Files are dealt out to them whole, and all tests that start Ray to one of them.
 TEST_PROCESSES ?= 2
 
@@ -79,8 +81,8 @@ types: install ## mypy, strict on the packages
 imports: install ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
-docs: install ## make the reference from the code and build the pages into site/ (strict)
-	$(BIN)/python docs/generator
+docs: install ## make the reference, execute the notebooks and build the pages into site/ (strict)
+	$(BIN)/python docs/generator $(NOTEBOOKS)
 	$(BIN)/zensical build --strict --clean
 
 conformance: install ## PEFT's own tests of tuners on ours (downloads PEFT's sources once)

@@ -18,7 +18,18 @@ __all__ = [
     "ray_address",
     "sweeps_home",
     "tracking_uri",
+    "without_terminal",
 ]
+
+# What says that a pipe is a terminal. A notebook's kernel sets it for its own output.
+_TERMINAL = frozenset(
+    {"CLICOLOR_FORCE", "FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
+)
+
+
+def without_terminal() -> dict[str, str]:
+    """Returns the environment for a program whose output is read: it would move a cursor else."""
+    return {name: value for name, value in os.environ.items() if name not in _TERMINAL}
 
 
 def data_root() -> Path | None:

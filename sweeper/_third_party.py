@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
-__all__ = ["ignore_known_warnings", "load_deepspeed", "writing"]
+__all__ = ["ignore_known_warnings", "load_deepspeed", "load_progress_bars", "writing"]
 
 # How Rust tells an error of the system in the text of any other one.
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -46,6 +46,17 @@ def load_deepspeed() -> ModuleType:
         if type(handler) is logging.StreamHandler:
             handler.setStream(sys.stderr)
     return deepspeed
+
+
+def load_progress_bars() -> None:
+    """Imports tqdm's progress bars without the advice that they give in a notebook.
+
+    Optuna imports them. Without ipywidgets, which nothing here needs, they ask for it in a warning,
+    beneath the cell that happened to import them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("tqdm.auto")
 
 
 @contextlib.contextmanager

@@ -6,36 +6,35 @@ is interrupted, which would end the notebook with it; and a notebook goes on whe
 
 from __future__ import annotations
 
-import html
-import io
-import json
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from sweeper._environment import sweeps_home
-from sweeper._text import shorten
-from sweeper.cli.commands.results import store_of, view_of
+from sweeper._third_party import load_progress_bars
+from sweeper.cli.arguments import (
+    SpaceSource,
+    comparison_asked,
+    fields_of,
+    options_of,
+    settings_of,
+    space_file,
+)
+from sweeper.cli.commands.results import store_of
 from sweeper.cli.process import run_command
-from sweeper.errors import BadInputError
+from sweeper.cli.shown import PlanView, ReportView, TextView
 
 if TYPE_CHECKING:
     import pandas
-    from rich.console import RenderableType
 
     from sweeper.report.page import Subject
 
-__all__ = ["BestTrial", "PlanView", "ReportView", "SweepResults", "open_sweep", "plan", "run"]
+__all__ = ["BestTrial", "SweepResults", "compare", "open_sweep", "plan", "run"]
 
-_SpaceSource = str | Path | Mapping[str, Any]
-
-# Characters in a line of a text that is shown in a notebook.
-_WIDTH = 110
+# Before anything here imports Optuna.
+load_progress_bars()
 
 
 @dataclass(frozen=True)
@@ -55,73 +54,6 @@ class BestTrial:
     params: Mapping[str, Any]
     metrics: Mapping[str, float | None]
     adapter: Path | None
-
-
-class _Shown:
-    """Something with a text for terminals, which a notebook shows in the same form."""
-
-    def __init__(self, view: RenderableType) -> None:
-        self._view = view
-
-    def __str__(self) -> str:
-        from rich.console import Console
-
-        text = io.StringIO()
-        Console(file=text, width=_WIDTH, markup=False).print(self._view, crop=False)
-        return text.getvalue()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
-
-
-class PlanView(_Shown):
-    """What a search space would run; nothing has been started.
-
-    Attributes:
-        document: What ``plan --json`` prints.
-    """
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        """Makes it of the document."""
-        from sweeper.report.terminal import plan_view
-
-        super().__init__(plan_view(dict(document)))
-        self.document = document
-
-
-class ReportView(_Shown):
-    """The report of a sweep: a text, and in a notebook the page with its figures.
-
-    Attributes:
-        document: What ``report --json`` prints.
-    """
-
-    def __init__(self, subject: Subject) -> None:
-        """Makes it of a sweep that has been read."""
-        super().__init__(view_of(subject))
-        self._subject = subject
-        self.document = subject.document
-
-    @property
-    def verdicts(self) -> tuple[str, ...]:
-        """All that is said after the parity lines, a sentence or two each."""
-        return self._subject.conclusions.sentences
-
-    def save(self, path: str | Path) -> Path:
-        """Writes the page as one HTML file and returns its path."""
-        from sweeper.report.page import write_page
-
-        write_page([self._subject], Path(path))
-        return Path(path)
-
-    def _repr_html_(self) -> str:
-        from sweeper.report.page import page_text
-
-        page = html.escape(page_text([self._subject]))
-        return f'<iframe srcdoc="{page}" width="100%" height="900" frameborder="0"></iframe>'
 
 
 class SweepResults:
@@ -189,7 +121,7 @@ class SweepResults:
             SweeperError: it failed.
         """
         arguments = ["resume", str(self.path), *(["--retry-failed"] if retry_failed else [])]
-        run_command([*arguments, *_options(address=address, tracking_uri=self._tracking_uri)])
+        run_command([*arguments, *options_of(address=address, tracking_uri=self._tracking_uri)])
         return self
 
     def _subject(self) -> Subject:
@@ -202,9 +134,19 @@ class SweepResults:
     def __repr__(self) -> str:
         return f"SweepResults({str(self.path)!r})"
 
+    def _repr_html_(self) -> str:
+        """Returns how the sweep stands, as ``status`` shows it."""
+        from sweeper.report.standing import ranking_of, standing_of
+        from sweeper.report.terminal import standing_view
+        from sweeper.tracking.sweep_folder import SweepFolder
+
+        folder = SweepFolder(self.path)
+        standing = standing_of(folder, ranking_of(folder))
+        return TextView(standing_view(standing, now=datetime.now(UTC)))._repr_html_()
+
 
 def run(
-    space: _SpaceSource,
+    space: SpaceSource,
     *,
     profile: str | Path | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -232,42 +174,120 @@ def run(
         BadInputError: nothing was started.
         SweeperError: the sweep stopped; its last messages say why.
     """
+    arguments = options_of(profile=profile, name=name, address=address)
+    arguments += [*settings_of(overrides), *(["--fresh"] if fresh else [])]
+    return _started("run", space, arguments, home=home, tracking_uri=tracking_uri)
+
+
+def compare(  # noqa: PLR0913 - an argument for each option of the command
+    space: SpaceSource,
+    *,
+    methods: Sequence[str] | None = None,
+    seeds: int | str = 3,
+    delta: float | None = None,
+    rates: Sequence[float] | None = None,
+    profile: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    home: str | Path | None = None,
+    fresh: bool = False,
+    address: str | None = None,
+    tracking_uri: str | None = None,
+) -> SweepResults:
+    """Compares methods at one size, each at its own best learning rate, and returns the results.
+
+    It is the command ``compare``: the search space says on which model and data, and with which
+    training. :func:`plan` with the same arguments shows what would run.
+
+    Args:
+        space: as in :func:`run`.
+        methods: names, for example ``["masa", "lora"]``; those of the space where None.
+        seeds: how many of each method at each rate, or the looks ``"3/5/10"``.
+        delta: smallest difference that matters, in units of the metric; a point of accuracy, or
+            2 % of the control's loss, where None.
+        rates: learning rates that each method is tuned over: the lowest, the highest and, where it
+            is given, how many; those that the space searches where None.
+        profile: as in :func:`run`.
+        overrides: as in :func:`run`, of fields of the comparison.
+        name: as in :func:`run`.
+        home: as in :func:`run`.
+        fresh: as in :func:`run`.
+        address: as in :func:`run`.
+        tracking_uri: as in :func:`run`.
+
+    Raises:
+        BadInputError: nothing was started.
+        SweeperError: the sweep stopped; its last messages say why.
+    """
+    asked = comparison_asked(methods=methods, seeds=seeds, delta=delta, rates=rates)
+    named = ",".join(asked.methods) or None
+    arguments = options_of(methods=named, seeds=asked.seeds, delta=asked.delta, rates=asked.rates)
+    arguments += options_of(profile=profile, name=name, address=address)
+    arguments += [*settings_of(overrides), *(["--fresh"] if fresh else [])]
+    return _started("compare", space, arguments, home=home, tracking_uri=tracking_uri)
+
+
+def _started(
+    command: str,
+    space: SpaceSource,
+    arguments: Sequence[str],
+    *,
+    home: str | Path | None,
+    tracking_uri: str | None,
+) -> SweepResults:
+    """Runs a command that trains a sweep, to its end, and returns the results."""
     root = Path(home) if home is not None else sweeps_home()
-    with _as_file(space) as path:
-        arguments = ["run", str(path), "--home", str(root), *_settings(overrides)]
-        given = _options(profile=profile, name=name, address=address, tracking_uri=tracking_uri)
-        document = run_command([*arguments, *given, *(["--fresh"] if fresh else [])])
+    options = options_of(home=root, tracking_uri=tracking_uri)
+    with space_file(space) as path:
+        document = run_command([command, str(path), *options, *arguments])
     return SweepResults(root / document["sweep"], tracking_uri=tracking_uri)
 
 
 def plan(
-    space: _SpaceSource,
+    space: SpaceSource,
     *,
+    methods: Sequence[str] | None = None,
+    seeds: int | str | None = None,
+    delta: float | None = None,
+    rates: Sequence[float] | None = None,
     profile: str | Path | None = None,
     overrides: Mapping[str, Any] | None = None,
     home: str | Path | None = None,
 ) -> PlanView:
     """Returns what a search space would run: trials, parameters, memory. Starts nothing.
 
+    It is what :func:`run` would run. Where one of ``methods``, ``seeds``, ``delta`` and ``rates``
+    is given, it is what :func:`compare` would.
+
     Args:
         space: as in :func:`run`.
+        methods: as in :func:`compare`.
+        seeds: as in :func:`compare`.
+        delta: as in :func:`compare`.
+        rates: as in :func:`compare`.
         profile: as in :func:`run`.
         overrides: as in :func:`run`.
         home: as in :func:`run`; what its sweeps have finished is not trained again.
 
     Raises:
-        SpecError: with all problems of the space.
+        BadInputError: with all problems of the space.
     """
+    from sweeper.experiment.comparing import load_comparison
     from sweeper.experiment.loading import load_sweep
+    from sweeper.experiment.runnable import only_runnable
     from sweeper.preflight.plan import plan_of
 
-    fields = _fields(overrides)
-    with _as_file(space) as path:
-        sweep = load_sweep(
-            path, profile=None if profile is None else str(profile), overrides=fields
-        )
-        root = Path(home) if home is not None else sweeps_home()
-        return PlanView(plan_of(sweep, home=root).document())
+    fields, on = fields_of(overrides), None if profile is None else str(profile)
+    root = Path(home) if home is not None else sweeps_home()
+    dropped: tuple[str, ...] = ()
+    with space_file(space) as path:
+        if any(given is not None for given in (methods, seeds, delta, rates)):
+            asked = comparison_asked(methods=methods, seeds=seeds, delta=delta, rates=rates)
+            whole, dropped = load_comparison(path, asked, profile=on, overrides=fields)
+            sweep, _ = only_runnable(whole)
+        else:
+            sweep = load_sweep(path, profile=on, overrides=fields)
+        return PlanView(plan_of(sweep, home=root).document(), dropped=dropped)
 
 
 def open_sweep(name: str | Path, *, home: str | Path | None = None) -> SweepResults:
@@ -294,55 +314,3 @@ def _row(trial: Mapping[str, Any]) -> dict[str, Any]:
     row |= {f"metrics.{name}": value for name, value in trial["metrics"].items()}
     final = trial["final"] or {"metrics": {}}
     return row | {f"final.{name}": value for name, value in final["metrics"].items()}
-
-
-@contextmanager
-def _as_file(space: _SpaceSource) -> Iterator[Path]:
-    """Yields the file of a search space; a mapping is written to one."""
-    if not isinstance(space, Mapping):
-        yield Path(space)
-        return
-    with tempfile.TemporaryDirectory(prefix="sweeper-space-") as folder:
-        path = Path(folder) / "space.yaml"
-        path.write_text(yaml.safe_dump(_plain(space, "space"), sort_keys=False), encoding="utf-8")
-        yield path
-
-
-def _fields(overrides: Mapping[str, Any] | None) -> list[str]:
-    # JSON is YAML, and says of a text that it is one.
-    plain = {field: _plain(value, field) for field, value in (overrides or {}).items()}
-    return [f"{field}={json.dumps(value)}" for field, value in plain.items()]
-
-
-def _plain(value: object, field: str) -> object:
-    """Returns a value as YAML has it; a path is its text, and a number of NumPy's a number.
-
-    Raises:
-        BadInputError: YAML of a search space has no such value.
-    """
-    import numpy as np
-
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    if value is None or type(value) in (str, bool, int, float):
-        return value
-    if isinstance(value, PurePath):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item, f"{field}.{name}") for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, f"{field}.{number}") for number, item in enumerate(value)]
-    raise BadInputError(
-        f"{field}: is {shorten(repr(value), limit=80)}, a {type(value).__name__}; a search space "
-        "is made of texts, numbers, true, false, None, lists, mappings and paths; give one of those"
-    )
-
-
-def _settings(overrides: Mapping[str, Any] | None) -> list[str]:
-    return [word for field in _fields(overrides) for word in ("--set", field)]
-
-
-def _options(**given: object) -> list[str]:
-    """Returns the options that are given, as the command line has them."""
-    named = {f"--{name.replace('_', '-')}": value for name, value in given.items()}
-    return [word for key, value in named.items() if value is not None for word in (key, str(value))]

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import IO, Any, TextIO
 
+from sweeper._environment import without_terminal
 from sweeper.cli.output import BAD_INPUT, INTERRUPTED
 from sweeper.errors import BadInputError, SweeperError
 
@@ -30,10 +31,14 @@ def run_command(arguments: Sequence[str]) -> dict[str, Any]:
         SweeperError: it ended without a document.
         KeyboardInterrupt: it was interrupted.
     """
-    command = [*_PROGRAM, *arguments, "--json"]
     # A session of its own: an interrupt of the notebook reaches it once, by this process.
     child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*_PROGRAM, *arguments, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=without_terminal(),
     )
     assert child.stdout is not None
     assert child.stderr is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 from sweeper._text import is_number, nearest, shorten
@@ -16,12 +17,14 @@ from sweeper.errors import Problem, SpecError
 from sweeper.experiment.design.arms import Arm, control_of
 from sweeper.experiment.design.paired import least_count
 from sweeper.experiment.documents.tree import Document, Json, get_path
+from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sections.design import RUN_FIELDS
 from sweeper.experiment.sections.distributions import find_distributions
 from sweeper.experiment.space.budget import fields_set_by
+from sweeper.experiment.sweep import Sweep
 from sweeper_adapters.methods import LoraSpec, Method, kind_of, label_of
 
-__all__ = ["Comparison", "comparison_of", "dropped_fields", "require_used"]
+__all__ = ["Comparison", "comparison_of", "dropped_fields", "load_comparison", "require_used"]
 
 _UNION, *_ = get_args(Method)
 _METHODS = [str(kind.model_fields["name"].default) for kind in get_args(_UNION)]
@@ -58,6 +61,36 @@ class Comparison:
         """
         names = [name.strip() for name in (methods or "").split(",")]
         return cls(tuple(name for name in names if name), seeds, delta, rates)
+
+
+def load_comparison(
+    path: Path,
+    asked: Comparison,
+    *,
+    profile: str | None = None,
+    overrides: Sequence[str] = (),
+) -> tuple[Sweep, tuple[str, ...]]:
+    """Returns the sweep that compares methods on a search space, and what it does not take over.
+
+    Args:
+        path: the search-space file, as in :func:`load_sweep`.
+        asked: what is compared, and how.
+        profile: as in :func:`load_sweep`.
+        overrides: ``path=value`` each, of fields of the comparison.
+
+    Raises:
+        SpecError: with all problems found.
+    """
+    dropped: list[str] = []
+
+    def make(document: Document) -> Document:
+        made = comparison_of(document, asked)
+        require_used(made, overrides)
+        dropped.extend(dropped_fields(document, made))
+        return made
+
+    sweep = load_sweep(path, profile=profile, overrides=overrides, make=make)
+    return sweep, tuple(dropped)
 
 
 def comparison_of(document: Document, asked: Comparison) -> Document:

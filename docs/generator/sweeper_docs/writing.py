@@ -1,14 +1,17 @@
-"""Writes the pages, and looks whether the navigation has every page of the site."""
+"""Writes the pages that are made, and looks whether the navigation has every page of the site."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from sweeper_docs.commands import commands_page
 from sweeper_docs.environment import environment_page
+from sweeper_docs.executing import NotebookError, write_outputs
 from sweeper_docs.files import files_page
 from sweeper_docs.methods import methods_page
+from sweeper_docs.notebooks import NOTEBOOKS, notebook_page, page_of
 from sweeper_docs.peft_types import peft_types_page
 from sweeper_docs.profile import profile_page
 from sweeper_docs.project import ROOT
@@ -35,18 +38,35 @@ PAGES: Mapping[str, Callable[[], str]] = {
 """The generated pages of the reference, by file name."""
 
 
-def main() -> int:
-    """Writes all pages; returns 1 where the navigation is wrong, else 0."""
+def main(arguments: Sequence[str]) -> int:
+    """Writes all pages; returns 1 where a notebook fails or the navigation is wrong, else 0.
+
+    Args:
+        arguments: ``--execute`` also runs the notebooks, for what their pages show.
+    """
+    if [*arguments] not in ([], ["--execute"]):
+        print(f"error: arguments are {' '.join(arguments)!r}; --execute, or none, is allowed")
+        return 2
     REFERENCE.mkdir(parents=True, exist_ok=True)
     for name, make in PAGES.items():
-        path, text = REFERENCE / name, make()
-        # A file that has not changed keeps its time.
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        _write(REFERENCE / name, make())
+    for notebook in NOTEBOOKS:
+        _write(page_of(notebook), notebook_page(notebook))
     problems = navigation_problems()
+    if arguments:
+        try:
+            write_outputs()
+        except NotebookError as error:
+            problems.append(str(error))
     for problem in problems:
         print(f"error: {problem}")
     return 1 if problems else 0
+
+
+def _write(path: Path, text: str) -> None:
+    # A file that has not changed keeps its time.
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def navigation_problems() -> list[str]:

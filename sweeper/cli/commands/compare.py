@@ -75,30 +75,17 @@ def compare(  # noqa: PLR0913 - an argument for each option
     The sweep keeps the search space that it runs: search_space.yaml.
     """
     with opened_output(as_json) as out:
-        from sweeper.experiment.comparing import (
-            Comparison,
-            comparison_of,
-            dropped_fields,
-            require_used,
-        )
-        from sweeper.experiment.documents.tree import Document
-        from sweeper.experiment.loading import load_sweep
+        from sweeper.experiment.comparing import Comparison, load_comparison
         from sweeper.experiment.runnable import only_runnable
+        from sweeper.report.terminal import dropped_text
 
         asked = Comparison.read(methods=methods, seeds=seeds, delta=delta, rates=rates)
-        dropped: list[str] = []
-
-        def make(document: Document) -> Document:
-            made = comparison_of(document, asked)
-            require_used(made, overrides or [])
-            dropped.extend(dropped_fields(document, made))
-            return made
-
-        sweep, _ = only_runnable(
-            load_sweep(space, profile=profile, overrides=with_fresh(overrides, fresh), make=make)
+        whole, dropped = load_comparison(
+            space, asked, profile=profile, overrides=with_fresh(overrides, fresh)
         )
-        if dropped:
-            text = f"Not taken over in a comparison, at the default: {', '.join(dropped)}"
+        sweep, _ = only_runnable(whole)
+        text = dropped_text(dropped)
+        if text:
             out.console.print(text, markup=False, highlight=False)
         if plan:
             from sweeper.preflight.plan import plan_of

@@ -15,7 +15,7 @@ from sweeper.analysis.conclusions.sweep import unit_of
 from sweeper.report.terminal.tables import row_table
 from sweeper.search.draws import MOST_DRAWN
 
-__all__ = ["plan_view", "taken_text"]
+__all__ = ["dropped_text", "plan_view", "taken_text"]
 
 _QUESTIONS = {
     "best": "which configuration is the best, and which cannot be told from it",
@@ -52,6 +52,16 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
     parts += _confirmation(plan)
     parts += ["", Text("Nothing was started.")]
     return Group(*parts)
+
+
+def dropped_text(fields: Iterable[str]) -> str:
+    """Returns a sentence on what a file searches and its comparison does not; empty without any.
+
+    Args:
+        fields: of methods and of the training, such as ``masa.experts``.
+    """
+    named = ", ".join(fields)
+    return f"Not taken over in a comparison, at the default: {named}" if named else ""
 
 
 def taken_text(sources: Iterable[str | None], *, is_over: bool = False) -> str:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-import yaml
 
 import sweeper
 from sweeper.cli import notebook, process
 from sweeper.errors import BadInputError, SpecError, SweeperError
 from tests.places import SPACES
 from tests.sweeper.execution.test_recorded import COMPLETE, INTERRUPTED, recorded  # noqa: F401 - a fixture
-from tests.sweeper.report import made
 
 SPACE = {
     "name": "two",
@@ -26,6 +23,7 @@ SPACE = {
 
 def test_the_package_offers_it_and_nothing_else():
     assert sweeper.run is notebook.run
+    assert sweeper.compare is notebook.compare
     assert sweeper.open is notebook.open_sweep
     with pytest.raises(AttributeError, match="no attribute 'runs'"):
         sweeper.runs  # noqa: B018 - to be looked up
@@ -45,24 +43,10 @@ def test_trials_are_a_table_with_mlflows_names(recorded):  # noqa: F811 - the fi
     assert sweep.best.adapter == recorded.trial(sweep.best.id).adapter
 
 
-def test_a_report_is_text_and_in_a_notebook_the_page(tmp_path):
-    space = made.sweep_of(tmp_path, made.ONE_FACTOR, "design.seeds=2")
-    made.designed(tmp_path / "home", "short-1", space, lambda name, _: 0.6)
-    report = sweeper.open("short-1", home=tmp_path / "home").report()
-    assert report.verdicts
-    assert report.verdicts[0].split()[:3] == str(report).partition("Verdicts\n")[2].split()[:3]
-    assert report.document["sweep"] == "short-1"
-    page = report._repr_html_()
-    assert page.startswith('<iframe srcdoc="&lt;!doctype html&gt;')
-    assert page.endswith("</iframe>")
-    assert "Report of short-1" in report.save(tmp_path / "page.html").read_text()
-
-
 def test_a_plan_is_of_a_file_or_of_a_mapping(tmp_path):
     plan = sweeper.plan(SPACES / "masa.yaml", profile="embedded", home=tmp_path)
     assert len(plan.document["trials"]) > 1
     assert "Nothing was started." in str(plan)
-    assert plan._repr_html_().startswith("<pre>")
     short = sweeper.plan(SPACE, profile="embedded", overrides={"search.trials": 1}, home=tmp_path)
     assert len(short.document["trials"]) == 1
     with pytest.raises(SpecError, match=r"train\.steps"):
@@ -70,27 +54,30 @@ def test_a_plan_is_of_a_file_or_of_a_mapping(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_text_of_an_override_stays_a_text():
-    assert notebook._fields({"data.format.prompt": "{a}: 1", "fresh": True, "x": None}) == [
-        'data.format.prompt="{a}: 1"',
-        "fresh=true",
-        "x=null",
-    ]
+QUESTION: dict[str, Any] = {
+    "methods": ["masa", "lora"],
+    "seeds": 2,
+    "rates": (1e-3, 1e-2),
+    "delta": 0.05,
+}
 
 
-def test_what_yaml_does_not_have_is_made_plain_or_refused(tmp_path):
-    numbers = {"train.learning_rate": np.float32(0.5), "x": np.arange(2), "y": np.int64(3)}
-    given = {"data.path": Path("a/b"), **numbers}
-    assert notebook._fields(given) == [
-        'data.path="a/b"',
-        "train.learning_rate=0.5",
-        "x=[0, 1]",
-        "y=3",
-    ]
-    with notebook._as_file({"data": {"path": Path("a/b")}, "n": (np.int64(3),)}) as path:
-        assert yaml.safe_load(path.read_text()) == {"data": {"path": "a/b"}, "n": [3]}
-    with pytest.raises(BadInputError, match=r"train\.steps: is \{1\}, a set"):
-        sweeper.plan(SPACE, profile="embedded", overrides={"train.steps": {1}}, home=tmp_path)
+def test_a_plan_of_a_comparison_is_that_of_the_command(tmp_path):
+    masa = SPACES / "masa.yaml"
+    plan = sweeper.plan(masa, overrides={"train.steps": 20}, home=tmp_path, **QUESTION)
+    options = ["--methods", "masa,lora", "--seeds", "2", "--rates", "1e-3,1e-2", "--delta", "0.05"]
+    call = ["compare", str(masa), *options, "--set", "train.steps=20", "--plan"]
+    printed = process.run_command([*call, "--home", str(tmp_path)])
+    assert json.loads(json.dumps(plan.document)) == printed
+    assert str(plan).startswith("Not taken over in a comparison, at the default: masa.experts")
+    assert {trial["method"] for trial in plan.document["trials"]} == {
+        *("masa", "masa_control", "lora")
+    }
+    # Any one of them asks for a comparison, of the file's own methods.
+    assert "two methods" not in str(sweeper.plan(masa, seeds=2, home=tmp_path))
+    with pytest.raises(SpecError, match="did you mean 'lora'"):
+        sweeper.plan(masa, methods=["lroa", "masa"], home=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_input_is_the_message_of_the_command_line(tmp_path):
@@ -98,6 +85,15 @@ def test_bad_input_is_the_message_of_the_command_line(tmp_path):
         sweeper.run({**SPACE, "methods": []}, profile="embedded", home=tmp_path / "home")
     assert not str(told.value).startswith("error")
     assert not (tmp_path / "home").exists()
+
+
+def test_bad_input_of_a_comparison_starts_nothing(tmp_path):
+    home = tmp_path / "home"
+    with pytest.raises(BadInputError, match=r"unknown method 'lroa'.*did you mean 'lora'"):
+        sweeper.compare(SPACE, methods=["lroa", "masa"], profile="embedded", home=home)
+    with pytest.raises(BadInputError, match="methods: got 'masa,lora'; it is a list of names"):
+        sweeper.compare(SPACE, methods="masa,lora", profile="embedded", home=home)
+    assert not home.exists()
 
 
 def program(monkeypatch, text):
@@ -120,7 +116,25 @@ def test_a_sweep_is_shown_while_it_runs_and_ends_as_results(tmp_path, monkeypatc
     assert sweep.path.as_posix() == "home/two-1"
     assert capsys.readouterr().out == "1 of 2\n"
     assert "name: two" in (tmp_path / "space.txt").read_text()
-    wanted = "--home home --set train.steps=3 --name two-1 --fresh --json"
+    wanted = "--home home --name two-1 --set train.steps=3 --fresh --json"
+    assert (tmp_path / "arguments.txt").read_text() == wanted
+
+
+def test_a_comparison_runs_as_the_command_and_ends_as_results(tmp_path, monkeypatch):
+    document = json.dumps({"sweep": "two-compare-1"})
+    keep = "Path('arguments.txt').write_text(' '.join([sys.argv[1], *sys.argv[3:]]))"
+    program(
+        monkeypatch,
+        f"import sys; from pathlib import Path; {keep}; print({document!r}); sys.exit(0)",
+    )
+    monkeypatch.chdir(tmp_path)
+    sweep = sweeper.compare(SPACE, profile="embedded", home="home", fresh=True, **QUESTION)
+    assert sweep.path.as_posix() == "home/two-compare-1"
+    asked = "--methods masa,lora --seeds 2 --delta 0.05 --rates 0.001,0.01"
+    wanted = f"compare --home home {asked} --profile embedded --fresh --json"
+    assert (tmp_path / "arguments.txt").read_text() == wanted
+    sweeper.compare(SPACE, home="home")
+    wanted = "compare --home home --seeds 3 --json"
     assert (tmp_path / "arguments.txt").read_text() == wanted
 
 

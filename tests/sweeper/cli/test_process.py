@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.cli import process
+
 # A program that waits for a sweep, which is a program, too: it says that it is there, and what it
 # is told.
 CALLER = """
@@ -54,3 +56,16 @@ def test_an_interrupt_reaches_the_sweep_and_the_caller(tmp_path: Path, stops: bo
         caller.kill()
     assert (out, caller.returncode) == ("interrupted\n", 0)
     assert word.read_text() == "told"
+
+
+def test_a_command_takes_a_notebook_for_no_terminal(monkeypatch, capsys):
+    # What the kernel of a notebook sets; the live table would be repeated line below line.
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("CLICOLOR_FORCE", "1")
+    text = (
+        "import json, sys; from rich.console import Console;"
+        "Console(stderr=True).print('[bold]so[/]'); print(json.dumps({'args': sys.argv[1:]}))"
+    )
+    monkeypatch.setattr(process, "_PROGRAM", (sys.executable, "-c", text))
+    assert process.run_command(["run"]) == {"args": ["run", "--json"]}
+    assert capsys.readouterr().out == "so\n"
