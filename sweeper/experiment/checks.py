@@ -30,7 +30,7 @@ def check_trials(space: Space, *, known: Iterable[Problem]) -> list[Problem]:
         known: problems of the sections; what follows from one of them is not told again.
     """
     # The header has told these already.
-    told_by_header = {*TRIAL_KEYS, "workers"}
+    told_by_header = {*TRIAL_KEYS, "workers", "objective"}
     # A distribution that could not be read is missing from the trial.
     known_places = {problem.path for problem in known}
     problems: list[Problem] = []

@@ -146,6 +146,14 @@ class AnyMethodSpec(BaseModel):
         return False
 
     @property
+    def needs_all_steps(self) -> bool:
+        """Whether its training is laid out over all steps: ended early, it is not what was asked.
+
+        A learning rate that has not come down yet is no such reason.
+        """
+        return False
+
+    @property
     def answers_by_task(self) -> bool:
         """Whether what the trained adapter computes depends on the task of an example."""
         return self.needs_task_ids

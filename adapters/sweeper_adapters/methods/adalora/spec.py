@@ -68,6 +68,11 @@ class AdaloraSpec(MethodSpec):
         """True: of the rank that is left to each layer, with E in one of the factors."""
         return True
 
+    @property
+    def needs_all_steps(self) -> bool:
+        """True: before its last allocation it has more ranks than ``target_rank``."""
+        return True
+
     def engine_problems(self, engine: EngineFacts) -> list[tuple[str, str]]:
         """Returns a problem where too few steps come before the final ones."""
         steps = engine.steps
