@@ -61,7 +61,7 @@ class TrialRecord(BaseModel):
     status: TrialStatus = "queued"
     """Status of the trial."""
     ended_by: str = Field(default="", max_length=MAX_WORD)
-    """What ended a complete trial before all of its steps: ``patience``; empty where nothing did."""
+    """What ended a complete trial before all of its steps: ``patience``; else empty."""
     steps: _Count = 0
     """Optimiser steps reported."""
     steps_total: _Count = 0

@@ -95,7 +95,7 @@ class TrainerState:
     evaluation_time_s: float = 0.0
     checkpoint_time_s: float = 0.0
     metrics: dict[str, Estimate] = field(default_factory=dict)
-    waiting: Waiting = Waiting()
+    waiting: Waiting = field(default_factory=Waiting)
 
     @classmethod
     def read(cls, progress: Mapping[str, Any]) -> TrainerState:

@@ -245,6 +245,10 @@ class AnyMethodSpec(BaseModel):
             return None
         return float(getattr(self, self.scale_field) / getattr(self, self.size_field))
 
+    def update_scale(self) -> float | None:
+        """Returns what the update is multiplied by: alpha / rank; None where there is no alpha."""
+        return self.alpha_per_rank()
+
     def scaled(self, alpha_per_rank: float) -> Self:
         """Returns this method with its alpha at a multiple of its rank; as it is without an alpha.
 
