@@ -50,15 +50,13 @@ def shared_scale(methods: Sequence[tuple[str, AnyMethodSpec]]) -> SharedScale | 
     usual = _usual(scaled)
     others = tuple(name for name, own in scaled.items() if not all(_is_same(x, usual) for x in own))
     is_rooted = any(getattr(method, "scaling", "rank") == "sqrt_rank" for _, method in methods)
-    rule = (
-        "alpha / rank, or alpha / sqrt(rank) where scaling says so,"
-        if is_rooted
-        else ("alpha / rank")
-    )
+    rule = "alpha / rank"
+    if is_rooted:
+        rule = "alpha / rank, or alpha / sqrt(rank) where scaling says so,"
     if not others:
         all_of = "all that have one" if bare else "all"
         return SharedScale(f"{rule} {usual:.4g} for {all_of}{without}", holds=True)
-    each = [f"{name} {' and '.join(f'{x:.4g}' for x in own)}" for name, own in scaled.items()]
+    each = [f"{name} {_values(own)}" for name, own in scaled.items()]
     return SharedScale(f"{rule} differs: {_listed(each)}{without}", holds=False, names=others)
 
 
@@ -68,6 +66,14 @@ def _usual(scaled: Mapping[str, Sequence[float]]) -> float:
     rounded = counts.most_common(1)[0][0]
     every = [x for own in scaled.values() for x in own]
     return next(x for x in every if float(f"{x:.4g}") == rounded)
+
+
+def _values(scales: Sequence[float]) -> str:
+    """Returns the scales of one name, its ends where they are more than two."""
+    ends = [f"{x:.4g}" for x in (scales[0], scales[-1])]
+    if len(scales) == 1:
+        return ends[0]
+    return f" {'to' if len(scales) > 2 else 'and'} ".join(ends)
 
 
 def _is_same(one: float, other: float) -> bool:
