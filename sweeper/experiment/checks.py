@@ -61,7 +61,8 @@ def check_fit(space: Space, *, has_gpu: bool) -> list[Problem]:
         trial, method = space.trial(point), space.method(str(point["method"]))
         shape = trial.model.shape()
         found = [*_misfits(trial, method, shape, has_gpu=has_gpu)]
-        problems += found or _unplaced(trial, method, tried)
+        found = found or _unplaced(trial, method, tried)
+        problems += [x for x in found if method.designed is None or _is_new(x, trial, tried)]
         if space.budget is not None and not trial.model.facts().are_layers_alike:
             text = (
                 "the layers of the model are not all alike, so that sizes cannot be computed from "
@@ -158,6 +159,17 @@ def _misfits(
         found = [*found, *trial.method.engine_problems(engine)]
     for field, text in found:
         yield Problem(method.place(("method", field)), text)
+
+
+def _is_new(problem: Problem, trial: TrialSpec, tried: set[tuple[object, ...]]) -> bool:
+    """Whether no other configuration of the same method of a design has had a problem before.
+
+    Configurations of a method may differ in the learning rate alone.
+    """
+    key = (trial.method.label, problem.path.rpartition(".")[2], problem.message)
+    is_new = key not in tried
+    tried.add(key)
+    return is_new
 
 
 def _unplaced(
