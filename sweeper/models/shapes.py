@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -171,7 +172,9 @@ def _injected(config_json: str, method_json: str) -> int:
 
     adapter: TypeAdapter[Method] = TypeAdapter(Method)
     method, model = adapter.validate_json(method_json), skeleton(json.loads(config_json))
-    with torch.device("meta"):
+    with torch.device("meta"), warnings.catch_warnings():
+        # What PEFT says of a layer it says again where the adapter is put in to be trained.
+        warnings.simplefilter("ignore")
         adapted = method.inject(model, seed=0)
     return sum(p.numel() for p in adapted.parameters() if p.requires_grad)
 

@@ -44,7 +44,8 @@ class Proposed:
 
     Attributes:
         targets: Linear layers of a decoder layer that get an adapter.
-        left_out: Those of which every name means stacked weights of experts, too.
+        left_out: Those that can have none: too narrow, or every name of theirs means stacked
+            weights of experts, too.
         is_sized: Whether a budget can size the methods: all layers are alike.
         max_length: Tokens of the longest row that is not cut.
         cut: Share of the rows that are cut, from 0 to 1.
@@ -131,7 +132,8 @@ def propose(look: Look) -> Proposed:
 def _targets(look: Look) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the names of the linear layers that can have an adapter, and of those that cannot.
 
-    The short name of a layer may mean stacked weights of experts, too; a longer one does not.
+    The short name of a layer may mean stacked weights of experts, too; a longer one does not. A
+    layer may be too narrow, such as a gate of one output.
     """
     linears = look.facts.shape.linears
     names = tuple(linear.name for linear in linears)
@@ -144,7 +146,10 @@ def _targets(look: Look) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _is_placed(look: Look, targets: tuple[str, ...]) -> bool:
     # LoRA is the strictest: PEFT itself may put its adapters elsewhere.
-    return not injection_problem(look.model.config(), LoraSpec(targets=targets))
+    method = LoraSpec(targets=targets)
+    if method.problems(look.facts.shape):
+        return False
+    return not injection_problem(look.model.config(), method)
 
 
 def _length(look: Look) -> int:

@@ -67,7 +67,7 @@ def test_a_trial_that_its_patience_ended_is_complete_and_shown_as_such(sweep):
     ]:
         result = runner.invoke(app, command)
         assert re.search(text, result.output), result.output
-    document = trial_document(find_trial(f"{sweep.name}/2", sweep.home))
+    document = trial_document(find_trial(f"{sweep.name}/2", home=sweep.home))
     assert (document["status"], document["ended_by"]) == ("complete", "patience")
     # One that is run again has not ended.
     assert trial.requeue().ended_by == ""

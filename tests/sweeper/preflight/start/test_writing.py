@@ -45,7 +45,7 @@ def test_layers_that_are_not_alike_have_no_budget(look):
     text = search_space_of(look, proposed, name="mine", file="mine.yaml")
     assert "all linear layers of a decoder layer\n" in text
     fewer = replace(proposed, left_out=("up_proj",))
-    told = "all linear layers of a decoder layer but up_proj: experts have it, too\n"
+    told = "all linear layers of a decoder layer but up_proj, which can have no adapter\n"
     assert told in search_space_of(look, fewer, name="mine", file="mine.yaml")
     assert "\nbudget:" not in text
     # It needs a budget.
