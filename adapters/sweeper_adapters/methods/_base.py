@@ -57,6 +57,8 @@ class AnyMethodSpec(BaseModel):
     to the largest: 0 is to the bit, more is rounding. None where training starts elsewhere."""
     start_depends_on_seed: ClassVar[bool] = True
     """Whether two seeds give two adapters; false where the initial values are constants."""
+    needs_all_steps: ClassVar[bool] = False
+    """Whether its training is laid out over all steps: ended early, it is not what was asked."""
     changes_base: ClassVar[bool] = False
     """Whether injecting or training it changes frozen weights, which then must be put back."""
 
@@ -143,14 +145,6 @@ class AnyMethodSpec(BaseModel):
     @property
     def has_own_moments(self) -> bool:
         """Whether it keeps AdamW's moments itself, with betas of 0.9 and 0.999."""
-        return False
-
-    @property
-    def needs_all_steps(self) -> bool:
-        """Whether its training is laid out over all steps: ended early, it is not what was asked.
-
-        A learning rate that has not come down yet is no such reason.
-        """
         return False
 
     @property
@@ -250,11 +244,7 @@ class AnyMethodSpec(BaseModel):
         return self.alpha_per_rank()
 
     def scaled(self, alpha_per_rank: float) -> Self:
-        """Returns this method with its alpha at a multiple of its rank; as it is without an alpha.
-
-        Args:
-            alpha_per_rank: alpha divided by the rank, above 0.
-        """
+        """Returns this method with its alpha at a multiple of its rank, if it has an alpha."""
         if self.scale_field is None:
             return self
         alpha = alpha_per_rank * getattr(self, self.size_field)

@@ -38,6 +38,8 @@ class AdaloraSpec(MethodSpec):
     source: ClassVar[str] = "Zhang et al. 2023, arXiv:2303.10512, Eqs. 3 and 6 to 11, appendix A"
     size_field: ClassVar[str] = "initial_rank"
     scale_field: ClassVar[str | None] = "alpha"
+    # Before the last allocation it has more ranks than asked for.
+    needs_all_steps: ClassVar[bool] = True
     learned_fields: ClassVar[frozenset[str]] = frozenset({"rank_pattern"})
 
     name: Literal["adalora"] = "adalora"
@@ -66,11 +68,6 @@ class AdaloraSpec(MethodSpec):
     @property
     def exports_lora(self) -> bool:
         """True: of the rank that is left to each layer, with E in one of the factors."""
-        return True
-
-    @property
-    def needs_all_steps(self) -> bool:
-        """True: before its last allocation it has more ranks than ``target_rank``."""
         return True
 
     def engine_problems(self, engine: EngineFacts) -> list[tuple[str, str]]:
