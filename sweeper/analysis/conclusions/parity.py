@@ -107,7 +107,9 @@ class _Lines:
         yield ParityLine("size", text, holds, far, caveat)
 
     def _scale(self) -> Iterator[ParityLine]:
-        """Whether updates are multiplied by the same number, where there is an alpha."""
+        """Whether several methods multiply updates by the same number, where there is an alpha."""
+        if len({x.method for x in self._records}) < 2:
+            return
         methods = []
         for record in self._records:
             with suppress(ValidationError):
