@@ -234,8 +234,8 @@ class ThinTrial(tune.Trainable):
                 if self._metric not in message.metrics:
                     raise self._without_value()
                 if message.status == "complete":
-                    last = self._job.evaluation_steps[-1]
-                    return self._result(last, message.metrics, is_last=True)
+                    # Its own patience may have ended it before its last step.
+                    return self._result(message.step, message.metrics, is_last=True)
                 # A callback has ended it after an evaluation that Tune has had.
                 if self._last_step:
                     return self._result(self._last_step, message.metrics, is_last=True)

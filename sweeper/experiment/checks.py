@@ -14,6 +14,7 @@ from sweeper.experiment.sections.keys import TRIAL_KEYS
 from sweeper.experiment.space.space import MethodSpace, Point, Space
 from sweeper.experiment.space.tries import MOST, points_to_try
 from sweeper.experiment.trial import TrialSpec
+from sweeper.models.shapes import injection_problem
 from sweeper_adapters.methods import EngineFacts, ModelShape
 
 __all__ = ["check_combinations", "check_fit", "check_trials", "require_trial"]
@@ -30,7 +31,7 @@ def check_trials(space: Space, *, known: Iterable[Problem]) -> list[Problem]:
         known: problems of the sections; what follows from one of them is not told again.
     """
     # The header has told these already.
-    told_by_header = {*TRIAL_KEYS, "workers"}
+    told_by_header = {*TRIAL_KEYS, "workers", "objective"}
     # A distribution that could not be read is missing from the trial.
     known_places = {problem.path for problem in known}
     problems: list[Problem] = []
@@ -55,10 +56,13 @@ def check_fit(space: Space, *, has_gpu: bool) -> list[Problem]:
         has_gpu: whether a worker has a GPU.
     """
     problems: list[Problem] = []
+    tried: set[tuple[object, ...]] = set()
     for _, point in space.corners():
         trial, method = space.trial(point), space.method(str(point["method"]))
         shape = trial.model.shape()
-        problems += _misfits(trial, method, shape, has_gpu=has_gpu)
+        found = [*_misfits(trial, method, shape, has_gpu=has_gpu)]
+        found = found or _unplaced(trial, method, tried)
+        problems += [x for x in found if method.designed is None or _is_new(x, trial, tried)]
         if space.budget is not None and not trial.model.facts().are_layers_alike:
             text = (
                 "the layers of the model are not all alike, so that sizes cannot be computed from "
@@ -155,6 +159,37 @@ def _misfits(
         found = [*found, *trial.method.engine_problems(engine)]
     for field, text in found:
         yield Problem(method.place(("method", field)), text)
+
+
+def _is_new(problem: Problem, trial: TrialSpec, tried: set[tuple[object, ...]]) -> bool:
+    """Whether no other configuration of the same method of a design has had a problem before.
+
+    Configurations of a method may differ in the learning rate alone.
+    """
+    key = (trial.method.label, problem.path.rpartition(".")[2], problem.message)
+    is_new = key not in tried
+    tried.add(key)
+    return is_new
+
+
+def _unplaced(
+    trial: TrialSpec, method: MethodSpace, tried: set[tuple[object, ...]]
+) -> list[Problem]:
+    """Returns why a method's adapters cannot be put where its targets say.
+
+    Args:
+        trial: that has no other misfit.
+        method: of the trial.
+        tried: methods with their targets that were put into the model; this one is added.
+    """
+    targets = getattr(trial.method, "targets", None)
+    key = (trial.model.model_dump_json(), trial.method.label, targets)
+    if key in tried or trial.method.changes_base:
+        return []
+    tried.add(key)
+    text = injection_problem(trial.model.config(), trial.method)
+    field = "name" if targets is None else "targets"
+    return [Problem(method.place(("method", field)), text)] if text else []
 
 
 def _describe(point: Point, method: MethodSpace) -> str:

@@ -98,8 +98,21 @@ def _with_rates(document: Document, base: Document, *, source: str) -> Document:
 
 
 def _warnings(sweep: Sweep) -> list[str]:
-    found = list(warn_of_rates(sweep.space))
+    found = [*warn_of_rates(sweep.space), *_early_ends(sweep.space)]
     return found + (_few_trials(sweep) if sweep.design is None else [*sweep.design.warnings()])
+
+
+def _early_ends(space: Space) -> list[str]:
+    """Returns a sentence where patience may end trials before their learning rate has fallen."""
+    trains = [space.trial(point).train for _, point in space.corners()]
+    schedules = sorted({x.schedule for x in trains if x.patience and x.schedule != "constant"})
+    if not schedules:
+        return []
+    return [
+        f"train.patience is set and train.schedule is {' and '.join(schedules)}, which stays laid "
+        "out for all steps, so that a trial that ends early ends at a learning rate that is still "
+        "high; set train.schedule=constant, or bear it in mind"
+    ]
 
 
 def _few_trials(sweep: Sweep) -> list[str]:

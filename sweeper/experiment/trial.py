@@ -16,6 +16,7 @@ from sweeper._spec import Spec
 from sweeper.data import DataSpec
 from sweeper.experiment.documents.callbacks import callback_content, require_callback_name
 from sweeper.experiment.metrics import MetricEntry, PythonMetricSpec, metric_name
+from sweeper.experiment.objective import ObjectiveSpec
 from sweeper.models import ModelSpec
 from sweeper_adapters.methods import Method, identity_content
 
@@ -77,6 +78,13 @@ class TrainSpec(Spec):
     eval_examples: int = Field(default=64, ge=1)
     """Validation examples of one evaluation. All trials are evaluated on the same seeded subset,
     which contains examples of every task if it is large enough."""
+    patience: int = Field(default=0, ge=0, exclude_if=lambda evaluations: evaluations == 0)
+    """Evaluations in a row without improvement of the objective after which a trial ends; 0 for
+    none. Such a trial is complete: it counts with its last evaluation and its last weights. The
+    learning rate's schedule stays laid out for ``steps``. At most ``evaluations - 2``."""
+    min_improvement: float = Field(default=0.0, ge=0, exclude_if=lambda least: least == 0)
+    """By how much the objective must be better than at its last improvement to count as improved,
+    in units of the objective, with ``patience``; at 0 anything better counts."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the adapter's initial values, the order of the data, and dropout."""
     callbacks: tuple[str, ...] = Field(default=(), exclude_if=lambda callbacks: not callbacks)
@@ -99,6 +107,24 @@ class TrainSpec(Spec):
             raise ValueError(
                 f"evaluations is {self.evaluations} but steps is {self.steps}; "
                 "give at most one evaluation a step"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _patience_can_end_it(self) -> TrainSpec:
+        if self.min_improvement > 0 and self.patience == 0:
+            raise ValueError(
+                f"min_improvement is {self.min_improvement:g} but patience is 0, so nothing asks "
+                "for it; it must stand beside a patience of at least 1; set patience, or leave "
+                "min_improvement out"
+            )
+        most = self.evaluations - 2
+        if self.patience > max(0, most):
+            allowed = f"{most} at most" if most > 0 else "0, for so few evaluations"
+            raise ValueError(
+                f"patience is {self.patience} but evaluations is {self.evaluations}, so that a "
+                f"trial would end at evaluation {self.patience + 1} at the earliest and nothing "
+                f"be saved; it must be {allowed}; lower patience, or give more evaluations"
             )
         return self
 
@@ -191,6 +217,11 @@ class TrialSpec(Spec):
     """DeepSpeed."""
     evaluation: EvaluationSpec = EvaluationSpec()
     """How generated answers are scored."""
+    objective: ObjectiveSpec | None = Field(
+        default=None, validate_default=True, exclude_if=lambda objective: objective is None
+    )
+    """What ``train.patience`` looks at: the sweep's objective. A trial without patience has none,
+    whatever it is given: its training does not hang on it."""
     workers: int = Field(default=1, ge=1)
     """Data-parallel workers; part of the identity, because the batch grows with them."""
 
@@ -216,6 +247,31 @@ class TrialSpec(Spec):
                 "moments of its own, with 0.9 and 0.999; leave both out"
             )
         return train
+
+    @field_validator("train")
+    @classmethod
+    def _method_may_end_early(cls, train: TrainSpec, info: ValidationInfo) -> TrainSpec:
+        method: Method | None = info.data.get("method")
+        if train.patience and method is not None and method.needs_all_steps:
+            raise ValueError(
+                f"patience is {train.patience}, but {method.name} lays its training out over all "
+                "steps, so that what ends early is not what was asked for; it must be 0; leave "
+                "patience out, or the method"
+            )
+        return train
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _objective_is_of_patience(cls, objective: object, info: ValidationInfo) -> object:
+        train: TrainSpec | None = info.data.get("train")
+        if train is None or not train.patience:
+            return None
+        if objective is None:
+            raise ValueError(
+                f"is missing, but train.patience is {train.patience}; patience needs the metric "
+                "that must improve; give the metric and its mode, or leave patience out"
+            )
+        return objective
 
     def identity(self, *, data_fingerprint: str = "") -> str:
         """Returns 12 hex digits that name this trial by its content.

@@ -90,7 +90,7 @@ class Card:
             "base model": f"`{self.source.name}`{revision}",
             "method": f"`{self.trial.method.label}` ({self.trial.method.source})",
             "parameters": f"{record.trainable:,} trained, {record.percent:.4g} % of all",
-            "training": f"{record.steps} of {record.steps_total} steps, {record.status}",
+            "training": f"{record.steps} of {record.steps_total} steps, {record.status_text}",
             "precision": self.trial.engine.precision,
             "trial": f"{record.number} (`{record.id}`) of sweep `{self.found.sweep.name}`",
         }

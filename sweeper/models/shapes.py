@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ __all__ = [
     "architecture",
     "architecture_names",
     "facts_of",
+    "injection_problem",
     "is_counted_by_formula",
     "shape_of",
     "skeleton",
@@ -133,7 +135,35 @@ def trainable_parameters(config: Mapping[str, Any], method: Method) -> int:
     facts = facts_of(config)
     if facts.are_layers_alike and method.is_counted_by_shape:
         return method.count(facts.shape)
-    return _injected(json.dumps(config, sort_keys=True), method.model_dump_json())
+    with reading(f"the method {method.label} on this model", remedy="choose other targets"):
+        return _injected(json.dumps(config, sort_keys=True), method.model_dump_json())
+
+
+def injection_problem(config: Mapping[str, Any], method: Method) -> str:
+    """Returns why a method cannot be put into the model of a ``config.json``; empty where it can.
+
+    A method knows the linear layers of a model from its shape. What else a family has, such as the
+    stacked weights of experts, shows when the adapter is put in: it is, into a model without
+    values. Families that are counted by formula have nothing else.
+
+    Raises:
+        BadInputError: the model cannot be built.
+    """
+    if is_counted_by_formula(config):
+        return ""
+    facts_of(config)
+    try:
+        _injected(json.dumps(config, sort_keys=True), method.model_dump_json())
+    except BadInputError:
+        raise
+    except ValueError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - PEFT raises anything on layers it does not know
+        return (
+            f"{method.label} cannot be put into this model ({type(error).__name__}: {error}); it "
+            "must have layers that the method adapts; choose other targets, or leave it out"
+        )
+    return ""
 
 
 @cache
@@ -142,10 +172,9 @@ def _injected(config_json: str, method_json: str) -> int:
 
     adapter: TypeAdapter[Method] = TypeAdapter(Method)
     method, model = adapter.validate_json(method_json), skeleton(json.loads(config_json))
-    with (
-        reading(f"the method {method.label} on this model", remedy="choose other targets"),
-        torch.device("meta"),
-    ):
+    with torch.device("meta"), warnings.catch_warnings():
+        # What PEFT says of a layer it says again where the adapter is put in to be trained.
+        warnings.simplefilter("ignore")
         adapted = method.inject(model, seed=0)
     return sum(p.numel() for p in adapted.parameters() if p.requires_grad)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,15 @@ from sweeper.errors import BadInputError
 from sweeper.experiment.confirm import controlled_methods
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.budget import BudgetFit
+from sweeper.experiment.space.scales import SharedScale, shared_scale
 from sweeper.experiment.sweep import Sweep
+from sweeper.experiment.trial import TrainSpec
 from sweeper.preflight.model import Memory, memory_of
 from sweeper.preflight.objective import require_objective
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, params_of
+from sweeper.training.schedule import evaluation_steps
 
-__all__ = ["Plan", "PlannedEpochs", "PlannedTrial", "finished_trials", "plan_of"]
+__all__ = ["Plan", "PlannedEpochs", "PlannedPatience", "PlannedTrial", "finished_trials", "plan_of"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,18 @@ class PlannedEpochs:
 
 
 @dataclass(frozen=True)
+class PlannedPatience:
+    """When trials may end before all of their steps."""
+
+    trials: int
+    """How many of the trials shown may."""
+    earliest_step: int
+    """After which a trial ends at the earliest."""
+    most_steps: int
+    """Of the longest one."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """A sweep before it starts."""
 
@@ -98,6 +113,10 @@ class Plan:
     """How long the trials take; None where nothing like them was trained."""
     epochs: PlannedEpochs | None = None
     """What the epochs of the file come to; None where it has steps."""
+    patience: PlannedPatience | None = None
+    """When trials may end by themselves; None where none may."""
+    scale: SharedScale | None = None
+    """Whether the methods have one alpha / rank; None where none has one."""
 
     def document(self) -> dict[str, Any]:
         """Returns the plan as one JSON document."""
@@ -120,6 +139,8 @@ class Plan:
             "detection": None if self.detection is None else asdict(self.detection),
             "forecast": None if self.forecast is None else asdict(self.forecast),
             "epochs": None if self.epochs is None else asdict(self.epochs),
+            "patience": None if self.patience is None else asdict(self.patience),
+            "scale": None if self.scale is None else asdict(self.scale),
             "trials": [trial.document() for trial in self.trials],
         }
 
@@ -162,18 +183,22 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
     largest = max(trial.trainable for trial in trials)
     widest = max((trial.spec for trial in drawn), key=lambda x: x.model.shape().total_parameters)
     memory = memory_of(widest, largest)
-    epochs = _epochs(sweep, [trial.spec.train.steps for trial in drawn])
-    if missing:
-        return Plan(sweep, trials, memory, missing, epochs=epochs)
-    left = sum(trial.taken_from is None for trial in trials)
-    return Plan(
+    plan = Plan(
         sweep,
         trials,
         memory,
         missing,
+        epochs=_epochs(sweep, [trial.spec.train.steps for trial in drawn]),
+        patience=_patience([trial.spec.train for trial in drawn]),
+        scale=shared_scale([(trial.spec.method.label, trial.spec.method) for trial in drawn]),
+    )
+    if missing:
+        return plan
+    left = sum(trial.taken_from is None for trial in trials)
+    return replace(
+        plan,
         detection=detection_of(sweep, home=home, rows=_final_rows(sweep)),
         forecast=forecast_of(sweep, home=home, trials=left),
-        epochs=epochs,
     )
 
 
@@ -196,6 +221,14 @@ def _found(sweep: Sweep) -> tuple[str, tuple[str, ...]]:
 def _epochs(sweep: Sweep, steps: Sequence[int]) -> PlannedEpochs | None:
     rows = get_path(sweep.document, ("train", "epoch_rows"))
     return PlannedEpochs(rows, min(steps), max(steps)) if isinstance(rows, int) else None
+
+
+def _patience(trains: Sequence[TrainSpec]) -> PlannedPatience | None:
+    patient = [train for train in trains if train.patience]
+    if not patient:
+        return None
+    earliest = min(evaluation_steps(train)[train.patience] for train in patient)
+    return PlannedPatience(len(patient), earliest, max(train.steps for train in patient))
 
 
 def _final_rows(sweep: Sweep) -> int:

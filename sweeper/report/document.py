@@ -66,6 +66,7 @@ def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -
         "method": trial.method,
         "params": trial.params,
         "status": trial.status,
+        "ended_by": trial.ended_by or None,
         "steps": trial.steps,
         "metrics": finite_metrics(trial.metrics),
         "final": _final_document(ranking.finals.get(trial.id)),

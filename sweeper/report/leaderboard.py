@@ -47,7 +47,7 @@ def _cells(ranking: Ranking, trial: TrialRecord, names: Sequence[str]) -> list[J
         *params,
         *_numbers(ranking.score(trial)),
         *finals,
-        *(trial.status, trial.steps, trial.trainable or None, round(trial.wall_time_s, 3)),
+        *(trial.status_text, trial.steps, trial.trainable or None, round(trial.wall_time_s, 3)),
     ]
 
 

@@ -68,6 +68,7 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
         "trials_done": done,
         "trials_total": None if total is None else max(total, done),
         "trials": counts,
+        "ended_by_patience": sum(trial.ended_by == "patience" for trial in ranking.trials),
         "best": None if ranking.best is None else _best(ranking, ranking.best),
         "base": None if ranking.base is None else ranking.base.value,
         "running": [_running(trial) for trial in ranking.trials if trial.status == "running"],

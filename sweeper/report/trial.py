@@ -31,6 +31,7 @@ def trial_document(found: FoundTrial) -> dict[str, Any]:
         "taken_from": None if source is None else source.sweep,
         "status": record.status,
         "superseded_by": record.superseded_by or None,
+        "ended_by": record.ended_by or None,
         "attempts": record.attempts,
         "steps": record.steps,
         "steps_total": record.steps_total or None,

@@ -60,6 +60,8 @@ class TrialRecord(BaseModel):
     """Searched parameters and the method's fields, by dotted path."""
     status: TrialStatus = "queued"
     """Status of the trial."""
+    ended_by: str = Field(default="", max_length=MAX_WORD)
+    """What ended a complete trial before all of its steps: ``patience``; else empty."""
     steps: _Count = 0
     """Optimiser steps reported."""
     steps_total: _Count = 0
@@ -98,6 +100,16 @@ class TrialRecord(BaseModel):
     def is_final(self) -> bool:
         """Whether the trial has ended: complete, pruned, failed or superseded."""
         return self.status in FINAL
+
+    @property
+    def status_text(self) -> str:
+        """The status, with what ended the trial before all of its steps."""
+        return f"{self.status} ({self.ended_by})" if self.ended_by else self.status
+
+    @property
+    def steps_text(self) -> str:
+        """Steps done, of how many where that is known."""
+        return f"{self.steps}/{self.steps_total}" if self.steps_total else str(self.steps)
 
     @property
     def percent(self) -> float:

@@ -237,12 +237,18 @@ class TrialFolder:
             "ended_at": None,
             "attempt_started_at": None,
             "superseded_by": "",
+            "ended_by": "",
         }
         return self._write(self.read().model_copy(update=changes))
 
-    def complete(self, *, train_time_s: float = 0.0) -> TrialRecord:
-        """Notes that all steps were trained; ``train_time_s`` is this attempt's time in steps."""
-        return self._end("complete", train_time_s=train_time_s, error=None)
+    def complete(self, *, train_time_s: float = 0.0, ended_by: str = "") -> TrialRecord:
+        """Notes that the trial was trained to its end.
+
+        Args:
+            train_time_s: this attempt's time in steps.
+            ended_by: what of the trial's own ended it before all steps; empty where nothing did.
+        """
+        return self._end("complete", train_time_s=train_time_s, error=None, ended_by=ended_by)
 
     def prune(self, *, train_time_s: float = 0.0) -> TrialRecord:
         """Notes that the scheduler stopped the trial; ``train_time_s`` as in :meth:`complete`."""
@@ -273,6 +279,7 @@ class TrialFolder:
         train_time_s: float,
         error: TrialFailure | None,
         superseded_by: str = "",
+        ended_by: str = "",
     ) -> TrialRecord:
         record, now = self._stored(), self._now()
         if record.is_final:
@@ -288,6 +295,7 @@ class TrialFolder:
             "attempt_started_at": None,
             "error": error,
             "superseded_by": superseded_by,
+            "ended_by": ended_by,
             "wall_time_s": record.wall_time_s + attempt_s,
             "train_time_s": record.train_time_s + train_time_s,
             "overhead_s": record.overhead_s + max(0.0, attempt_s - train_time_s),

@@ -31,6 +31,7 @@ from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.training.engine import Engine
 from sweeper.training.hooks.callbacks import Callbacks
 from sweeper.training.hooks.embedding_noise import add_noise
+from sweeper.training.patience import Waiting
 from sweeper.training.schedule import DataOrder, evaluation_steps, learning_rate
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class _Progress(BaseModel):
     evaluation_time_s: _Seconds
     checkpoint_time_s: _Seconds
     metrics: dict[str, float]
+    waiting: Waiting
 
 
 @dataclass
@@ -93,6 +95,7 @@ class TrainerState:
     evaluation_time_s: float = 0.0
     checkpoint_time_s: float = 0.0
     metrics: dict[str, Estimate] = field(default_factory=dict)
+    waiting: Waiting = field(default_factory=Waiting)
 
     @classmethod
     def read(cls, progress: Mapping[str, Any]) -> TrainerState:
@@ -102,7 +105,8 @@ class TrainerState:
 
     def document(self) -> dict[str, Any]:
         """Returns the state as plain JSON."""
-        return {**vars(self), "metrics": to_metrics(self.metrics)}
+        metrics, waiting = to_metrics(self.metrics), self.waiting.model_dump()
+        return {**vars(self), "metrics": metrics, "waiting": waiting}
 
     @property
     def time_s(self) -> float:
@@ -161,12 +165,23 @@ class Trainer:
         """Trains until the trial is complete or told to stop."""
         self._resume()
         is_stopped = self.state.step > 0 and self._report()
-        while not is_stopped and self.state.step < self._trial.train.steps:
+        while not (is_stopped or self.is_complete):
             self._step()
             if self.state.step in self._evaluations:
                 self._evaluate()
                 self._save_checkpoint()
                 is_stopped = self._report()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all steps are trained, or the trial's own patience is over."""
+        return self.state.step == self._trial.train.steps or self.has_waited
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether the trial's patience is over before all steps are trained."""
+        is_early = self.state.step < self._trial.train.steps
+        return is_early and self.state.waiting.is_over(self._trial)
 
     def save_adapter(self) -> None:
         """Writes the adapter in PEFT's format, and the chat template that it was trained with."""
@@ -284,14 +299,11 @@ class Trainer:
             found = evaluate_on(base, self._engine, questions, settings)
         self._require_finite("evaluation", found["eval_loss"].value, step=self.state.step)
         self.state.metrics = found
-        if self._is_last:
+        self.state.waiting = self.state.waiting.after(found, self._trial)
+        if self.is_complete:
             # Before the checkpoint: whoever resumes from it does not evaluate again.
             self._keep_rows(questions)
         self.state.evaluation_time_s += time.perf_counter() - started_s
-
-    @property
-    def _is_last(self) -> bool:
-        return self.state.step == self._trial.train.steps
 
     def _keep_rows(self, questions: Sequence[Question]) -> None:
         """Writes what each row contributes to the last evaluation, on worker 0."""
@@ -332,7 +344,7 @@ class Trainer:
 
         def report() -> bool:
             return self._progress.report_evaluation(
-                self.state.step, self.state.metrics, final=self._is_last
+                self.state.step, self.state.metrics, final=self.is_complete
             )
 
         def failure(reason: str) -> TrialError:

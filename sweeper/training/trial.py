@@ -29,6 +29,8 @@ class TrialOutcome:
     """The outcome of a trial. Times and tokens include those before a resume, except overhead."""
 
     status: Literal["complete", "stopped"]
+    ended_by: Literal["", "patience"]
+    """What ended a complete trial before all steps were trained; empty where nothing did."""
     steps: int
     """Optimiser steps done."""
     metrics: Mapping[str, Estimate]
@@ -120,7 +122,8 @@ def _outcome(trial: TrialSpec, base: FrozenBase, *, run: Trainer, elapsed_s: flo
     state = run.state
     table = base.data.train_tokens(trial.train.max_length)
     return TrialOutcome(
-        status="complete" if state.step == trial.train.steps else "stopped",
+        status="complete" if run.is_complete else "stopped",
+        ended_by="patience" if run.has_waited else "",
         steps=state.step,
         metrics=state.metrics,
         trainable=run.trainable,

@@ -79,6 +79,7 @@ class DesignSweep:
         seeds: Sequence[int] | None = None,
         failed: Callable[[DrawnTrial], bool] = lambda _: False,
         pruned: Callable[[DrawnTrial], bool] = lambda _: False,
+        steps: Callable[[DrawnTrial], int] = lambda _: 8,
         trainable: Callable[[DrawnTrial], int] = lambda _: 1000,
         fingerprint: Callable[[DrawnTrial], str] = lambda _: "0" * 16,
     ) -> DesignSweep:
@@ -102,11 +103,11 @@ class DesignSweep:
             value = mean(drawn) + self.rng.normal(0, SEED_SD)
             rows = self.scores(value, "validation", fingerprint(drawn))
             write_row_scores(trial.path / VALIDATION_ROWS, rows)
-            trial.append(8, {self.metric: float(rows.metrics[self.metric][1].mean())})
+            trial.append(steps(drawn), {self.metric: float(rows.metrics[self.metric][1].mean())})
             if pruned(drawn):
                 trial.prune()
                 continue
-            trial.complete()
+            trial.complete(ended_by="patience" if steps(drawn) < 8 else "")
             if self.sweep.design is not None:
                 self.test(trial.path, value, fingerprint=fingerprint(drawn))
         return self

@@ -15,6 +15,7 @@ from sweeper.data import EmbeddedDataSpec, Example, Splits
 from sweeper.data.prepared import PreparedData
 from sweeper.distributed import control_group
 from sweeper.estimates import to_metrics
+from sweeper.experiment.objective import ObjectiveSpec
 from sweeper.experiment.trial import EngineSpec, TrainSpec, TrialSpec
 from sweeper.models import EmbeddedModelSpec
 from sweeper.models.frozen import FrozenBase
@@ -127,6 +128,7 @@ def trial(method: str = "lora", *, workers: int = 1, **settings) -> TrialSpec:
         model=EmbeddedModelSpec(),
         data=EmbeddedDataSpec(),
         engine=EngineSpec(**engine),
+        objective=ObjectiveSpec(),
         workers=workers,
     )
 

@@ -57,6 +57,8 @@ class AnyMethodSpec(BaseModel):
     to the largest: 0 is to the bit, more is rounding. None where training starts elsewhere."""
     start_depends_on_seed: ClassVar[bool] = True
     """Whether two seeds give two adapters; false where the initial values are constants."""
+    needs_all_steps: ClassVar[bool] = False
+    """Whether its training is laid out over all steps: ended early, it is not what was asked."""
     changes_base: ClassVar[bool] = False
     """Whether injecting or training it changes frozen weights, which then must be put back."""
 
@@ -237,12 +239,12 @@ class AnyMethodSpec(BaseModel):
             return None
         return float(getattr(self, self.scale_field) / getattr(self, self.size_field))
 
-    def scaled(self, alpha_per_rank: float) -> Self:
-        """Returns this method with its alpha at a multiple of its rank; as it is without an alpha.
+    def update_scale(self) -> float | None:
+        """Returns what the update is multiplied by: alpha / rank; None where there is no alpha."""
+        return self.alpha_per_rank()
 
-        Args:
-            alpha_per_rank: alpha divided by the rank, above 0.
-        """
+    def scaled(self, alpha_per_rank: float) -> Self:
+        """Returns this method with its alpha at a multiple of its rank, if it has an alpha."""
         if self.scale_field is None:
             return self
         alpha = alpha_per_rank * getattr(self, self.size_field)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -43,6 +44,10 @@ class LowRankSpec(MethodSpec):
     al. 2024, arXiv:2402.12354), whose authors take 16."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of the adapter's inputs set to zero in training; a router sees all of them."""
+
+    def update_scale(self) -> float:
+        """Returns alpha divided by the rank, or by its root where ``scaling`` says so."""
+        return self.alpha / (math.sqrt(self.rank) if self.scaling == "sqrt_rank" else self.rank)
 
     def training(self, model: PeftModel, *, steps: int) -> Training:
         """Returns what training does for this method besides forward and backward passes.

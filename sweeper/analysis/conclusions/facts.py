@@ -34,6 +34,7 @@ def facts_of(ranking: Ranking, unit: Unit, validation: ScoreTable | None) -> Ite
         yield "No trial is complete with a score, so there is no best trial."
         return
     yield from _chosen(ranking, best, unit, validation)
+    yield from _patience(ranking)
     yield from _tested(ranking, best)
     yield from _base(ranking, best)
 
@@ -68,6 +69,20 @@ def _chosen(
         yield f"{chosen}, which hardly flatters it."
         return
     yield f"{chosen}, which flatters it by about {unit.amount(excess, excess)}."
+
+
+def _patience(ranking: Ranking) -> Iterator[str]:
+    """Yields what patience has saved, where it has ended a trial."""
+    ended = [x for x in ranking.ranked if x.ended_by]
+    if not ended:
+        return
+    total = sum(x.steps_total for x in ranking.ranked)
+    saved = sum(max(0, x.steps_total - x.steps) for x in ended)
+    of = count(len(ranking.ranked), "complete trial")
+    yield (
+        f"Patience ended {len(ended)} of {of} before all steps: {saved:,} of their {total:,} steps "
+        "were not trained. Such a trial counts with its last evaluation, not with its best one."
+    )
 
 
 def _excess(validation: ScoreTable | None) -> float | None:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sweeper._text import value_text
+from pydantic import TypeAdapter, ValidationError
+
+from sweeper._text import count, value_text
 from sweeper.data.hygiene import HygieneSpec
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.tree import get_path
+from sweeper.experiment.space.scales import shared_scale
 from sweeper.tracking.record import TrialRecord
+from sweeper_adapters.methods import Method
 
 __all__ = ["ParityLine", "parity_of"]
 
 # Sizes that are farther apart, relative to the largest, are not those of one budget.
 _MAX_MISS = 0.05
+_METHODS: TypeAdapter[Any] = TypeAdapter(Method)
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,8 @@ class ParityLine:
     """One respect in which configurations are alike, or are not.
 
     Attributes:
-        subject: What it is of: size, training, learning rate, trials, control arm, failed seeds,
-            hygiene.
+        subject: What it is of: size, scale, training, end, learning rate, trials, control arm,
+            failed seeds, hygiene.
         text: What was found, a sentence.
         holds: Whether the configurations are alike in it.
         names: Configurations or methods whose verdicts carry the caveat where it does not hold.
@@ -78,7 +84,9 @@ class _Lines:
 
     def all(self) -> Iterator[ParityLine]:
         yield from self._size()
+        yield from self._scale()
         yield self._training()
+        yield from self._ends()
         yield from self._rates()
         yield self._trials()
         yield from self._control_arms()
@@ -98,6 +106,21 @@ class _Lines:
         caveat = "" if holds else f"Sizes differ by up to {100 * miss:.3g} %"
         yield ParityLine("size", text, holds, far, caveat)
 
+    def _scale(self) -> Iterator[ParityLine]:
+        """Whether several methods multiply updates by the same number, where there is an alpha."""
+        if len({x.method for x in self._records}) < 2:
+            return
+        methods = []
+        for record in self._records:
+            with suppress(ValidationError):
+                method = _METHODS.validate_python(self._specs[record.id].get("method"))
+                methods.append((self._names[record.id], method))
+        found = shared_scale(methods)
+        if found is not None:
+            caveat = "" if found.holds else "alpha / rank differs"
+            text = f"Scale of the update: {found.text}"
+            yield ParityLine("scale", text, found.holds, found.names, caveat)
+
     def _training(self) -> ParityLine:
         """Whether all saw as many examples of the same length in as many steps."""
         fields = ("steps", "batch_size", "max_length")
@@ -111,6 +134,25 @@ class _Lines:
             return ParityLine("training", text, holds=True)
         text = "Training: steps, batches or lengths differ between configurations"
         return ParityLine("training", text, False, self._distinct(), "Training differs")
+
+    def _ends(self) -> Iterator[ParityLine]:
+        """Whether the trials that their own patience ended had as many steps as the rest."""
+        ended = [x for x in self._records if x.ended_by]
+        if not ended:
+            return
+        done = [x for x in self._records if x.status == "complete"]
+        low, high = min(x.steps for x in done), max(x.steps for x in done)
+        asked = sorted({self._train(x, "patience") for x in done})
+        rule = f"patience {asked[0]} for all" if len(asked) == 1 else "patience differs"
+        said = f"{rule}; it ended {len(ended)} of {count(len(done), 'trial')}"
+        early = tuple(dict.fromkeys(self._names[x.id] for x in ended))
+        if low == high:
+            text = f"End: {said}, all after {count(low, 'step')}"
+            yield ParityLine("end", text, True, early)
+            return
+        text = f"End: {said}, so that they had {low} to {high} steps"
+        caveat = "Patience ended trials after unlike numbers of steps"
+        yield ParityLine("end", text, False, early, caveat)
 
     def _rates(self) -> Iterator[ParityLine]:
         methods = {x.method for x in self._records}

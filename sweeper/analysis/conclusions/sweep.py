@@ -265,9 +265,17 @@ def _spec(
             f"them {'have' if number > 1 else 'has'} ended in all configurations."
         )
     look = look_at(leading) if len(plan.looks) > 1 else None
-    if plan.tuned is not None and table.split == "validation":
-        caveats += tuple((grid.method, "These rows chose the rates") for grid in rate_grids(plan))
+    if table.split == "validation":
+        caveats += tuple(_chosen_by_rows(plan, parity))
     return ConclusionSpec(questions_of(plan), delta, look=look, caveats=caveats), ""
+
+
+def _chosen_by_rows(plan: DesignPlan, parity: Sequence[ParityLine]) -> Iterator[tuple[str, str]]:
+    """Yields what the rows of the comparison have chosen before, by name, with its caveat."""
+    if plan.tuned is not None:
+        yield from ((grid.method, "These rows chose the rates") for grid in rate_grids(plan))
+    ended = [line for line in parity if line.subject == "end"]
+    yield from ((name, "These rows ended trials") for line in ended for name in line.names)
 
 
 def _ended_seeds(plan: DesignPlan, table: ScoreTable, ended: Sequence[TrialRecord]) -> set[int]:

@@ -80,10 +80,16 @@ class Pool:
         return await self._queue.await_verdict(trial_id, step, metrics)
 
     async def done(
-        self, trial_id: str, status: str, *, metrics: Mapping[str, float], error: str = ""
+        self,
+        trial_id: str,
+        status: str,
+        *,
+        metrics: Mapping[str, float],
+        step: int = 0,
+        error: str = "",
     ) -> None:
         """Notes the end of a trial and its last evaluation; its record is written already."""
-        await self._queue.done(trial_id, status, metrics=metrics, error=error)
+        await self._queue.done(trial_id, status, metrics=metrics, step=step, error=error)
 
     # What the driver calls.
 

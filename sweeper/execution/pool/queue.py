@@ -172,13 +172,27 @@ class TrialQueue:
         return await entry.report(Message("report", step=step, metrics=metrics))
 
     async def done(
-        self, trial_id: str, status: str, *, metrics: Mapping[str, float], error: str = ""
+        self,
+        trial_id: str,
+        status: str,
+        *,
+        metrics: Mapping[str, float],
+        step: int = 0,
+        error: str = "",
     ) -> None:
-        """Notes the end of a trial and its last evaluation; its record is written already."""
+        """Notes the end of a trial and its last evaluation; its record is written already.
+
+        Args:
+            trial_id: of the trial.
+            status: complete, pruned or failed.
+            metrics: of its last evaluation.
+            step: optimiser steps done; 0 of what trains nothing.
+            error: why it failed.
+        """
         # A replica thought dead may end a trial that was put back.
         if trial_id in self._queue:
             self._queue.remove(trial_id)
-        message = Message("end", status=status, metrics=metrics, error=error)
+        message = Message("end", step=step, status=status, metrics=metrics, error=error)
         self._entries[trial_id].end(message)
 
     # What becomes of the trials where replicas come and go.

@@ -231,10 +231,14 @@ class ReplicaWorker:
             "train_answers_cut": outcome.answers_cut,
         }
         folder.append(outcome.steps, totals)
-        end = folder.complete if is_complete else folder.prune
-        end(train_time_s=outcome.train_time_s)
+        if is_complete:
+            folder.complete(train_time_s=outcome.train_time_s, ended_by=outcome.ended_by)
+        else:
+            folder.prune(train_time_s=outcome.train_time_s)
         status = "complete" if is_complete else "pruned"
-        ray.get(self._pool.done.remote(job.trial_id, status, metrics=to_metrics(outcome.metrics)))
+        metrics = to_metrics(outcome.metrics)
+        told = self._pool.done.remote(job.trial_id, status, step=outcome.steps, metrics=metrics)
+        ray.get(told)
 
     def _fail(self, job: Job, folder: TrialFolder, error: Exception) -> None:
         logger.warning("trial %s failed: %s: %s", job.trial_id, type(error).__name__, error)

@@ -15,5 +15,7 @@ def build_trial_tree(document: Document, method: Json) -> Document:
         "method": method,
         "train": document.get("train", {}),
         "workers": 1 if workers is None else workers,
+        # A trial keeps it where it has patience.
+        "objective": document.get("objective", {}),
     }
     return tree | {key: document[key] for key in TRIAL_KEYS if key in document}

@@ -11,6 +11,7 @@ from sweeper._text import bytes_text, count
 from sweeper.data.formats import TextFormat
 from sweeper.experiment.space.published_rates import published_rates, usual_rate
 from sweeper.experiment.trial import EngineSpec, TrainSpec, TrialSpec
+from sweeper.models.shapes import injection_problem
 from sweeper.preflight.model import memory_of, memory_there
 from sweeper.preflight.start.looking import Look
 from sweeper_adapters.methods import LoraSpec
@@ -42,7 +43,9 @@ class Proposed:
     """A first setting.
 
     Attributes:
-        targets: Linear layers that get an adapter, all of a decoder layer.
+        targets: Linear layers of a decoder layer that get an adapter.
+        left_out: Those that can have none: too narrow, or every name of theirs means stacked
+            weights of experts, too.
         is_sized: Whether a budget can size the methods: all layers are alike.
         max_length: Tokens of the longest row that is not cut.
         cut: Share of the rows that are cut, from 0 to 1.
@@ -59,6 +62,7 @@ class Proposed:
     """
 
     targets: tuple[str, ...]
+    left_out: tuple[str, ...]
     is_sized: bool
     max_length: int
     cut: float
@@ -77,6 +81,7 @@ class Proposed:
         """Returns it as plain JSON."""
         return {
             "targets": list(self.targets),
+            "left_out": list(self.left_out),
             "max_length": self.max_length,
             "cut": self.cut,
             "batch_size": self.batch_size,
@@ -98,7 +103,7 @@ def propose(look: Look) -> Proposed:
     parameters = look.facts.shape.total_parameters
     length = _length(look)
     precision = "bf16" if gpus else "fp32"
-    targets = tuple(linear.name for linear in look.facts.shape.linears)
+    targets, left_out = _targets(look)
     batch, needs = _batch(look, targets, length, precision=precision, gpus=gpus)
     accumulation = _BATCH // batch
     sequences = _sequences(look, length)
@@ -107,6 +112,7 @@ def propose(look: Look) -> Proposed:
     rates, rates_from = _rates(look.facts.width, parameters)
     return Proposed(
         targets=targets,
+        left_out=left_out,
         is_sized=look.facts.are_layers_alike,
         max_length=length,
         cut=look.lengths.longer_than(length),
@@ -121,6 +127,29 @@ def propose(look: Look) -> Proposed:
         cpus=min(4, os.cpu_count() or 1) if parameters >= _LARGE else 1,
         needs=needs,
     )
+
+
+def _targets(look: Look) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the names of the linear layers that can have an adapter, and of those that cannot.
+
+    The short name of a layer may mean stacked weights of experts, too; a longer one does not. A
+    layer may be too narrow, such as a gate of one output.
+    """
+    linears = look.facts.shape.linears
+    names = tuple(linear.name for linear in linears)
+    if _is_placed(look, names):
+        return names, ()
+    found = {x.name: [n for n in (x.name, x.path) if n and _is_placed(look, (n,))] for x in linears}
+    targets = tuple(own[0] for own in found.values() if own)
+    return targets or names, tuple(name for name, own in found.items() if not own)
+
+
+def _is_placed(look: Look, targets: tuple[str, ...]) -> bool:
+    # LoRA is the strictest: PEFT itself may put its adapters elsewhere.
+    method = LoraSpec(targets=targets)
+    if method.problems(look.facts.shape):
+        return False
+    return not injection_problem(look.model.config(), method)
 
 
 def _length(look: Look) -> int:

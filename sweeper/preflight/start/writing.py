@@ -137,7 +137,12 @@ def _methods(proposed: Proposed, *, layers: int) -> Iterator[str]:
         "experts": {"int": [2, 6]},
         "group_size": {"choice": [*sizes]} if len(sizes) > 1 else 1,
     }
-    yield "methods:   # targets: all linear layers of a decoder layer"
+    but = (
+        f" but {', '.join(proposed.left_out)}, which can have no adapter"
+        if proposed.left_out
+        else ""
+    )
+    yield f"methods:   # targets: all linear layers of a decoder layer{but}"
     for name, fields in {"masa": masa, "lora": sized}.items():
         yield f"  - name: {name}"
         entry: Document = {"targets": [*targets], **fields}

@@ -188,8 +188,8 @@ def _cells(ranking: Ranking, trial: TrialRecord, names: list[str], split: str) -
     yield from (str(trial.number), trial.id, trial.method, str(score) if score else "")
     if split:
         yield str(final) if final else ""
-    yield trial.status
-    yield f"{trial.steps}/{trial.steps_total}" if trial.steps_total else str(trial.steps)
+    yield trial.status_text
+    yield trial.steps_text
     yield f"{trial.percent:.3g} %" if trial.total else ""
     yield duration(trial.wall_time_s) if trial.attempts else ""
     yield params_text(trial.params, names)

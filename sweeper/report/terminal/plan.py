@@ -44,6 +44,8 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         "",
         *_design(plan),
         *_epochs(plan),
+        *_patience(plan),
+        *_scale(plan),
         *_budget(plan),
         _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
         _pairs("Resources of one replica", resources),
@@ -250,6 +252,28 @@ def _epochs(plan: Mapping[str, Any]) -> list[RenderableType]:
     steps = count(fewest, "step") if fewest == most else f"{fewest:,} to {most:,} steps"
     text = f"{steps} a trial, made of epochs of {count(epochs['rows'], 'row')}"
     return [Text.assemble(("Length: ", "bold"), text)]
+
+
+def _patience(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns when trials may end by themselves, where they may."""
+    found = plan.get("patience")
+    if found is None:
+        return []
+    few = found["trials"] < len(plan["trials"])
+    who = f"{count(found['trials'], 'trial')} shown" if few else "a trial"
+    text = (
+        f"{who} may end after step {found['earliest_step']:,} of {found['most_steps']:,} at the "
+        f"earliest, by {plan['objective']['metric']}; the schedule is that of all steps"
+    )
+    return [Text.assemble(("Patience: ", "bold"), text)]
+
+
+def _scale(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns whether several methods have one alpha / rank, where they have an alpha."""
+    found, methods = plan.get("scale"), {trial["method"] for trial in plan["trials"]}
+    if found is None or len(methods) < 2:
+        return []
+    return [Text.assemble(("Scale: ", "bold"), found["text"])]
 
 
 def _budget(plan: Mapping[str, Any]) -> list[RenderableType]:

@@ -55,6 +55,8 @@ def _standing(trial: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     status = trial["status"]
     if trial["superseded_by"]:
         status += f" by {trial['superseded_by']}"
+    if trial["ended_by"]:
+        status += f", ended by its {trial['ended_by']}"
     if trial["attempts"] > 1:
         status += f", {count(trial['attempts'], 'attempt')}"
     yield "status", status

@@ -233,6 +233,7 @@ class Sender:
         tags = content.constant_tags(spec, self._varied)
         if shown != state.status:
             tags |= {"status": status, "attempts": str(record.attempts)}
+            tags |= {"ended_by": record.ended_by} if record.ended_by else {}
         points, offset = self._new_points(run, state, trial=trial, record=record)
 
         def remember(sent: Sequence[Point]) -> None:

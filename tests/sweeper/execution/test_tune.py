@@ -268,13 +268,22 @@ REPORT = Message("report", step=2, metrics={"eval_loss": 2.0})
 
 
 def test_the_end_of_a_whole_trial_comes_with_its_last_value(trial, monkeypatch) -> None:
-    end = Message("end", status="complete", metrics={"eval_loss": 1.0})
+    end = Message("end", step=4, status="complete", metrics={"eval_loss": 1.0})
     pool = Pool(REPORT, REPORT, end)
     made = thin_trial(trial, pool, monkeypatch)
     assert heard_of(made) == [(1, 2.0, False), (2, 1.0, True)]
     made.cleanup()
     assert [job.trial_id for job in pool.submitted] == [trial.id]
     assert pool.stopped == []
+
+
+def test_the_end_of_a_trial_whose_patience_is_over_is_that_of_a_whole_one(trial, monkeypatch):
+    end = Message("end", step=2, status="complete", metrics={"eval_loss": 2.0})
+    # Its last evaluation is not reported besides, and is not its last one by number.
+    assert heard_of(thin_trial(trial, Pool(end), monkeypatch)) == [(1, 2.0, True)]
+    trial.append(2, {"eval_loss": 2.0})
+    trial.complete(ended_by="patience")
+    assert heard_of(thin_trial(trial, Pool(), monkeypatch)) == [(1, 2.0, True)]
 
 
 def test_a_trial_that_a_callback_ended_is_told_as_pruned(trial, monkeypatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,28 @@ def test_the_model_has_to_have_what_a_method_adapts() -> None:
     assert check_fit(space_of_lora(1, 2), has_gpu=False) == []
     found = check_fit(space_of_lora(1, 10**6), has_gpu=False)
     assert {problem.path for problem in found} == {"methods.lora.rank"}
+
+
+MIXTURE = {
+    "model_type": "qwen2_moe",
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "moe_intermediate_size": 16,
+    "shared_expert_intermediate_size": 16,
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+
+
+def test_each_method_whose_targets_mean_stacked_experts_is_named_once(space: Path) -> None:
+    (space.parent / "model" / "config.json").write_text(json.dumps(MIXTURE))
+    text = SPACE.split("baselines")[0] + "  evaluations: 4\n"
+    found = problems_of_space(space, text=text)
+    assert list(found) == ["methods.masa.targets", "methods.lora.targets"]
+    assert all("'up_proj', 'down_proj' speaks of more" in message for message in found.values())
+    attention = text.replace("- name: masa", "- name: masa\n    targets: attention")
+    assert list(problems_of_space(space, text=attention)) == ["methods.lora.targets"]

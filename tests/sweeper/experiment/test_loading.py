@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.errors import SpecError
 from sweeper.experiment.loading import build_sweep, load_sweep
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import Sweep
@@ -171,3 +172,34 @@ def test_problems_come_in_the_order_of_the_steps(space: Path) -> None:
         "methods.lora.rnak",
         "baselines.0.method.name",
     ]
+
+
+PATIENT = ["train.patience=1", "train.min_improvement=0.01", "objective.metric=accuracy"]
+
+
+def test_a_trial_with_patience_has_the_objective_of_its_sweep(space: Path) -> None:
+    sweep = load_sweep(space, overrides=PATIENT)
+    trial = sweep.space.any_trial()
+    assert trial.objective == sweep.spec.objective
+    assert (trial.train.patience, trial.train.min_improvement) == (1, 0.01)
+    assert build_sweep(sweep.document, source="again").space.any_trial() == trial
+    assert load_sweep(space).space.any_trial().objective is None
+
+
+def test_an_objective_that_is_wrong_is_told_once(space: Path) -> None:
+    with pytest.raises(SpecError) as error:
+        load_sweep(space, overrides=["train.patience=1", "objective.metric=unheard_of"])
+    assert [problem.path for problem in error.value.problems] == ["objective.mode"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_told"),
+    [(PATIENT, True), ([*PATIENT, "train.schedule=constant"], False), ([], False)],
+)
+def test_patience_under_a_falling_rate_is_told(
+    space: Path, overrides: list[str], is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    load_sweep(space, overrides=overrides)
+    told = [x.getMessage() for x in caplog.records if "train.patience" in x.getMessage()]
+    assert len(told) == is_told
+    assert all("train.schedule is cosine" in text for text in told)

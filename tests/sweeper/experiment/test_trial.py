@@ -99,6 +99,54 @@ def test_a_later_field_of_training_changes_the_identity_only_where_it_is_set(nam
     assert TrialSpec.model_validate_json(changed.model_dump_json()) == changed
 
 
+PATIENT = {"steps": 8, "learning_rate": 1e-3, "patience": 2}
+LOSS = {"metric": "eval_loss", "mode": "min"}
+
+
+def test_an_objective_is_part_of_a_trial_only_where_patience_waits_for_it() -> None:
+    one = trial()
+    assert trial(objective=LOSS) == one
+    assert "objective" not in one.model_dump(mode="json")
+    train = {"steps": 8, "learning_rate": 1e-3, "patience": 0, "min_improvement": 0}
+    assert trial(objective=LOSS, train=train).identity() == one.identity()
+    patient = trial(train=PATIENT, objective=LOSS)
+    assert TrialSpec.model_validate_json(patient.model_dump_json()) == patient
+    others = [
+        one,
+        trial(train={**PATIENT, "patience": 1}, objective=LOSS),
+        trial(train={**PATIENT, "min_improvement": 0.1}, objective=LOSS),
+        trial(train=PATIENT, objective={"metric": "accuracy", "mode": "max"}),
+    ]
+    assert len({x.identity() for x in [patient, *others]}) == 5
+
+
+def test_patience_needs_an_objective() -> None:
+    with pytest.raises(ValidationError, match=r"train\.patience is 2; patience needs the metric"):
+        trial(train=PATIENT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"patience": 3}, "patience is 3 but evaluations is 4, .* it must be 2 at most; lower"),
+        ({"patience": 1, "evaluations": 2}, "it must be 0, for so few evaluations; lower patience"),
+        ({"patience": 0, "min_improvement": 0.1}, r"min_improvement is 0\.1 but patience is 0"),
+        ({"patience": -1}, "greater than or equal to 0"),
+        ({"min_improvement": -0.1}, "greater than or equal to 0"),
+    ],
+    ids=str,
+)
+def test_a_patience_that_can_end_nothing_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TrainSpec(**{**PATIENT, **changes})
+
+
+def test_a_method_that_needs_all_its_steps_has_no_patience() -> None:
+    with pytest.raises(ValidationError, match="patience is 2, but adalora lays its training out"):
+        trial(method={"name": "adalora"}, train=PATIENT, objective=LOSS)
+    assert trial(method={"name": "adalora"}, objective=LOSS).objective is None
+
+
 def test_betas_are_refused_where_a_method_keeps_its_own_moments() -> None:
     train = {"steps": 8, "learning_rate": 1e-3, "beta2": 0.95}
     with pytest.raises(ValidationError, match=r"beta2 is 0\.95, but lora_pro keeps moments"):

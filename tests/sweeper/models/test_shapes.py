@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
 from sweeper.errors import BadInputError
 from sweeper.experiment.loading import load_sweep
+from sweeper.models import shapes
 from sweeper.models.reading import read_config
-from sweeper.models.shapes import facts_of, shape_of, skeleton, trainable_parameters
+from sweeper.models.shapes import (
+    facts_of,
+    injection_problem,
+    shape_of,
+    skeleton,
+    trainable_parameters,
+)
 from sweeper.preflight.plan import plan_of
-from sweeper_adapters.methods import Linear, LoraSpec
+from sweeper_adapters.methods import Linear, LoraSpec, Method
 
 
 def _families() -> list[str]:
@@ -135,3 +144,74 @@ def test_an_unknown_family_is_told_with_a_near_one_and_no_list() -> None:
     with pytest.raises(BadInputError, match=r"'lama': .*did you mean 'llama'\?") as told:
         shape_of({"model_type": "lama"})
     assert len(str(told.value)) < 250
+
+
+# Families whose layers are named, fused or laid out unlike those of LLaMA.
+_TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 64}
+_GROUPED = {**_TINY, "intermediate_size": 64, "num_key_value_heads": 2, "head_dim": 8}
+_EXPERTS = {
+    **_GROUPED,
+    "model_type": "qwen2_moe",
+    "moe_intermediate_size": 16,
+    "shared_expert_intermediate_size": 16,
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+}
+_SLIDING = ["sliding_attention", "full_attention"]
+FAMILIES: dict[str, dict[str, Any]] = {
+    "conv1d, fused": {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4},
+    "grouped queries": {**_GROUPED, "model_type": "qwen3"},
+    "alternating layers": {**_GROUPED, "model_type": "gemma3_text", "layer_types": _SLIDING},
+    "fused, one key": {**_TINY, "model_type": "falcon", "multi_query": True},
+    "fused": {**_TINY, "model_type": "gpt_neox", "intermediate_size": 64},
+    "fused gates": {**_GROUPED, "model_type": "phi3", "pad_token_id": 0},
+}
+# One of each way to share: none, over experts, over layers, over all layers of one size, over all.
+SHARING = [
+    {"name": "lora", "rank": 4},
+    {"name": "hydralora", "rank": 4},
+    {"name": "masa", "rank": 4, "experts": 2, "group_size": 2},
+    {"name": "mosa", "groups": 16},
+    {"name": "bslora"},
+    {"name": "vblora", "vector_length": 8},
+    {"name": "peft", "type": "vera", "r": 4},
+]
+_METHODS: TypeAdapter[Method] = TypeAdapter(Method)
+
+
+@pytest.mark.parametrize("entry", SHARING, ids=lambda entry: entry["name"])
+@pytest.mark.parametrize("targets", ["attention", "all-linear"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_method_without_a_problem_can_be_put_into_the_model(family, targets, entry) -> None:
+    config = FAMILIES[family]
+    facts = facts_of(config)
+    method = _METHODS.validate_python({**entry, "targets": targets}).resolved(facts.shape)
+    assert method.problems(facts.shape) == []
+    assert injection_problem(config, method) == ""
+    # PEFT sets fan_in_fan_out by itself, and says so.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        adapted = method.inject(skeleton(config), seed=0)
+    trained = sum(x.numel() for x in adapted.parameters() if x.requires_grad)
+    assert trained == trainable_parameters(config, method)
+
+
+@pytest.mark.parametrize("entry", SHARING, ids=lambda entry: entry["name"])
+def test_experts_whose_weights_are_stacked_are_told_before_anything_is_loaded(entry) -> None:
+    shape = shape_of(_EXPERTS)
+
+    def problem_of(*targets: str) -> str:
+        method = _METHODS.validate_python({**entry, "targets": targets})
+        # Its linear layers are there, so that the shape alone says nothing.
+        assert method.problems(shape) == []
+        return injection_problem(_EXPERTS, method)
+
+    assert problem_of("q_proj", "shared_expert.up_proj") == ""
+    message = problem_of("q_proj", "up_proj")
+    assert message.startswith("target 'up_proj' speaks of more than linear layers: the stacked")
+    assert message.endswith("or leave them out of targets")
+
+
+def test_what_is_counted_by_formula_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes, "skeleton", None)
+    assert injection_problem(LLAMA, _METHODS.validate_python({"name": "lora"})) == ""

@@ -79,3 +79,19 @@ def test_a_plan_tells_what_a_confirmation_adds() -> None:
     assert without["confirmation"] is None
     assert without["search"] == document["search"]
     assert [x["id"] for x in without["trials"]] == [x["id"] for x in document["trials"]]
+
+
+def test_a_plan_tells_when_patience_may_end_a_trial() -> None:
+    patient = ("train.patience=1", "train.evaluations=4", "train.steps=40")
+    found = plan(*patient, profile="embedded").patience
+    assert found is not None
+    # The first evaluation sets what is to be beaten; the second may end it.
+    assert (found.earliest_step, found.most_steps) == (20, 40)
+    assert plan(profile="embedded").patience is None
+
+
+def test_a_plan_tells_whether_methods_share_alpha_per_rank() -> None:
+    found = plan("budget={match: lora, rank: 8, alpha_per_rank: 2}").scale
+    assert found is not None
+    assert found.holds
+    assert found.text.startswith("alpha / rank 2 for all")

@@ -52,6 +52,27 @@ def standing(folder):
     return standing_of(folder, ranking_of(folder))
 
 
+def test_a_trial_that_its_patience_ended_is_complete_and_shown_as_such(sweep):
+    trial = sweep.trial(f"{2:012x}")
+    trial.complete(ended_by="patience")
+    found = standing(sweep)
+    assert (found["trials"], found["ended_by_patience"]) == ({"complete": 3}, 1)
+    assert found["best"]["number"] == 2
+    runner = CliRunner()
+    home = ["--home", str(sweep.home)]
+    for command, text in [
+        (["status", sweep.name, *home], r"patience +ended 1 trial early"),
+        (["show", f"{sweep.name}/2", *home], r"complete, ended by its patience\s+steps +4 of 8"),
+        (["report", sweep.name, *home], r"complete \(patience\)"),
+    ]:
+        result = runner.invoke(app, command)
+        assert re.search(text, result.output), result.output
+    document = trial_document(find_trial(f"{sweep.name}/2", home=sweep.home))
+    assert (document["status"], document["ended_by"]) == ("complete", "patience")
+    # One that is run again has not ended.
+    assert trial.requeue().ended_by == ""
+
+
 def test_a_sweep_that_is_driven_is_running(sweep):
     with sweep.lock():
         found = standing(sweep)

@@ -38,6 +38,8 @@ class AdaloraSpec(MethodSpec):
     source: ClassVar[str] = "Zhang et al. 2023, arXiv:2303.10512, Eqs. 3 and 6 to 11, appendix A"
     size_field: ClassVar[str] = "initial_rank"
     scale_field: ClassVar[str | None] = "alpha"
+    # Before the last allocation it has more ranks than asked for.
+    needs_all_steps: ClassVar[bool] = True
     learned_fields: ClassVar[frozenset[str]] = frozenset({"rank_pattern"})
 
     name: Literal["adalora"] = "adalora"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -94,6 +95,13 @@ class PeftSpec(MethodSpec):
         alpha = alpha_per_rank * getattr(self, self.size_field)
         is_whole = isinstance(getattr(self, field), int)
         return self.model_copy(update={field: max(1, round(alpha)) if is_whole else alpha})
+
+    def update_scale(self) -> float | None:
+        """Returns alpha divided by the rank, or by its root where the type is told so."""
+        scale = self.alpha_per_rank()
+        if scale is None or self.fields.get("use_rslora") is not True:
+            return scale
+        return scale * math.sqrt(getattr(self, self.size_field))
 
     @property
     def scale_field(self) -> str | None:  # type: ignore[override]  # read alike

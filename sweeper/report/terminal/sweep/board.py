@@ -84,12 +84,13 @@ class Leaderboard:
             texts = tuple("" if final is None else str(final) for final in finals)
             found.append(Column(title, texts))
         # What is the same for all tells nothing of one.
-        if len({trial.status for trial in trials}) > 1:
-            found.append(Column("status", tuple(trial.status for trial in trials), is_kept=True))
+        statuses = tuple(trial.status_text for trial in trials)
+        if len(set(statuses)) > 1:
+            found.append(Column("status", statuses, is_kept=True))
         found += [self._parameter(name) for name in self._names]
         rest = [
             Column("time", tuple(map(_time, trials)), is_number=True),
-            Column("steps", tuple(map(_steps, trials)), is_number=True),
+            Column("steps", tuple(trial.steps_text for trial in trials), is_number=True),
             Column("trainable", tuple(map(_trainable, trials)), is_number=True),
         ]
         return found + [column for column in rest if len(set(column.cells)) > 1]
@@ -127,10 +128,6 @@ def _id_columns(trials: Sequence[TrialRecord]) -> list[Column]:
 
 def _time(trial: TrialRecord) -> str:
     return duration(trial.wall_time_s) if trial.attempts else ""
-
-
-def _steps(trial: TrialRecord) -> str:
-    return f"{trial.steps}/{trial.steps_total}" if trial.steps_total else str(trial.steps)
 
 
 def _trainable(trial: TrialRecord) -> str:

@@ -193,7 +193,7 @@ class _Rows:
             configuration = f"{trial.method} {params_text(trial.params, names)}"
             table.add_row(
                 str(trial.number),
-                _steps(trial),
+                trial.steps_text,
                 *([loss_text] if is_wide else []),
                 str(score) if score is not None else "",
                 _status(trial),
@@ -240,16 +240,13 @@ def _shown(ranking: Ranking, rows: int) -> list[TrialRecord]:
     return sorted(chosen, key=lambda trial: trial.number)
 
 
-def _steps(trial: TrialRecord) -> str:
-    return f"{trial.steps}/{trial.steps_total}" if trial.steps_total else str(trial.steps)
-
-
 def _status(trial: TrialRecord) -> str:
-    return f"{trial.status}, attempt {trial.attempts}" if trial.attempts > 1 else trial.status
+    status = trial.status_text
+    return f"{status}, attempt {trial.attempts}" if trial.attempts > 1 else status
 
 
 def _line(ranking: Ranking, trial: TrialRecord, names: Sequence[str]) -> str:
-    parts = [f"trial {trial.number} {trial.status}", f"{_steps(trial)} steps"]
+    parts = [f"trial {trial.number} {trial.status_text}", f"{trial.steps_text} steps"]
     score = ranking.score(trial)
     if score is not None:
         parts.append(f"{ranking.objective.metric} {score}")

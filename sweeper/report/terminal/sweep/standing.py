@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
-from sweeper._text import duration, params_text, shorten
+from sweeper._text import count, duration, params_text, shorten
 from sweeper.estimates import Estimate
 from sweeper.report.terminal.tables import Column, fitted_table, fitting, pair_table
 
@@ -108,6 +108,8 @@ def _facts(one: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(("", params_text(best["params"], list(best["params"]))))
     else:
         facts.append(("best so far", f"no complete trial yet; objective {metric}"))
+    if one["ended_by_patience"]:
+        facts.append(("patience", f"ended {count(one['ended_by_patience'], 'trial')} early"))
     if one["base"] is not None:
         facts.append(("frozen base", f"{metric} {Estimate(one['base'])}"))
     for trial in one["running"]:

@@ -23,6 +23,7 @@ def test_all_lines_of_tuned_methods_hold(tmp_path):
     found = DesignSweep(tmp_path, sweep_of(TUNED, [LORA, MASA])).run().conclusions()
     assert [line.text for line in found.parity] == [
         "Trainable parameters: 1,000",
+        "Scale of the update: alpha / rank 4 for all",
         "Training: 8 steps of 4 examples of at most 64 tokens for all; one seed gives all of them "
         "one order of the data",
         "Learning rate: each method at its own, tuned over 4 rates from 0.001 to 0.004",
@@ -71,6 +72,63 @@ def test_sizes_may_be_a_twentieth_apart(tmp_path):
     assert (line.holds, line.names) == (False, ("mosa",))
     for verdict in far.conclusions().verdicts:
         assert verdict.sentence.count("Sizes differ by up to 10 %.") == 1
+
+
+def test_an_alpha_that_has_another_share_of_the_rank_is_said(tmp_path):
+    methods: list[dict[str, Any]] = [LORA | {"alpha": 8}, MOSA, {"name": "dora", "rank": 4}]
+    found = DesignSweep(tmp_path, sweep_of(TUNED, methods)).run(peaked).conclusions()
+    line = lines(found)["scale"]
+    # Of as many, the first one has the usual scale.
+    assert (line.holds, line.names) == (False, ("dora",))
+    expected = "Scale of the update: alpha / rank differs: lora 2, dora 4; mosa has none"
+    assert line.text == expected
+    said = [verdict.sentence for verdict in found.verdicts if "dora" in verdict.sentence]
+    assert said
+    assert all(text.count("alpha / rank differs.") == 1 for text in said)
+
+
+PATIENT = {"steps": 8, "evaluations": 4, "patience": 1, "schedule": "constant"}
+
+
+def patient(tmp_path, steps, **changes):
+    sweep = sweep_of(SAME_RATE, [LORA, {"name": "dora", "rank": 4}], train=PATIENT, **changes)
+    return DesignSweep(tmp_path, sweep).run(steps=steps).conclusions()
+
+
+def test_trials_that_patience_ended_count_and_their_unlike_steps_are_said(tmp_path):
+    found = patient(tmp_path, lambda x: 4 if x.spec.method.name == "dora" else 8)
+    line = lines(found)["end"]
+    assert (line.holds, line.names) == (False, ("dora",))
+    expected = "End: patience 1 for all; it ended 2 of 4 trials, so that they had 4 to 8 steps"
+    assert line.text == expected
+    caveat = "Patience ended trials after unlike numbers of steps"
+    assert found.verdicts
+    assert all(verdict.caveats.count(caveat) == 1 for verdict in found.verdicts)
+    # They are in the table with their seeds, like any other complete trial.
+    assert found.table is not None
+    assert [len(x.seeds) for x in found.table.configurations] == [2, 2]
+    saved = "Patience ended 2 of 4 complete trials before all steps: 8 of their 32 steps were not"
+    assert any(text.startswith(saved) for text in found.facts)
+
+
+def test_trials_that_patience_ended_at_one_step_are_alike(tmp_path):
+    found = patient(tmp_path, lambda _: 4)
+    line = lines(found)["end"]
+    assert (line.holds, line.caveat) == (True, "")
+    assert line.text == "End: patience 1 for all; it ended 4 of 4 trials, all after 4 steps"
+    assert not any("Patience" in text for x in found.verdicts for text in x.caveats)
+
+
+def test_rows_that_ended_the_trials_are_no_fresh_ones(tmp_path):
+    found = patient(tmp_path, lambda _: 4, final={"split": "validation"})
+    assert found.verdicts
+    assert all("These rows ended trials" in x.caveats for x in found.verdicts)
+
+
+def test_without_an_early_end_nothing_is_said_of_it(tmp_path):
+    found = patient(tmp_path, lambda _: 8)
+    assert "end" not in lines(found)
+    assert not any("atience" in text for text in found.facts)
 
 
 def test_training_that_differs_is_said(tmp_path):

@@ -8,9 +8,12 @@ from dataclasses import replace
 import pytest
 
 from sweeper.data import TextFormat
+from sweeper.models import FolderModelSpec
+from sweeper.models.shapes import facts_of, injection_problem
 from sweeper.preflight.start import proposing
 from sweeper.preflight.start.looking import Lengths, Look, look_at
 from sweeper.preflight.start.proposing import propose
+from sweeper_adapters.methods import LoraSpec, MasaSpec
 from tests.sweeper.preflight.start.made import ROWS, make_model, write_lines
 
 
@@ -84,3 +87,36 @@ def test_all_linear_layers_get_an_adapter(look):
     )
     assert document["proposed"]["targets"][0] == "q_proj"
     assert document["look"]["tokens"]["rows"] == look.rows["train"]
+
+
+# The experts' weights are stacked in some layers, and the others are dense.
+MIXTURE = {
+    "model_type": "qwen2_moe",
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "moe_intermediate_size": 16,
+    "shared_expert_intermediate_size": 16,
+    "num_experts": 4,
+    "num_experts_per_tok": 2,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+
+
+@pytest.mark.parametrize("dense", [[], [0, 2]], ids=["alike", "mixed"])
+def test_what_names_stacked_experts_gets_no_adapter(look, tmp_path, dense):
+    config = MIXTURE | {"mlp_only_layers": dense}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for name in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / name).touch()
+    model, facts = FolderModelSpec(path=str(tmp_path)), facts_of(config)
+    found = propose(replace(look, model=model, facts=facts))
+    assert {"q_proj", "k_proj", "v_proj", "o_proj"} <= set(found.targets)
+    # Under a name of its own, or not at all.
+    assert not {"gate_proj", "up_proj", "down_proj"} & set(found.targets)
+    for method in (LoraSpec(targets=found.targets), MasaSpec(targets=found.targets)):
+        assert method.problems(facts.shape) == []
+        assert injection_problem(config, method) == ""
+    assert len(found.targets) + len(found.left_out) == len(facts.shape.linears)

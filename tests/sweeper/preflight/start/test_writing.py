@@ -43,6 +43,10 @@ def test_the_file_is_a_whole_search_space(tmp_path, look):
 def test_layers_that_are_not_alike_have_no_budget(look):
     proposed = replace(propose(look), is_sized=False, accumulation=2, gpus=1)
     text = search_space_of(look, proposed, name="mine", file="mine.yaml")
+    assert "all linear layers of a decoder layer\n" in text
+    fewer = replace(proposed, left_out=("up_proj",))
+    told = "all linear layers of a decoder layer but up_proj, which can have no adapter\n"
+    assert told in search_space_of(look, fewer, name="mine", file="mine.yaml")
     assert "\nbudget:" not in text
     # It needs a budget.
     assert "compare" not in text

@@ -192,3 +192,20 @@ def test_epochs_are_shown_as_steps():
     text = printed(plan_view({**PLAN, "epochs": {**epochs, "fewest_steps": 28}}), width=160)
     assert "Length: 28 to 83 steps a trial" in text
     assert "Length" not in printed(plan_view(PLAN), width=160)
+
+
+def test_when_patience_may_end_trials_is_shown():
+    patience = {"trials": 3, "earliest_step": 15, "most_steps": 40}
+    text = printed(plan_view({**PLAN, "patience": patience}), width=160)
+    assert "Patience: a trial may end after step 15 of 40 at the earliest, by eval_loss; " in text
+    text = printed(plan_view({**PLAN, "patience": {**patience, "trials": 1}}), width=160)
+    assert "Patience: 1 trial shown may end after" in text
+    assert "Patience" not in printed(plan_view(PLAN), width=160)
+
+
+def test_whether_methods_share_a_scale_is_shown_where_there_are_several():
+    scale = {"text": "alpha / rank 2 for all", "holds": True, "names": []}
+    assert "Scale" not in printed(plan_view({**PLAN, "scale": scale}), width=160)
+    trials = [{**trial, "method": f"m{n}"} for n, trial in enumerate(PLAN["trials"])]
+    text = printed(plan_view({**PLAN, "trials": trials, "scale": scale}), width=160)
+    assert "Scale: alpha / rank 2 for all" in text

@@ -128,7 +128,7 @@ def test_the_commit_is_a_tag(sweep, client):
 
 def test_every_end_has_its_status(sweep, client):
     ends = {
-        0: lambda trial: trial.complete(),
+        0: lambda trial: trial.complete(ended_by="patience"),
         1: lambda trial: trial.prune(),
         2: lambda trial: trial.fail("DivergedError", "NaN", traceback="Traceback: NaN"),
         3: lambda trial: trial.fail("ReplicaLost", "it died"),
@@ -154,6 +154,7 @@ def test_every_end_has_its_status(sweep, client):
     ]
     statuses = [run.data.tags["status"] for run in shown]
     assert statuses == ["complete", "pruned", "failed", "failed", "running"]
+    assert [run.data.tags.get("ended_by") for run in shown] == ["patience", *[None] * 4]
     for run, text in [(shown[2], "Traceback: NaN"), (shown[3], "ReplicaLost: it died\n")]:
         path = client.download_artifacts(run.info.run_id, "error.txt")
         assert Path(path).read_text() == text
