@@ -63,11 +63,11 @@ def value_text(value: object, *, digits: int = 3) -> str:
     """
     if isinstance(value, float):
         return f"{value:.{digits}g}"
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and value:
         return ",".join(value_text(item, digits=digits) for item in value)
     if isinstance(value, Mapping):
         return ",".join(f"{name}:{value_text(item, digits=digits)}" for name, item in value.items())
-    return "none" if value is None else str(value)
+    return "none" if value in (None, [], (), {}) else str(value)
 
 
 def level_text(value: object) -> str:
@@ -94,15 +94,17 @@ def shorten(value: object, *, limit: int = 200) -> str:
 def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
     """Returns the parameters in which trials differ, all where they do not.
 
-    Lists are left out: they would fill a line each.
+    Lists and mappings come last, and are left out where they are the same: they are long.
     """
     values: dict[str, set[str]] = {}
+    long: set[str] = set()
     for params in trials:
         for name, value in params.items():
-            if not isinstance(value, list | tuple | dict):
-                values.setdefault(name, set()).add(str(value))
+            values.setdefault(name, set()).add(str(value))
+            if isinstance(value, list | tuple | dict):
+                long.add(name)
     differing = [name for name, found in values.items() if len(found) > 1]
-    return differing or list(values)
+    return sorted(differing, key=long.__contains__) or [x for x in values if x not in long]
 
 
 def params_text(params: Mapping[str, object], names: Sequence[str]) -> str:

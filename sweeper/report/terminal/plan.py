@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper._text import bytes_text, count, duration, params_text, value_text, varying
-from sweeper.analysis.conclusions.sweep import unit_of
+from sweeper.analysis.statistics.verdicts import PLAIN, POINTS
 from sweeper.report.terminal.tables import row_table
 from sweeper.search.draws import MOST_DRAWN
 
@@ -177,7 +177,7 @@ def _detection(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
             "search_spaces/variance.yaml would tell"
         )
         return [("Found in 80 %", text)]
-    unit = unit_of(plan["objective"]["metric"])
+    unit = POINTS if found["is_fraction"] else PLAIN
     spread = f"as sweep {found['source']} spreads" if found["source"] else "by the assumed spread"
     difference = unit.amount(found["difference"], found["difference"])
     floor = unit.amount(found["floor"], found["floor"])
