@@ -65,7 +65,7 @@ def value_text(value: object, *, digits: int = 3) -> str:
         return f"{value:.{digits}g}"
     if isinstance(value, list | tuple) and value:
         return ",".join(value_text(item, digits=digits) for item in value)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
         return ",".join(f"{name}:{value_text(item, digits=digits)}" for name, item in value.items())
     return "none" if value in (None, [], (), {}) else str(value)
 

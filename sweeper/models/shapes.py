@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from sweeper._text import guess, shorten
+from sweeper._third_party import ignore_known_warnings
 from sweeper.errors import BadInputError
 from sweeper.models.reading import quiet_loading, reading
 from sweeper_adapters.methods import Linear, Method, ModelShape
@@ -140,6 +141,7 @@ def trainable_parameters(config: Mapping[str, Any], method: Method) -> int:
 def _injected(config_json: str, method_json: str) -> int:
     import torch
 
+    ignore_known_warnings()
     adapter: TypeAdapter[Method] = TypeAdapter(Method)
     method, model = adapter.validate_json(method_json), skeleton(json.loads(config_json))
     with (

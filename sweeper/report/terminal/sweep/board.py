@@ -86,15 +86,25 @@ class Leaderboard:
         # What is the same for all tells nothing of one.
         if len({trial.status for trial in trials}) > 1:
             found.append(Column("status", tuple(trial.status for trial in trials), is_kept=True))
-        found += [self._parameter(name) for name in self._names]
+        long = [name for name in self._names if self._is_long(name)]
+        found += [self._parameter(name) for name in self._names if name not in long]
         rest = [
             Column("time", tuple(map(_time, trials)), is_number=True),
-            Column("steps", tuple(map(_steps, trials)), is_number=True),
+            # Where it is searched it stands among the parameters.
+            *([] if "steps" in self._names else [self._parameter("steps")]),
             Column("trainable", tuple(map(_trainable, trials)), is_number=True),
         ]
-        return found + [column for column in rest if len(set(column.cells)) > 1]
+        found += [column for column in rest if len(set(column.cells)) > 1]
+        # Last, where they push nothing else out.
+        return found + [self._parameter(name) for name in long]
+
+    def _is_long(self, name: str) -> bool:
+        return any(isinstance(trial.params.get(name), list | dict) for trial in self._trials)
 
     def _parameter(self, name: str) -> Column:
+        if name == "steps":
+            # With how many of them are done.
+            return Column(name, tuple(map(_steps, self._trials)), is_number=True)
         cells = tuple(
             value_text(trial.params[name]) if name in trial.params else "" for trial in self._trials
         )
