@@ -150,7 +150,7 @@ def _design(plan: Mapping[str, Any]) -> list[RenderableType]:
         after = ", ".join(map(str, design["looks"]))
         lines.append(("Looks", f"conclusions may be drawn after {after} seeds"))
     delta = design["delta"]
-    default = "a point of accuracy, or 2 % of the control's loss (the default)"
+    default = "a point of accuracy, or 2 % of the control's mean (the default)"
     text = default if delta is None else f"{delta:g} {plan['objective']['metric']}"
     lines.append(("Smallest difference of interest", text))
     if design["control"] == "none":
