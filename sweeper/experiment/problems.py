@@ -82,7 +82,7 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
 
 def _choices(location: _Location, model: type[BaseModel]) -> str:
     """Returns ``: min or max`` for a field that takes a few texts alone, else nothing."""
-    *_, (_, annotation) = _walk(location, model)
+    annotation = list(_walk(location, model))[-1][1]
     allowed = get_args(annotation) if get_origin(annotation) is Literal else ()
     return f": {' or '.join(map(str, allowed))}" if allowed else ""
 
