@@ -65,11 +65,11 @@ def value_text(value: object, *, digits: int = 3) -> str:
     """
     if isinstance(value, float):
         return f"{value:.{digits}g}"
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and value:
         return ",".join(value_text(item, digits=digits) for item in value)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
         return ",".join(f"{name}:{value_text(item, digits=digits)}" for name, item in value.items())
-    return "none" if value is None else str(value)
+    return "none" if value in (None, [], (), {}) else str(value)
 
 
 def level_text(value: object) -> str:
@@ -107,26 +107,31 @@ def listed(names: Sequence[str], *, most: int, is_counted: bool = False) -> str:
 
 
 def differing(trials: Iterable[Mapping[str, object]]) -> list[str]:
-    """Returns the parameters in which trials differ.
-
-    Lists are left out: they would fill a line each, and follow the method.
-    """
-    return [name for name, found in _values(trials).items() if len(found) > 1]
+    """Returns the parameters in which trials differ, without lists: those follow the method."""
+    values, long = _values(trials)
+    return [name for name, found in values.items() if len(found) > 1 and name not in long]
 
 
 def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
-    """Returns the parameters in which trials differ, all where they do not; lists are left out."""
-    known = list(trials)
-    return differing(known) or list(_values(known))
+    """Returns the parameters in which trials differ, all where they do not.
+
+    Lists and mappings come last, and are left out where they are the same: they are long.
+    """
+    values, long = _values(trials)
+    found = [name for name, texts in values.items() if len(texts) > 1]
+    return sorted(found, key=long.__contains__) or [name for name in values if name not in long]
 
 
-def _values(trials: Iterable[Mapping[str, object]]) -> dict[str, set[str]]:
+def _values(trials: Iterable[Mapping[str, object]]) -> tuple[dict[str, set[str]], set[str]]:
+    """Returns the values of each parameter as texts, and the parameters with a list as a value."""
     values: dict[str, set[str]] = {}
+    long: set[str] = set()
     for params in trials:
         for name, value in params.items():
-            if not isinstance(value, list | tuple | dict):
-                values.setdefault(name, set()).add(str(value))
-    return values
+            values.setdefault(name, set()).add(str(value))
+            if isinstance(value, list | tuple | dict):
+                long.add(name)
+    return values, long
 
 
 def params_text(params: Mapping[str, object], names: Sequence[str]) -> str:

@@ -80,6 +80,10 @@ def ignore_known_warnings() -> None:
         (r"`torch\.distributed\.(all_gather_into|reduce_scatter)_tensor` is dep", FutureWarning),
         # PEFT 0.21 asks transformers 5.23 for a property by its old name.
         ("`is_gradient_checkpointing` is deprecated", FutureWarning),
+        # A tied layer in modules_to_save is a copy of its own, and stays one in a merged model:
+        # that is what was asked for.
+        (r"Model has `tie_word_embeddings=True` and a tied layer is part", UserWarning),
+        (r"Input and output embeddings are no longer tied after merging", UserWarning),
         # PEFT 0.21 saves AdaLoRA's ranks by parameter, and looks for them by layer, too.
         (r"The following rank_pattern keys .*\.lora_E'", RuntimeWarning),
     ):

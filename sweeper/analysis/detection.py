@@ -54,6 +54,7 @@ class Detection:
         needed_rows: Rows that find it with the seeds of the design; None where no number does.
         winner: How often a best configuration that is `delta` ahead of all others is named the
             best alone; None where methods are tuned, where no best one is asked for, and of many.
+        is_fraction: Whether differences are of fractions, such as an accuracy.
     """
 
     source: str
@@ -64,6 +65,7 @@ class Detection:
     seeds: int | None
     needed_rows: int | None
     winner: float | None
+    is_fraction: bool
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ def detection_of(sweep: Sweep, *, home: Path | None, rows: int) -> Detection | N
     if plan is None or len(plan.seeds) < 2 or rows < 2:
         return None
     metric = sweep.spec.objective.metric
-    is_fraction = unit_of(metric) is POINTS
+    own = {x.name for x in sweep.spec.evaluation.metrics if not isinstance(x, str)}
+    is_fraction = unit_of(metric, own=own) is POINTS
     known = next(_replicated(sweep, home), None)
     if known is None and not is_fraction:
         return None
@@ -115,6 +118,7 @@ def detection_of(sweep: Sweep, *, home: Path | None, rows: int) -> Detection | N
         seeds=needed_seeds(components, delta, rows=rows, contrast=contrast),
         needed_rows=needed_rows(components, delta, seeds=seeds, contrast=contrast),
         winner=_winner(plan, components, delta, rows=rows),
+        is_fraction=is_fraction,
     )
 
 

@@ -8,6 +8,7 @@ on disk, so that a sweep goes on from there after anything; Tune's own experimen
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,6 +33,11 @@ __all__ = ["EVALUATION", "IS_FINAL", "RungScheduler", "StudySearch", "ThinTrial"
 # Key of Tune results: which evaluation of the trial this is. ASHA's unit of time.
 EVALUATION = "evaluation"
 IS_FINAL = "is_final"
+
+
+# What Tune logs of a trial that failed, and of all that did at the end.
+_LOGGERS = ("ray.tune.execution.tune_controller", "ray.tune.tune")
+_FAILED_AT_THE_END = "Trials did not complete: %s"
 
 
 class StudySearch(Searcher):
@@ -297,6 +303,9 @@ def run_tune(
     Raises:
         Exception: what the study has raised, as it was.
     """
+    for name in _LOGGERS:
+        # Adding it again changes nothing.
+        logging.getLogger(name).addFilter(_is_news)
     tuner = tune.Tuner(
         tune.with_resources(ThinTrial, dict(resources)),
         tune_config=tune.TuneConfig(
@@ -322,3 +331,12 @@ def run_tune(
 def _name(trial: tune.experiment.Trial) -> str:
     job: Job = trial.config["job"]
     return f"{job.number:04d}-{job.trial_id}"
+
+
+def _is_news(entry: logging.LogRecord) -> bool:
+    """Returns whether an entry of Tune's log says more than a failed trial's own record does.
+
+    Tune logs the whole way of an error through Ray, which would stand between the sweep's lines.
+    """
+    error = entry.exc_info[1] if entry.exc_info else None
+    return not isinstance(error, TrialError) and entry.msg != _FAILED_AT_THE_END

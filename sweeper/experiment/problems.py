@@ -51,7 +51,7 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         key = str(location[-1])
         return f"unknown field {shorten(repr(key))}; known: {', '.join(known)}{nearest(key, known)}"
     if kind == "missing":
-        return f"is missing; give {location[-1]!s}"
+        return f"is missing; give {location[-1]!s}{_choices(location, model)}"
     if kind in {"union_tag_invalid", "literal_error"}:
         expected = context.get("expected_tags") or context.get("expected") or ""
         allowed = [part.strip(" '") for part in str(expected).replace(" or ", ", ").split(",")]
@@ -78,6 +78,13 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
     if kind == "int_from_float":
         reason = "takes whole numbers only; write one, or search it with {int: [low, high]}"
     return reason if isinstance(got, dict) and "error" in context else _with_value(got, reason)
+
+
+def _choices(location: _Location, model: type[BaseModel]) -> str:
+    """Returns ``: min or max`` for a field that takes a few texts alone, else nothing."""
+    annotation = list(_walk(location, model))[-1][1]
+    allowed = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return f": {' or '.join(map(str, allowed))}" if allowed else ""
 
 
 def _with_value(got: object, reason: str) -> str:

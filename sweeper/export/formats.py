@@ -43,7 +43,7 @@ def possible_formats(trial: TrialSpec) -> dict[ExportFormat, str]:
     no_lora = (
         ""
         if method.exports_lora
-        else "its update of the weights is not a fixed product B A, as a LoRA's is"
+        else "it does not train a fixed product B A and nothing else, as a LoRA does"
     )
     no_merge = (
         ""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from sweeper._text import guess, shorten
+from sweeper._third_party import ignore_known_warnings
 from sweeper.errors import BadInputError
 from sweeper.models.reading import quiet_loading, reading
 from sweeper_adapters.methods import Linear, Method, ModelShape
@@ -170,6 +171,7 @@ def injection_problem(config: Mapping[str, Any], method: Method) -> str:
 def _injected(config_json: str, method_json: str) -> int:
     import torch
 
+    ignore_known_warnings()
     adapter: TypeAdapter[Method] = TypeAdapter(Method)
     method, model = adapter.validate_json(method_json), skeleton(json.loads(config_json))
     with torch.device("meta"), warnings.catch_warnings():

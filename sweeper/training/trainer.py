@@ -29,7 +29,7 @@ from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, write_row_sc
 from sweeper.training.adapter_file import adapter_elements, save_adapter
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.training.engine import Engine
-from sweeper.training.hooks.callbacks import Callbacks
+from sweeper.training.hooks.callbacks import CALLBACKS_LOG, Callbacks
 from sweeper.training.hooks.embedding_noise import add_noise
 from sweeper.training.patience import Waiting
 from sweeper.training.schedule import DataOrder, evaluation_steps, learning_rate
@@ -135,7 +135,7 @@ class Trainer:
         )
         if train.packing:
             base.require_packable()
-        self._callbacks = Callbacks(train.callbacks)
+        self._callbacks = Callbacks(train.callbacks, log=folder / CALLBACKS_LOG)
         self._evaluations = frozenset(evaluation_steps(trial.train))
         self.state = TrainerState()
         self.resumed_at = 0

@@ -40,7 +40,8 @@ def test_values():
     assert value_text(0.0031622) == "0.00316"
     assert value_text(["q", "v"]) == "q,v"
     assert value_text({"q": 1, "v": 0.5}) == "q:1,v:0.5"
-    assert value_text(None) == "none"
+    assert [value_text(x) for x in (None, [], (), {})] == ["none"] * 4
+    assert [value_text(x) for x in (0, False, 0.0)] == ["0", "False", "0"]
     assert value_text(8) == "8"
     assert level_text(0.0031622) == "0.0031622"
     assert [level_text(x) for x in (1e-4, 3e-2, 10.0, 8, None)] == [
@@ -56,7 +57,11 @@ def test_values():
 
 def test_what_varies():
     first, second = {"a": 1, "b": 1, "l": [1]}, {"a": 2, "b": 1, "c": 3, "l": [2]}
-    assert varying([first, second]) == ["a"]
+    assert varying([first, second]) == ["a", "l"]
+    # Long ones come last, and are told where they differ alone.
+    assert varying([{"l": [1], "a": 1}, {"l": [2], "a": 2}]) == ["a", "l"]
+    assert varying([{"l": [1], "a": 1}, {"l": [1], "a": 2}]) == ["a"]
+    assert varying([{"l": None, "a": 1}, {"l": [1], "a": 1}]) == ["l"]
     # A parameter that only some methods have does not differ by that.
     assert varying([first]) == ["a", "b"]
     assert params_text(second, ["c", "x", "a"]) == "c=3 a=2"

@@ -93,6 +93,7 @@ TRIAL = (
         "from the newest that is sound.",
         "replaced",
     ),
+    KeptFile("callbacks.log", "What callbacks print, and log to standard error.", "grows"),
     KeptFile("adapter/", "The trained adapter in PEFT's form.", "once"),
     KeptFile(
         "adapter.sha256",

@@ -24,7 +24,7 @@ but for `type`: two types are two methods, called `peft_vera` and `peft_ia3` in 
 `--set`.
 
 - A **budget** sets the field of that column. A type without one keeps its size, and `plan` shows by
-  how much it misses.
+  how much it misses. One that is counted in the model takes part in no budget.
 - Parameters are **counted** on layers without values: on the linear layers alone, or in the model.
 - **Frozen weights** that a tuner changes are copied to the CPU before a trial, and put back. They
   are copied, too, where a field that says how a type starts is not PEFT's default.

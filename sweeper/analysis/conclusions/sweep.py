@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -41,6 +41,7 @@ from sweeper.data.hygiene import HygieneSpec
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.tree import get_path
+from sweeper.experiment.metrics import own_modes
 from sweeper.experiment.sections import read_design
 from sweeper.tracking.places import SWEEP_FILE
 from sweeper.tracking.record import TrialRecord
@@ -110,7 +111,7 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
     """
     objective = ranking.objective
     plan, problems = read_design(folder.document)
-    unit = unit_of(objective.metric)
+    unit = unit_of(objective.metric, own=own_modes(folder.document))
     confirmation = confirmation_text(folder, ranking)
     validation = _on_validation(folder, objective.metric, plan)
     scores = validation if isinstance(validation, ScoreTable) else None
@@ -144,9 +145,16 @@ def _edges(folder: SweepFolder, ranking: Ranking, plan: DesignPlan | None) -> It
         yield from edges_of(folder.document, ranking.best)
 
 
-def unit_of(metric: str) -> Unit:
-    """Returns the unit of differences of a metric: points of a fraction, else plain numbers."""
-    return PLAIN if any(loss in metric for loss in _LOSSES) else POINTS
+def unit_of(metric: str, *, own: Container[str] = ()) -> Unit:
+    """Returns the unit of differences of a metric: points of a fraction, else plain numbers.
+
+    Args:
+        metric: name of what is reported.
+        own: names of the metrics that are Python functions; of what size their values are, nobody
+            has said.
+    """
+    is_own = metric.partition("/")[0].removesuffix("_macro") in own
+    return PLAIN if is_own or any(loss in metric for loss in _LOSSES) else POINTS
 
 
 def _ended(ranking: Ranking) -> list[TrialRecord]:

@@ -42,7 +42,7 @@ def compare(  # noqa: PLR0913 - an argument for each option
         typer.Option(
             "--delta",
             help="Smallest difference that matters, in units of the metric "
-            "[a point of accuracy, or 2 % of the control's loss].",
+            "[a point of accuracy, or 2 % of the control's mean].",
         ),
     ] = None,
     rates: Annotated[

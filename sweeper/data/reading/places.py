@@ -47,7 +47,12 @@ _TEXT = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt", ".xml")
 _DATA = frozenset((*_TEXT, ".xls", ".xlsx", ".parquet", ".arrow", ".feather"))
 _PACKED = frozenset([".gz", ".zst", ".bz2", ".xz", ".zip", ".lz4"])
 # Files of a data set that are about it.
-_ABOUT = frozenset(("dataset_infos.json", "dataset_info.json", "state.json", "requirements.txt"))
+_ABOUT = frozenset(
+    (
+        *("dataset_dict.json", "dataset_info.json", "dataset_infos.json", "state.json"),
+        "requirements.txt",
+    )
+)
 # A folder that happens to hold much else is not walked to its end.
 _MOST_SEEN, _MOST_NAMED = 5000, 5
 

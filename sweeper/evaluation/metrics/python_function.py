@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
@@ -49,7 +50,8 @@ def python_metric(
             returned = function(got, want)
             values: list[Any] | None = list(returned) if _is_list(returned) else None
     except (Exception, SystemExit) as error:
-        raise _broken(spec, f"raised {type(error).__name__}: {shorten(error)}", path) from error
+        what = f"raised {type(error).__name__}: {shorten(error)}{_line_of(error, path)}"
+        raise _broken(spec, what, path) from error
     if values is None:
         what = f"returned {shorten(repr(returned))}, which is no list and no array of one dimension"
         raise _broken(spec, what, path)
@@ -58,8 +60,15 @@ def python_metric(
     numbers = [_number(value) for value in values]
     for row, number in enumerate(numbers):
         if not math.isfinite(number):
-            raise _broken(spec, f"returned {shorten(repr(values[row]))} for pair {row}", path)
+            pair = f"pair {row}, of reference {shorten(repr(want[row]), limit=60)}"
+            raise _broken(spec, f"returned {shorten(repr(values[row]))} for {pair}", path)
     return mean_estimate(numbers)
+
+
+def _line_of(error: BaseException, path: Path) -> str:
+    """Returns the last line of the function's file that an error passed, in words."""
+    lines = [x.lineno for x in extract_tb(error.__traceback__) if x.filename == str(path)]
+    return f" in line {lines[-1]}" if lines else ""
 
 
 def _is_list(value: object) -> bool:
@@ -160,5 +169,5 @@ def _unloaded(spec: PythonMetricSpec, path: Path, error: BaseException) -> BadIn
 def _broken(spec: PythonMetricSpec, what: str, path: Path) -> BadInputError:
     return BadInputError(
         f"the metric {spec.name} failed: {spec.function} of {path} {what}; {_CONTRACT}; correct "
-        "the function"
+        "the function, and begin a new sweep: one that has begun keeps to its file"
     )

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from sweeper._text import count
 from sweeper.execution.pool.actor import status_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,6 @@ def describe(status: Mapping[str, Any]) -> str:
     """
     waiting = status["replicas"] - status["lost"] - status["ready"]
     parts = [f"{status['ready']} of {status['replicas']} replicas ready"] if waiting else []
-    parts += [f"{status['restarts']} replica restarts"] if status["restarts"] else []
-    parts += [f"{status['lost']} replicas lost"] if status["lost"] else []
+    parts += [count(status["restarts"], "replica restart")] if status["restarts"] else []
+    parts += [f"{count(status['lost'], 'replica')} lost"] if status["lost"] else []
     return "; ".join([*parts, *status["errors"][:1]])

@@ -56,7 +56,7 @@ class DesignSpec(Spec):
     delta: float | None = Field(default=None, gt=0)
     """The smallest difference that matters, in units of the metric: 0.01 is a point of accuracy. It
     is kept with the sweep, before anything is trained. Where ``null`` it is a point of accuracy, or
-    2 % of the control's loss."""
+    2 % of the control's mean."""
     control: Literal["added", "none"] = "added"
     """Whether a comparison that owes a control arm and has none is completed with it, at the same
     size; ``none`` leaves it out, and the report says so."""

@@ -83,8 +83,12 @@ def _read_trial(
         return None, problems_of(error, ListedTrial, under=place)
     method = get_path(entry, ("method",))
     space = MethodSpace(listed.name, _build_tree(document, method, listed), (), listed, designed)
+    message = (
+        "is of one trial; trials are compared, so it must be one for all of them; put it into the "
+        "file's train"
+    )
     unlike = [
-        Problem(f"{place}.train.{field}", "trials are compared, so it must be one for all of them")
+        Problem(f"{place}.train.{field}", message)
         for field in COMPARED_ALIKE
         if field in listed.train
     ]

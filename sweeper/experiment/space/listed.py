@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from sweeper._spec import Spec
-from sweeper.experiment.documents.tree import Scalar
 from sweeper.models.shapes import architecture
 from sweeper_adapters.methods import Method
 
@@ -47,7 +46,7 @@ class ListedTrial(Spec):
     """Name, unlike those of the other trials."""
     method: Method
     """The adapter and its parameters."""
-    train: dict[str, Scalar | None] = Field(default={})
+    train: dict[str, JsonValue] = Field(default={})
     """Fields of training, over those of the file and the profile."""
     architecture: str | None = None
     """Packaged architecture that it is counted on; the profile's model where ``null``. It is

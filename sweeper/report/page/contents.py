@@ -216,7 +216,7 @@ def _provenance(subject: Subject) -> Iterator[tuple[str, str]]:
 def _rules(subject: Subject) -> Iterator[str]:
     found = subject.conclusions
     if found.delta is not None:
-        source = "the default" if found.unit is POINTS else "by default 2 % of the control's loss"
+        source = "the default" if found.unit is POINTS else "by default 2 % of the control's mean"
         if found.plan is not None and found.plan.delta is not None:
             source = "as the design declared before the run"
         delta = found.unit.exact(found.delta)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper._text import bytes_text, count, duration, params_text, value_text, varying
-from sweeper.analysis.conclusions.sweep import unit_of
+from sweeper.analysis.statistics.verdicts import PLAIN, POINTS
 from sweeper.report.terminal.tables import row_table
 from sweeper.search.draws import MOST_DRAWN
 
@@ -162,7 +162,7 @@ def _design(plan: Mapping[str, Any]) -> list[RenderableType]:
         after = ", ".join(map(str, design["looks"]))
         lines.append(("Looks", f"conclusions may be drawn after {after} seeds"))
     delta = design["delta"]
-    default = "a point of accuracy, or 2 % of the control's loss (the default)"
+    default = "a point of accuracy, or 2 % of the control's mean (the default)"
     text = default if delta is None else f"{delta:g} {plan['objective']['metric']}"
     lines.append(("Smallest difference of interest", text))
     if design["control"] == "none":
@@ -189,7 +189,7 @@ def _detection(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
             "search_spaces/variance.yaml would tell"
         )
         return [("Found in 80 %", text)]
-    unit = unit_of(plan["objective"]["metric"])
+    unit = POINTS if found["is_fraction"] else PLAIN
     spread = f"as sweep {found['source']} spreads" if found["source"] else "by the assumed spread"
     difference = unit.amount(found["difference"], found["difference"])
     floor = unit.amount(found["floor"], found["floor"])

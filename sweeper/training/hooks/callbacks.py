@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +18,10 @@ from sweeper.errors import TrialError
 from sweeper.experiment.documents.callbacks import callback_name
 from sweeper.experiment.documents.python_files import PythonName
 
-__all__ = ["CALLED", "Callbacks"]
+__all__ = ["CALLBACKS_LOG", "CALLED", "Callbacks"]
+
+CALLBACKS_LOG = "callbacks.log"
+"""Name of the file in a trial's folder that has what its callbacks print."""
 
 CALLED = ("on_step", "on_evaluation")
 """Methods that are called where a callback has them."""
@@ -30,16 +36,18 @@ class Callbacks:
     All workers call each method together: what a callback raises fails the trial on all of them.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], *, log: Path) -> None:
         """Makes the callbacks.
 
         Args:
             names: ``FILE.py:CLASS`` or ``PACKAGE.MODULE:CLASS`` of each.
+            log: grows by what they print; the output of a worker is seen nowhere else.
 
         Raises:
             TrialError: one cannot be made, or is no callback.
         """
         self._names = tuple(names)
+        self._log = log
         self._made: dict[str, Any] = {}
         self._wants_stop = False
         if names:
@@ -99,13 +107,28 @@ class Callbacks:
 
     def _guarded(self, name: str, when: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401
         try:
-            return work()
+            with _printing_to(self._log):
+                return work()
         # An exit of the interpreter would end the replica, and with it the trials to come.
         except (Exception, SystemExit) as error:
             raise TrialError(
                 f"callback {name} failed in {when}: {type(error).__name__}: {error}; the trial "
                 "ends with it; correct the callback"
             ) from error
+
+
+@contextmanager
+def _printing_to(log: Path) -> Iterator[None]:
+    """Appends to a file what is printed meanwhile, and what is logged to the standard error."""
+    text = io.StringIO()
+    try:
+        with redirect_stdout(text), redirect_stderr(text):
+            yield
+    finally:
+        if printed := text.getvalue():
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(printed)
 
 
 def _is_stop(answer: object, *, name: str, method: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from ray.tune import TuneError
+from ray.tune.schedulers import FIFOScheduler
 
 from sweeper.errors import TrialError, UnwritableError
 from sweeper.execution.pool import Job, Message
@@ -168,6 +170,33 @@ def test_what_the_study_has_raised_comes_out_of_tune(tmp_path: Path, monkeypatch
         using_study(path),
     ):
         run_tune(search, scheduler([], None), **settings)
+
+
+class StoppedError(Exception):
+    """Ends Tune before it begins."""
+
+
+def test_a_failed_trial_has_no_traceback_in_tunes_log(tmp_path, monkeypatch, caplog) -> None:
+    def stopped(*_args: Any, **_options: Any) -> None:
+        raise StoppedError
+
+    # `run_tune` sets up the log before anything else.
+    monkeypatch.setattr("sweeper.execution.tune.tune.Tuner", stopped)
+    search: Any = SimpleNamespace(failure=None)
+    for _ in range(2):
+        with pytest.raises(StoppedError):
+            run_tune(search, FIFOScheduler(), trials=1, concurrent=1, resources={}, folder=tmp_path)
+    controller = logging.getLogger("ray.tune.execution.tune_controller")
+    controller.addHandler(caplog.handler)
+    try:
+        controller.error("Trial task failed for trial x", exc_info=TrialError("bad rank"))
+        controller.error("Trial task failed for trial y", exc_info=RuntimeError("no actor"))
+    finally:
+        controller.removeHandler(caplog.handler)
+    assert {entry.message for entry in caplog.records} == {"Trial task failed for trial y"}
+    end = logging.getLogger("ray.tune.tune")
+    assert not end.filter(end.makeRecord("x", 40, "", 0, "Trials did not complete: %s", (), None))
+    assert end.filter(end.makeRecord("x", 40, "", 0, "something else", (), None))
 
 
 def test_what_a_dead_driver_left_running_is_suggested_again_first(tmp_path: Path) -> None:

@@ -109,6 +109,15 @@ def test_where_layers_differ_the_adapter_is_counted_as_it_is_built() -> None:
     assert trainable_parameters(MIXED, method) == expected != method.count(facts.shape)
 
 
+def test_a_copy_of_a_tied_layer_is_counted_without_a_word_of_peft() -> None:
+    # Warnings of the libraries are errors here.
+    method = LoraSpec(rank=2, targets=("q_proj",), modules_to_save=("lm_head",))
+    head = LLAMA["vocab_size"] * LLAMA["hidden_size"]
+    without = trainable_parameters(LLAMA, LoraSpec(rank=2, targets=("q_proj",)))
+    tied = {**LLAMA, "tie_word_embeddings": True}
+    assert trainable_parameters(tied, method) == without + head
+
+
 LLAMA = {
     "model_type": "llama",
     "vocab_size": 64,

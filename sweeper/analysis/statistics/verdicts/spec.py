@@ -130,6 +130,6 @@ def default_delta(*, is_fraction: bool, control_mean: float) -> float:
 
     Args:
         is_fraction: Whether scores are fractions, such as an accuracy: then one point.
-        control_mean: Mean score of the control: of a loss 2 % of its size.
+        control_mean: Mean score of the control: of what is no fraction, 2 % of its size.
     """
     return _DELTA_OF_FRACTION if is_fraction else _DELTA_OF_LOSS * abs(control_mean)

@@ -84,18 +84,27 @@ class Leaderboard:
             texts = tuple("" if final is None else str(final) for final in finals)
             found.append(Column(title, texts))
         # What is the same for all tells nothing of one.
-        statuses = tuple(trial.status_text for trial in trials)
-        if len(set(statuses)) > 1:
-            found.append(Column("status", statuses, is_kept=True))
-        found += [self._parameter(name) for name in self._names]
+        if len({trial.status for trial in trials}) > 1:
+            found.append(Column("status", tuple(trial.status for trial in trials), is_kept=True))
+        long = [name for name in self._names if self._is_long(name)]
+        found += [self._parameter(name) for name in self._names if name not in long]
         rest = [
             Column("time", tuple(map(_time, trials)), is_number=True),
-            Column("steps", tuple(trial.steps_text for trial in trials), is_number=True),
+            # Where it is searched it stands among the parameters.
+            *([] if "steps" in self._names else [self._parameter("steps")]),
             Column("trainable", tuple(map(_trainable, trials)), is_number=True),
         ]
-        return found + [column for column in rest if len(set(column.cells)) > 1]
+        found += [column for column in rest if len(set(column.cells)) > 1]
+        # Last, where they push nothing else out.
+        return found + [self._parameter(name) for name in long]
+
+    def _is_long(self, name: str) -> bool:
+        return any(isinstance(trial.params.get(name), list | dict) for trial in self._trials)
 
     def _parameter(self, name: str) -> Column:
+        if name == "steps":
+            # With how many of them are done.
+            return Column(name, tuple(map(_steps, self._trials)), is_number=True)
         cells = tuple(
             value_text(trial.params[name]) if name in trial.params else "" for trial in self._trials
         )

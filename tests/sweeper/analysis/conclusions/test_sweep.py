@@ -10,8 +10,9 @@ from importlib import import_module
 import pytest
 
 from sweeper.analysis.conclusions import conclusions_of
+from sweeper.analysis.conclusions.sweep import unit_of
 from sweeper.analysis.ranking import rank_sweep
-from sweeper.analysis.statistics.verdicts import BestSet, Conclusion, Silence
+from sweeper.analysis.statistics.verdicts import PLAIN, POINTS, BestSet, Conclusion, Silence
 from sweeper.tracking import SweepFolder
 from sweeper.tracking.final_result import FINAL_FILE
 from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS, read_row_scores
@@ -62,6 +63,22 @@ def test_less_of_a_loss_is_better(tmp_path):
     assert found.statements[0].winner == "lora"
     assert found.delta == pytest.approx(0.02 * 0.5, rel=0.05)
     assert "points" not in " ".join(found.sentences)
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit"),
+    [
+        ("accuracy", POINTS),
+        ("rouge_l/history", POINTS),
+        ("perplexity", PLAIN),
+        ("words", PLAIN),
+        ("words/history", PLAIN),
+        ("words_macro", PLAIN),
+        ("swords", POINTS),
+    ],
+)
+def test_of_what_size_a_function_of_ones_own_is_nobody_has_said(metric, unit):
+    assert unit_of(metric, own={"words"}) is unit
 
 
 def test_equal_methods_are_told_so_by_delta(tmp_path):

@@ -66,7 +66,15 @@ def test_a_digest_is_of_name_size_and_bytes(tmp_path):
 
 def test_unread_files(tmp_path):
     names = ["train.jsonl", "val.csv", "sub/dev.parquet", "old.jsonl.gz", "notes.txt"]
-    for name in [*names, "README.md", "LICENSE", ".hidden.jsonl", ".git/a.json", "run.py"]:
+    for name in [
+        *names,
+        "README.md",
+        "LICENSE",
+        ".hidden.jsonl",
+        ".git/a.json",
+        "run.py",
+        "dataset_dict.json",
+    ]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("a")
     unread = unread_files(tmp_path, read=[tmp_path / "train.jsonl"])

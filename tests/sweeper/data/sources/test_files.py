@@ -146,6 +146,7 @@ def test_saved_by_datasets(tmp_path):
     assert counts(read.splits) == [9, 2, 3]
     assert len(read.warnings) == 1
     assert "gen" in read.warnings[0]
+    assert "dataset_dict" not in read.warnings[0]
     parts["train_sft"].save_to_disk(tmp_path / "one")
     assert counts(RowsDataSpec(path=str(tmp_path / "one")).load()) == [9, 1, 2]
     named = spec_of(tmp_path / "both", train="gen", test="train_sft").load()

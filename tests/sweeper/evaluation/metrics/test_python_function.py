@@ -44,7 +44,7 @@ def test_it_may_return_numbers_of_numpy(write):
     ("body", "words"),
     [
         ("return [1.0]", "returned 1 values for 3 pairs"),
-        ("return [0.0, float('nan'), 0.0]", "returned nan for pair 1"),
+        ("return [0.0, float('nan'), 0.0]", "returned nan for pair 1, of reference 'yes'"),
         ("return [0.0, 0.0, float('-inf')]", "returned -inf for pair 2"),
         ("return [None, 0.0, 0.0]", "returned None for pair 0"),
         ("return ['1', 0.0, 0.0]", "returned '1' for pair 0"),
@@ -58,7 +58,7 @@ def test_it_may_return_numbers_of_numpy(write):
         ("return '123'", "returned '123', which is no list"),
         ("raise SystemExit('over')", "raised SystemExit: over"),
         ("return 1.0", r"returned 1\.0, which is no list and no array of one dimension"),
-        ("return {}['key']", "raised KeyError: 'key'"),
+        ("return {}['key']", "raised KeyError: 'key' in line 3; "),
     ],
 )
 def test_what_breaks_the_contract_names_the_file(write, body, words):

@@ -18,10 +18,10 @@ QUIET = {"replicas": 2, "ready": 2, "restarts": 0, "lost": 0, "errors": []}
         ({}, ""),
         ({"ready": 1}, "1 of 2 replicas ready"),
         ({"restarts": 3}, "3 replica restarts"),
-        ({"ready": 1, "lost": 1, "errors": ["no room", "x"]}, "1 replicas lost; no room"),
+        ({"ready": 1, "lost": 1, "errors": ["no room", "x"]}, "1 replica lost; no room"),
         (
             {"ready": 0, "lost": 1, "restarts": 1},
-            "0 of 2 replicas ready; 1 replica restarts; 1 replicas lost",
+            "0 of 2 replicas ready; 1 replica restart; 1 replica lost",
         ),
     ],
 )
@@ -54,8 +54,8 @@ def test_other_work_comes_before_the_pools_word(monkeypatch: pytest.MonkeyPatch)
     pool: Any = "here"
     line.follow(pool)
     line.show(lambda: "final evaluation: 1 of 2 done")
-    assert line.text() == "final evaluation: 1 of 2 done; 1 replica restarts"
+    assert line.text() == "final evaluation: 1 of 2 done; 1 replica restart"
     line.show(lambda: "")
-    assert line.text() == "1 replica restarts"
+    assert line.text() == "1 replica restart"
     line.leave("replicas end")
     assert line.text() == "replicas end"

@@ -29,7 +29,7 @@ def own(metrics: str) -> str:
         ("[exact, bleu, exact]", "", "exact stands there more than once"),
         ("rouge_l", "", r"it must be a list; write \[rouge_l\]"),
         ("[7]", ".0", "a metric is a name, or {python: "),
-        ("[{python: 'json:dumps'}]", ".0.mode", "is missing; give mode"),
+        ("[{python: 'json:dumps'}]", ".0.mode", "is missing; give mode: min or max"),
         ("[{python: 'json:dumps', mode: up}]", ".0.mode", "allowed: min, max"),
         ("[{python: 'json:dumps', mode: max, nam: x}]", ".0.nam", "did you mean 'name'"),
         ("[{python: score, mode: max}]", ".0.python", "write, for example, my_metrics.py:score"),

@@ -63,7 +63,9 @@ def test_a_method_without_a_name_is_told_by_its_position(entry: Any) -> None:
     assert problems == [Problem("methods.1.name", "is missing; give the method's name")]
 
 
-@pytest.mark.parametrize("field", ["max_length", "bucketing", "evaluations", "eval_examples"])
+@pytest.mark.parametrize(
+    "field", ["max_length", "bucketing", "evaluations", "eval_examples", "callbacks"]
+)
 def test_what_trials_are_compared_by_is_not_searched(field: str) -> None:
     document: Document = {"methods": [{"name": "lora"}], "train": {field: {"choice": [8, 9]}}}
     _, problems = read_methods(document)

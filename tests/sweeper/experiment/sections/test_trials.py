@@ -54,6 +54,12 @@ def test_a_trial_is_counted_on_the_architecture_that_it_names(list_of):
         ([{**TRIALS[0], "train": {"stpes": 3}}], "trials.small.train.stpes", "'steps'"),
         ([{**TRIALS[0], "train": {"steps": 0}}], "trials.small.train.steps", "got 0"),
         ([{**TRIALS[0], "train": {"max_length": 9}}], "trials.small.train.max_length", "compared"),
+        ([{**TRIALS[0], "train": {"steps": [1]}}], "trials.small.train.steps", "got [1]"),
+        (
+            [{**TRIALS[0], "train": {"callbacks": ["a.py:A"]}}],
+            "trials.small.train.callbacks",
+            "put it into the file's train",
+        ),
         ([{**TRIALS[0], "architecture": "llama3"}], "trials.small.architecture", "llama3-8b"),
         (
             [{**TRIALS[0], "published": {"params": 0.52, "source": "x"}}],
@@ -68,6 +74,8 @@ def test_what_is_no_list_of_trials_is_told(list_of, trials, path, message):
     found = problems_of_loading(list_of, trials)
     assert path in found, found
     assert message in found[path]
+    # One value is one problem.
+    assert sum(x.startswith(path) for x in found) == 1
 
 
 def test_a_file_lists_or_searches(list_of):

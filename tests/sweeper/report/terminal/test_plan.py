@@ -144,12 +144,15 @@ def test_a_tuned_method_is_one_row() -> None:
 def test_what_a_design_finds_is_said(question: str, winner: float | None, said: str) -> None:
     found = {"source": "", "rows": 200, "difference": 0.031, "floor": 0.01, "delta": 0.02}
     detection = {**found, "seeds": 4, "needed_rows": 900, "winner": winner}
+    detection |= {"is_fraction": False}
     design = {**DESIGN, "question": question}
     trials = of_design("rank=8", "rank=4")
     plan = {**PLAN, "design": design, "trials": trials, "detection": detection}
     text = printed(plan_view(plan), width=160)
     assert said in "".join(f"{line.rstrip()}\n" for line in text.splitlines())
     assert ("Named the best alone" in text) is (winner is not None)
+    plan["detection"] = {**detection, "is_fraction": True}
+    assert "3.1 points" in printed(plan_view(plan), width=160)
 
 
 def test_a_space_with_fewer_trials_than_asked_for_is_told() -> None:

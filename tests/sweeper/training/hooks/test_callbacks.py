@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sweeper.errors import TrialError
-from sweeper.training.hooks.callbacks import Callbacks
+from sweeper.training.hooks.callbacks import CALLBACKS_LOG, Callbacks
 from tests.sweeper import scenarios, tiny
 
 SEEING = """
@@ -106,11 +106,42 @@ def test_a_module_is_not_run_in_another_version_than_that_of_its_file(tmp_path, 
     path = tmp_path / "hooks_of_a_package.py"
     path.write_text("class Hook:\n    def on_step(self, *_): ...\n")
     name = "hooks_of_a_package:Hook"
-    Callbacks([name])
-    Callbacks([name])
+    Callbacks([name], log=tmp_path / "log")
+    Callbacks([name], log=tmp_path / "log")
     path.write_text("class Hook:\n    def on_step(self, *_): return True\n")
     with pytest.raises(TrialError, match=r"has changed since this replica imported .*; bring"):
-        Callbacks([name])
+        Callbacks([name], log=tmp_path / "log")
+
+
+PRINTING = """
+import logging
+import sys
+
+class Hook:
+    def __init__(self):
+        print("made")
+
+    def on_step(self, step, loss, metrics):
+        print("step", step, file=sys.stderr if step == 2 else sys.stdout)
+        if step == 3:
+            logging.getLogger("mine").warning("I see")
+            raise ValueError("enough")
+"""
+
+
+def test_what_it_prints_or_logs_is_in_the_folder_of_the_trial(tmp_path):
+    spec = trial(tmp_path / "hooks.py", PRINTING)
+    outcome, *_ = attempted(spec, tmp_path / "trial")
+    assert "ValueError: enough" in outcome
+    *lines, last = (tmp_path / "trial" / CALLBACKS_LOG).read_text().splitlines()
+    assert lines == ["made", "step 1", "step 2", "step 3"]
+    assert "I see" in last
+
+
+def test_without_a_word_there_is_no_file(tmp_path):
+    text = SEEING.format(stop_at_step=0, stop_at_evaluation=0)
+    attempted(trial(tmp_path / "hooks.py", text), tmp_path / "trial")
+    assert not (tmp_path / "trial" / CALLBACKS_LOG).exists()
 
 
 def test_all_workers_end_with_it(tmp_path):

@@ -87,6 +87,28 @@ def test_what_does_not_fit_is_named():
     assert "time" in said
 
 
+def test_a_list_that_differs_is_the_last_column_and_pushes_nothing_out():
+    layers = (["q_proj", "v_proj"], ["q_proj", "k_proj", "v_proj", "o_proj", "down_proj"])
+    records = [record(n, params={"targets": layers[n], "rank": 2 * n}) for n in range(2)]
+    wide, *rows = shown(records, 160)
+    assert wide.split()[-1] == "targets"
+    assert any(row.endswith(" q_proj,k_proj,v_proj,o_proj,down_proj") for row in rows)
+    narrow, *lines = shown(records, 80)
+    assert narrow.split() == wide.split()[:-1]
+    assert lines[-1] == "Not shown, for want of width: targets"
+
+
+def test_searched_steps_are_one_column_with_those_that_are_done():
+    records = [
+        record(n, params={"steps": 4 * n, "rank": n}, steps=2 * n, steps_total=4 * n)
+        for n in (1, 2)
+    ]
+    title, *rows = shown(records, 160)
+    assert title.split().count("steps") == 1
+    assert any("2/4" in row.split() for row in rows)
+    assert any("4/8" in row.split() for row in rows)
+
+
 def test_a_failure_is_told_below_its_line():
     error = TrialFailure(type="DivergedError", message="the loss is NaN\nmore")
     lines = shown([record(0), record(1, status="failed", error=error)], 120)
