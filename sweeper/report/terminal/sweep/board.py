@@ -84,8 +84,9 @@ class Leaderboard:
             texts = tuple("" if final is None else str(final) for final in finals)
             found.append(Column(title, texts))
         # What is the same for all tells nothing of one.
-        if len({trial.status for trial in trials}) > 1:
-            found.append(Column("status", tuple(trial.status for trial in trials), is_kept=True))
+        statuses = tuple(trial.status_text for trial in trials)
+        if len(set(statuses)) > 1:
+            found.append(Column("status", statuses, is_kept=True))
         long = [name for name in self._names if self._is_long(name)]
         found += [self._parameter(name) for name in self._names if name not in long]
         rest = [
@@ -104,7 +105,7 @@ class Leaderboard:
     def _parameter(self, name: str) -> Column:
         if name == "steps":
             # With how many of them are done.
-            return Column(name, tuple(map(_steps, self._trials)), is_number=True)
+            return Column(name, tuple(trial.steps_text for trial in self._trials), is_number=True)
         cells = tuple(
             value_text(trial.params[name]) if name in trial.params else "" for trial in self._trials
         )
