@@ -40,7 +40,8 @@ def test_values():
     assert value_text(0.0031622) == "0.00316"
     assert value_text(["q", "v"]) == "q,v"
     assert value_text({"q": 1, "v": 0.5}) == "q:1,v:0.5"
-    assert [value_text(x) for x in (None, [], (), {})] == ["none"] * 4
+    empty: tuple[object, ...] = (None, [], (), {})
+    assert [value_text(x) for x in empty] == ["none"] * 4
     assert [value_text(x) for x in (0, False, 0.0)] == ["0", "False", "0"]
     assert value_text(8) == "8"
     assert level_text(0.0031622) == "0.0031622"
