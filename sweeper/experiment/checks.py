@@ -76,8 +76,8 @@ def check_fit(space: Space, *, has_gpu: bool) -> list[Problem]:
             )
             problems.append(Problem("budget", text))
         elif space.budget is not None:
-            found = list(space.budget.problems(trial.method, shape))
-            problems += [Problem(f"budget.{field}", text) for field, text in found]
+            sizes = space.budget.problems(trial.method, shape)
+            problems += [Problem(f"budget.{field}", text) for field, text in sizes]
     return problems
 
 

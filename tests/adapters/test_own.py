@@ -184,4 +184,4 @@ def test_what_lies_beside_it_can_be_imported_when_an_adapter_is_made(tmp_path):
     (tmp_path / "beside_mine.py").write_text("RANK = 7\n")
     named = write_method(tmp_path, ("r=self.rank", "r=__import__('beside_mine').RANK"))
     assert METHODS.validate_python({"python": named}).peft_config().r == 7
-    assert Path(sys.modules["beside_mine"].__file__) == tmp_path / "beside_mine.py"
+    assert Path(str(sys.modules["beside_mine"].__file__)) == tmp_path / "beside_mine.py"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sweeper._spec import Spec
-from sweeper.cli import app
+from sweeper.cli.app import app
 from sweeper.cli.output import BAD_INPUT, INTERRUPTED, SOME_FAILED
 from sweeper.data import DataSpec
 from sweeper.data.formats import Format

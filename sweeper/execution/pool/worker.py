@@ -237,8 +237,7 @@ class ReplicaWorker:
             folder.prune(train_time_s=outcome.train_time_s)
         status = "complete" if is_complete else "pruned"
         metrics = to_metrics(outcome.metrics)
-        told = self._pool.done.remote(job.trial_id, status, step=outcome.steps, metrics=metrics)
-        ray.get(told)
+        ray.get(self._pool.done.remote(job.trial_id, status, step=outcome.steps, metrics=metrics))
 
     def _fail(self, job: Job, folder: TrialFolder, error: Exception) -> None:
         logger.warning("trial %s failed: %s: %s", job.trial_id, type(error).__name__, error)

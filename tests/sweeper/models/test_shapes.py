@@ -118,7 +118,7 @@ def test_a_copy_of_a_tied_layer_is_counted_without_a_word_of_peft() -> None:
     assert trainable_parameters(tied, method) == without + head
 
 
-LLAMA = {
+LLAMA: dict[str, Any] = {
     "model_type": "llama",
     "vocab_size": 64,
     "hidden_size": 32,

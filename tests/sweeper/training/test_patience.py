@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from sweeper.errors import TrialError
 from sweeper.estimates import Estimate
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.row_scores import VALIDATION_ROWS, read_row_scores
+from sweeper.training import train
 from sweeper.training.patience import Waiting
 from tests.sweeper import scenarios, tiny
 
@@ -90,7 +92,8 @@ def test_a_trial_that_does_not_improve_ends_complete_with_all_that_a_complete_on
 
 def test_a_trial_that_improves_trains_all_its_steps_with_the_losses_of_one_without(tmp_path):
     plain = tiny.trial(steps=6, evaluations=6)
-    cases = [(plain, tmp_path / "plain", {}), (patient(patience=4), tmp_path / "patient", {})]
+    cases: list[tuple[Any, ...]] = [(plain, tmp_path / "plain", {})]
+    cases.append((patient(patience=4), tmp_path / "patient", {}))
     ((without, own),) = scenarios.run(scenarios.attempts, 1, cases)
     assert own[2] == without[2]
     assert len(own[2]) == 6
@@ -110,7 +113,7 @@ def logged(specs, folder):
     found = []
     for number, spec in enumerate(specs):
         progress = tiny.Recorded()
-        scenarios.train(spec, tiny.base(), folder=folder / str(number), progress=progress)
+        train(spec, tiny.base(), folder=folder / str(number), progress=progress)
         found.append([one["learning_rate"] for one in progress.logged])
     return found
 
@@ -120,7 +123,7 @@ def test_one_that_is_killed_while_it_waits_ends_at_the_same_evaluation(tmp_path,
     spec = patient(min_improvement=NEVER, workers=workers, patience=3)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     # It breaks off at its second evaluation, which has waited once.
-    cases = [(spec, whole, {}), (spec, cut, {"fail_at": 2}), (spec, cut, {})]
+    cases: list[tuple[Any, ...]] = [(spec, whole, {}), (spec, cut, {"fail_at": 2}), (spec, cut, {})]
     (found, *_) = scenarios.run(scenarios.attempts, workers, cases)
     (through, _, _, reports), (died, *_), (resumed, steps, _, reports_after) = found
     assert "the pool is gone" in died

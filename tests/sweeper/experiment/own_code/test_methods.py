@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,14 +48,16 @@ def test_an_override_calls_it_by_its_name(space: Path, mine: Path) -> None:
     text = space.read_text().replace("name: lora", "python: mine.py:NarrowSpec")
     space.write_text(text.replace("rank: {choice: [4, 8]}", "rank: 4"))
     sweep = load_sweep(space, overrides=["methods.narrow.rank=2"])
-    assert sweep.space.method("narrow").tree["method"]["rank"] == 2  # type: ignore[index, call-overload]
+    tree: Any = sweep.space.method("narrow").tree
+    assert tree["method"]["rank"] == 2
 
 
 def test_what_is_kept_of_a_sweep_makes_it_again(
     space: Path, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = load_sweep(space, overrides=[FIRST, *ALONE])
-    entry = sweep.document["methods"][0]  # type: ignore[index, call-overload]
+    document: Any = sweep.document
+    entry = document["methods"][0]
     assert entry["name"] == "narrow"
     assert entry["python"] == f"{mine}:NarrowSpec"
     monkeypatch.chdir("/")
