@@ -49,6 +49,7 @@ class StudySearch(Searcher):
         make_job: Callable[[Suggestion], Job],
         release: Callable[[str], object],
         pool_name: str,
+        is_stopped: Callable[[str], bool],
     ) -> None:
         """Begins with a study as it is.
 
@@ -58,12 +59,14 @@ class StudySearch(Searcher):
             make_job: makes the job of a suggestion, and its folder on disk.
             release: stops a trial in the pool whose thin half is gone.
             pool_name: name of the pool's actor.
+            is_stopped: whether the owner has stopped the trial of an identity.
         """
         super().__init__(metric=objective.metric, mode=objective.mode)
         self._suggestions = suggestions
         self._make_job = make_job
         self._release = release
         self._pool_name = pool_name
+        self._is_stopped = is_stopped
         # The suggestion of each Tune trial that runs.
         self._running: dict[str, Suggestion] = {}
         self.failure: Exception | None = None
@@ -118,7 +121,13 @@ class StudySearch(Searcher):
         if is_failed or not result:
             # Its actor may have died without a word to the pool, where a replica waits for it.
             self._release(suggestion.trial_id)
-            self._suggestions.fail(number)
+            # What its owner has stopped before its first evaluation is not to be tried again.
+            end = (
+                self._suggestions.drop
+                if self._is_stopped(suggestion.trial_id)
+                else self._suggestions.fail
+            )
+            end(number)
             return
         # Tune does not call on_trial_result for the result at which a trial was stopped.
         self._suggestions.end(
@@ -230,13 +239,15 @@ class ThinTrial(tune.Trainable):
                     if not message.is_recorded:
                         TrialFolder(self._job.folder).fail("ReplicaLost", message.error)
                     raise TrialError(message.error)
+                if message.status == "stopped" and not message.is_recorded:
+                    TrialFolder(self._job.folder).stop()
                 self._final_status = message.status
                 if self._metric not in message.metrics:
                     raise self._without_value()
                 if message.status == "complete":
                     last = self._job.evaluation_steps[-1]
                     return self._result(last, message.metrics, is_last=True)
-                # A callback has ended it after an evaluation that Tune has had.
+                # A callback or its owner has ended it after an evaluation that Tune has had.
                 if self._last_step:
                     return self._result(self._last_step, message.metrics, is_last=True)
                 raise self._without_value()

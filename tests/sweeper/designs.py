@@ -79,6 +79,7 @@ class DesignSweep:
         seeds: Sequence[int] | None = None,
         failed: Callable[[DrawnTrial], bool] = lambda _: False,
         pruned: Callable[[DrawnTrial], bool] = lambda _: False,
+        stopped: Callable[[DrawnTrial], bool] = lambda _: False,
         trainable: Callable[[DrawnTrial], int] = lambda _: 1000,
         fingerprint: Callable[[DrawnTrial], str] = lambda _: "0" * 16,
     ) -> DesignSweep:
@@ -98,6 +99,9 @@ class DesignSweep:
             trial.begin(trainable=trainable(drawn), total=100_000)
             if failed(drawn):
                 trial.fail("DivergedError", "the loss is not a number")
+                continue
+            if stopped(drawn):
+                trial.stop()
                 continue
             value = mean(drawn) + self.rng.normal(0, SEED_SD)
             rows = self.scores(value, "validation", fingerprint(drawn))

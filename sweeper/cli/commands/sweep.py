@@ -226,7 +226,8 @@ def _leaving(driver: SweepDriver, out: Output) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _leave(driver, out, INTERRUPTED, "Interrupted.")
+        why = "Stopped, as its owner asked." if driver.is_stopped else "Interrupted."
+        _leave(driver, out, INTERRUPTED, why)
     except BadInputError:
         raise
     except Exception as error:

@@ -57,6 +57,7 @@ RUN_STATUS = {
     "failed": "FAILED",
     "superseded": "KILLED",
     "stopped": "KILLED",
+    "interrupted": "KILLED",
 }
 """MLflow's status of a run by the status of a trial or a sweep."""
 
@@ -186,8 +187,11 @@ def constant_tags(spec: Mapping[str, Any], varied: Varied) -> dict[str, str]:
 
 
 def trial_status(record: TrialRecord, *, sweep_status: str) -> str:
-    """Returns the status that MLflow shows: trials of a stopped sweep are stopped, too."""
-    return record.status if record.is_final or sweep_status == "running" else "stopped"
+    """Returns the status that MLflow shows: trials of a stopped sweep are interrupted.
+
+    Nobody has stopped them: a resume goes on with them.
+    """
+    return record.status if record.is_final or sweep_status == "running" else "interrupted"
 
 
 def failure_text(record: TrialRecord) -> str:

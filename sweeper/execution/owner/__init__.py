@@ -1,0 +1,7 @@
+"""What a driver does for its sweep's owner: it tells that it lives, and does what it is asked."""
+
+from __future__ import annotations
+
+from sweeper.execution.owner.watch import OwnerWatch
+
+__all__ = ["OwnerWatch"]
