@@ -21,7 +21,7 @@ from sweeper.errors import BadInputError, DamagedFileError, NameTakenError, Unwr
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
-from sweeper.execution.owner import OwnerWatch
+from sweeper.execution.owner import Notices, OwnerWatch
 from sweeper.execution.pool import ReplicaSet, StatusLine, close, start_pool, status_of
 from sweeper.execution.reconcile import (
     end_unwritten,
@@ -46,7 +46,13 @@ from sweeper.search import (
     trials_left,
     using_study,
 )
-from sweeper.tracking.mlflow_view import MlflowView
+from sweeper.tracking.mlflow_view import (
+    MlflowView,
+    is_server,
+    public_uri,
+    resolve_tracking_uri,
+    sweep_url,
+)
 from sweeper.tracking.places import write_space
 from sweeper.tracking.provenance import note_data
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -116,9 +122,16 @@ class SweepDriver:
     is then marked as stopped; :meth:`run` may never return."""
     _status: StatusLine = field(default_factory=lambda: StatusLine("Ray starts"))
     _watch: OwnerWatch = field(init=False)
+    _notices: Notices = field(init=False)
 
     def __post_init__(self) -> None:
         self._watch = OwnerWatch(self.folder, stage=self.note)
+        self._notices = Notices(self.folder, self.sweep.spec.notify, link=self._link)
+
+    def _link(self) -> str:
+        store = public_uri(resolve_tracking_uri(self.folder.home, self.tracking_uri))
+        is_served = is_server(store)
+        return sweep_url(store, self.folder, experiment=self.experiment) if is_served else ""
 
     @classmethod
     def open(
@@ -149,11 +162,16 @@ class SweepDriver:
             if not self._prepare():
                 with self._studying(), self._shown():
                     return
+            self._notices.check()
             cluster = connect(self.address, has_dashboard=self.has_dashboard)
             if cluster.dashboard_url:
                 self.tell(f"Ray dashboard: http://{cluster.dashboard_url}")
             try:
-                with watched_cluster(self._lose), self._studying():
+                with (
+                    watched_cluster(self._lose),
+                    self._notices.told(),
+                    self._studying(),
+                ):
                     self.run_on(cluster)
             except BadInputError:
                 disconnect()
@@ -164,6 +182,7 @@ class SweepDriver:
 
     def _lose(self, dead: str) -> None:
         self._mark_stopped()
+        self._notices.tell("failure")
         self.on_loss(f"{dead} has died.")
 
     def _mark_stopped(self) -> None:

@@ -27,7 +27,15 @@ from sweeper.tracking.trial_folder import TrialFolder
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
-__all__ = ["EVALUATION", "IS_FINAL", "RungScheduler", "StudySearch", "ThinTrial", "run_tune"]
+__all__ = [
+    "EVALUATION",
+    "IS_FINAL",
+    "NothingUnpickled",
+    "RungScheduler",
+    "StudySearch",
+    "ThinTrial",
+    "run_tune",
+]
 
 # Key of Tune results: which evaluation of the trial this is. ASHA's unit of time.
 EVALUATION = "evaluation"
@@ -286,6 +294,19 @@ class ThinTrial(tune.Trainable):
         """Reads nothing: the replica finds the trial's checkpoint itself."""
 
 
+class NothingUnpickled(tune.Callback):
+    """Keeps Tune from reading back, at its end, the pickled errors of failed trials.
+
+    They lie in the sweep's folder, where somebody else may have put one that runs code. Why a trial
+    failed is in its record.
+    """
+
+    def on_experiment_end(self, trials: list[tune.experiment.Trial], **info: Any) -> None:  # noqa: ARG002 - Tune's signature
+        """Has Tune forget where the errors are."""
+        for trial in trials:
+            trial.run_metadata.pickled_error_filename = None
+
+
 def run_tune(
     search_alg: StudySearch,
     scheduler: TrialScheduler,
@@ -319,7 +340,9 @@ def run_tune(
             trial_name_creator=_name,
             trial_dirname_creator=_name,
         ),
-        run_config=tune.RunConfig(name="tune", storage_path=str(folder), verbose=0),
+        run_config=tune.RunConfig(
+            name="tune", storage_path=str(folder), verbose=0, callbacks=[NothingUnpickled()]
+        ),
     )
     try:
         tuner.fit()

@@ -22,6 +22,7 @@ from sweeper_docs.project import (
     HygieneSpec,
     ListedTrial,
     LogFactor,
+    NotifySpec,
     ObjectiveSpec,
     Published,
     PythonMetricSpec,
@@ -145,6 +146,7 @@ def search_space_page() -> str:
         section("function", PythonMetricSpec, level=3, defaults={"name": "the function's"}),
         section("final", FinalSpec),
         section("hygiene", HygieneSpec),
+        section("notify", NotifySpec),
     )
 
 

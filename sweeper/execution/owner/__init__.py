@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sweeper.execution.owner.notices import Notices
 from sweeper.execution.owner.watch import OwnerWatch
 
-__all__ = ["OwnerWatch"]
+__all__ = ["Notices", "OwnerWatch"]

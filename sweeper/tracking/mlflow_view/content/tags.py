@@ -77,9 +77,9 @@ def flatten(tree: Mapping[str, Any], *, prefix: str = "") -> Iterator[tuple[str,
 
 
 def sweep_constants(folder: SweepFolder) -> dict[str, str]:
-    """Returns the settings of a sweep as tags of its own run, without the space."""
-    space = {"methods", "trials", "design"}
-    document = {key: folder.document[key] for key in folder.document if key not in space}
+    """Returns the settings of a sweep as tags of its own run, without space and addressees."""
+    left_out = {"methods", "trials", "design", "notify"}
+    document = {key: value for key, value in folder.document.items() if key not in left_out}
     return {shown_name(path): value for path, value in flatten(document)}
 
 
