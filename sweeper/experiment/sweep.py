@@ -60,7 +60,9 @@ class ResourcesSpec(Spec):
     """GPUs of one worker; 0 runs on the CPU with gloo."""
     max_replicas: int = Field(default=64, ge=1)
     """Most replicas that are started; fewer if the cluster is too small."""
-    price_per_hour: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    price_per_hour: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, exclude_if=lambda price: price is None
+    )
     """What an hour of one worker costs with its CPUs and GPUs, in any currency; ``status`` then
     says what the trials have cost. It is no part of a trial's identity."""
 
