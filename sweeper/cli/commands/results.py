@@ -149,9 +149,9 @@ def _watch(folders: Sequence[SweepFolder], target: Path | None, out: Output) -> 
 
 
 def _any_runs(folders: Sequence[SweepFolder]) -> bool:
-    from sweeper.tracking.places import is_driven
+    from sweeper.tracking.owner import driver_of
 
-    return any(is_driven(folder.path) for folder in folders)
+    return any(driver_of(folder.path).is_alive for folder in folders)
 
 
 def _pause(folders: Sequence[SweepFolder], seconds: float) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from sweeper.errors import SpecError
 from sweeper.execution.owner import notices
 from sweeper.execution.owner.notices import Notices
 from sweeper.experiment.loading import load_sweep
@@ -256,3 +257,19 @@ def test_no_record_has_the_secret_and_no_trial_another_identity(
     files = [path for path in folder.path.rglob("*") if path.is_file()]
     assert len(files) >= 2
     assert not any(SECRET in path.read_text() for path in files)
+
+
+def test_a_profile_may_say_it_for_all_of_its_sweeps(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.yaml"
+    text = (SPACES / "profiles" / "embedded.yaml").read_text()
+    profile.write_text(f"{text}\nnotify: {{url_env: WEBHOOK, on: [end]}}\n")
+    found = load_sweep(SPACES / "masa.yaml", profile=str(profile)).spec.notify
+    assert found == NotifySpec(url_env="WEBHOOK", on=("end",))
+
+
+@pytest.mark.parametrize(
+    "section", ["notify.url=https://example.org", "notify.url_env=https://example.org"]
+)
+def test_an_address_in_a_file_is_refused(section: str) -> None:
+    with pytest.raises(SpecError, match=r"notify\.url"):
+        load_sweep(SPACES / "masa.yaml", profile="embedded", overrides=[section])
