@@ -168,9 +168,11 @@ class TrialQueue:
 
     async def drop(self, trial_id: str) -> None:
         """Ends a trial for its owner: after its step, or at once where it waits, or will come."""
-        self._dropped.add(trial_id)
         entry = self._entries.get(trial_id)
-        if entry is None or entry.has_ended:
+        if entry is None:
+            self._dropped.add(trial_id)
+            return
+        if entry.has_ended:
             return
         entry.is_dropped = True
         entry.decide("stop")
