@@ -122,6 +122,9 @@ class TrainerState:
 class Trainer:
     """A trial in training on this worker, between its adapter put in and taken out."""
 
+    course: Course = "on"
+    """Why it has ended before its last step; else it has not."""
+
     def __init__(
         self, trial: TrialSpec, base: FrozenBase, folder: Path, progress: TrialReporter
     ) -> None:
@@ -147,8 +150,6 @@ class Trainer:
         """Step of the checkpoint that it resumed from; 0 if it started from scratch."""
         self.time_before_s = 0.0
         """Spent on it before that."""
-        self.course: Course = "on"
-        """Why it has ended before its last step; else it has not."""
         ignore_known_warnings()
         self._model = trial.method.inject(base.model, seed=trial.train.seed)
         self.trainable = sum(p.numel() for p in self._model.parameters() if p.requires_grad)
