@@ -237,7 +237,7 @@ class ReplicaWorker:
         folder.append(outcome.steps, totals)
         ends = {"complete": folder.complete, "pruned": folder.prune, "stopped": folder.stop}
         ends[outcome.status](train_time_s=outcome.train_time_s)
-        done = self._pool.done.remote
+        done: Callable[..., Any] = self._pool.done.remote
         ray.get(done(job.trial_id, outcome.status, metrics=to_metrics(outcome.metrics)))
 
     def _fail(self, job: Job, folder: TrialFolder, error: Exception) -> None:

@@ -66,7 +66,7 @@ def webhook(
         def do_GET(self) -> None:
             self.do_POST()
 
-        def log_message(self, *_: object) -> None:  # type: ignore[override]
+        def log_message(self, *_: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
