@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeper._files import sqlite_uri
-from sweeper.cli.app import app
+from sweeper.cli import app
 from sweeper.execution.owner.watch import OwnerWatch
 from sweeper.experiment.loading import load_sweep
 from sweeper.search import open_study
