@@ -319,9 +319,10 @@ def test_a_trial_that_pauses_between_evaluations_goes_on_bit_for_bit(tmp_path):
 
 
 def test_a_paused_trial_has_a_checkpoint_and_no_adapter(tmp_path):
-    cases = [(tiny.trial(), tmp_path, {"courses": {1: "pause"}})]
+    spec = tiny.trial(steps=4, evaluations=1)
+    cases = [(spec, tmp_path, {"courses": {2: "pause"}})]
     scenarios.run(scenarios.attempts, 1, cases)
-    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["step-00000001"]
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["step-00000002"]
     assert not (tmp_path / "adapter").exists()
 
 
