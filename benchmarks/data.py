@@ -54,6 +54,7 @@ from sweeper.evaluation.likelihood import can_share_prompts, score_candidates
 from sweeper.experiment.trial import TrainSpec, TrialSpec
 from sweeper.models import GgufModelSpec
 from sweeper.models.frozen import FrozenBase, load_base
+from sweeper.tracking.record import Course
 from sweeper.training.schedule import DataOrder
 from sweeper.training.trial import train
 from sweeper_adapters.methods import LoraSpec
@@ -98,10 +99,16 @@ class Losses:
         """Adds a step's time; the first one, which warms up what is new, does not count."""
         self.time_s += metrics["step_time_s"] if step > 1 else 0.0
 
-    def report_evaluation(self, step: int, metrics: Mapping[str, Estimate], *, final: bool) -> bool:
+    def course(self) -> Course:
+        """Lets the trial go on."""
+        return "on"
+
+    def report_evaluation(
+        self, step: int, metrics: Mapping[str, Estimate], *, final: bool
+    ) -> Course:
         """Lets the trial go on."""
         del step, metrics, final
-        return False
+        return "on"
 
 
 class Bench:

@@ -16,6 +16,7 @@ __all__ = [
     "mlflow_asked_once",
     "quieten_mlflow",
     "ray_address",
+    "secret",
     "sweeps_home",
     "tracking_uri",
     "without_terminal",
@@ -70,6 +71,15 @@ def tracking_uri() -> str | None:
 def experiment_name() -> str | None:
     """Returns MLflow's own setting of the experiment (``MLFLOW_EXPERIMENT_NAME``), if any."""
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or None
+
+
+def secret(name: str) -> str:
+    """Returns what a variable of the user's own holds that must be written nowhere; empty if unset.
+
+    Args:
+        name: the one that a sweep's file gives (``notify.url_env``).
+    """
+    return os.environ.get(name, "").strip()
 
 
 def hide_progress_bars() -> None:

@@ -90,7 +90,7 @@ class FoundTrial:
         hint = f"name another one: {_listed(others)}" if others else "no trial of it has one"
         raise BadInputError(
             f"{self.title} is {record.status}{reason} and has no adapter; one is saved when a "
-            f"trial is complete or pruned; {hint}"
+            f"trial is complete, pruned or stopped; {hint}"
         )
 
 

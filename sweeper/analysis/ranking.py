@@ -18,7 +18,7 @@ __all__ = ["Ranking", "rank", "rank_sweep"]
 
 
 STATUS_ORDER: tuple[TrialStatus, ...] = (
-    *("complete", "running", "queued", "pruned", "failed", "superseded"),
+    *("complete", "running", "queued", "pruned", "stopped", "failed", "superseded"),
 )
 
 

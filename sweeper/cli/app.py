@@ -8,7 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from sweeper import __version__
-from sweeper.cli.commands import chat, compare, init, pages, preflight, results, sweep, trial
+from sweeper.cli.commands import (
+    chat,
+    compare,
+    init,
+    owner,
+    pages,
+    preflight,
+    results,
+    sweep,
+    trial,
+)
 
 __all__ = ["app", "main"]
 
@@ -27,6 +37,8 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "compare": compare.compare,
     "run": sweep.run,
     "resume": sweep.resume,
+    "stop": owner.stop,
+    "extend": owner.extend,
     "plan": preflight.plan,
     "params": preflight.params,
     "list": results.list_sweeps,

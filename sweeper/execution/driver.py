@@ -21,6 +21,7 @@ from sweeper.errors import BadInputError, DamagedFileError, NameTakenError, Unwr
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
+from sweeper.execution.owner import Notices, OwnerWatch
 from sweeper.execution.pool import ReplicaSet, StatusLine, close, start_pool, status_of
 from sweeper.execution.reconcile import (
     end_unwritten,
@@ -32,19 +33,26 @@ from sweeper.execution.reconcile import (
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.execution.tune import RungScheduler, StudySearch, run_tune
 from sweeper.experiment.loading import build_sweep
-from sweeper.experiment.sweep import Sweep
+from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.room import Cluster
 from sweeper.search import (
     Rungs,
     Suggestions,
+    enqueue_fixed,
     open_study,
     past_values,
     repeats_note,
     trials_left,
     using_study,
 )
-from sweeper.tracking.mlflow_view import MlflowView
+from sweeper.tracking.mlflow_view import (
+    MlflowView,
+    is_server,
+    public_uri,
+    resolve_tracking_uri,
+    sweep_url,
+)
 from sweeper.tracking.places import write_space
 from sweeper.tracking.provenance import note_data
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -113,6 +121,17 @@ class SweepDriver:
     """Called from another thread with a sentence when the cluster has died under the sweep, which
     is then marked as stopped; :meth:`run` may never return."""
     _status: StatusLine = field(default_factory=lambda: StatusLine("Ray starts"))
+    _watch: OwnerWatch = field(init=False)
+    _notices: Notices = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._watch = OwnerWatch(self.folder, stage=self.note)
+        self._notices = Notices(self.folder, self.sweep.spec.notify, link=self._link)
+
+    def _link(self) -> str:
+        store = public_uri(resolve_tracking_uri(self.folder.home, self.tracking_uri))
+        is_served = is_server(store)
+        return sweep_url(store, self.folder, experiment=self.experiment) if is_served else ""
 
     @classmethod
     def open(
@@ -139,15 +158,20 @@ class SweepDriver:
             OSError: a file of the sweep cannot be written any more.
             KeyboardInterrupt: it can be resumed.
         """
-        with self.folder.lock():
+        with self.folder.lock(), self._watch:
             if not self._prepare():
                 with self._studying(), self._shown():
                     return
+            self._notices.check()
             cluster = connect(self.address, has_dashboard=self.has_dashboard)
             if cluster.dashboard_url:
                 self.tell(f"Ray dashboard: http://{cluster.dashboard_url}")
             try:
-                with watched_cluster(self._lose), self._studying():
+                with (
+                    watched_cluster(self._lose),
+                    self._notices.told(),
+                    self._studying(),
+                ):
                     self.run_on(cluster)
             except BadInputError:
                 disconnect()
@@ -158,12 +182,13 @@ class SweepDriver:
 
     def _lose(self, dead: str) -> None:
         self._mark_stopped()
+        self._notices.tell("failure")
         self.on_loss(f"{dead} has died.")
 
     def _mark_stopped(self) -> None:
         """Notes that the sweep has stopped, where that can be written: whoever calls goes on."""
         try:
-            self.folder.mark("stopped")
+            self.folder.mark("stopped", note="Its owner has stopped it." if self.is_stopped else "")
         except OSError as error:
             logger.warning("that the sweep has stopped could not be noted: %s", error)
 
@@ -177,6 +202,11 @@ class SweepDriver:
             if error.path != self._study_path:
                 raise
             raise UnwritableError(error.path, error.why) from error
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the sweep's owner has stopped it, from wherever that was."""
+        return self._watch.is_stopped
 
     def note(self) -> str:
         """Returns one line on what is going on besides the trials; callable from any thread."""
@@ -222,7 +252,7 @@ class SweepDriver:
             self._mark_stopped()
             raise
         else:
-            self.folder.mark("complete", note=repeats_note(self._study, self.sweep.spec.search))
+            self.folder.mark("complete", note=repeats_note(self._study, self._asked))
         finally:
             self._status.leave("MLflow gets the rest")
             view.stop()
@@ -233,42 +263,64 @@ class SweepDriver:
         with self._shown():
             return self._search(cluster, replicas)
 
+    @property
+    def _asked(self) -> SearchSpec:
+        """How the space is searched, with the trials that it is to have by now."""
+        search, asked = self.sweep.spec.search, self.folder.document.get("search")
+        trials = asked.get("trials") if isinstance(asked, dict) else None
+        return search.model_copy(update={"trials": trials}) if isinstance(trials, int) else search
+
     def _search(self, cluster: Cluster, replicas: int) -> dict[str, Any]:
         spec, study = self.sweep.spec, self._study
-        left = trials_left(study, spec.search)
-        trials = self._trials
-        pool_name = f"pool-{self.folder.name}"
         pool = start_pool(
-            pool_name,
+            self._pool_name,
             replicas=replicas,
             max_deaths=spec.search.max_failures,
             is_base_scored=bool(self.folder.base_scores()),
         )
         self._status.follow(pool)
+        self._watch.follow(pool)
         storage = str(self.folder.path / "ray")
-        servers = ReplicaSet(pool, trials.replica_config(), count=replicas, storage=storage)
+        servers = ReplicaSet(pool, self._trials.replica_config(), count=replicas, storage=storage)
         servers.start(one_by_one=cluster.is_local)
         try:
-            if left:
-                run_tune(
-                    self._suggestions(study, trials, pool_name, pool),
-                    self._scheduler(study, trials),
-                    trials=left,
-                    concurrent=replicas + spec.search.prefetch,
-                    resources=cluster.trial_resources,
-                    folder=self.folder.path,
-                )
-            finals = final_jobs(self.folder, spec.final)
-            self._status.show(final_progress(finals))
-            run_final_jobs(pool, finals)
+            search: SearchSpec | None = None
+            # Its owner may have extended the sweep while its last trials ran.
+            while search != self._asked:
+                search = self._asked
+                self._search_on(pool, search, cluster=cluster, concurrent=replicas)
+                self._finish(pool)
             status = status_of(pool, timeout_s=CLOSING_S)
         finally:
+            self._watch.leave()
             self._status.leave("replicas end")
             servers.abandon()
         close(pool)
         servers.join(CLOSING_S)
         end_unwritten(self.folder, study)
         return status
+
+    def _search_on(
+        self, pool: ActorHandle[Any], search: SearchSpec, *, cluster: Cluster, concurrent: int
+    ) -> None:
+        """Runs the trials that are left of a search."""
+        study, trials = self._study, self._trials
+        enqueue_fixed(study, self.sweep.space, search)
+        if left := trials_left(study, search):
+            run_tune(
+                self._suggestions(study, trials, pool),
+                self._scheduler(study, trials),
+                trials=left,
+                concurrent=concurrent + search.prefetch,
+                resources=cluster.trial_resources,
+                folder=self.folder.path,
+            )
+
+    def _finish(self, pool: ActorHandle[Any]) -> None:
+        """Runs the evaluations after the search."""
+        finals = final_jobs(self.folder, self.sweep.spec.final)
+        self._status.show(final_progress(finals))
+        run_final_jobs(pool, finals)
 
     @property
     def _trials(self) -> TrialFactory:
@@ -287,11 +339,15 @@ class SweepDriver:
         )
 
     @property
+    def _pool_name(self) -> str:
+        return f"pool-{self.folder.name}"
+
+    @property
     def _study_path(self) -> Path:
         return self.folder.path / "optuna.db"
 
     def _suggestions(
-        self, study: optuna.Study, trials: TrialFactory, pool_name: str, pool: ActorHandle[Any]
+        self, study: optuna.Study, trials: TrialFactory, pool: ActorHandle[Any]
     ) -> StudySearch:
         spec, space = self.sweep.spec, self.sweep.space
         return StudySearch(
@@ -299,7 +355,8 @@ class SweepDriver:
             objective=spec.objective,
             make_job=trials.job,
             release=pool.stop.remote,
-            pool_name=pool_name,
+            pool_name=self._pool_name,
+            is_stopped=lambda trial_id: self.folder.trial(trial_id).read().status == "stopped",
         )
 
     def _scheduler(self, study: optuna.Study, trials: TrialFactory) -> RungScheduler:

@@ -28,7 +28,15 @@ from sweeper.tracking.trial_folder import TrialFolder
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
-__all__ = ["EVALUATION", "IS_FINAL", "RungScheduler", "StudySearch", "ThinTrial", "run_tune"]
+__all__ = [
+    "EVALUATION",
+    "IS_FINAL",
+    "NothingUnpickled",
+    "RungScheduler",
+    "StudySearch",
+    "ThinTrial",
+    "run_tune",
+]
 
 # Key of Tune results: which evaluation of the trial this is. ASHA's unit of time.
 EVALUATION = "evaluation"
@@ -55,6 +63,7 @@ class StudySearch(Searcher):
         make_job: Callable[[Suggestion], Job],
         release: Callable[[str], object],
         pool_name: str,
+        is_stopped: Callable[[str], bool],
     ) -> None:
         """Begins with a study as it is.
 
@@ -64,12 +73,14 @@ class StudySearch(Searcher):
             make_job: makes the job of a suggestion, and its folder on disk.
             release: stops a trial in the pool whose thin half is gone.
             pool_name: name of the pool's actor.
+            is_stopped: whether the owner has stopped the trial of an identity.
         """
         super().__init__(metric=objective.metric, mode=objective.mode)
         self._suggestions = suggestions
         self._make_job = make_job
         self._release = release
         self._pool_name = pool_name
+        self._is_stopped = is_stopped
         # The suggestion of each Tune trial that runs.
         self._running: dict[str, Suggestion] = {}
         self.failure: Exception | None = None
@@ -124,7 +135,13 @@ class StudySearch(Searcher):
         if is_failed or not result:
             # Its actor may have died without a word to the pool, where a replica waits for it.
             self._release(suggestion.trial_id)
-            self._suggestions.fail(number)
+            # What its owner has stopped before its first evaluation is not to be tried again.
+            end = (
+                self._suggestions.drop
+                if self._is_stopped(suggestion.trial_id)
+                else self._suggestions.fail
+            )
+            end(number)
             return
         # Tune does not call on_trial_result for the result at which a trial was stopped.
         self._suggestions.end(
@@ -236,13 +253,15 @@ class ThinTrial(tune.Trainable):
                     if not message.is_recorded:
                         TrialFolder(self._job.folder).fail("ReplicaLost", message.error)
                     raise TrialError(message.error)
+                if message.status == "stopped" and not message.is_recorded:
+                    TrialFolder(self._job.folder).stop()
                 self._final_status = message.status
                 if self._metric not in message.metrics:
                     raise self._without_value()
                 if message.status == "complete":
                     # Its own patience may have ended it before its last step.
                     return self._result(message.step, message.metrics, is_last=True)
-                # A callback has ended it after an evaluation that Tune has had.
+                # A callback or its owner has ended it after an evaluation that Tune has had.
                 if self._last_step:
                     return self._result(self._last_step, message.metrics, is_last=True)
                 raise self._without_value()
@@ -281,6 +300,19 @@ class ThinTrial(tune.Trainable):
         """Reads nothing: the replica finds the trial's checkpoint itself."""
 
 
+class NothingUnpickled(tune.Callback):
+    """Keeps Tune from reading back, at its end, the pickled errors of failed trials.
+
+    They lie in the sweep's folder, where somebody else may have put one that runs code. Why a trial
+    failed is in its record.
+    """
+
+    def on_experiment_end(self, trials: list[tune.experiment.Trial], **info: Any) -> None:  # noqa: ARG002 - Tune's signature
+        """Has Tune forget where the errors are."""
+        for trial in trials:
+            trial.run_metadata.pickled_error_filename = None
+
+
 def run_tune(
     search_alg: StudySearch,
     scheduler: TrialScheduler,
@@ -317,7 +349,9 @@ def run_tune(
             trial_name_creator=_name,
             trial_dirname_creator=_name,
         ),
-        run_config=tune.RunConfig(name="tune", storage_path=str(folder), verbose=0),
+        run_config=tune.RunConfig(
+            name="tune", storage_path=str(folder), verbose=0, callbacks=[NothingUnpickled()]
+        ),
     )
     try:
         tuner.fit()

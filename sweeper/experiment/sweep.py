@@ -22,6 +22,8 @@ __all__ = [
     "AshaSpec",
     "ConfirmSpec",
     "FinalSpec",
+    "NotifyEvent",
+    "NotifySpec",
     "ObjectiveSpec",
     "ResourcesSpec",
     "SearchSpec",
@@ -58,6 +60,34 @@ class ResourcesSpec(Spec):
     """GPUs of one worker; 0 runs on the CPU with gloo."""
     max_replicas: int = Field(default=64, ge=1)
     """Most replicas that are started; fewer if the cluster is too small."""
+    price_per_hour: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, exclude_if=lambda price: price is None
+    )
+    """What an hour of one worker costs with its CPUs and GPUs, in any currency; ``status`` then
+    says what the trials have cost. It is no part of a trial's identity."""
+
+
+NotifyEvent = Literal["end", "failure", "stopped"]
+"""How a run of a sweep ended."""
+
+
+class NotifySpec(Spec):
+    """Who is told when a run of the sweep ends; no part of a trial's identity.
+
+    A notice is JSON: ``text`` (a line to be read), ``sweep``, ``event``, ``best``, ``counts`` (of
+    trials by status), ``link``, ``folder``, ``host``. It gets 10 seconds; that it failed is a
+    warning.
+    """
+
+    url_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Name of the environment variable that holds the address to which a notice is sent by POST.
+    The address itself is a secret and stands in no file."""
+    command: tuple[str, ...] = ()
+    """Program and arguments that get a notice as their input. It runs with your rights, without a
+    shell."""
+    on: tuple[NotifyEvent, ...] = ("end", "failure")
+    """Of what is told: ``end``, all trials have ended; ``failure``, the sweep could not go on;
+    ``stopped``, by Ctrl-C or its owner."""
 
 
 class AshaSpec(Spec):
@@ -116,6 +146,8 @@ class SweepSpec(Spec):
     """How generated answers are scored."""
     final: FinalSpec = FinalSpec()
     """The evaluation of the best trials after the search."""
+    notify: NotifySpec = NotifySpec()
+    """Who is told when the sweep ends. A profile may say it for all of its sweeps."""
     fresh: bool = False
     """Whether every trial is trained, also where another sweep in the folder of all sweeps has
     finished the same one; ``--fresh`` sets it."""

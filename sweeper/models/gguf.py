@@ -70,7 +70,7 @@ class GgufModelSpec(BaseModelSpec):
         _require_gguf(path)
         with reading(f"the GGUF file {path}", remedy=_REMEDY):
             config: dict[str, Any] = AutoConfig.from_pretrained(
-                path.parent, gguf_file=path.name
+                path.parent, gguf_file=path.name, trust_remote_code=False
             ).to_dict()
         return config
 
@@ -210,10 +210,13 @@ def _convert(path: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     with reading(f"the GGUF file {path}", remedy=_REMEDY), quiet_loading():
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+        tokenizer = AutoTokenizer.from_pretrained(
+            path.parent, gguf_file=path.name, trust_remote_code=False
+        )
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path.parent,
             gguf_file=path.name,
+            trust_remote_code=False,
             dtype=torch.float32,
             # Without it the model counts as quantised, and cannot be saved.
             quantization_config=GgufConfig(dequantize=True),

@@ -47,7 +47,9 @@ def _tokenizer(model: ModelSpec) -> tuple[PreTrainedTokenizerBase | None, str]:
     revision = source.revision or "main"
     try:
         # A look at the data downloads no part of a model.
-        found = AutoTokenizer.from_pretrained(source.name, revision=revision, local_files_only=True)
+        found = AutoTokenizer.from_pretrained(
+            source.name, revision=revision, local_files_only=True, trust_remote_code=False
+        )
     except (OSError, ValueError):
         how = f"hf download --revision {revision} {source.name}" if source.is_on_hub else ""
         where = f"is not in the Hub's cache; run: {how}" if how else "cannot be read"

@@ -13,7 +13,8 @@ from sweeper.errors import DamagedFileError
 from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.sections import read_design
 from sweeper.experiment.sweep import SearchSpec
-from sweeper.tracking.places import LOCK_FILE, is_driven
+from sweeper.tracking.owner import DriverLife, driver_of
+from sweeper.tracking.places import LOCK_FILE
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
 
@@ -49,8 +50,8 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
         ranking: of its trials.
     """
     status: str = folder.status
-    driven = is_driven(folder.path)
-    if status == "running" and not driven:
+    life = driver_of(folder.path)
+    if status == "running" and not life.is_alive:
         # Its driver was killed, and could not say so.
         status = "interrupted"
     counts = ranking.counts()
@@ -62,7 +63,7 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
         "status": status,
         "since": folder.status_since.isoformat(),
         "note": folder.note or None,
-        "driver": FileLock(folder.path / LOCK_FILE).owner() if driven else None,
+        "driver": _driver(folder, life),
         "created_at": folder.created_at.isoformat(),
         "objective": ranking.objective.model_dump(mode="json"),
         "trials_done": done,
@@ -74,6 +75,15 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
         "running": [_running(trial) for trial in ranking.trials if trial.status == "running"],
         "wall_time_s": sum(trial.wall_time_s for trial in ranking.trials),
     }
+
+
+def _driver(folder: SweepFolder, life: DriverLife) -> str | None:
+    if not life.is_alive:
+        return None
+    word = life.word
+    if word is None or word.ended_at is not None:
+        return FileLock(folder.path / LOCK_FILE).owner()
+    return f"process {word.pid} on {word.host}"
 
 
 def _best(ranking: Ranking, best: TrialRecord) -> dict[str, Any]:

@@ -20,11 +20,14 @@ __all__ = [
     "REASON",
     "REPEATS",
     "TRIAL_ID",
+    "UNPLANNED",
     "FinishedTrial",
     "draw",
     "ended_trials",
     "enqueue_again",
     "enqueue_failed",
+    "enqueue_fixed",
+    "is_exhausted",
     "is_retried",
     "mark_exhausted",
     "open_study",
@@ -44,6 +47,9 @@ TRIAL_ID = "trial_id"
 REPEATS = "repeats"
 # Attribute of an Optuna trial whose point is no trial of the sweep: why not.
 REASON = "reason"
+
+# Attribute of an Optuna trial that was enqueued besides the fixed points of its space.
+UNPLANNED = "unplanned"
 
 # Attribute of a study: its space has no other trial.
 _EXHAUSTED = "exhausted"
@@ -103,7 +109,30 @@ def open_study(
             f"{objective.metric}, but objective.mode is {objective.mode!r}; what was searched so "
             "far does not fit; run the search space again as a new sweep"
         )
-    enqueued = sum("fixed_params" in trial.system_attrs for trial in study.get_trials())
+    enqueue_fixed(study, space, search, find_finished=find_finished)
+    return study
+
+
+def enqueue_fixed(
+    study: optuna.Study,
+    space: Space,
+    search: SearchSpec,
+    *,
+    find_finished: Callable[[int, Point], FinishedTrial | None] = _nothing_is_finished,
+) -> None:
+    """Enqueues the baselines and the grid, as far as the study does not have them.
+
+    Args:
+        study: of the sweep.
+        space: where the points come from.
+        search: for the number of trials.
+        find_finished: as in :func:`open_study`.
+    """
+    trials = study.get_trials(deepcopy=False)
+    enqueued = sum(
+        "fixed_params" in trial.system_attrs and UNPLANNED not in trial.user_attrs
+        for trial in trials
+    )
     fixed = space.fixed_points(search.trials)
     for number in range(enqueued, len(fixed)):
         point = fixed[number]
@@ -113,7 +142,6 @@ def open_study(
             study.enqueue_trial(space.labels(point), skip_if_exists=False)
         else:
             study.add_trial(_ended(space, point, finished))
-    return study
 
 
 def read_study(storage_url: str) -> optuna.Study | None:
@@ -227,7 +255,7 @@ def enqueue_again(study: optuna.Study, trials: Iterable[optuna.trial.FrozenTrial
     found: list[str] = []
     for trial in trials:
         if not is_retried(study, trial) and TRIAL_ID in trial.user_attrs:
-            attributes = {TRIAL_ID: trial.user_attrs[TRIAL_ID]}
+            attributes = {TRIAL_ID: trial.user_attrs[TRIAL_ID], UNPLANNED: True}
             study.enqueue_trial(trial.params, attributes, skip_if_exists=False)
             # A trial of Optuna's cannot be changed after its end; the study can.
             study.set_user_attr(_retry_mark(trial), True)
@@ -257,7 +285,7 @@ def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 def trials_left(study: optuna.Study, search: SearchSpec) -> int:
     """Returns how many trials a sweep may still run, those that were left running among them."""
     left = max(0, search.trials - len(ended_trials(study)))
-    if _EXHAUSTED not in study.user_attrs:
+    if not is_exhausted(study):
         return left
     states = (optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.WAITING)
     return min(left, len(study.get_trials(deepcopy=False, states=states)))
@@ -266,6 +294,11 @@ def trials_left(study: optuna.Study, search: SearchSpec) -> int:
 def mark_exhausted(study: optuna.Study) -> None:
     """Notes that the space has no trial besides those that were tried."""
     study.set_user_attr(_EXHAUSTED, True)
+
+
+def is_exhausted(study: optuna.Study) -> bool:
+    """Returns whether the space has no trial besides those that were tried."""
+    return _EXHAUSTED in study.user_attrs
 
 
 def repeats_note(study: optuna.Study, search: SearchSpec) -> str:
@@ -279,7 +312,7 @@ def repeats_note(study: optuna.Study, search: SearchSpec) -> str:
             "point that is no trial was" if len(refused) == 1 else "points that are no trials were"
         )
         notes.append(f"{len(refused)} {noun} passed over: {shorten(refused[-1], limit=400)}.")
-    if _EXHAUSTED in study.user_attrs:
+    if is_exhausted(study):
         tried = len(ended_trials(study))
         notes.append(
             f"The space is exhausted: it has {count(tried, 'distinct trial')}, fewer than the "

@@ -18,6 +18,7 @@ from sweeper.search.study import (
     REASON,
     REPEATS,
     TRIAL_ID,
+    UNPLANNED,
     draw,
     is_retried,
     mark_exhausted,
@@ -125,7 +126,9 @@ class Suggestions:
         if untried:
             chance = random.Random(f"{self._search.seed}-{len(self._known)}")
             self._study.enqueue_trial(
-                self._space.labels(chance.choice(untried)), skip_if_exists=False
+                self._space.labels(chance.choice(untried)),
+                {UNPLANNED: True},
+                skip_if_exists=False,
             )
         return bool(untried)
 
@@ -179,6 +182,10 @@ class Suggestions:
             self._study.tell(trial, value)
         else:
             self._study.tell(trial, state=TrialState.PRUNED)
+
+    def drop(self, number: int) -> None:
+        """Tells Optuna that a trial was stopped for good before its first evaluation."""
+        self._study.tell(self._running.pop(number), state=TrialState.PRUNED)
 
     def fail(self, number: int) -> None:
         """Tells Optuna that a trial failed."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from sweeper.tracking.final_result import FinalResult, is_evaluated, read_final, write_final
-from sweeper.tracking.record import TrialFailure, TrialRecord, TrialStatus
+from sweeper.tracking.record import Course, TrialFailure, TrialRecord, TrialStatus
 from sweeper.tracking.stored import SweepStatus
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
 from sweeper.tracking.trial_folder import TrialFolder
 
 __all__ = [
+    "Course",
     "FinalResult",
     "SweepFolder",
     "SweepStatus",

@@ -8,11 +8,15 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
 from sweeper.tracking.stored import MAX_COUNT, MAX_WORD, STORED
 
-__all__ = ["TrialFailure", "TrialRecord", "TrialStatus"]
+__all__ = ["Course", "TrialFailure", "TrialRecord", "TrialStatus"]
 
 
-TrialStatus = Literal["queued", "running", "complete", "pruned", "failed", "superseded"]
-FINAL: frozenset[str] = frozenset({"complete", "pruned", "failed", "superseded"})
+TrialStatus = Literal["queued", "running", "complete", "pruned", "stopped", "failed", "superseded"]
+FINAL: frozenset[str] = frozenset({"complete", "pruned", "stopped", "failed", "superseded"})
+
+Course = Literal["on", "prune", "stop", "pause"]
+"""What becomes of a trial in training: it goes on; the search or a callback ends it; its owner ends
+it; or it makes room, and goes on from a checkpoint when its sweep is resumed."""
 
 
 _Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
@@ -59,7 +63,7 @@ class TrialRecord(BaseModel):
     params: dict[str, JsonValue] = {}
     """Searched parameters and the method's fields, by dotted path."""
     status: TrialStatus = "queued"
-    """Status of the trial."""
+    """Status of the trial; ``stopped`` is one that its owner has stopped."""
     ended_by: str = Field(default="", max_length=MAX_WORD)
     """What ended a complete trial before all of its steps: ``patience``; else empty."""
     steps: _Count = 0
@@ -92,13 +96,13 @@ class TrialRecord(BaseModel):
     started_at: AwareDatetime | None = None
     """Begin of the first attempt, UTC."""
     ended_at: AwareDatetime | None = None
-    """When it completed, was pruned or failed, UTC."""
+    """When it completed, was pruned, was stopped or failed, UTC."""
     attempt_started_at: AwareDatetime | None = None
     """Begin of the attempt that is running."""
 
     @property
     def is_final(self) -> bool:
-        """Whether the trial has ended: complete, pruned, failed or superseded."""
+        """Whether the trial has ended: complete, pruned, stopped, failed or superseded."""
         return self.status in FINAL
 
     @property

@@ -5,23 +5,18 @@ This is the truth; MLflow is a view of it.
 ::
 
     sweeps/<sweep>/sweep.json             what was asked for, by which code; written once
+                   revisions.json         what its owner has changed of that
                    state.json             how the sweep stands
-                   base.json              metrics of the frozen base
-                   validation_rows.npz    what each row contributes to them
-                   evaluation.json        on which rows the trials are evaluated, and how
-                   final.json             the frozen base in the evaluation after the search
-                   final_rows.npz         what each row contributes to that
-                   data.json              which rows the trials see
-                   report.html            the report page, written at the end
-                   figures/ verdicts.json leaderboard.json  what of it MLflow gets
-                   driver.lock            held by the driver that runs it
+                   base.json validation_rows.npz  metrics of the frozen base, and its rows
+                   data.json evaluation.json  which rows the trials see, and how
+                   final.json final_rows.npz  the base in the evaluation after the search
+                   report.html figures/ verdicts.json leaderboard.json  the report page
+                   driver.lock driver.json requests/  held, said and read by the driver
                    trials/<id>/spec.json  what the trial is; written once
                                record.json    how it stands; replaced whole
                                metrics.jsonl  what it reported; only grows
                                validation_rows.npz  what each row contributed at its end
-                               taken_from.json  which sweep trained it, if another one
-                               final.json     its evaluation after the search; written once
-                               final_rows.npz what each row contributes to that
+                               taken_from.json final.json final_rows.npz  if there are such
                                checkpoint/ adapter/
 """
 
@@ -43,6 +38,7 @@ from sweeper._text import guess, listed
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.tracking.final_result import FINAL_FILE, evaluation_damage
+from sweeper.tracking.owner.revisions import REVISIONS_FILE, Revisions, revised
 from sweeper.tracking.places import LOCK_FILE, SWEEP_FILE, make_sweep
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS
@@ -173,8 +169,11 @@ class SweepFolder:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The resolved sweep as plain JSON, as it was given to :meth:`create`."""
-        return dict(self.about().document)
+        """The resolved sweep as plain JSON, as it was given to :meth:`create` and revised since.
+
+        A damaged file of revisions counts as none; :meth:`damage` tells it.
+        """
+        return revised(self.about().document, self._readable(REVISIONS_FILE, Revisions))
 
     def objective(self) -> ObjectiveSpec:
         """Returns what the sweep optimises.
@@ -269,6 +268,7 @@ class SweepFolder:
             STATE_FILE: SweepState,
             BASE_FILE: Scores,
             PROTOCOL_FILE: Protocol,
+            REVISIONS_FILE: Revisions,
         }
         found = []
         for name, model in models.items():

@@ -254,6 +254,10 @@ class TrialFolder:
         """Notes that the scheduler stopped the trial; ``train_time_s`` as in :meth:`complete`."""
         return self._end("pruned", train_time_s=train_time_s, error=None)
 
+    def stop(self, *, train_time_s: float = 0.0) -> TrialRecord:
+        """Notes that its owner stopped the trial; ``train_time_s`` as in :meth:`complete`."""
+        return self._end("stopped", train_time_s=train_time_s, error=None)
+
     def fail(
         self, kind: str, message: str, *, traceback: str = "", train_time_s: float = 0.0
     ) -> TrialRecord:

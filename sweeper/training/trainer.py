@@ -25,6 +25,7 @@ from sweeper.evaluation.protocol import generation_settings
 from sweeper.evaluation.scoring import evaluate_on
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
+from sweeper.tracking.record import Course
 from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, write_row_scores
 from sweeper.training.adapter_file import adapter_elements, save_adapter
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["Trainer", "TrainerState", "TrialReporter"]
+
+# What worker 0 adds to the sum of a step's loss to tell the others how the trial goes on.
+_COURSES: tuple[Course, ...] = ("on", "prune", "stop", "pause")
 
 
 class TrialReporter(Protocol):
@@ -56,8 +60,13 @@ class TrialReporter(Protocol):
                 the method says of the base (``Training.facts``).
         """
 
-    def report_evaluation(self, step: int, metrics: Mapping[str, Estimate], *, final: bool) -> bool:
-        """Takes an evaluation and returns whether the trial shall stop there.
+    def course(self) -> Course:
+        """Returns how the trial goes on after the step that comes. Must not wait, nor raise."""
+
+    def report_evaluation(
+        self, step: int, metrics: Mapping[str, Estimate], *, final: bool
+    ) -> Course:
+        """Takes an evaluation and returns how the trial goes on.
 
         A trial that resumes repeats the report of its checkpoint first, since whoever died may
         have died before answering it.
@@ -117,6 +126,9 @@ class TrainerState:
 class Trainer:
     """A trial in training on this worker, between its adapter put in and taken out."""
 
+    course: Course = "on"
+    """Why it has ended before its last step; else it has not."""
+
     def __init__(
         self, trial: TrialSpec, base: FrozenBase, folder: Path, progress: TrialReporter
     ) -> None:
@@ -162,15 +174,24 @@ class Trainer:
         torch.manual_seed(trial.train.seed + (rank() + 1 << 31))
 
     def train(self) -> None:
-        """Trains until the trial is complete or told to stop."""
+        """Trains until the trial is complete or told to end."""
         self._resume()
-        is_stopped = self.state.step > 0 and self._report()
-        while not (is_stopped or self.is_complete):
-            self._step()
+        # Between two evaluations, where an owner stops a sweep, there is nothing to report again.
+        if self.state.step in self._evaluations:
+            self.course = self._report()
+        while self.course == "on" and not self.is_complete:
+            self.course = self._step()
             if self.state.step in self._evaluations:
                 self._evaluate()
                 self._save_checkpoint()
-                is_stopped = self._report()
+                self.course = self._report()
+            elif self.course != "on":
+                self._save_checkpoint()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is not to be gone on with."""
+        return self.course != "pause" or self.is_complete
 
     @property
     def is_complete(self) -> bool:
@@ -212,8 +233,8 @@ class Trainer:
         self.resumed_at = self.state.step
         self.time_before_s = self.state.time_s
 
-    def _step(self) -> None:
-        """Takes one optimiser step on one global batch."""
+    def _step(self) -> Course:
+        """Takes one optimiser step on one global batch; returns how the trial goes on."""
         train, state = self._trial.train, self.state
         started_s = time.perf_counter()
         micro_batches = self._trial.engine.gradient_accumulation
@@ -231,7 +252,8 @@ class Trainer:
             if auxiliary is not None:
                 part = part + auxiliary / (micro_batches * workers())
             self._engine.backward(part, is_last=number == micro_batches - 1)
-        (loss,) = sum_over_ranks([loss], device=self._base.device)
+        course = _COURSES.index(self._progress.course()) if rank() == 0 else 0
+        loss, told = sum_over_ranks([loss, course], device=self._base.device)
         self._require_finite("training", loss, step=state.step + 1)
         rate = learning_rate(train, state.step)
         norm = self._engine.step(learning_rate=rate)
@@ -252,6 +274,7 @@ class Trainer:
                 metrics |= self._training.facts()
             self._progress.log_step(state.step, metrics)
         self._callbacks.after_step(state.step, metrics)
+        return _COURSES[round(told)]
 
     def _examples(self, step: int, size: int) -> list[Tokens]:
         """Returns so many training examples, with the tokens marked whose loss is trained."""
@@ -339,10 +362,10 @@ class Trainer:
         )
         self.state.checkpoint_time_s += time.perf_counter() - started_s
 
-    def _report(self) -> bool:
-        """Returns, on all workers, whether worker 0 was told to stop, or a callback wants it."""
+    def _report(self) -> Course:
+        """Returns, on all workers, what worker 0 was told; a callback may end the trial, too."""
 
-        def report() -> bool:
+        def report() -> Course:
             return self._progress.report_evaluation(
                 self.state.step, self.state.metrics, final=self.is_complete
             )
@@ -350,8 +373,8 @@ class Trainer:
         def failure(reason: str) -> TrialError:
             return TrialError(f"worker 0 could not report an evaluation: {reason}")
 
-        is_stopped = on_first_worker(report, failure=failure)
+        course = on_first_worker(report, failure=failure)
         wants_stop = self._callbacks.after_evaluation(
             self.state.step, to_metrics(self.state.metrics)
         )
-        return is_stopped or wants_stop
+        return "prune" if wants_stop and course == "on" else course

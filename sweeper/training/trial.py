@@ -19,6 +19,7 @@ from sweeper.estimates import Estimate
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.models.snapshot import ModelSnapshot
+from sweeper.tracking.record import Course
 from sweeper.training.trainer import Trainer, TrialReporter
 
 __all__ = ["TrialOutcome", "train"]
@@ -28,7 +29,8 @@ __all__ = ["TrialOutcome", "train"]
 class TrialOutcome:
     """The outcome of a trial. Times and tokens include those before a resume, except overhead."""
 
-    status: Literal["complete", "stopped"]
+    status: Literal["complete", "pruned", "stopped", "paused"]
+    """Pruned by the search or a callback, stopped by its owner, or paused: to be gone on with."""
     ended_by: Literal["", "patience"]
     """What ended a complete trial before all steps were trained; empty where nothing did."""
     steps: int
@@ -60,7 +62,8 @@ def train(
     """Trains a trial from its last checkpoint, or from the start, and leaves the base as it was.
 
     Afterwards ``folder/adapter`` holds the adapter in PEFT's format, and ``folder/checkpoint`` the
-    last checkpoint, from which the same call returns again without training.
+    last checkpoint, from which the same call returns again without training. A trial that is paused
+    has no adapter yet, and the same call goes on with it.
 
     Args:
         trial: what to train; its model, data, precision and workers must be those of ``base``.
@@ -80,7 +83,8 @@ def train(
     try:
         run = Trainer(trial, base, folder, progress)
         run.train()
-        run.save_adapter()
+        if run.is_over:
+            run.save_adapter()
     except BaseException as error:
         # Frames of the traceback would keep the model, and with it the GPU's memory, alive.
         traceback.clear_frames(error.__traceback__)
@@ -93,6 +97,14 @@ def train(
         raise
     _put_back(run, base, kept)
     return _outcome(trial, base, run=run, elapsed_s=time.perf_counter() - started_s)
+
+
+_STATUS: dict[Course, Literal["complete", "pruned", "stopped", "paused"]] = {
+    "on": "complete",
+    "prune": "pruned",
+    "stop": "stopped",
+    "pause": "paused",
+}
 
 
 def _check(trial: TrialSpec, base: FrozenBase) -> None:
@@ -122,7 +134,7 @@ def _outcome(trial: TrialSpec, base: FrozenBase, *, run: Trainer, elapsed_s: flo
     state = run.state
     table = base.data.train_tokens(trial.train.max_length)
     return TrialOutcome(
-        status="complete" if run.is_complete else "stopped",
+        status=_STATUS["on" if run.is_complete else run.course],
         ended_by="patience" if run.has_waited else "",
         steps=state.step,
         metrics=state.metrics,

@@ -80,6 +80,7 @@ class DesignSweep:
         failed: Callable[[DrawnTrial], bool] = lambda _: False,
         pruned: Callable[[DrawnTrial], bool] = lambda _: False,
         steps: Callable[[DrawnTrial], int] = lambda _: 8,
+        stopped: Callable[[DrawnTrial], bool] = lambda _: False,
         trainable: Callable[[DrawnTrial], int] = lambda _: 1000,
         fingerprint: Callable[[DrawnTrial], str] = lambda _: "0" * 16,
     ) -> DesignSweep:
@@ -99,6 +100,9 @@ class DesignSweep:
             trial.begin(trainable=trainable(drawn), total=100_000)
             if failed(drawn):
                 trial.fail("DivergedError", "the loss is not a number")
+                continue
+            if stopped(drawn):
+                trial.stop()
                 continue
             value = mean(drawn) + self.rng.normal(0, SEED_SD)
             rows = self.scores(value, "validation", fingerprint(drawn))

@@ -158,7 +158,10 @@ class _Report:
 
     def report_evaluation(self, step, metrics, *, final):
         self._folder.append(step, to_metrics(metrics))
-        return False
+        return "on"
+
+    def course(self):
+        return "on"
 
 
 def train_all(root, methods, precision, name):

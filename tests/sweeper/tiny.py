@@ -158,12 +158,14 @@ class Recorded:
         fail_at: int = -1,
         die_at: int = -1,
         is_out_of_memory: bool = False,
+        courses: dict[int, str] | None = None,
     ) -> None:
         self.losses: list[float] = []
         self.steps: list[int] = []
         self.logged: list[dict[str, float]] = []
         self.reports: list[tuple[int, dict[str, float], bool]] = []
         self._stop_at = stop_at
+        self._courses = courses or {}
         self._fail_at = fail_at
         self._die_at = die_at
         self._is_out_of_memory = is_out_of_memory
@@ -181,7 +183,10 @@ class Recorded:
         if step == self._fail_at:
             raise ConnectionError("the pool is gone")
         self.reports.append((step, to_metrics(metrics), final))
-        return step == self._stop_at
+        return "prune" if step == self._stop_at else "on"
+
+    def course(self):
+        return self._courses.get(len(self.steps) + 1, "on")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -44,6 +44,11 @@ SWEEP = (
         "once",
     ),
     KeptFile(
+        "revisions.json",
+        "What `extend` has changed of the number of trials, all of it; the last one counts.",
+        "replaced",
+    ),
+    KeptFile(
         "state.json",
         "How the sweep stands (`running`, `complete` or `stopped`), and since when.",
         "replaced",
@@ -69,6 +74,13 @@ SWEEP = (
     KeptFile("mlflow.json", "What has been sent to MLflow.", "replaced"),
     KeptFile("mlflow.lock", "Held by the process that sends to MLflow."),
     KeptFile("driver.lock", "Held by the driver that runs the sweep."),
+    KeptFile(
+        "driver.json",
+        "What the driver says of itself, every five seconds: start, machine, process, replicas.",
+        "replaced",
+    ),
+    KeptFile("requests/", "What `stop` asks of the driver, a file each, until it is done."),
+    KeptFile("revisions.lock", "Held by an `extend`."),
     KeptFile("ray/", "What Ray keeps of its runs. It may be deleted when the sweep is over."),
     KeptFile("tune/", "What Ray Tune keeps of the trials. It may be deleted then, too."),
     KeptFile("trials/<id>/", "One trial. `<id>` is 12 digits of the hash of what the trial is."),

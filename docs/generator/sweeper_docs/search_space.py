@@ -22,6 +22,7 @@ from sweeper_docs.project import (
     HygieneSpec,
     ListedTrial,
     LogFactor,
+    NotifySpec,
     ObjectiveSpec,
     Published,
     PythonMetricSpec,
@@ -77,6 +78,8 @@ _SPACE_KEYS = {
 _DISTRIBUTIONS = """
 A distribution stands where a field of a method or of `train` would stand, and names one of these.
 """
+# Sections that no trial's identity has.
+_OTHERS = (("hygiene", HygieneSpec), ("notify", NotifySpec))
 _LINKS = {"factors": "[section](#factors)", "rates": "[section](#rates)"}
 _SEARCH_LINKS = {
     "asha": "[section](#asha) or `null`",
@@ -146,7 +149,7 @@ def search_space_page() -> str:
         ),
         section("function", PythonMetricSpec, level=3, defaults={"name": "the function's"}),
         section("final", FinalSpec),
-        section("hygiene", HygieneSpec),
+        *(section(*found) for found in _OTHERS),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from sweeper.data.hygiene import HygieneSpec
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.scales import shared_scale
-from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.record import TrialRecord, TrialStatus
 from sweeper_adapters.methods import Method
 
 __all__ = ["ParityLine", "parity_of"]
@@ -31,7 +31,7 @@ class ParityLine:
 
     Attributes:
         subject: What it is of: size, scale, training, end, learning rate, trials, control arm,
-            failed seeds, hygiene.
+            failed seeds, stopped seeds, hygiene.
         text: What was found, a sentence.
         holds: Whether the configurations are alike in it.
         names: Configurations or methods whose verdicts carry the caveat where it does not hold.
@@ -55,7 +55,7 @@ def parity_of(
     """Returns in what the trials of a sweep are alike.
 
     Args:
-        records: of the trials that ended, complete or failed.
+        records: of the trials that ended: complete, failed, or stopped by the owner.
         specs: by trial: its spec as plain JSON.
         names: by trial: what its verdicts call it, the configuration or the tuned method.
         plan: of the design; None of a search.
@@ -91,6 +91,7 @@ class _Lines:
         yield self._trials()
         yield from self._control_arms()
         yield self._seeds()
+        yield from self._stopped()
         yield self._rows()
 
     def _size(self) -> Iterator[ParityLine]:
@@ -205,11 +206,21 @@ class _Lines:
                 "control arm", text, False, self._distinct(), "There is no control arm"
             )
 
+    def _ended_as(self, status: TrialStatus) -> dict[str, int]:
+        """Returns how many trials of each name ended so; without those that have none."""
+        return dict(Counter(self._names[x.id] for x in self._records if x.status == status))
+
+    def _stopped(self) -> Iterator[ParityLine]:
+        """What its owner has stopped is in no verdict; by that the rest may have been chosen."""
+        stopped = self._ended_as("stopped")
+        if stopped:
+            said = ", ".join(f"{number} of {name}" for name, number in stopped.items())
+            text = f"Stopped by the owner: {said}; what is left may be what looked well"
+            caveat = "Its owner stopped trials of it"
+            yield ParityLine("stopped seeds", text, False, tuple(stopped), caveat)
+
     def _seeds(self) -> ParityLine:
-        failed: dict[str, int] = defaultdict(int)
-        for record in self._records:
-            failed[self._names[record.id]] += record.status == "failed"
-        bad = {name: number for name, number in failed.items() if number}
+        bad = self._ended_as("failed")
         if not bad:
             return ParityLine("failed seeds", "Failed seeds: none", holds=True)
         said = ", ".join(f"{number} of {name}" for name, number in bad.items())

@@ -158,7 +158,8 @@ def unit_of(metric: str, *, own: Container[str] = ()) -> Unit:
 
 
 def _ended(ranking: Ranking) -> list[TrialRecord]:
-    return [x for x in ranking.trials if x.status in {"complete", "failed"}]
+    # Stopped ones, too: whoever stops seeds of a design may have chosen them by their losses.
+    return [x for x in ranking.trials if x.status in {"complete", "failed", "stopped"}]
 
 
 def _on_validation(
@@ -287,12 +288,12 @@ def _chosen_by_rows(plan: DesignPlan, parity: Sequence[ParityLine]) -> Iterator[
 
 
 def _ended_seeds(plan: DesignPlan, table: ScoreTable, ended: Sequence[TrialRecord]) -> set[int]:
-    """Returns the seeds with which all configurations of a design were scored, or failed."""
+    """Returns the seeds that have ended in all configurations of a design, scored or not."""
     tried = {x.name: {*x.seeds, *x.failed_seeds} for x in table.configurations}
-    # Of which all seeds failed there are no scores.
+    # Of which all seeds failed there are no scores, nor of what its owner stopped.
     for record in ended:
         seed = record.params.get("seed")
-        if record.status == "failed" and isinstance(seed, int):
+        if record.status != "complete" and isinstance(seed, int):
             tried.setdefault(_given_name(record), set()).add(seed)
     return set(plan.seeds).intersection(*(tried.get(x.name, set()) for x in plan.configurations))
 

@@ -40,17 +40,19 @@ def list_sweeps(home: Home = None, as_json: AsJson = False) -> None:
 
 
 def status(sweep: SweepName, home: Home = None, as_json: AsJson = False) -> None:
-    """Show how a sweep stands: its trials, the best so far, what is running.
+    """Show how a sweep stands, while it runs and after: progress, best so far, failures, forecast.
 
-    The status is running, complete, stopped, or interrupted: its driver was killed.
+    Besides: cost so far, replicas, and the last sign of life. Any machine that sees the sweep's
+    folder can ask. The status is running, complete, stopped, or interrupted: its driver was killed.
     """
     with opened_output(as_json) as out:
-        from sweeper.report.standing import ranking_of, standing_of
+        from sweeper.report.standing import ranking_of
+        from sweeper.report.status import status_document
         from sweeper.report.terminal import standing_view
         from sweeper.tracking.sweep_folder import SweepFolder
 
         folder = SweepFolder.open(sweep, home=home or sweeps_home())
-        found = standing_of(folder, ranking_of(folder))
+        found = status_document(folder, ranking_of(folder))
         out.show(found, standing_view(found, now=datetime.now(UTC)))
 
 
@@ -147,9 +149,9 @@ def _watch(folders: Sequence[SweepFolder], target: Path | None, out: Output) -> 
 
 
 def _any_runs(folders: Sequence[SweepFolder]) -> bool:
-    from sweeper.tracking.places import is_driven
+    from sweeper.tracking.owner import driver_of
 
-    return any(is_driven(folder.path) for folder in folders)
+    return any(driver_of(folder.path).is_alive for folder in folders)
 
 
 def _pause(folders: Sequence[SweepFolder], seconds: float) -> None:

@@ -227,7 +227,8 @@ def _leaving(driver: SweepDriver, out: Output) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _leave(driver, out, INTERRUPTED, "Interrupted.")
+        why = "Stopped, as its owner asked." if driver.is_stopped else "Interrupted."
+        _leave(driver, out, INTERRUPTED, why)
     except BadInputError:
         raise
     except Exception as error:
@@ -297,6 +298,7 @@ def _leave(driver: SweepDriver, out: Output, code: int, why: str) -> NoReturn:
 @contextmanager
 def _followed(driver: SweepDriver, console: Console) -> Iterator[None]:
     """Shows how the sweep stands while the body runs, from a thread of its own."""
+    from sweeper.report.standing import trials_total
     from sweeper.report.terminal import LiveTable
     from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -310,7 +312,9 @@ def _followed(driver: SweepDriver, console: Console) -> Iterator[None]:
 
         def follow() -> None:
             while not over.wait(REFRESH_S):
-                table.update(folder.trials(), note=driver.note())
+                # Its owner may extend a search while it runs; a design is read once.
+                total = None if driver.sweep.design else trials_total(folder.document)
+                table.update(folder.trials(), note=driver.note(), trials_total=total)
 
         thread = threading.Thread(target=follow, name="live-table", daemon=True)
         thread.start()

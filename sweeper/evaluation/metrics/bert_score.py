@@ -130,8 +130,8 @@ class _Encoder:
         from transformers import AutoModel, AutoTokenizer
 
         self._device = device
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        model: Any = AutoModel.from_pretrained(folder)
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        model: Any = AutoModel.from_pretrained(folder, trust_remote_code=False)
         self._model = model.eval().to(device)
         layers = model.config.num_hidden_layers
         if layer is not None and not 1 <= layer <= layers:

@@ -16,6 +16,7 @@ import ray
 from sweeper.execution.pool.jobs import Job
 from sweeper.execution.pool.queue import Message, TrialQueue
 from sweeper.execution.pool.registry import ReplicaRegistry
+from sweeper.tracking.record import Course
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -75,8 +76,16 @@ class Pool:
         """Returns the next trial, ``"idle"`` where none came in time, None at the close."""
         return await self._queue.take(replica, timeout_s=timeout_s)
 
-    async def await_verdict(self, trial_id: str, step: int, metrics: Mapping[str, float]) -> bool:
-        """Returns whether a trial shall stop, when its thin half has had the evaluation."""
+    async def course(self, trial_id: str) -> Course:
+        """Returns how a trial goes on between two evaluations."""
+        return await self._queue.course(trial_id)
+
+    async def put_off(self, trial_id: str) -> None:
+        """Takes a trial back that has paused."""
+        await self._queue.put_off(trial_id)
+
+    async def await_verdict(self, trial_id: str, step: int, metrics: Mapping[str, float]) -> Course:
+        """Returns how a trial goes on, when its thin half has had the evaluation."""
         return await self._queue.await_verdict(trial_id, step, metrics)
 
     async def done(
@@ -92,6 +101,14 @@ class Pool:
         await self._queue.done(trial_id, status, metrics=metrics, step=step, error=error)
 
     # What the driver calls.
+
+    async def drop(self, trial_id: str) -> None:
+        """Ends a trial for its owner."""
+        await self._queue.drop(trial_id)
+
+    async def pause(self) -> None:
+        """Lets the trials in training go, each with a checkpoint, and begins no other."""
+        await self._queue.pause()
 
     async def launched(self, replica: int) -> None:
         """Notes that Ray Train is asked for a replica now."""
@@ -115,8 +132,9 @@ class Pool:
         await self._queue.close()
 
     async def status(self) -> dict[str, Any]:
-        """Returns what there is of replicas and queued trials, for the live table."""
-        return {**self._registry.status(), "queued": len(self._queue)}
+        """Returns what there is of replicas and of trials, for the live table and the owner."""
+        trials = {"queued": len(self._queue), "training": self._queue.training}
+        return {**self._registry.status(), **trials}
 
 
 def start_pool(name: str, **settings: Any) -> ActorHandle[Any]:

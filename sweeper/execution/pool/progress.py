@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.exceptions import RayError
 
 from sweeper.estimates import Estimate, to_metrics
 from sweeper.execution.pool.jobs import Job
+from sweeper.tracking.record import Course
 from sweeper.tracking.trial_folder import TrialFolder
 
 if TYPE_CHECKING:
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["PoolReporter"]
 
 logger = logging.getLogger(__name__)
+
+# Seconds between two questions to the pool of how a trial goes on.
+ASKING_S = 1.0
 
 
 class PoolReporter:
@@ -35,6 +42,10 @@ class PoolReporter:
         self._pool = pool
         self._job = job
         self._folder = folder
+        # What the pool was asked of the trial's course, and when; its last answer.
+        self._asked: Any = None
+        self._asked_s = -ASKING_S
+        self._course: Course = "on"
         # Whether a full disk has been told of: once is enough.
         self._is_told = False
         points = folder.points()
@@ -59,15 +70,31 @@ class PoolReporter:
                 logger.warning("metrics of trial %s are lost: %s", self._job.trial_id, error)
             self._is_told = True
 
-    def report_evaluation(self, step: int, metrics: Mapping[str, Estimate], *, final: bool) -> bool:
-        """Writes an evaluation, and returns whether the trial shall stop."""
+    def course(self) -> Course:
+        """Returns the pool's last word, which is not waited for: a step is shorter than a call."""
+        if self._asked is not None and ray.wait([self._asked], timeout=0)[0]:
+            answer, self._asked = self._asked, None
+            # A pool that is gone has nothing to say, which the next report will find out.
+            with suppress(RayError):
+                self._course = ray.get(answer)
+        if self._asked is None and time.monotonic() - self._asked_s >= ASKING_S:
+            self._asked_s = time.monotonic()
+            self._asked = self._pool.course.remote(self._job.trial_id)
+        return self._course
+
+    def report_evaluation(
+        self, step: int, metrics: Mapping[str, Estimate], *, final: bool
+    ) -> Course:
+        """Writes an evaluation, and returns how the trial goes on."""
         numbers = to_metrics(metrics)
         if step not in self._evaluated:
             self._folder.append(step, {**numbers, **_system_metrics()})
         if final:
             # The end of the trial carries these metrics to the pool.
-            return False
-        return bool(ray.get(self._pool.await_verdict.remote(self._job.trial_id, step, numbers)))
+            return "on"
+        asked: Any = self._pool.await_verdict.remote(self._job.trial_id, step, numbers)
+        course: Course = ray.get(asked)
+        return course
 
 
 def _is_evaluation(metric: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sweeper.execution.pool.jobs import Job
+from sweeper.tracking.record import Course
 
 __all__ = ["Message", "TrialQueue"]
 
@@ -22,7 +23,7 @@ class Message:
     step: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     status: str = ""
-    """With ``end``: complete, pruned or failed."""
+    """With ``end``: complete, pruned, stopped or failed."""
     error: str = ""
     """With ``end``: why the trial failed."""
     is_recorded: bool = True
@@ -35,11 +36,14 @@ class _Entry:
     reports: deque[Message] = field(default_factory=deque)
     last_message: Message | None = None
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    verdict: asyncio.Future[bool] | None = None
+    verdict: asyncio.Future[Course] | None = None
     replica: int | None = None
     deaths: int = 0
     last_step: int = 0
     is_stopped: bool = False
+    """Its thin half is gone, or has heard enough."""
+    is_dropped: bool = False
+    """Its owner wants no more of it."""
 
     @property
     def has_ended(self) -> bool:
@@ -55,17 +59,21 @@ class _Entry:
         assert self.last_message is not None
         return self.last_message
 
-    async def report(self, message: Message) -> bool:
-        self.decide(stop=True)
-        verdict: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    @property
+    def is_training(self) -> bool:
+        return self.replica is not None and self.job.final is None
+
+    async def report(self, message: Message) -> Course:
+        self.decide("prune")
+        verdict: asyncio.Future[Course] = asyncio.get_running_loop().create_future()
         self.verdict = verdict
         self.reports.append(message)
         self.arrived.set()
         return await verdict
 
-    def decide(self, *, stop: bool) -> None:
+    def decide(self, course: Course) -> None:
         if self.verdict is not None and not self.verdict.done():
-            self.verdict.set_result(stop)
+            self.verdict.set_result(course)
         self.verdict = None
 
     def end(self, message: Message) -> None:
@@ -74,11 +82,12 @@ class _Entry:
             return
         self.last_message = message
         self.replica = None
-        self.decide(stop=True)
+        self.decide("prune")
         self.arrived.set()
 
-    def prune_unrecorded(self) -> None:
-        self.end(Message("end", status="pruned", is_recorded=False))
+    def end_unrecorded(self) -> None:
+        status = "pruned" if self.is_stopped else "stopped"
+        self.end(Message("end", status=status, is_recorded=False))
 
     def fail_unrecorded(self, error: str) -> None:
         self.end(Message("end", status="failed", error=error, is_recorded=False))
@@ -98,6 +107,8 @@ class TrialQueue:
         self._max_deaths = max_deaths
         self._changed = asyncio.Condition()
         self._is_closing = False
+        self._is_paused = False
+        self._dropped: set[str] = set()
         self._given_up: str | None = None
 
     def __len__(self) -> int:
@@ -115,6 +126,9 @@ class TrialQueue:
         if self._given_up is not None:
             entry.fail_unrecorded(self._given_up)
             return
+        if job.trial_id in self._dropped:
+            entry.end_unrecorded()
+            return
         self._queue.append(job.trial_id)
         await self._wake()
 
@@ -126,7 +140,7 @@ class TrialQueue:
         entry = self._entries[trial_id]
         # A report that nobody has heard yet has no verdict.
         if not entry.reports:
-            entry.decide(stop=entry.is_stopped)
+            entry.decide(self._course_of(entry))
         return await entry.next_message()
 
     async def stop(self, trial_id: str) -> None:
@@ -135,10 +149,45 @@ class TrialQueue:
         if entry is None or entry.has_ended:
             return
         entry.is_stopped = True
-        entry.decide(stop=True)
+        entry.decide("prune")
+        self._end_waiting(trial_id)
+
+    def _end_waiting(self, trial_id: str) -> None:
         if trial_id in self._queue:
             self._queue.remove(trial_id)
-            entry.prune_unrecorded()
+            self._entries[trial_id].end_unrecorded()
+
+    def _course_of(self, entry: _Entry) -> Course:
+        if entry.is_stopped:
+            return "prune"
+        if entry.is_dropped:
+            return "stop"
+        return "pause" if self._is_paused else "on"
+
+    # What the sweep's owner asks.
+
+    async def drop(self, trial_id: str) -> None:
+        """Ends a trial for its owner: after its step, or at once where it waits, or will come."""
+        entry = self._entries.get(trial_id)
+        if entry is None:
+            self._dropped.add(trial_id)
+            return
+        if entry.has_ended:
+            return
+        entry.is_dropped = True
+        entry.decide("stop")
+        self._end_waiting(trial_id)
+
+    async def pause(self) -> None:
+        """Hands out no trial any more, and lets each go that is in training, after its step."""
+        self._is_paused = True
+        for entry in self._entries.values():
+            entry.decide(self._course_of(entry))
+
+    @property
+    def training(self) -> int:
+        """How many trials are in training."""
+        return sum(entry.is_training for entry in self._entries.values())
 
     # What replicas call.
 
@@ -146,9 +195,7 @@ class TrialQueue:
         """Returns the next trial, ``"idle"`` where none came in time, None at the close."""
         async with self._changed:
             try:
-                await asyncio.wait_for(
-                    self._changed.wait_for(lambda: bool(self._queue) or self._is_closing), timeout_s
-                )
+                await asyncio.wait_for(self._changed.wait_for(self._has_word), timeout_s)
             except TimeoutError:
                 return "idle"
             if self._is_closing:
@@ -157,18 +204,41 @@ class TrialQueue:
             entry.replica = replica
             return entry.job
 
-    async def await_verdict(self, trial_id: str, step: int, metrics: Mapping[str, float]) -> bool:
+    def _has_word(self) -> bool:
+        return self._is_closing or (bool(self._queue) and not self._is_paused)
+
+    async def course(self, trial_id: str) -> Course:
+        """Returns how a trial goes on between two evaluations: where it is pruned is known then."""
+        entry = self._entries[trial_id]
+        found = "on" if entry.has_ended else self._course_of(entry)
+        return "on" if found == "prune" else found
+
+    async def put_off(self, trial_id: str) -> None:
+        """Takes a trial back that has paused; it keeps its place in front."""
+        entry = self._entries[trial_id]
+        if entry.has_ended:
+            return
+        entry.replica = None
+        self._queue.appendleft(trial_id)
+
+    async def await_verdict(self, trial_id: str, step: int, metrics: Mapping[str, float]) -> Course:
         """Hands an evaluation to the trial's thin half and waits for its word.
 
         A trial that was resumed may report a step again: the second time it is not passed on.
 
         Returns:
-            Whether the trial shall stop.
+            How the trial goes on.
         """
         entry = self._entries[trial_id]
-        if entry.is_stopped or entry.has_ended or step <= entry.last_step:
-            return entry.is_stopped or entry.has_ended
+        if entry.has_ended:
+            return "prune"
+        course = self._course_of(entry)
+        if course in {"prune", "stop"} or step <= entry.last_step:
+            return course
         entry.last_step = step
+        if course == "pause":
+            # The record has the evaluation, from which the thin half of a resume hears it.
+            return course
         return await entry.report(Message("report", step=step, metrics=metrics))
 
     async def done(
@@ -206,10 +276,10 @@ class TrialQueue:
             if entry.replica != replica or entry.has_ended:
                 continue
             entry.replica = None
-            entry.decide(stop=True)
+            entry.decide("prune")
             entry.deaths += 1
-            if entry.is_stopped:
-                entry.prune_unrecorded()
+            if entry.is_stopped or entry.is_dropped:
+                entry.end_unrecorded()
             elif entry.deaths > self._max_deaths:
                 entry.fail_unrecorded(
                     f"its replica died {entry.deaths} times while training it (out of memory, or a "

@@ -19,6 +19,7 @@ class _Replica:
     false_starts: int = 0
     launched_s: float = 0.0
     ready_after_s: float | None = None
+    is_serving: bool = False
     is_lost: bool = False
     error: str = ""
 
@@ -53,12 +54,14 @@ class ReplicaRegistry:
         state = self._replicas[replica]
         state.starts += 1
         state.false_starts += 1
+        state.is_serving = False
         return not self._is_closing and state.false_starts <= MAX_FALSE_STARTS
 
     async def ready(self, replica: int) -> None:
         """Notes that a replica has its base model and takes trials."""
         state = self._replicas[replica]
         state.false_starts = 0
+        state.is_serving = True
         self._is_base_scored = self._is_base_scored or self._base_claimed_by == replica
         if state.ready_after_s is None:
             state.ready_after_s = time.monotonic() - state.launched_s
@@ -113,6 +116,7 @@ class ReplicaRegistry:
             "replicas": len(states),
             "ready": sum(s.ready_after_s is not None and not s.is_lost for s in states),
             "ready_after_s": [s.ready_after_s for s in states if s.ready_after_s is not None],
+            "restarting": sum(s.starts > 1 and not (s.is_serving or s.is_lost) for s in states),
             "restarts": sum(max(0, s.starts - 1) for s in states),
             "lost": sum(s.is_lost for s in states),
             "errors": self._errors(),

@@ -220,7 +220,11 @@ class ReplicaWorker:
                 self._note_failed(job, error, lambda: folder.fail(kind, text))
 
     def _finish(self, job: Job, folder: TrialFolder, outcome: TrialOutcome) -> None:
-        is_complete = outcome.status == "complete"
+        if outcome.status == "paused":
+            # Its record waits with it: whoever resumes the sweep goes on from the checkpoint.
+            folder.requeue()
+            ray.get(self._pool.put_off.remote(job.trial_id))
+            return
         # Where the time went that was not spent on steps, and what of the data was not trained on.
         totals: dict[str, float] = {
             "evaluation_time_s": outcome.evaluation_time_s,
@@ -231,13 +235,14 @@ class ReplicaWorker:
             "train_answers_cut": outcome.answers_cut,
         }
         folder.append(outcome.steps, totals)
-        if is_complete:
+        if outcome.status == "complete":
             folder.complete(train_time_s=outcome.train_time_s, ended_by=outcome.ended_by)
         else:
-            folder.prune(train_time_s=outcome.train_time_s)
-        status = "complete" if is_complete else "pruned"
+            ends = {"pruned": folder.prune, "stopped": folder.stop}
+            ends[outcome.status](train_time_s=outcome.train_time_s)
+        done: Callable[..., Any] = self._pool.done.remote
         metrics = to_metrics(outcome.metrics)
-        ray.get(self._pool.done.remote(job.trial_id, status, step=outcome.steps, metrics=metrics))
+        ray.get(done(job.trial_id, outcome.status, step=outcome.steps, metrics=metrics))
 
     def _fail(self, job: Job, folder: TrialFolder, error: Exception) -> None:
         logger.warning("trial %s failed: %s: %s", job.trial_id, type(error).__name__, error)

@@ -24,7 +24,8 @@ PROFILE_FILE = "repeat-profile.yaml"
 # Of a sweep's document: what is in the place of a list of trials, or asks for more of them.
 _SPACE = {
     *("methods", "trials", "design", "baselines", "budget"),
-    *("search", "train", "fresh", "profile"),
+    # Whoever repeats a configuration is not the one who is told of this sweep.
+    *("search", "train", "fresh", "profile", "notify"),
 }
 _NO_NAME = re.compile(r"[^A-Za-z0-9_]+")
 

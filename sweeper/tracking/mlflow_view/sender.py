@@ -16,7 +16,7 @@ from sweeper.tracking.mlflow_view import content
 from sweeper.tracking.mlflow_view.names import shown_name
 from sweeper.tracking.mlflow_view.runs import PARENT, Point, RunInfo, Runs
 from sweeper.tracking.mlflow_view.state import SentState, StateFile
-from sweeper.tracking.places import is_driven
+from sweeper.tracking.owner import driver_of
 from sweeper.tracking.provenance import data_fingerprint
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.stored import (
@@ -118,7 +118,7 @@ class Sender:
     def send_page(self) -> None:
         """Stores the sweep's report page with its figures, and its verdicts as tags, if new."""
         path = self._folder.path
-        if is_driven(path):
+        if driver_of(path).is_alive:
             # A page of a sweep that runs is rewritten, and tells a browser to read it again.
             return
         run, state = self._attach(PARENT, self._states.load(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Container
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +33,12 @@ from sweeper.tracking.trial_folder import TrialFolder
 from tests.sweeper.search.two_methods import OBJECTIVE, study_in, suggestions_of, without_writing
 
 
-def search_on(study: optuna.Study, released: list[str] | None = None) -> StudySearch:
+def search_on(
+    study: optuna.Study,
+    released: list[str] | None = None,
+    *,
+    stopped: Container[str] = (),
+) -> StudySearch:
     def make_job(suggestion: Suggestion) -> Job:
         return Job(suggestion.trial_id, suggestion.number, Path("unused"), (1, 2, 3), "{}")
 
@@ -42,6 +48,7 @@ def search_on(study: optuna.Study, released: list[str] | None = None) -> StudySe
         make_job=make_job,
         release=(released if released is not None else []).append,
         pool_name="pool",
+        is_stopped=lambda trial_id: trial_id in stopped,
     )
 
 
@@ -92,6 +99,18 @@ def test_a_failed_trial_is_told_as_failed_and_can_be_retried(tmp_path: Path) -> 
     assert enqueue_failed(study) == []
     again = config_of(search_on(study), "tune-2")
     assert again["job"].trial_id == config["job"].trial_id
+
+
+def test_a_trial_that_its_owner_stopped_without_a_value_is_not_retried(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    stopped: list[str] = []
+    search = search_on(study, stopped=stopped)
+    stopped.append(config_of(search, "tune-1")["job"].trial_id)
+    search.on_trial_complete("tune-1", None, error=True)
+    assert [trial.state for trial in study.get_trials()] == [TrialState.PRUNED]
+    assert enqueue_failed(study) == []
+    # The sampler goes on with such a trial in its study.
+    assert config_of(search_on(study), "tune-2")["job"].trial_id not in stopped
 
 
 def test_a_trial_whose_thin_half_failed_is_stopped_in_the_pool(tmp_path: Path) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import optuna
 from optuna.trial import TrialState
 
-from sweeper.experiment.space.space import Point
+from sweeper.experiment.space.distributions import Grid
+from sweeper.experiment.space.space import Axis, Point, Space
 from sweeper.search.study import (
     TRIAL_ID,
     draw,
     ended_trials,
     enqueue_failed,
+    enqueue_fixed,
     is_retried,
+    open_study,
     past_values,
     states_by_id,
     trials_left,
 )
-from tests.sweeper.search.two_methods import BASELINE, SEARCH, SPACE, study_in
+from tests.sweeper.search.two_methods import BASELINE, LORA, OBJECTIVE, SEARCH, SPACE, study_in
 
 
 def rate_of(point: Point) -> float:
@@ -105,3 +110,45 @@ def test_of_a_trial_that_was_run_again_the_last_state_counts(tmp_path: Path) -> 
         trial.set_user_attr(TRIAL_ID, "same")
         study.tell(trial, state=state)
     assert states_by_id(study) == {"same": TrialState.PRUNED}
+
+
+def test_a_search_that_is_extended_has_all_of_its_grid_whatever_was_retried(
+    tmp_path: Path,
+) -> None:
+    grid = Axis("lora.rank", ("method", "rank"), Grid(grid=(2, 4, 8, 16)))
+    space = Space((dataclasses.replace(LORA, axes=(grid,)),))
+
+    def opened(trials: int) -> optuna.Study:
+        search = SEARCH.model_copy(update={"trials": trials})
+        url = f"sqlite:///{tmp_path / 'optuna.db'}"
+        return open_study(url, name="s", objective=OBJECTIVE, space=space, search=search)
+
+    study, points = opened(2), []
+    for number in range(2):
+        trial, point = draw(study, space, SEARCH)
+        points.append(point)
+        trial.set_user_attr(TRIAL_ID, f"id-{number}")
+        if number:
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, 1.0)
+    enqueue_failed(study)
+    enqueue_fixed(study, space, SEARCH.model_copy(update={"trials": 4}))
+    study = opened(4)
+    while study.get_trials(states=[TrialState.WAITING]):
+        points.append(draw(study, space, SEARCH)[1])
+    assert [point["lora.rank"] for point in points] == [2, 4, 4, 8, 16]
+
+
+def test_the_sampler_goes_on_from_all_trials_before(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    for _ in range(SEARCH.trials):
+        trial, point = draw(study, SPACE, SEARCH)
+        trial.set_user_attr(TRIAL_ID, str(trial.number))
+        study.tell(trial, rate_of(point))
+    more = SEARCH.model_copy(update={"trials": SEARCH.trials + 3})
+    again = study_in(tmp_path)
+    assert trials_left(again, more) == 3
+    trial, _ = draw(again, SPACE, more)
+    assert trial.number == SEARCH.trials
+    assert len(past_values(again)) == SEARCH.trials

@@ -293,7 +293,54 @@ def stop(spec, folder):
 
 def test_a_trial_stops_on_all_workers_when_it_is_told_to(tmp_path):
     found = scenarios.run(stop, 2, tiny.trial(workers=2), tmp_path)
-    assert found == [("stopped", 1, [1]), ("stopped", 1, [])]
+    assert found == [("pruned", 1, [1]), ("pruned", 1, [])]
+    assert tiny.weights(tmp_path)
+
+
+def test_a_trial_that_pauses_between_evaluations_goes_on_bit_for_bit(tmp_path):
+    cases = [
+        (dropping(stage), tmp_path / f"{stage}-{place}", fate)
+        for stage in (0, 2)
+        for place, fate in [("through", {}), ("paused", {"courses": {3: "pause"}}), ("paused", {})]
+    ]
+    for ranks in scenarios.run(scenarios.attempts, 2, cases):
+        for through, paused, resumed in (ranks[:3], ranks[3:]):
+            assert [found[0].status for found in (through, paused, resumed)] == [
+                *("complete", "paused", "complete")
+            ]
+            assert (paused[0].steps, resumed[0].resumed_at) == (3, 3)
+            assert paused[2] + resumed[2] == through[2]
+            # Nothing is reported again: the checkpoint is of no evaluation.
+            assert paused[3] + resumed[3] == through[3]
+            assert resumed[0].train_tokens == through[0].train_tokens
+    for stage in (0, 2):
+        kept = [tiny.weights(tmp_path / f"{stage}-{place}") for place in ("through", "paused")]
+        assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+
+
+def test_a_paused_trial_has_a_checkpoint_and_no_adapter(tmp_path):
+    spec = tiny.trial(steps=4, evaluations=1)
+    cases = [(spec, tmp_path, {"courses": {2: "pause"}})]
+    scenarios.run(scenarios.attempts, 1, cases)
+    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == ["step-00000002"]
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_a_trial_that_its_owner_stops_leaves_its_adapter_as_it_stands(tmp_path):
+    fate = {"courses": {1: "stop"}}
+    cases = [(dropping(0), tmp_path / "stopped", fate)]
+    ((first,), (other,)) = scenarios.run(scenarios.attempts, 2, cases)
+    assert [(found[0].status, found[0].steps) for found in (first, other)] == [("stopped", 1)] * 2
+    assert first[0].metrics == {}
+    assert tiny.weights(tmp_path / "stopped")
+
+
+@pytest.mark.parametrize("course", ["stop", "pause"])
+def test_a_trial_that_has_taken_its_last_step_is_complete_whatever_it_is_told(course, tmp_path):
+    spec = tiny.trial(steps=2, evaluations=1)
+    cases = [(spec, tmp_path, {"courses": {2: course}})]
+    outcome, *_ = scenarios.run(scenarios.attempts, 1, cases)[0][0]
+    assert outcome.status == "complete"
     assert tiny.weights(tmp_path)
 
 

@@ -79,13 +79,17 @@ class LiveTable:
             self._live.stop()
             self._live = None
 
-    def update(self, records: Sequence[TrialRecord], *, note: str = "") -> None:
+    def update(
+        self, records: Sequence[TrialRecord], *, note: str = "", trials_total: int | None = None
+    ) -> None:
         """Shows how the trials stand.
 
         Args:
             records: of all trials so far.
             note: one line on what is going on otherwise, such as replicas that start.
+            trials_total: trials that there will be, where that has changed.
         """
+        self._trials_total = trials_total or self._trials_total
         # What is superseded is done by another trial.
         counted = [record for record in records if record.status != "superseded"]
         ranking = rank(counted, self._objective)

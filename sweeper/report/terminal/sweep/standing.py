@@ -18,6 +18,9 @@ from sweeper.report.terminal.tables import Column, fitted_table, fitting, pair_t
 __all__ = ["standing_view", "standings_view"]
 
 _BAR = 20
+# Failures that are shown, and characters of their reasons.
+_FAILURES = 3
+_REASON = 160
 
 
 def standings_view(standings: Sequence[Mapping[str, Any]], *, now: datetime) -> RenderableType:
@@ -74,7 +77,7 @@ def standing_view(one: Mapping[str, Any], *, now: datetime) -> RenderableType:
     """Returns how one sweep stands.
 
     Args:
-        one: document of :func:`sweeper.report.standing.standing_of`.
+        one: document of :func:`sweeper.report.status.status_document`.
         now: the time, UTC.
     """
     since = f"{one['status']}, {_ago(one['since'], now)} ago"
@@ -89,7 +92,7 @@ def standing_view(one: Mapping[str, Any], *, now: datetime) -> RenderableType:
     table.add_column(overflow="fold")
     counts = ", ".join(f"{number} {status}" for status, number in one["trials"].items())
     table.add_row("  trials", Text(f"{_bar(one)}{_trials(one)}{f': {counts}' if counts else ''}"))
-    for name, value in _facts(one):
+    for name, value in _facts(one, now):
         table.add_row(f"  {name}", Text(value))
     parts: list[RenderableType] = [head, table]
     if one["status"] in {"interrupted", "stopped"}:
@@ -98,7 +101,7 @@ def standing_view(one: Mapping[str, Any], *, now: datetime) -> RenderableType:
     return Group(*parts)
 
 
-def _facts(one: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(one: Mapping[str, Any], now: datetime) -> list[tuple[str, str]]:
     metric, best = one["objective"]["metric"], one["best"]
     facts = []
     if best is not None:
@@ -119,13 +122,59 @@ def _facts(one: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(
             ("running", f"trial {trial['number']} ({trial['method']}), {steps}{loss}{again}")
         )
+    facts += [("failed" if not place else "", x) for place, x in enumerate(_failures(one))]
+    if one["forecast"] is not None:
+        facts.append(("forecast", _forecast(one["forecast"])))
+    facts.append(("cost so far", _cost(one)))
     if one["driver"] is not None:
-        facts.append(("driver", one["driver"]))
-    facts.append(("training", f"{duration(one['wall_time_s'])} in all trials"))
+        facts.append(("driver", "; ".join(x for x in (one["driver"], one["stage"]) if x)))
+    if one["replicas"] is not None:
+        facts.append(("replicas", _replicas(one["replicas"])))
+    if one["status"] != "complete":
+        facts.append(("last sign", f"{_ago(one['last_sign_at'], now)} ago"))
+    facts += [("asked", f"to stop {x['stop']}, by {x['by']}") for x in one["asked"]]
     if one["note"]:
         facts.append(("note", shorten(one["note"])))
     facts.append(("folder", one["folder"]))
     return facts
+
+
+def _failures(one: Mapping[str, Any]) -> list[str]:
+    """Returns the first failures with their reasons, a line each."""
+    failures = one["failures"]
+    lines = [
+        f"trial {x['number']}: {x['type']}: {shorten(x['message'] or '', limit=_REASON)}"
+        for x in failures[:_FAILURES]
+    ]
+    left = len(failures) - len(lines)
+    return lines + ([f"and {count(left, 'more trial')}; 'report' has all"] if left else [])
+
+
+def _forecast(found: Mapping[str, Any]) -> str:
+    left = f"trials end in about {duration(found['left_s'])}"
+    if found["is_rough"]:
+        return f"{left}, a rough guess from {found['rests_on']}"
+    ends = f"{duration(found['low_s'])} to {duration(found['high_s'])}"
+    return f"{left} ({ends} in nine of ten cases), from {found['rests_on']}"
+
+
+def _cost(one: Mapping[str, Any]) -> str:
+    cost = one["cost"]
+    name = "gpu_hours" if cost["gpu_hours"] else "worker_hours"
+    hours = f"{cost[name]:.3g} {'GPU' if cost['gpu_hours'] else 'worker'} hours"
+    price = "" if cost["price"] is None else f"{cost['price']:.2f} for "
+    return (
+        f"{price}{hours}: {duration(one['wall_time_s'])} in all trials, idle replicas not counted"
+    )
+
+
+def _replicas(found: Mapping[str, int]) -> str:
+    parts = [f"{found['ready'] - found['restarting']} of {found['replicas']} alive"]
+    parts += [f"{found['restarting']} restarting"] if found["restarting"] else []
+    parts += [f"{found['lost']} lost"] if found["lost"] else []
+    return ", ".join(
+        parts + ([f"{found['restarts']} restarts so far"] if found["restarts"] else [])
+    )
 
 
 def _trials(one: Mapping[str, Any]) -> str:

@@ -57,6 +57,7 @@ RUN_STATUS = {
     "failed": "FAILED",
     "superseded": "KILLED",
     "stopped": "KILLED",
+    "interrupted": "KILLED",
 }
 """MLflow's status of a run by the status of a trial or a sweep."""
 
@@ -76,9 +77,9 @@ def flatten(tree: Mapping[str, Any], *, prefix: str = "") -> Iterator[tuple[str,
 
 
 def sweep_constants(folder: SweepFolder) -> dict[str, str]:
-    """Returns the settings of a sweep as tags of its own run, without the space."""
-    space = {"methods", "trials", "design"}
-    document = {key: folder.document[key] for key in folder.document if key not in space}
+    """Returns the settings of a sweep as tags of its own run, without space and addressees."""
+    left_out = {"methods", "trials", "design", "notify"}
+    document = {key: value for key, value in folder.document.items() if key not in left_out}
     return {shown_name(path): value for path, value in flatten(document)}
 
 
@@ -186,8 +187,11 @@ def constant_tags(spec: Mapping[str, Any], varied: Varied) -> dict[str, str]:
 
 
 def trial_status(record: TrialRecord, *, sweep_status: str) -> str:
-    """Returns the status that MLflow shows: trials of a stopped sweep are stopped, too."""
-    return record.status if record.is_final or sweep_status == "running" else "stopped"
+    """Returns the status that MLflow shows: trials of a stopped sweep are interrupted.
+
+    Nobody has stopped them: a resume goes on with them.
+    """
+    return record.status if record.is_final or sweep_status == "running" else "interrupted"
 
 
 def failure_text(record: TrialRecord) -> str:

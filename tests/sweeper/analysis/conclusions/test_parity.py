@@ -224,6 +224,26 @@ def test_failed_seeds_are_counted_and_told_once(tmp_path):
     assert all("3 to 4 seeds" in verdict.sentence for verdict in found.verdicts)
 
 
+def test_seeds_that_the_owner_stopped_are_in_no_verdict_and_told_in_each(tmp_path):
+    made = DesignSweep(tmp_path, sweep_of(SAME_RATE | {"seeds": 4}))
+    made.run(stopped=lambda x: x.spec.method.name == "mosa" and x.spec.train.seed == 2)
+    found = made.conclusions()
+    line = lines(found)["stopped seeds"]
+    assert (line.holds, line.names) == (False, ("mosa",))
+    assert line.text == "Stopped by the owner: 1 of mosa; what is left may be what looked well"
+    assert lines(found)["failed seeds"].text == "Failed seeds: none"
+    assert found.verdicts
+    for verdict in found.verdicts:
+        assert "3 to 4 seeds" in verdict.sentence
+        assert "Its owner stopped trials of it" in verdict.sentence
+
+
+def test_a_look_does_not_wait_for_seeds_that_the_owner_stopped(tmp_path):
+    made = DesignSweep(tmp_path, sweep_of(SAME_RATE | {"seeds": "3/5/10"}))
+    made.run(seeds=range(3), stopped=lambda x: x.spec.train.seed == 1)
+    assert made.conclusions().verdicts
+
+
 def test_a_search_declares_no_comparison(tmp_path):
     sweep = sweep_of(None, [{"name": "lora", "rank": {"choice": [2, 4]}}], search={"trials": 2})
     assert DesignSweep(tmp_path, sweep).run().conclusions().parity == ()

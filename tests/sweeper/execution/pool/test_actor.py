@@ -126,7 +126,8 @@ def test_a_lost_replica_leaves_its_trial_to_the_others() -> None:
 def test_the_actor_has_every_method_that_the_others_call() -> None:
     called = {
         *("submit", "next_message", "stop"),
-        *("register", "ready", "broken", "claim_base", "take", "await_verdict", "done"),
+        *("register", "ready", "broken", "claim_base", "take", "done"),
+        *("await_verdict", "course", "put_off", "drop", "pause"),
         *("launched", "wait_settled", "lost", "close", "status"),
     }
     assert all(asyncio.iscoroutinefunction(getattr(Pool, name)) for name in called)

@@ -19,7 +19,7 @@ def test_a_trial_trains_on_only_when_its_thin_half_asks_for_more() -> None:
         await settle()
         assert not report.done()
         following = asyncio.create_task(queue.next_message("a"))
-        assert await report is False
+        assert await report == "on"
         await queue.done("a", "complete", metrics={"eval_loss": 1.0})
         assert await following == Message("end", status="complete", metrics={"eval_loss": 1.0})
 
@@ -34,8 +34,8 @@ def test_a_stopped_trial_hears_it_at_its_report() -> None:
         report = asyncio.create_task(queue.await_verdict("a", 10, {}))
         await queue.next_message("a")
         await queue.stop("a")
-        assert await report is True
-        assert await queue.await_verdict("a", 20, {}) is True
+        assert await report == "prune"
+        assert await queue.await_verdict("a", 20, {}) == "prune"
 
     run(scenario)
 
@@ -73,7 +73,7 @@ def test_a_step_reported_again_after_a_death_is_not_passed_on() -> None:
         await queue.next_message("a")
         await queue.give_back(0)
         await queue.take(0, timeout_s=1)
-        assert await queue.await_verdict("a", 10, {}) is False
+        assert await queue.await_verdict("a", 10, {}) == "on"
         first.cancel()
 
     run(scenario)
@@ -143,5 +143,95 @@ def test_the_length_is_that_of_what_waits() -> None:
         assert len(queue) == 2
         await queue.take(0, timeout_s=1)
         assert len(queue) == 1
+
+    run(scenario)
+
+
+# What the owner asks.
+
+
+def test_a_trial_that_its_owner_stops_hears_it_between_two_evaluations() -> None:
+    async def scenario() -> None:
+        queue = TrialQueue(max_deaths=2)
+        await queue.submit(job("a"))
+        await queue.take(0, timeout_s=1)
+        assert await queue.course("a") == "on"
+        await queue.drop("a")
+        await queue.drop("a")
+        assert await queue.course("a") == "stop"
+        await queue.done("a", "stopped", metrics={})
+        assert await queue.next_message("a") == Message("end", status="stopped", metrics={})
+        # A trial that has ended is stopped by nobody.
+        await queue.drop("a")
+        assert (await queue.next_message("a")).status == "stopped"
+
+    run(scenario)
+
+
+def test_a_trial_that_its_owner_stops_in_its_evaluation_hears_it_as_the_verdict() -> None:
+    async def scenario() -> None:
+        queue = TrialQueue(max_deaths=2)
+        await queue.submit(job("a"))
+        await queue.take(0, timeout_s=1)
+        report = asyncio.create_task(queue.await_verdict("a", 10, {}))
+        await queue.next_message("a")
+        await queue.drop("a")
+        assert await report == "stop"
+
+    run(scenario)
+
+
+def test_a_waiting_trial_that_its_owner_stops_never_starts() -> None:
+    async def scenario() -> None:
+        queue = TrialQueue(max_deaths=2)
+        await queue.submit(job("a"))
+        await queue.drop("a")
+        # One that is still to be submitted, too.
+        await queue.drop("b")
+        await queue.submit(job("b"))
+        for name in ("a", "b"):
+            assert await queue.next_message(name) == Message(
+                "end", status="stopped", is_recorded=False
+            )
+        assert await queue.take(0, timeout_s=0.01) == "idle"
+
+    run(scenario)
+
+
+def test_a_stopped_trial_whose_replica_dies_is_not_taken_up_again() -> None:
+    async def scenario() -> None:
+        queue = TrialQueue(max_deaths=2)
+        await queue.submit(job("a"))
+        await queue.take(0, timeout_s=1)
+        await queue.drop("a")
+        await queue.give_back(0)
+        assert await queue.next_message("a") == Message("end", status="stopped", is_recorded=False)
+        assert await queue.take(0, timeout_s=0.01) == "idle"
+
+    run(scenario)
+
+
+def test_a_pause_lets_each_trial_go_and_hands_out_no_other() -> None:
+    async def scenario() -> None:
+        queue = TrialQueue(max_deaths=2)
+        for name in ("steps", "reports", "waits"):
+            await queue.submit(job(name))
+        for replica in range(2):
+            await queue.take(replica, timeout_s=1)
+        report = asyncio.create_task(queue.await_verdict("reports", 10, {}))
+        await settle()
+        assert queue.training == 2
+        await queue.pause()
+        assert await report == "pause"
+        assert await queue.course("steps") == "pause"
+        assert await queue.await_verdict("steps", 10, {}) == "pause"
+        for name in ("steps", "reports"):
+            await queue.put_off(name)
+        assert (queue.training, len(queue)) == (0, 3)
+        assert await queue.take(0, timeout_s=0.01) == "idle"
+        waiting = asyncio.create_task(queue.take(0, timeout_s=60))
+        await settle()
+        await queue.close()
+        assert await waiting is None
 
     run(scenario)

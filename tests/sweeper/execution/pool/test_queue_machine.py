@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from sweeper.execution.pool.jobs import Job
 from sweeper.execution.pool.queue import Message, TrialQueue
+from sweeper.tracking.record import Course
 from tests.sweeper.execution.pool.driving import job, settle
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class Replica:
 
     trial: str | None = None
     step: int = 0
-    report: asyncio.Task[bool] | None = None
+    report: asyncio.Task[Course] | None = None
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -140,11 +141,24 @@ class QueueMachine(RuleBasedStateMachine):
         for replica in self.replicas.values():
             if replica.report is None or not replica.report.done():
                 continue
-            stops = replica.report.result()
+            course = replica.report.result()
             replica.report = None
             assert replica.trial is not None
-            if stops:
-                self.end(replica, "pruned")
+            self.follow(replica, course)
+
+    def follow(self, replica: Replica, course: Course) -> None:
+        if course in {"prune", "stop"}:
+            self.end(replica, "pruned" if course == "prune" else "stopped")
+        if course == "pause":
+            assert replica.trial is not None
+            self.wait(self.queue.put_off(replica.trial))
+            replica.trial, replica.step = None, 0
+
+    @rule(index=REPLICAS)
+    def step(self, index: int) -> None:
+        replica = self.replicas[index]
+        if replica.trial is not None and replica.report is None:
+            self.follow(replica, self.wait(self.queue.course(replica.trial)))
 
     @rule(index=REPLICAS)
     def complete(self, index: int) -> None:
@@ -166,6 +180,25 @@ class QueueMachine(RuleBasedStateMachine):
         metrics = {} if status == "failed" else {"eval_loss": 1.0}
         self.wait(self.queue.done(name, status, metrics=metrics, error="why"))
         self.hear()
+
+    # What the owner asks.
+
+    @rule(name=TRIALS)
+    def drop(self, name: str) -> None:
+        self.wait(self.queue.drop(name))
+        self.hear()
+        self.take_verdicts()
+
+    @rule()
+    def pause_and_resume(self) -> None:
+        self.wait(self.queue.pause())
+        self.take_verdicts()
+        for index in self.replicas:
+            self.step(index)
+            self.take(index)
+            assert self.replicas[index].trial is None or self.replicas[index].report
+        assert self.queue.training == 0
+        self.resume()
 
     # What becomes of replicas and drivers.
 

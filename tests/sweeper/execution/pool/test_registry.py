@@ -108,6 +108,7 @@ def test_status_counts_the_replicas_of_each_kind() -> None:
         assert status == {
             "replicas": 3,
             "ready": 1,
+            "restarting": 1,
             "restarts": 1,
             "lost": 1,
             "errors": ["no room"],

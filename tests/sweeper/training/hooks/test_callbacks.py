@@ -50,7 +50,7 @@ def test_it_sees_what_is_recorded_and_ends_a_trial_at_an_evaluation(stops, steps
     spec = trial(tmp_path / "hooks.py", text)
     outcome, done, losses, reports = attempted(spec, tmp_path / "trial")
     assert outcome.steps == done[-1] == steps
-    assert outcome.status == ("complete" if steps == 4 else "stopped")
+    assert outcome.status == ("complete" if steps == 4 else "pruned")
     seen = json.loads((tmp_path / "hooks.json").read_text())
     assert [x for x in seen if x[0] == "step"] == [
         ["step", *pair] for pair in zip(done, losses, strict=True)
@@ -98,7 +98,7 @@ def test_a_scalar_of_numpy_or_torch_is_an_answer(scalar, tmp_path):
     text = "import numpy, torch\nclass Hook:\n    def on_step(self, step, *_):\n"
     spec = trial(tmp_path / "hooks.py", f"{text}        return {scalar}(step == 1)")
     outcome, *_ = attempted(spec, tmp_path / "trial")
-    assert (outcome.status, outcome.steps) == ("stopped", 2)
+    assert (outcome.status, outcome.steps) == ("pruned", 2)
 
 
 def test_a_module_is_not_run_in_another_version_than_that_of_its_file(tmp_path, monkeypatch):

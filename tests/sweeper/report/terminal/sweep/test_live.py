@@ -48,6 +48,15 @@ def test_without_a_terminal_each_trial_that_ends_is_one_line():
     assert lines[3].endswith("DivergedError: the loss is NaN")
 
 
+def test_a_sweep_that_is_extended_has_its_trials():
+    table, file = live(total=2)
+    with table:
+        table.update([])
+        table.update([record(0, 1.5)], trials_total=9)
+        table.update([record(0, 1.5), record(1, 1.7)])
+    assert [line.split("]")[0] for line in file.getvalue().splitlines()] == ["[1/9", "[2/9"]
+
+
 def test_without_a_terminal_a_resume_does_not_repeat_what_has_ended():
     table, file = live()
     with table:

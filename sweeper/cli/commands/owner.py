@@ -1,0 +1,101 @@
+"""Commands by which the owner of a sweep changes what it does: stop, extend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from sweeper._environment import sweeps_home
+from sweeper.cli.options import AsJson, Home, SweepName, sweep_names
+from sweeper.cli.output import opened_output
+from sweeper.errors import BadInputError
+
+if TYPE_CHECKING:
+    from sweeper.tracking.sweep_folder import SweepFolder
+    from sweeper.tracking.trial_folder import TrialFolder
+
+__all__ = ["extend", "stop"]
+
+
+def stop(
+    sweep_or_trial: Annotated[
+        str,
+        typer.Argument(
+            metavar="SWEEP_OR_TRIAL",
+            autocompletion=sweep_names,
+            help="Name of a sweep, or its folder; or one trial: SWEEP/TRIAL with the trial's "
+            "number or the first digits of its id, or one of these of the newest sweep.",
+        ),
+    ],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop a running sweep, or one of its trials, from any machine that sees its folder.
+
+    The driver is asked by a file. A sweep ends as with Ctrl-C, after each trial has written a
+    checkpoint, and `resume` continues it. A trial ends for good after its step: no resume trains
+    it further, its adapter is kept as it stands, and no verdict counts it.
+    """
+    with opened_output(as_json) as out:
+        from sweeper.tracking.owner.stopping import stop as ask
+
+        asked = ask(*_found(sweep_or_trial, home or sweeps_home()))
+        out.show(asked.document(), Text(asked.sentence))
+
+
+def extend(
+    sweep: SweepName,
+    trials: Annotated[int, typer.Option("--trials", help="How many trials more.")],
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a search more trials, while it runs or when it has ended; `resume` then runs them.
+
+    The sampler goes on from all trials before, and so does ASHA. A design or a list of trials
+    decides its trials before it starts: it is refused, with the command that trains more.
+    """
+    with opened_output(as_json) as out:
+        from sweeper.tracking.owner.extending import extend as give
+        from sweeper.tracking.sweep_folder import SweepFolder
+
+        folder = SweepFolder.open(sweep, home=home or sweeps_home())
+        _require_more(folder)
+        found = give(folder, trials=trials)
+        out.show(found.document(), Text(found.sentence))
+
+
+def _require_more(folder: SweepFolder) -> None:
+    """Checks that the space of a sweep has trials that were not tried.
+
+    Raises:
+        BadInputError: it has none, or its study is damaged.
+    """
+    from sweeper._files import sqlite_uri
+    from sweeper.search import is_exhausted, read_study, using_study
+
+    path = folder.path / "optuna.db"
+    if not path.is_file():
+        return
+    with using_study(path):
+        study = read_study(sqlite_uri(path))
+        if study is not None and is_exhausted(study):
+            raise BadInputError(
+                f"extend: the space of sweep {folder.name} has no trial besides those that were "
+                "tried; more trials need more values; widen the search space and begin a new "
+                "sweep, which takes over what is trained"
+            )
+
+
+def _found(text: str, home: Path) -> tuple[SweepFolder, TrialFolder | None]:
+    """Returns the sweep that a text names, or the trial with its sweep."""
+    from sweeper.analysis.lookup import find_trial
+    from sweeper.tracking.sweep_folder import SweepFolder
+
+    try:
+        return SweepFolder.open(text, home=home), None
+    except BadInputError:
+        found = find_trial(text, home=home)
+        return found.sweep, found.trial

@@ -1,0 +1,8 @@
+"""What a driver does for its sweep's owner: it tells that it lives, and does what it is asked."""
+
+from __future__ import annotations
+
+from sweeper.execution.owner.notices import Notices
+from sweeper.execution.owner.watch import OwnerWatch
+
+__all__ = ["Notices", "OwnerWatch"]

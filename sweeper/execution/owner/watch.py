@@ -1,0 +1,172 @@
+"""A thread beside a sweep that tells its driver's life, and does what the owner asks of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayError
+
+from sweeper.execution.pool import status_of
+from sweeper.tracking.owner import DriverWord, StopRequest, forget, forget_all, note_life, pending
+from sweeper.tracking.owner.life import BEAT_S
+from sweeper.tracking.sweep_folder import SweepFolder
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+__all__ = ["OwnerWatch"]
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks for requests, and for which the pool's answer is waited.
+LOOK_S = 1.0
+ANSWER_S = 5.0
+# Seconds that trials in training get to write their checkpoints. One that is being evaluated may
+# take longer, and is then taken up from the checkpoint before.
+PAUSING_S = 120.0
+
+
+class OwnerWatch:
+    """Watches for the owner's requests while the body runs; a context manager, with the lock held.
+
+    What a driver that died was asked is forgotten at the beginning, and so is, at the end, what
+    came too late.
+    """
+
+    def __init__(self, folder: SweepFolder, *, stage: Callable[[], str]) -> None:
+        """Prepares the watch.
+
+        Args:
+            folder: of the sweep.
+            stage: returns what the driver does besides the trials.
+        """
+        self._folder = folder.path
+        self._stage = stage
+        self._pool: ActorHandle[Any] | None = None
+        self._over = threading.Event()
+        # Held while the pool is asked, which is not to be asked any more once Ray has gone.
+        self._asking = threading.Lock()
+        self._thread = threading.Thread(target=self._watch, name="owner-watch", daemon=True)
+        self._is_told = False
+        self._said_s = 0.0
+        self._word = DriverWord(
+            id=uuid.uuid4().hex[:12],
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=(now := datetime.now(UTC)),
+            said_at=now,
+        )
+        self.is_stopped = False
+        """Whether the owner has stopped the sweep."""
+
+    def __enter__(self) -> OwnerWatch:
+        forget_all(self._folder)
+        self._tell()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        forget_all(self._folder)
+        self._word = self._word.model_copy(update={"ended_at": datetime.now(UTC)})
+        self._tell()
+
+    def follow(self, pool: ActorHandle[Any]) -> None:
+        """Passes on to a pool's actor what the owner asks."""
+        self._pool = pool
+
+    def leave(self) -> None:
+        """Asks no pool any more; waits for a question under way."""
+        with self._asking:
+            self._pool = None
+
+    def _watch(self) -> None:
+        while not self._over.wait(LOOK_S):
+            self._beat()
+            for request in pending(self._folder, driver=self._word.id):
+                if request.trial is not None:
+                    self._stop_trial(request, request.trial)
+                elif not self.is_stopped:
+                    self._stop_sweep(request)
+
+    def _beat(self) -> None:
+        if time.monotonic() - self._said_s >= BEAT_S:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._said_s = time.monotonic()
+        known = self._status()
+        counts = {name: known[name] for name in _COUNTS if name in known}
+        said = {"said_at": datetime.now(UTC), "stage": self._stage()[:2000], **counts}
+        self._word = self._word.model_copy(update=said)
+        try:
+            note_life(self._folder, self._word)
+        except OSError as error:
+            if not self._is_told:
+                logger.warning("that the driver lives cannot be noted: %s", error)
+            self._is_told = True
+
+    def _status(self) -> dict[str, Any]:
+        with self._asking:
+            try:
+                return {} if self._pool is None else status_of(self._pool, timeout_s=ANSWER_S)
+            except TimeoutError:
+                return {}
+
+    def _stop_trial(self, request: StopRequest, trial_id: str) -> None:
+        with self._asking:
+            # Before there is a pool no trial is in training; the request waits for it.
+            if self._pool is None:
+                return
+            try:
+                ray.get(self._pool.drop.remote(trial_id), timeout=ANSWER_S)
+            except (RayError, TimeoutError):
+                return
+        logger.info("trial %s is stopped for %s", trial_id, request.asked_by)
+        forget(self._folder, request)
+
+    def _stop_sweep(self, request: StopRequest) -> None:
+        """Has the trials in training write checkpoints, then interrupts the driver like Ctrl-C."""
+        self._pause()
+        # What has come to its end meanwhile is not interrupted.
+        if self._over.is_set():
+            return
+        logger.info("the sweep is stopped for %s", request.asked_by)
+        self.is_stopped = True
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGINT)
+
+    def _pause(self) -> None:
+        with self._asking:
+            if self._pool is None:
+                return
+            try:
+                ray.get(self._pool.pause.remote(), timeout=ANSWER_S)
+            except (RayError, TimeoutError):
+                return
+        deadline = time.monotonic() + PAUSING_S
+        while self._status().get("training") and time.monotonic() < deadline:
+            self._beat()
+            if self._over.wait(LOOK_S / 4):
+                return
+
+
+_COUNTS = ("replicas", "ready", "restarting", "lost", "restarts")

@@ -1,0 +1,82 @@
+"""Commands by which the owner of a sweep changes what it does."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from sweeper._files import sqlite_uri
+from sweeper.cli import app
+from sweeper.execution.owner.watch import OwnerWatch
+from sweeper.experiment.loading import load_sweep
+from sweeper.search import open_study
+from sweeper.search.study import mark_exhausted
+from sweeper.tracking.owner import pending
+from sweeper.tracking.sweep_folder import SweepFolder
+from tests.places import SPACES
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> SweepFolder:
+    document = load_sweep(SPACES / "masa.yaml", profile="embedded").document
+    made = SweepFolder.create(tmp_path, "night", document=document)
+    made.add_trial("a" * 12, spec={}, number=0, method="lora")
+    return made
+
+
+def test_stop_asks_the_driver_of_a_sweep_and_of_a_trial(sweep: SweepFolder) -> None:
+    home = ["--home", str(sweep.home)]
+    # A watch that does not look: what it is asked stays where it is.
+    watch = OwnerWatch(sweep, stage=str)
+    with sweep.lock():
+        watch._tell()
+        asked = runner.invoke(app, ["stop", "night/0", *home])
+        assert (asked.exit_code, "was asked to stop trial 0 (lora, aaaa" in asked.stdout) == (
+            0,
+            True,
+        )
+        asked = runner.invoke(app, ["stop", "night", *home])
+        assert f"process {os.getpid()} on " in asked.stdout
+        again = runner.invoke(app, ["stop", str(sweep.path), *home])
+        assert (again.exit_code, "had been asked before" in again.stdout) == (0, True)
+    found = pending(sweep.path, driver=watch._word.id)
+    assert [request.trial for request in found] == ["a" * 12, None]
+
+
+def test_stop_says_where_there_is_no_driver_and_no_such_thing(sweep: SweepFolder) -> None:
+    home = ["--home", str(sweep.home)]
+    asked = runner.invoke(app, ["stop", "night", *home])
+    assert (asked.exit_code, "no driver runs sweep night" in asked.stderr) == (2, True)
+    asked = runner.invoke(app, ["stop", "nights", *home])
+    assert (asked.exit_code, "did you mean 'night'" in asked.stderr) == (2, True)
+
+
+def test_extend_gives_a_search_more_trials(sweep: SweepFolder) -> None:
+    before = sweep.document["search"]["trials"]
+    command = ["extend", "night", "--trials", "4", "--home", str(sweep.home)]
+    given = runner.invoke(app, command)
+    assert (given.exit_code, f"{before + 4} trials in the place of {before}" in given.stdout) == (
+        *(0, True),
+    )
+    assert sweep.document["search"]["trials"] == before + 4
+
+
+def test_an_exhausted_space_is_not_extended(sweep: SweepFolder) -> None:
+    made = load_sweep(SPACES / "masa.yaml", profile="embedded")
+    study = open_study(
+        sqlite_uri(sweep.path / "optuna.db"),
+        name="night",
+        objective=made.spec.objective,
+        space=made.space,
+        search=made.spec.search,
+    )
+    mark_exhausted(study)
+    given = runner.invoke(app, ["extend", "night", "--trials", "4", "--home", str(sweep.home)])
+    assert (given.exit_code, "widen the search space" in given.stderr) == (2, True)
+    assert json.loads((sweep.path / "sweep.json").read_text())["document"] == sweep.document
