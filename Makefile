@@ -67,7 +67,7 @@ test-whole: install ## run all tests, with every example, damaged file and tutor
 	TESTS=whole $(PYTEST) $(PYTEST_ARGS)
 
 contracts: install ## what every method promises, on one of your own: METHOD=my_method.py:MySpec
-	METHOD=$(METHOD) $(BIN)/python -m pytest -q -n 0 tests/adapters/contracts $(PYTEST_ARGS)
+	METHOD='$(METHOD)' $(BIN)/python -m pytest -q -n 0 tests/adapters/contracts $(PYTEST_ARGS)
 
 check: lint types imports docs ## run every check that a commit must pass
 

@@ -15,7 +15,6 @@ import typer
 from rich.console import Console, RenderableType
 
 from sweeper.errors import BadInputError, SweeperError
-from sweeper_adapters.methods import OwnMethodError
 
 __all__ = ["BAD_INPUT", "INTERRUPTED", "SOME_FAILED", "Output", "opened_output"]
 
@@ -109,7 +108,7 @@ def opened_output(as_json: bool) -> Iterator[Output]:
         os.dup2(2, 1)
     try:
         yield Output(as_json=as_json, stdout=stdout)
-    except (BadInputError, OwnMethodError) as error:
+    except _bad_input() as error:
         _end(f"error: {error}", BAD_INPUT)
     except SweeperError as error:
         _end(f"error: {error}", SOME_FAILED)
@@ -122,6 +121,16 @@ def _visible(message: str, *, kept: str = "\n") -> str:
     return "".join(
         x if x in kept or category(x) not in {"Cc", "Cs"} else ascii(x)[1:-1] for x in message
     )
+
+
+def _bad_input() -> tuple[type[Exception], ...]:
+    """Returns what says that the input is wrong; looked up where something has been raised.
+
+    The specs of methods take several times as long to import as all that ``--help`` needs.
+    """
+    from sweeper_adapters.methods import OwnMethodError
+
+    return BadInputError, OwnMethodError
 
 
 def _end(message: str, code: int) -> NoReturn:

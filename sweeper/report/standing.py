@@ -17,6 +17,7 @@ from sweeper.tracking.owner import DriverLife, driver_of
 from sweeper.tracking.places import LOCK_FILE
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
+from sweeper_adapters.methods import without_running
 
 __all__ = ["all_standings", "ranking_of", "standing_of", "trials_total"]
 
@@ -28,7 +29,8 @@ def trials_total(document: Document) -> int | None:
         document: the resolved sweep.
     """
     if "design" in document:
-        plan, _ = read_design(document)
+        with without_running():
+            plan, _ = read_design(document)
         return None if plan is None else len(plan.configurations) * len(plan.seeds)
     asked = get_path(document, ("search", "trials"))
     if isinstance(asked, int):

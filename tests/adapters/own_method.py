@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
+from sweeper_adapters.methods import _own
+
 CLASS = "NarrowSpec"
 SOURCE = '''
 from typing import ClassVar, Literal
@@ -47,3 +51,8 @@ def write_method(folder: Path, *changes: tuple[str, str], name: str = "mine.py")
         text = text.replace(old, new)
     (folder / name).write_text(text)
     return f"{folder / name}:{CLASS}"
+
+
+def forget_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes this process know as much of methods in files as one that has just begun."""
+    monkeypatch.setattr(_own, "_LOADED", {})

@@ -15,14 +15,16 @@ from sweeper_adapters.methods import (
     LoraSpec,
     Method,
     OwnMethodError,
+    _own,
     identity_content,
     is_own,
     kind_of,
     label_of,
     own_kind,
     size_fields_of,
+    without_running,
 )
-from tests.adapters.own_method import CLASS, SOURCE, write_method
+from tests.adapters.own_method import CLASS, SOURCE, forget_methods, write_method
 from tests.adapters.shapes import TINY
 
 METHODS: TypeAdapter = TypeAdapter(Method)
@@ -185,3 +187,31 @@ def test_what_lies_beside_it_can_be_imported_when_an_adapter_is_made(tmp_path):
     named = write_method(tmp_path, ("r=self.rank", "r=__import__('beside_mine').RANK"))
     assert METHODS.validate_python({"python": named}).peft_config().r == 7
     assert Path(str(sys.modules["beside_mine"].__file__)) == tmp_path / "beside_mine.py"
+
+
+def test_nothing_is_run_where_that_is_not_wanted(tmp_path, monkeypatch):
+    mark = tmp_path / "was-run"
+    touch = f"open({str(mark)!r}, 'w').close()\n\n\nclass NarrowSpec"
+    entry = METHODS.validate_python(
+        {"python": write_method(tmp_path, ("class NarrowSpec", touch))}
+    ).model_dump(mode="json")
+    mark.unlink()
+    forget_methods(monkeypatch)
+    _own._run.cache_clear()
+    # What it is called stands beside its file.
+    assert label_of(entry) == "narrow"
+    with without_running():
+        assert kind_of(entry) is None
+        with pytest.raises(ValidationError, match=r"mine\.py is not run to say how a sweep stands"):
+            METHODS.validate_python(entry)
+    assert not mark.exists()
+    assert kind_of(entry) is not None
+    assert mark.exists()
+    with without_running():
+        assert METHODS.validate_python(entry).label == "narrow"
+
+
+def test_it_is_called_by_its_name_whatever_its_class_says(tmp_path):
+    call = "@classmethod\n    def label_of(cls, entry):\n        return 'other'\n\n    @property"
+    spec = METHODS.validate_python({"python": write_method(tmp_path, ("@property", call))})
+    assert spec.label == label_of(spec.model_dump()) == "narrow"

@@ -16,7 +16,14 @@ from sweeper_adapters.methods._base import AnyMethodSpec, MethodSpec
 from sweeper_adapters.methods._entry_points import load_others as _load_others
 from sweeper_adapters.methods._facts import EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._numbers import require_numbers
-from sweeper_adapters.methods._own import OwnMethodError, identity_content, is_own, split_own
+from sweeper_adapters.methods._own import (
+    FILE_FIELDS,
+    OwnMethodError,
+    identity_content,
+    is_own,
+    split_own,
+    without_running,
+)
 from sweeper_adapters.methods._own import load_own as _load_own
 from sweeper_adapters.methods._own import read_own as _read_own
 from sweeper_adapters.methods.adalora import AdaloraSpec
@@ -46,6 +53,7 @@ from sweeper_adapters.methods.qlora import QloraSpec
 from sweeper_adapters.methods.vblora import VbloraSpec
 
 __all__ = [
+    "FILE_FIELDS",
     "AdaloraSpec",
     "AnyMethodSpec",
     "BsloraSpec",
@@ -88,6 +96,7 @@ __all__ = [
     "require_numbers",
     "size_fields_of",
     "split_own",
+    "without_running",
 ]
 
 
@@ -216,11 +225,11 @@ def own_kind(python: str, *, sha256: str = "") -> type[AnyMethodSpec]:
 
 def label_of(entry: Mapping[str, object]) -> str:
     """Returns what a method of a file is called in points, records and reports."""
+    if "python" in entry and "name" in entry:
+        # Its file is not run to find what is there.
+        return str(entry["name"])
     kind = kind_of(entry)
-    if kind is None:
-        return str(entry.get("name"))
-    own = {"name": kind.model_fields["name"].default} if "python" in entry else {}
-    return kind.label_of({**entry, **own})
+    return str(entry.get("name")) if kind is None else kind.label_of(entry)
 
 
 def size_fields_of(entry: object) -> tuple[str, ...]:

@@ -11,7 +11,9 @@ import hashlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -25,6 +27,7 @@ from pydantic_core.core_schema import ErrorType
 from sweeper_adapters.methods._base import AnyMethodSpec
 from sweeper_adapters.methods._entry_points import describe_wrong
 from sweeper_adapters.methods._facts import ModelShape
+from sweeper_adapters.python_files import run_file
 
 __all__ = [
     "FILE_FIELDS",
@@ -34,13 +37,17 @@ __all__ = [
     "load_own",
     "read_own",
     "split_own",
+    "without_running",
 ]
 
 FILE_FIELDS = ("python", "sha256")
 """What a method of one's own has besides the fields of its class."""
 _FORM = "FILE.py:CLASS"
 # What is asked of a method before anything is trained.
-_ASKED = ("problems", "engine_problems", "count", "resolved", "resized", "peft_config")
+_ASKED = (
+    *("problems", "engine_problems", "count", "resolved", "resized", "peft_config"),
+    *("alpha_per_rank", "update_scale", "scaled"),
+)
 
 
 class OwnMethodError(ValueError):
@@ -88,6 +95,8 @@ def load_own(python: str, *, sha256: str = "", taken: Collection[str] = ()) -> t
         )
     if (known := _LOADED.get((python, found))) is not None:
         return known
+    if not _MAY_RUN.get():
+        raise ValueError(f"{path} is not run to say how a sweep stands; show the trial itself")
     kind = _class_of(_module(path, source), name, path)
     tag = str(kind.model_fields["name"].default)
     if tag in taken:
@@ -100,6 +109,20 @@ def load_own(python: str, *, sha256: str = "", taken: Collection[str] = ()) -> t
 
 _LOADED: dict[tuple[str, str], type[AnyMethodSpec]] = {}
 """What this process has made, by file and class, and by the file's hash."""
+_MAY_RUN: ContextVar[bool] = ContextVar("_MAY_RUN", default=True)
+
+
+@contextmanager
+def without_running() -> Iterator[None]:
+    """Runs no file meanwhile: a method whose file this process has not run yet is unknown.
+
+    For who lists sweeps, which may be anybody's, and needs the names of their methods alone.
+    """
+    token = _MAY_RUN.set(False)
+    try:
+        yield
+    finally:
+        _MAY_RUN.reset(token)
 
 
 def read_own(entry: Mapping[str, object], *, taken: Collection[str]) -> AnyMethodSpec:
@@ -157,9 +180,8 @@ def _read(path: Path, python: str) -> bytes:
 
 
 def _module(path: Path, source: bytes) -> ModuleType:
-    name = f"_sweeper_method_{hashlib.sha256(str(path).encode() + source).hexdigest()[:16]}"
     try:
-        return _run(name, path, source)
+        return _run(path, source)
     # Whatever the file does when it is run, an exit of the interpreter among it.
     except (Exception, SystemExit) as error:
         raise ValueError(
@@ -170,27 +192,12 @@ def _module(path: Path, source: bytes) -> ModuleType:
 
 
 @lru_cache(maxsize=64)
-def _run(name: str, path: Path, source: bytes) -> ModuleType:
-    """Returns the module of a file, whose name has the hash of the source that is run.
-
-    Python's own import would take the compiled file of a source that was changed within a second.
-    """
-    module = ModuleType(name)
-    module.__file__ = str(path)
-    # pydantic looks there for what annotations name, and for the texts under the fields.
-    sys.modules[name] = module
-    place = str(path.parent)
-    sys.path.insert(0, place)
-    try:
-        exec(compile(source, str(path), "exec"), vars(module))
-    except BaseException:
-        del sys.modules[name]
-        raise
-    finally:
-        sys.path.remove(place)
+def _run(path: Path, source: bytes) -> ModuleType:
+    """Returns the module of a file; one file may have several methods."""
+    module = run_file(path, source, kind="method")
     # A spec imports its tuner where an adapter is made, which is later.
-    if place not in sys.path:
-        sys.path.append(place)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
     return module
 
 
@@ -256,6 +263,11 @@ def _with_file(kind: type[AnyMethodSpec], named: str, found: str) -> type[AnyMet
         """``FILE.py:CLASS``."""
         sha256: str = Field(default=found)
         """Hash of the file."""
+
+        @classmethod
+        def label_of(cls, entry: Mapping[str, object]) -> str:
+            """Returns its name: what reads a sweep without its file knows nothing else."""
+            return str(entry.get("name", cls.model_fields["name"].default))
 
         def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
             """Returns what the class says, and whether its formula gives a number."""

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from sweeper._text import count, value_text
+from sweeper._text import count, listed, value_text
 from sweeper.data.hygiene import HygieneSpec
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.scales import shared_scale
 from sweeper.tracking.record import TrialRecord, TrialStatus
-from sweeper_adapters.methods import Method
+from sweeper_adapters.methods import AnyMethodSpec, Method
 
 __all__ = ["ParityLine", "parity_of"]
 
 # Sizes that are farther apart, relative to the largest, are not those of one budget.
 _MAX_MISS = 0.05
+_MOST_NAMED = 8
 _METHODS: TypeAdapter[Any] = TypeAdapter(Method)
 
 
@@ -111,16 +111,24 @@ class _Lines:
         """Whether several methods multiply updates by the same number, where there is an alpha."""
         if len({x.method for x in self._records}) < 2:
             return
-        methods = []
+        methods: list[tuple[str, AnyMethodSpec]] = []
+        unread: list[str] = []
         for record in self._records:
-            with suppress(ValidationError):
+            name = self._names[record.id]
+            try:
                 method = _METHODS.validate_python(self._specs[record.id].get("method"))
-                methods.append((self._names[record.id], method))
+                methods.append((name, method))
+            except ValidationError:
+                unread.append(name)
         found = shared_scale(methods)
-        if found is not None:
-            caveat = "" if found.holds else "alpha / rank differs"
-            text = f"Scale of the update: {found.text}"
-            yield ParityLine("scale", text, found.holds, found.names, caveat)
+        if found is None:
+            return
+        names = listed(list(dict.fromkeys(unread)), most=_MOST_NAMED)
+        # Of another version, or of a user's own file that is gone or another one by now.
+        unknown = f"; of {names} it is not known: this program cannot read the spec" * bool(unread)
+        caveat = "" if found.holds else "alpha / rank differs"
+        text = f"Scale of the update: {found.text}{unknown}"
+        yield ParityLine("scale", text, found.holds, found.names, caveat)
 
     def _training(self) -> ParityLine:
         """Whether all saw as many examples of the same length in as many steps."""

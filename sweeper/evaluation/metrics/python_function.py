@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import math
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
@@ -20,6 +17,7 @@ from sweeper.errors import BadInputError
 from sweeper.estimates import Estimate, mean_estimate
 from sweeper.evaluation.metrics.inputs import require_pairs
 from sweeper.experiment.metrics import PythonMetricSpec
+from sweeper_adapters.python_files import importable, run_file
 
 __all__ = ["load_function", "python_metric"]
 
@@ -46,7 +44,7 @@ def python_metric(
     function, path = load_function(spec), spec.path()
     got, want = [x.strip() for x in predictions], [x.strip() for x in references]
     try:
-        with _importable(path.parent if spec.is_file else Path.cwd()):
+        with importable(path.parent if spec.is_file else Path.cwd()):
             returned = function(got, want)
             values: list[Any] | None = list(returned) if _is_list(returned) else None
     except (Exception, SystemExit) as error:
@@ -109,31 +107,16 @@ def load_function(spec: PythonMetricSpec) -> _Function:
 
 def _file_module(spec: PythonMetricSpec) -> ModuleType:
     path, source = spec.path(), spec.read()
-    name = f"_sweeper_metric_{hashlib.sha256(str(path).encode() + source).hexdigest()[:16]}"
     try:
-        return _run(name, path, source)
+        return _run(path, source)
     # Whatever the file does when it is run, an exit of the interpreter among it.
     except (Exception, SystemExit) as error:
         raise _unloaded(spec, path, error) from error
 
 
 @lru_cache(maxsize=64)
-def _run(name: str, path: Path, source: bytes) -> ModuleType:
-    """Returns the module of a file, whose name has the hash of the source that is run.
-
-    Python's own import would take the compiled file of a source that was changed within a second.
-    """
-    module = ModuleType(name)
-    module.__file__ = str(path)
-    # Where dataclasses and pickle look for what the file defines.
-    sys.modules[name] = module
-    try:
-        with _importable(path.parent):
-            exec(compile(source, str(path), "exec"), vars(module))
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+def _run(path: Path, source: bytes) -> ModuleType:
+    return run_file(path, source, kind="metric")
 
 
 def _package_module(spec: PythonMetricSpec) -> ModuleType:
@@ -141,21 +124,10 @@ def _package_module(spec: PythonMetricSpec) -> ModuleType:
     spec.read()
     try:
         # Ray's workers look into the folder of the driver, and so does the driver.
-        with _importable(Path.cwd()):
+        with importable(Path.cwd()):
             return importlib.import_module(spec.place)
     except (Exception, SystemExit) as error:
         raise _unloaded(spec, Path(spec.place), error) from error
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Lets modules of a folder be imported by their names."""
-    place = str(folder)
-    sys.path.insert(0, place)
-    try:
-        yield
-    finally:
-        sys.path.remove(place)
 
 
 def _unloaded(spec: PythonMetricSpec, path: Path, error: BaseException) -> BadInputError:

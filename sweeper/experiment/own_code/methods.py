@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from pydantic_core import to_jsonable_python
 
 from sweeper._text import shorten
 from sweeper.errors import MissingError, Problem, SpecError
 from sweeper.experiment.documents.python_files import find_beside
-from sweeper.experiment.documents.tree import Document, Json
+from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper_adapters.methods import own_kind, split_own
 
 __all__ = ["locate_methods"]
@@ -33,12 +35,14 @@ def locate_methods(document: Document, *, path: Path) -> Document:
             the file of the hash that is given.
     """
     problems: list[Problem] = []
+    factors = get_path(document.get("design"), ("factors", "method"))
+    varied = tuple(factors) if isinstance(factors, dict) else ()
 
     def located(entry: Json, place: str) -> Json:
         if not isinstance(entry, dict) or "python" not in entry:
             return entry
         try:
-            return _located(entry, path.parent)
+            return _located(entry, path.parent, varied=varied)
         except _WrongNameError as error:
             problems.append(Problem(f"{place}.name", str(error)))
         except (MissingError, ValueError) as error:
@@ -73,8 +77,14 @@ def _inside(entry: Json, place: str, located: Callable[[Json, str], Json]) -> Js
     return {**entry, "method": located(entry["method"], f"{place}.method")}
 
 
-def _located(entry: Document, folder: Path) -> Document:
+def _located(entry: Document, folder: Path, *, varied: Iterable[str]) -> Document:
     """Returns the fields of a method with its name, its absolute path and its file's hash.
+
+    Args:
+        entry: of the document.
+        folder: of its file.
+        varied: fields that a design varies; they are written with their defaults, on which the
+            number of its configurations hangs, so that nobody runs the file to count them.
 
     Raises:
         MissingError: there is no such file.
@@ -99,4 +109,10 @@ def _located(entry: Document, folder: Path) -> Document:
             "own has the name of its class; leave name out"
         )
     rest = {key: value for key, value in entry.items() if key != "name"}
-    return {"name": name, **rest, "python": named, "sha256": fields["sha256"].default}
+    defaults = {
+        field: to_jsonable_python(fields[field].get_default(call_default_factory=True))
+        for field in varied
+        if field in fields and not fields[field].is_required()
+    }
+    file = {"python": named, "sha256": fields["sha256"].default}
+    return {"name": name, **defaults, **rest, **file}

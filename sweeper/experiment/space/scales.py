@@ -6,14 +6,17 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from sweeper._text import listed
 from sweeper_adapters.methods import AnyMethodSpec
 
 __all__ = ["SharedScale", "shared_scale"]
 
 # Alphas are written with six digits, and rounded to whole ones where PEFT's are.
 _SAME = 1e-4
-_MAX_NAMED = 8
+# A line lists so many names before it only says that there are more.
+_listed = partial(listed, most=8)
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,10 @@ def shared_scale(methods: Sequence[tuple[str, AnyMethodSpec]]) -> SharedScale | 
     without = f"; {_listed(bare)} {'has' if len(bare) == 1 else 'have'} none" if bare else ""
     usual = _usual(scaled)
     others = tuple(name for name, own in scaled.items() if not all(_is_same(x, usual) for x in own))
-    is_rooted = any(getattr(method, "scaling", "rank") == "sqrt_rank" for _, method in methods)
+    is_rooted = any(method.update_scale() != method.alpha_per_rank() for _, method in methods)
     rule = "alpha / rank"
     if is_rooted:
-        rule = "alpha / rank, or alpha / sqrt(rank) where scaling says so,"
+        rule = "alpha / rank, or alpha / sqrt(rank) where a method asks for it,"
     if not others:
         all_of = "all that have one" if bare else "all"
         return SharedScale(f"{rule} {usual:.4g} for {all_of}{without}", holds=True)
@@ -78,8 +81,3 @@ def _values(scales: Sequence[float]) -> str:
 
 def _is_same(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=_SAME)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = ", …" if len(names) > _MAX_NAMED else ""
-    return ", ".join(names[:_MAX_NAMED]) + more

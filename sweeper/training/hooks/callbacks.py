@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -17,6 +18,7 @@ from sweeper.distributed import on_first_worker
 from sweeper.errors import TrialError
 from sweeper.experiment.documents.callbacks import callback_name
 from sweeper.experiment.documents.python_files import PythonName
+from sweeper_adapters.python_files import run_file
 
 __all__ = ["CALLBACKS_LOG", "CALLED", "Callbacks"]
 
@@ -117,18 +119,44 @@ class Callbacks:
             ) from error
 
 
+class _Log(io.StringIO):
+    """What callbacks print to. A handler of theirs that logs to it may outlive the call."""
+
+    path: Path | None = None
+    """The file that grows; the worker's own standard error between the calls where None."""
+
+    def write(self, text: str) -> int:
+        """Writes at once, so that a worker that dies in a callback has said what it said."""
+        if self.path is None:
+            return 0 if sys.__stderr__ is None else sys.__stderr__.write(text)
+        if text:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+        return len(text)
+
+
+_LOG = _Log()
+
+
 @contextmanager
 def _printing_to(log: Path) -> Iterator[None]:
-    """Appends to a file what is printed meanwhile, and what is logged to the standard error."""
-    text = io.StringIO()
+    """Appends to a file what is printed meanwhile, and what is logged to the console."""
+    # A library may have given the root logger a handler, which has the stream of that time.
+    handlers = [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream in (sys.stdout, sys.stderr)
+    ]
+    streams = [handler.setStream(_LOG) for handler in handlers]
+    _LOG.path = log
     try:
-        with redirect_stdout(text), redirect_stderr(text):
+        with redirect_stdout(_LOG), redirect_stderr(_LOG):
             yield
     finally:
-        if printed := text.getvalue():
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(printed)
+        _LOG.path = None
+        for handler, stream in zip(handlers, streams, strict=True):
+            handler.setStream(stream)
 
 
 def _is_stop(answer: object, *, name: str, method: str) -> bool:
@@ -153,22 +181,12 @@ def _is_stop(answer: object, *, name: str, method: str) -> bool:
 def _made(text: str) -> Any:  # noqa: ANN401 - a user's class
     """Returns an object of the class that a callback names."""
     named = callback_name(text)
-    module = _run(named) if named.is_file else _imported(named)
+    if named.is_file:
+        # Run anew: a replica lives longer than a version of the file.
+        module = run_file(named.path(), named.read(), kind="callback")
+    else:
+        module = _imported(named)
     return getattr(module, named.own)()
-
-
-def _run(named: PythonName) -> ModuleType:
-    """Returns the module of a file, run anew: a replica lives longer than a version of the file.
-
-    Python's own import would take the compiled file of a source that was changed within a second.
-    """
-    path = named.path()
-    module = ModuleType(f"_callback_{path.stem}")
-    module.__file__ = str(path)
-    # Dataclasses and pickle look there for the module of a class.
-    sys.modules[module.__name__] = module
-    exec(compile(named.read(), str(path), "exec"), vars(module))
-    return module
 
 
 def _imported(named: PythonName) -> ModuleType:

@@ -80,6 +80,15 @@ def test_bad_input_is_refused_before_anything_starts(
     assert_refused(folder, message, "--set", override)
 
 
+def test_help_imports_nothing_that_is_slow_to_import() -> None:
+    code = (
+        "import sys, sweeper.cli; slow = {'numpy', 'pydantic', 'ray', 'sweeper_adapters', 'torch'};"
+        "print(sorted(slow & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_yaml_syntax_is_refused_with_its_place(folder: Path) -> None:
     (folder / "tiny.yaml").write_text("name: tiny\nmethods: [")
     assert_refused(folder, "line")

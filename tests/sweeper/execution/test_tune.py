@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Container
 from pathlib import Path
 from types import SimpleNamespace
@@ -216,6 +217,9 @@ def test_a_failed_trial_has_no_traceback_in_tunes_log(tmp_path, monkeypatch, cap
     end = logging.getLogger("ray.tune.tune")
     assert not end.filter(end.makeRecord("x", 40, "", 0, "Trials did not complete: %s", (), None))
     assert end.filter(end.makeRecord("x", 40, "", 0, "something else", (), None))
+    # Ray's own words.
+    source = Path(str(sys.modules["ray.tune.tune"].__file__)).read_text()
+    assert 'logger.error("Trials did not complete: %s"' in source
 
 
 def test_what_a_dead_driver_left_running_is_suggested_again_first(tmp_path: Path) -> None:

@@ -11,9 +11,13 @@ from typer.testing import CliRunner
 
 from sweeper.analysis.lookup import find_trial
 from sweeper.cli import app
+from sweeper.experiment.loading import load_sweep
 from sweeper.report.standing import all_standings, ranking_of, standing_of, trials_total
 from sweeper.report.trial import trial_document
+from sweeper.tracking.mlflow_view.content.varied import varied_in
 from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper_adapters.methods import _own
+from tests.adapters.own_method import forget_methods, write_method
 from tests.sweeper.designs import sweep_of
 
 DOCUMENT = {
@@ -170,3 +174,23 @@ def test_documents_are_strict_json(sweep, home):
         trial_document(find_trial("masa-1/2", home=home)),
     ):
         assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_method_in_a_file_is_not_run_to_count_trials(tmp_path, monkeypatch, is_gone):
+    write_method(tmp_path)
+    path = tmp_path / "own.yaml"
+    # The rank that is varied is the class's own where the file does not say it, one of the levels.
+    path.write_text(
+        "name: own\nprofile: embedded\nmethods: [{python: 'mine.py:NarrowSpec'}]\n"
+        "design: {kind: one_factor, factors: {method: {rank: [2, 4]}}, seeds: 2, control: none}\n"
+    )
+    sweep = load_sweep(path)
+    assert sweep.design is not None
+    assert sweep.document["methods"][0]["rank"] == 2
+    forget_methods(monkeypatch)
+    if is_gone:
+        (tmp_path / "mine.py").unlink()
+    assert trials_total(sweep.document) == 2 * len(sweep.design.configurations) == 4
+    assert varied_in(sweep.document).paths == (("method", "rank"), ("train", "seed"))
+    assert not _own._LOADED

@@ -18,7 +18,14 @@ from sweeper.experiment.sections import read_design
 from sweeper.experiment.sections.distributions import find_distributions
 from sweeper.experiment.space.epochs import EPOCH_FIELDS
 from sweeper.experiment.trial import TrainSpec
-from sweeper_adapters.methods import AnyMethodSpec, Method, kind_of, label_of
+from sweeper_adapters.methods import (
+    FILE_FIELDS,
+    AnyMethodSpec,
+    Method,
+    kind_of,
+    label_of,
+    without_running,
+)
 
 __all__ = ["NOT_THERE", "Varied", "trial_params", "varied_in"]
 
@@ -57,13 +64,14 @@ def varied_in(document: Mapping[str, Json]) -> Varied:
         document: the resolved sweep; nothing is found where this version cannot read it.
     """
     content: Document = dict(document)
-    if "design" in content:
-        found = _of_design(content)
-    elif "trials" in content:
-        found = _differing(_entries(content, "trials"))
-    else:
-        found = _of_search(content)
-    return Varied(tuple(dict.fromkeys(map(_of_trial, found))))
+    with without_running():
+        if "design" in content:
+            found = _of_design(content)
+        elif "trials" in content:
+            found = _differing(_entries(content, "trials"))
+        else:
+            found = _of_search(content)
+        return Varied(tuple(dict.fromkeys(map(_of_trial, found))))
 
 
 def trial_params(spec: Mapping[str, Json], varied: Varied) -> dict[str, str]:
@@ -73,7 +81,8 @@ def trial_params(spec: Mapping[str, Json], varied: Varied) -> dict[str, str]:
         spec: of the trial, as plain JSON.
         varied: what varies in the sweep.
     """
-    whole = {**spec, "method": _whole_method(spec), "train": _whole_train(spec)}
+    with without_running():
+        whole = {**spec, "method": _whole_method(spec), "train": _whole_train(spec)}
     return {name: _value(whole, path) for path, name in varied.names().items()}
 
 
@@ -170,11 +179,14 @@ def _differing(entries: Sequence[Json]) -> Iterable[tuple[str, str]]:
 def _labelled(entry: Json) -> Json:
     """Returns an entry whose method has what it is called in the place of what says so."""
     method = _branch(entry, "method")
-    kind = kind_of(method)
-    if kind is None or not isinstance(entry, dict):
+    labels: tuple[str, ...] = ("name", *FILE_FIELDS)
+    if "python" not in method:
+        kind = kind_of(method)
+        labels = () if kind is None else kind.label_fields
+    if not labels or not isinstance(entry, dict):
         return entry
-    rest = {key: value for key, value in method.items() if key not in kind.label_fields}
-    return {**entry, "method": {"name": kind.label_of(method), **rest}}
+    rest = {key: value for key, value in method.items() if key not in labels}
+    return {**entry, "method": {"name": label_of(method), **rest}}
 
 
 def _branch(entry: Json, section: str) -> dict[str, Json]:

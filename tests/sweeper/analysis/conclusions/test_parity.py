@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.adapters.own_method import forget_methods, write_method
 from tests.sweeper.designs import LORA, MASA, MOSA, DesignSweep, peaked, sweep_of
 
 TUNED = {"kind": "paired", "rates": {"low": 1e-3, "high": 4e-3, "count": 4}, "seeds": 2}
@@ -85,6 +86,20 @@ def test_an_alpha_that_has_another_share_of_the_rank_is_said(tmp_path):
     said = [verdict.sentence for verdict in found.verdicts if "dora" in verdict.sentence]
     assert said
     assert all(text.count("alpha / rank differs.") == 1 for text in said)
+
+
+def test_a_method_whose_file_is_gone_is_said_to_have_no_known_scale(tmp_path, monkeypatch):
+    named = write_method(tmp_path)
+    sweep = sweep_of(SAME_RATE, [LORA, {"name": "narrow", "python": named}])
+    run = DesignSweep(tmp_path / "home", sweep).run()
+    expected = "Scale of the update: alpha / rank 4 for all"
+    assert lines(run.conclusions())["scale"].text == f"{expected} that have one; narrow has none"
+    forget_methods(monkeypatch)
+    (tmp_path / "mine.py").unlink()
+    found = run.conclusions()
+    unknown = "; of narrow it is not known: this program cannot read the spec"
+    assert lines(found)["scale"].text == expected + unknown
+    assert any("narrow" in verdict.sentence for verdict in found.verdicts)
 
 
 PATIENT = {"steps": 8, "evaluations": 4, "patience": 1, "schedule": "constant"}

@@ -57,7 +57,9 @@ def test_a_method_that_has_several_scales_is_unlike_itself():
 def test_the_root_of_the_rank_is_another_divisor(rooted):
     method = _METHODS.validate_python(rooted)
     assert method.update_scale() == pytest.approx(4.0)
-    assert not found(rooted, DORA).holds
+    one = found(rooted, DORA)
+    assert not one.holds
+    assert one.text.startswith("alpha / rank, or alpha / sqrt(rank) where a method asks for it, d")
 
 
 def test_a_rounded_alpha_is_no_difference():

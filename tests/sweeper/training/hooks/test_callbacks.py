@@ -1,6 +1,7 @@
 """A callback sees the steps and evaluations of a trial, and may end it."""
 
 import json
+import logging
 
 import pytest
 
@@ -129,13 +130,52 @@ class Hook:
 """
 
 
-def test_what_it_prints_or_logs_is_in_the_folder_of_the_trial(tmp_path):
+@pytest.mark.parametrize("is_handled", [False, True])
+def test_what_it_prints_or_logs_is_in_the_folder_of_the_trial(tmp_path, monkeypatch, is_handled):
+    # Libraries that log may have set up the root logger before, and others may not.
+    handlers = [logging.StreamHandler()] if is_handled else []
+    before = [handler.stream for handler in handlers]
     spec = trial(tmp_path / "hooks.py", PRINTING)
-    outcome, *_ = attempted(spec, tmp_path / "trial")
+    # Put back before the end: pytest takes its own handler away then.
+    with monkeypatch.context() as patch:
+        patch.setattr(logging.getLogger(), "handlers", handlers)
+        outcome, *_ = attempted(spec, tmp_path / "trial")
     assert "ValueError: enough" in outcome
     *lines, last = (tmp_path / "trial" / CALLBACKS_LOG).read_text().splitlines()
     assert lines == ["made", "step 1", "step 2", "step 3"]
     assert "I see" in last
+    assert [handler.stream for handler in handlers] == before
+
+
+LOGGING = """
+import logging
+
+class Hook:
+    def __init__(self):
+        # As basicConfig does: the handler keeps the stream that it was made with.
+        self.log = logging.Logger("mine")
+        self.log.addHandler(logging.StreamHandler())
+
+    def on_step(self, step, loss, metrics):
+        self.log.warning("step %d", step)
+"""
+
+
+def test_a_handler_that_it_makes_goes_on_writing(tmp_path, capfd):
+    (tmp_path / "hooks.py").write_text(LOGGING)
+    log = tmp_path / "trial" / CALLBACKS_LOG
+    made = Callbacks([f"{tmp_path / 'hooks.py'}:Hook"], log=log)
+    for step in (1, 2):
+        made.after_step(step, {"train_loss": 1.0})
+        # At once: nothing waits in memory for the end of the trial.
+        assert log.read_text() == "".join(f"step {n}\n" for n in range(1, step + 1))
+    other = tmp_path / "other" / CALLBACKS_LOG
+    Callbacks([f"{tmp_path / 'hooks.py'}:Hook"], log=other).after_step(1, {"train_loss": 1.0})
+    assert other.read_text() == "step 1\n"
+    # Between the calls it writes where it would have without any of this.
+    made._made[f"{tmp_path / 'hooks.py'}:Hook"].log.warning("later")
+    assert capfd.readouterr().err == "later\n"
+    assert "later" not in log.read_text()
 
 
 def test_without_a_word_there_is_no_file(tmp_path):
