@@ -29,7 +29,7 @@ def value_of(pattern: Mapping[str, _Value], name: str, default: _Value) -> _Valu
 
 
 def has_match(key: str, name: str) -> bool:
-    """Whether a key of a pattern means a layer: the whole name, or what comes after one of its dots.
+    """Whether a key of a pattern means a layer, by its whole name or what comes after a dot of it.
 
     That is PEFT's rule (PEFT 0.21, utils/other.py, ``get_pattern_key``).
     """

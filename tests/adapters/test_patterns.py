@@ -295,7 +295,9 @@ def test_the_size_that_comes_nearest_leaves_the_pattern(shape):
 def test_a_pattern_of_all_layers_leaves_nothing_to_a_budget(shape):
     spec = LoraSpec(targets=TARGETS, rank_pattern={".*_proj": 3})
     reason = spec.why_not_sized(shape)
-    assert reason.startswith("cannot size lora: rank_pattern, {'.*_proj': 3}, gives each of its la")
+    assert reason.startswith(
+        "cannot size lora: its rank_pattern, {'.*_proj': 3}, gives every layer"
+    )
     assert reason.endswith("or leave out the budget: --set budget=null")
     assert spec.problems(shape) == []
     assert LoraSpec(targets=TARGETS, **PATTERNS).why_not_sized(shape) == ""

@@ -54,8 +54,8 @@ class RankPatternSpec(MethodSpec):
         if not layers or any(self._has_usual_rank(name) for name, _ in layers):
             return ""
         return (
-            f"cannot size {self.label}: rank_pattern, {self.rank_pattern}, gives each of its layers "
-            "a rank, so that no layer has the rank that a budget sets; allowed with a budget is a "
+            f"cannot size {self.label}: its rank_pattern, {self.rank_pattern}, gives every layer a "
+            "rank, so that none has the rank that a budget sets; allowed with a budget is a "
             "pattern that leaves layers out; take a key out of it, or leave out the budget: "
             "--set budget=null"
         )
