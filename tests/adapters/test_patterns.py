@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from peft import HiraConfig, LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from peft.utils.other import get_pattern_key
 from pydantic import ValidationError
 from torch.testing import assert_close
@@ -22,6 +23,7 @@ from sweeper_adapters.methods import (
     LoraProSpec,
     LoraSpec,
     MasaSpec,
+    PeftSpec,
     PissaSpec,
     QloraSpec,
 )
@@ -248,7 +250,7 @@ def test_layers_of_several_lists_are_looked_at_in_the_model(llama, shape):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (8, r"is 8; it must be values by patterns .* write \{q_proj: 16\}, or leave the field out"),
+        (8, "valid dictionary"),
         ({"q_(proj": 8}, r"the key 'q_\(proj' is no regular expression \(missing \).* correct it"),
         ({"q_proj": True}, "the value of 'q_proj' is True; allowed is a number above 0"),
         ({"q_proj": "8"}, "the value of 'q_proj' is '8'; .* write it without quotes"),
@@ -303,12 +305,24 @@ def test_a_pattern_of_all_layers_leaves_nothing_to_a_budget(shape):
     assert LoraSpec(targets=TARGETS, **PATTERNS).why_not_sized(shape) == ""
 
 
-def test_a_rule_for_the_scale_is_kept_in_each_layer(llama):
-    spec = LoraSpec(rank=4, targets=TARGETS, rank_pattern=RANKS).scaled(1.5)
-    model = spec.inject(llama(), seed=0)
-    scales = {
-        float(module.scaling["default"]) for module in model.modules() if hasattr(module, "lora_A")
-    }
-    assert scales == {1.5}
+PEFTS: dict[str, Any] = {"type": "LORA", "r": 4, "targets": TARGETS, "rank_pattern": RANKS}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        LoraSpec(rank=4, targets=TARGETS, rank_pattern=RANKS),
+        PeftSpec.model_validate({"name": "peft", **PEFTS}),
+    ],
+    ids=["lora", "peft"],
+)
+def test_a_rule_for_the_scale_is_kept_in_each_layer(spec, llama):
+    model = spec.scaled(2).inject(llama(), seed=0)
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    assert {layer.scaling["default"] for layer in layers} == {2}
+    assert {layer.r["default"] for layer in layers} == {2, 3, 4, 6}
+
+
+def test_a_rule_for_the_scale_sets_no_alpha_where_there_is_none():
     assert LoraSpec(rank=4).scaled(1.5).alpha_pattern == {}
     assert HiraSpec(rank=4, rank_pattern=RANKS).scaled(1.5).rank_pattern == RANKS

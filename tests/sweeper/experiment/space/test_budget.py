@@ -236,7 +236,8 @@ def test_which_fields_a_budget_sets():
     assert fields_set_by(plain, {"name": "mosa"}) == ("rank", "groups")
     assert fields_set_by(plain, {"name": "nonesuch"}) == fields_set_by(None, {"name": "lora"}) == ()
     ruled = {**plain, "alpha_per_rank": 2}
-    assert fields_set_by(ruled, {"name": "lora"}) == ("rank", "alpha")
+    assert fields_set_by(ruled, {"name": "lora"}) == ("rank", "alpha", "alpha_pattern")
+    assert fields_set_by(ruled, {"name": "masa"}) == ("rank", "alpha")
     assert fields_set_by(ruled, {"name": "adalora"}) == ("initial_rank", "alpha")
     assert fields_set_by(ruled, {"name": "mosa"}) == ("rank", "groups")
 
@@ -273,15 +274,19 @@ def test_patterns_of_ranks_are_drawn_and_sized(sized):
     budget = {"match": "lora", "rank": 8, "alpha_per_rank": 2}
     method = {"name": "lora", "rank_pattern": {"choice": RANKS}}
     sweep = sized(methods=[method], baselines=[], budget=budget)
-    drawn = {json.dumps(t.spec.method.rank_pattern): t.spec for t in draw_all(sweep)}
+    drawn = {
+        json.dumps(t.spec.method.parameters()["rank_pattern"]): t.spec for t in draw_all(sweep)
+    }
     assert len(drawn) == 3
     for spec in drawn.values():
         shape, lora = spec.model.shape(), spec.method
         assert isinstance(lora, LoraSpec)
-        assert lora == by_trying(lora, shape, LoraSpec(rank=8).count(shape)).scaled(2)
+        assert lora == by_trying(lora, shape, LoraSpec(rank=8).count(shape), highest=40).scaled(2)
         assert lora.alpha_pattern == {key: 2 * rank for key, rank in lora.rank_pattern.items()}
         assert spec.model.trainable(lora) == lora.count(shape)
-    assert len({spec.method.rank for spec in drawn.values()}) == 3
+    assert {json.dumps(spec.method.sizes()) for spec in drawn.values()} == {
+        f'{{"rank": {rank}}}' for rank in (5, 8, 9)
+    }
     assert len({spec.identity() for spec in drawn.values()}) == 3
     shown = plan_of(sweep).document()["trials"]
     assert {json.dumps(trial["params"]["rank_pattern"]) for trial in shown} == set(drawn)
@@ -319,7 +324,10 @@ def test_a_pattern_that_does_not_fit_the_model_is_told_before_the_start(sized, p
     [
         ({"name": "masa", "rank_pattern": {"q_proj": 4}}, "unknown field 'rank_pattern'; known: "),
         ({"name": "lora", "rank_pattern": {"q_(": 4}}, "is no regular expression"),
-        ({"name": "lora", "rank_pattern": 4}, "write {q_proj: 16}, or leave the field out"),
+        (
+            {"name": "lora", "rank_pattern": 4},
+            "got 4; it must be fields with their values; write {field: value}",
+        ),
     ],
     ids=["masa", "expression", "number"],
 )
