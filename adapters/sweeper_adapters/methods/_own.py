@@ -239,8 +239,8 @@ def _describe_no_method(kind: Any) -> str:  # noqa: ANN401 - whatever a file def
     sizes = [kind.size_field, *kind.size_fields, *scales]
     if missing := [name for name in sizes if name not in fields]:
         return (
-            f"its size_field, size_fields, scale_field or scale_fields names {', '.join(missing)}, which is no "
-            f"field of it ({', '.join(sorted(fields))})"
+            f"its size_field, size_fields, scale_field or scale_fields names {', '.join(missing)}, "
+            f"which is no field of it ({', '.join(sorted(fields))})"
         )
     return ""
 

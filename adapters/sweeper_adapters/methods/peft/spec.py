@@ -84,7 +84,7 @@ class PeftSpec(MethodSpec):
         return next((x for x in ("lora_alpha", "alpha") if x in known_types()[kind].fields), None)
 
     def scaled(self, alpha_per_rank: float) -> Self:
-        """Returns it with each layer's alpha at a multiple of its rank; whole where PEFT's is whole.
+        """Returns it with alpha a multiple of the rank, in each layer; whole where PEFT's is whole.
 
         Args:
             alpha_per_rank: alpha divided by the rank, above 0.
