@@ -66,7 +66,8 @@ def value_text(value: object, *, digits: int = 3) -> str:
     if isinstance(value, list | tuple):
         return ",".join(value_text(item, digits=digits) for item in value)
     if isinstance(value, Mapping):
-        return ",".join(f"{name}:{value_text(item, digits=digits)}" for name, item in value.items())
+        texts = (f"{name}:{value_text(item, digits=digits)}" for name, item in value.items())
+        return ",".join(texts) or "none"
     return "none" if value is None else str(value)
 
 
@@ -94,15 +95,18 @@ def shorten(value: object, *, limit: int = 200) -> str:
 def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
     """Returns the parameters in which trials differ, all where they do not.
 
-    Lists are left out: they would fill a line each.
+    Lists are left out, and mappings in which they do not differ: they would fill a line each.
     """
     values: dict[str, set[str]] = {}
+    mappings: set[str] = set()
     for params in trials:
         for name, value in params.items():
-            if not isinstance(value, list | tuple | dict):
+            if isinstance(value, Mapping):
+                mappings.add(name)
+            if not isinstance(value, list | tuple):
                 values.setdefault(name, set()).add(str(value))
     differing = [name for name, found in values.items() if len(found) > 1]
-    return differing or list(values)
+    return differing or [name for name in values if name not in mappings]
 
 
 def params_text(params: Mapping[str, object], names: Sequence[str]) -> str:
