@@ -23,7 +23,7 @@ __all__ = ["AlphaPatternSpec", "RankPatternSpec"]
 
 
 class RankPatternSpec(MethodSpec):
-    """What methods have that PEFT gives a rank of its own to each layer, where a pattern says so.
+    """What methods have whose layers may each have a rank of its own, by a pattern of its name.
 
     A method that shares matrices among layers has one rank for all that share, and no such field.
     """
