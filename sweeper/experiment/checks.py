@@ -75,6 +75,8 @@ def check_fit(space: Space, *, has_gpu: bool) -> list[Problem]:
                 "linear layers; leave the method out, or the budget"
             )
             problems.append(Problem("budget", text))
+        elif space.budget is not None and (text := trial.method.why_not_sized(shape)):
+            problems.append(Problem("budget", text))
         elif space.budget is not None:
             sizes = space.budget.problems(trial.method, shape)
             problems += [Problem(f"budget.{field}", text) for field, text in sizes]

@@ -304,7 +304,7 @@ def _by_construction(config: Mapping[str, Any]) -> ModelFacts:
             f"the layers of a {family!r} model have no nn.Linear and no Conv1D; adapters need at "
             "least one layer with them; use another model"
         )
-    layers = list(by_layer.values())
+    layers, stacks = list(by_layer.values()), {stack for stack, _ in by_layer}
     linears = _united(layers)
     text = model.config.get_text_config()
     vocabulary = int(model.get_input_embeddings().get_parameter("weight").shape[0])
@@ -314,10 +314,10 @@ def _by_construction(config: Mapping[str, Any]) -> ModelFacts:
             linears=_short_names(linears),
             total_parameters=sum(parameter.numel() for parameter in model.parameters()),
             vocabulary=vocabulary,
+            stack=next(iter(stacks)) if len(stacks) == 1 else "",
         ),
         # All of one stack: a model with another one beside it (of images) has layers of two kinds.
-        are_layers_alike=len({stack for stack, _ in by_layer}) == 1
-        and all(layer == layers[0] for layer in layers),
+        are_layers_alike=len(stacks) == 1 and all(layer == layers[0] for layer in layers),
         width=int(getattr(text, "hidden_size", None) or linears[0].in_features),
         inner=max(max(linear.in_features, linear.out_features) for linear in linears),
         vocabulary=vocabulary,

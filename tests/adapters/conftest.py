@@ -31,13 +31,13 @@ def build_llama(dtype=torch.float32, *, layers=LAYERS):
 @cache
 def build_shape(layers):
     linears = (
-        Linear("q_proj", HIDDEN, HIDDEN),
-        Linear("k_proj", HIDDEN, KEY_VALUE),
-        Linear("v_proj", HIDDEN, KEY_VALUE),
-        Linear("o_proj", HIDDEN, HIDDEN),
-        Linear("gate_proj", HIDDEN, FEED_FORWARD),
-        Linear("up_proj", HIDDEN, FEED_FORWARD),
-        Linear("down_proj", FEED_FORWARD, HIDDEN),
+        Linear("q_proj", HIDDEN, HIDDEN, path="self_attn.q_proj"),
+        Linear("k_proj", HIDDEN, KEY_VALUE, path="self_attn.k_proj"),
+        Linear("v_proj", HIDDEN, KEY_VALUE, path="self_attn.v_proj"),
+        Linear("o_proj", HIDDEN, HIDDEN, path="self_attn.o_proj"),
+        Linear("gate_proj", HIDDEN, FEED_FORWARD, path="mlp.gate_proj"),
+        Linear("up_proj", HIDDEN, FEED_FORWARD, path="mlp.up_proj"),
+        Linear("down_proj", FEED_FORWARD, HIDDEN, path="mlp.down_proj"),
     )
     total = sum(parameter.numel() for parameter in build_llama(layers=layers).parameters())
     return ModelShape(layers, linears, total)

@@ -69,7 +69,9 @@ def _skipped(spec: Method) -> tuple[pytest.MarkDecorator, ...]:
 
 def on(spec: Method, *targets: str) -> Method:
     """The example on other targets, if it has targets whose names its sizes do not depend on."""
+    # A pattern may be of layers that are no targets then.
+    fields = {name: x for name, x in spec.model_dump().items() if not name.endswith("_pattern")}
     try:
-        return type(spec).model_validate(spec.model_dump() | {"targets": targets})
+        return type(spec).model_validate(fields | {"targets": targets})
     except ValidationError:
         return spec

@@ -66,6 +66,11 @@ def test_what_varies():
     # A parameter that only some methods have does not differ by that.
     assert varying([first]) == ["a", "b"]
     assert params_text(second, ["c", "x", "a"]) == "c=3 a=2"
+    # Trials that differ in a mapping alone are told apart by it.
+    patterns: list[dict[str, object]] = [{"a": 1, "p": {}}, {"a": 1, "p": {"q_proj": 4}}]
+    assert varying(patterns) == ["p"]
+    assert [params_text(x, ["p"]) for x in patterns] == ["p=none", "p=q_proj:4"]
+    assert varying(patterns[1:]) == ["a"]
 
 
 def test_a_configuration_is_named_once():

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from sweeper_adapters._tuner.config import AdapterConfig, LowRankConfig, build_number_error
+from sweeper_adapters._tuner.config import (
+    AdapterConfig,
+    LowRankConfig,
+    PatternedConfig,
+    build_number_error,
+)
 from sweeper_adapters._tuner.layer import AdapterLinear
 from sweeper_adapters._tuner.model import AdapterModel
 from sweeper_adapters._tuner.registration import register_tuner
@@ -12,6 +17,7 @@ __all__ = [
     "AdapterLinear",
     "AdapterModel",
     "LowRankConfig",
+    "PatternedConfig",
     "build_number_error",
     "register_tuner",
 ]

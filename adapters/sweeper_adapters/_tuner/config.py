@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Literal
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Literal, Self
 
 from peft import PeftConfig
 
-__all__ = ["AdapterConfig", "LowRankConfig", "build_number_error"]
+from sweeper_adapters._patterns import value_of
+
+__all__ = ["AdapterConfig", "LowRankConfig", "PatternedConfig", "build_number_error"]
 
 
 def build_number_error(method: str, name: str, value: float, *, allowed: str) -> ValueError:
@@ -54,6 +57,17 @@ class AdapterConfig(PeftConfig):
                 "set it or leave layers_pattern out"
             )
 
+    def of_layer(
+        self,
+        name: str,  # noqa: ARG002 - most configs say the same of all layers
+    ) -> Self:
+        """Returns the config of one layer.
+
+        Args:
+            name: of the layer in the base model.
+        """
+        return self
+
 
 @dataclass
 class LowRankConfig(AdapterConfig):
@@ -97,3 +111,26 @@ class LowRankConfig(AdapterConfig):
                 f"{method}: {name} is {getattr(self, name)!r}; allowed is one of "
                 f"{', '.join(known)}; change {name}"
             )
+
+
+@dataclass
+class PatternedConfig(LowRankConfig):
+    """A rank and a scale that layers may have of their own; for methods that share nothing."""
+
+    rank_pattern: dict[str, int] = field(default_factory=dict)
+    """Ranks of layers that have another one than ``r``, as in PEFT's ``LoraConfig``."""
+    alpha_pattern: dict[str, float] = field(default_factory=dict)
+    """Alphas of layers that have another one than ``alpha``, likewise."""
+
+    def of_layer(self, name: str) -> Self:
+        """Returns the config of one layer, with its rank and alpha."""
+        own = copy(self)
+        own.r = value_of(self.rank_pattern, name, self.r)
+        own.alpha = value_of(self.alpha_pattern, name, self.alpha)
+        return own
+
+    def _check(self, method: str, *counts: str) -> None:
+        super()._check(method, *counts)
+        for rank in self.rank_pattern.values():
+            if rank < 1:
+                raise build_number_error(method, "rank_pattern", rank, allowed="1 or more")

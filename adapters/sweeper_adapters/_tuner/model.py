@@ -14,6 +14,7 @@ from peft.utils.error import NoMatchingPeftModuleError
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from sweeper_adapters._patterns import demand_patterns
 from sweeper_adapters._targets import (
     demand_layer_indices,
     demand_modules,
@@ -24,7 +25,7 @@ from sweeper_adapters._targets import (
     find_stacked,
     list_linear_names,
 )
-from sweeper_adapters._tuner.config import AdapterConfig
+from sweeper_adapters._tuner.config import AdapterConfig, PatternedConfig
 from sweeper_adapters._tuner.layer import AdapterLinear
 from sweeper_adapters._tuner.mixed_batch import passing_adapter_names
 from sweeper_adapters._tuner.names import demand_adapter_name, select_adapter_tensors
@@ -182,7 +183,7 @@ class AdapterModel(BaseTuner):
     ) -> None:
         assert isinstance(peft_config, AdapterConfig)
         if isinstance(target, AdapterLinear) and isinstance(target, self.tuner_layer_cls):
-            target.update_layer(adapter_name, peft_config)
+            target.update_layer(adapter_name, peft_config.of_layer(current_key))
             return
         frozen = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
         if not isinstance(frozen, nn.Linear | Conv1D):
@@ -192,7 +193,7 @@ class AdapterModel(BaseTuner):
                 "take it out of target_modules"
             )
         layer = self._new_layer(target)
-        layer.update_layer(adapter_name, peft_config)
+        layer.update_layer(adapter_name, peft_config.of_layer(current_key))
         if adapter_name not in self.active_adapters:
             layer.requires_grad_(False)
         self._replace_module(parent, target_name, layer, target)
@@ -202,8 +203,8 @@ def _demand_places(model: nn.Module, config: AdapterConfig) -> None:
     """Refuses places that are there in part, of which PEFT says nothing; nothing is changed yet.
 
     Raises:
-        ValueError: a target, another module that is named, or an index of a layer is not in the
-            model.
+        ValueError: a target, another module that is named, an index or a pattern of a layer is not
+            in the model.
     """
     targets = config.target_modules
     # Where none is there PEFT says so.
@@ -215,3 +216,5 @@ def _demand_places(model: nn.Module, config: AdapterConfig) -> None:
             demand_modules(model, field, names)
     if config.layers_to_transform is not None:
         demand_layer_indices(model, config.layers_to_transform)
+    if isinstance(config, PatternedConfig):
+        demand_patterns(model, config, ("rank_pattern", "alpha_pattern"))

@@ -19,7 +19,7 @@ from sweeper_adapters._targets import demand_no_stacked, demand_targets, describ
 from sweeper_adapters.methods._facts import GROUPS, EngineFacts, Linear, ModelShape
 from sweeper_adapters.methods._named_tuner import Tuner
 from sweeper_adapters.methods._numbers import require_numbers
-from sweeper_adapters.methods._sizing import find_nearest
+from sweeper_adapters.methods._sizing import find_nearest, rank_problems
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -50,6 +50,8 @@ class AnyMethodSpec(BaseModel):
     """Other fields that set the size in its place."""
     scale_field: ClassVar[str | None] = None
     """The field that is divided by the rank, to scale the update; None where there is none."""
+    scale_fields: ClassVar[tuple[str, ...]] = ()
+    """Other fields that set the scale beside it, of some layers."""
     adapts_layers: ClassVar[bool] = False
     """Whether it puts adapters in the place of layers; else it leaves the layers alone."""
     start_tolerance: ClassVar[float | None] = 0.0
@@ -221,6 +223,13 @@ class AnyMethodSpec(BaseModel):
         fields = [field for field in self if field[0] not in self.label_fields]
         return {name: written.get(name, value) for name, value in fields}
 
+    def why_not_sized(
+        self,
+        shape: ModelShape,  # noqa: ARG002 - most fields of size count on any model
+    ) -> str:
+        """Returns why no budget can size it on a model of this shape; empty where one can."""
+        return ""
+
     def sizes(self) -> Mapping[str, object]:
         """Returns the field that sets the size, and its value."""
         return {self.size_field: getattr(self, self.size_field)}
@@ -385,14 +394,4 @@ class MethodSpec(AnyMethodSpec):
         self, shape: ModelShape, *, rank: int, field: str = "rank"
     ) -> Iterator[tuple[str, str]]:
         """Yields a problem where a matrix of ``rank`` cannot have it, naming ``field``."""
-        smallest = min(self.adapted(shape), key=lambda x: x.highest_rank, default=None)
-        if smallest is None:
-            return
-        limit = smallest.highest_rank
-        if rank > limit:
-            yield (
-                field,
-                f"{field} is {rank} but {smallest.name} is {smallest.in_features} -> "
-                f"{smallest.out_features}; its rank is at most {limit}; "
-                f"give a {field} of 1 to {limit} or leave {smallest.name} out of targets",
-            )
+        yield from rank_problems(self.adapted(shape), rank=rank, field=field)

@@ -62,6 +62,8 @@ class ModelShape:
     """Parameters of the base model."""
     vocabulary: int = 0
     """Rows of its token embedding; 0 where they are not known."""
+    stack: str = "model.layers"
+    """Module name of the list of its layers; empty where they are in several lists."""
 
     @property
     def hidden_size(self) -> int:

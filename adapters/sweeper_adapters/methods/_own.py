@@ -242,11 +242,12 @@ def _describe_no_method(kind: Any) -> str:  # noqa: ANN401 - whatever a file def
         return f"its fields {', '.join(reserved)} are those that name the file"
     if not isinstance(getattr(kind, "source", None), str):
         return "it lacks source, a text that says where the method comes from"
-    sizes = [kind.size_field, *kind.size_fields, *([kind.scale_field] if kind.scale_field else [])]
+    scales = [*([kind.scale_field] if kind.scale_field else []), *kind.scale_fields]
+    sizes = [kind.size_field, *kind.size_fields, *scales]
     if missing := [name for name in sizes if name not in fields]:
         return (
-            f"its size_field, size_fields or scale_field names {', '.join(missing)}, which is no "
-            f"field of it ({', '.join(sorted(fields))})"
+            f"its size_field, size_fields, scale_field or scale_fields names {', '.join(missing)}, "
+            f"which is no field of it ({', '.join(sorted(fields))})"
         )
     return ""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from sweeper_adapters.methods._facts import ModelShape
+from sweeper_adapters.methods._facts import Linear, ModelShape
 
-__all__ = ["Countable", "find_nearest"]
+__all__ = ["Countable", "find_nearest", "rank_problems"]
 
 
 class Countable(Protocol):
@@ -55,6 +55,27 @@ def find_nearest(at: Callable[[int], _Spec | None], shape: ModelShape, parameter
     # Neighbouring sizes may come to the same number.
     reached = count(size)
     return spec_at(_find_first(lambda size: count(size) >= reached, smallest, largest))
+
+
+def rank_problems(linears: Iterable[Linear], *, rank: int, field: str) -> Iterator[tuple[str, str]]:
+    """Yields a problem where a matrix of ``rank`` cannot have it, naming ``field``.
+
+    Args:
+        linears: layers that get such a matrix, of their own size each.
+        rank: of all of them.
+        field: that has the rank.
+    """
+    smallest = min(linears, key=lambda x: x.highest_rank, default=None)
+    if smallest is None:
+        return
+    limit = smallest.highest_rank
+    if rank > limit:
+        yield (
+            field,
+            f"{field} is {rank} but {smallest.name} is {smallest.in_features} -> "
+            f"{smallest.out_features}; its rank is at most {limit}; "
+            f"give a {field} of 1 to {limit} or leave {smallest.name} out of targets",
+        )
 
 
 def _find_range(

@@ -38,7 +38,8 @@ _INTRODUCTION = """
 of PEFT. The facts hold with the defaults of a
 method; a mark says on which setting one hangs. The last column counts the figures of `Params (%)`
 that the MASA and the MoSA paper print of a method, and how many of them its count meets to the
-last digit.
+last digit. A method without `rank_pattern` has [one rank for all
+layers](../how-to/compare-methods-at-one-size.md#give-layers-ranks-of-their-own).
 """
 
 

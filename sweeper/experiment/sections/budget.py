@@ -63,7 +63,10 @@ def describe_conflict(field: str, value: Json, *, entry: Json) -> str:
     """
     rule, other = "sets a method's size", "the budget"
     kind = kind_of(entry)
-    if kind is not None and isinstance(entry, dict) and field == kind.scale_field_of(entry):
+    scales: tuple[str | None, ...] = ()
+    if kind is not None and isinstance(entry, dict):
+        scales = (kind.scale_field_of(entry), *kind.scale_fields)
+    if field in scales:
         rule, other = "sets its scale", "budget.alpha_per_rank"
     return (
         f"is {shorten(repr(value))}, but the budget sets it; one of the two {rule}; "

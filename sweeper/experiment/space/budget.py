@@ -208,7 +208,7 @@ def fields_set_by(budget: object, entry: object) -> tuple[str, ...]:
         return ()
     has_rule = isinstance(budget, Mapping) and budget.get("alpha_per_rank") is not None
     scale = kind.scale_field_of(entry) if has_rule and isinstance(entry, Mapping) else None
-    return (*size_fields_of(entry), *([] if scale is None else [scale]))
+    return (*size_fields_of(entry), *([] if scale is None else [scale, *kind.scale_fields]))
 
 
 def _root_of(method: Method) -> str | None:

@@ -49,7 +49,14 @@ def test_true_is_no_number(section: str, field: str, value: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"scaling": "sqrt_rank"}, {"b_learning_rate_factor": 16}], ids=str
+    "changes",
+    [
+        {"scaling": "sqrt_rank"},
+        {"b_learning_rate_factor": 16},
+        {"rank_pattern": {"q_proj": 2}},
+        {"alpha_pattern": {"q_proj": 2}},
+    ],
+    ids=str,
 )
 def test_a_later_field_changes_the_identity_only_where_it_changes_the_trial(
     changes: dict[str, Any],

@@ -32,8 +32,19 @@ TOLERANCE = {"fp32": SAME_PRODUCTS, "bf16": 2**-8}
 
 LORAS = [name for name, spec in SPECS.items() if spec.exports_lora]
 MERGEABLE = [name for name, spec in SPECS.items() if spec.is_mergeable]
+# Layers with ranks of their own, also where the adapter's rank is doubled.
+RANKS = ["lora-ranks", "pissa-ranks", "lora-ga-ranks"]
 # One of each way in which an adapter is loaded.
-LOADED = ["lora", "masa-both", "mosa", "loramoe", "mtl-lora-tasks", "qlora", "prompt-tuning"]
+LOADED = [
+    "lora",
+    "lora-ranks",
+    "masa-both",
+    "mosa",
+    "loramoe",
+    "mtl-lora-tasks",
+    "qlora",
+    "prompt-tuning",
+]
 # One of each way in which a merged weight is made.
 ROUNDED = ["lora", "masa", "mosa-col", "dora"]
 
@@ -61,7 +72,7 @@ def frozen(world):
 # Each format, of all methods that there are., of all methods that there are.
 
 
-@pytest.mark.parametrize("name", few(LORAS, *first_examples(LORAS)))
+@pytest.mark.parametrize("name", few(LORAS, *first_examples(LORAS), *RANKS))
 @each_precision
 def test_a_lora_has_the_outputs_of_the_method(
     name, precision, trial_of, trained, frozen, world, tmp_path
@@ -79,7 +90,7 @@ def test_a_lora_has_the_outputs_of_the_method(
     assert (lora - frozen[precision]).abs().max() > 2 * TOLERANCE[precision]
 
 
-@pytest.mark.parametrize("name", few(MERGEABLE, *first_examples(MERGEABLE)))
+@pytest.mark.parametrize("name", few(MERGEABLE, *first_examples(MERGEABLE), *RANKS))
 def test_a_merged_model_has_the_outputs_of_the_method(name, trial_of, trained, tmp_path):
     done = export_trial(trial_of(name), "merged", output=tmp_path / "merged")
     assert done.largest_difference <= done.tolerance < done.adapter_effect / 10

@@ -84,6 +84,20 @@ def test_the_linear_of_gpt2_counts() -> None:
     assert (facts.width, facts.inner, facts.vocabulary) == (16, 64, 50)
 
 
+def test_a_pattern_means_the_layers_by_their_names_in_the_model() -> None:
+    config = {"model_type": "gpt2", "vocab_size": 50, "n_embd": 16, "n_layer": 2, "n_head": 2}
+    pattern = {r"transformer\.h\.1\.attn\.c_attn": 3, "c_fc": 4}
+    method = LoraSpec(rank=2, targets=("c_attn", "c_fc"), rank_pattern=pattern)
+    shape = shape_of(config)
+    assert method.problems(shape) == []
+    assert method.count(shape) == (2 + 3) * (16 + 48) + 2 * 4 * (16 + 64)
+    adapted = method.inject(skeleton(config), seed=0)
+    assert method.count(shape) == sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    # One that the model's family does not have.
+    [(field, _)] = LoraSpec(targets=("c_fc",), rank_pattern={"model.layers.*": 2}).problems(shape)
+    assert field == "rank_pattern"
+
+
 # Its layers are of four kinds; only one of them has attention.
 MIXED = {
     "model_type": "nemotron_h",

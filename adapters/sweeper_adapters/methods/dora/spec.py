@@ -31,7 +31,7 @@ class DoraSpec(LoraFamilySpec):
 
     def count(self, shape: ModelShape) -> int:
         """Returns LoRA's parameters and one length for each output of a target."""
-        lengths = self.count_layers(shape) * sum(x.out_features for x in self.adapted(shape))
+        lengths = sum(x.out_features for x in self.adapted(shape)) * len(self._layer_indices(shape))
         return super().count(shape) + lengths
 
     def peft_config(self) -> PeftConfig:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sweeper_adapters._targets import demand_modules
 from sweeper_adapters.methods._facts import ModelShape
-from sweeper_adapters.methods._low_rank import LowRankSpec
+from sweeper_adapters.methods._patterned import AlphaPatternSpec
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["LoraFamilySpec", "LoraSpec"]
 
 
-class LoraFamilySpec(LowRankSpec):
+class LoraFamilySpec(AlphaPatternSpec):
     """What LoRA and its relatives have: two matrices a layer, and a scale."""
 
     layers_to_transform: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
@@ -28,14 +28,11 @@ class LoraFamilySpec(LowRankSpec):
 
     def count(self, shape: ModelShape) -> int:
         """Returns ``layers * rank * (in + out)`` summed over the targets."""
-        return self.count_layers(shape) * sum(
-            self.rank * (x.in_features + x.out_features) for x in self.adapted(shape)
-        )
+        return self._count_factors(shape)
 
-    def count_layers(self, shape: ModelShape) -> int:
-        """Returns how many decoder layers get adapters."""
-        chosen = self.layers_to_transform
-        return shape.layers if chosen is None else len(set(chosen))
+    def _layer_indices(self, shape: ModelShape) -> Sequence[int]:
+        chosen = self._chosen_layers()
+        return range(shape.layers) if chosen is None else chosen
 
     def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
         yield from super()._size_problems(shape)
@@ -56,7 +53,7 @@ class LoraFamilySpec(LowRankSpec):
     ) -> PeftConfig:
         from peft import LoraConfig
 
-        return LoraConfig(
+        config = LoraConfig(
             r=self.rank,
             # PEFT divides alpha by r, so a fraction is right though it declares an int.
             lora_alpha=self.alpha,  # type: ignore[arg-type]
@@ -70,6 +67,11 @@ class LoraFamilySpec(LowRankSpec):
             modules_to_save=list(modules) or None,
             task_type="CAUSAL_LM",
         )
+        # Set here, PEFT does not warn that it could not turn a PiSSA with them into a LoRA; its
+        # own training here does.
+        config.rank_pattern = dict(self.rank_pattern)
+        config.alpha_pattern = dict(self.alpha_pattern)
+        return config
 
     def _chosen_layers(self) -> list[int] | None:
         chosen = self.layers_to_transform

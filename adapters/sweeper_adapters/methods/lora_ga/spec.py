@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from sweeper_adapters.methods._facts import ModelShape
-from sweeper_adapters.methods._low_rank import LowRankSpec
+from sweeper_adapters.methods._facts import Linear, ModelShape
 from sweeper_adapters.methods._named_tuner import Tuner
+from sweeper_adapters.methods._patterned import AlphaPatternSpec
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["LoraGaSpec"]
 
 
-class LoraGaSpec(LowRankSpec):
+class LoraGaSpec(AlphaPatternSpec):
     """LoRA-GA, the original: LoRA that begins along the gradient of the frozen weights.
 
     ``y = W0 x + alpha / rank * (B A - B_0 A_0) x``. Before the first step the gradient of each
@@ -52,9 +52,7 @@ class LoraGaSpec(LowRankSpec):
 
     def count(self, shape: ModelShape) -> int:
         """Returns ``layers * rank * (in + out)`` summed over the targets."""
-        return shape.layers * sum(
-            self.rank * (x.in_features + x.out_features) for x in self.adapted(shape)
-        )
+        return self._count_factors(shape)
 
     def peft_config(self) -> PeftConfig:
         """Returns our ``LoraGaConfig``."""
@@ -62,6 +60,8 @@ class LoraGaSpec(LowRankSpec):
 
         return LoraGaConfig(
             r=self.rank,
+            rank_pattern=dict(self.rank_pattern),
+            alpha_pattern=dict(self.alpha_pattern),
             alpha=self.alpha,
             scaling=self.scaling,
             dropout=self.dropout,
@@ -80,16 +80,18 @@ class LoraGaSpec(LowRankSpec):
 
         return LoraGaTraining(model, gamma=self.gamma, batches=self.calibration_batches)
 
-    def _size_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        smallest = min(self.adapted(shape), key=lambda x: x.highest_rank, default=None)
+    def _limit_problems(
+        self, linears: Sequence[Linear], *, rank: int, field: str
+    ) -> Iterator[tuple[str, str]]:
+        smallest = min(linears, key=lambda x: x.highest_rank, default=None)
         if smallest is None:
             return
         limit = smallest.highest_rank // 2
-        if self.rank > limit:
+        if rank > limit:
             yield (
-                "rank",
-                f"rank is {self.rank} but the gradient of {smallest.name}, "
+                field,
+                f"{field} is {rank} but the gradient of {smallest.name}, "
                 f"{smallest.in_features} -> {smallest.out_features}, has singular vectors for a "
-                f"rank of at most {limit}; give a rank of 1 to {limit} or leave {smallest.name} "
+                f"rank of at most {limit}; give a {field} of 1 to {limit} or leave {smallest.name} "
                 "out of targets",
             )

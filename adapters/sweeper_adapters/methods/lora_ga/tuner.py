@@ -30,7 +30,7 @@ from torch import Tensor
 from sweeper_adapters._tuner import (
     AdapterConfig,
     AdapterModel,
-    LowRankConfig,
+    PatternedConfig,
     build_number_error,
     register_tuner,
 )
@@ -44,7 +44,7 @@ _ITERATIONS = 4
 
 
 @dataclass
-class LoraGaConfig(LowRankConfig):
+class LoraGaConfig(PatternedConfig):
     """Config of a LoRA-GA adapter."""
 
     def __post_init__(self) -> None:

@@ -42,6 +42,7 @@ class PeftSpec(MethodSpec):
 
     source: ClassVar[str] = "PEFT's tuner of the type; PEFT's documentation names its paper"
     label_fields: ClassVar[tuple[str, ...]] = ("name", "type")
+    scale_fields: ClassVar[tuple[str, ...]] = ("alpha_pattern",)
 
     name: Literal["peft"] = "peft"
     """Tag of this method."""
@@ -84,7 +85,7 @@ class PeftSpec(MethodSpec):
         return next((x for x in ("lora_alpha", "alpha") if x in known_types()[kind].fields), None)
 
     def scaled(self, alpha_per_rank: float) -> Self:
-        """Returns it with its alpha at a multiple of its rank; whole where PEFT's is whole.
+        """Returns it with alpha a multiple of the rank, in each layer; whole where PEFT's is whole.
 
         Args:
             alpha_per_rank: alpha divided by the rank, above 0.
@@ -92,9 +93,16 @@ class PeftSpec(MethodSpec):
         field = self.scale_field
         if field is None:
             return self
-        alpha = alpha_per_rank * getattr(self, self.size_field)
         is_whole = isinstance(getattr(self, field), int)
-        return self.model_copy(update={field: max(1, round(alpha)) if is_whole else alpha})
+
+        def alpha(rank: int) -> float:
+            return max(1, round(alpha_per_rank * rank)) if is_whole else alpha_per_rank * rank
+
+        changed: dict[str, object] = {field: alpha(getattr(self, self.size_field))}
+        ranks = self.fields.get("rank_pattern")
+        if isinstance(ranks, dict) and "alpha_pattern" in known_types()[self.type].fields:
+            changed["alpha_pattern"] = {key: alpha(rank) for key, rank in ranks.items()}
+        return self.model_copy(update=changed)
 
     def update_scale(self) -> float | None:
         """Returns alpha divided by the rank, or by its root where the type is told so."""

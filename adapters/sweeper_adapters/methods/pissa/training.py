@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PissaTraining"]
 
+# Fields of the config in which the LoRA that is saved differs from what is trained.
+_CHANGED = ("r", "lora_alpha", "rank_pattern", "alpha_pattern", "init_lora_weights")
+
 
 class PissaTraining(Training):
     """Saves the adapter as the LoRA of twice the rank that does the same on the original base."""
@@ -41,17 +44,21 @@ class PissaTraining(Training):
         name = self.model.active_adapter
         config: Any = self.model.peft_config[name]
         trained = {layer: (layer.lora_A[name], layer.lora_B[name]) for layer in self._first}
-        before = (config.r, config.lora_alpha, config.init_lora_weights)
+        before = {field: getattr(config, field) for field in _CHANGED}
         # The scale, which is alpha through r or through its root, stays.
-        alpha = before[1] * (math.sqrt(2) if config.use_rslora else 2)
-        config.r, config.lora_alpha, config.init_lora_weights = 2 * before[0], alpha, True
+        factor = math.sqrt(2) if config.use_rslora else 2
+        config.r, config.lora_alpha = 2 * config.r, factor * config.lora_alpha
+        config.rank_pattern = {key: 2 * rank for key, rank in config.rank_pattern.items()}
+        config.alpha_pattern = {key: factor * x for key, x in config.alpha_pattern.items()}
+        config.init_lora_weights = True
         for layer, (a, b) in self._first.items():
             layer.lora_A[name] = _join(layer.lora_A[name].weight, a, dim=0)
             layer.lora_B[name] = _join(layer.lora_B[name].weight, -b, dim=1)
         try:
             yield
         finally:
-            config.r, config.lora_alpha, config.init_lora_weights = before
+            for field, value in before.items():
+                setattr(config, field, value)
             for layer, (a, b) in trained.items():
                 layer.lora_A[name], layer.lora_B[name] = a, b
 

@@ -6,6 +6,11 @@ from sweeper_adapters.methods import LoraGaSpec
 
 EXAMPLES = {
     "lora-ga": LoraGaSpec(rank=4),
+    "lora-ga-ranks": LoraGaSpec(
+        rank=4,
+        rank_pattern={"q_proj": 2, r"layers\.0\..*down_proj": 6},
+        alpha_pattern={"[kq]_proj": 5},
+    ),
 }
 
 # Settings of the config in PEFT's own tests (see tests/conformance/cases.py).

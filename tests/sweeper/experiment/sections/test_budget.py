@@ -40,6 +40,18 @@ def test_an_alpha_beside_a_rule_for_it_is_a_conflict(sized):
     assert problem.message.endswith("leave lora_alpha out, or budget.alpha_per_rank")
 
 
+def test_alphas_of_layers_beside_a_rule_for_them_are_a_conflict(sized):
+    budget: Document = {"match": "lora", "rank": 8, "alpha_per_rank": 2}
+    alphas = {"name": "lora", "alpha_pattern": {"q_proj": 16}}
+    found = problems_of_loading(sized, budget=budget, methods=[alphas], baselines=[])
+    assert found["methods.lora.alpha_pattern"].endswith(
+        "sets its scale; leave alpha_pattern out, or budget.alpha_per_rank"
+    )
+    ranks = {"name": "lora", "rank_pattern": {"q_proj": 16}}
+    sized(budget=budget, methods=[ranks], baselines=[])
+    sized(methods=[alphas], baselines=[])
+
+
 @pytest.mark.parametrize(
     "method",
     [

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.space.budget import (
     BudgetFit,
     MatchBudget,
@@ -32,6 +33,7 @@ from sweeper_adapters.methods import (
     MosaSpec,
 )
 from tests.adapters.specs import SPECS
+from tests.sweeper.experiment.spaces import problems_of_loading
 
 LLAMA3 = shape_of(architecture("llama3-8b"))
 SEVEN = MasaSpec().targets
@@ -234,7 +236,8 @@ def test_which_fields_a_budget_sets():
     assert fields_set_by(plain, {"name": "mosa"}) == ("rank", "groups")
     assert fields_set_by(plain, {"name": "nonesuch"}) == fields_set_by(None, {"name": "lora"}) == ()
     ruled = {**plain, "alpha_per_rank": 2}
-    assert fields_set_by(ruled, {"name": "lora"}) == ("rank", "alpha")
+    assert fields_set_by(ruled, {"name": "lora"}) == ("rank", "alpha", "alpha_pattern")
+    assert fields_set_by(ruled, {"name": "masa"}) == ("rank", "alpha")
     assert fields_set_by(ruled, {"name": "adalora"}) == ("initial_rank", "alpha")
     assert fields_set_by(ruled, {"name": "mosa"}) == ("rank", "groups")
 
@@ -262,6 +265,75 @@ def test_without_a_rule_alpha_stays_and_the_scale_does_not():
 
 
 # In a search space.
+
+
+RANKS: list[Document] = [{}, {"q_proj": 32}, {r"layers\.[0-3]\..*attn\..*": 2, "down_proj": 5}]
+
+
+def test_patterns_of_ranks_are_drawn_and_sized(sized):
+    budget = {"match": "lora", "rank": 8, "alpha_per_rank": 2}
+    method = {"name": "lora", "rank_pattern": {"choice": RANKS}}
+    sweep = sized(methods=[method], baselines=[], budget=budget)
+    drawn = {
+        json.dumps(t.spec.method.parameters()["rank_pattern"]): t.spec for t in draw_all(sweep)
+    }
+    assert len(drawn) == 3
+    for spec in drawn.values():
+        shape, lora = spec.model.shape(), spec.method
+        assert isinstance(lora, LoraSpec)
+        assert lora == by_trying(lora, shape, LoraSpec(rank=8).count(shape), highest=40).scaled(2)
+        assert lora.alpha_pattern == {key: 2 * rank for key, rank in lora.rank_pattern.items()}
+        assert spec.model.trainable(lora) == lora.count(shape)
+    assert {json.dumps(spec.method.sizes()) for spec in drawn.values()} == {
+        f'{{"rank": {rank}}}' for rank in (5, 8, 9)
+    }
+    assert len({spec.identity() for spec in drawn.values()}) == 3
+    shown = plan_of(sweep).document()["trials"]
+    assert {json.dumps(trial["params"]["rank_pattern"]) for trial in shown} == set(drawn)
+
+
+def test_a_pattern_that_no_layer_escapes_has_no_budget(sized):
+    method = {"name": "lora", "rank_pattern": {"choice": [{"q_proj": 4}, {".*_proj": 4}]}}
+    changes = {"methods": [method], "baselines": []}
+    assert problems_of_loading(sized, **changes)["budget"].startswith(
+        "cannot size lora: its rank_p"
+    )
+    sized(**changes, budget=None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ({"q_pro": 4}, "rank_pattern has 'q_pro', which matches no layer that gets an adapter; "),
+        (
+            {"q_proj": 4, "[qk]_proj": 8},
+            "rank_pattern has 'q_proj' (4) and '[qk]_proj' (8) for the",
+        ),
+        ({"q_proj": 577}, "rank of 'q_proj' is 577 but q_proj is 576 -> 576; its rank is at most"),
+    ],
+    ids=["unknown", "two-values", "too-high"],
+)
+def test_a_pattern_that_does_not_fit_the_model_is_told_before_the_start(sized, pattern, message):
+    method = {"name": "lora", "rank_pattern": {"choice": [{}, pattern]}}
+    found = problems_of_loading(sized, methods=[method], baselines=[], budget=None)
+    assert found["methods.lora.rank_pattern"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"name": "masa", "rank_pattern": {"q_proj": 4}}, "unknown field 'rank_pattern'; known: "),
+        ({"name": "lora", "rank_pattern": {"q_(": 4}}, "is no regular expression"),
+        (
+            {"name": "lora", "rank_pattern": 4},
+            "got 4; it must be fields with their values; write {field: value}",
+        ),
+    ],
+    ids=["masa", "expression", "number"],
+)
+def test_what_is_no_pattern_of_a_method_is_told(sized, method, message):
+    found = problems_of_loading(sized, methods=[method], baselines=[], budget=None)
+    assert message in found[f"methods.{method['name']}.rank_pattern"]
 
 
 def test_every_trial_of_a_sweep_is_sized(sized):
