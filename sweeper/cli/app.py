@@ -8,7 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from sweeper import __version__
-from sweeper.cli.commands import chat, compare, init, pages, preflight, results, sweep, trial
+from sweeper.cli.commands import (
+    chat,
+    compare,
+    init,
+    launch,
+    pages,
+    preflight,
+    results,
+    sweep,
+    trial,
+)
 
 __all__ = ["app", "main"]
 
@@ -37,6 +47,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": trial.evaluate,
     "chat": chat.chat,
     "ui": pages.ui,
+    "launch": launch.launch,
     "doctor": preflight.doctor,
 }
 for _name, _command in _COMMANDS.items():

@@ -1,0 +1,107 @@
+"""``ray up``, and the commands that come after it."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import SweeperError
+from sweeper.execution.launch.reading import ClusterFile
+
+__all__ = ["find_ray", "next_commands", "ray_up"]
+
+_PORT = 8265
+_ADDRESS = f"http://127.0.0.1:{_PORT}"
+_SWEEP = "-m sweeper run masa.yaml --profile llama3-8b --address auto"
+
+
+def find_ray() -> str | None:
+    """Returns the program ``ray``: the one on PATH, else the one beside this Python."""
+    return shutil.which("ray") or shutil.which("ray", path=str(Path(sys.executable).parent))
+
+
+def ray_up(cluster: ClusterFile, *, is_agreed: bool) -> None:
+    """Calls ``ray up``, which asks by itself, and waits for it.
+
+    Args:
+        cluster: a file that :func:`check_cluster` has nothing against.
+        is_agreed: whether Ray is told not to ask.
+
+    Raises:
+        SweeperError: Ray has not started the cluster.
+    """
+    command = [str(find_ray()), "up", str(cluster.path), *(["--yes"] if is_agreed else [])]
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        file = shlex.quote(str(cluster.path))
+        raise SweeperError(
+            f"'ray up {file}' ended with {code}; what Ray says stands above; machines may have "
+            f"started: see them with 'ray exec {file} \"ray status\"', end them with "
+            f"'ray down {file}'"
+        )
+
+
+def next_commands(cluster: ClusterFile) -> list[tuple[str, str]]:
+    """Returns what a user does next: what it is for, and the command."""
+    file = shlex.quote(str(cluster.path))
+    if cluster.provider == "kubernetes":
+        return _kubernetes(cluster, file)
+    own: dict[str, Any] = cluster.document.get("metadata") or {}
+    python = Path(str(own.get("python") or "python"))
+    port = int(own.get("dashboard_port") or _PORT)
+    sweeps = str(own.get("sweeps") or "/mnt/sweeps")
+    # A login shell on the head has none of the environment that Ray was started with.
+    pages = f"SWEEPER_HOME={sweeps} {python} -m sweeper ui"
+    hub = f"HF_HOME={sweeps}/huggingface {python.with_name('hf')} auth login"
+    remote = "" if port == _PORT else f" --remote-port {port}"
+    return [
+        ("token of the Hub, for gated models", f'ray exec {file} "{hub}"'),
+        (f"dashboard, at {_ADDRESS}; leave it open", f"ray dashboard {file}{remote}"),
+        ("start a sweep", _submit(str(python))),
+        (
+            "MLflow's pages, at http://127.0.0.1:5000",
+            f'ray exec {file} --port-forward 5000 "{pages}"',
+        ),
+        (
+            "machines, and what waits for them",
+            f'ray exec {file} "{python.with_name("ray")} status"',
+        ),
+        ("end all machines; the sweeps stay", f"ray down {file}"),
+    ]
+
+
+def _submit(python: str) -> str:
+    # Quoted: its ~ is the head's.
+    program = shlex.quote(python)
+    return f"ray job submit --address {_ADDRESS} --no-wait -- {program} {_SWEEP}"
+
+
+def _kubernetes(cluster: ClusterFile, file: str) -> list[tuple[str, str]]:
+    kind = str(cluster.document.get("kind")).lower()
+    name = str((cluster.document.get("metadata") or {}).get("name"))
+    is_job = kind == "rayjob"
+    status = f"$(kubectl get rayjob {name} -o jsonpath={{.status.rayClusterName}})"
+    pods = f"-l ray.io/node-type=head,ray.io/cluster={status if is_job else name}"
+    pod = f"$(kubectl get pod {pods} -o name)"
+    commands = [
+        ("make it", f"kubectl apply -f {file}"),
+        ("follow it", f"kubectl get {kind} {name} --watch"),
+        ("token of the Hub, for gated models", f"kubectl exec -it {pod} -c head -- hf auth login"),
+        (
+            f"dashboard, at {_ADDRESS}, and MLflow's pages; leave it open",
+            f"kubectl port-forward {pod} 8265 5000",
+        ),
+        (
+            "MLflow's pages, at http://127.0.0.1:5000",
+            f"kubectl exec {pod} -c head -- python -m sweeper ui",
+        ),
+    ]
+    if is_job:
+        commands.append(("what the sweep prints", f"kubectl logs -f job/{name}"))
+    else:
+        commands.append(("start a sweep", _submit("python")))
+    return [*commands, ("end it; the volume stays", f"kubectl delete {kind} {name}")]
