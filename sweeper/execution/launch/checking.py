@@ -113,27 +113,26 @@ def _schema(cluster: ClusterFile) -> Iterator[Problem]:
 
 
 def _placeholders(cluster: ClusterFile) -> Iterator[Problem]:
-    seen = set()
-    for path, value in values_of([cluster.document, *cluster.others]):
-        for form, needed in _PLACEHOLDERS:
-            found = form.search(value) if isinstance(value, str) else None
-            if found is None or found[0] in seen:
-                continue
-            # An anchor repeats a value; so does a name that stands in several places.
-            seen.add(found[0] if found[0] != "replace-me" else path)
-            place = path.partition(".")[2]
-            advice = _advice(found[0], cluster.region)
-            yield Problem(place, f"{found[0]} is a placeholder; {needed} is needed; {advice}")
+    # An anchor repeats what it names, and so do addresses: each is said once, a name at each place.
+    seen: set[str] = set()
+    for document in (cluster.document, *cluster.others):
+        for path, value in values_of(document):
+            for form, needed in _PLACEHOLDERS:
+                found = form.search(value) if isinstance(value, str) else None
+                if found is None or found[0] in seen:
+                    continue
+                seen |= {found[0]} - {"replace-me"}
+                advice = _advice(found[0], cluster.region)
+                yield Problem(path, f"{found[0]} is a placeholder; {needed} is needed; {advice}")
 
 
 def _advice(placeholder: str, region: str) -> str:
     if placeholder.startswith("ami-"):
         return f"add --fill, or print one with '{ami_command(region)}'"
     if placeholder.startswith("fs-"):
-        query = "FileSystems[].[FileSystemId,Name]"
         return (
-            f"print yours with 'aws efs describe-file-systems --region {region} --query "
-            f"{query} --output text'"
+            f"print yours with 'aws efs describe-file-systems --region {region} --output text "
+            "--query \"FileSystems[].[FileSystemId,Name]\"'"
         )
     return "write it there, or write the file anew with --set"
 
