@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ sys.exit({code})
 """
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """What a fake botocore raises."""
 
 
@@ -45,7 +44,7 @@ class Aws:
     def _answer(self, call: str, **arguments: Any) -> Any:
         self.asked.append(call)
         if call in self.refused:
-            raise Refused(f"AccessDenied when calling {call}")
+            raise RefusedError(f"AccessDenied when calling {call}")
         return getattr(self, f"_{call}")(**arguments)
 
     def _get_caller_identity(self) -> Any:
@@ -130,7 +129,8 @@ def make_world(folder: Path, patch: pytest.MonkeyPatch) -> World:
     world = World(checkout, folder / "calls", Aws(), programs)
     for name in ("ray", "ssh", "rsync", "kubectl"):
         world.program(name)
-    patch.setenv("PATH", f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    (programs / "bash").symlink_to("/bin/bash")
+    patch.setenv("PATH", str(programs))
     patch.chdir(checkout)
     install_boto3(world.aws, patch)
     return world
@@ -142,8 +142,8 @@ def install_boto3(aws: Aws, patch: pytest.MonkeyPatch) -> None:
         ModuleType(name) for name in ("boto3", "botocore", "botocore.exceptions")
     )
     boto3.session = SimpleNamespace(Session=aws.session)  # type: ignore[attr-defined]
-    errors.BotoCoreError = Refused  # type: ignore[attr-defined]
-    errors.ClientError = Refused  # type: ignore[attr-defined]
+    errors.BotoCoreError = RefusedError  # type: ignore[attr-defined]
+    errors.ClientError = RefusedError  # type: ignore[attr-defined]
     botocore.exceptions = errors  # type: ignore[attr-defined]
     patch.setitem(sys.modules, "boto3", boto3)
     patch.setitem(sys.modules, "botocore", botocore)

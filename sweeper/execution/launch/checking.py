@@ -132,7 +132,7 @@ def _advice(placeholder: str, region: str) -> str:
     if placeholder.startswith("fs-"):
         return (
             f"print yours with 'aws efs describe-file-systems --region {region} --output text "
-            "--query \"FileSystems[].[FileSystemId,Name]\"'"
+            '--query "FileSystems[].[FileSystemId,Name]"\''
         )
     return "write it there, or write the file anew with --set"
 
