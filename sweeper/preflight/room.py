@@ -71,8 +71,8 @@ def _no_room(cluster: Cluster, resources: ResourcesSpec) -> str:
     return (
         f"one replica needs {need} each, but this machine has {cluster.cpus:g} CPUs and "
         f"{cluster.gpus:g} GPUs; run on a cluster ('python -m sweeper launch', then "
-        "--address auto), use a smaller profile, or set resources.workers, resources.cpus_per_worker, "
-        "resources.gpus_per_worker"
+        "--address auto), use a smaller profile, or set resources.workers, "
+        "resources.cpus_per_worker, resources.gpus_per_worker"
     )
 
 

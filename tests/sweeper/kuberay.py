@@ -1,9 +1,10 @@
 """The fields of KubeRay's RayCluster and RayJob, as a schema.
 
-Written by hand after KubeRay's API reference: docs/reference/api.md of ray-project/kuberay at commit
-0057210e, between 1.3 and 1.4. It has names, types, and what is required. No package registry has
-the published CRD, which is that and the whole pod template in half a megabyte; the templates are
-checked against Kubernetes' own schema instead. What a later KubeRay has added is missing here.
+Written by hand after KubeRay's API reference: docs/reference/api.md of ray-project/kuberay at
+commit 0057210e, between 1.3 and 1.4. It has names, types, and what is required. No package
+registry has the published CRD, which is that and the whole pod template in half a megabyte; the
+templates are checked against Kubernetes' own schema instead. What a later KubeRay has added is
+missing here.
 """
 
 from __future__ import annotations

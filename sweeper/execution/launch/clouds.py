@@ -5,7 +5,7 @@ The clouds' own packages are imported when they are needed, and what is missing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -207,7 +207,7 @@ def _gcp(cluster: ClusterFile) -> Iterator[Problem]:
         ("cryptography", "cryptography"),
         ("google.auth", "google-auth"),
     ):
-        if not _has(lambda module=module: import_module(module)):
+        if not _has(module):
             yield Problem(
                 "provider.type",
                 f"is gcp, and {package} is not installed here; Ray and these checks need it; "
@@ -229,9 +229,9 @@ def _gcp(cluster: ClusterFile) -> Iterator[Problem]:
         )
 
 
-def _has(load: Callable[[], object]) -> bool:
+def _has(module: str) -> bool:
     try:
-        load()
+        import_module(module)
     except ImportError:
         return False
     return True
