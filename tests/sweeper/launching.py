@@ -53,22 +53,24 @@ class Aws:
     def _describe_availability_zones(self) -> Any:
         return {"AvailabilityZones": [{"ZoneName": zone} for zone in self.zones]}
 
-    def _describe_images(self, *, ImageIds: list[str]) -> Any:
-        return {"Images": [{"ImageId": image} for image in ImageIds if image in self.images]}
+    def _describe_images(self, *, Filters: list[Any]) -> Any:
+        wanted = _values(Filters, "image-id")
+        return {"Images": [{"ImageId": image} for image in wanted if image in self.images]}
 
-    def _describe_instance_types(self, *, InstanceTypes: list[str]) -> Any:
+    def _describe_instance_types(self, *, Filters: list[Any]) -> Any:
         return {
             "InstanceTypes": [
                 {"InstanceType": kind, "GpuInfo": {"Gpus": [{"Count": self.gpus[kind]}]}}
-                for kind in InstanceTypes
+                for kind in _values(Filters, "instance-type")
                 if kind in self.gpus
             ]
         }
 
     def _describe_instance_type_offerings(self, *, LocationType: str, Filters: list[Any]) -> Any:
         assert LocationType == "availability-zone"
-        (wanted,) = [each["Values"] for each in Filters if each["Name"] == "instance-type"]
-        return {"InstanceTypeOfferings": [{"InstanceType": x} for x in wanted if x in self.gpus]}
+        offered = set(self.gpus) if _values(Filters, "location")[0] in self.zones else set()
+        wanted = _values(Filters, "instance-type")
+        return {"InstanceTypeOfferings": [{"InstanceType": x} for x in wanted if x in offered]}
 
     def _get_parameter(self, *, Name: str) -> Any:
         assert Name.startswith("/aws/service/deeplearning/ami/")
@@ -89,6 +91,11 @@ class Aws:
             get_available_regions=lambda service: list(self.regions),
             client=self.client,
         )
+
+
+def _values(filters: list[Any], name: str) -> list[str]:
+    (values,) = [each["Values"] for each in filters if each["Name"] == name]
+    return list(values)
 
 
 @dataclass

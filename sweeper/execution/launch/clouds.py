@@ -145,7 +145,9 @@ def _images(client: Any, cluster: ClusterFile) -> Iterator[Problem]:  # noqa: AN
     """Yields whether the AMI exists."""
     wanted = {str(config["ImageId"]) for _, config, _ in _configs(cluster) if "ImageId" in config}
     for image in sorted(wanted - {PLACEHOLDER_AMI}):
-        if not client.describe_images(ImageIds=[image])["Images"]:
+        # By a filter: asked for an id that does not exist, AWS would answer with an error.
+        filters = [{"Name": "image-id", "Values": [image]}]
+        if not client.describe_images(Filters=filters)["Images"]:
             yield Problem(
                 "ImageId",
                 f"got {image}, which {cluster.region} does not have; AMIs differ by region; print "
@@ -156,7 +158,8 @@ def _images(client: Any, cluster: ClusterFile) -> Iterator[Problem]:  # noqa: AN
 def _sizes(client: Any, cluster: ClusterFile) -> Iterator[Problem]:  # noqa: ANN401 - boto3's
     """Yields how large the machines are."""
     wanted = sorted({str(config.get("InstanceType")) for _, config, _ in _configs(cluster)})
-    answer = client.describe_instance_types(InstanceTypes=wanted)["InstanceTypes"]
+    filters = [{"Name": "instance-type", "Values": wanted}]
+    answer = client.describe_instance_types(Filters=filters)["InstanceTypes"]
     known = {each["InstanceType"]: each for each in answer}
     for path, config, resources in _configs(cluster):
         machine = known.get(str(config.get("InstanceType")))
@@ -175,7 +178,7 @@ def _offers(client: Any, cluster: ClusterFile) -> Iterator[Problem]:  # noqa: AN
     """Yields which machines are offered."""
     zone = str(cluster.document["provider"].get("availability_zone") or "").split(",")[0].strip()
     wanted = sorted({str(config.get("InstanceType")) for _, config, _ in _configs(cluster)})
-    if not zone:
+    if not zone.startswith(cluster.region):
         return
     filters = [
         {"Name": "location", "Values": [zone]},
@@ -185,7 +188,8 @@ def _offers(client: Any, cluster: ClusterFile) -> Iterator[Problem]:  # noqa: AN
         LocationType="availability-zone", Filters=filters
     )
     offered = {each["InstanceType"] for each in answer["InstanceTypeOfferings"]}
-    for machine in wanted:
+    # A zone that there is not offers nothing, and is told already.
+    for machine in wanted if offered else []:
         if machine not in offered:
             yield Problem(
                 "InstanceType",

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,11 @@ def test_a_zone_of_another_region(aws, found):
     assert "'eu-west-1a'; us-west-2 has us-west-2a, us-west-2b" in message
 
 
+def test_a_zone_that_there_is_not_hides_nothing_and_repeats_nothing(aws, found):
+    answers = found("aws", *AWS, "zone=us-west-2z")
+    assert list(answers) == ["provider.availability_zone"]
+
+
 def test_an_image_of_another_region(aws, found):
     aws.images = ()
     message = found("aws", *AWS)["ImageId"]
@@ -142,7 +148,9 @@ def google(monkeypatch):
             raise state.error
 
     names = ("google.auth", "google.auth.exceptions", "google.auth.transport.requests")
-    made = {name: ModuleType(name) for name in (*names, "googleapiclient", "cryptography")}
+    made: dict[str, Any] = {
+        name: ModuleType(name) for name in (*names, "googleapiclient", "cryptography")
+    }
     made["google.auth"].default = default
     made["google.auth.exceptions"].GoogleAuthError = NoLoginError
     made["google.auth.transport.requests"].Request = object

@@ -22,7 +22,7 @@ from ray.autoscaler.node_launch_exception import NodeLaunchException
 from ray.autoscaler.v2.instance_manager.subscribers.cloud_resource_monitor import (
     CloudResourceMonitor,
 )
-from ray.core.generated.instance_manager_pb2 import Instance, InstanceUpdateEvent
+from ray.core.generated import instance_manager_pb2
 
 from sweeper.execution.launch.fallback import score
 from sweeper.execution.launch.variants import SCORER, render
@@ -60,11 +60,11 @@ class Autoscaler:
             node_types=self.config["available_node_types"],
         )
 
-    def choose(self, *demands: dict[str, float], has: dict[str, int] | None = None) -> list[str]:
+    def choose(self, *demands: dict[str, Any]) -> list[str]:
         """The kinds of machines asked for, in order."""
         chosen, _ = get_nodes_for(
             self.config["available_node_types"],
-            has or {},
+            {},
             self.config["head_node_type"],
             self.config["max_workers"],
             list(demands),
@@ -79,6 +79,8 @@ class Autoscaler:
         self.tracker.store[name] = (self.now + self.tracker.ttl, record)
 
 
+# Made when it is imported, from a protocol: without types.
+MESSAGES: Any = instance_manager_pb2
 FOUR = {"CPU": 32.0, "GPU": 4.0}
 EIGHT = {"CPU": 64.0, "GPU": 8.0}
 
@@ -146,13 +148,13 @@ def test_ray_finds_the_scorer_by_its_name():
 def test_ray_s_second_autoscaler_forgets_a_refusal_and_remembers_a_wait():
     # Why AWS runs the first one, and why the second does for Kubernetes, where pods wait.
     monitor = CloudResourceMonitor()
-    refused = InstanceUpdateEvent(
-        instance_type="a10g-spot", new_instance_status=Instance.ALLOCATION_FAILED
+    refused = MESSAGES.InstanceUpdateEvent(
+        instance_type="a10g-spot", new_instance_status=MESSAGES.Instance.ALLOCATION_FAILED
     )
     monitor.notify([refused])
     assert monitor.get_recoverable_resource_availabilities() == {}
-    waited = InstanceUpdateEvent(
-        instance_type="gpu-spot", new_instance_status=Instance.ALLOCATION_TIMEOUT
+    waited = MESSAGES.InstanceUpdateEvent(
+        instance_type="gpu-spot", new_instance_status=MESSAGES.Instance.ALLOCATION_TIMEOUT
     )
     monitor.notify([waited])
     assert monitor.get_recoverable_resource_availabilities() == {"gpu-spot": 0.0}

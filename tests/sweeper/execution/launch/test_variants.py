@@ -137,13 +137,15 @@ def test_the_head_listens_on_its_loopback_address(variant, tmp_path):
 
 
 def test_the_head_on_aws_runs_the_first_autoscaler_with_our_scorer(tmp_path):
-    *_, start = read("aws")["head_start_ray_commands"]
     # So `ray up` calls it: it asks for the second one.
-    (command,) = with_envs([start], {"RAY_enable_autoscaler_v2": "1"})
-    (version, scorer, *_), _ = run(command, tmp_path)
-    assert (version, scorer) == ("0", SCORER)
-    *_, start = read("gcp")["head_start_ray_commands"]
-    (command,) = with_envs([start], {"RAY_enable_autoscaler_v2": "1"})
+    command = with_envs(read("aws")["head_start_ray_commands"], {"RAY_enable_autoscaler_v2": "1"})[
+        -1
+    ]
+    variables, _ = run(command, tmp_path)
+    assert variables[:2] == ["0", SCORER]
+    command = with_envs(read("gcp")["head_start_ray_commands"], {"RAY_enable_autoscaler_v2": "1"})[
+        -1
+    ]
     assert run(command, tmp_path)[0][:2] == ["1", ""]
 
 
