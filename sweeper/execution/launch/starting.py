@@ -16,6 +16,8 @@ __all__ = ["find_ray", "next_commands", "ray_up"]
 
 _PORT = 8265
 _ADDRESS = f"http://127.0.0.1:{_PORT}"
+# Where `hf auth login` keeps it.
+_TOKEN = "$HOME/.cache/huggingface/token"
 _SWEEP = "-m sweeper run masa.yaml --profile llama3-8b --address auto"
 
 
@@ -40,8 +42,7 @@ def ray_up(cluster: ClusterFile, *, is_agreed: bool) -> None:
         file = shlex.quote(str(cluster.path))
         raise SweeperError(
             f"'ray up {file}' ended with {code}; what Ray says stands above; machines may have "
-            f"started: see them with 'ray exec {file} \"ray status\"', end them with "
-            f"'ray down {file}'"
+            f"started: 'ray down {file}' ends them"
         )
 
 
@@ -70,8 +71,19 @@ def next_commands(cluster: ClusterFile) -> list[tuple[str, str]]:
             "machines, and what waits for them",
             f'ray exec {file} "{python.with_name("ray")} status"',
         ),
-        ("end all machines; the sweeps stay", f"ray down {file}"),
+        _end(cluster, file, python),
     ]
+
+
+def _end(cluster: ClusterFile, file: str, python: Path) -> tuple[str, str]:
+    down = f"ray down {file}"
+    if cluster.provider != "local":
+        return "end all machines; the sweeps stay", down
+    if cluster.image is not None:
+        return "end Ray on all machines", down
+    # 'ray down' calls a plain `ray`, which is not on the PATH of the head, and no worker at all.
+    stop = f'ray exec {file} "{python.with_name("ray")} stop"'
+    return "end Ray on the head; the workers notice within minutes and end", f"{stop}; {down}"
 
 
 def _submit(python: str) -> str:
@@ -88,9 +100,12 @@ def _kubernetes(cluster: ClusterFile, file: str) -> list[tuple[str, str]]:
     pods = f"-l ray.io/node-type=head,ray.io/cluster={status if is_job else name}"
     pod = f"$(kubectl get pod {pods} -o name)"
     commands = [
+        (
+            "token of the Hub, for gated models; yours, after 'hf auth login'",
+            f"kubectl create secret generic huggingface --from-file=token={_TOKEN}",
+        ),
         ("make it", f"kubectl apply -f {file}"),
         ("follow it", f"kubectl get {kind} {name} --watch"),
-        ("token of the Hub, for gated models", f"kubectl exec -it {pod} -c head -- hf auth login"),
         (
             f"dashboard, at {_ADDRESS}, and MLflow's pages; leave it open",
             f"kubectl port-forward {pod} 8265 5000",

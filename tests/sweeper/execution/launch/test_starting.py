@@ -55,7 +55,7 @@ def words_of(command: str) -> list[str]:
 def test_the_next_commands_name_the_file(world, variant):
     commands = dict(next_commands(cluster(world, variant)))
     file = str(world.folder / "my cluster.yaml")
-    calls = [words_of(command) for command in commands.values()]
+    calls = [words_of(each) for command in commands.values() for each in command.split("; ")]
     assert {words[0] for words in calls} == {"ray"}
     assert {words[1] for words in calls} == {"exec", "dashboard", "job", "down"}
     assert all(file in words for words in calls if words[1] != "job")
@@ -98,7 +98,8 @@ def test_mlflow_s_pages_are_forwarded_from_the_shared_folder(world):
 def test_in_kubernetes_kubectl_does_it(world, kind):
     found = cluster(world, kind)
     commands = [command for _, command in next_commands(found)]
-    assert commands[0] == f"kubectl apply -f '{found.path}'"
+    assert commands[0].startswith("kubectl create secret generic huggingface ")
+    assert commands[1] == f"kubectl apply -f '{found.path}'"
     # A file that is deleted takes the volume along.
     assert commands[-1] == f"kubectl delete {kind} masa-mosa-sweeper"
     assert any("port-forward" in command for command in commands)
