@@ -80,7 +80,7 @@ def launch(
             return
         if cluster.provider != "kubernetes":
             ray_up(cluster, is_agreed=yes)
-        commands = next_commands(cluster)
+        commands = next_commands(cluster, profile=profile)
         out.show({**found, "next": [list(each) for each in commands]}, _next(commands))
 
 
@@ -113,7 +113,7 @@ def _fill(path: Path, out: Output) -> None:
     cluster = read_cluster(path)
     text = path.read_text(encoding="utf-8")
     if cluster.provider != "aws" or PLACEHOLDER_AMI not in text:
-        out.console.print(f"--fill: {path} has no AMI to look up.")
+        out.console.print(f"--fill: {path} has no AMI to look up.", soft_wrap=True)
         return
     image = find_ami(cluster.region)
     write_text(path, text.replace(PLACEHOLDER_AMI, image))
@@ -134,7 +134,7 @@ def _require_sound(cluster: ClusterFile, profile: str | None, out: Output) -> di
         out.show(found, Text())
         raise typer.Exit(BAD_INPUT)
     for note in checked.notes:
-        out.console.print(f"note: {note}", highlight=False)
+        out.console.print(f"note: {note}", highlight=False, soft_wrap=True)
     if checked.problems:
         raise SpecError(str(cluster.path), checked.problems)
     return found

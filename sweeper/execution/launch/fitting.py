@@ -65,7 +65,7 @@ def unknown_sizes(cluster: ClusterFile) -> str | None:
     if not nodes:
         return (
             "the GPUs of listed hosts are not known before Ray runs there: whether the profile "
-            "fits is seen with 'ray exec FILE \"ray status\"'"
+            "fits is seen when a sweep asks for them"
         )
     blind = [node.name for node in nodes if node.gpus is None or node.cpus is None]
     if not blind:

@@ -18,7 +18,7 @@ _PORT = 8265
 _ADDRESS = f"http://127.0.0.1:{_PORT}"
 # Where `hf auth login` keeps it.
 _TOKEN = "$HOME/.cache/huggingface/token"
-_SWEEP = "-m sweeper run masa.yaml --profile llama3-8b --address auto"
+_PROFILE = "llama3-8b"
 
 
 def find_ray() -> str | None:
@@ -46,11 +46,17 @@ def ray_up(cluster: ClusterFile, *, is_agreed: bool) -> None:
         )
 
 
-def next_commands(cluster: ClusterFile) -> list[tuple[str, str]]:
-    """Returns what a user does next: what it is for, and the command."""
+def next_commands(cluster: ClusterFile, *, profile: str | None = None) -> list[tuple[str, str]]:
+    """Returns what a user does next: what it is for, and the command.
+
+    Args:
+        cluster: the file.
+        profile: of the sweep; the MASA paper's setting where None.
+    """
     file = shlex.quote(str(cluster.path))
+    profile = shlex.quote(profile or _PROFILE)
     if cluster.provider == "kubernetes":
-        return _kubernetes(cluster, file)
+        return _kubernetes(cluster, file, profile)
     own: dict[str, Any] = cluster.document.get("metadata") or {}
     python = Path(str(own.get("python") or "python"))
     port = int(own.get("dashboard_port") or _PORT)
@@ -62,7 +68,7 @@ def next_commands(cluster: ClusterFile) -> list[tuple[str, str]]:
     return [
         ("token of the Hub, for gated models", f'ray exec {file} "{hub}"'),
         (f"dashboard, at {_ADDRESS}; leave it open", f"ray dashboard {file}{remote}"),
-        ("start a sweep", _submit(str(python))),
+        ("start a sweep", _submit(str(python), profile)),
         (
             "MLflow's pages, at http://127.0.0.1:5000",
             f'ray exec {file} --port-forward 5000 "{pages}"',
@@ -86,13 +92,13 @@ def _end(cluster: ClusterFile, file: str, python: Path) -> tuple[str, str]:
     return "end Ray on the head; the workers notice within minutes and end", f"{stop}; {down}"
 
 
-def _submit(python: str) -> str:
+def _submit(python: str, profile: str) -> str:
     # Quoted: its ~ is the head's.
-    program = shlex.quote(python)
-    return f"ray job submit --address {_ADDRESS} --no-wait -- {program} {_SWEEP}"
+    sweep = f"{shlex.quote(python)} -m sweeper run masa.yaml --profile {profile} --address auto"
+    return f"ray job submit --address {_ADDRESS} --no-wait -- {sweep}"
 
 
-def _kubernetes(cluster: ClusterFile, file: str) -> list[tuple[str, str]]:
+def _kubernetes(cluster: ClusterFile, file: str, profile: str) -> list[tuple[str, str]]:
     kind = str(cluster.document.get("kind")).lower()
     name = str((cluster.document.get("metadata") or {}).get("name"))
     is_job = kind == "rayjob"
@@ -118,5 +124,5 @@ def _kubernetes(cluster: ClusterFile, file: str) -> list[tuple[str, str]]:
     if is_job:
         commands.append(("what the sweep prints", f"kubectl logs -f job/{name}"))
     else:
-        commands.append(("start a sweep", _submit("python")))
+        commands.append(("start a sweep", _submit("python", profile)))
     return [*commands, ("end it; the volume stays", f"kubectl delete {kind} {name}")]

@@ -26,6 +26,7 @@ _NO_AMI, _NO_HOST, _NO_NAME = "ami-00000000000000000", "192.0.2.", "replace-me"
 _Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=40)]
 _Line = Annotated[str, Field(pattern=r"^[^\n\r]+$")]
 _Path = Annotated[str, Field(pattern=r"^[~/][A-Za-z0-9._/~-]*$")]
+_Address = Annotated[str, Field(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$")]
 _Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
@@ -114,8 +115,8 @@ class _Gcp(_Ray):
 
 
 class _Local(_Ray):
-    head_ip: _Line = f"{_NO_HOST}10"
-    """Address of the head."""
+    head_ip: _Address = f"{_NO_HOST}10"
+    """IP address of the head: Ray there takes no name."""
     worker_ips: tuple[_Line, ...] = (f"{_NO_HOST}11", f"{_NO_HOST}12")
     """Addresses of the workers."""
     ssh_user: _Line = "ubuntu"

@@ -47,7 +47,7 @@ class Hosts:
         for path in (inside, self.home / "project", self.programs, self.sweeps):
             path.mkdir(parents=True)
         self.key.touch(0o600)
-        # `ray down` calls a plain `ray stop`: no real one may be found, it would end every Ray here.
+        # `ray down` calls a plain `ray stop`: a real one, if found, would end every Ray here.
         (self.home / ".bashrc").write_text(f"PATH={inside}:$PATH\n")
         values = {"python": sys.executable, "log": str(self.log), "home": str(self.home)}
         texts = {self.programs / "ssh": SSH, self.programs / "rsync": PROGRAM}

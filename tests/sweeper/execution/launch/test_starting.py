@@ -78,6 +78,12 @@ def test_a_sweep_is_submitted_with_the_head_s_python(world):
     assert "--address" in words
 
 
+def test_the_sweep_is_of_the_profile_that_was_checked(world):
+    commands = dict(next_commands(cluster(world, "aws"), profile="my profile.yaml"))
+    words = words_of(commands["start a sweep"])
+    assert words[words.index("--profile") + 1] == "my profile.yaml"
+
+
 def test_another_port_of_the_dashboard_is_forwarded(world):
     (forward,) = [
         command

@@ -208,6 +208,11 @@ def test_all_settings_that_do_not_fit_are_named():
     assert "'spot'; write name=value" in message
 
 
+def test_the_head_of_hosts_is_an_address():
+    with pytest.raises(SpecError, match=r"head_ip: got 'gpu1': .*IP address of the head"):
+        render("local", ["head_ip=gpu1"])
+
+
 def test_a_value_cannot_smuggle_a_line():
     with pytest.raises(SpecError, match="ami"):
         render("aws", ['ami="ami-1\\nhead_node_type: other"'])
