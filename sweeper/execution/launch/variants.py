@@ -257,4 +257,4 @@ def _read(spec: type[Spec], settings: Iterable[str], *, variant: str) -> Spec:
 def _meaning(spec: type[Spec], name: str) -> str:
     field = spec.model_fields.get(name)
     text = " ".join((field.description or "").split()) if field else ""
-    return f"it is: {text[:1].lower()}{text[1:]}" if text else "see the names above"
+    return f"meant is: {text}" if text else "see the names that there are"
