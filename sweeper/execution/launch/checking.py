@@ -70,8 +70,7 @@ def check_cluster(cluster: ClusterFile, *, profile: str | None = None) -> Checke
     problems = [*_kind(cluster), *_schema(cluster), *_placeholders(cluster)]
     problems += [*_versions(cluster), *_regions(cluster), *_key(cluster), *_mounts(cluster)]
     problems += [*_programs(cluster), *_head(cluster)]
-    if isinstance(cluster.document.get("provider"), dict):
-        problems += check_cloud(cluster)
+    problems += check_cloud(cluster)
     notes = [*_notes(cluster)]
     if profile is not None:
         problems += problems_of_fit(cluster, profile)
@@ -88,7 +87,7 @@ def _kind(cluster: ClusterFile) -> Iterator[Problem]:
             f"{nearest(cluster.provider, _KNOWN)}; write one of them, or call 'ray up' yourself",
         )
     if cluster.provider == "local":
-        provider = cluster.document["provider"]
+        provider = cluster.section("provider")
         for name in ("head_ip", "worker_ips"):
             if not provider.get(name) and name not in provider:
                 yield Problem(
@@ -176,8 +175,7 @@ def _notes(cluster: ClusterFile) -> Iterator[str]:
 
 
 def _key(cluster: ClusterFile) -> Iterator[Problem]:
-    auth = cluster.document.get("auth")
-    name = auth.get("ssh_private_key") if isinstance(auth, dict) else None
+    name = cluster.section("auth").get("ssh_private_key")
     if not isinstance(name, str):
         return
     path = Path(name).expanduser()
@@ -195,8 +193,8 @@ def _key(cluster: ClusterFile) -> Iterator[Problem]:
             f"chmod 600 {name}",
         )
     if cluster.provider == "aws":
-        for node, config in (cluster.document.get("available_node_types") or {}).items():
-            if "KeyName" not in (config.get("node_config") or {}):
+        for node, config, _ in cluster.node_configs():
+            if "KeyName" not in config:
                 yield Problem(
                     f"available_node_types.{node}.node_config.KeyName",
                     "is missing; with a key of your own Ray needs its name at AWS; write it, or "
@@ -205,10 +203,9 @@ def _key(cluster: ClusterFile) -> Iterator[Problem]:
 
 
 def _mounts(cluster: ClusterFile) -> Iterator[Problem]:
-    mounts = cluster.document.get("file_mounts")
     missing = [
         str(local)
-        for local in (mounts.values() if isinstance(mounts, dict) else ())
+        for local in cluster.section("file_mounts").values()
         if not Path(str(local)).expanduser().exists()
     ]
     if missing:
@@ -235,13 +232,12 @@ def _programs(cluster: ClusterFile) -> Iterator[Problem]:
 
 def _head(cluster: ClusterFile) -> Iterator[Problem]:
     """Yields why the head of a list of hosts cannot be reached, tried as Ray will do it."""
-    provider, auth = cluster.document.get("provider"), cluster.document.get("auth")
-    if cluster.provider != "local" or not isinstance(provider, dict) or not shutil.which("ssh"):
+    provider, auth = cluster.section("provider"), cluster.section("auth")
+    if cluster.provider != "local" or not shutil.which("ssh"):
         return
     host = str(provider.get("external_head_ip") or provider.get("head_ip") or "")
     if not host or any(form.search(host) for form, _ in _PLACEHOLDERS):
         return
-    auth = auth if isinstance(auth, dict) else {}
     key, user = auth.get("ssh_private_key"), auth.get("ssh_user")
     command = ["ssh", *(["-i", str(Path(str(key)).expanduser())] if key else []), *_SSH]
     target = f"{user}@{host}" if user else host

@@ -125,25 +125,25 @@ def _aws(cluster: ClusterFile) -> Iterator[Problem]:
 def _zones(client: Any, cluster: ClusterFile) -> Iterator[Problem]:  # noqa: ANN401 - boto3's
     """Yields which zones there are."""
     known = [zone["ZoneName"] for zone in client.describe_availability_zones()["AvailabilityZones"]]
-    for zone in str(cluster.document["provider"].get("availability_zone") or "").split(","):
-        if zone.strip() and zone.strip() not in known:
+    for zone in cluster.zones:
+        if zone not in known:
             yield Problem(
                 "provider.availability_zone",
-                f"got {zone.strip()!r}; {cluster.region} has {', '.join(known)} for this account; "
+                f"got {zone!r}; {cluster.region} has {', '.join(known)} for this account; "
                 "write one of them",
             )
 
 
-def _configs(cluster: ClusterFile) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Yields each kind of machine: its path, its ``node_config``, its ``resources``."""
-    for name, node in (cluster.document.get("available_node_types") or {}).items():
-        config, resources = node.get("node_config") or {}, node.get("resources") or {}
-        yield f"available_node_types.{name}", config, resources
+def _machines(cluster: ClusterFile) -> list[str]:
+    """Returns the names of all machines, each once."""
+    configs = [config for _, config, _ in cluster.node_configs()]
+    return sorted({str(config["InstanceType"]) for config in configs if "InstanceType" in config})
 
 
 def _images(client: Any, cluster: ClusterFile) -> Iterator[Problem]:  # noqa: ANN401 - boto3's
     """Yields whether the AMI exists."""
-    wanted = {str(config["ImageId"]) for _, config, _ in _configs(cluster) if "ImageId" in config}
+    configs = [config for _, config, _ in cluster.node_configs()]
+    wanted = {str(config["ImageId"]) for config in configs if "ImageId" in config}
     for image in sorted(wanted - {PLACEHOLDER_AMI}):
         # By a filter: asked for an id that does not exist, AWS would answer with an error.
         filters = [{"Name": "image-id", "Values": [image]}]
@@ -157,29 +157,29 @@ def _images(client: Any, cluster: ClusterFile) -> Iterator[Problem]:  # noqa: AN
 
 def _sizes(client: Any, cluster: ClusterFile) -> Iterator[Problem]:  # noqa: ANN401 - boto3's
     """Yields how large the machines are."""
-    wanted = sorted({str(config.get("InstanceType")) for _, config, _ in _configs(cluster)})
+    wanted = _machines(cluster)
     filters = [{"Name": "instance-type", "Values": wanted}]
     answer = client.describe_instance_types(Filters=filters)["InstanceTypes"]
     known = {each["InstanceType"]: each for each in answer}
-    for path, config, resources in _configs(cluster):
+    for name, config, resources in cluster.node_configs():
         machine = known.get(str(config.get("InstanceType")))
         if machine is None:
             continue
         gpus = sum(gpu["Count"] for gpu in machine.get("GpuInfo", {}).get("Gpus", []))
         if resources.get("GPU", gpus) != gpus:
             yield Problem(
-                f"{path}.resources.GPU",
-                f"got {resources['GPU']:g}, and a {config['InstanceType']} has {gpus}; Ray "
+                f"available_node_types.{name}.resources.GPU",
+                f"got {shorten(resources['GPU'])}, and a {config['InstanceType']} has {gpus}; Ray "
                 f"believes what the file says; write {gpus}, or take another InstanceType",
             )
 
 
 def _offers(client: Any, cluster: ClusterFile) -> Iterator[Problem]:  # noqa: ANN401 - boto3's
     """Yields which machines are offered."""
-    zone = str(cluster.document["provider"].get("availability_zone") or "").split(",")[0].strip()
-    wanted = sorted({str(config.get("InstanceType")) for _, config, _ in _configs(cluster)})
-    if not zone.startswith(cluster.region):
+    wanted = _machines(cluster)
+    if not cluster.zones:
         return
+    zone = cluster.zones[0]
     filters = [
         {"Name": "location", "Values": [zone]},
         {"Name": "instance-type", "Values": wanted},
@@ -199,8 +199,7 @@ def _offers(client: Any, cluster: ClusterFile) -> Iterator[Problem]:  # noqa: AN
 
 
 def _gcp(cluster: ClusterFile) -> Iterator[Problem]:
-    provider = cluster.document["provider"]
-    zone, region = str(provider.get("availability_zone") or ""), cluster.region
+    zone, region = ", ".join(cluster.zones), cluster.region
     if not zone.startswith(f"{region}-"):
         yield Problem(
             "provider.availability_zone",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,8 +49,8 @@ class ClusterFile:
     def image(self) -> str | None:
         """Image that Ray runs in; None without a container."""
         if self.provider == "kubernetes":
-            containers = _at(self._ray, "headGroupSpec", "template", "spec", "containers")
-            return str(containers[0]["image"]) if containers else None
+            image = _container(self._ray.get("headGroupSpec")).get("image")
+            return str(image) if image else None
         image = _at(self.document, "docker", "image") or _at(self.document, "docker", "head_image")
         return str(image) if image else None
 
@@ -62,7 +63,13 @@ class ClusterFile:
     @property
     def region(self) -> str:
         """Region of the cloud."""
-        return str(_at(self.document, "provider", "region") or "")
+        return str(self.section("provider").get("region") or "")
+
+    @property
+    def zones(self) -> list[str]:
+        """Zones of the cloud, the one that machines are asked for first."""
+        text = str(self.section("provider").get("availability_zone") or "")
+        return [zone.strip() for zone in text.split(",") if zone.strip()]
 
     @property
     def most_workers(self) -> int | None:
@@ -72,16 +79,32 @@ class ClusterFile:
 
     @property
     def _ray(self) -> dict[str, Any]:
-        spec = self.document.get("spec") or {}
-        return spec.get("rayClusterSpec", spec) if isinstance(spec, dict) else {}
+        spec = self.section("spec")
+        return _mapping(spec.get("rayClusterSpec", spec))
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Returns the fields of a section; none where it is missing, or something else."""
+        return _mapping(self.document.get(name))
+
+    def node_configs(self) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+        """Returns each kind of machine, head included: its name, ``node_config``, ``resources``."""
+        return [
+            (name, _mapping(_at(node, "node_config")), _mapping(_at(node, "resources")))
+            for name, node in self.section("available_node_types").items()
+        ]
 
     def node_types(self) -> list[NodeType]:
         """Returns the kinds of workers; of a list of hosts none."""
         if self.provider == "kubernetes":
-            return [_pod(group) for group in _at(self._ray, "workerGroupSpecs") or []]
+            groups = self._ray.get("workerGroupSpecs")
+            return [_pod(group) for group in groups] if isinstance(groups, list) else []
         head = self.document.get("head_node_type")
-        types = self.document.get("available_node_types") or {}
-        return [_machine(name, node) for name, node in types.items() if name != head]
+        most = self.section("available_node_types")
+        return [
+            _machine(name, config, resources, most=_at(most[name], "max_workers"))
+            for name, config, resources in self.node_configs()
+            if name != head
+        ]
 
 
 def read_cluster(path: Path) -> ClusterFile:
@@ -138,21 +161,30 @@ def _at(tree: object, *path: str) -> Any:  # noqa: ANN401 - whatever stands in t
     return tree
 
 
-def _machine(name: str, node: object) -> NodeType:
-    config = _at(node, "node_config") or {}
-    resources = _at(node, "resources") or {}
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _machine(
+    name: str, config: dict[str, Any], resources: dict[str, Any], *, most: object
+) -> NodeType:
     return NodeType(
         name=name,
         machine=str(config.get("InstanceType") or config.get("machineType") or ""),
         cpus=_number(resources.get("CPU")),
         gpus=_number(resources.get("GPU", 0 if "CPU" in resources else None)),
-        most=int(_number(_at(node, "max_workers")) or 0),
+        most=int(_number(most) or 0),
     )
 
 
+def _container(group: object) -> dict[str, Any]:
+    """Returns the first container of a group's pods."""
+    containers = _at(group, "template", "spec", "containers")
+    return _mapping(containers[0]) if isinstance(containers, list) and containers else {}
+
+
 def _pod(group: object) -> NodeType:
-    containers = _at(group, "template", "spec", "containers") or [{}]
-    limits = _at(containers[0], "resources", "limits") or {}
+    limits = _mapping(_at(_container(group), "resources", "limits"))
     gpus = sum(_number(value) or 0 for name, value in limits.items() if name.endswith("/gpu"))
     return NodeType(
         name=str(_at(group, "groupName")),
@@ -165,6 +197,7 @@ def _pod(group: object) -> NodeType:
 
 def _number(value: object) -> float | None:
     try:
-        return float(str(value))
+        number = float(str(value))
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from sweeper.errors import SweeperError
 from sweeper.execution.launch.reading import ClusterFile
@@ -57,9 +56,9 @@ def next_commands(cluster: ClusterFile, *, profile: str | None = None) -> list[t
     profile = shlex.quote(profile or _PROFILE)
     if cluster.provider == "kubernetes":
         return _kubernetes(cluster, file, profile)
-    own: dict[str, Any] = cluster.document.get("metadata") or {}
+    own = cluster.section("metadata")
     python = Path(str(own.get("python") or "python"))
-    port = int(own.get("dashboard_port") or _PORT)
+    port = own.get("dashboard_port") or _PORT
     sweeps = str(own.get("sweeps") or "/mnt/sweeps")
     # A login shell on the head has none of the environment that Ray was started with.
     pages = f"SWEEPER_HOME={sweeps} {python} -m sweeper ui"
@@ -100,7 +99,7 @@ def _submit(python: str, profile: str) -> str:
 
 def _kubernetes(cluster: ClusterFile, file: str, profile: str) -> list[tuple[str, str]]:
     kind = str(cluster.document.get("kind")).lower()
-    name = str((cluster.document.get("metadata") or {}).get("name"))
+    name = str(cluster.section("metadata").get("name"))
     is_job = kind == "rayjob"
     status = f"$(kubectl get rayjob {name} -o jsonpath={{.status.rayClusterName}})"
     pods = f"-l ray.io/node-type=head,ray.io/cluster={status if is_job else name}"

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import re
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
+from sweeper.execution.launch import checking
 from sweeper.execution.launch.checking import check_cluster
-from sweeper.execution.launch.reading import read_cluster
+from sweeper.execution.launch.reading import ClusterFile, read_cluster
+from sweeper.execution.launch.starting import next_commands
 from sweeper.execution.launch.variants import render
 from tests.sweeper import launching
 
@@ -164,6 +168,44 @@ def test_the_head_of_hosts_is_tried_as_ray_does_it(world, key):
     assert words[:2] == ["-i", str(key)]
     assert "BatchMode=yes" in words
     assert words[-2:] == ["me@10.0.0.1", "true"]
+
+
+def damaged(tree, odd):
+    """Each tree that differs from one in a single place."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in items:
+        copy = dict(tree) if isinstance(tree, dict) else list(tree)
+        for other in odd:
+            copy[key] = other
+            yield dict(copy) if isinstance(copy, dict) else list(copy)
+        if isinstance(value, dict | list):
+            for below in damaged(value, odd):
+                copy[key] = below
+                yield dict(copy) if isinstance(copy, dict) else list(copy)
+
+
+@pytest.mark.parametrize("variant", ["aws", "local", "rayjob"])
+def test_whatever_stands_in_a_file_is_told_and_not_stumbled_over(world, variant, monkeypatch):
+    monkeypatch.setattr(checking.subprocess, "run", lambda *a, **k: SimpleNamespace(returncode=0))
+    # Slow, and of libraries.
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: RAY)
+    monkeypatch.setattr(checking, "_programs", lambda cluster: [])
+    monkeypatch.setattr(checking, "_schema", lambda cluster: [])
+    *_, whole = yaml.safe_load_all(render(variant))
+    path = world.folder / "file.yaml"
+    count = 0
+    for document in damaged(whole, [None, 3, [None]]):
+        provider = document.get("provider")
+        kind = provider.get("type") if isinstance(provider, dict) else ""
+        name = "kubernetes" if "kind" in whole else str(kind or "")
+        cluster = ClusterFile(path, name, document)
+        checked = check_cluster(cluster)
+        # What --profile reads, without reading the profile each time.
+        assert isinstance(cluster.node_types(), list)
+        next_commands(cluster)
+        assert all(each.message for each in checked.problems)
+        count += 1
+    assert count > 100
 
 
 def test_a_program_that_is_missing(world, monkeypatch, tmp_path):
