@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import re
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -186,7 +187,7 @@ def damaged(tree, odd):
 
 @pytest.mark.parametrize("variant", ["aws", "local", "rayjob"])
 def test_whatever_stands_in_a_file_is_told_and_not_stumbled_over(world, variant, monkeypatch):
-    monkeypatch.setattr(checking.subprocess, "run", lambda *a, **k: SimpleNamespace(returncode=0))
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: SimpleNamespace(returncode=0))
     # Slow, and of libraries.
     monkeypatch.setattr(importlib.metadata, "version", lambda name: RAY)
     monkeypatch.setattr(checking, "_programs", lambda cluster: [])
