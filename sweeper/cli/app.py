@@ -12,6 +12,7 @@ from sweeper.cli.commands import (
     chat,
     compare,
     init,
+    launch,
     owner,
     pages,
     preflight,
@@ -49,6 +50,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": trial.evaluate,
     "chat": chat.chat,
     "ui": pages.ui,
+    "launch": launch.launch,
     "doctor": preflight.doctor,
 }
 for _name, _command in _COMMANDS.items():

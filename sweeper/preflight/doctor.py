@@ -109,7 +109,7 @@ def _devices() -> Iterator[InstallFinding]:
             yield InstallFinding("nvcc", "optional", "CPU offload compiles an operator", fix)
     else:
         build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build of torch"
-        fix = "run on a GPU cluster: ray up cluster.yaml"
+        fix = "run on a GPU cluster: python -m sweeper launch"
         yield InstallFinding("gpu", "optional", f"none is visible ({build})", fix)
         yield InstallFinding("deepspeed backend", "ok", "cpu, gloo")
 

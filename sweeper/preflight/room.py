@@ -70,9 +70,9 @@ def _no_room(cluster: Cluster, resources: ResourcesSpec) -> str:
         need += f" and {resources.gpus_per_worker:g} GPU"
     return (
         f"one replica needs {need} each, but this machine has {cluster.cpus:g} CPUs and "
-        f"{cluster.gpus:g} GPUs; run on a cluster ('ray up cluster.yaml', then --address auto), "
-        "use a smaller profile, or set resources.workers, resources.cpus_per_worker, "
-        "resources.gpus_per_worker"
+        f"{cluster.gpus:g} GPUs; run on a cluster ('python -m sweeper launch', then "
+        "--address auto), use a smaller profile, or set resources.workers, "
+        "resources.cpus_per_worker, resources.gpus_per_worker"
     )
 
 
@@ -114,6 +114,6 @@ def _require_answer(address: str) -> None:
 def no_cluster_message(address: str, error: Exception) -> str:
     """Returns the message that says that no cluster answers, why, and what to do."""
     return (
-        f"no Ray cluster at {address!r}: {error}; start one with 'ray up cluster.yaml' or "
+        f"no Ray cluster at {address!r}: {error}; start one with 'python -m sweeper launch' or "
         "'ray start --head', or leave out --address and RAY_ADDRESS to use this machine"
     )

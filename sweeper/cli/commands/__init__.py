@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
-from sweeper.cli.commands import chat, compare, init, pages, preflight, results, sweep, trial
+from sweeper.cli.commands import (
+    chat,
+    compare,
+    init,
+    launch,
+    pages,
+    preflight,
+    results,
+    sweep,
+    trial,
+)
 
-__all__ = ["chat", "compare", "init", "pages", "preflight", "results", "sweep", "trial"]
+__all__ = ["chat", "compare", "init", "launch", "pages", "preflight", "results", "sweep", "trial"]
