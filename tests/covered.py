@@ -11,7 +11,6 @@ COVERED = {
     "cli/options.py": "sweeper/cli/test_app.py",
     "cli/output.py": "sweeper/cli/test_app.py",
     "cli/commands/preflight.py": "sweeper/cli/test_app.py",
-    "cli/commands/pages.py": "sweeper/cli/test_app.py",
     "cli/commands/results.py": "sweeper/cli/test_report.py",
     "cli/commands/trial.py": "sweeper/cli/test_export.py",
     "data/embedded/corpus.py": "sweeper/models/embedded/test_pretrain.py",

@@ -14,7 +14,6 @@ from sweeper.cli.commands import (
     init,
     launch,
     owner,
-    pages,
     preflight,
     results,
     sweep,
@@ -49,7 +48,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "export": trial.export,
     "evaluate": trial.evaluate,
     "chat": chat.chat,
-    "ui": pages.ui,
+    "ui": results.ui,
     "launch": launch.launch,
     "doctor": preflight.doctor,
 }

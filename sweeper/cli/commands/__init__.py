@@ -7,11 +7,11 @@ from sweeper.cli.commands import (
     compare,
     init,
     launch,
-    pages,
+    owner,
     preflight,
     results,
     sweep,
     trial,
 )
 
-__all__ = ["chat", "compare", "init", "launch", "pages", "preflight", "results", "sweep", "trial"]
+__all__ = ["chat", "compare", "init", "launch", "owner", "preflight", "results", "sweep", "trial"]

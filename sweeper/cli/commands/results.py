@@ -1,7 +1,8 @@
-"""Commands that only look: list, status, show, report."""
+"""Commands that only look: list, status, show, report, ui."""
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sweeper._environment import sweeps_home
-from sweeper.cli.options import AsJson, Home, SweepName, Trial, sweep_names
+from sweeper.cli.options import AsJson, Home, SweepName, TrackingUri, Trial, sweep_names
 from sweeper.cli.output import Output, opened_output
 from sweeper.errors import BadInputError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sweeper.report.page import Subject
     from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["list_sweeps", "report", "show", "status", "store_of", "view_of"]
+__all__ = ["list_sweeps", "report", "show", "status", "store_of", "ui", "view_of"]
 
 # Seconds after which a page that is watched is written again, and read again by the browser.
 WATCH_S = 10
@@ -214,3 +215,52 @@ def view_of(subject: Subject) -> RenderableType:
         subject.conclusions,
         tracking_uri=subject.document["tracking_uri"],
     )
+
+
+def ui(
+    sweep: Annotated[
+        str | None,
+        typer.Argument(
+            help="Sweep whose trials are compared (default: the newest).",
+            autocompletion=sweep_names,
+        ),
+    ] = None,
+    home: Home = None,
+    tracking_uri: TrackingUri = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", min=1, max=65535, help="Port to listen on [5000; with --optuna 8080]."
+        ),
+    ] = None,
+    allowed_hosts: Annotated[
+        str | None,
+        typer.Option(
+            "--allowed-hosts",
+            help="Names and addresses that browsers may use for this machine, such as "
+            "gpu1.example,10.0.0.7; * for any (default with --host: the machine's own).",
+        ),
+    ] = None,
+    is_optuna: Annotated[
+        bool,
+        typer.Option("--optuna", help="Serve Optuna's dashboard on the sweep's study instead."),
+    ] = False,
+) -> None:
+    """Serve MLflow's UI on the sweeps' store until Ctrl-C. It opens on the sweep's experiment.
+
+    MLflow's server asks nobody for a password: whoever reaches --host can read, change and delete
+    all runs.
+    """
+    with opened_output(as_json=False) as out:
+        from sweeper.tracking.pages import Place, serve_study, serve_ui
+
+        names = tuple(name.strip() for name in (allowed_hosts or "").split(",") if name.strip())
+        place = Place(host, port or (8080 if is_optuna else 5000), names)
+        # An address in one piece can be clicked and copied.
+        tell = functools.partial(out.console.print, soft_wrap=True, markup=False)
+        root = home or sweeps_home()
+        if is_optuna:
+            serve_study(root, sweep=sweep, place=place, tell=tell)
+        else:
+            serve_ui(root, sweep=sweep, tracking_uri=tracking_uri, place=place, tell=tell)
