@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sweeper._environment import sweeps_home
+from sweeper._environment import folder_of, sweeps_place
 from sweeper._text import shorten
 from sweeper.cli.commands.results import store_of, view_of
+from sweeper.cli.options import opened_home
 from sweeper.cli.process import run_command
 from sweeper.errors import BadInputError
 
@@ -188,7 +189,10 @@ class SweepResults:
             BadInputError: the sweep cannot be continued.
             SweeperError: it failed.
         """
-        arguments = ["resume", str(self.path), *(["--retry-failed"] if retry_failed else [])]
+        from sweeper.tracking.mirror import place_of
+
+        arguments = ["resume", self.name, "--home", place_of(self.path.parent)]
+        arguments += ["--retry-failed"] if retry_failed else []
         run_command([*arguments, *_options(address=address, tracking_uri=self._tracking_uri)])
         return self
 
@@ -232,12 +236,12 @@ def run(
         BadInputError: nothing was started.
         SweeperError: the sweep stopped; its last messages say why.
     """
-    root = Path(home) if home is not None else sweeps_home()
+    place = str(home) if home is not None else sweeps_place()
     with _as_file(space) as path:
-        arguments = ["run", str(path), "--home", str(root), *_settings(overrides)]
+        arguments = ["run", str(path), "--home", place, *_settings(overrides)]
         given = _options(profile=profile, name=name, address=address, tracking_uri=tracking_uri)
         document = run_command([*arguments, *given, *(["--fresh"] if fresh else [])])
-    return SweepResults(root / document["sweep"], tracking_uri=tracking_uri)
+    return SweepResults(folder_of(place) / document["sweep"], tracking_uri=tracking_uri)
 
 
 def plan(
@@ -266,7 +270,7 @@ def plan(
         sweep = load_sweep(
             path, profile=None if profile is None else str(profile), overrides=fields
         )
-        root = Path(home) if home is not None else sweeps_home()
+        root = opened_home(None if home is None else str(home))
         return PlanView(plan_of(sweep, home=root).document())
 
 
@@ -282,7 +286,7 @@ def open_sweep(name: str | Path, *, home: str | Path | None = None) -> SweepResu
     """
     from sweeper.tracking.sweep_folder import SweepFolder
 
-    root = Path(home) if home is not None else sweeps_home()
+    root = opened_home(None if home is None else str(home), sweep=str(name))
     return SweepResults(SweepFolder.open(str(name), home=root).path)
 
 

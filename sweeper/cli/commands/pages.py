@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper._environment import sweeps_home
-from sweeper.cli.options import Home, TrackingUri, sweep_names
+from sweeper.cli.options import Home, TrackingUri, opened_home, sweep_names
 from sweeper.cli.output import opened_output
 
 __all__ = ["ui"]
@@ -56,7 +55,7 @@ def ui(
         place = Place(host, port or (8080 if is_optuna else 5000), names)
         # An address in one piece can be clicked and copied.
         tell = functools.partial(out.console.print, soft_wrap=True, markup=False)
-        root = home or sweeps_home()
+        root = opened_home(home)
         if is_optuna:
             serve_study(root, sweep=sweep, place=place, tell=tell)
         else:

@@ -12,8 +12,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sweeper._environment import sweeps_home
-from sweeper.cli.options import AsJson, Home, SweepName, Trial, sweep_names
+from sweeper.cli.options import AsJson, Home, SweepName, Trial, opened_home, sweep_names
 from sweeper.cli.output import Output, opened_output
 from sweeper.errors import BadInputError
 
@@ -33,7 +32,7 @@ def list_sweeps(home: Home = None, as_json: AsJson = False) -> None:
         from sweeper.report.standing import all_standings
         from sweeper.report.terminal import standings_view
 
-        root = home or sweeps_home()
+        root = opened_home(home)
         found = all_standings(root)
         none = Text(f"{root} holds no sweep.")
         out.show(found, standings_view(found, now=datetime.now(UTC)) if found else none)
@@ -49,7 +48,7 @@ def status(sweep: SweepName, home: Home = None, as_json: AsJson = False) -> None
         from sweeper.report.terminal import standing_view
         from sweeper.tracking.sweep_folder import SweepFolder
 
-        folder = SweepFolder.open(sweep, home=home or sweeps_home())
+        folder = SweepFolder.open(sweep, home=opened_home(home, sweep=sweep))
         found = standing_of(folder, ranking_of(folder))
         out.show(found, standing_view(found, now=datetime.now(UTC)))
 
@@ -61,7 +60,7 @@ def show(run_or_trial: Trial, home: Home = None, as_json: AsJson = False) -> Non
         from sweeper.report.terminal import trial_view
         from sweeper.report.trial import trial_document
 
-        found = find_trial(run_or_trial, home=home or sweeps_home())
+        found = find_trial(run_or_trial, home=opened_home(home))
         document = trial_document(found)
         out.show(document, trial_view(document, chosen=found.reason))
 
@@ -106,7 +105,8 @@ def report(
                 "stands; add --html"
             )
         names, target = _target(sweeps, as_page=as_page)
-        folders = [SweepFolder.open(name, home=home or sweeps_home()) for name in names]
+        root = opened_home(home, sweep=names[0] if len(names) == 1 else None)
+        folders = [SweepFolder.open(name, home=root) for name in names]
         if is_watched:
             _watch(folders, target, out)
         subjects = [subject_of(folder, tracking_uri=store_of(folder, None)) for folder in folders]

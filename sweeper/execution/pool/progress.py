@@ -11,6 +11,7 @@ import ray
 
 from sweeper.estimates import Estimate, to_metrics
 from sweeper.execution.pool.jobs import Job
+from sweeper.tracking.mirror import TrialPusher
 from sweeper.tracking.trial_folder import TrialFolder
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class PoolReporter:
         self._pool = pool
         self._job = job
         self._folder = folder
+        self._pusher = TrialPusher(folder.path)
         # Whether a full disk has been told of: once is enough.
         self._is_told = False
         points = folder.points()
@@ -64,10 +66,19 @@ class PoolReporter:
         numbers = to_metrics(metrics)
         if step not in self._evaluated:
             self._folder.append(step, {**numbers, **_system_metrics()})
+        self.push()
         if final:
             # The end of the trial carries these metrics to the pool.
             return False
         return bool(ray.get(self._pool.await_verdict.remote(self._job.trial_id, step, numbers)))
+
+    def push(self) -> None:
+        """Puts the trial at the URL of its sweep, where that has one, before anybody hears more.
+
+        Raises:
+            LeaseLostError: another driver has the sweep.
+        """
+        self._pusher.push()
 
 
 def _is_evaluation(metric: str) -> bool:

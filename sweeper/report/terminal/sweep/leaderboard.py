@@ -22,6 +22,7 @@ from sweeper.report.terminal.sweep.board import Leaderboard
 from sweeper.report.terminal.sweep.conclusions import conclusions_view
 from sweeper.report.terminal.sweep.configurations import configurations_table
 from sweeper.report.terminal.tables import pair_table
+from sweeper.tracking.mirror import place_of
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -145,7 +146,7 @@ def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
     name = shlex.quote(folder.name)
     home = ""
     if folder.home != sweeps_home().absolute():
-        home = f" --home {shlex.quote(str(folder.home))}"
+        home = f" --home {shlex.quote(place_of(folder.home))}"
     commands = []
     counts = ranking.counts()
     is_damaged = any(error.path.parent != folder.path for error in ranking.damage)
