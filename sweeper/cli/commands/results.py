@@ -31,10 +31,11 @@ def list_sweeps(home: Home = None, as_json: AsJson = False) -> None:
     with opened_output(as_json) as out:
         from sweeper.report.standing import all_standings
         from sweeper.report.terminal import standings_view
+        from sweeper.tracking.mirror import place_of
 
         root = opened_home(home)
         found = all_standings(root)
-        none = Text(f"{root} holds no sweep.")
+        none = Text(f"{place_of(root)} holds no sweep.")
         out.show(found, standings_view(found, now=datetime.now(UTC)) if found else none)
 
 

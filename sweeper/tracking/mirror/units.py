@@ -19,13 +19,11 @@ from sweeper._files import FileLock, read_json, signature, write_bytes, write_js
 from sweeper.errors import DamagedFileError
 from sweeper.tracking.mirror.stores import Stat, Store
 
-__all__ = ["ADAPTER", "CHECKPOINT", "LATE", "LAZY", "NOTES", "STUDY", "Unit"]
+__all__ = ["CHECKPOINT", "LATE", "LAZY", "NOTES", "STUDY", "Unit"]
 
 CHECKPOINT = "checkpoint"
 """Folder of a trial's checkpoints."""
-ADAPTER = "adapter"
-"""Folder of a trial's adapter."""
-LAZY = (CHECKPOINT, ADAPTER)
+LAZY = (CHECKPOINT, "adapter")
 """Folders that are pulled when somebody needs them."""
 
 STUDY = "optuna.db"
@@ -34,7 +32,9 @@ STUDY = "optuna.db"
 LATE = frozenset({"mlflow.json", "report.html", "verdicts.json", "leaderboard.json", "figures"})
 """Names of views of the rest, which are pushed when a run ends: some change every other second."""
 
-NOTES, LOCK = ".pushed.json", ".push.lock"
+NOTES = ".pushed.json"
+"""Name of the file that says what was pushed of the folder that it is in."""
+LOCK = ".push.lock"
 # What names other files, or says that they are whole, is put after them; a record last of all.
 _FIRST = {"sweep.json", "spec.json"}
 _LATER = {"manifest.json": 2, "base.json": 2, "final.json": 2, "adapter.sha256": 2}
