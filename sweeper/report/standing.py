@@ -13,6 +13,7 @@ from sweeper.errors import DamagedFileError
 from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.sections import read_design
 from sweeper.experiment.sweep import SearchSpec
+from sweeper.tracking.mirror import driver_elsewhere
 from sweeper.tracking.places import LOCK_FILE, is_driven
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
@@ -62,7 +63,7 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
         "status": status,
         "since": folder.status_since.isoformat(),
         "note": folder.note or None,
-        "driver": FileLock(folder.path / LOCK_FILE).owner() if driven else None,
+        "driver": _driver(folder.path) if driven else None,
         "created_at": folder.created_at.isoformat(),
         "objective": ranking.objective.model_dump(mode="json"),
         "trials_done": done,
@@ -73,6 +74,11 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
         "running": [_running(trial) for trial in ranking.trials if trial.status == "running"],
         "wall_time_s": sum(trial.wall_time_s for trial in ranking.trials),
     }
+
+
+def _driver(sweep: Path) -> str:
+    """Returns the process that runs a sweep, as words."""
+    return driver_elsewhere(sweep) or FileLock(sweep / LOCK_FILE).owner()
 
 
 def _best(ranking: Ranking, best: TrialRecord) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sweeper._files import write_json, write_text
 from sweeper.errors import BadInputError, NameTakenError
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.documents.yaml_text import dump_yaml
-from sweeper.tracking.mirror import LOCK_FILE, is_driven_elsewhere, is_locked
+from sweeper.tracking.mirror import LOCK_FILE, driver_elsewhere, is_locked
 from sweeper.tracking.provenance import git_state, machine, package_versions
 from sweeper.tracking.stored import ConfirmedSearch
 
@@ -130,7 +130,7 @@ def is_driven(sweep: Path) -> bool:
     Args:
         sweep: its folder.
     """
-    return is_locked(sweep) or is_driven_elsewhere(sweep)
+    return is_locked(sweep) or bool(driver_elsewhere(sweep))
 
 
 def _make(path: Path, about: Mapping[str, object]) -> None:

@@ -122,9 +122,7 @@ TRIAL = (
 """What is in the folder of a trial."""
 
 MIRROR = (
-    KeptFile(
-        ".store.json", "In the folder of all copies: the URL that they are copies of.", "once"
-    ),
+    KeptFile(".store.json", "In the folder of the copies: the URL that they are of.", "once"),
     KeptFile(
         ".mirror.json",
         "In a sweep's copy: the claim under which it was driven last, and whether the sweep runs "
@@ -153,8 +151,8 @@ MIRROR = (
 _INTRODUCTION = """
 A sweep lives in `<home>/<sweep>/`. `<home>` is `sweeps` unless `SWEEPER_HOME` or `--home` says
 otherwise. If `<home>` is a URL, a copy of the sweep lies on this machine, and the same files lie at
-the URL; see [sweeps at a URL](#sweep-at-a-url). These files are the truth. MLflow's store is a view of them and can be made again from
-them.
+the URL; see [sweep at a URL](#sweep-at-a-url). These files are the truth. MLflow's store is a view
+of them and can be made again from them.
 
 Files are replaced whole or only grow, so that a crash leaves the old content or the new. A file
 that nothing has been written to yet is missing.

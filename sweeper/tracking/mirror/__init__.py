@@ -17,17 +17,23 @@ from sweeper.tracking.mirror.following import (
 )
 from sweeper.tracking.mirror.lease import LeaseLostError
 from sweeper.tracking.mirror.stores import StoreError
-from sweeper.tracking.mirror.working_copy import is_driven_elsewhere, place_of, url_of_home
+from sweeper.tracking.mirror.working_copy import (
+    adapter_url,
+    driver_elsewhere,
+    place_of,
+    url_of_home,
+)
 
 __all__ = [
     "LOCK_FILE",
     "LeaseLostError",
     "StoreError",
     "TrialPusher",
+    "adapter_url",
     "claim_name",
+    "driver_elsewhere",
     "fetch",
     "follow_home",
-    "is_driven_elsewhere",
     "is_locked",
     "mirrored",
     "place_of",

@@ -196,6 +196,10 @@ class TrialPusher:
                 self._unit.push(require=self._lease.require, wait_s=60.0)
                 self._is_away = False
                 return
+            except OSError as error:
+                # Of this machine: a full disk, for example, on which the record was written yet.
+                logger.debug("trial %s is not pushed for now: %s", self.trial.name, error)
+                return
             except StoreError as error:
                 if self._is_away or time.monotonic() - begin_s + pause_s > self.patience_s:
                     if not self._is_away:

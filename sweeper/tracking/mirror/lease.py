@@ -34,7 +34,7 @@ from sweeper._files import dumps
 from sweeper.errors import BadInputError, SweeperError
 from sweeper.tracking.mirror.stores import Store
 
-__all__ = ["BEAT_S", "Lease", "LeaseLostError", "Owner", "highest_claim", "this_process"]
+__all__ = ["BEAT_S", "Lease", "LeaseLostError", "Owner", "newest_claim", "this_process"]
 
 BEAT_S = 10.0
 """Seconds between two beats of an owner."""
@@ -279,20 +279,25 @@ def _claims_in(store: Store, prefix: str) -> list[str]:
     return sorted(name.removesuffix(_CLAIM) for name in names if name[:8].isdigit())
 
 
-def highest_claim(store: Store, prefix: str) -> tuple[str, bool]:
-    """Returns the newest claim on a sweep, empty without one, and whether it seems to be alive.
+def newest_claim(store: Store, prefix: str) -> tuple[str, str]:
+    """Returns the newest claim on a sweep and its owner, where that one seems to be alive.
 
     The second is for those who only look: it trusts the clocks of both machines.
+
+    Returns:
+        The claim, empty without one, and the owner as words, empty where none is alive.
     """
     claims = _claims_in(store, prefix)
     if not claims:
-        return "", False
-    beat = store.get(f"{prefix}/{FOLDER}/{claims[-1]}{_BEAT}")
+        return "", ""
+    lease = Lease(store, prefix)
+    beat = store.get(lease._key(claims[-1], _BEAT))
     try:
         last_s = _Beat.model_validate_json(beat or b"{}").unix_time_s
     except ValidationError:
         last_s = 0.0
-    return claims[-1], abs(time.time() - last_s) < BEAT_S * MISSED
+    is_alive = abs(time.time() - last_s) < BEAT_S * MISSED
+    return claims[-1], str(lease._owner(claims[-1])) if is_alive else ""
 
 
 class _Beat(BaseModel):

@@ -7,6 +7,7 @@ missing and nothing else.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sweeper._files import FileLock, read_json, signature, write_bytes, write_json
 from sweeper.errors import DamagedFileError
 from sweeper.tracking.mirror.stores import Stat, Store
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["CHECKPOINT", "LATE", "LAZY", "NOTES", "STUDY", "Unit"]
 
@@ -75,7 +78,10 @@ class Unit:
     def _save(self) -> None:
         notes = {name: note.model_dump() for name, note in sorted(self._notes.items())}
         # Not durable: what is lost here is pushed again.
-        write_json(self.folder / NOTES, notes, is_durable=False)
+        try:
+            write_json(self.folder / NOTES, notes, is_durable=False)
+        except OSError as error:
+            logger.debug("what was pushed could not be noted: %s", error)
 
     def files(self) -> list[str]:
         """Returns the files that are kept at the store, in the order of their put."""

@@ -23,15 +23,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sweeper._files import read_json, signature, write_json
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.tracking.mirror.lease import FOLDER as CLAIMS
-from sweeper.tracking.mirror.lease import Lease, highest_claim
+from sweeper.tracking.mirror.lease import Lease, newest_claim
 from sweeper.tracking.mirror.stores import Stat, Store, open_store
 from sweeper.tracking.mirror.units import CHECKPOINT, LATE, NOTES, STUDY, Unit
 
 __all__ = [
     "CopyState",
     "WorkingCopy",
+    "adapter_url",
     "copy_of",
-    "is_driven_elsewhere",
+    "driver_elsewhere",
     "note_home",
     "place_of",
     "url_of_home",
@@ -63,6 +64,8 @@ class CopyState(BaseModel):
     """Hash of the study that the store has from here."""
     driven_until_unix_s: float = 0.0
     """Until when another process seems to drive the sweep."""
+    driven_by: str = ""
+    """That process, as words."""
 
 
 def note_home(home: Path, url: str) -> None:
@@ -84,19 +87,40 @@ def place_of(home: Path) -> str:
     return url_of_home(home) or str(home)
 
 
-def is_driven_elsewhere(sweep: Path) -> bool:
-    """Whether another machine seemed to run a sweep when its copy was brought up to date.
+def driver_elsewhere(sweep: Path) -> str:
+    """Returns who seemed to run a sweep when its copy was brought up to date, as words.
 
     Args:
         sweep: its folder.
+
+    Returns:
+        A process of another machine; empty where none did, and where there is no URL.
     """
     if url_of_home(sweep.parent) is None:
-        return False
+        return ""
+    state = _state_in(sweep)
+    return state.driven_by if time.time() < state.driven_until_unix_s else ""
+
+
+def adapter_url(trial: Path) -> str:
+    """Returns where the adapter of a trial is at its URL; empty where it is not kept at one.
+
+    Args:
+        trial: the trial's folder.
+    """
+    sweep = trial.parent.parent
+    url = url_of_home(sweep.parent)
+    if url is None or not (trial / "adapter.sha256").is_file():
+        return ""
+    place, mark, options = url.partition("?")
+    return f"{place.rstrip('/')}/{sweep.name}/trials/{trial.name}/adapter{mark}{options}"
+
+
+def _state_in(sweep: Path) -> CopyState:
     try:
-        state = CopyState.model_validate(read_json(sweep / STATE) or {})
+        return CopyState.model_validate(read_json(sweep / STATE) or {})
     except (DamagedFileError, ValidationError):
-        return False
-    return time.time() < state.driven_until_unix_s
+        return CopyState()
 
 
 def copy_of(sweep: Path) -> WorkingCopy | None:
@@ -150,10 +174,7 @@ class WorkingCopy:
 
     def state(self) -> CopyState:
         """Returns how the copy stands to the store."""
-        try:
-            return CopyState.model_validate(read_json(self.folder / STATE) or {})
-        except (DamagedFileError, ValidationError):
-            return CopyState()
+        return _state_in(self.folder)
 
     def note(self, **changes: object) -> None:
         """Notes changes of the state."""
@@ -191,14 +212,14 @@ class WorkingCopy:
         Raises:
             StoreError: the store does not answer.
         """
-        highest, is_alive = highest_claim(self.store, self.prefix)
+        highest, driver = newest_claim(self.store, self.prefix)
         if self.state().claim and self._was_driven_here(highest):
             return
         if self.state().claim and self.lacks_results():
             self._set_aside()
         self._pull_all()
-        until_s = time.time() + DRIVEN_S if is_alive else 0.0
-        self.note(claim="", own=(), driven_until_unix_s=until_s)
+        until_s = time.time() + DRIVEN_S if driver else 0.0
+        self.note(claim="", own=(), driven_until_unix_s=until_s, driven_by=driver)
 
     def _set_aside(self) -> Path:
         """Gives the folder another name, under which all of it counts as not pushed."""

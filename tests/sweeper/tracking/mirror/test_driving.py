@@ -14,7 +14,7 @@ import pytest
 
 from sweeper.errors import BadInputError
 from sweeper.tracking.mirror.driving import Keeper, is_locked, mirrored
-from sweeper.tracking.mirror.lease import Lease, LeaseLostError, Owner, highest_claim
+from sweeper.tracking.mirror.lease import Lease, LeaseLostError, Owner, newest_claim
 from sweeper.tracking.mirror.stores import FolderStore
 from sweeper.tracking.mirror.working_copy import WorkingCopy, note_home
 from tests.sweeper.s3 import DictStore
@@ -61,7 +61,7 @@ def test_what_is_written_while_it_runs_is_pushed_while_it_runs(copy):
     wait_until(lambda: "night/state.json" in store.objects)
     keeper.end()
     assert told == []
-    assert highest_claim(store, "night")[1] is False
+    assert newest_claim(store, "night")[1] == ""
 
 
 def test_a_store_that_is_away_for_a_while_is_told_of_once_and_gets_all_when_it_is_back(copy):
@@ -185,7 +185,7 @@ def test_the_sweep_of_a_process_that_was_killed_is_taken_over_at_once_on_its_mac
         keeper, _, _ = keeper_of(WorkingCopy(home / "night", FolderStore(there)))
         keeper.lease.missed = 10_000
         # While it lives another one is refused: it sees the beat change, or waits for that.
-        assert not keeper.lease._owner(highest_claim(keeper.lease.store, "night")[0]).is_dead_here()
+        assert not keeper.lease._owner(newest_claim(keeper.lease.store, "night")[0]).is_dead_here()
         process.send_signal(signal.SIGKILL)
         process.wait()
         begin_s = time.monotonic()

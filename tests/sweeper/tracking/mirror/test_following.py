@@ -1,5 +1,6 @@
 """Copies for those who look, names of new sweeps, and what workers push and get on demand."""
 
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -12,11 +13,12 @@ from sweeper.errors import BadInputError, NameTakenError
 from sweeper.tracking.mirror import (
     LeaseLostError,
     TrialPusher,
+    adapter_url,
     claim_name,
+    driver_elsewhere,
     driving,
     fetch,
     follow_home,
-    is_driven_elsewhere,
     mirrored,
     place_of,
     push_file,
@@ -69,6 +71,7 @@ def trained(folder: SweepFolder) -> Path:
     for name in ("adapter/adapter_model.safetensors", "checkpoint/step-00000001/manifest.json"):
         (trial.path / name).parent.mkdir(parents=True)
         (trial.path / name).write_text(name)
+    (trial.path / "adapter.sha256").write_text("")
     return trial.path
 
 
@@ -102,6 +105,7 @@ def test_who_looks_gets_records_and_fetches_adapters(machine, url):
     assert record.metrics == {"train_loss": 2.0, "eval_loss": 2.0}
     trial = other.trial(record.id)
     assert not trial.adapter.exists()
+    assert adapter_url(trial.path) == f"{url}/night/trials/{record.id}/adapter"
     assert fetch(trial.adapter)
     assert not fetch(trial.adapter)
     assert fetch(trial.checkpoint)
@@ -116,7 +120,7 @@ def test_a_sweep_that_runs_elsewhere_is_seen_as_running(machine, url, monkeypatc
         assert is_driven(folder.path)
         machine("two")
         other = follow_home(url) / "night"
-        assert is_driven_elsewhere(other)
+        assert str(os.getpid()) in driver_elsewhere(other)
         assert is_driven(other)
         with pytest.raises(BadInputError, match="is being run by process"), mirrored(other):
             pass

@@ -11,7 +11,7 @@ from sweeper.tracking.mirror.lease import (
     Lease,
     LeaseLostError,
     Owner,
-    highest_claim,
+    newest_claim,
     this_process,
 )
 from sweeper.tracking.mirror.stores import Store, StoreError
@@ -52,7 +52,7 @@ def test_a_sweep_that_nobody_runs_can_be_had_at_once(store, clock):
     lease = lease_of(store, clock)
     lease.acquire()
     assert clock.now_s == 1000.0
-    assert highest_claim(store, "night") == (lease.claim, True)
+    assert newest_claim(store, "night") == (lease.claim, "process 7 on far")
     lease.beat()
     lease.require()
 
@@ -61,7 +61,7 @@ def test_one_that_is_given_back_can_be_had_at_once(store, clock):
     first, second = lease_of(store, clock), lease_of(store, clock)
     first.acquire()
     first.release()
-    assert highest_claim(store, "night") == (first.claim, False)
+    assert newest_claim(store, "night") == (first.claim, "")
     second.acquire()
     assert clock.now_s == 1000.0
     assert second.before == first.claim
@@ -138,7 +138,7 @@ def test_one_that_comes_between_the_look_and_the_claim_is_seen(store, clock):
     with pytest.raises(BadInputError, match="is being run"):
         first.acquire()
     second.require(is_fresh_enough=False)
-    assert highest_claim(store, "night") == (second.claim, True)
+    assert newest_claim(store, "night") == (second.claim, "process 7 on far")
 
 
 class Paused(DictStore):
@@ -185,7 +185,7 @@ def test_one_that_is_paused_at_any_point_ends_without_it(at):
         assert not others
         pytest.skip("it makes fewer requests than that")
     others[0].require(is_fresh_enough=False)
-    assert highest_claim(store, "night") == (others[0].claim, True)
+    assert newest_claim(store, "night") == (others[0].claim, "process 7 on far")
 
 
 class Turns:

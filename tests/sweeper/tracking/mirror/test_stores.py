@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from sweeper.errors import BadInputError
-from sweeper.tracking.mirror.lease import Lease, Owner, highest_claim
+from sweeper.tracking.mirror.lease import Lease, Owner, newest_claim
 from sweeper.tracking.mirror.stores import FolderStore, Store, StoreError, open_store
 from sweeper.tracking.mirror.working_copy import WorkingCopy
 from tests.sweeper.s3 import s3_server
@@ -72,7 +72,7 @@ def test_the_lease_works_on_it(store):
     far = Owner(host="far", pid=7, machine="another", started="1")
     first = Lease(store, "night", owner=far, beat_s=0.05)
     first.acquire()
-    assert highest_claim(store, "night") == (first.claim, True)
+    assert newest_claim(store, "night") == (first.claim, "process 7 on far")
     stopping = threading.Event()
 
     def live():
