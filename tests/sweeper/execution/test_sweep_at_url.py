@@ -43,7 +43,7 @@ name: tiny
 model: {kind: embedded}
 data: {kind: embedded}
 resources: {max_replicas: 1}
-train: {steps: 64, batch_size: 4, evaluations: 8, eval_examples: 8}
+train: {steps: 48, batch_size: 4, evaluations: 8, eval_examples: 8}
 """
 
 Start = Callable[..., "subprocess.Popen[str]"]
