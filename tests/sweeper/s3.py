@@ -76,7 +76,7 @@ class DictStore:
         self._ask()
         return key in self.objects
 
-    def list(self, prefix: str) -> dict[str, Stat]:
+    def listing(self, prefix: str) -> dict[str, Stat]:
         self._ask()
         start = f"{prefix}/" if prefix else ""
         return {
@@ -85,7 +85,7 @@ class DictStore:
             if key.startswith(start)
         }
 
-    def folders(self) -> "list[str]":
+    def folders(self) -> list[str]:
         self._ask()
         return sorted({key.partition("/")[0] for key in self.objects})
 
@@ -94,5 +94,5 @@ class DictStore:
         self.objects.pop(key, None)
 
     def delete_below(self, prefix: str) -> None:
-        for key in self.list(prefix):
+        for key in self.listing(prefix):
             self.delete(key)

@@ -273,7 +273,7 @@ _RELEASED = b'{"is_released":true}'
 
 
 def _claims_in(store: Store, prefix: str) -> list[str]:
-    keys = store.list(f"{prefix}/{FOLDER}")
+    keys = store.listing(f"{prefix}/{FOLDER}")
     names = [key.rpartition("/")[2] for key in keys if key.endswith(_CLAIM)]
     # Whatever else lies there is no claim of ours.
     return sorted(name.removesuffix(_CLAIM) for name in names if name[:8].isdigit())

@@ -59,7 +59,7 @@ class Store(Protocol):
     def has(self, key: str) -> bool:
         """Whether there is an object, as the store knows it now."""
 
-    def list(self, prefix: str) -> dict[str, Stat]:
+    def listing(self, prefix: str) -> dict[str, Stat]:
         """Returns the objects below a prefix by their keys."""
 
     def folders(self) -> list[str]:
@@ -119,7 +119,7 @@ class FolderStore:
         # NFS may answer from what it remembers of a file, but asks its server at an opening.
         return self.get(key) is not None
 
-    def list(self, prefix: str) -> dict[str, Stat]:
+    def listing(self, prefix: str) -> dict[str, Stat]:
         """See :class:`Store`."""
         self._require_root()
         found = {}
@@ -150,7 +150,7 @@ class FolderStore:
 
     def delete_below(self, prefix: str) -> None:
         """See :class:`Store`."""
-        for key in self.list(prefix):
+        for key in self.listing(prefix):
             self.delete(key)
         with _asking(self.url):
             for folder, _, _ in os.walk(self._root / prefix, topdown=False):
@@ -201,7 +201,7 @@ class ObjectStore:
         with self._asking():
             return bool(self._files.get_file_info(self._path(key)).is_file)
 
-    def list(self, prefix: str) -> dict[str, Stat]:
+    def listing(self, prefix: str) -> dict[str, Stat]:
         """See :class:`Store`."""
         infos = [info for info in self._found(prefix, is_deep=True) if info.is_file]
         start = len(self._root.lstrip("/")) + 1

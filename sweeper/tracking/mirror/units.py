@@ -248,7 +248,7 @@ class Unit:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, content)
-        self._notes[name] = _Note(local=signature(path), remote=tuple(stat))
+        self._notes[name] = _Note(local=signature(path), remote=(stat.size, stat.modified_ns))
         return True
 
 

@@ -261,7 +261,7 @@ class WorkingCopy:
         Args:
             below: only those below this path in the sweep.
         """
-        found = self.store.list(f"{self.prefix}/{below}".rstrip("/"))
+        found = self.store.listing(f"{self.prefix}/{below}".rstrip("/"))
         return {
             key: stat
             for key, stat in found.items()

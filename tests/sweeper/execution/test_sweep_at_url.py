@@ -101,7 +101,7 @@ def finished(process: subprocess.Popen[str], errors: Path) -> dict[str, Any]:
 def half_trained() -> tuple[str, int] | None:
     """The trial at the store that has a checkpoint and no end, and the checkpoint's step."""
     store = open_store(URL)
-    keys = list(store.list("night/trials"))
+    keys = list(store.listing("night/trials"))
     records = [key for key in keys if key.endswith("record.json")]
     if len(records) < 2:
         return None
@@ -175,7 +175,7 @@ def test_a_machine_that_dies_with_its_disk_loses_what_it_had_not_trained_yet(
     assert folder.trial(trial_id).read().attempts == 2
 
     store = open_store(URL)
-    keys = set(store.list("night"))
+    keys = set(store.listing("night"))
     assert not [key for key in keys if "/checkpoint/" in key]
     assert {f"night/trials/{x}/adapter.sha256" for x in folder._trials} <= keys
     assert {"night/optuna.db", "night/report.html", "night/mlflow.json"} <= keys

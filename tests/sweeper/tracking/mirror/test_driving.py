@@ -129,7 +129,12 @@ def test_checkpoints_of_ended_trials_go_once_the_study_at_the_store_says_so(copy
     store = copy.store
     delete = store.delete
     store.after_put = order.append
-    store.delete = lambda key: (order.append(f"delete {key}"), delete(key))
+
+    def noted_delete(key):
+        order.append(f"delete {key}")
+        delete(key)
+
+    store.delete = noted_delete
     keeper.begin()
     assert manifest in store.objects
     with closing(sqlite3.connect(copy.folder / "optuna.db")) as study:

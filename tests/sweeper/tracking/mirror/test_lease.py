@@ -159,21 +159,26 @@ class Paused(DictStore):
 @pytest.mark.parametrize("at", range(1, 15))
 def test_one_that_is_paused_at_any_point_ends_without_it(at):
     clock, other_clock = Clock(), Clock()
-    others = []
+    others: list[Lease] = []
 
     def other_takes_it():
         # To the other one the paused one is dead, and its claim as well.
-        other = lease_of(store, other_clock)
+        other = lease_of(paused_store, other_clock)
         other.acquire()
         others.append(other)
 
-    store = Paused(meanwhile=other_takes_it)
+    paused_store = store = Paused(meanwhile=other_takes_it)
     before = lease_of(store, Clock())
     before.acquire()
     before.release()
     store.requests, store.at = 0, at
     paused = lease_of(store, clock)
-    clock.meanwhile = lambda: [other.beat() for other in others]
+
+    def beat_others():
+        for other in others:
+            other.beat()
+
+    clock.meanwhile = beat_others
     try:
         paused.acquire()
         paused.beat()
@@ -231,7 +236,7 @@ class InTurns(DictStore):
 
 @pytest.mark.parametrize("seed", range(60))
 def test_of_three_in_any_order_one_at_most_has_it(seed):
-    objects = {}
+    objects: dict[str, bytes] = {}
     turns = Turns(seed, 3)
     had, is_over = [], threading.Event()
 

@@ -9,7 +9,7 @@ import pytest
 
 from sweeper.errors import BadInputError
 from sweeper.tracking.mirror.lease import Lease, Owner
-from sweeper.tracking.mirror.stores import StoreError
+from sweeper.tracking.mirror.stores import Store, StoreError
 from sweeper.tracking.mirror.working_copy import WorkingCopy
 from tests.sweeper.s3 import DictStore
 
@@ -46,7 +46,7 @@ def write_trial(copy: WorkingCopy, step: int) -> Path:
     return trial
 
 
-def lease_of(store: DictStore) -> Lease:
+def lease_of(store: Store) -> Lease:
     return Lease(store, "night", owner=FAR, clock=lambda: 0.0, sleep=lambda s: None, missed=0)
 
 
@@ -120,7 +120,7 @@ def test_a_checkpoint_goes_when_newer_ones_are_there_and_not_before(copy, store)
     unit.push(require=free)
     write_trial(copy, 4)
     shutil.rmtree(trial / "checkpoint" / "step-00000002")
-    order = []
+    order: list[str] = []
     store.after_put = order.append
     store.delete = lambda key: order.append(f"delete {key}")
     unit.push(require=free)
