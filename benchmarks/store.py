@@ -34,10 +34,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--checkpoint-bytes", type=int, default=2_000_000)
     given = parser.parse_args()
-    print(
-        f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
-    )
-    print(f"pyarrow {pa.__version__}, {given.rounds} rounds")
+    print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {given.rounds} rounds")
+    print(f"Python {platform.python_version()}, pyarrow {pa.__version__}")
     with s3_server(), tempfile.TemporaryDirectory() as place:
         copy = WorkingCopy(Path(place) / "night", open_store("s3://bucket/bench"))
         trial = copy.folder / "trials" / "a1"
@@ -85,10 +83,8 @@ def evaluate(trial: Path, number: int, *, size: int) -> None:
 
 def show(name: str, seconds: list[float]) -> None:
     """Prints a row."""
-    middle = statistics.median(seconds)
-    print(
-        f"{name}: median {middle * 1e3:.0f} ms, {min(seconds) * 1e3:.0f} to {max(seconds) * 1e3:.0f}"
-    )
+    low, middle, high = (1e3 * found(seconds) for found in (min, statistics.median, max))
+    print(f"{name}: median {middle:.0f} ms, {low:.0f} to {high:.0f}")
 
 
 if __name__ == "__main__":
