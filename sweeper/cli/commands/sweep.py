@@ -283,9 +283,11 @@ def _published(subject: Subject, tracking_uri: str | None) -> Path | None:
 def _leave(driver: SweepDriver, out: Output, code: int, why: str) -> NoReturn:
     """Ends the process at once: an orderly exit would wait for, or abort in, Ray's own threads."""
     from sweeper.execution.cluster import end_agents
+    from sweeper.tracking.mirror import words_of
 
+    words = words_of(driver.folder.path)
     out.console.print(
-        f"{why} Continue with: {_resume_command(driver)}", soft_wrap=True, markup=False
+        f"{why} Continue with: python -m sweeper resume {words}", soft_wrap=True, markup=False
     )
     sys.stdout.flush()
     sys.stderr.flush()
@@ -293,15 +295,6 @@ def _leave(driver: SweepDriver, out: Output, code: int, why: str) -> NoReturn:
         end_agents()
     finally:
         os._exit(code)
-
-
-def _resume_command(driver: SweepDriver) -> str:
-    from sweeper.tracking.mirror import url_of_home
-
-    folder, url = driver.folder, url_of_home(driver.folder.home)
-    if url is None:
-        return f"python -m sweeper resume {shlex.quote(str(folder.path))}"
-    return f"python -m sweeper resume {shlex.quote(folder.name)} --home {shlex.quote(url)}"
 
 
 @contextmanager

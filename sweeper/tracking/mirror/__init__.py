@@ -21,7 +21,7 @@ from sweeper.tracking.mirror.working_copy import (
     adapter_url,
     driver_elsewhere,
     place_of,
-    url_of_home,
+    words_of,
 )
 
 __all__ = [
@@ -39,5 +39,5 @@ __all__ = [
     "place_of",
     "push_file",
     "push_rest",
-    "url_of_home",
+    "words_of",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +37,7 @@ __all__ = [
     "note_home",
     "place_of",
     "url_of_home",
+    "words_of",
 ]
 
 STATE = ".mirror.json"
@@ -85,6 +87,14 @@ def url_of_home(home: Path) -> str | None:
 def place_of(home: Path) -> str:
     """Returns a folder of sweeps as ``--home`` takes it: the URL whose working copies it holds."""
     return url_of_home(home) or str(home)
+
+
+def words_of(sweep: Path) -> str:
+    """Returns a sweep's folder as the words of a command: the folder, or its name and its URL."""
+    url = url_of_home(sweep.parent)
+    if url is None:
+        return shlex.quote(str(sweep))
+    return f"{shlex.quote(sweep.name)} --home {shlex.quote(url)}"
 
 
 def driver_elsewhere(sweep: Path) -> str:

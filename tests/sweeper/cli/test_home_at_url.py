@@ -7,13 +7,14 @@ from typer.testing import CliRunner
 
 from sweeper.cli import app
 from sweeper.tracking.mirror import follow_home, mirrored
+from sweeper.tracking.sweep_folder import SweepFolder
 from tests.sweeper.report import made
 
 
 def printed(*arguments: str) -> str:
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "400"})
     assert result.exit_code == 0, result.stderr
-    # How long ago something was depends on the second.
+    # Wide: a path is not broken. How long ago something was depends on the second.
     return re.sub(r"[\d.]+ s ago", "a while ago", result.stdout)
 
 
@@ -62,6 +63,15 @@ def test_a_command_that_is_shown_names_the_url_and_not_the_copy(url, machine, tm
     machine("two")
     shown = "".join(printed("report", "short-1", "--home", url).split())
     assert f"reportshort-1--home{url}--json" in shown
+
+
+def test_a_sweep_that_was_stopped_is_continued_by_its_url(url, machine):
+    folder = SweepFolder(follow_home(url) / "short-1")
+    with folder.lock(), mirrored(folder.path):
+        folder.mark("stopped")
+    machine("two")
+    shown = printed("status", "short-1", "--home", url)
+    assert f"Continue with: python -m sweeper resume short-1 --home {url}" in shown
 
 
 def test_an_empty_url_is_said_by_its_name(machine, tmp_path):
