@@ -33,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test test-whole contracts check lint types imports docs conformance fuzz calibration bench-sweep bench-kernels bench-step bench-data kernels-report clean
+.PHONY: help install sweep test test-whole contracts check lint types imports docs conformance fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -106,6 +106,9 @@ kernels-report: install ## compile every GPU kernel for A100 and H100, and read 
 
 bench-step: install ## a training step of every method against LoRA's
 	$(BIN)/python -P benchmarks/step.py $(ARGS)
+
+bench-store: install ## a trial's pushes to an S3 server of this machine
+	$(BIN)/python -m benchmarks.store $(ARGS)
 
 bench-data: install ## examples a second of tokenising, training and scoring, with and without padding
 	$(BIN)/python -P benchmarks/data.py $(ARGS)

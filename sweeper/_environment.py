@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +13,17 @@ __all__ = [
     "cache_root",
     "data_root",
     "experiment_name",
+    "folder_of",
     "hide_progress_bars",
     "is_hub_offline",
+    "is_url",
     "mlflow_asked_once",
     "quieten_mlflow",
     "ray_address",
+    "s3_endpoint",
     "secret",
     "sweeps_home",
+    "sweeps_place",
     "tracking_uri",
     "without_terminal",
 ]
@@ -53,9 +59,47 @@ def is_hub_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
+def sweeps_place() -> str:
+    """Returns where sweeps are kept: ``SWEEPER_HOME``, else ``sweeps`` in the working folder."""
+    return os.environ.get("SWEEPER_HOME", "") or "sweeps"
+
+
 def sweeps_home() -> Path:
-    """Returns the folder of all sweeps: ``SWEEPER_HOME``, else ``sweeps`` in the working folder."""
-    return _expanded(os.environ.get("SWEEPER_HOME", "") or "sweeps")
+    """Returns the folder of all sweeps; of a place with a URL, that of their working copies."""
+    return folder_of(sweeps_place())
+
+
+def folder_of(place: str) -> Path:
+    """Returns the folder on this machine of a place where sweeps are kept.
+
+    Args:
+        place: a folder, or a URL, whose working copies lie in a folder of ``SWEEPER_COPIES``.
+    """
+    if not is_url(place):
+        return _expanded(place)
+    place = place.rstrip("/")
+    # Which server it is belongs to the place; the name shows the rest.
+    name = re.sub(r"[^A-Za-z0-9]+", "-", place.partition("?")[0]).strip("-")[:80]
+    return _copies_root() / f"{name}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+
+def is_url(place: str) -> bool:
+    """Whether a place where sweeps are kept is no folder of this machine."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", place) is not None
+
+
+def _copies_root() -> Path:
+    value = os.environ.get("SWEEPER_COPIES", "")
+    if value:
+        return _expanded(value)
+    user_data = os.environ.get("XDG_DATA_HOME", "")
+    root = Path(user_data) if user_data else Path.home() / ".local" / "share"
+    return root / "masa-mosa-sweeper" / "sweeps"
+
+
+def s3_endpoint() -> str:
+    """Returns the address of an S3 server that is not Amazon's, empty without one."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3", "") or os.environ.get("AWS_ENDPOINT_URL", "")
 
 
 def ray_address() -> str | None:

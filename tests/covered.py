@@ -109,6 +109,7 @@ COVERED = {
     "tracking/mlflow_view/sender.py": "sweeper/tracking/mlflow_view/test_exactly_once.py",
     "tracking/mlflow_view/state.py": "sweeper/tracking/mlflow_view/test_faults.py",
     "tracking/mlflow_view/view.py": "sweeper/tracking/mlflow_view/test_faults.py",
+    "tracking/mirror/units.py": "sweeper/tracking/mirror/test_working_copy.py",
     "tracking/record.py": "sweeper/tracking/test_sweep_folder.py",
     "tracking/stored.py": "sweeper/tracking/test_damage.py",
     "tracking/trial_folder.py": "sweeper/tracking/test_sweep_folder.py",

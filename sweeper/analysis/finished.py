@@ -8,6 +8,7 @@ from pathlib import Path
 from sweeper.errors import BadInputError
 from sweeper.evaluation.adapter.checking import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from sweeper.models.inspection.checkpoint import read_headers
+from sweeper.tracking.mirror import StoreError, fetch
 from sweeper.tracking.row_scores import VALIDATION_ROWS, read_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
 from sweeper.tracking.trial_folder import RECORD_FILE, TrialFolder
@@ -60,13 +61,14 @@ def _is_finished(trial: TrialFolder) -> bool:
         record = trial.read()
         sweep = SweepFolder(trial.path.parent.parent).about()
         return record.status == "complete" and bool(sweep.sweep_id) and _is_whole(trial)
-    except BadInputError:
+    except (BadInputError, StoreError):
         return False
 
 
 def _is_whole(trial: TrialFolder) -> bool:
     """Returns whether all is there that a complete trial leaves; raises where a file is damaged."""
     adapter = trial.adapter
+    fetch(adapter)
     if not all((adapter / name).is_file() for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS)):
         return False
     # The header says how long the file is: a copy that was cut short is none.

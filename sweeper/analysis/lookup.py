@@ -15,6 +15,7 @@ from sweeper.analysis.ranking import rank_sweep
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.evaluation.adapter import as_trained
 from sweeper.experiment.trial import TrialSpec
+from sweeper.tracking.mirror import StoreError, fetch
 from sweeper.tracking.mlflow_view import run_ids
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
@@ -82,6 +83,13 @@ class FoundTrial:
         Raises:
             BadInputError: it has none, with the trials of the sweep that have one.
         """
+        try:
+            fetch(self.trial.adapter)
+        except StoreError as error:
+            raise BadInputError(
+                f"{self.title}: its adapter is not on this machine, and the store does not answer "
+                f"({error}); try again when it does"
+            ) from error
         if self.trial.adapter.is_dir():
             return self.trial.adapter
         record = self.record

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeper._environment import sweeps_home
+from sweeper._environment import folder_of, sweeps_place
 from sweeper._third_party import load_progress_bars
 from sweeper.cli.arguments import (
     SpaceSource,
@@ -23,6 +23,7 @@ from sweeper.cli.arguments import (
     space_file,
 )
 from sweeper.cli.commands.results import store_of
+from sweeper.cli.options import opened_home
 from sweeper.cli.process import run_command
 from sweeper.cli.shown import PlanView, ReportView, TextView
 
@@ -120,7 +121,10 @@ class SweepResults:
             BadInputError: the sweep cannot be continued.
             SweeperError: it failed.
         """
-        arguments = ["resume", str(self.path), *(["--retry-failed"] if retry_failed else [])]
+        from sweeper.tracking.mirror import place_of
+
+        arguments = ["resume", self.name, "--home", place_of(self.path.parent)]
+        arguments += ["--retry-failed"] if retry_failed else []
         run_command([*arguments, *options_of(address=address, tracking_uri=self._tracking_uri)])
         return self
 
@@ -236,11 +240,11 @@ def _started(
     tracking_uri: str | None,
 ) -> SweepResults:
     """Runs a command that trains a sweep, to its end, and returns the results."""
-    root = Path(home) if home is not None else sweeps_home()
-    options = options_of(home=root, tracking_uri=tracking_uri)
+    place = str(home) if home is not None else sweeps_place()
+    options = options_of(home=place, tracking_uri=tracking_uri)
     with space_file(space) as path:
         document = run_command([command, str(path), *options, *arguments])
-    return SweepResults(root / document["sweep"], tracking_uri=tracking_uri)
+    return SweepResults(folder_of(place) / document["sweep"], tracking_uri=tracking_uri)
 
 
 def plan(
@@ -278,7 +282,7 @@ def plan(
     from sweeper.preflight.plan import plan_of
 
     fields, on = fields_of(overrides), None if profile is None else str(profile)
-    root = Path(home) if home is not None else sweeps_home()
+    root = opened_home(None if home is None else str(home))
     dropped: tuple[str, ...] = ()
     with space_file(space) as path:
         if any(given is not None for given in (methods, seeds, delta, rates)):
@@ -302,7 +306,7 @@ def open_sweep(name: str | Path, *, home: str | Path | None = None) -> SweepResu
     """
     from sweeper.tracking.sweep_folder import SweepFolder
 
-    root = Path(home) if home is not None else sweeps_home()
+    root = opened_home(None if home is None else str(home), sweep=str(name))
     return SweepResults(SweepFolder.open(str(name), home=root).path)
 
 

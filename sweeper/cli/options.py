@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper._environment import sweeps_home
+from sweeper._environment import folder_of, is_url, sweeps_home, sweeps_place
 
 __all__ = [
     "Address",
@@ -23,6 +23,7 @@ __all__ = [
     "SweepName",
     "TrackingUri",
     "Trial",
+    "opened_home",
     "sweep_names",
     "with_fresh",
 ]
@@ -59,7 +60,10 @@ Overrides = Annotated[
 Name = Annotated[str | None, typer.Option("--name", help="Name of the sweep.")]
 
 Home = Annotated[
-    Path | None, typer.Option("--home", help="Folder of all sweeps [$SWEEPER_HOME, ./sweeps].")
+    str | None,
+    typer.Option(
+        "--home", help="Folder of all sweeps, or a URL such as s3://… [$SWEEPER_HOME, ./sweeps]."
+    ),
 ]
 
 Address = Annotated[
@@ -107,6 +111,24 @@ Fresh = Annotated[
 ]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def opened_home(home: str | None, *, sweep: str | None = None) -> Path:
+    """Returns the folder of all sweeps; of a URL, that of working copies brought up to date.
+
+    Args:
+        home: what was given for it, if anything.
+        sweep: the one that is wanted; all where None.
+
+    Raises:
+        BadInputError: the URL names no store, or the store does not answer.
+    """
+    place = home or sweeps_place()
+    if not is_url(place):
+        return folder_of(place)
+    from sweeper.tracking.mirror import follow_home
+
+    return follow_home(place, sweep=sweep)
 
 
 def with_fresh(overrides: list[str] | None, fresh: bool) -> list[str]:

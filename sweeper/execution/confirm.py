@@ -8,6 +8,7 @@ from sweeper.execution.driver import SweepDriver
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.loading import build_sweep
 from sweeper.preflight.checks import require_runnable
+from sweeper.tracking.mirror import claim_name
 from sweeper.tracking.mlflow_view import MlflowView
 from sweeper.tracking.stored import ConfirmedSearch
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -68,7 +69,9 @@ def _new_folder(search: SweepFolder, document: Document) -> SweepFolder:
     of = ConfirmedSearch(name=search.name, sweep_id=search.about().sweep_id)
     for name in confirmation_names(search.name):
         try:
-            return SweepFolder.create(search.home, name, document=document, confirms=of)
+            folder = SweepFolder.create(search.home, name, document=document, confirms=of)
+            claim_name(folder.path)
+            return folder
         except NameTakenError:
             taken = SweepFolder(search.home / name)
             if confirms(taken, search):

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper._files import sqlite_uri
 from sweeper.errors import BadInputError, DamagedFileError, NameTakenError, UnwritableError
@@ -43,9 +45,11 @@ from sweeper.search import (
     open_study,
     past_values,
     repeats_note,
+    states_by_id,
     trials_left,
     using_study,
 )
+from sweeper.tracking.mirror import claim_name, mirrored
 from sweeper.tracking.mlflow_view import (
     MlflowView,
     is_server,
@@ -89,11 +93,15 @@ def new_sweep_folder(home: Path, sweep: Sweep, *, name: str | None = None) -> Sw
         BadInputError: the name is taken, or nothing can be written there.
     """
     folder = None if name is None else SweepFolder.create(home, name, document=sweep.document)
+    if folder is not None:
+        claim_name(folder.path)
     while folder is None:
         # Another process may be faster by a moment; the next name is free then.
         with suppress(NameTakenError):
             free = new_sweep_name(home, sweep)
-            folder = SweepFolder.create(home, free, document=sweep.document)
+            made = SweepFolder.create(home, free, document=sweep.document)
+            claim_name(made.path)
+            folder = made
     write_space(folder.path, sweep.document)
     return folder
 
@@ -158,7 +166,7 @@ class SweepDriver:
             OSError: a file of the sweep cannot be written any more.
             KeyboardInterrupt: it can be resumed.
         """
-        with self.folder.lock(), self._watch:
+        with self.folder.lock(), self._mirrored(), self._watch:
             if not self._prepare():
                 with self._studying(), self._shown():
                     return
@@ -179,6 +187,27 @@ class SweepDriver:
             # After any other error threads still wait inside Ray for their replicas, and to shut
             # Ray down under them aborts the process. Ray ends by itself when the process does.
             disconnect()
+
+    def _mirrored(self) -> AbstractContextManager[None]:
+        """Keeps the sweep at its URL, where it has one, in step with its folder."""
+        return mirrored(
+            self.folder.path, ended=self._ended, tell=self.tell, on_lost=self._lose_lease
+        )
+
+    def _ended(self) -> Collection[str]:
+        """Returns the trials that have ended for good; none where the study cannot be read."""
+        # Asked by another thread: the study is this one's to make.
+        study = self.__dict__.get("_study")
+        try:
+            states = {} if study is None else states_by_id(study)
+        except (OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            logger.debug("the study cannot be read: %s", error)
+            return ()
+        return [x for x, s in states.items() if s in {TrialState.COMPLETE, TrialState.PRUNED}]
+
+    def _lose_lease(self, why: str) -> None:
+        # The folder is marked by nobody: what is true of the sweep is at the store.
+        self.on_loss(f"Stopped: {why}.")
 
     def _lose(self, dead: str) -> None:
         self._mark_stopped()

@@ -13,6 +13,7 @@ from sweeper.errors import DamagedFileError
 from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.sections import read_design
 from sweeper.experiment.sweep import SearchSpec
+from sweeper.tracking.mirror import driver_elsewhere
 from sweeper.tracking.owner import DriverLife, driver_of
 from sweeper.tracking.places import LOCK_FILE
 from sweeper.tracking.record import TrialRecord
@@ -65,7 +66,7 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
         "status": status,
         "since": folder.status_since.isoformat(),
         "note": folder.note or None,
-        "driver": _driver(folder, life),
+        "driver": _driver(folder.path, life),
         "created_at": folder.created_at.isoformat(),
         "objective": ranking.objective.model_dump(mode="json"),
         "trials_done": done,
@@ -79,12 +80,15 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
     }
 
 
-def _driver(folder: SweepFolder, life: DriverLife) -> str | None:
+def _driver(sweep: Path, life: DriverLife) -> str | None:
+    """Returns the process that runs a sweep, as words; None where none does."""
     if not life.is_alive:
         return None
+    if elsewhere := driver_elsewhere(sweep):
+        return elsewhere
     word = life.word
     if word is None or word.ended_at is not None:
-        return FileLock(folder.path / LOCK_FILE).owner()
+        return FileLock(sweep / LOCK_FILE).owner()
     return f"process {word.pid} on {word.host}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import re
 import uuid
@@ -15,6 +14,7 @@ from sweeper._files import write_json, write_text
 from sweeper.errors import BadInputError, NameTakenError
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.documents.yaml_text import dump_yaml
+from sweeper.tracking.mirror import LOCK_FILE, driver_elsewhere, is_locked
 from sweeper.tracking.provenance import git_state, machine, package_versions
 from sweeper.tracking.stored import ConfirmedSearch
 
@@ -32,8 +32,6 @@ logger = logging.getLogger(__name__)
 
 SWEEP_FILE = "sweep.json"
 """Name of the file that makes a folder a sweep's."""
-LOCK_FILE = "driver.lock"
-"""Name of the file that the driver of a sweep holds."""
 SPACE_FILE = "search_space.yaml"
 """Name of the file beside it that runs the same again, wherever it is copied to."""
 # A reader wants to know first what it is called and what it runs on.
@@ -132,15 +130,7 @@ def is_driven(sweep: Path) -> bool:
     Args:
         sweep: its folder.
     """
-    try:
-        with (sweep / LOCK_FILE).open() as file:
-            # Shared: two that ask at once do not take each other for a driver.
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return is_locked(sweep) or bool(driver_elsewhere(sweep))
 
 
 def _make(path: Path, about: Mapping[str, object]) -> None:

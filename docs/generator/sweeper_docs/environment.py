@@ -21,7 +21,16 @@ class Variable:
 
 
 VARIABLES = (
-    Variable("SWEEPER_HOME", "Folder of all sweeps.", "`sweeps` in the working folder"),
+    Variable(
+        "SWEEPER_HOME",
+        "Folder of all sweeps, or a [URL](../how-to/store-sweeps.md).",
+        "`sweeps` in the working folder",
+    ),
+    Variable(
+        "SWEEPER_COPIES",
+        "Folder of the working copies of sweeps that are kept at a URL.",
+        "`masa-mosa-sweeper/sweeps` in the user's data folder",
+    ),
     Variable(
         "SWEEPER_DATA",
         "Folder of the [tasks'](tasks.md) data, and where relative data paths start from.",
@@ -41,6 +50,17 @@ VARIABLES = (
     Variable(
         "XDG_CACHE_HOME", "The user's cache folder; compiled kernels are kept there.", "`~/.cache`"
     ),
+    Variable(
+        "XDG_DATA_HOME",
+        "The user's data folder; working copies of sweeps are kept there.",
+        "`~/.local/share`",
+    ),
+    Variable(
+        "AWS_ENDPOINT_URL_S3",
+        "Address of an S3 server that is not Amazon's, for sweeps at `s3://…`.",
+        "`AWS_ENDPOINT_URL`",
+    ),
+    Variable("AWS_ENDPOINT_URL", "The same, for all of Amazon's services.", "Amazon"),
     Variable("MLFLOW_TRACKING_URI", "MLflow's store.", "SQLite in the folder of all sweeps"),
     Variable(
         "MLFLOW_EXPERIMENT_NAME",

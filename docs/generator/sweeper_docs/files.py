@@ -9,7 +9,7 @@ from sweeper_docs.fields import fields_table
 from sweeper_docs.markdown import code, page, table
 from sweeper_docs.project import TrialFailure, TrialRecord
 
-__all__ = ["HOME", "SWEEP", "TRIAL", "KeptFile", "files_page"]
+__all__ = ["HOME", "MIRROR", "SWEEP", "TRIAL", "KeptFile", "files_page"]
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,38 @@ TRIAL = (
 )
 """What is in the folder of a trial."""
 
+MIRROR = (
+    KeptFile(".store.json", "In the folder of the copies: the URL that they are of.", "once"),
+    KeptFile(
+        ".mirror.json",
+        "In a sweep's copy: the claim under which it was driven last, and whether the sweep runs "
+        "elsewhere.",
+        "replaced",
+    ),
+    KeptFile(
+        ".pushed.json",
+        "In a sweep's copy and in each trial's: inode, size and time of each file when it was put "
+        "to the URL or got from there.",
+        "replaced",
+    ),
+    KeptFile(".push.lock", "Beside it: held by the process that does so."),
+    KeptFile(".<sweep>.follow.lock", "Held by the process that brings a copy up to date."),
+    KeptFile(
+        "lease/<number>-<id>.claim",
+        "At the URL: the process that drives the sweep, or was the last to.",
+        "once",
+    ),
+    KeptFile(
+        "lease/<number>-<id>.beat", "At the URL: its sign of life, every 10 seconds.", "replaced"
+    ),
+)
+"""What a sweep at a URL has besides."""
+
 _INTRODUCTION = """
 A sweep lives in `<home>/<sweep>/`. `<home>` is `sweeps` unless `SWEEPER_HOME` or `--home` says
-otherwise. These files are the truth. MLflow's store is a view of them and can be made again from
-them.
+otherwise. If `<home>` is a URL, a copy of the sweep lies on this machine, and the same files lie at
+the URL; see [sweep at a URL](#sweep-at-a-url). These files are the truth. MLflow's store is a view
+of them and can be made again from them.
 
 Files are replaced whole or only grow, so that a crash leaves the old content or the new. A file
 that nothing has been written to yet is missing.
@@ -160,6 +188,11 @@ one that MLflow takes, with 8 digits of a hash at its end: `accuracy ___-…`. T
 _METRICS = """
 A line `{"rewind_to": 40}` in `metrics.jsonl` says that the trial went on from step 40: what was
 reported for later steps before that line no longer counts.
+"""
+_MIRROR = """
+[Keep sweeps on S3, GCS or NFS](../how-to/store-sweeps.md) says what is put there and when. Not put
+there are `ray/`, `tune/`, `exports/`, locks, and what is in the folder of all sweeps besides them.
+`optuna.db` is put as a copy of one moment.
 """
 _ROWS = """
 `validation_rows.npz` and `final_rows.npz` take a few bytes a row. `numpy.load` reads them:
@@ -193,6 +226,7 @@ def files_page() -> str:
         _listing("Folder of a sweep", SWEEP),
         _listing("Folder of a trial", TRIAL),
         _METRICS,
+        f"## Sweep at a URL\n\n{_MIRROR.strip()}\n\n" + _table(MIRROR),
         f"## Rows of an evaluation\n\n{_ROWS.strip()}",
         f"## Record of a trial\n\n{_RECORD.strip()}\n\n"
         + fields_table(TrialRecord, links={"error": "[section](#error-of-a-record) or `null`"}),
@@ -201,5 +235,9 @@ def files_page() -> str:
 
 
 def _listing(heading: str, files: Iterable[KeptFile]) -> str:
+    return f"## {heading}\n\n" + _table(files)
+
+
+def _table(files: Iterable[KeptFile]) -> str:
     rows = [(code(file.name), file.content, file.written or "–") for file in files]
-    return f"## {heading}\n\n" + table(("file", "what is in it", "written"), rows)
+    return table(("file", "what is in it", "written"), rows)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeper._environment import hide_progress_bars, sweeps_home
-from sweeper.cli.options import AsJson, Home, Trial
+from sweeper._environment import hide_progress_bars
+from sweeper.cli.options import AsJson, Home, Trial, opened_home
 from sweeper.cli.output import INTERRUPTED, Output, opened_output
 from sweeper.errors import BadInputError
 
@@ -80,7 +80,7 @@ def chat(  # noqa: PLR0913 - a parameter for each option
         from sweeper.evaluation.chat import ChatRequest, open_chat
 
         asked = ChatRequest(system, domain, has_base, max_new_tokens, temperature, seed)
-        found = find_trial(run_or_trial, home=home or sweeps_home())
+        found = find_trial(run_or_trial, home=opened_home(home))
         hide_progress_bars()
         with ExitStack() as held:
             with out.console.status(f"Loading {found.title} …"):

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from sweeper._environment import sweeps_home
 from sweeper.cli.commands.sweep import start
 from sweeper.cli.options import (
     Address,
@@ -18,6 +17,7 @@ from sweeper.cli.options import (
     ProfileName,
     SpaceFile,
     TrackingUri,
+    opened_home,
     with_fresh,
 )
 from sweeper.cli.output import opened_output
@@ -91,7 +91,7 @@ def compare(  # noqa: PLR0913 - an argument for each option
             from sweeper.preflight.plan import plan_of
             from sweeper.report.terminal import plan_view
 
-            document = plan_of(sweep, home=home or sweeps_home()).document()
+            document = plan_of(sweep, home=opened_home(home)).document()
             out.show(document, plan_view(document))
             return
         start(sweep, out, name=name, home=home, address=address, tracking_uri=tracking_uri)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from sweeper._environment import sweeps_home
-from sweeper.cli.options import AsJson, Home, SweepName, sweep_names
+from sweeper.cli.options import AsJson, Home, SweepName, opened_home, sweep_names
 from sweeper.cli.output import opened_output
 from sweeper.errors import BadInputError
 
@@ -42,7 +41,9 @@ def stop(
     with opened_output(as_json) as out:
         from sweeper.tracking.owner.stopping import stop as ask
 
-        asked = ask(*_found(sweep_or_trial, home or sweeps_home()))
+        folder, trial = _found(sweep_or_trial, opened_home(home))
+        _require_here(folder)
+        asked = ask(folder, trial)
         out.show(asked.document(), Text(asked.sentence))
 
 
@@ -61,10 +62,26 @@ def extend(
         from sweeper.tracking.owner.extending import extend as give
         from sweeper.tracking.sweep_folder import SweepFolder
 
-        folder = SweepFolder.open(sweep, home=home or sweeps_home())
+        folder = SweepFolder.open(sweep, home=opened_home(home, sweep=sweep))
+        _require_here(folder)
         _require_more(folder)
         found = give(folder, trials=trials)
         out.show(found.document(), Text(found.sentence))
+
+
+def _require_here(folder: SweepFolder) -> None:
+    """Checks that the driver of a sweep sees what is written into its folder here.
+
+    Raises:
+        BadInputError: the sweep is kept at a URL, and a driver on another machine has its own copy.
+    """
+    from sweeper.tracking.mirror import driver_elsewhere
+
+    if driver := driver_elsewhere(folder.path):
+        raise BadInputError(
+            f"sweep {folder.name} is run by {driver}, with its own copy of what is at the URL; a "
+            "request reaches a driver that shares the folder; run the command on its machine"
+        )
 
 
 def _require_more(folder: SweepFolder) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper._environment import hide_progress_bars, sweeps_home
+from sweeper._environment import hide_progress_bars
 from sweeper.cli.options import (
     Address,
     AsJson,
@@ -15,6 +15,7 @@ from sweeper.cli.options import (
     Overrides,
     ProfileName,
     SpaceFile,
+    opened_home,
     with_fresh,
 )
 from sweeper.cli.output import BAD_INPUT, SOME_FAILED, opened_output
@@ -56,7 +57,7 @@ def plan(
             hide_progress_bars()
             with out.console.status("checking model and data"):
                 require_runnable(only_runnable(sweep)[0], address=address)
-        document = plan_of(sweep, home=home or sweeps_home()).document()
+        document = plan_of(sweep, home=opened_home(home)).document()
         out.show(document, plan_view(document))
         if check and not as_json:
             out.console.print("Checked: model and data can be used.")

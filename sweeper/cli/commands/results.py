@@ -13,8 +13,15 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sweeper._environment import sweeps_home
-from sweeper.cli.options import AsJson, Home, SweepName, TrackingUri, Trial, sweep_names
+from sweeper.cli.options import (
+    AsJson,
+    Home,
+    SweepName,
+    TrackingUri,
+    Trial,
+    opened_home,
+    sweep_names,
+)
 from sweeper.cli.output import Output, opened_output
 from sweeper.errors import BadInputError
 
@@ -33,10 +40,11 @@ def list_sweeps(home: Home = None, as_json: AsJson = False) -> None:
     with opened_output(as_json) as out:
         from sweeper.report.standing import all_standings
         from sweeper.report.terminal import standings_view
+        from sweeper.tracking.mirror import place_of
 
-        root = home or sweeps_home()
+        root = opened_home(home)
         found = all_standings(root)
-        none = Text(f"{root} holds no sweep.")
+        none = Text(f"{place_of(root)} holds no sweep.")
         out.show(found, standings_view(found, now=datetime.now(UTC)) if found else none)
 
 
@@ -52,7 +60,7 @@ def status(sweep: SweepName, home: Home = None, as_json: AsJson = False) -> None
         from sweeper.report.terminal import standing_view
         from sweeper.tracking.sweep_folder import SweepFolder
 
-        folder = SweepFolder.open(sweep, home=home or sweeps_home())
+        folder = SweepFolder.open(sweep, home=opened_home(home, sweep=sweep))
         found = status_document(folder, ranking_of(folder))
         out.show(found, standing_view(found, now=datetime.now(UTC)))
 
@@ -64,7 +72,7 @@ def show(run_or_trial: Trial, home: Home = None, as_json: AsJson = False) -> Non
         from sweeper.report.terminal import trial_view
         from sweeper.report.trial import trial_document
 
-        found = find_trial(run_or_trial, home=home or sweeps_home())
+        found = find_trial(run_or_trial, home=opened_home(home))
         document = trial_document(found)
         out.show(document, trial_view(document, chosen=found.reason))
 
@@ -109,7 +117,8 @@ def report(
                 "stands; add --html"
             )
         names, target = _target(sweeps, as_page=as_page)
-        folders = [SweepFolder.open(name, home=home or sweeps_home()) for name in names]
+        root = opened_home(home, sweep=names[0] if len(names) == 1 else None)
+        folders = [SweepFolder.open(name, home=root) for name in names]
         if is_watched:
             _watch(folders, target, out)
         subjects = [subject_of(folder, tracking_uri=store_of(folder, None)) for folder in folders]
@@ -259,7 +268,7 @@ def ui(
         place = Place(host, port or (8080 if is_optuna else 5000), names)
         # An address in one piece can be clicked and copied.
         tell = functools.partial(out.console.print, soft_wrap=True, markup=False)
-        root = home or sweeps_home()
+        root = opened_home(home)
         if is_optuna:
             serve_study(root, sweep=sweep, place=place, tell=tell)
         else:

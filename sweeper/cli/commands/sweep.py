@@ -31,6 +31,7 @@ from sweeper.cli.options import (
     SpaceFile,
     SweepName,
     TrackingUri,
+    opened_home,
     with_fresh,
 )
 from sweeper.cli.output import INTERRUPTED, SOME_FAILED, Output, opened_output
@@ -96,7 +97,7 @@ def start(
     out: Output,
     *,
     name: str | None,
-    home: Path | None,
+    home: str | None,
     address: str | None,
     tracking_uri: str | None,
     experiment: str | None = None,
@@ -111,7 +112,7 @@ def start(
     from sweeper.tracking.places import SPACE_FILE
 
     fingerprint = require_runnable(sweep, address=address)
-    root = home or sweeps_home()
+    root = opened_home(home)
     require_store(root, tracking_uri)
     text = taken_text(finished_trials(sweep, root, data_fingerprint=fingerprint).values())
     if text:
@@ -152,7 +153,7 @@ def resume(
         from sweeper.tracking.mlflow_view import require_store
         from sweeper.tracking.sweep_folder import SweepFolder
 
-        folder = SweepFolder.open(sweep, home=home or sweeps_home())
+        folder = SweepFolder.open(sweep, home=opened_home(home, sweep=sweep))
         require_store(folder.home, tracking_uri)
         driver = SweepDriver.open(
             folder,
@@ -208,6 +209,7 @@ def _run(driver: SweepDriver, out: Output) -> None:
 
 def _mlflow_line(driver: SweepDriver) -> str:
     """Returns where a sweep is seen in MLflow: a server's address, or the command that serves."""
+    from sweeper.tracking.mirror import place_of
     from sweeper.tracking.mlflow_view import is_server, sweep_url
 
     store = store_of(driver.folder, driver.tracking_uri)
@@ -215,7 +217,7 @@ def _mlflow_line(driver: SweepDriver) -> str:
         return f"MLflow: {sweep_url(store, driver.folder, experiment=driver.experiment)}"
     command = f"python -m sweeper ui {shlex.quote(driver.folder.name)}"
     if driver.folder.home != sweeps_home().absolute():
-        command += f" --home {shlex.quote(str(driver.folder.home))}"
+        command += f" --home {shlex.quote(place_of(driver.folder.home))}"
     if driver.tracking_uri is not None:
         command += f" --tracking-uri {shlex.quote(store)}"
     return f"MLflow: {command}"
@@ -261,11 +263,13 @@ def _show_result(driver: SweepDriver, out: Output, *, is_shown: bool = True) -> 
 def _published(subject: Subject, tracking_uri: str | None) -> Path | None:
     """Returns the page of a sweep that has ended, written and sent to MLflow; None without one."""
     from sweeper.report.page import write_sweep_page
+    from sweeper.tracking.mirror import push_rest
     from sweeper.tracking.mlflow_view import MlflowView
 
     try:
         page = write_sweep_page(subject)
         MlflowView(subject.folder, tracking_uri=tracking_uri).sync(page_only=True)
+        push_rest(subject.folder.path)
     except Exception as error:  # noqa: BLE001 - the sweep is done, and its page can be made again
         again = f"python -m sweeper report {shlex.quote(str(subject.folder.path))} --html"
         logger.warning(
@@ -281,11 +285,11 @@ def _published(subject: Subject, tracking_uri: str | None) -> Path | None:
 def _leave(driver: SweepDriver, out: Output, code: int, why: str) -> NoReturn:
     """Ends the process at once: an orderly exit would wait for, or abort in, Ray's own threads."""
     from sweeper.execution.cluster import end_agents
+    from sweeper.tracking.mirror import words_of
 
-    folder = driver.folder
-    path = shlex.quote(str(folder.path))
+    words = words_of(driver.folder.path)
     out.console.print(
-        f"{why} Continue with: python -m sweeper resume {path}", soft_wrap=True, markup=False
+        f"{why} Continue with: python -m sweeper resume {words}", soft_wrap=True, markup=False
     )
     sys.stdout.flush()
     sys.stderr.flush()

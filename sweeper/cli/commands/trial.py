@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from sweeper._environment import hide_progress_bars, sweeps_home
+from sweeper._environment import hide_progress_bars
 from sweeper.cli.options import (
     AsJson,
     Home,
     Trial,
+    opened_home,
 )
 from sweeper.cli.output import opened_output
 
@@ -50,7 +51,7 @@ def export(
         from sweeper.export import export_trial
         from sweeper.report.terminal import export_view
 
-        found = find_trial(run_or_trial, home=home or sweeps_home())
+        found = find_trial(run_or_trial, home=opened_home(home))
         hide_progress_bars()
         with out.console.status(f"Exporting {found.title} …"):
             document = export_trial(
@@ -102,13 +103,16 @@ def evaluate(  # noqa: PLR0913 - a parameter for each option
         from sweeper.analysis.lookup import find_trial
         from sweeper.analysis.trial_evaluation import EvaluationRequest, evaluate_trial
         from sweeper.report.terminal import evaluation_view
+        from sweeper.tracking.mirror import push_file
 
         names = tuple(name.strip() for name in (tasks or "").split(",") if name.strip())
         asked = EvaluationRequest(names, split, rows, has_base, is_harness, harness_tasks)
-        found = find_trial(run_or_trial, home=home or sweeps_home())
+        found = find_trial(run_or_trial, home=opened_home(home))
         hide_progress_bars()
         # The harness has progress bars of its own.
         waiting = nullcontext() if is_harness else out.console.status(f"Evaluating {found.title} …")
         with waiting:
-            document = evaluate_trial(found, asked).document()
+            written = evaluate_trial(found, asked)
+        push_file(Path(written.path), found.sweep.path)
+        document = written.document()
         out.show(document, evaluation_view(document, chosen=found.reason))

@@ -14,6 +14,7 @@ from ray.exceptions import RayError
 
 from sweeper.estimates import Estimate, to_metrics
 from sweeper.execution.pool.jobs import Job
+from sweeper.tracking.mirror import TrialPusher
 from sweeper.tracking.record import Course
 from sweeper.tracking.trial_folder import TrialFolder
 
@@ -46,6 +47,7 @@ class PoolReporter:
         self._asked: Any = None
         self._asked_s = -ASKING_S
         self._course: Course = "on"
+        self._pusher = TrialPusher(folder.path)
         # Whether a full disk has been told of: once is enough.
         self._is_told = False
         points = folder.points()
@@ -89,12 +91,21 @@ class PoolReporter:
         numbers = to_metrics(metrics)
         if step not in self._evaluated:
             self._folder.append(step, {**numbers, **_system_metrics()})
+        self.push()
         if final:
             # The end of the trial carries these metrics to the pool.
             return "on"
         asked: Any = self._pool.await_verdict.remote(self._job.trial_id, step, numbers)
         course: Course = ray.get(asked)
         return course
+
+    def push(self) -> None:
+        """Puts the trial at the URL of its sweep, where that has one, before anybody hears more.
+
+        Raises:
+            LeaseLostError: another driver has the sweep.
+        """
+        self._pusher.push()
 
 
 def _is_evaluation(metric: str) -> bool:

@@ -23,6 +23,7 @@ from sweeper.execution.pool.progress import PoolReporter
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.final_result import FinalResult, is_evaluated, write_final
+from sweeper.tracking.mirror import StoreError, fetch
 from sweeper.tracking.row_scores import VALIDATION_ROWS, write_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
@@ -176,6 +177,8 @@ class ReplicaWorker:
         trial = TrialSpec.model_validate_json(job.spec_json)
         adapter = None if job.is_base else TrialFolder(job.folder).adapter
         try:
+            if adapter is not None:
+                on_first_worker(lambda: fetch(adapter), failure=TrialError, group=self._control)
             found = evaluate_final(trial, base, final, adapter=adapter, chosen_by=job.chosen_by)
         except Exception as error:  # noqa: BLE001 - the boundary of a trial
             reason = f"{type(error).__name__}: {error}"
@@ -200,6 +203,7 @@ class ReplicaWorker:
         trial = TrialSpec.model_validate_json(job.spec_json)
 
         def begin() -> None:
+            _fetch_checkpoint(folder)
             job.require_callbacks(trial)
             shape = trial.model.shape()
             trainable = trial.model.trainable(trial.method)
@@ -213,16 +217,19 @@ class ReplicaWorker:
             return
         if self._rank == 0:
             try:
-                self._finish(job, folder, outcome)
+                self._finish(job, folder, outcome, progress)
             except OSError as error:
                 # The others are done with this trial; what could not be written is rank 0's.
                 kind, text = type(error).__name__, str(error)
                 self._note_failed(job, error, lambda: folder.fail(kind, text))
 
-    def _finish(self, job: Job, folder: TrialFolder, outcome: TrialOutcome) -> None:
+    def _finish(
+        self, job: Job, folder: TrialFolder, outcome: TrialOutcome, progress: PoolReporter
+    ) -> None:
         if outcome.status == "paused":
             # Its record waits with it: whoever resumes the sweep goes on from the checkpoint.
             folder.requeue()
+            progress.push()
             ray.get(self._pool.put_off.remote(job.trial_id))
             return
         # Where the time went that was not spent on steps, and what of the data was not trained on.
@@ -240,6 +247,7 @@ class ReplicaWorker:
         else:
             ends = {"pruned": folder.prune, "stopped": folder.stop}
             ends[outcome.status](train_time_s=outcome.train_time_s)
+        progress.push()
         done: Callable[..., Any] = self._pool.done.remote
         metrics = to_metrics(outcome.metrics)
         ray.get(done(job.trial_id, outcome.status, step=outcome.steps, metrics=metrics))
@@ -282,3 +290,12 @@ class ReplicaWorker:
             logger.warning("the end of %s could not be recorded: %s", job.trial_id, problem)
         reason = f"{type(error).__name__}: {error}"
         ray.get(self._pool.done.remote(job.trial_id, "failed", metrics={}, error=reason))
+
+
+def _fetch_checkpoint(folder: TrialFolder) -> None:
+    """Gets the checkpoints of a trial that another machine has begun, where the store has some."""
+    try:
+        fetch(folder.checkpoint)
+    except StoreError as error:
+        # The same steps give the same trial again.
+        logger.warning("trial %s starts anew, without its checkpoint: %s", folder.id, error)

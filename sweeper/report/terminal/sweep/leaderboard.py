@@ -22,6 +22,7 @@ from sweeper.report.terminal.sweep.board import Leaderboard
 from sweeper.report.terminal.sweep.conclusions import conclusions_view
 from sweeper.report.terminal.sweep.configurations import configurations_table
 from sweeper.report.terminal.tables import pair_table
+from sweeper.tracking.mirror import adapter_url, place_of
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -132,7 +133,13 @@ def _configuration(best: TrialRecord) -> RenderableType:
 
 
 def _adapter(folder: SweepFolder, best: TrialRecord) -> list[RenderableType]:
-    path = folder.trial(best.id).adapter
+    trial = folder.trial(best.id)
+    path, url = trial.adapter, adapter_url(trial.path)
+    if not path.is_dir() and url:
+        return [
+            Text("Its adapter, which chat, evaluate and export get", style="bold"),
+            _line(f"  {url}"),
+        ]
     if not path.is_dir():
         return [Text("Its adapter was not saved.")]
     here = Path.cwd()
@@ -145,7 +152,7 @@ def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
     name = shlex.quote(folder.name)
     home = ""
     if folder.home != sweeps_home().absolute():
-        home = f" --home {shlex.quote(str(folder.home))}"
+        home = f" --home {shlex.quote(place_of(folder.home))}"
     commands = []
     counts = ranking.counts()
     is_damaged = any(error.path.parent != folder.path for error in ranking.damage)
@@ -161,7 +168,8 @@ def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
         own = shlex.quote(confirmation.folder.name)
         commands.append(f"python -m sweeper report {own}{home}")
     commands.append(f"python -m sweeper ui {name}{home}")
-    if ranking.best is not None and folder.trial(ranking.best.id).adapter.is_dir():
+    best = None if ranking.best is None else folder.trial(ranking.best.id)
+    if best is not None and (best.adapter.is_dir() or adapter_url(best.path)):
         commands.append(f"python -m sweeper export {name}{home} --format peft")
     commands.append(f"python -m sweeper report {name}{home} --json")
     return commands

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -14,6 +14,7 @@ from rich.text import Text
 from sweeper._text import count, duration, params_text, shorten
 from sweeper.estimates import Estimate
 from sweeper.report.terminal.tables import Column, fitted_table, fitting, pair_table
+from sweeper.tracking.mirror import words_of
 
 __all__ = ["standing_view", "standings_view"]
 
@@ -96,7 +97,7 @@ def standing_view(one: Mapping[str, Any], *, now: datetime) -> RenderableType:
         table.add_row(f"  {name}", Text(value))
     parts: list[RenderableType] = [head, table]
     if one["status"] in {"interrupted", "stopped"}:
-        command = f"python -m sweeper resume {shlex.quote(one['folder'])}"
+        command = f"python -m sweeper resume {words_of(Path(one['folder']))}"
         parts += ["", Text(f"  Continue with: {command}", no_wrap=True, overflow="ignore")]
     return Group(*parts)
 
