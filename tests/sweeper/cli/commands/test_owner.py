@@ -15,6 +15,7 @@ from sweeper.execution.owner.watch import OwnerWatch
 from sweeper.experiment.loading import load_sweep
 from sweeper.search import open_study
 from sweeper.search.study import mark_exhausted
+from sweeper.tracking import mirror
 from sweeper.tracking.owner import pending
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
@@ -80,3 +81,16 @@ def test_an_exhausted_space_is_not_extended(sweep: SweepFolder) -> None:
     given = runner.invoke(app, ["extend", "night", "--trials", "4", "--home", str(sweep.home)])
     assert (given.exit_code, "widen the search space" in given.stderr) == (2, True)
     assert json.loads((sweep.path / "sweep.json").read_text())["document"] == sweep.document
+
+
+@pytest.mark.parametrize("command", [("stop",), ("extend", "--trials", "4")])
+def test_a_driver_with_a_copy_of_its_own_is_not_asked(
+    sweep: SweepFolder, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "driver_elsewhere", lambda path: "process 7 on far")
+    before = sorted(sweep.path.rglob("*"))
+    name, *options = command
+    asked = runner.invoke(app, [name, "night", *options, "--home", str(sweep.home)])
+    assert asked.exit_code == 2
+    assert "is run by process 7 on far" in " ".join(asked.stderr.split())
+    assert sorted(sweep.path.rglob("*")) == before
