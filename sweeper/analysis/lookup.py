@@ -72,10 +72,20 @@ class FoundTrial:
         try:
             return self.trial.trial_spec()
         except DamagedFileError as error:
+            if error.why.startswith("spec.method") and self._is_of_file():
+                raise BadInputError(
+                    f"{self.title}: its method cannot be read from its file ({error.why}); it "
+                    "must be the file that the trial was trained with; bring it back"
+                ) from error
             raise BadInputError(
                 f"{self.title}: its spec.json does not fit this version ({error.why}); use the "
                 "version that ran the sweep, which its sweep.json names, or restore the file"
             ) from error
+
+    def _is_of_file(self) -> bool:
+        """Whether the trial's method is in a Python file of the user's."""
+        method = self.trial.spec().get("method")
+        return isinstance(method, dict) and "python" in method
 
     def adapter(self) -> Path:
         """Returns the folder of its adapter.

@@ -208,7 +208,7 @@ def compare(  # noqa: PLR0913 - an argument for each option of the command
         methods: names, for example ``["masa", "lora"]``; those of the space where None.
         seeds: how many of each method at each rate, or the looks ``"3/5/10"``.
         delta: smallest difference that matters, in units of the metric; a point of accuracy, or
-            2 % of the control's loss, where None.
+            2 % of the control's mean, where None.
         rates: learning rates that each method is tuned over: the lowest, the highest and, where it
             is given, how many; those that the space searches where None.
         profile: as in :func:`run`.

@@ -194,7 +194,8 @@ def _of_trials(document: Document, budget: Json) -> Iterator[str]:
             fields = get_path(entry, (section,))
             own = fields if isinstance(fields, dict) else {}
             whole = own if section == "method" else {}
-            left_out = {"name", "learning_rate", *(fields_set_by(budget, whole) if whole else ())}
+            sized = fields_set_by(budget, whole) if whole else ()
+            left_out = {"learning_rate", *_naming(whole), *sized}
             name = get_path(entry, ("name",))
             yield from (f"trials.{name}.{section}.{key}" for key in own if key not in left_out)
 
@@ -207,10 +208,17 @@ def _entries(document: Document) -> dict[str, Document]:
         if isinstance(entry, dict) and isinstance(entry.get("name"), str):
             found.setdefault(label_of(entry), entry)
     for entry in trials if isinstance(trials, list) else []:
-        name = get_path(entry, ("method", "name"))
-        if isinstance(name, str):
-            found.setdefault(name, {"name": name})
+        method = get_path(entry, ("method",))
+        if isinstance(method, dict) and isinstance(method.get("name"), str):
+            found.setdefault(label_of(method), _naming(method))
     return found
+
+
+def _naming(method: Document) -> Document:
+    """Returns the fields of a method that say which one it is, such as its file."""
+    kind = kind_of(method)
+    labels = ("name",) if kind is None else kind.label_fields
+    return {key: method[key] for key in labels if key in method}
 
 
 def _require_methods(names: Sequence[str], *, known: Sequence[str]) -> None:

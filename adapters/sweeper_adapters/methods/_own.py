@@ -254,11 +254,10 @@ def _describe_no_method(kind: Any) -> str:  # noqa: ANN401 - whatever a file def
 
 def _with_file(kind: type[AnyMethodSpec], named: str, found: str) -> type[AnyMethodSpec]:
     """Returns the class with two fields more: what names it in its file, and the file's hash."""
-    labels = (*kind.label_fields, *FILE_FIELDS)
 
     class WithFile(kind):  # type: ignore[valid-type, misc]  # known when it is run
         __doc__ = kind.__doc__
-        label_fields: ClassVar[tuple[str, ...]] = labels
+        label_fields: ClassVar[tuple[str, ...]] = (*kind.label_fields, *FILE_FIELDS)
 
         python: str = Field(default=named)
         """``FILE.py:CLASS``."""

@@ -10,7 +10,9 @@ from sweeper.errors import SpecError
 from sweeper.experiment.comparing import Comparison, comparison_of, dropped_fields, require_used
 from sweeper.experiment.documents.yaml_files import read_yaml
 from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.own_code import locate_methods
 from sweeper.experiment.sweep import Sweep
+from tests.adapters.own_method import write_method
 from tests.places import SPACES
 
 THREE = "masa,masa_control,lora"
@@ -167,6 +169,19 @@ def test_what_listed_trials_set_is_named_where_it_is_dropped():
     # Rank and alpha are the budget's, and the rate is tuned.
     wanted = ("trials.masa.method.experts", "trials.masa.method.group_size")
     assert dropped_fields(document, made) == wanted
+
+
+def test_listed_methods_are_those_that_the_file_lists(tmp_path):
+    loha = {"name": "peft", "type": "loha"}
+    methods = [{"python": write_method(tmp_path), "rank": 2}, {**loha, "r": 2}]
+    trials = [{"name": f"t{n}", "method": method} for n, method in enumerate(methods)]
+    file = {"name": "listed", "profile": "embedded", "trials": trials}
+    located = locate_methods(file, path=tmp_path / "listed.yaml")
+    made = made_of(located, asked(None))
+    assert [x["name"] for x in made["methods"]] == ["narrow", "peft"]
+    narrow, peft = made["methods"]
+    assert (narrow["python"], peft["type"]) == (methods[0]["python"], "loha")
+    assert dropped_fields(located, made) == ()
 
 
 def test_how_trials_are_run_stays():

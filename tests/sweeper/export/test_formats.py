@@ -11,7 +11,7 @@ from sweeper.export.exporting import export_trial
 from sweeper.export.formats import possible_formats
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper_adapters.methods import Method
-from tests.adapters.own_method import write_method
+from tests.adapters.own_method import forget_methods, write_method
 from tests.sweeper import exported
 
 PROPERTY = "    @property\n    def exports_lora"
@@ -53,5 +53,23 @@ def test_without_any_form_the_message_says_what_is_left(tmp_path):
     folder = exported.add(sweep, own_trial(tmp_path, CONFIG, NO_LORA, NO_MERGE), number=0)
     message = "narrow cannot be exported as peft: .*: none; use the adapter in the trial's folder"
     with pytest.raises(BadInputError, match=message):
+        export_trial(FoundTrial(sweep, folder), "peft", output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (Path.unlink, r"mine\.py cannot be read \(No such file"),
+        (lambda path: path.write_text("# other"), r"mine\.py is not the file that the sweep was "),
+    ],
+)
+def test_a_file_that_is_gone_or_another_one_is_named(tmp_path, monkeypatch, change, message):
+    sweep = SweepFolder.create(tmp_path / "sweeps", "own", document=exported.DOCUMENT)
+    folder = exported.add(sweep, own_trial(tmp_path), number=0)
+    forget_methods(monkeypatch)
+    change(tmp_path / "mine.py")
+    text = rf"its method cannot be read from its file \(.*{message}.*; bring it back"
+    with pytest.raises(BadInputError, match=text):
         export_trial(FoundTrial(sweep, folder), "peft", output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
