@@ -134,9 +134,10 @@ class PatternedSpec(LowRankSpec):
         return rank_problems(linears, rank=rank, field=field)
 
     def _pattern_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        names = [name for name, _ in self._named_layers(shape)]
+        given = [field for field in _FIELDS if getattr(self, field)]
         # Layers of several lists are looked at in the model itself.
-        for field in _FIELDS if names and shape.stack else ():
+        names = [x for x, _ in self._named_layers(shape)] if given and shape.stack else []
+        for field in given if names else ():
             for text in describe_misfits(field, getattr(self, field), names):
                 yield field, text
 
