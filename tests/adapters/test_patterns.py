@@ -280,6 +280,14 @@ def test_a_pattern_that_is_not_given_is_not_written():
             assert kind().parameters()["rank_pattern"] == {}
 
 
+@pytest.mark.parametrize("kind", [*FAMILY, LoraGaSpec], ids=lambda x: x.__name__)
+def test_equal_specs_have_one_hash(kind):
+    one = kind(alpha=16, rank_pattern={"q_proj": 2, "k_proj": 3}, alpha_pattern={"q_proj": 5})
+    other = kind(alpha=16.0, rank_pattern={"k_proj": 3, "q_proj": 2}, alpha_pattern={"q_proj": 5.0})
+    assert len({one, other}) == 1
+    assert len({one, kind(), kind(rank_pattern={"q_proj": 2})}) == 3
+
+
 def test_which_methods_have_ranks_by_layer():
     names = {x.model_fields["name"].default for x in UNION if "rank_pattern" in x.model_fields}
     assert names == {"lora", "dora", "pissa", "qlora", "lora_pro", "lora_ga"}

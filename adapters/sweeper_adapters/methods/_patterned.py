@@ -51,6 +51,11 @@ class PatternedSpec(LowRankSpec):
     def _keys_are_expressions(cls, value: object) -> object:
         return _require_pattern(value)
 
+    def __hash__(self) -> int:
+        """Returns the same for equal specs, in whose patterns the order of keys is of no meaning."""
+        values = [getattr(self, name) for name in type(self).model_fields]
+        return hash(tuple(frozenset(x.items()) if isinstance(x, dict) else x for x in values))
+
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
         return [*super().problems(shape), *self._pattern_problems(shape)]
