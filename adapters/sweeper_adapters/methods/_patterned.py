@@ -52,7 +52,7 @@ class PatternedSpec(LowRankSpec):
         return _require_pattern(value)
 
     def __hash__(self) -> int:
-        """Returns the same for equal specs, in whose patterns the order of keys is of no meaning."""
+        """Returns the same for equal specs; the order of keys in a pattern is of no meaning."""
         values = [getattr(self, name) for name in type(self).model_fields]
         return hash(tuple(frozenset(x.items()) if isinstance(x, dict) else x for x in values))
 
