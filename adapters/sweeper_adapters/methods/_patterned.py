@@ -10,7 +10,6 @@ from pydantic import Field, field_validator
 
 from sweeper_adapters._patterns import demand_patterns, describe_misfits, has_match, value_of
 from sweeper_adapters._targets import demand_targets
-from sweeper_adapters.methods._base import MethodSpec
 from sweeper_adapters.methods._facts import Linear, ModelShape
 from sweeper_adapters.methods._low_rank import LowRankSpec
 from sweeper_adapters.methods._sizing import rank_problems
@@ -19,17 +18,19 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-__all__ = ["AlphaPatternSpec", "RankPatternSpec"]
+__all__ = ["PatternedSpec"]
+
+_FIELDS = ("rank_pattern", "alpha_pattern")
 
 
-class RankPatternSpec(MethodSpec):
-    """What methods have whose layers may each have a rank of its own, by a pattern of its name.
+class PatternedSpec(LowRankSpec):
+    """What methods have whose layers may each have a rank and an alpha of its own.
 
-    A method that shares matrices among layers has one rank for all that share, and no such field.
+    A method that shares matrices among layers has one rank for all that share, and no such fields.
+    PEFT's HiRA has a ``rank_pattern`` that it does not obey (PEFT 0.21, tuners/hira/layer.py).
     """
 
-    pattern_fields: ClassVar[tuple[str, ...]] = ("rank_pattern",)
-    """Fields with values by patterns of the names of layers."""
+    scale_fields: ClassVar[tuple[str, ...]] = ("alpha_pattern",)
 
     rank_pattern: dict[str, Annotated[int, Field(ge=1)]] = Field(
         default={}, exclude_if=lambda pattern: not pattern
@@ -38,11 +39,22 @@ class RankPatternSpec(MethodSpec):
     a regular expression of a layer's whole name or of its end: ``layers\.[0-3]\..*_proj`` means
     the first four layers. Each must match a layer; two that match one layer must agree. A budget
     turns ``rank`` and leaves these."""
+    alpha_pattern: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, exclude_if=lambda pattern: not pattern
+    )
+    """Alphas of layers that have another one than ``alpha``, by keys as in ``rank_pattern``. Where
+    it says nothing of a layer with a rank of its own, that layer's scale is ``alpha`` divided by
+    that rank. ``alpha_per_rank`` of a budget sets it."""
 
-    @field_validator("rank_pattern", mode="before")
+    @field_validator(*_FIELDS, mode="before")
     @classmethod
-    def _ranks_have_patterns(cls, value: object) -> object:
+    def _keys_are_expressions(cls, value: object) -> object:
         return _require_pattern(value)
+
+    def __hash__(self) -> int:
+        """Returns the same for equal specs; the order of keys in a pattern is of no meaning."""
+        values = [getattr(self, name) for name in type(self).model_fields]
+        return hash(tuple(frozenset(x.items()) if isinstance(x, dict) else x for x in values))
 
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
@@ -60,6 +72,15 @@ class RankPatternSpec(MethodSpec):
             "--set budget=null"
         )
 
+    def scaled(self, alpha_per_rank: float) -> Self:
+        """Returns this method with the alpha of each layer at a multiple of that layer's rank.
+
+        Args:
+            alpha_per_rank: alpha divided by the rank, above 0.
+        """
+        alphas = {key: alpha_per_rank * rank for key, rank in self.rank_pattern.items()}
+        return super().scaled(alpha_per_rank).model_copy(update={"alpha_pattern": alphas})
+
     def inject(self, model: PreTrainedModel, *, seed: int) -> PeftModel:
         """Returns ``model`` with the adapter in it; only the adapter's parameters require grad.
 
@@ -67,9 +88,9 @@ class RankPatternSpec(MethodSpec):
             ValueError: a target or a key of a pattern matches no layer, or two keys give one layer
                 two values.
         """
-        if any(getattr(self, field) for field in self.pattern_fields):
+        if self.rank_pattern or self.alpha_pattern:
             demand_targets(model, self.targets)
-            demand_patterns(model, self.peft_config(), self.pattern_fields)
+            demand_patterns(model, self.peft_config(), _FIELDS)
         return super().inject(model, seed=seed)
 
     def _layer_indices(self, shape: ModelShape) -> Sequence[int]:
@@ -88,12 +109,11 @@ class RankPatternSpec(MethodSpec):
 
     def _count_factors(self, shape: ModelShape) -> int:
         """Returns the parameters of a pair of matrices A and B at each target."""
-        usual: int = getattr(self, self.size_field)
         if not self.rank_pattern:
             widths = sum(x.in_features + x.out_features for x in self.adapted(shape))
-            return len(self._layer_indices(shape)) * usual * widths
+            return len(self._layer_indices(shape)) * self.rank * widths
         return sum(
-            value_of(self.rank_pattern, name, usual) * (x.in_features + x.out_features)
+            value_of(self.rank_pattern, name, self.rank) * (x.in_features + x.out_features)
             for name, x in self._named_layers(shape)
         )
 
@@ -119,39 +139,12 @@ class RankPatternSpec(MethodSpec):
         return rank_problems(linears, rank=rank, field=field)
 
     def _pattern_problems(self, shape: ModelShape) -> Iterator[tuple[str, str]]:
-        names = [name for name, _ in self._named_layers(shape)]
+        given = [field for field in _FIELDS if getattr(self, field)]
         # Layers of several lists are looked at in the model itself.
-        for field in self.pattern_fields if names and shape.stack else ():
+        names = [x for x, _ in self._named_layers(shape)] if given and shape.stack else []
+        for field in given if names else ():
             for text in describe_misfits(field, getattr(self, field), names):
                 yield field, text
-
-
-class AlphaPatternSpec(RankPatternSpec, LowRankSpec):
-    """What those of them have that scale the update by alpha divided by the rank."""
-
-    scale_fields: ClassVar[tuple[str, ...]] = ("alpha_pattern",)
-    pattern_fields: ClassVar[tuple[str, ...]] = ("rank_pattern", "alpha_pattern")
-
-    alpha_pattern: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default={}, exclude_if=lambda pattern: not pattern
-    )
-    """Alphas of layers that have another one than ``alpha``, by keys as in ``rank_pattern``. Where
-    it says nothing of a layer with a rank of its own, that layer's scale is ``alpha`` divided by
-    that rank. ``alpha_per_rank`` of a budget sets it."""
-
-    @field_validator("alpha_pattern", mode="before")
-    @classmethod
-    def _alphas_have_patterns(cls, value: object) -> object:
-        return _require_pattern(value)
-
-    def scaled(self, alpha_per_rank: float) -> Self:
-        """Returns this method with the alpha of each layer at a multiple of that layer's rank.
-
-        Args:
-            alpha_per_rank: alpha divided by the rank, above 0.
-        """
-        alphas = {key: alpha_per_rank * rank for key, rank in self.rank_pattern.items()}
-        return super().scaled(alpha_per_rank).model_copy(update={"alpha_pattern": alphas})
 
 
 def _require_pattern(value: object) -> object:

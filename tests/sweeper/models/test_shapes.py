@@ -84,6 +84,8 @@ def test_the_linear_of_gpt2_counts() -> None:
     assert (facts.width, facts.inner, facts.vocabulary) == (16, 64, 50)
 
 
+# PEFT tells that a Conv1D of GPT-2 stores its weights the other way round.
+@pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False but:UserWarning:peft")
 def test_a_pattern_means_the_layers_by_their_names_in_the_model() -> None:
     config = {"model_type": "gpt2", "vocab_size": 50, "n_embd": 16, "n_layer": 2, "n_head": 2}
     pattern = {r"transformer\.h\.1\.attn\.c_attn": 3, "c_fc": 4}

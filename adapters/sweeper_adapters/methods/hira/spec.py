@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from sweeper_adapters.methods._base import MethodSpec
 from sweeper_adapters.methods._facts import ModelShape
-from sweeper_adapters.methods._patterned import RankPatternSpec
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["HiraSpec"]
 
 
-class HiraSpec(RankPatternSpec):
+class HiraSpec(MethodSpec):
     """HiRA (ICLR 2025), PEFT's: ``y = (W0 + W0 * (B A)) x``, with the elementwise product.
 
     The update has the rank of W0. It has no scale of its own, and so no ``scaling``.
@@ -35,7 +35,9 @@ class HiraSpec(RankPatternSpec):
 
     def count(self, shape: ModelShape) -> int:
         """Returns ``layers * rank * (in + out)`` summed over the targets: LoRA's."""
-        return self._count_factors(shape)
+        return shape.layers * sum(
+            self.rank * (x.in_features + x.out_features) for x in self.adapted(shape)
+        )
 
     def peft_config(self) -> PeftConfig:
         """Returns PEFT's own ``HiraConfig``."""
@@ -43,7 +45,6 @@ class HiraSpec(RankPatternSpec):
 
         return HiraConfig(
             r=self.rank,
-            rank_pattern=dict(self.rank_pattern),
             hira_dropout=self.dropout,
             target_modules=list(self.targets),
             task_type="CAUSAL_LM",

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sweeper_adapters._targets import demand_modules
 from sweeper_adapters.methods._facts import ModelShape
-from sweeper_adapters.methods._patterned import AlphaPatternSpec
+from sweeper_adapters.methods._patterned import PatternedSpec
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["LoraFamilySpec", "LoraSpec"]
 
 
-class LoraFamilySpec(AlphaPatternSpec):
+class LoraFamilySpec(PatternedSpec):
     """What LoRA and its relatives have: two matrices a layer, and a scale."""
 
     layers_to_transform: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(

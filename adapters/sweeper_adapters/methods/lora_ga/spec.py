@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sweeper_adapters.methods._facts import Linear, ModelShape
 from sweeper_adapters.methods._named_tuner import Tuner
-from sweeper_adapters.methods._patterned import AlphaPatternSpec
+from sweeper_adapters.methods._patterned import PatternedSpec
 
 if TYPE_CHECKING:
     from peft import PeftConfig, PeftModel
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["LoraGaSpec"]
 
 
-class LoraGaSpec(AlphaPatternSpec):
+class LoraGaSpec(PatternedSpec):
     """LoRA-GA, the original: LoRA that begins along the gradient of the frozen weights.
 
     ``y = W0 x + alpha / rank * (B A - B_0 A_0) x``. Before the first step the gradient of each

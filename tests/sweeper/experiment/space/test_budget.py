@@ -307,7 +307,7 @@ def test_a_pattern_that_no_layer_escapes_has_no_budget(sized):
         ({"q_pro": 4}, "rank_pattern has 'q_pro', which matches no layer that gets an adapter; "),
         (
             {"q_proj": 4, "[qk]_proj": 8},
-            "rank_pattern has 'q_proj' (4) and '[qk]_proj' (8) for the",
+            "rank_pattern has '[qk]_proj' (8) and 'q_proj' (4) for the",
         ),
         ({"q_proj": 577}, "rank of 'q_proj' is 577 but q_proj is 576 -> 576; its rank is at most"),
     ],
