@@ -155,8 +155,8 @@ def test_a_checkpoint_that_does_not_say_how_long_it_has_waited_is_passed_over(tm
     assert (outcome.resumed_at, outcome.steps, steps) == (0, 4, [1, 2, 3, 4])
 
 
-def test_one_that_is_told_to_stop_while_it_waits_is_stopped(tmp_path):
+def test_one_that_the_search_ends_while_it_waits_is_pruned(tmp_path):
     spec = patient(min_improvement=NEVER, patience=3)
     case = (spec, tmp_path, {"stop_at": 2})
     (((outcome, *_),),) = scenarios.run(scenarios.attempts, 1, [case])
-    assert (outcome.status, outcome.ended_by, outcome.steps) == ("stopped", "", 2)
+    assert (outcome.status, outcome.ended_by, outcome.steps) == ("pruned", "", 2)
