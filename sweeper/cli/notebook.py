@@ -140,12 +140,13 @@ class SweepResults:
 
     def _repr_html_(self) -> str:
         """Returns how the sweep stands, as ``status`` shows it."""
-        from sweeper.report.standing import ranking_of, standing_of
+        from sweeper.report.standing import ranking_of
+        from sweeper.report.status import status_document
         from sweeper.report.terminal import standing_view
         from sweeper.tracking.sweep_folder import SweepFolder
 
         folder = SweepFolder(self.path)
-        standing = standing_of(folder, ranking_of(folder))
+        standing = status_document(folder, ranking_of(folder))
         return TextView(standing_view(standing, now=datetime.now(UTC)))._repr_html_()
 
 

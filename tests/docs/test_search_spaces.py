@@ -51,6 +51,9 @@ def test_yaml_is_a_search_space_or_a_part_of_one(block: Block, checkout: Path):
         if "name" in profile:
             path = checkout / "profiles" / f"{profile['name']}.yaml"
             path.write_text(yaml.safe_dump(profile), encoding="utf-8")
+    for beside in blocks(ROOT / block.document):
+        if beside.language == "python" and beside.title:
+            (checkout / beside.title).write_text(beside.text, encoding="utf-8")
     path = checkout / "space.yaml"
     path.write_text(block.text, encoding="utf-8")
     assert load_sweep(path).spec.name == content["name"]

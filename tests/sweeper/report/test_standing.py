@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -187,7 +188,8 @@ def test_a_method_in_a_file_is_not_run_to_count_trials(tmp_path, monkeypatch, is
     )
     sweep = load_sweep(path)
     assert sweep.design is not None
-    assert sweep.document["methods"][0]["rank"] == 2
+    document: Any = sweep.document
+    assert document["methods"][0]["rank"] == 2
     forget_methods(monkeypatch)
     if is_gone:
         (tmp_path / "mine.py").unlink()

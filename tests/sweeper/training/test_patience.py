@@ -137,7 +137,7 @@ def test_one_that_is_killed_while_it_waits_ends_at_the_same_evaluation(tmp_path,
 
 def test_one_whose_patience_was_over_trains_nothing_more_when_it_resumes(tmp_path):
     spec = patient(min_improvement=NEVER)
-    cases = [(spec, tmp_path, {}), (spec, tmp_path, {})]
+    cases: list[tuple[Any, ...]] = [(spec, tmp_path, {}), (spec, tmp_path, {})]
     ((_, (again, steps, _, reports)),) = scenarios.run(scenarios.attempts, 1, cases)
     assert steps == []
     assert [(step, final) for step, _, final in reports] == [(3, True)]

@@ -251,7 +251,7 @@ def test_trials_on_other_rows_are_named_and_all_else_is_said(tmp_path):
     assert found.why_none.startswith("Nothing is compared: sweep design-1: trial 4 (")
     assert "had other validation rows than the rest" in found.why_none
     assert not [x for x in compared(found) if x.basis.claim == "configurations"]
-    assert len(found.parity) == 6
+    assert len(found.parity) == 7
     assert found.facts[0].startswith("Best by validation: trial ")
 
 
@@ -295,7 +295,7 @@ def test_damaged_rows_are_named_and_all_else_is_said(tmp_path):
     path.write_bytes(path.read_bytes()[:-9])
     found = made_.conclusions()
     assert "validation_rows.npz is damaged" in found.why_none
-    assert len(found.parity) == 6
+    assert len(found.parity) == 7
 
 
 def test_a_damaged_spec_takes_its_trial_away_and_no_more(tmp_path):

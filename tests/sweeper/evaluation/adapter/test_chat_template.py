@@ -53,9 +53,9 @@ def evaluation(home):
 
 
 def rendered(view):
-    console = Console(file=io.StringIO(), width=500)
-    console.print(view)
-    return console.file.getvalue()
+    text = io.StringIO()
+    Console(file=text, width=500).print(view)
+    return text.getvalue()
 
 
 def printed(command, home, *options, typed=""):
