@@ -16,6 +16,7 @@ __all__ = [
     "mlflow_asked_once",
     "quieten_mlflow",
     "ray_address",
+    "ray_folder",
     "sweeps_home",
     "tracking_uri",
 ]
@@ -49,6 +50,11 @@ def sweeps_home() -> Path:
 def ray_address() -> str | None:
     """Returns the address of the Ray cluster to use (``RAY_ADDRESS``), if one is set."""
     return os.environ.get("RAY_ADDRESS") or None
+
+
+def ray_folder() -> Path:
+    """Returns where Ray puts its temporary files: ``RAY_TMPDIR``, else ``TMPDIR``, by its rule."""
+    return Path(os.environ.get("RAY_TMPDIR", os.environ.get("TMPDIR", "/tmp")))
 
 
 def tracking_uri() -> str | None:

@@ -21,7 +21,7 @@ from sweeper.errors import BadInputError, DamagedFileError, NameTakenError, Unwr
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
-from sweeper.execution.pool import ReplicaSet, StatusLine, close, start_pool, status_of
+from sweeper.execution.pool import ReplicaSet, StatusLine, close, release, start_pool, status_of
 from sweeper.execution.reconcile import (
     end_unwritten,
     repeat_lost,
@@ -137,6 +137,7 @@ class SweepDriver:
             BadInputError: there is no room for a replica, no cluster, another driver runs this
                 sweep, or its files are damaged or cannot be written.
             OSError: a file of the sweep cannot be written any more.
+            PoolLostError: the pool of replicas has died.
             KeyboardInterrupt: it can be resumed.
         """
         with self.folder.lock():
@@ -298,7 +299,7 @@ class SweepDriver:
             Suggestions(study, space=space, search=spec.search, identify=trials.identify),
             objective=spec.objective,
             make_job=trials.job,
-            release=pool.stop.remote,
+            release=functools.partial(release, pool),
             pool_name=pool_name,
         )
 

@@ -117,6 +117,7 @@ class StudySearch(Searcher):
         number = suggestion.number
         if is_failed or not result:
             # Its actor may have died without a word to the pool, where a replica waits for it.
+            # Where the pool has died, this raises: the trial has not failed, and is taken up again.
             self._release(suggestion.trial_id)
             self._suggestions.fail(number)
             return
