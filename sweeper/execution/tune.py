@@ -8,6 +8,7 @@ on disk, so that a sweep goes on from there after anything; Tune's own experimen
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -311,6 +312,8 @@ def run_tune(
         ),
         run_config=tune.RunConfig(name="tune", storage_path=str(folder), verbose=0),
     )
+    # A failed trial is a result, told in our words; Tune would print its traceback beside them.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         tuner.fit()
     except Exception:

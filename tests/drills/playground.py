@@ -62,6 +62,7 @@ train:
   weight_decay: 10
   callbacks: ["{trouble}:Trouble"]
 search: {{trials: 3, asha: null, prefetch: 0}}
+final: {{rows: 8}}
 """
 
 # Environment variable by which every process of a playground is known, however it was started.

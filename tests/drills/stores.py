@@ -14,6 +14,7 @@ from sweeper.tracking.mlflow_view import ui_command
 from tests.drills.checks import check_message, check_sweep
 from tests.drills.drill import Drill, Reference
 from tests.drills.playground import Command, Playground, wait_for
+from tests.drills.trouble import STEP_S
 from tests.sweeper.stores import empty_store
 
 __all__ = ["DRILLS"]
@@ -22,6 +23,8 @@ SWEEP = "night"
 # Seconds that the server is away at first: a client that asks once, and waits for 3 s, misses it
 # several times.
 AWAY_S = 15.0
+# Seconds of a step: the sweep outlives the time without its server.
+SLOW_STEP_S = "0.1"
 ASKED_ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
 
 
@@ -65,7 +68,7 @@ def server_gone(play: Playground, reference: Reference) -> None:
     server = _serve(play, store, port)
     uri = f"http://127.0.0.1:{port}"
     options = ("--tracking-uri", uri, "--json")
-    with play.with_environment(**ASKED_ONCE):
+    with play.with_environment(**ASKED_ONCE, **{STEP_S: SLOW_STEP_S}):
         run = play.start("run", play.space, "--name", SWEEP, *options)
         play.wait_for_progress(run, SWEEP, low=0.3, high=0.5)
         _end(server)

@@ -36,6 +36,11 @@ def _result(run: Run) -> str:
     return f"{run.result} {run.seconds:.0f} s" if run.result != "skipped" else "skipped"
 
 
+def _results(row: Row, rounds: int) -> list[str]:
+    """Returns a cell for each round; a drill that was not asked for has none."""
+    return [*map(_result, row.runs), *["not run"] * (rounds - len(row.runs))]
+
+
 def _rounds(rows: Sequence[Row]) -> int:
     return max(len(row.runs) for row in rows)
 
@@ -48,7 +53,7 @@ def table(rows: Sequence[Row]) -> Table:
     for number in range(1, _rounds(rows) + 1):
         shown.add_column(f"round {number}")
     for row in rows:
-        shown.add_row(row.drill.name, row.drill.faults, *map(_result, row.runs))
+        shown.add_row(row.drill.name, row.drill.faults, *_results(row, _rounds(rows)))
     return shown
 
 
@@ -63,7 +68,7 @@ def page(rows: Sequence[Row], *, seed: int, reference_s: float) -> str:
     heads = ["drill", "faults", *(f"round {n}" for n in range(1, _rounds(rows) + 1))]
     lines = [_HEAD, f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in rows:
-        cells = [f"`{row.drill.name}`", row.drill.faults, *map(_result, row.runs)]
+        cells = [f"`{row.drill.name}`", row.drill.faults, *_results(row, _rounds(rows))]
         lines.append(f"| {' | '.join(cells)} |")
     total = sum(run.seconds for row in rows for run in row.runs) + reference_s
     lines += [

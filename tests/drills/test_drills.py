@@ -11,7 +11,9 @@ import pytest
 
 from tests.drills.checks import outcome, went_on
 from tests.drills.damage import Here, damage_one_by_one
+from tests.drills.drill import Reference
 from tests.drills.playground import EVERY, Playground
+from tests.drills.training import broken_rows
 from tests.places import ROOT
 from tests.whole import IS_WHOLE
 
@@ -76,3 +78,7 @@ def test_a_trial_that_begins_anew_is_wrong_also_after_it_went_on(tmp_path):
     log = log_of(tmp_path, *range(1, 20), -12, *range(13, 18), 0, *range(1, 97))
     with pytest.raises(AssertionError, match="to 0, not to 12"):
         went_on(log)
+
+
+def test_a_broken_row_of_a_users_data_is_refused_with_its_place(play):
+    broken_rows(play, Reference())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import resource
+from collections.abc import Callable
 
 from tests.drills.checks import check_message, check_sweep
+from tests.drills.damage import Here
 from tests.drills.drill import Drill, Reference
 from tests.drills.playground import Playground
 
@@ -39,7 +42,35 @@ def trials_fail(play: Playground, reference: Reference) -> None:
     check_sweep(play, SWEEP, wanted, attempts=2, anew=anew)
 
 
+BROKEN: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda line: line[: len(line) // 2],
+    "without its answer": lambda line: line.split(b', "answer"')[0] + b"}",
+    "another kind": lambda line: b"[1, 2]",
+    "no text": lambda line: line.replace(b"=", b"\xff"),
+    "zeros": lambda line: bytes(len(line)),
+}
+"""Ways in which a row of a user's data is broken."""
+
+
+def broken_rows(play: Playground, reference: Reference) -> None:
+    """One row of a user's data, broken in each way: refused before anything starts."""
+    folder = play.path / "data"
+    folder.mkdir()
+    path = folder / "train.jsonl"
+    lines = [b'{"prompt": "%d + 1 =", "answer": " %d"}' % (n, n + 1) for n in range(60)]
+    for how, broken in BROKEN.items():
+        number = play.random.randrange(len(lines))
+        found = [broken(line) if n == number else line for n, line in enumerate(lines)]
+        path.write_bytes(b"\n".join(found) + b"\n")
+        data = f"data={{kind: jsonl, path: {folder}}}"
+        said = Here(play.home).say("run", str(play.space), "--set", data, "--name", SWEEP)
+        check_message(said, "error: ", path.name, code=2)
+        assert re.search(rf"\b{number + 1}\b", said.text), f"{how}: line {number + 1}: {said.text}"
+        assert not (play.home / SWEEP).exists(), how
+
+
 DRILLS = (
+    Drill("rows", "a row of a user's data cut, emptied of its answer, no text", broken_rows),
     Drill(
         "trials",
         "a NaN loss, an exception in the user's code, no memory; MLflow's disk full meanwhile",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -185,6 +186,8 @@ def test_what_the_study_has_raised_comes_out_of_tune(tmp_path: Path, monkeypatch
         using_study(path),
     ):
         run_tune(search, scheduler([], None), **settings)
+    # Where a trial fails, Tune would print its traceback.
+    assert not logging.getLogger("ray.tune.execution.tune_controller").isEnabledFor(logging.ERROR)
 
 
 def test_what_a_dead_driver_left_running_is_suggested_again_first(tmp_path: Path) -> None:
