@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import logging
+import multiprocessing
+import os
 import random
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
-
-import typer
-from typer.testing import CliRunner
 
 from sweeper.cli import app
 from sweeper.errors import BadInputError
@@ -78,37 +79,45 @@ def spoil_checkpoints(play: Playground, sweep: str, *, newest: bool) -> int:
 
 @dataclass(frozen=True)
 class Here:
-    """The command line in this process; a sweep that would train is refused."""
+    """The command line without its seconds of imports; a sweep that would train is refused."""
 
     home: Path
 
     def say(self, *arguments: str) -> Said:
-        """Runs a command; what it raises besides an exit is a traceback that a user would see."""
-        with _without_ray():
-            result = CliRunner().invoke(app, [*arguments, "--home", str(self.home)])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise AssertionError(
-                f"{' '.join(arguments[:2])} raised {type(result.exception).__name__}: "
-                f"{result.exception}"
-            ) from result.exception
-        return Said(result.exit_code, result.stdout, result.stderr)
+        """Runs a command in a process that has everything imported."""
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = Path(folder) / "out", Path(folder) / "err"
+            words = [*arguments, "--home", str(self.home)]
+            process = _server().Process(target=_command, args=(words, out, err))
+            process.start()
+            process.join()
+            code = process.exitcode
+            assert code is not None
+            return Said(code, *(path.read_text(errors="replace") for path in (out, err)))
 
 
-@contextmanager
-def _without_ray() -> Iterator[None]:
-    def refuse(*_: object, **__: object) -> NoReturn:
-        raise BadInputError(_NO_RAY)
+@functools.cache
+def _server() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    modules = ("sweeper.cli", "sweeper.execution.driver", "sweeper.report.page", "mlflow")
+    context.set_forkserver_preload([*modules, "tests.drills.damage"])
+    return context
 
-    def leave(driver: object, out: object, code: int, why: str) -> NoReturn:
-        # What the command says as its last word, without the end of this process.
-        typer.echo(why, err=True)
-        raise typer.Exit(code)
 
-    with (
-        mock.patch("sweeper.execution.driver.connect", refuse),
-        mock.patch("sweeper.cli.commands.sweep._leave", leave),
-    ):
-        yield
+def _command(arguments: list[str], out: Path, err: Path) -> None:
+    """Runs a command of the sweeper in this process, which ends with it."""
+    for number, path in ((1, out), (2, err)):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", closefd=False)
+    with mock.patch("sweeper.execution.driver.connect", _refuse):
+        app(arguments)
+
+
+def _refuse(*_: object, **__: object) -> NoReturn:
+    raise BadInputError(_NO_RAY)
 
 
 def _names_damage(document: Any, path: Path) -> bool:
@@ -153,19 +162,15 @@ def damage_one_by_one(
     files = files_of(play.home / sweep, trial)
     chosen = files if few is None else play.random.sample(files, few)
     names = list(SPOILT)
-    logging.disable(logging.WARNING)
     wrong = []
-    try:
-        for number, name in enumerate(chosen):
-            how = names[(number + turn) % len(names)]
-            shutil.rmtree(play.home)
-            shutil.copytree(whole, play.home)
-            try:
-                _spoil_and_ask(Here(play.home), play.home / sweep / name, how, wanted, sweep)
-            except AssertionError as error:
-                wrong.append(f"{name} {how}: {error}")
-    finally:
-        logging.disable(logging.NOTSET)
+    for number, name in enumerate(chosen):
+        how = names[(number + turn) % len(names)]
+        shutil.rmtree(play.home)
+        shutil.copytree(whole, play.home)
+        try:
+            _spoil_and_ask(Here(play.home), play.home / sweep / name, how, wanted, sweep)
+        except AssertionError as error:
+            wrong.append(f"{name} {how}: {error}")
     assert wrong == [], f"{len(wrong)} of {len(chosen)} files: " + "; ".join(wrong)
     return len(chosen)
 
