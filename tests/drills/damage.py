@@ -93,7 +93,8 @@ class Here:
             process.join()
             code = process.exitcode
             assert code is not None
-            return Said(code, *(path.read_text(errors="replace") for path in (out, err)))
+            said = [path.read_text(errors="replace") for path in (out, err)]
+            return Said(code, out=said[0], err=said[1])
 
 
 @functools.cache
