@@ -20,6 +20,7 @@ __all__ = [
     "mlflow_asked_once",
     "quieten_mlflow",
     "ray_address",
+    "ray_folder",
     "s3_endpoint",
     "secret",
     "sweeps_home",
@@ -105,6 +106,11 @@ def s3_endpoint() -> str:
 def ray_address() -> str | None:
     """Returns the address of the Ray cluster to use (``RAY_ADDRESS``), if one is set."""
     return os.environ.get("RAY_ADDRESS") or None
+
+
+def ray_folder() -> Path:
+    """Returns where Ray puts its temporary files: ``RAY_TMPDIR``, else ``TMPDIR``, by its rule."""
+    return Path(os.environ.get("RAY_TMPDIR", os.environ.get("TMPDIR", "/tmp")))
 
 
 def tracking_uri() -> str | None:

@@ -21,6 +21,7 @@ __all__ = [
     "ExportError",
     "MissingError",
     "NameTakenError",
+    "PoolLostError",
     "Problem",
     "SpecError",
     "SweeperError",
@@ -122,6 +123,10 @@ class UnwritableError(SweeperError, OSError):
 
     def __reduce__(self) -> tuple[type[UnwritableError], tuple[Path, str]]:
         return (UnwritableError, (self.path, self.why))
+
+
+class PoolLostError(SweeperError):
+    """The process that hands trials to the replicas has died, or does not answer."""
 
 
 class AdapterError(BadInputError):

@@ -12,11 +12,13 @@ from typing import Any
 import psutil
 import ray
 
-from sweeper._environment import ray_address
+from sweeper._environment import ray_address, ray_folder
 from sweeper.errors import BadInputError
 from sweeper.preflight.room import TRIAL_RESOURCE, Cluster, no_cluster_message
 
 __all__ = ["connect", "disconnect", "end_agents"]
+
+logger = logging.getLogger(__name__)
 
 TRIAL_SLOTS = 10_000
 
@@ -47,6 +49,11 @@ RAY_ENVIRONMENT = {
 }
 
 
+# Bytes of a socket's path on Linux (unix(7)), and the longest that Ray appends to its folder.
+_MOST_OF_A_SOCKET = 107
+_SOCKET = "ray/session_2026-12-31_23-59-59_999999_4194304/sockets/plasma_store"
+
+
 def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
     """Connects to the cluster at ``address``, or starts Ray on this machine.
 
@@ -63,6 +70,7 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
     is_local = address == "local"
     options: dict[str, Any]
     if is_local:
+        _shorten_folder()
         options = {
             "include_dashboard": has_dashboard,
             "resources": {TRIAL_RESOURCE: TRIAL_SLOTS},
@@ -92,6 +100,19 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
         has_trial_resource=TRIAL_RESOURCE in found,
         dashboard_url=context.dashboard_url or "",
     )
+
+
+def _shorten_folder() -> None:
+    """Has Ray put its files into /tmp where the paths of its sockets would be too long."""
+    folder = ray_folder()
+    if len(os.fsencode(folder / _SOCKET)) > _MOST_OF_A_SOCKET:
+        logger.warning(
+            "Ray's temporary files go to /tmp: in %s the path of a socket would have more than the "
+            "%d bytes that Linux allows; a shorter folder can be set as RAY_TMPDIR",
+            folder,
+            _MOST_OF_A_SOCKET,
+        )
+        os.environ["RAY_TMPDIR"] = "/tmp"
 
 
 def disconnect() -> None:

@@ -24,7 +24,7 @@ from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
 from sweeper.execution.owner import Notices, OwnerWatch
-from sweeper.execution.pool import ReplicaSet, StatusLine, close, start_pool, status_of
+from sweeper.execution.pool import ReplicaSet, StatusLine, close, release, start_pool, status_of
 from sweeper.execution.reconcile import (
     end_unwritten,
     repeat_lost,
@@ -164,6 +164,7 @@ class SweepDriver:
             BadInputError: there is no room for a replica, no cluster, another driver runs this
                 sweep, or its files are damaged or cannot be written.
             OSError: a file of the sweep cannot be written any more.
+            PoolLostError: the pool of replicas has died.
             KeyboardInterrupt: it can be resumed.
         """
         with self.folder.lock(), self._mirrored(), self._watch:
@@ -383,7 +384,7 @@ class SweepDriver:
             Suggestions(study, space=space, search=spec.search, identify=trials.identify),
             objective=spec.objective,
             make_job=trials.job,
-            release=pool.stop.remote,
+            release=functools.partial(release, pool),
             pool_name=self._pool_name,
             is_stopped=lambda trial_id: self.folder.trial(trial_id).read().status == "stopped",
         )

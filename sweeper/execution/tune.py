@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayActorError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -134,6 +135,7 @@ class StudySearch(Searcher):
         number = suggestion.number
         if is_failed or not result:
             # Its actor may have died without a word to the pool, where a replica waits for it.
+            # Where the pool has died, this raises: the trial has not failed, and is taken up again.
             self._release(suggestion.trial_id)
             # What its owner has stopped before its first evaluation is not to be tried again.
             end = (
@@ -371,6 +373,7 @@ def _is_news(entry: logging.LogRecord) -> bool:
     """Returns whether an entry of Tune's log says more than a failed trial's own record does.
 
     Tune logs the whole way of an error through Ray, which would stand between the sweep's lines.
+    That the pool's actor has died, the sweep says in a sentence.
     """
     error = entry.exc_info[1] if entry.exc_info else None
-    return not isinstance(error, TrialError) and entry.msg != _FAILED_AT_THE_END
+    return not isinstance(error, TrialError | RayActorError) and entry.msg != _FAILED_AT_THE_END

@@ -74,6 +74,20 @@ class _Manifest(BaseModel):
     workers: int = Field(ge=1)
     files: dict[str, str]
     progress: dict[str, Any]
+    digest: str = ""
+    """Hash of the fields above; what an earlier version wrote has none."""
+
+    def sealed(self) -> _Manifest:
+        """Returns it with its hash."""
+        return self.model_copy(update={"digest": self._digest()})
+
+    def is_whole(self) -> bool:
+        """Whether its fields are what was written."""
+        return self.digest in {"", self._digest()}
+
+    def _digest(self) -> str:
+        fields = self.model_dump(include={"identity", "step", "workers", "files", "progress"})
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def save_checkpoint(
@@ -82,8 +96,8 @@ def save_checkpoint(
     """Writes a checkpoint and removes all but the one before; all workers must call it together.
 
     It is written under a name that nobody reads and renamed when it is complete, so that whoever
-    dies in between leaves those before. Each file's hash stands in the manifest. Two are kept: one
-    that is damaged later costs an interval, not the trial.
+    dies in between leaves those before. Each file's hash stands in the manifest, and so does its
+    own. Two are kept: one that is damaged later costs an interval, not the trial.
 
     Args:
         folder: holds the checkpoints of one trial, on storage that all workers share.
@@ -203,7 +217,7 @@ def _write(path: Path, value: Mapping[str, Any]) -> str:
 def _publish(unfinished: Path, target: Path, manifest: _Manifest) -> None:
     with (unfinished / MANIFEST).open("w", encoding="utf-8") as file:
         # Not strict JSON: a metric that is no number is read back as it was.
-        file.write(json.dumps(manifest.model_dump(), indent=1))
+        file.write(json.dumps(manifest.sealed().model_dump(), indent=1))
         file.flush()
         os.fsync(file.fileno())
     shutil.rmtree(target, ignore_errors=True)
@@ -222,6 +236,8 @@ def _read(path: Path, identity: str, workers: int) -> tuple[_Manifest, list[dict
     if content is None:
         raise ValueError(f"it has no {MANIFEST}")
     manifest = _Manifest.model_validate(content)
+    if not manifest.is_whole():
+        raise ValueError(f"{MANIFEST} is damaged: its content is not what was written")
     if manifest.identity != identity or manifest.workers != workers:
         raise ValueError(
             f"it is of trial {manifest.identity[:40]} with {manifest.workers} workers, "

@@ -69,6 +69,13 @@ VARIABLES = (
     ),
     Variable("RAY_ADDRESS", "Ray cluster to run on.", "this machine"),
     Variable(
+        "RAY_TMPDIR",
+        "Folder of the temporary files of a Ray on this machine; `/tmp` in the place of one whose "
+        "path is too long for a socket.",
+        "`TMPDIR`",
+    ),
+    Variable("TMPDIR", "Folder of temporary files.", "`/tmp`"),
+    Variable(
         "HF_HUB_OFFLINE", "`1` keeps models and data of the Hub to those in its cache.", "not set"
     ),
     Variable(

@@ -35,7 +35,7 @@ from sweeper.cli.options import (
     with_fresh,
 )
 from sweeper.cli.output import INTERRUPTED, SOME_FAILED, Output, opened_output
-from sweeper.errors import BadInputError
+from sweeper.errors import BadInputError, PoolLostError
 
 if TYPE_CHECKING:
     from sweeper.execution.driver import SweepDriver
@@ -233,6 +233,8 @@ def _leaving(driver: SweepDriver, out: Output) -> Iterator[None]:
         _leave(driver, out, INTERRUPTED, why)
     except BadInputError:
         raise
+    except PoolLostError as error:
+        _leave(driver, out, SOME_FAILED, f"Stopped: {error}.")
     except Exception as error:
         if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):
             why = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.execution.pool.actor import close, run_jobs, start_pool, status_of
+from sweeper.execution.pool.actor import close, release, run_jobs, start_pool, status_of
 from sweeper.execution.pool.jobs import Job, ReplicaConfig
 from sweeper.execution.pool.queue import Message
 from sweeper.execution.pool.replicas import ReplicaSet, trainer_of
@@ -17,6 +17,7 @@ __all__ = [
     "ReplicaWorker",
     "StatusLine",
     "close",
+    "release",
     "run_jobs",
     "start_pool",
     "status_of",

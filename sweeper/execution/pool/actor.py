@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RaySystemError
 
+from sweeper.errors import PoolLostError
 from sweeper.execution.pool.jobs import Job
 from sweeper.execution.pool.queue import Message, TrialQueue
 from sweeper.execution.pool.registry import ReplicaRegistry
@@ -21,7 +23,10 @@ from sweeper.tracking.record import Course
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-__all__ = ["Pool", "close", "run_jobs", "start_pool", "status_of"]
+__all__ = ["Pool", "close", "release", "run_jobs", "start_pool", "status_of"]
+
+# Seconds that the driver waits for a word of the pool, which only hands messages on.
+ANSWER_S = 60.0
 
 
 class Pool:
@@ -153,13 +158,18 @@ def status_of(pool: ActorHandle[Any], *, timeout_s: float) -> dict[str, Any]:
     """Returns :meth:`Pool.status` of a pool's actor.
 
     Raises:
-        TimeoutError: the pool did not answer in time, or is gone.
+        PoolLostError: the pool did not answer in time, or is gone.
     """
-    try:
-        status: object = ray.get(pool.status.remote(), timeout=timeout_s)
-    except (ray.exceptions.GetTimeoutError, ray.exceptions.RayError) as error:
-        raise TimeoutError("the pool does not answer") from error
-    return cast("dict[str, Any]", status)
+    return cast("dict[str, Any]", _answer(pool.status.remote(), timeout_s=timeout_s))
+
+
+def release(pool: ActorHandle[Any], trial_id: str) -> None:
+    """Stops a trial in a pool's actor, if it is still there.
+
+    Raises:
+        PoolLostError: the pool is gone; nothing it was told of a trial is an end of it.
+    """
+    _answer(pool.stop.remote(trial_id), timeout_s=ANSWER_S)
 
 
 def run_jobs(pool: ActorHandle[Any], jobs: Sequence[Job]) -> list[Message]:
@@ -168,12 +178,27 @@ def run_jobs(pool: ActorHandle[Any], jobs: Sequence[Job]) -> list[Message]:
     Args:
         pool: with replicas.
         jobs: to be run, each with its own ``trial_id``.
+
+    Raises:
+        PoolLostError: the pool is gone.
     """
-    ray.get([pool.submit.remote(job) for job in jobs])
-    messages: list[Message] = ray.get([pool.next_message.remote(job.trial_id) for job in jobs])
-    return messages
+    _answer([pool.submit.remote(job) for job in jobs], timeout_s=ANSWER_S)
+    asked = [pool.next_message.remote(job.trial_id) for job in jobs]
+    return cast("list[Message]", _answer(asked, timeout_s=None))
 
 
 def close(pool: ActorHandle[Any]) -> None:
-    """Lets every replica of a pool's actor return from its loop."""
-    ray.get(pool.close.remote())
+    """Lets every replica of a pool's actor return from its loop.
+
+    Raises:
+        PoolLostError: the pool is gone.
+    """
+    _answer(pool.close.remote(), timeout_s=ANSWER_S)
+
+
+def _answer(asked: Any, *, timeout_s: float | None) -> object:  # noqa: ANN401 - references of Ray
+    try:
+        answer: object = ray.get(asked, timeout=timeout_s)
+    except (GetTimeoutError, RayActorError, RaySystemError) as error:
+        raise PoolLostError("the process that hands trials to the replicas has died") from error
+    return answer

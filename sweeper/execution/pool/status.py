@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sweeper._text import count
+from sweeper.errors import PoolLostError
 from sweeper.execution.pool.actor import status_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class StatusLine:
             work = "" if self._work is None else self._work()
             try:
                 status = describe(status_of(self._pool, timeout_s=NOTE_S))
-            except TimeoutError:
+            except PoolLostError:
                 status = ""
         return "; ".join(part for part in (work, status) if part)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import ray
 
-from sweeper.execution.cluster import end_agents
+from sweeper.execution.cluster import _MOST_OF_A_SOCKET, _shorten_folder, end_agents
 
 # A process in the place of a raylet, with two agents, one of which has no title yet, and a worker.
 RAYLET = """
@@ -62,3 +65,37 @@ def test_where_no_ray_was_started_nothing_is_ended(monkeypatch: pytest.MonkeyPat
     for node in (None, SimpleNamespace(all_processes={})):
         monkeypatch.setattr(ray._private.worker, "_global_node", node)
         end_agents()
+
+
+@pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])
+@pytest.mark.parametrize(("length", "is_short"), [(39, True), (40, False), (120, False)])
+def test_a_folder_too_long_for_a_socket_gives_way_to_tmp(
+    variable: str,
+    length: int,
+    is_short: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("TMPDIR", "RAY_TMPDIR"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    folder = "/" + "x" * (length - 1)
+    monkeypatch.setenv(variable, folder)
+    _shorten_folder()
+    assert os.environ.get("RAY_TMPDIR", folder) == (folder if is_short else "/tmp")
+    assert [folder in record.getMessage() for record in caplog.records] == [True] * (not is_short)
+
+
+def test_a_socket_of_the_longest_folder_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the bound above is the kernel's."""
+    for length, can_be in ((_MOST_OF_A_SOCKET, True), (_MOST_OF_A_SOCKET + 1, False)):
+        # Of a path from the working folder the kernel counts no more than is given.
+        monkeypatch.chdir(tmp_path)
+        with socket.socket(socket.AF_UNIX) as made:
+            if can_be:
+                made.bind("s" * length)
+            else:
+                with pytest.raises(OSError, match="too long"):
+                    made.bind("s" * length)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from sweeper.cli.commands.sweep import _leaving
-from sweeper.errors import UnwritableError
+from sweeper.errors import PoolLostError, UnwritableError
 from sweeper.execution.pool import Job
 from sweeper.execution.pool.progress import PoolReporter
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -73,3 +73,18 @@ def test_a_sweep_that_cannot_write_is_left_with_one_sentence(monkeypatch, caplog
     else:
         assert why == "Stopped."
     assert bool(caplog.records) == (not words)
+
+
+def test_a_sweep_whose_pool_has_died_is_left_with_one_sentence(monkeypatch, caplog):
+    said: list[str] = []
+
+    def leave(driver: object, out: object, code: int, why: str) -> NoReturn:
+        said.append(why)
+        raise LeftError(code)
+
+    monkeypatch.setattr("sweeper.cli.commands.sweep._leave", leave)
+    driver: Any = None
+    with pytest.raises(LeftError, match="1"), _leaving(driver, driver):
+        raise PoolLostError("the pool has died")
+    assert said == ["Stopped: the pool has died."]
+    assert not caplog.records

@@ -13,10 +13,11 @@ import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
+from ray.exceptions import RayActorError
 from ray.tune import TuneError
 from ray.tune.schedulers import FIFOScheduler
 
-from sweeper.errors import TrialError, UnwritableError
+from sweeper.errors import PoolLostError, TrialError, UnwritableError
 from sweeper.execution.pool import Job, Message
 from sweeper.execution.tune import (
     EVALUATION,
@@ -124,6 +125,23 @@ def test_a_trial_whose_thin_half_failed_is_stopped_in_the_pool(tmp_path: Path) -
     assert released == [config["job"].trial_id]
 
 
+def test_a_trial_whose_pool_has_died_has_not_failed_and_no_other_is_begun(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    search = search_on(study)
+
+    def gone(trial_id: str) -> None:
+        raise PoolLostError(f"no pool for {trial_id}")
+
+    search._release = gone
+    config = config_of(search, "tune-1")
+    search.on_trial_complete("tune-1", None, error=True)
+    with pytest.raises(PoolLostError, match="no pool"):
+        search.suggest("tune-2")
+    assert [trial.state for trial in study.get_trials()] == [TrialState.RUNNING]
+    again = config_of(search_on(study_in(tmp_path)), "again")
+    assert again["job"].trial_id == config["job"].trial_id
+
+
 def test_an_end_that_tune_tells_twice_counts_once(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     search = search_on(study)
@@ -210,6 +228,7 @@ def test_a_failed_trial_has_no_traceback_in_tunes_log(tmp_path, monkeypatch, cap
     controller.addHandler(caplog.handler)
     try:
         controller.error("Trial task failed for trial x", exc_info=TrialError("bad rank"))
+        controller.error("Trial task failed for trial z", exc_info=RayActorError())
         controller.error("Trial task failed for trial y", exc_info=RuntimeError("no actor"))
     finally:
         controller.removeHandler(caplog.handler)

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+from unittest import mock
 
-from sweeper.execution.pool.actor import Pool
+import pytest
+import ray
+from ray.exceptions import ActorDiedError, GetTimeoutError
+
+from sweeper.errors import PoolLostError
+from sweeper.execution.pool.actor import Pool, close, release, run_jobs, status_of
 from sweeper.execution.pool.queue import Message
 from sweeper.execution.pool.registry import MAX_FALSE_STARTS
 from tests.sweeper.execution.pool.driving import job, run, settle
@@ -132,3 +139,24 @@ def test_the_actor_has_every_method_that_the_others_call() -> None:
     }
     assert all(asyncio.iscoroutinefunction(getattr(Pool, name)) for name in called)
     assert {name for name in vars(Pool) if not name.startswith("_")} == called
+
+
+@pytest.mark.parametrize("error", [ActorDiedError(), GetTimeoutError()])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda pool: status_of(pool, timeout_s=1),
+        lambda pool: release(pool, "a"),
+        lambda pool: run_jobs(pool, [job("a")]),
+        close,
+    ],
+)
+def test_a_pool_that_has_died_is_told_as_such(
+    ask: Any, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_answer(*_: object, **__: object) -> object:
+        raise error
+
+    monkeypatch.setattr(ray, "get", no_answer)
+    with pytest.raises(PoolLostError, match="hands trials to the replicas has died"):
+        ask(mock.MagicMock())

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sweeper.errors import PoolLostError
 from sweeper.execution.pool import status as status_module
 from sweeper.execution.pool.status import StatusLine, describe
 
@@ -34,7 +35,7 @@ def test_the_line_is_the_stage_the_pools_word_and_the_last_stage(
 ) -> None:
     def answer(pool: object, *, timeout_s: float) -> dict[str, Any]:
         if pool == "silent":
-            raise TimeoutError
+            raise PoolLostError
         return {**QUIET, "ready": 0}
 
     monkeypatch.setattr(status_module, "status_of", answer)
