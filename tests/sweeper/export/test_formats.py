@@ -34,7 +34,7 @@ def test_it_says_itself_what_it_can_be(tmp_path):
     assert set(possible_formats(own_trial(tmp_path)).values()) == {""}
     found = possible_formats(own_trial(tmp_path, NO_LORA, NO_MERGE))
     assert found["peft"] == ""
-    assert "is not a fixed product B A" in found["lora"]
+    assert "does not train a fixed product B A" in found["lora"]
     assert "cannot be merged" in found["merged"]
 
 

@@ -38,6 +38,7 @@ def test_searched_fields_are_cut_out_of_the_tree() -> None:
             "method": {"name": "lora", "alpha": 3},
             "train": {"steps": 8},
             "model": {"kind": "embedded"},
+            "objective": {},
             "workers": 1,
         },
         (

@@ -20,11 +20,12 @@ def test_a_trial_has_what_it_runs_on_and_not_how_it_is_searched() -> None:
         "model": {"kind": "embedded"},
         "engine": {"zero_stage": 1},
         "train": {"steps": 4},
+        "objective": {},
         "workers": 2,
     }
 
 
 def test_what_is_left_out_has_its_default() -> None:
-    expected = {"method": "x", "train": {}, "workers": 1}
+    expected = {"method": "x", "train": {}, "objective": {}, "workers": 1}
     assert build_trial_tree({}, "x") == expected
     assert build_trial_tree({"resources": {"workers": None}}, "x") == expected

@@ -91,6 +91,7 @@ def test_a_trial_has_nothing_to_search() -> None:
     assert space.tree == {
         "method": {"name": "lora", "rank": 2},
         "train": {"steps": 8, "seed": 3},
+        "objective": {},
         "workers": 1,
     }
 
