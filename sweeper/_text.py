@@ -115,23 +115,30 @@ def differing(trials: Iterable[Mapping[str, object]]) -> list[str]:
 def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
     """Returns the parameters in which trials differ, all where they do not.
 
-    Lists and mappings come last, and are left out where they are the same: they are long.
+    Lists and mappings come last: they are long. They are left out where they are the same for all
+    trials of each ``method``, whose default they may be.
     """
     values, long = _values(trials)
     found = [name for name, texts in values.items() if len(texts) > 1]
+    found = [name for name in found if name not in long or long[name]]
     return sorted(found, key=long.__contains__) or [name for name in values if name not in long]
 
 
-def _values(trials: Iterable[Mapping[str, object]]) -> tuple[dict[str, set[str]], set[str]]:
-    """Returns the values of each parameter as texts, and the parameters with a list as a value."""
+def _values(
+    trials: Iterable[Mapping[str, object]],
+) -> tuple[dict[str, set[str]], dict[str, bool]]:
+    """Returns each parameter's values as texts, and which are lists: whether a method's differ."""
     values: dict[str, set[str]] = {}
+    of_method: dict[str, dict[str, set[str]]] = {}
     long: set[str] = set()
     for params in trials:
         for name, value in params.items():
             values.setdefault(name, set()).add(str(value))
+            own = of_method.setdefault(name, {})
+            own.setdefault(str(params.get("method")), set()).add(str(value))
             if isinstance(value, list | tuple | dict):
                 long.add(name)
-    return values, long
+    return values, {name: max(map(len, of_method[name].values())) > 1 for name in long}
 
 
 def params_text(params: Mapping[str, object], names: Sequence[str]) -> str:

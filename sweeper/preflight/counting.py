@@ -89,10 +89,11 @@ def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
     drawn = _one_of_each_seed(draw_all(sweep))
     # What is searched of the training changes no count.
     params = [
-        {name: x for name, x in trial.spec.method.parameters().items() if x is not None}
+        {"method": trial.spec.method.label}
+        | {name: x for name, x in trial.spec.method.parameters().items() if x is not None}
         for trial in drawn
     ]
-    names = varying(params)
+    names = [name for name in varying(params) if name != "method"]
     counter, printed = _Counter(), list(_printed())
     for trial, fields in zip(drawn, params, strict=True):
         spec = trial.spec

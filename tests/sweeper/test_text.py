@@ -117,7 +117,12 @@ def test_the_first_of_many_names_are_listed():
     assert listed([], most=2) == ""
 
 
-def test_what_trials_differ_in_has_no_lists():
+def test_a_list_varies_where_it_differs_within_a_method():
     trials = [{"rank": 1, "seed": 0, "targets": ["q"]}, {"rank": 2, "seed": 0, "targets": ["k"]}]
-    assert differing(trials) == varying(iter(trials)) == ["rank"]
+    assert differing(trials) == ["rank"]
+    assert varying(iter(trials)) == ["rank", "targets"]
+    named = [
+        {**trial, "method": name} for trial, name in zip(trials, ("lora", "mosa"), strict=True)
+    ]
+    assert varying(named) == ["rank", "method"]
     assert (differing(trials[:1]), varying(trials[:1])) == ([], ["rank", "seed"])

@@ -11,8 +11,8 @@ from tests.sweeper.report import made
 
 def test_a_report_is_text_and_in_a_notebook_the_page(tmp_path):
     space = made.sweep_of(tmp_path, made.ONE_FACTOR, "design.seeds=2")
-    made.designed(tmp_path / "home", "short-1", space, lambda name, _: 0.6)
-    report = sweeper.open("short-1", home=tmp_path / "home").report()
+    made.designed(tmp_path / "kept", "short-1", space, lambda name, _: 0.6)
+    report = sweeper.open("short-1", home=tmp_path / "kept").report()
     assert report.verdicts
     assert report.verdicts[0].split()[:3] == str(report).partition("Verdicts\n")[2].split()[:3]
     assert report.document["sweep"] == "short-1"
@@ -47,9 +47,9 @@ def test_a_text_is_plain_wherever_it_is_made(tmp_path, monkeypatch):
 
 def test_a_sweep_says_how_it_stands(tmp_path):
     space = made.sweep_of(tmp_path, made.ONE_FACTOR, "design.seeds=2")
-    made.designed(tmp_path / "home", "short-1", space, lambda name, _: 0.6)
-    sweep = sweeper.open("short-1", home=tmp_path / "home")
-    assert repr(sweep) == f"SweepResults('{tmp_path}/home/short-1')"
+    made.designed(tmp_path / "kept", "short-1", space, lambda name, _: 0.6)
+    sweep = sweeper.open("short-1", home=tmp_path / "kept")
+    assert repr(sweep) == f"SweepResults({str(tmp_path / 'kept' / 'short-1')!r})"
     shown = sweep._repr_html_()
     assert shown.startswith("<pre style=")
     assert "short-1" in shown

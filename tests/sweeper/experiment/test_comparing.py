@@ -175,7 +175,7 @@ def test_listed_methods_are_those_that_the_file_lists(tmp_path):
     loha = {"name": "peft", "type": "loha"}
     methods = [{"python": write_method(tmp_path), "rank": 2}, {**loha, "r": 2}]
     trials = [{"name": f"t{n}", "method": method} for n, method in enumerate(methods)]
-    file = {"name": "listed", "profile": "embedded", "trials": trials}
+    file: dict[str, Any] = {"name": "listed", "profile": "embedded", "trials": trials}
     located = locate_methods(file, path=tmp_path / "listed.yaml")
     made = made_of(located, asked(None))
     assert [x["name"] for x in made["methods"]] == ["narrow", "peft"]

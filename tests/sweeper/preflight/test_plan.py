@@ -91,7 +91,7 @@ def test_a_plan_tells_when_patience_may_end_a_trial() -> None:
 
 
 def test_a_plan_tells_whether_methods_share_alpha_per_rank() -> None:
-    found = plan("budget={match: lora, rank: 8, alpha_per_rank: 2}").scale
+    found = plan("budget.alpha_per_rank=2", space="compare.yaml", profile="embedded").scale
     assert found is not None
     assert found.holds
     assert found.text.startswith("alpha / rank 2 for all")
