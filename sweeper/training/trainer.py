@@ -91,7 +91,8 @@ class _Progress(BaseModel):
     evaluation_time_s: _Seconds
     checkpoint_time_s: _Seconds
     metrics: dict[str, float]
-    waiting: Waiting
+    # Checkpoints of before there was patience have none.
+    waiting: Waiting = Waiting()
 
 
 @dataclass
