@@ -82,9 +82,15 @@ def demand_patterns(model: nn.Module, config: PeftConfig, fields: Sequence[str])
     """
     from peft.tuners.tuners_utils import check_target_module_exists
 
-    names = [x for x, _ in model.named_modules() if check_target_module_exists(config, x)]
+    given = {field: pattern for field in fields if (pattern := getattr(config, field))}
+    # Without targets PEFT takes those of the model's family, later.
+    names = [
+        x
+        for x, _ in model.named_modules()
+        if given and (config.target_modules is None or check_target_module_exists(config, x))
+    ]
     # Where there is none PEFT says so.
-    patterns = {field: getattr(config, field) or {} for field in fields if names}
+    patterns = given if names else {}
     wrong = [text for x, y in patterns.items() for text in describe_misfits(x, y, names)]
     if wrong:
         raise ValueError("; ".join(wrong))

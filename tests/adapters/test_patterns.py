@@ -223,6 +223,14 @@ def test_our_tuner_refuses_such_a_pattern_where_peft_would_warn(llama):
         LoraGaConfig(rank_pattern={"q_proj": 0})
 
 
+@pytest.mark.parametrize("pattern", [{}, {"q_proj": 3}])
+def test_without_targets_they_are_those_of_the_family(llama, pattern):
+    model = get_peft_model(llama(), LoraGaConfig(r=2, rank_pattern=pattern))
+    assert model.peft_config["default"].target_modules
+    with pytest.raises(ValueError, match="rank_pattern has 'q_pro', which matches no layer"):
+        get_peft_model(llama(), LoraGaConfig(r=2, rank_pattern={"q_pro": 3}))
+
+
 def test_two_keys_may_agree_on_a_layer(llama, shape):
     spec = LoraSpec(rank=4, rank_pattern={"q_proj": 2, "[qk]_proj": 2})
     assert spec.problems(shape) == []
