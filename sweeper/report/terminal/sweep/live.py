@@ -255,7 +255,10 @@ def _line(ranking: Ranking, trial: TrialRecord, names: Sequence[str]) -> str:
     if score is not None:
         parts.append(f"{ranking.objective.metric} {score}")
     parts.append(duration(trial.wall_time_s))
-    parts.append(f"{trial.method} {params_text(trial.params, names)}".rstrip())
+    said = params_text(trial.params, names)
+    # A design's configuration begins with its method.
+    is_named = said.startswith(f"{trial.method}, ")
+    parts.append(said if is_named else f"{trial.method} {said}".rstrip())
     if trial.error is not None:
         parts.append(f"{trial.error.type}: {trial.error.message}".partition("\n")[0])
     return ", ".join(parts)

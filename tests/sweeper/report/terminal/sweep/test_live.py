@@ -48,6 +48,18 @@ def test_without_a_terminal_each_trial_that_ends_is_one_line():
     assert lines[3].endswith("DivergedError: the loss is NaN")
 
 
+def test_a_trial_of_a_design_names_its_method_once():
+    table, file = live()
+    params = {"configuration": "masa, learning_rate=0.001", "learning_rate": 0.001, "seed": 0}
+    with table:
+        table.update([], note="1 replica ready")
+        first = record(0, 1.5).model_copy(update={"params": params})
+        other = {"configuration": "masa, learning_rate=0.01", "learning_rate": 0.01, "seed": 1}
+        table.update([first, record(1, 1.7).model_copy(update={"params": other})])
+    lines = file.getvalue().splitlines()
+    assert lines[1].endswith("3.2 s, masa, learning_rate=0.001 seed=0")
+
+
 def test_a_sweep_that_is_extended_has_its_trials():
     table, file = live(total=2)
     with table:
