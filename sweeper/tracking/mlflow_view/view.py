@@ -256,7 +256,7 @@ class MlflowView:
         """Returns the addresses of a sweep's pages by what they show, as far as they are known."""
         known = self._states.load(self._folder.path)
         run_ids = list(self.run_ids().values())
-        # MLflow's page compares by metrics that all runs have: one that runs has no result.
+        # A run without a result has no place in the plots of its page.
         compared = list(self.run_ids(only_complete=True).values()) or run_ids
         if not known.run_id or not run_ids:
             return {"Experiment": experiment_url(base_url, known.experiment_id)}
