@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-__all__ = ["importable", "run_file"]
+__all__ = ["importable", "is_path", "run_file"]
+
+
+def is_path(text: str) -> bool:
+    """Returns whether a file can have this path: a NUL and a lone surrogate are in none."""
+    try:
+        os.fsencode(text)
+    except ValueError:
+        return False
+    return "\0" not in text
 
 
 def run_file(path: Path, source: bytes, *, kind: str) -> ModuleType:

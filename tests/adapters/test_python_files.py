@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from sweeper_adapters.python_files import importable, run_file
+from sweeper_adapters.python_files import importable, is_path, run_file
 
 
 def test_a_file_is_run_anew_with_what_lies_beside_it(tmp_path):
@@ -35,3 +35,10 @@ def test_a_folder_is_importable_only_meanwhile(tmp_path):
     with importable(tmp_path):
         assert sys.path[0] == str(tmp_path)
     assert str(tmp_path) not in sys.path
+
+
+@pytest.mark.parametrize(
+    ("text", "can_be"), [("a b/ö.py", True), ("a\0b", False), ("\ud800", False)]
+)
+def test_no_file_has_a_nul_or_half_a_character_in_its_path(text, can_be):
+    assert is_path(text) is can_be

@@ -8,7 +8,6 @@ file is run by each process that reads such a method.
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -27,7 +26,7 @@ from pydantic_core.core_schema import ErrorType
 from sweeper_adapters.methods._base import AnyMethodSpec
 from sweeper_adapters.methods._entry_points import describe_wrong
 from sweeper_adapters.methods._facts import ModelShape
-from sweeper_adapters.python_files import run_file
+from sweeper_adapters.python_files import is_path, run_file
 
 __all__ = [
     "FILE_FIELDS",
@@ -61,7 +60,7 @@ def split_own(python: str) -> tuple[str, str]:
         ValueError: it is not of the form ``FILE.py:CLASS``.
     """
     file, _, name = python.rpartition(":")
-    if not file.endswith(".py") or not name.isidentifier() or not _is_path(file):
+    if not file.endswith(".py") or not name.isidentifier() or not is_path(file):
         raise ValueError(
             f"got {python!r}; a method of your own is named {_FORM}; write, for example, "
             "my_method.py:MySpec, or install a package and name its method"
@@ -157,15 +156,6 @@ def identity_content(method: AnyMethodSpec) -> dict[str, object]:
         file, name = split_own(str(content["python"]))
         content["python"] = f"{Path(file).name}:{name}"
     return content
-
-
-def _is_path(text: str) -> bool:
-    """Whether a file can have this path: a NUL and a lone surrogate are in none."""
-    try:
-        os.fsencode(text)
-    except ValueError:
-        return False
-    return "\0" not in text
 
 
 def _read(path: Path, python: str) -> bytes:

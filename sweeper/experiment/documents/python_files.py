@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import re
 import sys
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from pathlib import Path
 from sweeper._text import nearest, shorten
 from sweeper.errors import MissingError
 from sweeper.experiment.documents.yaml_files import is_file
+from sweeper_adapters.python_files import is_path
 
 __all__ = ["PythonName", "find_beside"]
 
@@ -51,7 +51,7 @@ class PythonName:
     @property
     def is_well_formed(self) -> bool:
         """Whether it has a place that can be, and a name."""
-        is_place = _is_path(self.place) and (self.is_file or _MODULE.fullmatch(self.place))
+        is_place = is_path(self.place) and (self.is_file or _MODULE.fullmatch(self.place))
         return bool(is_place) and self.own.isidentifier()
 
     @property
@@ -171,12 +171,3 @@ def _hooked(name: str) -> ModuleSpec | None:
         return importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return None
-
-
-def _is_path(text: str) -> bool:
-    """Whether a file can have this path: a NUL and a lone surrogate are in none."""
-    try:
-        os.fsencode(text)
-    except ValueError:
-        return False
-    return "\0" not in text
