@@ -84,10 +84,11 @@ def demand_patterns(model: nn.Module, config: PeftConfig, fields: Sequence[str])
 
     given = {field: pattern for field in fields if (pattern := getattr(config, field))}
     # Without targets PEFT takes those of the model's family, later.
+    has_targets = getattr(config, "target_modules", None) is not None
     names = [
         x
         for x, _ in model.named_modules()
-        if given and (config.target_modules is None or check_target_module_exists(config, x))
+        if given and (not has_targets or check_target_module_exists(config, x))
     ]
     # Where there is none PEFT says so.
     patterns = given if names else {}
