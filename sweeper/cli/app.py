@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -28,8 +29,15 @@ app = typer.Typer(
     help="Find the best configuration of MASA, MoSA and other PEFT methods for a model and a task.",
 )
 
+
+def _help_of(command: Callable[..., Any]) -> str:
+    """Its docstring, a line a paragraph: the terminal breaks lines, not the source."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
 _data = typer.Typer(no_args_is_help=True, help="Inspect the data of a sweep.")
-_data.command("check")(preflight.data_check)
+_data.command("check", help=_help_of(preflight.data_check))(preflight.data_check)
 app.add_typer(_data, name="data")
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
@@ -53,7 +61,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "doctor": preflight.doctor,
 }
 for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name, help=_help_of(_command))(_command)
 
 
 def _show_version(is_asked: bool) -> None:

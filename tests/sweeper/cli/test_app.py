@@ -270,6 +270,20 @@ def test_help_is_there_for_every_command(command: str) -> None:
     assert "Usage" in result.output
 
 
+@pytest.mark.parametrize("columns", [80, 160])
+def test_paragraphs_of_a_help_are_broken_by_the_terminal(columns: int) -> None:
+    environment = {"COLUMNS": str(columns), "TERMINAL_WIDTH": str(columns)}
+    result = CliRunner().invoke(app, ["init", "--help"], env=environment)
+    lines = [line.strip() for line in result.output.splitlines()]
+    begin = next(n for n, line in enumerate(lines) if line.startswith("It recognises"))
+    paragraph = lines[begin : lines.index("", begin)]
+    follows = [line.split()[0] for line in paragraph[1:]]
+    assert len(paragraph) > 1
+    # No line ends where its next word would have had room.
+    for line, word in zip(paragraph, follows, strict=False):
+        assert len(line) + 1 + len(word) > columns - 2
+
+
 def test_the_version_is_told() -> None:
     result = call("--version")
     assert (result.exit_code, result.stdout) == (0, f"masa-mosa-sweeper {__version__}\n")
