@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sweeper._files import read_json, signature, write_json
 from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.tracking.databases import forget_place
 from sweeper.tracking.mirror.lease import FOLDER as CLAIMS
 from sweeper.tracking.mirror.lease import Lease, newest_claim
 from sweeper.tracking.mirror.stores import Stat, Store, open_store
@@ -238,6 +239,8 @@ class WorkingCopy:
             number += 1
         self.folder.rename(kept)
         (kept / STATE).unlink(missing_ok=True)
+        # Its study in a shared database stays that of the sweep at the store.
+        forget_place(kept)
         for notes in (kept / NOTES, *kept.glob(f"trials/*/{NOTES}")):
             notes.unlink(missing_ok=True)
         return kept

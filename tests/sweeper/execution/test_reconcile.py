@@ -17,6 +17,7 @@ from sweeper.execution.reconcile import (
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.search import Suggestion, Suggestions, open_study, preview, trials_left
+from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
 
@@ -37,8 +38,7 @@ def folder(sweep, tmp_path):
 def study(sweep, folder):
     spec = sweep.spec
     return open_study(
-        f"sqlite:///{folder.path / 'optuna.db'}",
-        name=folder.name,
+        StudyPlace(folder.name, folder.path / "optuna.db"),
         objective=spec.objective,
         space=sweep.space,
         search=spec.search,

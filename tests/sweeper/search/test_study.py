@@ -22,6 +22,7 @@ from sweeper.search.study import (
     states_by_id,
     trials_left,
 )
+from sweeper.tracking.databases import StudyPlace
 from tests.sweeper.search.two_methods import BASELINE, LORA, OBJECTIVE, SEARCH, SPACE, study_in
 
 
@@ -120,8 +121,8 @@ def test_a_search_that_is_extended_has_all_of_its_grid_whatever_was_retried(
 
     def opened(trials: int) -> optuna.Study:
         search = SEARCH.model_copy(update={"trials": trials})
-        url = f"sqlite:///{tmp_path / 'optuna.db'}"
-        return open_study(url, name="s", objective=OBJECTIVE, space=space, search=search)
+        place = StudyPlace("s", tmp_path / "optuna.db")
+        return open_study(place, objective=OBJECTIVE, space=space, search=search)
 
     study, points = opened(2), []
     for number in range(2):

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sweeper._files import sqlite_uri
 from sweeper.cli import app
 from sweeper.execution.owner.watch import OwnerWatch
 from sweeper.experiment.loading import load_sweep
 from sweeper.search import open_study
 from sweeper.search.study import mark_exhausted
 from sweeper.tracking import mirror
+from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.owner import pending
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
@@ -71,8 +71,7 @@ def test_extend_gives_a_search_more_trials(sweep: SweepFolder) -> None:
 def test_an_exhausted_space_is_not_extended(sweep: SweepFolder) -> None:
     made = load_sweep(SPACES / "masa.yaml", profile="embedded")
     study = open_study(
-        sqlite_uri(sweep.path / "optuna.db"),
-        name="night",
+        StudyPlace("night", sweep.path / "optuna.db"),
         objective=made.spec.objective,
         space=made.space,
         search=made.spec.search,

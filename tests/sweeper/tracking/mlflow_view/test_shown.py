@@ -12,19 +12,19 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from sweeper._files import sqlite_uri
+from sweeper.tracking.databases import public_uri, without_secrets
 from sweeper.tracking.final_result import FinalResult, write_final
 from sweeper.tracking.mlflow_view import (
     MlflowView,
     comparison_url,
     experiment_url,
     is_server,
-    public_uri,
     resolve_tracking_uri,
     ui_command,
     ui_environment,
 )
 from sweeper.tracking.mlflow_view.content import flatten
-from sweeper.tracking.mlflow_view.links import sqlite_file, without_secrets
+from sweeper.tracking.mlflow_view.links import sqlite_file
 from sweeper.tracking.mlflow_view.names import shown_name
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.sweeper.tracking.mlflow_view.fakes import (
