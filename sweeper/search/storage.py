@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ _HINT = "unset SWEEPER_OPTUNA_STORAGE for a new sweep, whose study is then in it
 _TABLES = "masa-mosa-sweeper: tables of Optuna"
 # Seconds for which a study waits for a server that restarts, or fails over to another one.
 PATIENCE_S = 120.0
+# Seconds after which the lock of a machine that has died is free.
+WAIT_S = 45.0
 
 
 def storage_at(place: StudyPlace) -> RDBStorage:
@@ -48,19 +51,23 @@ def storage_at(place: StudyPlace) -> RDBStorage:
     """
     if place.path is not None:
         return RDBStorage(place.address)
-    with (
-        answering(place.uri, what=_WHAT, hint=_HINT),
-        holding(place.uri, _TABLES),
-    ):
+    from sqlalchemy.pool import NullPool
+
+    arguments = connect_arguments(place.uri)
+    with answering(place.uri, what=_WHAT, hint=_HINT):
+        with holding(place.uri, _TABLES):
+            # What cannot be used leaves no connection behind.
+            RDBStorage(place.uri, engine_kwargs={"poolclass": NullPool, "connect_args": arguments})
         storage = RDBStorage(
             place.uri,
-            engine_kwargs={
-                # A connection that a restart of the server has ended is replaced before it is used.
-                "pool_pre_ping": True,
-                "connect_args": connect_arguments(place.uri),
-            },
+            # A connection that a restart of the server has ended is replaced before it is used.
+            engine_kwargs={"pool_pre_ping": True, "connect_args": arguments},
+            skip_compatibility_check=True,
+            skip_table_creation=True,
         )
     _be_patient(storage.engine)
+    # A new connection for each transaction would take three times as long; who goes closes them.
+    weakref.finalize(storage, storage.engine.dispose)
     return storage
 
 
@@ -96,7 +103,7 @@ def require_study_storage() -> None:
     """
     if uri := shared_storage():
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage_at(StudyPlace("", uri=uri)).engine.dispose()
+        storage_at(StudyPlace("", uri=uri))
 
 
 @contextmanager
@@ -124,7 +131,7 @@ def driven(place: StudyPlace, *, tell: Callable[[str], None]) -> Iterator[None]:
             f"to {seconds:g} s to see whether it still does"
         )
 
-    with Claim(place.uri, place.name).held(on_waiting=wait) as is_held:
+    with Claim(place.uri, place.name, wait_s=WAIT_S).held(on_waiting=wait) as is_held:
         if not is_held:
             raise BadInputError(
                 f"sweep: its study {place.name} at {place} is driven by another process, from "

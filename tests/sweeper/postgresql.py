@@ -96,7 +96,10 @@ class Server:
         )
 
     def start(self) -> None:
-        """Starts the server and waits until it takes connections."""
+        """Starts the server and waits until it takes connections.
+
+        It ends with the thread that has started it.
+        """
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self._port),

@@ -25,8 +25,6 @@ _KEPT_ALIVE = (
     "SET tcp_keepalives_interval = 5",
     "SET tcp_keepalives_count = 4",
 )
-# Seconds after which the lock of a machine that has died is free.
-WAIT_S = 45.0
 
 
 def connect_arguments(uri: str) -> dict[str, object]:
@@ -106,8 +104,11 @@ class Claim:
     """A lock of a database that one process has at a time, for hours."""
 
     uri: str = field(repr=False)
+    """Of a PostgreSQL database."""
     key: str
-    wait_s: float = WAIT_S
+    """Names it."""
+    wait_s: float = 0.0
+    """Seconds to wait for another process that has it."""
 
     @contextmanager
     def held(self, *, on_waiting: Callable[[float], None]) -> Iterator[bool]:
