@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,7 +154,8 @@ def hide_progress_bars() -> None:
 def quieten_mlflow(*, is_replaced: bool = False) -> None:
     """Keeps MLflow off standard output and off the network, where the user has set nothing else.
 
-    MLflow reads these variables when it is imported, so this comes first.
+    MLflow reads these variables when it is imported, so this comes first. Where another library, or
+    the user's notebook, has imported it before, its logger is told the same.
 
     Args:
         is_replaced: the store is a file, or a server, that may be replaced by another one: no
@@ -163,6 +166,9 @@ def quieten_mlflow(*, is_replaced: bool = False) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    if "mlflow" in sys.modules:
+        level = logging.getLevelNamesMapping().get(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
+        logging.getLogger("mlflow").setLevel(logging.WARNING if level is None else level)
     # A server that does not answer is asked again by the next sync, which waits longer each time.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

@@ -95,7 +95,9 @@ def holding(uri: str, key: str) -> Iterator[None]:
         ConnectionError: the server does not answer, or refuses us.
     """
     with _opened(uri) as connection:
-        _ask(connection, "SELECT pg_advisory_lock(:key)", key)
+        # A statement that waits in the server would have whoever changes tables wait for it.
+        while not _try(connection, key):
+            time.sleep(0.2)
         yield
 
 
@@ -119,26 +121,25 @@ class Claim:
                 whose machine has died has it until the server notices.
         """
         with _opened(self.uri) as connection:
-            is_held = self._try(connection)
+            is_held = _try(connection, self.key)
             if not is_held:
                 on_waiting(self.wait_s)
                 begin_s = time.monotonic()
                 while not is_held and time.monotonic() - begin_s < self.wait_s:
                     time.sleep(0.5)
-                    is_held = self._try(connection)
+                    is_held = _try(connection, self.key)
             yield is_held
 
-    def _try(self, connection: Connection) -> bool:
-        return bool(_ask(connection, "SELECT pg_try_advisory_lock(:key)", self.key))
 
-
-def _ask(connection: Connection, words: str, key: str) -> object:
+def _try(connection: Connection, key: str) -> bool:
+    """Returns whether a lock was free, and is now this connection's."""
     from sqlalchemy import text
 
     # PostgreSQL's locks are named by 64 bits with a sign.
     digest = hashlib.sha256(key.encode()).digest()[:8]
     number = int.from_bytes(digest, signed=True)
-    return connection.execute(text(words), {"key": number}).scalar_one()
+    found = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": number})
+    return bool(found.scalar_one())
 
 
 @contextmanager

@@ -63,14 +63,16 @@ def connect(tracking_uri: str) -> MlflowClient:
     quieten_mlflow(is_replaced=path is not None or is_shared)
     from mlflow import MlflowClient
 
+    if is_shared:
+        # Several processes would make its tables at once; MLflow's own lock is of one machine, and
+        # does not cover all that it makes.
+        with holding(tracking_uri, _TABLES):
+            client = MlflowClient(tracking_uri=tracking_uri)
+            client.search_experiments(max_results=1)
+            return client
     if path is not None and not _has_content(path):
         _make_store(path)
-    client = MlflowClient(tracking_uri=tracking_uri)
-    if is_shared:
-        # MLflow itself keeps processes of one machine from making its tables at once.
-        with holding(tracking_uri, _TABLES):
-            client.search_experiments(max_results=1)
-    return client
+    return MlflowClient(tracking_uri=tracking_uri)
 
 
 def _has_content(path: Path) -> bool:

@@ -153,3 +153,12 @@ def test_the_sampler_goes_on_from_all_trials_before(tmp_path: Path) -> None:
     trial, _ = draw(again, SPACE, more)
     assert trial.number == SEARCH.trials
     assert len(past_values(again)) == SEARCH.trials
+
+
+def test_a_sweep_whose_folder_was_renamed_goes_on_with_its_study(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    numbers = [study.ask().number for _ in range(2)]
+    place = StudyPlace("another name", tmp_path / "optuna.db")
+    again = open_study(place, objective=OBJECTIVE, space=SPACE, search=SEARCH)
+    assert [trial.number for trial in again.get_trials()][:2] == numbers
+    assert optuna.get_all_study_names(place.address) == ["s"]
