@@ -50,7 +50,7 @@ from sweeper.search import (
     using_study,
 )
 from sweeper.tracking.databases import StudyPlace, note_place, place_of_study, public_uri
-from sweeper.tracking.mirror import claim_name, mirrored
+from sweeper.tracking.mirror import claim_name, is_at_url, mirrored
 from sweeper.tracking.mlflow_view import MlflowView, is_server, resolve_tracking_uri, sweep_url
 from sweeper.tracking.places import write_space
 from sweeper.tracking.provenance import note_data
@@ -163,7 +163,7 @@ class SweepDriver:
             PoolLostError: the pool of replicas has died.
             KeyboardInterrupt: it can be resumed.
         """
-        with self.folder.lock(), self._mirrored(), self._claimed(), self._watch:
+        with self.folder.lock(), self._mirrored(), driven(self._place, tell=self.tell), self._watch:
             if not self._prepare():
                 with self._studying(), self._shown():
                     return
@@ -190,10 +190,6 @@ class SweepDriver:
         return mirrored(
             self.folder.path, ended=self._ended, tell=self.tell, on_lost=self._lose_lease
         )
-
-    def _claimed(self) -> AbstractContextManager[None]:
-        """Keeps a study in a shared database to this driver."""
-        return driven(self._place, tell=self.tell)
 
     def _ended(self) -> Collection[str]:
         """Returns the trials that have ended for good; none where the study cannot be read."""
@@ -265,7 +261,9 @@ class SweepDriver:
         end_unwritten(self.folder, study)
         if self.retry_failed:
             requeue_failed(self.folder, study)
-        repeat_lost(self.folder, study, is_shared=self._place.path is None)
+        # A shared database has what is told at once, a sweep's URL what was pushed.
+        is_ahead = self._place.path is None and is_at_url(self.folder.path)
+        repeat_lost(self.folder, study, is_ahead=is_ahead)
         return bool(trials_left(study, spec.search) or final_jobs(self.folder, spec.final))
 
     @contextmanager

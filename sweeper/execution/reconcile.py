@@ -57,7 +57,7 @@ def requeue_failed(folder: SweepFolder, study: optuna.Study) -> None:
             logger.debug("%s", error)
 
 
-def repeat_lost(folder: SweepFolder, study: optuna.Study, *, is_shared: bool = False) -> None:
+def repeat_lost(folder: SweepFolder, study: optuna.Study, *, is_ahead: bool = False) -> None:
     """Enqueues trials again that have ended in the study but not, or no longer, on disk.
 
     What is left of them shortens the work: from a checkpoint of its last step a trial only repeats
@@ -66,8 +66,8 @@ def repeat_lost(folder: SweepFolder, study: optuna.Study, *, is_shared: bool = F
     Args:
         folder: whose damaged files are set aside.
         study: of the sweep.
-        is_shared: the study is in a shared database, which may know of trials whose folders never
-            left the machine that has died.
+        is_ahead: the study may know of trials whose folders never left a machine that has died;
+            else one whose folder is gone was removed by hand, and is not wanted.
     """
     ended = {record.id for record in folder.trials() if record.is_final}
     lost = [
@@ -75,7 +75,7 @@ def repeat_lost(folder: SweepFolder, study: optuna.Study, *, is_shared: bool = F
         for trial in ended_trials(study)
         if (trial_id := str(trial.user_attrs.get(TRIAL_ID, ""))) not in ended
         and trial_id
-        and (is_shared or folder.trial(trial_id).path.is_dir())
+        and (is_ahead or folder.trial(trial_id).path.is_dir())
     ]
     for trial_id in enqueue_again(study, lost):
         logger.warning("trial %s of %s is run again: its record is lost", trial_id, folder.name)

@@ -35,6 +35,7 @@ __all__ = [
     "adapter_url",
     "copy_of",
     "driver_elsewhere",
+    "is_at_url",
     "note_home",
     "place_of",
     "url_of_home",
@@ -83,6 +84,11 @@ def url_of_home(home: Path) -> str | None:
     content = read_json(home / HOME)
     url = None if content is None else content.get("url")
     return url if isinstance(url, str) else None
+
+
+def is_at_url(sweep: Path) -> bool:
+    """Whether a sweep's folder is the working copy of a sweep at a URL."""
+    return url_of_home(sweep.parent) is not None
 
 
 def place_of(home: Path) -> str:

@@ -88,10 +88,17 @@ def test_a_sweep_that_is_driven_is_running(sweep):
     assert found["driver"].startswith("process ")
 
 
-def test_a_sweep_whose_driver_was_killed_is_interrupted(sweep):
-    assert standing(sweep)["status"] == "interrupted"
-    sweep.mark("stopped")
-    assert standing(sweep)["status"] == "stopped"
+@pytest.mark.parametrize("status", ["interrupted", "stopped"])
+def test_a_sweep_that_nobody_drives_has_no_trial_that_runs(sweep, status):
+    if status == "stopped":
+        # By Ctrl-C, a signal, or its owner: what was trained goes on at the next resume.
+        sweep.mark("stopped")
+    found = standing(sweep)
+    assert (found["status"], found["running"]) == (status, [])
+    assert found["trials"] == {"complete": 2, "interrupted": 1}
+    shown = CliRunner().invoke(app, ["status", sweep.name, "--home", str(sweep.home)])
+    assert "1 interrupted" in shown.output
+    assert "running" not in shown.output
 
 
 @pytest.mark.parametrize(
