@@ -206,14 +206,6 @@ def test_doctor_names_what_wants_a_package_that_is_not_there(
     assert found.fix == f"pip install 'masa-mosa-sweeper{extra}'"
 
 
-@pytest.mark.parametrize(
-    ("had", "status", "detail"),
-    [
-        (Isolation(True, True, True), "ok", "network: closed by the kernel, files: read-only"),
-        (Isolation(False, True, True), "optional", "that bypasses the hook can open connections"),
-        (SweeperError("no walls here"), "optional", "needed by HumanEval; no walls here"),
-    ],
-)
 def test_doctor_and_plan_ask_the_studies_database(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +220,14 @@ def test_doctor_and_plan_ask_the_studies_database(
     assert "it must answer before a sweep starts" in checked.output
 
 
+@pytest.mark.parametrize(
+    ("had", "status", "detail"),
+    [
+        (Isolation(True, True, True), "ok", "network: closed by the kernel, files: read-only"),
+        (Isolation(False, True, True), "optional", "that bypasses the hook can open connections"),
+        (SweeperError("no walls here"), "optional", "needed by HumanEval; no walls here"),
+    ],
+)
 def test_doctor_says_what_holds_the_programs_of_models(
     had: Isolation | SweeperError, status: str, detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
