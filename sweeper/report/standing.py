@@ -61,7 +61,7 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
     if not life.is_alive and "running" in counts:
         # As MLflow shows them: nobody trains them now, and a resume goes on with them.
         counts["interrupted"] = counts.pop("running")
-    running = [x for x in ranking.trials if x.status == "running"] if life.is_alive else []
+    begun = [_running(trial) for trial in ranking.trials if trial.status == "running"]
     total = trials_total(folder.document)
     done = sum(trial.is_final for trial in ranking.trials) - counts.get("superseded", 0)
     return {
@@ -79,7 +79,8 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
         "ended_by_patience": sum(trial.ended_by == "patience" for trial in ranking.trials),
         "best": None if ranking.best is None else _best(ranking, ranking.best),
         "base": None if ranking.base is None else ranking.base.value,
-        "running": [_running(trial) for trial in running],
+        "running": begun if life.is_alive else [],
+        "interrupted": [] if life.is_alive else begun,
         "wall_time_s": sum(trial.wall_time_s for trial in ranking.trials),
     }
 
