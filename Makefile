@@ -33,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test test-whole contracts check lint types imports docs conformance drill fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store kernels-report clean
+.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,19 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@# pip would compile on one core. Templates in packages are no valid Python: that is no fault.
 	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
+
+# Programs that tests start by themselves, each for the time of a test. Where one is missing the
+# tests that need it skip, and name this target.
+SERVICES = libfaketime openssh-server postgresql util-linux
+
+services: ## install the servers that tests start: Debian's packages, as root or by sudo
+	@command -v apt-get >/dev/null || \
+	  { echo "no apt-get here: install these by your system's own means: $(SERVICES)" >&2; exit 1; }
+	@test "$$(id -u)" = 0 || command -v sudo >/dev/null || \
+	  { echo "run it as root, or install sudo" >&2; exit 1; }
+	@run() { if test "$$(id -u)" = 0; then "$$@"; else sudo "$$@"; fi; }; \
+	  run apt-get update && run env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install --yes --no-install-recommends $(SERVICES)
 
 sweep: install ## sweep MASA on the embedded model and data (under 5 minutes on 2 cores)
 	$(BIN)/python -m sweeper run $(SPACE) $(ARGS)

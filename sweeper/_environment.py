@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ __all__ = [
     "is_hub_offline",
     "is_url",
     "mlflow_asked_once",
+    "optuna_storage",
     "quieten_mlflow",
     "ray_address",
     "ray_folder",
@@ -118,6 +121,14 @@ def tracking_uri() -> str | None:
     return os.environ.get("MLFLOW_TRACKING_URI") or None
 
 
+def optuna_storage() -> str:
+    """Returns the database of the studies of new sweeps (``SWEEPER_OPTUNA_STORAGE``), or nothing.
+
+    It may hold a password.
+    """
+    return os.environ.get("SWEEPER_OPTUNA_STORAGE", "").strip()
+
+
 def experiment_name() -> str | None:
     """Returns MLflow's own setting of the experiment (``MLFLOW_EXPERIMENT_NAME``), if any."""
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or None
@@ -140,19 +151,24 @@ def hide_progress_bars() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
-def quieten_mlflow(*, is_file: bool = False) -> None:
+def quieten_mlflow(*, is_replaced: bool = False) -> None:
     """Keeps MLflow off standard output and off the network, where the user has set nothing else.
 
-    MLflow reads these variables when it is imported, so this comes first.
+    MLflow reads these variables when it is imported, so this comes first. Where another library, or
+    the user's notebook, has imported it before, its logger is told the same.
 
     Args:
-        is_file: the store is a file, which may be replaced: no connection to it is kept open.
+        is_replaced: the store is a file, or a server, that may be replaced by another one: no
+            connection to it is kept open.
     """
-    if is_file:
+    if is_replaced:
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    if "mlflow" in sys.modules:
+        level = logging.getLevelNamesMapping().get(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
+        logging.getLogger("mlflow").setLevel(logging.WARNING if level is None else level)
     # A server that does not answer is asked again by the next sync, which waits longer each time.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

@@ -24,6 +24,7 @@ __all__ = [
     "PoolLostError",
     "Problem",
     "SpecError",
+    "StudyLostError",
     "SweeperError",
     "TrialError",
     "UnwritableError",
@@ -127,6 +128,19 @@ class UnwritableError(SweeperError, OSError):
 
 class PoolLostError(SweeperError):
     """The process that hands trials to the replicas has died, or does not answer."""
+
+
+class StudyLostError(SweeperError):
+    """The shared database of a study has gone away, or refuses what it is asked."""
+
+    def __init__(self, place: str, why: str) -> None:
+        """Names the database, without a password, and says what it has said."""
+        self.place = place
+        self.why = why
+        super().__init__(f"the study's database {place} cannot be used any more ({why})")
+
+    def __reduce__(self) -> tuple[type[StudyLostError], tuple[str, str]]:
+        return (StudyLostError, (self.place, self.why))
 
 
 class AdapterError(BadInputError):

@@ -18,8 +18,7 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper._files import sqlite_uri
-from sweeper.errors import BadInputError, DamagedFileError, NameTakenError, UnwritableError
+from sweeper.errors import BadInputError, NameTakenError, StudyLostError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
@@ -41,6 +40,7 @@ from sweeper.preflight.room import Cluster
 from sweeper.search import (
     Rungs,
     Suggestions,
+    driven,
     enqueue_fixed,
     open_study,
     past_values,
@@ -49,14 +49,9 @@ from sweeper.search import (
     trials_left,
     using_study,
 )
-from sweeper.tracking.mirror import claim_name, mirrored
-from sweeper.tracking.mlflow_view import (
-    MlflowView,
-    is_server,
-    public_uri,
-    resolve_tracking_uri,
-    sweep_url,
-)
+from sweeper.tracking.databases import StudyPlace, note_place, place_of_study, public_uri
+from sweeper.tracking.mirror import claim_name, is_at_url, mirrored
+from sweeper.tracking.mlflow_view import MlflowView, is_server, resolve_tracking_uri, sweep_url
 from sweeper.tracking.places import write_space
 from sweeper.tracking.provenance import note_data
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -162,12 +157,13 @@ class SweepDriver:
 
         Raises:
             BadInputError: there is no room for a replica, no cluster, another driver runs this
-                sweep, or its files are damaged or cannot be written.
+                sweep, its files are damaged or cannot be written, or its study's database is away.
             OSError: a file of the sweep cannot be written any more.
+            StudyLostError: the study's shared database is away.
             PoolLostError: the pool of replicas has died.
             KeyboardInterrupt: it can be resumed.
         """
-        with self.folder.lock(), self._mirrored(), self._watch:
+        with self.folder.lock(), self._mirrored(), driven(self._place, tell=self.tell), self._watch:
             if not self._prepare():
                 with self._studying(), self._shown():
                     return
@@ -222,16 +218,9 @@ class SweepDriver:
         except OSError as error:
             logger.warning("that the sweep has stopped could not be noted: %s", error)
 
-    @contextmanager
-    def _studying(self) -> Iterator[None]:
-        """Turns what the study raises into an error of a sweep that runs, whatever broke it."""
-        try:
-            with using_study(self._study_path):
-                yield
-        except DamagedFileError as error:
-            if error.path != self._study_path:
-                raise
-            raise UnwritableError(error.path, error.why) from error
+    def _studying(self) -> AbstractContextManager[None]:
+        """Turns what the study raises into an error of a sweep that runs."""
+        return using_study(self._place, is_running=True)
 
     @property
     def is_stopped(self) -> bool:
@@ -249,10 +238,15 @@ class SweepDriver:
             BadInputError: a file is damaged, or cannot be written.
         """
         try:
-            with using_study(self._study_path):
+            with using_study(self._place):
                 return self._reconcile()
         except BadInputError:
             raise
+        except StudyLostError as error:
+            raise BadInputError(
+                f"sweep: {self.folder.name!r} cannot go on, because {error}; a sweep needs its "
+                "study; run the command again when the database answers"
+            ) from error
         except OSError as error:
             raise BadInputError(
                 f"sweep: {self.folder.name!r} cannot go on, because its files cannot be written "
@@ -267,7 +261,9 @@ class SweepDriver:
         end_unwritten(self.folder, study)
         if self.retry_failed:
             requeue_failed(self.folder, study)
-        repeat_lost(self.folder, study)
+        # A shared database has what is told at once, a sweep's URL what was pushed.
+        is_ahead = self._place.path is None and is_at_url(self.folder.path)
+        repeat_lost(self.folder, study, is_ahead=is_ahead)
         return bool(trials_left(study, spec.search) or final_jobs(self.folder, spec.final))
 
     @contextmanager
@@ -359,22 +355,24 @@ class SweepDriver:
     @functools.cached_property
     def _study(self) -> optuna.Study:
         """The sweep's study."""
-        return open_study(
-            sqlite_uri(self._study_path),
-            name=self.folder.name,
+        study = open_study(
+            self._place,
             objective=self.sweep.spec.objective,
             space=self.sweep.space,
             search=self.sweep.spec.search,
             find_finished=self._trials.find_finished,
         )
+        note_place(self.folder, self._place)
+        return study
+
+    @functools.cached_property
+    def _place(self) -> StudyPlace:
+        """Where the study is."""
+        return place_of_study(self.folder)
 
     @property
     def _pool_name(self) -> str:
         return f"pool-{self.folder.name}"
-
-    @property
-    def _study_path(self) -> Path:
-        return self.folder.path / "optuna.db"
 
     def _suggestions(
         self, study: optuna.Study, trials: TrialFactory, pool: ActorHandle[Any]

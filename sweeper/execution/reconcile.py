@@ -57,7 +57,7 @@ def requeue_failed(folder: SweepFolder, study: optuna.Study) -> None:
             logger.debug("%s", error)
 
 
-def repeat_lost(folder: SweepFolder, study: optuna.Study) -> None:
+def repeat_lost(folder: SweepFolder, study: optuna.Study, *, is_ahead: bool = False) -> None:
     """Enqueues trials again that have ended in the study but not, or no longer, on disk.
 
     What is left of them shortens the work: from a checkpoint of its last step a trial only repeats
@@ -66,6 +66,8 @@ def repeat_lost(folder: SweepFolder, study: optuna.Study) -> None:
     Args:
         folder: whose damaged files are set aside.
         study: of the sweep.
+        is_ahead: the study may know of trials whose folders never left a machine that has died;
+            else one whose folder is gone was removed by hand, and is not wanted.
     """
     ended = {record.id for record in folder.trials() if record.is_final}
     lost = [
@@ -73,7 +75,7 @@ def repeat_lost(folder: SweepFolder, study: optuna.Study) -> None:
         for trial in ended_trials(study)
         if (trial_id := str(trial.user_attrs.get(TRIAL_ID, ""))) not in ended
         and trial_id
-        and folder.trial(trial_id).path.is_dir()
+        and (is_ahead or folder.trial(trial_id).path.is_dir())
     ]
     for trial_id in enqueue_again(study, lost):
         logger.warning("trial %s of %s is run again: its record is lost", trial_id, folder.name)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from sweeper._environment import data_root, sweeps_home
+from sweeper._environment import data_root, optuna_storage, sweeps_home
 from sweeper.errors import SweeperError
 from sweeper.evaluation.sandbox.run import isolation
 from sweeper.models import EmbeddedModelSpec, GgufModelSpec, ModelSpec
@@ -33,6 +33,7 @@ OPTIONAL = (
     ("bitsandbytes", "quantization", "needed by qlora"),
     ("lm-eval", "harness", "needed by evaluate --harness"),
     ("optuna-dashboard", "dashboard", "needed by ui --optuna"),
+    ("psycopg", "postgresql", "needed by PostgreSQL, for studies and MLflow"),
     ("nltk", "metrics", "needed by METEOR"),
     ("rouge-score", "metrics", "needed by ROUGE-L"),
     ("sacrebleu", "metrics", "needed by BLEU"),
@@ -68,6 +69,7 @@ def examine() -> list[InstallFinding]:
         _models,
         _sandbox,
         _storage,
+        _study,
     ]
     return [finding for check in checks for finding in check()]
 
@@ -191,3 +193,19 @@ def _storage() -> Iterator[InstallFinding]:
             "less than 250 MB free: Ray's object store spills to disk",
             "enlarge it",
         )
+
+
+def _study() -> Iterator[InstallFinding]:
+    from sweeper.search import require_study_storage
+    from sweeper.tracking.databases import public_uri
+
+    uri = optuna_storage()
+    if not uri:
+        return
+    try:
+        require_study_storage()
+    except SweeperError as error:
+        fix = "correct or unset SWEEPER_OPTUNA_STORAGE"
+        yield InstallFinding("studies' database", "missing", str(error), fix)
+    else:
+        yield InstallFinding("studies' database", "ok", f"{public_uri(uri)} answers")

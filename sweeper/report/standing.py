@@ -57,7 +57,11 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
     if status == "running" and not life.is_alive:
         # Its driver was killed, and could not say so.
         status = "interrupted"
-    counts = ranking.counts()
+    counts = dict(ranking.counts())
+    if not life.is_alive and "running" in counts:
+        # As MLflow shows them: nobody trains them now, and a resume goes on with them.
+        counts["interrupted"] = counts.pop("running")
+    begun = [_running(trial) for trial in ranking.trials if trial.status == "running"]
     total = trials_total(folder.document)
     done = sum(trial.is_final for trial in ranking.trials) - counts.get("superseded", 0)
     return {
@@ -75,7 +79,8 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
         "ended_by_patience": sum(trial.ended_by == "patience" for trial in ranking.trials),
         "best": None if ranking.best is None else _best(ranking, ranking.best),
         "base": None if ranking.base is None else ranking.base.value,
-        "running": [_running(trial) for trial in ranking.trials if trial.status == "running"],
+        "running": begun if life.is_alive else [],
+        "interrupted": [] if life.is_alive else begun,
         "wall_time_s": sum(trial.wall_time_s for trial in ranking.trials),
     }
 

@@ -6,6 +6,7 @@ from sweeper.search.draws import DrawnTrial, Origin, draw_all, origin_of, params
 from sweeper.search.importances import Importance, Importances, importances_of
 from sweeper.search.preview import preview
 from sweeper.search.stopping import Rungs
+from sweeper.search.storage import driven, require_study_storage
 from sweeper.search.study import (
     TRIAL_ID,
     FinishedTrial,
@@ -35,6 +36,7 @@ __all__ = [
     "Suggestion",
     "Suggestions",
     "draw_all",
+    "driven",
     "ended_trials",
     "enqueue_again",
     "enqueue_failed",
@@ -48,6 +50,7 @@ __all__ = [
     "preview",
     "read_study",
     "repeats_note",
+    "require_study_storage",
     "states_by_id",
     "trials_left",
     "using_study",

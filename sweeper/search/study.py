@@ -1,4 +1,4 @@
-"""The sweep's Optuna study: what was suggested and how it ended, in SQLite."""
+"""The sweep's Optuna study: what was suggested and how it ended."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from sweeper.errors import BadInputError
 from sweeper.experiment.space.distributions import Suggests
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
+from sweeper.search.storage import storage_at
+from sweeper.tracking.databases import StudyPlace
 
 __all__ = [
     "REASON",
@@ -70,9 +72,8 @@ def _nothing_is_finished(number: int, point: Point) -> FinishedTrial | None:  # 
 
 
 def open_study(
-    storage_url: str,
+    place: StudyPlace,
     *,
-    name: str,
     objective: ObjectiveSpec,
     space: Space,
     search: SearchSpec,
@@ -81,8 +82,7 @@ def open_study(
     """Returns the sweep's Optuna study; a new one has the baselines and the grid enqueued.
 
     Args:
-        storage_url: SQLAlchemy's name of the study's database.
-        name: of the sweep.
+        place: where it is, or is to be made.
         objective: what is optimised.
         space: where the points come from.
         search: for the number of trials, and the sampler's settings.
@@ -90,22 +90,31 @@ def open_study(
             is told as complete in its place.
 
     Raises:
-        BadInputError: the study was begun with the other mode.
+        BadInputError: the study was begun with the other mode, or is not where it was begun, or its
+            database does not answer.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = storage_at(place)
+    name = _name_at(place, storage)
+    if name is None and place.was_elsewhere:
+        raise BadInputError(
+            f"sweep: its study {place.name} was begun at {place.noted}, and is not at {place}; a "
+            "sweep goes on with its study; set SWEEPER_OPTUNA_STORAGE to where it is, or, if it is "
+            "lost, remove study.json from the sweep's folder: the study is then made again"
+        )
     direction: Literal["minimize", "maximize"] = (
         "minimize" if objective.mode == "min" else "maximize"
     )
     study = optuna.create_study(
-        storage=optuna.storages.RDBStorage(storage_url),
-        study_name=name,
+        storage=storage,
+        study_name=name or place.name,
         direction=direction,
         sampler=sampler_for(search, trial_number=0),
         load_if_exists=True,
     )
     if study.direction.name.lower() != direction:
         raise BadInputError(
-            f"the study of sweep {name} was begun to {study.direction.name.lower()} "
+            f"the study {place.name} was begun to {study.direction.name.lower()} "
             f"{objective.metric}, but objective.mode is {objective.mode!r}; what was searched so "
             "far does not fit; run the search space again as a new sweep"
         )
@@ -144,16 +153,30 @@ def enqueue_fixed(
             study.add_trial(_ended(space, point, finished))
 
 
-def read_study(storage_url: str) -> optuna.Study | None:
-    """Returns the study of a database that has one, as it is; None where it has none.
+def read_study(place: StudyPlace) -> optuna.Study | None:
+    """Returns a study as it is; None where there is none.
 
     Args:
-        storage_url: SQLAlchemy's name of a database that is there.
+        place: of the study; a file is there.
+
+    Raises:
+        BadInputError: its shared database does not answer.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(storage_url)
+    storage = storage_at(place)
+    name = _name_at(place, storage)
+    return None if name is None else optuna.load_study(study_name=name, storage=storage)
+
+
+def _name_at(place: StudyPlace, storage: optuna.storages.RDBStorage) -> str | None:
+    """Returns the name of a place's study; None where it is not there.
+
+    In a file there is one study, which keeps its name when the sweep's folder gets another one.
+    """
     names = optuna.get_all_study_names(storage)
-    return optuna.load_study(study_name=names[0], storage=storage) if names else None
+    if place.path is None:
+        return place.name if place.name in names else None
+    return names[0] if names else None
 
 
 def _ended(space: Space, point: Point, finished: FinishedTrial) -> optuna.trial.FrozenTrial:

@@ -1,15 +1,15 @@
-"""What the database of a study raises, as an error that names its file and says what to do."""
+"""What the database of a study raises, as an error that names the place and says what to do."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from optuna.exceptions import OptunaError
 
-from sweeper.errors import DamagedFileError, UnwritableError
+from sweeper.errors import DamagedFileError, StudyLostError, UnwritableError
+from sweeper.tracking.databases import StudyPlace, why_of
 
 __all__ = ["using_study"]
 
@@ -28,15 +28,18 @@ _UNWRITABLE = frozenset(
 
 
 @contextmanager
-def using_study(path: Path) -> Iterator[None]:
+def using_study(place: StudyPlace, *, is_running: bool = False) -> Iterator[None]:
     """Turns what Optuna and its database raise in the body into errors of the sweeper.
 
     Args:
-        path: of the study's SQLite database.
+        place: of the study.
+        is_running: a sweep runs, which then stops, whatever broke its study.
 
     Raises:
-        UnwritableError: there is no room for the study, or its file is read-only, or in use.
+        UnwritableError: there is no room for the study, or its file is read-only, or in use; of a
+            sweep that runs, also where it is damaged.
         DamagedFileError: its file is damaged.
+        StudyLostError: its shared database does not answer, or refuses what it is asked.
     """
     # It takes a while, and who only plans has no database.
     from sqlalchemy.exc import SQLAlchemyError
@@ -44,12 +47,14 @@ def using_study(path: Path) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OptunaError) as error:
+        if place.path is None:
+            raise StudyLostError(str(place), why_of(error, place.uri)) from error
         cause = _cause(error)
         why = str(cause or error).partition("\n")[0] or type(error).__name__
         # The low byte is the kind of error, the rest says more of it.
-        if cause is not None and getattr(cause, "sqlite_errorcode", 0) & 0xFF in _UNWRITABLE:
-            raise UnwritableError(path, why) from error
-        raise DamagedFileError(path, why) from error
+        is_blocked = getattr(cause, "sqlite_errorcode", 0) & 0xFF in _UNWRITABLE
+        kind = UnwritableError if is_running or is_blocked else DamagedFileError
+        raise kind(place.path, why) from error
 
 
 def _cause(error: BaseException) -> sqlite3.Error | None:

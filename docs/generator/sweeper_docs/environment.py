@@ -32,6 +32,13 @@ VARIABLES = (
         "`masa-mosa-sweeper/sweeps` in the user's data folder",
     ),
     Variable(
+        "SWEEPER_OPTUNA_STORAGE",
+        "[PostgreSQL database](../how-to/store-sweeps.md#postgresql-for-several-drivers) of the "
+        "studies of new sweeps, and of sweeps that were begun there; "
+        "`postgresql://user:password@host/database`.",
+        "a file in the folder of each sweep",
+    ),
+    Variable(
         "SWEEPER_DATA",
         "Folder of the [tasks'](tasks.md) data, and where relative data paths start from.",
         "the Hub; the working folder",

@@ -54,6 +54,12 @@ SWEEP = (
         "replaced",
     ),
     KeptFile("optuna.db", "The Optuna study in SQLite: what was suggested, how it ended.", "grows"),
+    KeptFile(
+        "study.json",
+        "In its place, where studies are on PostgreSQL: the database, without user and password, "
+        "and the study's name there.",
+        "replaced",
+    ),
     KeptFile("data.json", "Hash of the rows that the trials see, for MLflow.", "replaced"),
     KeptFile("evaluation.json", "On which rows trials are evaluated in training, and how.", "once"),
     KeptFile("base.json", "Metrics of the frozen base on these rows.", "once"),

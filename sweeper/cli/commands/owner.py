@@ -88,16 +88,16 @@ def _require_more(folder: SweepFolder) -> None:
     """Checks that the space of a sweep has trials that were not tried.
 
     Raises:
-        BadInputError: it has none, or its study is damaged.
+        BadInputError: it has none, or its study is damaged, or does not answer.
     """
-    from sweeper._files import sqlite_uri
     from sweeper.search import is_exhausted, read_study, using_study
+    from sweeper.tracking.databases import place_of_study
 
-    path = folder.path / "optuna.db"
-    if not path.is_file():
+    place = place_of_study(folder)
+    if not place.is_there:
         return
-    with using_study(path):
-        study = read_study(sqlite_uri(path))
+    with using_study(place):
+        study = read_study(place)
         if study is not None and is_exhausted(study):
             raise BadInputError(
                 f"extend: the space of sweep {folder.name} has no trial besides those that were "

@@ -42,8 +42,8 @@ def plan(
 
     Exit code 1 means that the model or the data is missing: the plan is shown all the same.
 
-    With --check also look at model, tokenizer and data as run does: exit code 2 means that the
-    sweep would be refused.
+    With --check also look at model, tokenizer, data and the studies' database as run does: exit
+    code 2 means that the sweep would be refused.
     """
     with opened_output(as_json) as out:
         from sweeper.experiment.loading import load_sweep
@@ -51,12 +51,14 @@ def plan(
         from sweeper.preflight.checks import require_runnable
         from sweeper.preflight.plan import plan_of
         from sweeper.report.terminal import plan_view
+        from sweeper.search import require_study_storage
 
         sweep = load_sweep(space, profile=profile, overrides=with_fresh(overrides, fresh))
         if check:
             hide_progress_bars()
             with out.console.status("checking model and data"):
                 require_runnable(only_runnable(sweep)[0], address=address)
+                require_study_storage()
         document = plan_of(sweep, home=opened_home(home)).document()
         out.show(document, plan_view(document))
         if check and not as_json:

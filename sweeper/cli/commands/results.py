@@ -209,7 +209,8 @@ def store_of(folder: SweepFolder, tracking_uri: str | None) -> str:
         folder: of the sweep.
         tracking_uri: the store where it is not the one of its home.
     """
-    from sweeper.tracking.mlflow_view import public_uri, resolve_tracking_uri
+    from sweeper.tracking.databases import public_uri
+    from sweeper.tracking.mlflow_view import resolve_tracking_uri
 
     return public_uri(resolve_tracking_uri(folder.home, tracking_uri))
 

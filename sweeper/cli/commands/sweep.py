@@ -35,7 +35,7 @@ from sweeper.cli.options import (
     with_fresh,
 )
 from sweeper.cli.output import INTERRUPTED, SOME_FAILED, Output, opened_output
-from sweeper.errors import BadInputError, PoolLostError
+from sweeper.errors import BadInputError, PoolLostError, StudyLostError
 
 if TYPE_CHECKING:
     from sweeper.execution.driver import SweepDriver
@@ -108,12 +108,14 @@ def start(
     from sweeper.preflight.checks import require_runnable
     from sweeper.preflight.plan import finished_trials
     from sweeper.report.terminal import taken_text
+    from sweeper.search import require_study_storage
     from sweeper.tracking.mlflow_view import require_store
     from sweeper.tracking.places import SPACE_FILE
 
     fingerprint = require_runnable(sweep, address=address)
     root = opened_home(home)
     require_store(root, tracking_uri)
+    require_study_storage()
     text = taken_text(finished_trials(sweep, root, data_fingerprint=fingerprint).values())
     if text:
         out.console.print(text, markup=False, highlight=False)
@@ -233,7 +235,7 @@ def _leaving(driver: SweepDriver, out: Output) -> Iterator[None]:
         _leave(driver, out, INTERRUPTED, why)
     except BadInputError:
         raise
-    except PoolLostError as error:
+    except (PoolLostError, StudyLostError) as error:
         _leave(driver, out, SOME_FAILED, f"Stopped: {error}.")
     except Exception as error:
         if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,10 @@ from typing import Any
 from optuna.exceptions import OptunaError
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper._files import sqlite_uri
 from sweeper._text import count, value_text
 from sweeper.analysis.conclusions import ParityLine
 from sweeper.analysis.statistics.verdicts import POINTS, Words
+from sweeper.errors import BadInputError
 from sweeper.report.configurations import configuration_rows
 from sweeper.report.page import charts, tables
 from sweeper.report.page.charts import Chart
@@ -21,8 +22,11 @@ from sweeper.report.page.subject import Subject
 from sweeper.report.page.tables import Table
 from sweeper.report.summary import cost_text, trials_text
 from sweeper.search import Importances, importances_of, read_study
+from sweeper.tracking.databases import place_of_study
 
 __all__ = ["Contents", "Verdict", "contents_of"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -156,12 +160,14 @@ def _lead(subject: Subject) -> str:
 
 def _importances(subject: Subject) -> Importances | None:
     """Returns what the study of a search says; None of a design, or where it cannot be read."""
-    path = subject.folder.path / "optuna.db"
-    if subject.conclusions.plan is not None or not path.is_file():
+    if subject.conclusions.plan is not None:
         return None
     try:
-        study = read_study(sqlite_uri(path))
-    except (SQLAlchemyError, OptunaError):
+        place = place_of_study(subject.folder)
+        study = read_study(place) if place.is_there else None
+    # Whoever only reads a report need not reach a shared database.
+    except (SQLAlchemyError, OptunaError, BadInputError) as error:
+        logger.debug("the study cannot be read: %s", error)
         return None
     return None if study is None else importances_of(study)
 

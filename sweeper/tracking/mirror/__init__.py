@@ -20,6 +20,7 @@ from sweeper.tracking.mirror.stores import StoreError
 from sweeper.tracking.mirror.working_copy import (
     adapter_url,
     driver_elsewhere,
+    is_at_url,
     place_of,
     words_of,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "driver_elsewhere",
     "fetch",
     "follow_home",
+    "is_at_url",
     "is_locked",
     "mirrored",
     "place_of",

@@ -238,7 +238,8 @@ class Keeper:
         """
         study = self.copy.folder / STUDY
         mark = (signature(study),)
-        has_new = self._marks.get(study) != mark
+        # Of a study that is in a shared database no file says that it has changed.
+        has_new = self._marks.get(study) != mark or not study.is_file()
         ended, snapshot = (self.ended(), self.copy.study()) if has_new else ((), None)
         for unit in self.copy.units():
             marks = self._marks_of(unit.folder)
@@ -250,6 +251,8 @@ class Keeper:
         if snapshot is not None:
             self.copy.push_study(snapshot, self.lease.require)
             self._marks[study] = mark
+        if snapshot is not None or not study.is_file():
+            # A study in a shared database is not pushed: what it says is known already.
             self._drop_checkpoints(ended)
 
     def _marks_of(self, folder: Path) -> tuple[tuple[int, int, int], ...]:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sweeper._files import read_json, signature, write_json
 from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.tracking.databases import forget_place
 from sweeper.tracking.mirror.lease import FOLDER as CLAIMS
 from sweeper.tracking.mirror.lease import Lease, newest_claim
 from sweeper.tracking.mirror.stores import Stat, Store, open_store
@@ -34,6 +35,7 @@ __all__ = [
     "adapter_url",
     "copy_of",
     "driver_elsewhere",
+    "is_at_url",
     "note_home",
     "place_of",
     "url_of_home",
@@ -82,6 +84,11 @@ def url_of_home(home: Path) -> str | None:
     content = read_json(home / HOME)
     url = None if content is None else content.get("url")
     return url if isinstance(url, str) else None
+
+
+def is_at_url(sweep: Path) -> bool:
+    """Whether a sweep's folder is the working copy of a sweep at a URL."""
+    return url_of_home(sweep.parent) is not None
 
 
 def place_of(home: Path) -> str:
@@ -238,6 +245,8 @@ class WorkingCopy:
             number += 1
         self.folder.rename(kept)
         (kept / STATE).unlink(missing_ok=True)
+        # Its study in a shared database stays that of the sweep at the store.
+        forget_place(kept)
         for notes in (kept / NOTES, *kept.glob(f"trials/*/{NOTES}")):
             notes.unlink(missing_ok=True)
         return kept

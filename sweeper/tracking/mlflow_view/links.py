@@ -6,17 +6,17 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import quote
 
 from sweeper import _environment
 from sweeper._files import sqlite_uri
+from sweeper.tracking.databases import scheme_of
 
 __all__ = [
     "artifact_root",
     "comparison_url",
     "experiment_url",
     "is_server",
-    "public_uri",
     "resolve_experiment",
     "resolve_tracking_uri",
     "run_url",
@@ -24,7 +24,6 @@ __all__ = [
     "sqlite_file",
     "ui_command",
     "ui_environment",
-    "without_secrets",
 ]
 
 DEFAULT_EXPERIMENT = "sweeper"
@@ -54,22 +53,17 @@ def resolve_experiment(experiment: str | None = None, *, known: str = "") -> str
 
 def is_server(tracking_uri: str) -> bool:
     """Whether the URI is a server's, which has web pages and a place for artifacts of its own."""
-    return _scheme(tracking_uri) in {"http", "https"}
+    return scheme_of(tracking_uri) in {"http", "https"}
 
 
 def _is_database(tracking_uri: str) -> bool:
     # "postgresql+psycopg2" is PostgreSQL, too.
-    return _scheme(tracking_uri).partition("+")[0] in {"sqlite", "postgresql", "mysql", "mssql"}
-
-
-def _scheme(tracking_uri: str) -> str:
-    scheme, separator, _ = tracking_uri.partition(":")
-    return scheme.lower() if separator else ""
+    return scheme_of(tracking_uri).partition("+")[0] in {"sqlite", "postgresql", "mysql", "mssql"}
 
 
 def sqlite_file(tracking_uri: str) -> Path | None:
     """Returns the file of an SQLite store, None for any other store and for one in memory."""
-    if _scheme(tracking_uri).partition("+")[0] != "sqlite":
+    if scheme_of(tracking_uri).partition("+")[0] != "sqlite":
         return None
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
@@ -86,38 +80,6 @@ def sqlite_file(tracking_uri: str) -> Path | None:
 def artifact_root(home: Path | str, tracking_uri: str) -> Path | None:
     """Returns the folder for artifacts beside a database; None where MLflow has its own place."""
     return Path(home).absolute() / "mlartifacts" if _is_database(tracking_uri) else None
-
-
-def public_uri(tracking_uri: str) -> str:
-    """Returns the URI without user, password and query, fit for messages and files.
-
-    A query may hold a password under any name, as ``?password=`` and ``?sslkey=`` do.
-    """
-    address, _, _ = tracking_uri.partition("?")
-    scheme, separator, rest = address.partition("://")
-    if not separator:
-        return address
-    if scheme.partition("+")[0] == "sqlite":
-        return address
-    # Up to the last "@": a password that nobody has encoded may have a slash in it.
-    return f"{scheme}://{rest.rpartition('@')[2]}"
-
-
-def without_secrets(text: str, tracking_uri: str) -> str:
-    """Returns a text of a store's driver without what :func:`public_uri` leaves out.
-
-    Args:
-        text: it may quote the URI, or parts of it.
-        tracking_uri: of the store.
-    """
-    text = text.replace(tracking_uri, public_uri(tracking_uri))
-    address, _, query = tracking_uri.partition("?")
-    user = address.partition("://")[2].rpartition("@")[0]
-    values = [user.partition(":")[2], *(value for _, value in parse_qsl(query))]
-    secrets = {form for value in values for form in (value, unquote(value)) if len(form) > 2}
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
 
 
 def ui_command(

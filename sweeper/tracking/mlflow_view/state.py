@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from sweeper._files import read_json, signature, write_json
 from sweeper.errors import DamagedFileError
-from sweeper.tracking.mlflow_view.links import public_uri
+from sweeper.tracking.databases import public_uri
 
 __all__ = ["SentState", "StateFile", "known_experiment", "run_ids"]
 

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING
 from sweeper._environment import mlflow_asked_once, quieten_mlflow
 from sweeper._files import FileLock, sqlite_uri
 from sweeper.errors import BadInputError
+from sweeper.tracking.databases import (
+    holding,
+    is_postgresql,
+    public_uri,
+    without_secrets,
+)
 from sweeper.tracking.mlflow_view.links import (
     artifact_root,
-    public_uri,
     resolve_tracking_uri,
     sqlite_file,
-    without_secrets,
 )
 
 if TYPE_CHECKING:
@@ -41,15 +45,31 @@ Connect = Callable[[str], "MlflowClient"]
 STORE_WAIT_S = 60.0
 # What SQLite writes beside a database; left behind it would be played into the next one.
 _COMPANIONS = ("-journal", "-wal", "-shm")
+_HINT = "name another store with --tracking-uri, or leave it out"
+# Names the lock of whoever makes MLflow's tables.
+_TABLES = "masa-mosa-sweeper: tables of MLflow"
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def connect(tracking_uri: str) -> MlflowClient:
-    """Returns a client; a new SQLite store gets its tables, which takes seconds."""
+    """Returns a client; a new SQLite or PostgreSQL store gets its tables, which takes seconds.
+
+    Raises:
+        MissingError: the driver of a PostgreSQL store is not installed.
+        ConnectionError: such a store does not answer; MLflow would ask it for minutes.
+    """
     path = sqlite_file(tracking_uri)
-    quieten_mlflow(is_file=path is not None)
+    is_shared = is_postgresql(tracking_uri)
+    quieten_mlflow(is_replaced=path is not None or is_shared)
     from mlflow import MlflowClient
 
+    if is_shared:
+        # Several processes would make its tables at once; MLflow's own lock is of one machine, and
+        # does not cover all that it makes.
+        with holding(tracking_uri, _TABLES):
+            client = MlflowClient(tracking_uri=tracking_uri)
+            client.search_experiments(max_results=1)
+            return client
     if path is not None and not _has_content(path):
         _make_store(path)
     return MlflowClient(tracking_uri=tracking_uri)
@@ -96,7 +116,6 @@ def require_store(home: Path | str, tracking_uri: str | None = None) -> None:
     """
     uri = resolve_tracking_uri(home, tracking_uri)
     where = f"MLflow's store: {public_uri(uri)}"
-    hint = "name another store with --tracking-uri, or leave it out"
     path = sqlite_file(uri)
     if path is not None:
         folder = next(parent for parent in path.parents if parent.exists())
@@ -104,18 +123,20 @@ def require_store(home: Path | str, tracking_uri: str | None = None) -> None:
         if is_blocked or not folder.is_dir() or not os.access(folder, os.W_OK):
             blocking = path if is_blocked else folder
             raise BadInputError(
-                f"{where} cannot be written: {blocking} is in the way, or is read-only; {hint}"
+                f"{where} cannot be written: {blocking} is in the way, or is read-only; {_HINT}"
             )
         return
     try:
         with mlflow_asked_once():
             connect(uri).search_experiments(max_results=1)
+    except BadInputError:
+        raise
     # Each kind of store has a driver with exceptions of its own.
     except Exception as error:
         lines = without_secrets(f"{type(error).__name__}: {error}", uri).splitlines()
         raise BadInputError(
             f"{where} cannot be used ({' '.join(lines)[:400]}); it must answer before a sweep "
-            f"starts; check its address and your access, or {hint}"
+            f"starts; check its address and your access, or {_HINT}"
         ) from error
 
 

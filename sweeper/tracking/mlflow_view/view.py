@@ -11,17 +11,16 @@ import threading
 from dataclasses import dataclass
 
 from sweeper._files import FileLock
+from sweeper.tracking.databases import public_uri, without_secrets
 from sweeper.tracking.mlflow_view.content import table_query
 from sweeper.tracking.mlflow_view.links import (
     artifact_root,
     comparison_url,
     experiment_url,
-    public_uri,
     resolve_experiment,
     resolve_tracking_uri,
     run_url,
     runs_url,
-    without_secrets,
 )
 from sweeper.tracking.mlflow_view.runs import Runs
 from sweeper.tracking.mlflow_view.sender import Sender

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sweeper.errors import BadInputError
+from sweeper.tracking.databases import public_uri
 from sweeper.tracking.mlflow_view import (
     MlflowView,
     is_server,
-    public_uri,
     resolve_tracking_uri,
     ui_command,
     ui_environment,

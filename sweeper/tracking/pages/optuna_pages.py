@@ -8,8 +8,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from sweeper._files import sqlite_uri
 from sweeper.errors import BadInputError, MissingError
+from sweeper.tracking.databases import answering, place_of_study
 from sweeper.tracking.pages.hosts import Place
 from sweeper.tracking.pages.mlflow_pages import newest_sweep
 from sweeper.tracking.pages.serving import serve
@@ -17,9 +17,12 @@ from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["serve_study"]
 
-# The program that its package installs, whatever folder that went to.
+# The program that its package installs, whatever folder that went to. Everybody on a machine can
+# read a command line, and a database's address has its password.
 _RUN = """
+import os, sys
 from importlib.metadata import entry_points
+sys.argv.insert(1, os.environ["SWEEPER_OPTUNA_STORAGE"])
 (command,) = entry_points(group="console_scripts", name="optuna-dashboard")
 command.load()()
 """
@@ -38,7 +41,8 @@ def serve_study(
 
     Raises:
         MissingError: optuna-dashboard is not installed.
-        BadInputError: there is no sweep or no study, the port is taken, or it did not come up.
+        BadInputError: there is no sweep or no study, its database does not answer, the port is
+            taken, or the dashboard did not come up.
     """
     if find_spec("optuna_dashboard") is None:
         raise MissingError(
@@ -46,17 +50,21 @@ def serve_study(
             "install 'masa-mosa-sweeper[dashboard]'"
         )
     folder = newest_sweep(home) if sweep is None else SweepFolder.open(sweep, home=home)
-    study = folder.path / "optuna.db"
-    if not study.is_file():
+    study = place_of_study(folder)
+    if not study.is_there:
         raise BadInputError(
             f"sweep: {folder.name!r} has no study ({study} is missing); Optuna's dashboard shows "
             f"one; 'resume {folder.name}' makes it again"
         )
     place.require_free()
-    command = [sys.executable, "-c", _RUN, sqlite_uri(study)]
+    if study.path is None:
+        with answering(study.uri, what="the studies' database", hint="see that it runs"):
+            pass
+        tell(f"Name of the study:  {study.name}")
+    command = [sys.executable, "-c", _RUN]
     serve(
         [*command, "--host", place.host, "--port", str(place.port)],
-        os.environ,
+        {**os.environ, "SWEEPER_OPTUNA_STORAGE": study.address},
         name="Optuna's dashboard",
         health_url=f"{place.url}/dashboard",
         opened=lambda: tell(f"Study of {folder.name}:  {place.url}/dashboard"),

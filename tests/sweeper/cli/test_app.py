@@ -187,6 +187,7 @@ def test_doctor_names_what_is_there(folder: Path) -> None:
         ("sacrebleu", "needed by BLEU", "[metrics]"),
         ("rouge-score", "needed by ROUGE-L", "[metrics]"),
         ("nltk", "needed by METEOR", "[metrics]"),
+        ("psycopg", "needed by PostgreSQL, for studies and MLflow", "[postgresql]"),
     ],
 )
 def test_doctor_names_what_wants_a_package_that_is_not_there(
@@ -203,6 +204,20 @@ def test_doctor_names_what_wants_a_package_that_is_not_there(
     [found] = [finding for finding in examine() if finding.name == package]
     assert (found.status, found.detail) == ("optional", f"not installed; {reason}")
     assert found.fix == f"pip install 'masa-mosa-sweeper{extra}'"
+
+
+def test_doctor_and_plan_ask_the_studies_database(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPER_OPTUNA_STORAGE", "postgresql://me:secret@127.0.0.1:1/x")
+    [finding] = [found for found in examine() if found.name == "studies' database"]
+    assert finding.status == "missing"
+    assert "postgresql://127.0.0.1:1/x cannot be used" in finding.detail
+    assert "secret" not in finding.detail
+    assert_refused(folder, "postgresql://127.0.0.1:1/x cannot be used")
+    checked = call("plan", folder / "tiny.yaml", "--home", folder / "home", "--check")
+    assert checked.exit_code == 2
+    assert "it must answer before a sweep starts" in checked.output
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from sweeper.errors import BadInputError, UnwritableError
+from sweeper.errors import BadInputError, StudyLostError, UnwritableError
 from sweeper.execution.driver import SweepDriver, new_sweep_folder, new_sweep_name
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
@@ -20,6 +20,7 @@ from sweeper.experiment.sweep import Sweep
 from sweeper.search import Suggestions
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
+from tests.sweeper.postgresql import Server, running_server
 from tests.sweeper.search.two_methods import without_room, without_writing
 
 SPACE = SPACES / "masa.yaml"
@@ -105,6 +106,36 @@ def test_a_study_that_breaks_under_a_sweep_is_no_bad_input(tmp_path: Path) -> No
         database.execute("DROP TABLE study_user_attributes")
     with pytest.raises(UnwritableError, match=r"optuna\.db: no such table"), driver._studying():
         study.set_user_attr("note", 1)
+
+
+@pytest.fixture(name="server")
+def _server() -> Iterator[Server]:
+    with running_server() as server:
+        yield server
+
+
+def test_a_study_on_postgresql_that_goes_stops_the_sweep_and_is_waited_for_by_a_resume(
+    tmp_path: Path, server: Server, monkeypatch
+) -> None:
+    uri = server.new_database()
+    monkeypatch.setenv("SWEEPER_OPTUNA_STORAGE", uri)
+    monkeypatch.setattr("sweeper.search.storage.PATIENCE_S", 0.0)
+    sweep = load_sweep(SPACE, profile="embedded")
+    folder = on_disk(tmp_path, sweep)
+    driver = SweepDriver(folder, sweep, "", address="127.0.0.1:1")
+    before = [trial.params for trial in driver._study.get_trials()]
+    assert (folder.path / "study.json").is_file()
+    assert not (folder.path / "optuna.db").exists()
+    server.stop()
+    with pytest.raises(StudyLostError, match="cannot be used any more"), driver._studying():
+        driver._study.ask()
+    # Of the trials that have ended nobody hears anything worse than nothing.
+    assert driver._ended() == ()
+    with pytest.raises(BadInputError, match="it must answer before a sweep starts"):
+        SweepDriver(folder, sweep, "", address="127.0.0.1:1").run()
+    server.start()
+    again = SweepDriver(folder, sweep, "")._study
+    assert [trial.params for trial in again.get_trials()] == before
 
 
 def test_a_cluster_that_dies_is_told_on_a_full_disk_too(tmp_path: Path, monkeypatch) -> None:

@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 import torch
 
-from sweeper._files import sqlite_uri
 from sweeper.analysis.finished import find_finished
 from sweeper.analysis.lookup import find_trial
 from sweeper.errors import SweeperError
@@ -34,6 +33,7 @@ from sweeper.report.page import subject_of
 from sweeper.report.standing import all_standings, ranking_of
 from sweeper.report.status import status_document
 from sweeper.search import read_study, using_study
+from sweeper.tracking.databases import place_of_study
 from sweeper.tracking.owner import REVISIONS_FILE, driver_of, pending
 from sweeper.tracking.owner.life import LIFE_FILE
 from sweeper.tracking.owner.requests import REQUESTS
@@ -105,9 +105,9 @@ def read_all(folder: SweepFolder) -> None:
             pass
 
     def study() -> None:
-        path = folder.path / "optuna.db"
-        with using_study(path):
-            found = read_study(sqlite_uri(path))
+        place = place_of_study(folder)
+        with using_study(place):
+            found = read_study(place)
             assert found is None or found.get_trials()
 
     readers: list[Callable[[], object]] = [

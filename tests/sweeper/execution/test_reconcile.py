@@ -17,6 +17,7 @@ from sweeper.execution.reconcile import (
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.search import Suggestion, Suggestions, open_study, preview, trials_left
+from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
 
@@ -37,8 +38,7 @@ def folder(sweep, tmp_path):
 def study(sweep, folder):
     spec = sweep.spec
     return open_study(
-        f"sqlite:///{folder.path / 'optuna.db'}",
-        name=folder.name,
+        StudyPlace(folder.name, folder.path / "optuna.db"),
         objective=spec.objective,
         space=sweep.space,
         search=spec.search,
@@ -162,3 +162,16 @@ def test_a_trial_whose_folder_was_removed_stays_removed(sweep, folder, study, be
     shutil.rmtree(gone.path)
     repeat_lost(folder, study)
     assert trials_left(study, sweep.spec.search) == sweep.spec.search.trials - 1
+
+
+def test_a_trial_that_only_a_shared_study_knows_is_done_again(sweep, folder, study, begin):
+    gone, there = begin(), begin()
+    for number, trial in enumerate((gone, there)):
+        trial.complete()
+        study.tell(number, 1.0)
+    # The machine has died before the trial's folder was put to the sweep's URL.
+    shutil.rmtree(gone.path)
+    repeat_lost(folder, study, is_ahead=True)
+    assert trials_left(study, sweep.spec.search) == sweep.spec.search.trials - 1
+    trials = TrialFactory(folder, sweep, "rows")
+    assert trials.job(suggestions_of(study, sweep, trials).next()).trial_id == gone.id

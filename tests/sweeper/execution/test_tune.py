@@ -30,6 +30,7 @@ from sweeper.execution.tune import (
 from sweeper.experiment.sweep import AshaSpec
 from sweeper.search import Rungs, Suggestion, using_study
 from sweeper.search.study import enqueue_failed, is_retried
+from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 from tests.sweeper.search.two_methods import OBJECTIVE, study_in, suggestions_of, without_writing
@@ -205,7 +206,7 @@ def test_what_the_study_has_raised_comes_out_of_tune(tmp_path: Path, monkeypatch
         search.on_trial_complete("tune-1", None, error=True)
     with (
         pytest.raises(UnwritableError, match="attempt to write a readonly database"),
-        using_study(path),
+        using_study(StudyPlace("s", path)),
     ):
         run_tune(search, scheduler([], None), **settings)
 

@@ -11,6 +11,7 @@ from sweeper.errors import BadInputError
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.objective import ObjectiveSpec
 from sweeper.search import open_study
+from sweeper.tracking.databases import StudyPlace
 from tests.sweeper.experiment.spaces import problems_of_space
 from tests.sweeper.search.two_methods import SEARCH
 from tests.sweeper.search.two_methods import SPACE as POINTS
@@ -49,11 +50,9 @@ def test_a_search_for_the_worst_is_warned_of(
 
 
 def test_a_study_of_the_other_mode_is_not_gone_on_with(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    place = StudyPlace("s", tmp_path / "optuna.db")
     old = ObjectiveSpec(metric="accuracy", mode="min")
-    open_study(url, name="s", objective=old, space=POINTS, search=SEARCH)
-    assert len(open_study(url, name="s", objective=old, space=POINTS, search=SEARCH).trials) == 1
+    open_study(place, objective=old, space=POINTS, search=SEARCH)
+    assert len(open_study(place, objective=old, space=POINTS, search=SEARCH).trials) == 1
     with pytest.raises(BadInputError, match="was begun to minimize accuracy"):
-        open_study(
-            url, name="s", objective=ObjectiveSpec(metric="accuracy"), space=POINTS, search=SEARCH
-        )
+        open_study(place, objective=ObjectiveSpec(metric="accuracy"), space=POINTS, search=SEARCH)

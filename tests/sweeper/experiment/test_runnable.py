@@ -12,6 +12,7 @@ from sweeper.experiment.runnable import only_runnable
 from sweeper.search import Suggestion
 from sweeper.search.draws import draw_all
 from sweeper.search.study import draw, open_study
+from sweeper.tracking.databases import StudyPlace
 from tests.sweeper.experiment.spaces import TRIALS
 
 
@@ -53,8 +54,7 @@ def test_each_trial_of_a_list_gets_its_folder_and_its_job(list_of, tmp_path):
         again = build_sweep(folder.document, source="sweep.json")
         trials = TrialFactory(folder, again, "fingerprint")
         study = open_study(
-            f"sqlite:///{folder.path / 'optuna.db'}",
-            name="list-1",
+            StudyPlace("list-1", folder.path / "optuna.db"),
             objective=again.spec.objective,
             space=again.space,
             search=again.spec.search,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sweeper._files import sqlite_uri
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.search import open_study, params_of
 from sweeper.search.study import TRIAL_ID, draw
+from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.final_result import FinalResult, write_final
 from sweeper.tracking.row_scores import VALIDATION_ROWS, write_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -167,8 +167,7 @@ def searched(home: Path, tmp_path: Path, *, trials: int = 30) -> SweepFolder:
     sweep = sweep_of(tmp_path, SEARCH, f"search.trials={trials}")
     made = Made(home, "hunt-1", sweep, rows=200)
     study = open_study(
-        sqlite_uri(made.folder.path / "optuna.db"),
-        name="hunt-1",
+        StudyPlace("hunt-1", made.folder.path / "optuna.db"),
         objective=sweep.spec.objective,
         space=sweep.space,
         search=sweep.spec.search,

@@ -88,10 +88,18 @@ def test_a_sweep_that_is_driven_is_running(sweep):
     assert found["driver"].startswith("process ")
 
 
-def test_a_sweep_whose_driver_was_killed_is_interrupted(sweep):
-    assert standing(sweep)["status"] == "interrupted"
-    sweep.mark("stopped")
-    assert standing(sweep)["status"] == "stopped"
+@pytest.mark.parametrize("status", ["interrupted", "stopped"])
+def test_a_sweep_that_nobody_drives_has_no_trial_that_runs(sweep, status):
+    if status == "stopped":
+        # By Ctrl-C, a signal, or its owner: what was trained goes on at the next resume.
+        sweep.mark("stopped")
+    found = standing(sweep)
+    assert (found["status"], found["running"]) == (status, [])
+    assert found["trials"] == {"complete": 2, "interrupted": 1}
+    assert [(one["number"], one["steps"]) for one in found["interrupted"]] == [(2, 4)]
+    shown = CliRunner().invoke(app, ["status", sweep.name, "--home", str(sweep.home)])
+    assert "1 interrupted" in shown.output
+    assert "running" not in shown.output
 
 
 @pytest.mark.parametrize(
@@ -133,7 +141,7 @@ def test_the_commands_say_it(sweep, home):
         r"masa-1  interrupted  2 of 4  1.00 ± 0.10 .* ago  lora \(1\)  eval_loss", listed
     )
     told = call("status", "masa-1", "--home", home)
-    assert "[##########----------] 2 of 4: 2 complete, 1 running" in told
+    assert "[##########----------] 2 of 4: 2 complete, 1 interrupted" in told
     assert "trial 1 (lora, 000000000001), eval_loss 1.00 ± 0.10" in told
     assert "trial 2 (lora), 4/8 steps, train_loss 3" in told
     assert "interrupted: its driver was killed" in told

@@ -8,6 +8,7 @@ import optuna
 import pytest
 
 from sweeper.search import importances_of, read_study
+from sweeper.tracking.databases import StudyPlace
 
 
 def study_of(trials, value, *, direction="minimize"):
@@ -65,12 +66,12 @@ def test_nothing_is_said_below_24_complete_trials_whatever_else_there_is():
 
 
 def test_a_study_on_disk_is_read_whatever_its_name(tmp_path):
-    url = f"sqlite:///{tmp_path / 'optuna.db'}"
-    study = optuna.create_study(storage=url, study_name="old name")
+    place = StudyPlace("new name", tmp_path / "optuna.db")
+    study = optuna.create_study(storage=place.address, study_name="old name")
     study.add_trial(optuna.trial.create_trial(value=1.0))
-    read = read_study(url)
+    read = read_study(place)
     assert read is not None
     assert [trial.value for trial in read.trials] == [1.0]
-    empty = f"sqlite:///{tmp_path / 'empty.db'}"
-    optuna.storages.RDBStorage(empty)
+    empty = StudyPlace("s", tmp_path / "empty.db")
+    optuna.storages.RDBStorage(empty.address)
     assert read_study(empty) is None

@@ -12,6 +12,7 @@ from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
 from sweeper.search.preview import preview
 from sweeper.search.study import draw, open_study
+from sweeper.tracking.databases import StudyPlace
 from tests.sweeper.search.two_methods import RATE, SEARCH, SPACE, study_in
 
 
@@ -37,13 +38,13 @@ def test_a_run_draws_each_kind_of_distribution_as_it_was_planned(tmp_path: Path)
     baseline: Point = {"method": "x", "x.a": None, "x.b": {"q": [2]}}
     space = Space((MethodSpace("x", {}, axes), MethodSpace("y", {}, (RATE,))), (baseline,))
     search = SearchSpec(trials=12, startup_trials=12, seed=3)
-    url = f"sqlite:///{tmp_path / 'optuna.db'}"
-    study = open_study(url, name="s", objective=ObjectiveSpec(), space=space, search=search)
+    place = StudyPlace("s", tmp_path / "optuna.db")
+    study = open_study(place, objective=ObjectiveSpec(), space=space, search=search)
     run = [draw(study, space, search)[1] for _ in range(search.trials)]
     assert planned(space, search) == [(point, True) for point in run]
     assert run[0].items() >= baseline.items()
     assert {point["method"] for point in run} == {"x", "y"}
-    assert optuna.get_all_study_names(url) == ["s"]
+    assert optuna.get_all_study_names(place.address) == ["s"]
 
 
 def test_a_grid_takes_its_values_in_turn() -> None:

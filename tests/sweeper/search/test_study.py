@@ -22,6 +22,7 @@ from sweeper.search.study import (
     states_by_id,
     trials_left,
 )
+from sweeper.tracking.databases import StudyPlace
 from tests.sweeper.search.two_methods import BASELINE, LORA, OBJECTIVE, SEARCH, SPACE, study_in
 
 
@@ -120,8 +121,8 @@ def test_a_search_that_is_extended_has_all_of_its_grid_whatever_was_retried(
 
     def opened(trials: int) -> optuna.Study:
         search = SEARCH.model_copy(update={"trials": trials})
-        url = f"sqlite:///{tmp_path / 'optuna.db'}"
-        return open_study(url, name="s", objective=OBJECTIVE, space=space, search=search)
+        place = StudyPlace("s", tmp_path / "optuna.db")
+        return open_study(place, objective=OBJECTIVE, space=space, search=search)
 
     study, points = opened(2), []
     for number in range(2):
@@ -152,3 +153,12 @@ def test_the_sampler_goes_on_from_all_trials_before(tmp_path: Path) -> None:
     trial, _ = draw(again, SPACE, more)
     assert trial.number == SEARCH.trials
     assert len(past_values(again)) == SEARCH.trials
+
+
+def test_a_sweep_whose_folder_was_renamed_goes_on_with_its_study(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    numbers = [study.ask().number for _ in range(2)]
+    place = StudyPlace("another name", tmp_path / "optuna.db")
+    again = open_study(place, objective=OBJECTIVE, space=SPACE, search=SEARCH)
+    assert [trial.number for trial in again.get_trials()][:2] == numbers
+    assert optuna.get_all_study_names(place.address) == ["s"]

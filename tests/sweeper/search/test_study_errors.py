@@ -10,6 +10,7 @@ import pytest
 
 from sweeper.errors import DamagedFileError, UnwritableError
 from sweeper.search import using_study
+from sweeper.tracking.databases import StudyPlace
 from tests.sweeper.search.two_methods import (
     in_use,
     study_in,
@@ -34,7 +35,11 @@ def fill(study: optuna.Study) -> None:
 )
 def test_a_study_that_cannot_be_written(tmp_path: Path, block, why: str) -> None:
     study, path = study_in(tmp_path), tmp_path / "optuna.db"
-    with block(study, path), pytest.raises(UnwritableError) as told, using_study(path):
+    with (
+        block(study, path),
+        pytest.raises(UnwritableError) as told,
+        using_study(StudyPlace("s", path)),
+    ):
         fill(study)
     assert str(told.value) == f"{path}: {why}"
     # What was there is there, and the study can be gone on with.
@@ -47,11 +52,14 @@ def test_a_study_that_is_damaged(tmp_path: Path) -> None:
     study, path = study_in(tmp_path), tmp_path / "optuna.db"
     with sqlite3.connect(path) as database:
         database.execute("DROP TABLE study_user_attributes")
-    with pytest.raises(DamagedFileError, match="no such table") as told, using_study(path):
+    with (
+        pytest.raises(DamagedFileError, match="no such table") as told,
+        using_study(StudyPlace("s", path)),
+    ):
         study.set_user_attr("note", 1)
     assert told.value.path == path
 
 
 def test_what_is_not_of_the_study_passes(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), using_study(tmp_path):
+    with pytest.raises(KeyError), using_study(StudyPlace("s", tmp_path)):
         raise KeyError("other")

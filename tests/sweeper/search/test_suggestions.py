@@ -24,6 +24,7 @@ from sweeper.search.study import (
     trials_left,
 )
 from sweeper.search.suggestions import MANY_REPEATS
+from sweeper.tracking.databases import StudyPlace
 from tests.sweeper.search.two_methods import (
     BASELINE,
     LORA,
@@ -108,8 +109,8 @@ MANY_TRIALS = SEARCH.model_copy(update={"trials": 5, "startup_trials": 1})
 
 
 def finite(folder: Path, space: Space = FINITE) -> tuple[optuna.Study, Suggestions]:
-    url = f"sqlite:///{folder / 'optuna.db'}"
-    study = open_study(url, name="s", objective=OBJECTIVE, space=space, search=MANY_TRIALS)
+    place = StudyPlace("s", folder / "optuna.db")
+    study = open_study(place, objective=OBJECTIVE, space=space, search=MANY_TRIALS)
     return study, Suggestions(study, space=space, search=MANY_TRIALS, identify=identity_of)
 
 
@@ -210,8 +211,8 @@ def bank(vectors: tuple[int, ...], top_k: tuple[int, ...], *more: Axis) -> Space
 
 
 def in_bank(folder: Path | None, space: Space) -> tuple[optuna.Study, Suggestions]:
-    url = "sqlite:///:memory:" if folder is None else f"sqlite:///{folder / 'optuna.db'}"
-    study = open_study(url, name="s", objective=OBJECTIVE, space=space, search=SEARCH)
+    place = StudyPlace("s", Path(":memory:") if folder is None else folder / "optuna.db")
+    study = open_study(place, objective=OBJECTIVE, space=space, search=SEARCH)
 
     def identify(point: Point) -> str:
         return require_trial(space, point).identity()

@@ -16,6 +16,7 @@ from sweeper.experiment.space.distributions import Choice, IntRange, LogUniform
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
 from sweeper.search import Suggestions, open_study
+from sweeper.tracking.databases import StudyPlace
 
 OBJECTIVE = ObjectiveSpec(metric="eval_loss", mode="min")
 SEARCH = SearchSpec(trials=8, startup_trials=3, seed=5)
@@ -42,8 +43,8 @@ SPACE = Space((MASA, LORA), (BASELINE,))
 
 def study_in(folder: Path) -> optuna.Study:
     """The study in a folder, opened as a driver opens it."""
-    url = f"sqlite:///{folder / 'optuna.db'}"
-    return open_study(url, name="s", objective=OBJECTIVE, space=SPACE, search=SEARCH)
+    place = StudyPlace("s", folder / "optuna.db")
+    return open_study(place, objective=OBJECTIVE, space=SPACE, search=SEARCH)
 
 
 def suggestions_of(study: optuna.Study) -> Suggestions:

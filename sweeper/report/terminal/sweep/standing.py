@@ -116,13 +116,12 @@ def _facts(one: Mapping[str, Any], now: datetime) -> list[tuple[str, str]]:
         facts.append(("patience", f"ended {count(one['ended_by_patience'], 'trial')} early"))
     if one["base"] is not None:
         facts.append(("frozen base", f"{metric} {Estimate(one['base'])}"))
-    for trial in one["running"]:
+    begun = [(name, trial) for name in ("running", "interrupted") for trial in one[name]]
+    for name, trial in begun:
         steps = f"{trial['steps']}/{trial['steps_total'] or '?'} steps"
         loss = "" if trial["train_loss"] is None else f", train_loss {trial['train_loss']:.4g}"
         again = f", attempt {trial['attempts']}" if trial["attempts"] > 1 else ""
-        facts.append(
-            ("running", f"trial {trial['number']} ({trial['method']}), {steps}{loss}{again}")
-        )
+        facts.append((name, f"trial {trial['number']} ({trial['method']}), {steps}{loss}{again}"))
     facts += [("failed" if not place else "", x) for place, x in enumerate(_failures(one))]
     if one["forecast"] is not None:
         facts.append(("forecast", _forecast(one["forecast"])))

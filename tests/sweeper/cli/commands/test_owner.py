@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sweeper._files import sqlite_uri
 from sweeper.cli import app
 from sweeper.execution.owner.watch import OwnerWatch
 from sweeper.experiment.loading import load_sweep
 from sweeper.search import open_study
 from sweeper.search.study import mark_exhausted
 from sweeper.tracking import mirror
+from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.owner import pending
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
@@ -68,11 +68,25 @@ def test_extend_gives_a_search_more_trials(sweep: SweepFolder) -> None:
     assert sweep.document["search"]["trials"] == before + 4
 
 
+def test_extend_asks_the_database_that_a_study_is_in(
+    sweep: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["extend", "night", "--trials", "4", "--home", str(sweep.home)]
+    (sweep.path / "study.json").write_text('{"storage": "postgresql://db/x", "name": "night-1"}')
+    given = runner.invoke(app, command)
+    assert given.exit_code == 2
+    assert "'night' has its study at postgresql://db/x" in given.stderr
+    monkeypatch.setenv("SWEEPER_OPTUNA_STORAGE", "postgresql://me:secret@127.0.0.1:1/x")
+    given = runner.invoke(app, command)
+    assert given.exit_code == 2
+    assert "the studies' database: postgresql://127.0.0.1:1/x cannot be used" in given.stderr
+    assert "secret" not in given.output
+
+
 def test_an_exhausted_space_is_not_extended(sweep: SweepFolder) -> None:
     made = load_sweep(SPACES / "masa.yaml", profile="embedded")
     study = open_study(
-        sqlite_uri(sweep.path / "optuna.db"),
-        name="night",
+        StudyPlace("night", sweep.path / "optuna.db"),
         objective=made.spec.objective,
         space=made.space,
         search=made.spec.search,

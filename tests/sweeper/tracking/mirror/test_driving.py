@@ -153,6 +153,19 @@ def test_checkpoints_of_ended_trials_go_once_the_study_at_the_store_says_so(copy
     keeper.end()
 
 
+def test_checkpoints_go_where_the_study_is_in_a_shared_database(copy):
+    ended: list[str] = []
+    keeper, _, _ = keeper_of(copy, ended=lambda: ended)
+    manifest = "night/trials/a1/checkpoint/step-00000002/manifest.json"
+    keeper.begin()
+    assert manifest in copy.store.objects
+    ended.append("a1")
+    # No file of the sweep says that the study has changed.
+    assert not (copy.folder / "optuna.db").exists()
+    wait_until(lambda: manifest not in copy.store.objects)
+    keeper.end()
+
+
 def test_without_a_url_nothing_is_done(tmp_path):
     folder = tmp_path / "night"
     folder.mkdir()

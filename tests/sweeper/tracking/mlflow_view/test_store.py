@@ -6,6 +6,8 @@ import os
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
@@ -150,6 +152,27 @@ def test_a_store_of_somebody_else_is_not_corrected(sweep, tmp_path):
     found = connect(uri).get_experiment_by_name("sweeper")
     assert found is not None
     assert found.artifact_location == (sweep.home / "mlartifacts" / "sweeper").as_uri()
+
+
+@pytest.mark.parametrize("before", ["", "import mlflow"])
+def test_a_store_that_is_asked_says_nothing_whoever_has_imported_mlflow(
+    before, empty_store, tmp_path
+):
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    code = (
+        f"{before}\nimport sys\nfrom sweeper.tracking.mlflow_view.store import connect\n"
+        "connect(sys.argv[1]).search_experiments()"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, uri],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 # Before a sweep starts.
