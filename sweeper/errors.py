@@ -141,6 +141,10 @@ class TrialError(SweeperError):
     """A trial failed; the sweep goes on and the record of the trial keeps the reason."""
 
 
+class AttemptLostError(SweeperError):
+    """Another replica has begun the trial again; this one must not write any more."""
+
+
 class DivergedError(TrialError):
     """The loss of a trial became NaN or infinite."""
 
