@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 SWEEP = "night"
-STEPS = 4 * EVERY
+STEPS = 3 * EVERY
 
 _PROFILE = """
 name: tiny
@@ -39,7 +39,7 @@ model: {{kind: embedded}}
 data: {{kind: embedded}}
 engine: {{zero_stage: {zero_stage}}}
 resources: {{workers: {workers}, max_replicas: {replicas}}}
-train: {{steps: {steps}, batch_size: 4, evaluations: 4, eval_examples: 8}}
+train: {{steps: {steps}, batch_size: 4, evaluations: 3, eval_examples: 8}}
 """
 _SPACE = """
 name: tiny
