@@ -13,6 +13,7 @@ from sweeper._text import shorten
 
 __all__ = [
     "AdapterError",
+    "AttemptLostError",
     "BadInputError",
     "CountError",
     "DamagedFileError",

@@ -109,12 +109,12 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
     )
 
 
-def _tell_message(message: Mapping[str, Any], **_: object) -> None:
+def _tell_message(data: Mapping[str, Any], ignore_prefix: bool) -> None:  # noqa: ARG001 - Ray's
     """Tells in a line what Ray prints between ours, such as that a machine is lost.
 
     Ray's own text goes on with tens of lines of the dead process's log, which its files keep.
     """
-    for text in message["lines"]:
+    for text in data["lines"]:
         logger.warning("Ray: %s", shorten(str(text).strip().partition("\n")[0], limit=_MESSAGE))
 
 
