@@ -115,7 +115,10 @@ def _tell_message(data: Mapping[str, Any], ignore_prefix: bool) -> None:  # noqa
     Ray's own text goes on with tens of lines of the dead process's log, which its files keep.
     """
     for text in data["lines"]:
-        logger.warning("Ray: %s", shorten(str(text).strip().partition("\n")[0], limit=_MESSAGE))
+        first = str(text).strip().partition("\n")[0]
+        # So begins advice, such as that a pool's processes are more than the head has CPUs.
+        level = logging.INFO if first.startswith("WARNING") else logging.WARNING
+        logger.log(level, "Ray: %s", shorten(first, limit=_MESSAGE))
 
 
 def _shorten_folder() -> None:

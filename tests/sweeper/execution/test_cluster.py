@@ -84,6 +84,12 @@ def test_of_a_message_of_rays_a_line_is_told_and_no_log_of_a_dead_process(
     assert len(said) < 320
 
 
+def test_advice_of_rays_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    text = "WARNING: 4 PYTHON worker processes have been started on node: 22"
+    _tell_message({"lines": [text], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    assert [record.levelname for record in caplog.records] in ([], ["INFO"])
+
+
 @pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])
 @pytest.mark.parametrize(("length", "is_short"), [(39, True), (40, False), (120, False)])
 def test_a_folder_too_long_for_a_socket_gives_way_to_tmp(

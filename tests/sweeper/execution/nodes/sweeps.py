@@ -84,7 +84,7 @@ def let_go(play: Playground) -> None:
 def wait_for_held(
     play: Playground, command: Command, *, trials: int, attempt: int = 1
 ) -> list[TrialRecord]:
-    """Waits until trials are held, and returns their records by number.
+    """Waits until trials are held, and returns their records.
 
     Args:
         play: where they are.
@@ -101,7 +101,7 @@ def wait_for_held(
         ]
         return found if len(found) == trials else None
 
-    return sorted(wait_for(held, lives=command), key=lambda record: record.number)
+    return wait_for(held, lives=command)
 
 
 def undisturbed(play: Playground, *, workers: int) -> Outcome:
