@@ -67,8 +67,11 @@ def write(
 
 
 def environment(play: Playground) -> Mapping[str, str]:
-    """Returns what the processes of a cluster must know of the playground."""
-    return {HOLD: str(play.path / "hold")}
+    """Returns what the processes of a cluster must know.
+
+    A machine that has lost its head lives on for as long as a test takes, instead of a minute.
+    """
+    return {HOLD: str(play.path / "hold"), "RAY_gcs_rpc_server_reconnect_timeout_s": "600"}
 
 
 def hold(play: Playground) -> None:

@@ -77,11 +77,11 @@ def test_a_machine_that_joins_late_is_used_and_a_new_head_goes_on_where_the_old_
     new.start("new-head", **HEAD, resources={"trial": 100})
     for name in ("three", "four"):
         new.start(name)
-    # Its workers have heard nothing of the end: they hold both trials, and train on when let go.
-    assert len(old.processes("RayTrainWorker")) == 2
     resume = play.start("resume", SWEEP, "--json", "--address", "auto")
     again = wait_for_held(play, resume, trials=2, attempt=2)
     assert sorted(record.nodes for record in again) == [["four"], ["three"]]
+    # Workers of the old head have heard nothing of its end: now they train on, beside the new ones.
+    assert len(old.processes("RayTrainWorker")) == 2
     let_go(play)
     check_message(resume.finish(), code=0)
     check_sweep(play, SWEEP, undisturbed(play, workers=1), attempts=2)
