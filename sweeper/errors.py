@@ -13,6 +13,7 @@ from sweeper._text import shorten
 
 __all__ = [
     "AdapterError",
+    "AttemptLostError",
     "BadInputError",
     "CountError",
     "DamagedFileError",
@@ -153,6 +154,10 @@ class CountError(SweeperError):
 
 class TrialError(SweeperError):
     """A trial failed; the sweep goes on and the record of the trial keeps the reason."""
+
+
+class AttemptLostError(SweeperError):
+    """Another replica has begun the trial again; this one must not write any more."""
 
 
 class DivergedError(TrialError):

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +14,7 @@ import psutil
 import ray
 
 from sweeper._environment import ray_address, ray_folder
+from sweeper._text import shorten
 from sweeper.errors import BadInputError
 from sweeper.preflight.room import TRIAL_RESOURCE, Cluster, no_cluster_message
 
@@ -48,6 +50,9 @@ RAY_ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
+
+# Characters of a message of Ray's that are told.
+_MESSAGE = 300
 
 # Bytes of a socket's path on Linux (unix(7)), and the longest that Ray appends to its folder.
 _MOST_OF_A_SOCKET = 107
@@ -88,6 +93,8 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
         )
     except (ConnectionError, ValueError) as error:
         raise BadInputError(no_cluster_message(address, error)) from error
+    # Ray has no setting for it.
+    ray._private.worker.print_to_stdstream = _tell_message
     if threading.current_thread() is threading.main_thread():
         # Ray has put its own handler there, which ends the process without a word. A cluster
         # manager's SIGTERM is a Ctrl-C: what is needed to go on is on disk.
@@ -100,6 +107,18 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
         has_trial_resource=TRIAL_RESOURCE in found,
         dashboard_url=context.dashboard_url or "",
     )
+
+
+def _tell_message(data: Mapping[str, Any], ignore_prefix: bool) -> None:  # noqa: ARG001 - Ray's
+    """Tells in a line what Ray prints between ours, such as that a machine is lost.
+
+    Ray's own text goes on with tens of lines of the dead process's log, which its files keep.
+    """
+    for text in data["lines"]:
+        first = str(text).strip().partition("\n")[0]
+        # So begins advice, such as that a pool's processes are more than the head has CPUs.
+        level = logging.INFO if first.startswith("WARNING") else logging.WARNING
+        logger.log(level, "Ray: %s", shorten(first, limit=_MESSAGE))
 
 
 def _shorten_folder() -> None:

@@ -15,9 +15,11 @@ __all__ = ["Cluster", "no_cluster_message", "require_room"]
 
 
 # Custom resource that thin trials ask for, because Tune refuses a trial that asks for nothing. The
-# head of a cluster declares it (see cluster.yaml); where it does not, a trial asks for a thousandth
-# of a CPU.
+# head of a cluster declares it (see cluster.yaml).
 TRIAL_RESOURCE = "trial"
+# What Ray itself declares on every head, once, and the smallest share that it gives of it. A share
+# of a CPU would put trials on machines that come and go, and take a replica's room there.
+HEAD_RESOURCE, HEAD_SHARE = "node:__internal_head__", 0.0001
 
 
 # Seconds in which a cluster takes a connection.
@@ -38,10 +40,10 @@ class Cluster:
 
     @property
     def trial_resources(self) -> dict[str, float]:
-        """What a thin trial asks for."""
+        """What a thin trial asks for: a place on the head, whatever there is of CPUs."""
         if self.has_trial_resource:
             return {"CPU": 0, TRIAL_RESOURCE: 1}
-        return {"CPU": 0.001}
+        return {"CPU": 0, HEAD_RESOURCE: HEAD_SHARE}
 
     def replicas(self, resources: ResourcesSpec, *, trials: int) -> int:
         """Returns how many replicas to start.

@@ -84,6 +84,9 @@ class TrialRecord(BaseModel):
     """Seconds of it outside training steps, over the same attempts."""
     attempts: _Count = 0
     """Number of attempts."""
+    nodes: list[str] = []
+    """Machines of the workers of the last attempt, in the order of their ranks, as Ray names them:
+    by their addresses where nobody named them; empty on a cluster of one machine."""
     error: TrialFailure | None = None
     """Why it failed, or why its last attempt did."""
     superseded_by: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,10 @@ class TrialFolder:
             return record
         return self._closed(self._with_metrics(record))
 
+    def attempts(self) -> int:
+        """Returns how many attempts have begun; raises as :meth:`read`, and reads less."""
+        return self._stored().attempts
+
     def _stored(self) -> TrialRecord:
         # Without a record the trial was queued and nothing has happened to it since.
         path = self.path / RECORD_FILE
@@ -202,12 +206,15 @@ class TrialFolder:
             by_step.setdefault(record.steps, record.metrics)
         return sorted(by_step.items())
 
-    def begin(self, *, trainable: int = 0, total: int = 0) -> TrialRecord:
+    def begin(
+        self, *, trainable: int = 0, total: int = 0, nodes: Sequence[str] = ()
+    ) -> TrialRecord:
         """Notes that an attempt starts now; one that was left open ended with its last report.
 
         Args:
             trainable: trainable parameters, 0 while not known.
             total: all parameters, 0 while not known.
+            nodes: the machines of its workers.
         """
         record, now = self.read(), self._now()
         changes = {
@@ -216,6 +223,7 @@ class TrialFolder:
             "started_at": record.started_at or now,
             "ended_at": None,
             "attempt_started_at": now,
+            "nodes": list(nodes),
             "trainable": trainable or record.trainable,
             "total": total or record.total,
         }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RaySystemError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeper.errors import PoolLostError
 from sweeper.execution.pool.jobs import Job
@@ -143,14 +144,21 @@ class Pool:
 
 
 def start_pool(name: str, **settings: Any) -> ActorHandle[Any]:
-    """Returns a new pool's actor.
+    """Returns a new pool's actor, on the machine of the driver: it dies with no other.
 
     Args:
         name: under which thin trials find it.
         settings: of :class:`Pool`.
     """
     # One slot for each waiting call: every thin trial and every replica waits in one.
-    options = ray.remote(Pool).options(name=name, num_cpus=0, max_concurrency=1000)
+    options = ray.remote(Pool).options(
+        name=name,
+        num_cpus=0,
+        max_concurrency=1000,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        ),
+    )
     return cast("ActorHandle[Any]", options.remote(**settings))
 
 

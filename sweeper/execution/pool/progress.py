@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError
 
+from sweeper._files import signature
+from sweeper.errors import AttemptLostError, DamagedFileError
 from sweeper.estimates import Estimate, to_metrics
 from sweeper.execution.pool.jobs import Job
 from sweeper.tracking.mirror import TrialPusher
 from sweeper.tracking.record import Course
-from sweeper.tracking.trial_folder import TrialFolder
+from sweeper.tracking.trial_folder import RECORD_FILE, TrialFolder
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -48,20 +50,48 @@ class PoolReporter:
         self._asked_s = -ASKING_S
         self._course: Course = "on"
         self._pusher = TrialPusher(folder.path)
+        self.attempt = 0
+        """Which attempt at the trial this is, from 1; 0 before it has begun."""
+        self._has_logged = False
+        # The record as it was when it last said that the attempt is the newest.
+        self._own: object = None
         # Whether a full disk has been told of: once is enough.
         self._is_told = False
         points = folder.points()
-        self._recorded_step = max((point.step for point in points), default=0)
         self._evaluated = {p.step for p in points if any(map(_is_evaluation, p.metrics))}
 
     def log_step(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Writes a step's metrics; what an earlier attempt wrote from there on is dropped."""
-        if step <= self._recorded_step:
+        """Writes a step's metrics; what an earlier attempt wrote from there on is dropped.
+
+        Raises:
+            AttemptLostError: the trial has been begun again.
+        """
+        self.require_own()
+        if not self._has_logged:
             # The trial goes on from a checkpoint: what was recorded after it comes again.
             self._folder.rewind(step - 1)
             self._evaluated = {done for done in self._evaluated if done < step}
-            self._recorded_step = 0
+            self._has_logged = True
         self._append(step, metrics)
+
+    def require_own(self) -> None:
+        """Looks whether this attempt is the newest.
+
+        A head that dies leaves workers behind on other machines, which hear nothing of it for a
+        minute, while a resume of the sweep goes on with their trials.
+
+        Raises:
+            AttemptLostError: the trial has been begun again.
+        """
+        try:
+            mark = signature(self._folder.path / RECORD_FILE)
+            newest = self.attempt if mark == self._own else self._folder.attempts()
+        except (OSError, DamagedFileError):
+            # What cannot be read names no other attempt.
+            return
+        if self.attempt and newest > self.attempt:
+            raise AttemptLostError(f"trial {self._job.trial_id} has been begun again elsewhere")
+        self._own = mark
 
     def _append(self, step: int, metrics: Mapping[str, float]) -> None:
         """Writes what a step has measured; without room for it the trial goes on."""
@@ -87,7 +117,12 @@ class PoolReporter:
     def report_evaluation(
         self, step: int, metrics: Mapping[str, Estimate], *, final: bool
     ) -> Course:
-        """Writes an evaluation, and returns how the trial goes on."""
+        """Writes an evaluation, and returns how the trial goes on.
+
+        Raises:
+            AttemptLostError: the trial has been begun again.
+        """
+        self.require_own()
         numbers = to_metrics(metrics)
         if step not in self._evaluated:
             self._folder.append(step, {**numbers, **_system_metrics()})

@@ -19,6 +19,7 @@ from sweeper.distributed import broadcast, control_group, is_meeting, on_first_w
 from sweeper.errors import BadInputError, TrialError
 from sweeper.estimates import to_metrics
 from sweeper.execution.pool.jobs import Job, ReplicaConfig
+from sweeper.execution.pool.peers import Peers
 from sweeper.execution.pool.progress import PoolReporter
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.experiment.trial import TrialSpec
@@ -90,6 +91,7 @@ class ReplicaWorker:
         # Waiting workers sit in this group, not in the one that trains: with NCCL they would spin
         # on the GPU.
         self._control = control_group()
+        self._peers = Peers(self._control)
 
     def register(self) -> bool:
         """Returns whether the pool wants this replica to serve."""
@@ -202,17 +204,22 @@ class ReplicaWorker:
         progress = PoolReporter(self._pool, job, folder)
         trial = TrialSpec.model_validate_json(job.spec_json)
 
-        def begin() -> None:
+        def begin() -> int:
             _fetch_checkpoint(folder)
             job.require_callbacks(trial)
             shape = trial.model.shape()
             trainable = trial.model.trainable(trial.method)
-            folder.begin(trainable=trainable, total=shape.total_parameters + trainable)
+            total = shape.total_parameters + trainable
+            begun = folder.begin(trainable=trainable, total=total, nodes=self._peers.nodes())
+            return begun.attempts
 
         try:
-            on_first_worker(begin, failure=TrialError, group=self._control)
+            progress.attempt = on_first_worker(begin, failure=TrialError, group=self._control)
             outcome = train(trial, base, folder=job.folder, progress=progress)
+            progress.require_own()
         except Exception as error:  # noqa: BLE001 - the boundary of a trial
+            # Where it is another's by now, no word of this replica is wanted.
+            progress.require_own()
             self._fail(job, folder, error)
             return
         if self._rank == 0:
@@ -262,6 +269,9 @@ class ReplicaWorker:
     def _end_failed(self, job: Job, error: Exception, note: Callable[[], object]) -> None:
         """Notes why a job failed, and tells the pool; raises where the workers lost each other."""
         is_together = is_meeting(self._control)
+        if not is_together and self._peers.is_one_lost():
+            # The trial is not to blame: a replica that has all of its workers takes it up again.
+            raise RuntimeError("a worker of the replica is lost; restarting all") from error
         # Where one rank alone failed, it is the one that knows why; rank 0 may hang in a
         # collective.
         if self._rank == 0 or not is_together:

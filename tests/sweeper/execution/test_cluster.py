@@ -14,7 +14,12 @@ import psutil
 import pytest
 import ray
 
-from sweeper.execution.cluster import _MOST_OF_A_SOCKET, _shorten_folder, end_agents
+from sweeper.execution.cluster import (
+    _MOST_OF_A_SOCKET,
+    _shorten_folder,
+    _tell_message,
+    end_agents,
+)
 
 # A process in the place of a raylet, with two agents, one of which has no title yet, and a worker.
 RAYLET = """
@@ -65,6 +70,24 @@ def test_where_no_ray_was_started_nothing_is_ended(monkeypatch: pytest.MonkeyPat
     for node in (None, SimpleNamespace(all_processes={})):
         monkeypatch.setattr(ray._private.worker, "_global_node", node)
         end_agents()
+
+
+def test_of_a_message_of_rays_a_line_is_told_and_no_log_of_a_dead_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    text = (
+        "\nRaylet is terminated. " + "Possible reasons. " * 30 + "\n    [state-dump] rpc: 1 total"
+    )
+    _tell_message({"lines": [text], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.startswith("Ray: Raylet is terminated. Possible")
+    assert len(said) < 320
+
+
+def test_advice_of_rays_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    text = "WARNING: 4 PYTHON worker processes have been started on node: 22"
+    _tell_message({"lines": [text], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    assert [record.levelname for record in caplog.records] in ([], ["INFO"])
 
 
 @pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])

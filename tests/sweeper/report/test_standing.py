@@ -74,8 +74,19 @@ def test_a_trial_that_its_patience_ended_is_complete_and_shown_as_such(sweep):
         assert re.search(text, result.output), result.output
     document = trial_document(find_trial(f"{sweep.name}/2", home=sweep.home))
     assert (document["status"], document["ended_by"]) == ("complete", "patience")
+    assert document["nodes"] == []
     # One that is run again has not ended.
     assert trial.requeue().ended_by == ""
+
+
+def test_of_a_cluster_the_machines_of_a_trials_workers_are_shown(sweep):
+    trial = sweep.trial_folders()[2]
+    trial.begin(nodes=["gpu-3", "10.0.0.4"])
+    document = trial_document(find_trial(f"{sweep.name}/2", home=sweep.home))
+    assert document["nodes"] == ["gpu-3", "10.0.0.4"]
+    shown = ["show", f"{sweep.name}/2", "--home", str(sweep.home)]
+    result = CliRunner().invoke(app, shown)
+    assert re.search(r"nodes +gpu-3, 10\.0\.0\.4", result.output), result.output
 
 
 def test_a_sweep_that_is_driven_is_running(sweep):

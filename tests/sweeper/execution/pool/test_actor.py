@@ -11,10 +11,22 @@ import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError
 
 from sweeper.errors import PoolLostError
-from sweeper.execution.pool.actor import Pool, close, release, run_jobs, status_of
+from sweeper.execution.pool.actor import Pool, close, release, run_jobs, start_pool, status_of
 from sweeper.execution.pool.queue import Message
 from sweeper.execution.pool.registry import MAX_FALSE_STARTS
 from tests.sweeper.execution.pool.driving import job, run, settle
+
+NODE_ID = "2f" * 28
+
+
+def test_the_pool_is_on_the_machine_of_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = mock.Mock()
+    monkeypatch.setattr(ray, "remote", remote)
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: mock.Mock(get_node_id=lambda: NODE_ID))
+    start_pool("pool", replicas=1, max_deaths=2)
+    options = remote.return_value.options.call_args.kwargs
+    place = options["scheduling_strategy"]
+    assert (place.node_id, place.soft, options["num_cpus"]) == (NODE_ID, False, 0)
 
 
 def test_a_dead_replica_gives_its_trial_back_to_the_front_of_the_queue() -> None:

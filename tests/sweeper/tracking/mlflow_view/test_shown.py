@@ -43,7 +43,7 @@ from tests.sweeper.tracking.mlflow_view.fakes import (
 
 def test_a_complete_trial(sweep, client):
     trial = add(sweep)
-    trial.begin()
+    trial.begin(nodes=["10.0.0.4", "10.0.0.5"])
     train(trial)
     save_adapter(trial)
     record = trial.complete()
@@ -74,6 +74,7 @@ def test_a_complete_trial(sweep, client):
     assert tags["mlflow.parentRunId"] == parent.info.run_id
     assert (tags["sweep"], tags["trial"], tags["method"]) == ("masa-1", trial.id, "masa")
     assert (tags["profile"], tags["status"], tags["attempts"]) == ("embedded", "complete", "1")
+    assert tags["nodes"] == "10.0.0.4, 10.0.0.5"
     assert len(tags["config_hash"]) == 12
     assert_complete(client, run)
     assert history(client, run, "system/cpu_utilization_percentage") == [(3, 50.0), (6, 50.0)]
