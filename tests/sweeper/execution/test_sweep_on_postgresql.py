@@ -71,7 +71,8 @@ def test_a_sweep_beside_another_driver(
     run = command("run", space, "--name", "night", "--home", home, "--json")
     beside = new_sweep(home, "beside")
     (tmp_path / "go").touch()
-    other = [sys.executable, "-m", "tests.sweeper.one_driver", beside.path, tmp_path / "go", "2"]
+    driver = "tests.sweeper.one_driver"
+    other = [sys.executable, "-m", driver, str(beside.path), str(tmp_path / "go"), "2"]
     with (
         subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first,
         subprocess.Popen(other, stderr=subprocess.PIPE, text=True) as second,

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -41,7 +42,7 @@ def study_at(place: StudyPlace) -> optuna.Study:
     return open_study(place, objective=OBJECTIVE, space=SPACE, search=SEARCH)
 
 
-def run(study: optuna.Study, trials: int) -> list[tuple[int, dict[str, object]]]:
+def run(study: optuna.Study, trials: int) -> list[tuple[int, dict[str, Any]]]:
     """Draws and ends trials; returns their numbers and points."""
     suggestions, found = suggestions_of(study), []
     for _ in range(trials):
