@@ -11,12 +11,13 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError
 
+from sweeper.errors import PoolLostError
 from sweeper.execution.pool import status_of
 from sweeper.tracking.owner import DriverWord, StopRequest, forget, forget_all, note_life, pending
 from sweeper.tracking.owner.life import BEAT_S
@@ -35,6 +36,8 @@ ANSWER_S = 5.0
 # Seconds that trials in training get to write their checkpoints. One that is being evaluated may
 # take longer, and is then taken up from the checkpoint before.
 PAUSING_S = 120.0
+# The same after SIGTERM: a cluster manager that wants the machine back kills after 30 s.
+NOTICE_S = 20.0
 
 
 class OwnerWatch:
@@ -69,6 +72,8 @@ class OwnerWatch:
         )
         self.is_stopped = False
         """Whether the owner has stopped the sweep."""
+        self._is_noticed = False
+        self._handler_before: Any = None
 
     def __enter__(self) -> OwnerWatch:
         forget_all(self._folder)
@@ -89,17 +94,31 @@ class OwnerWatch:
         self._tell()
 
     def follow(self, pool: ActorHandle[Any]) -> None:
-        """Passes on to a pool's actor what the owner asks."""
+        """Passes on to a pool's actor what the owner asks, and from now on a SIGTERM, too."""
         self._pool = pool
+        if threading.current_thread() is threading.main_thread():
+            self._handler_before = signal.signal(signal.SIGTERM, self._take_notice)
 
     def leave(self) -> None:
         """Asks no pool any more; waits for a question under way."""
         with self._asking:
             self._pool = None
+        if self._handler_before is not None:
+            signal.signal(signal.SIGTERM, self._handler_before)
+            self._handler_before = None
+
+    def _take_notice(self, number: int, frame: FrameType | None) -> None:
+        """Leaves the sweep to the watch at a first SIGTERM; a second is a Ctrl-C."""
+        if self._is_noticed:
+            signal.default_int_handler(number, frame)
+        self._is_noticed = True
 
     def _watch(self) -> None:
         while not self._over.wait(LOOK_S):
             self._beat()
+            if self._is_noticed:
+                self._obey_notice()
+                return
             for request in pending(self._folder, driver=self._word.id):
                 if request.trial is not None:
                     self._stop_trial(request, request.trial)
@@ -127,7 +146,8 @@ class OwnerWatch:
         with self._asking:
             try:
                 return {} if self._pool is None else status_of(self._pool, timeout_s=ANSWER_S)
-            except TimeoutError:
+            # The main thread finds that out, too, and ends the sweep with a sentence.
+            except PoolLostError:
                 return {}
 
     def _stop_trial(self, request: StopRequest, trial_id: str) -> None:
@@ -143,18 +163,22 @@ class OwnerWatch:
         forget(self._folder, request)
 
     def _stop_sweep(self, request: StopRequest) -> None:
-        """Has the trials in training write checkpoints, then interrupts the driver like Ctrl-C."""
-        self._pause()
+        """Has the trials in training write checkpoints, then interrupts the driver."""
+        self._pause(PAUSING_S)
         # What has come to its end meanwhile is not interrupted.
         if self._over.is_set():
             return
         logger.info("the sweep is stopped for %s", request.asked_by)
         self.is_stopped = True
-        main = threading.main_thread().ident
-        assert main is not None
-        signal.pthread_kill(main, signal.SIGINT)
+        _interrupt_driver()
 
-    def _pause(self) -> None:
+    def _obey_notice(self) -> None:
+        """Does the same for a machine that is about to be taken away."""
+        self._pause(NOTICE_S)
+        if not self._over.is_set():
+            _interrupt_driver()
+
+    def _pause(self, pausing_s: float) -> None:
         with self._asking:
             if self._pool is None:
                 return
@@ -162,11 +186,18 @@ class OwnerWatch:
                 ray.get(self._pool.pause.remote(), timeout=ANSWER_S)
             except (RayError, TimeoutError):
                 return
-        deadline = time.monotonic() + PAUSING_S
+        deadline = time.monotonic() + pausing_s
         while self._status().get("training") and time.monotonic() < deadline:
             self._beat()
             if self._over.wait(LOOK_S / 4):
                 return
+
+
+def _interrupt_driver() -> None:
+    """Interrupts the main thread as Ctrl-C does."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
 
 
 _COUNTS = ("replicas", "ready", "restarting", "lost", "restarts")
