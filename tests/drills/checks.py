@@ -15,6 +15,7 @@ from sweeper._files import sqlite_uri
 from sweeper.search import TRIAL_ID
 from sweeper.search.study import ended_trials
 from sweeper.tracking.sweep_folder import SweepFolder
+from tests.drills.here import Here
 from tests.drills.playground import EVERY, Playground, Said
 
 __all__ = [
@@ -66,7 +67,7 @@ def check_sweep(
         anew: trials that a user asked to run again from the start.
     """
     home = home or play.home
-    said = play.say("report", sweep, "--json", home=home)
+    said = Here(home).say("report", sweep, "--json")
     assert said.code == 0, said.text[-2000:]
     document = said.document
     assert document["damaged"] == []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.drills.checks import check_message, check_sweep
 from tests.drills.drill import Drill, Reference
-from tests.drills.playground import Playground, Skipped
+from tests.drills.playground import EVERY, Playground, Skipped, wait_for
 from tests.sweeper.stores import empty_store
 
 __all__ = ["DRILLS", "fill", "small_disk"]
@@ -20,6 +21,8 @@ SWEEP = "night"
 # Megabytes of the disk that holds a sweep, and bytes that are left on it when it fills.
 DISK_MB = 48
 LEFT = 1 << 16
+# Seconds of a step until both replicas train: the second one starts when the first is ready.
+SLOW_STEP_S = 0.3
 
 
 @contextmanager
@@ -51,6 +54,12 @@ def fill(disk: Path, *, left: int) -> Path:
     return filler
 
 
+def _both_train(play: Playground, home: Path) -> bool:
+    """Returns whether two trials have a checkpoint and train on."""
+    found = play.records(SWEEP, home=home)
+    return sum(record.status == "running" and record.steps > EVERY for record in found) == 2
+
+
 def full_disk(play: Playground, reference: Reference) -> None:
     """The disk of a sweep with two replicas fills while they train, then has room again."""
     home = play.path / "disk"
@@ -59,8 +68,11 @@ def full_disk(play: Playground, reference: Reference) -> None:
         shutil.copy(empty_store(), home / "mlflow.db")
         two = ("--set", "resources.max_replicas=2")
         run = play.start("run", play.space, "--name", SWEEP, *two, "--json", home=home)
-        play.wait_for_progress(run, SWEEP, low=0.36, high=0.8, home=home)
+        play.pace(SLOW_STEP_S)
+        wait_for(lambda: _both_train(play, home) or None, lives=run)
+        time.sleep(play.random.uniform(0, EVERY * SLOW_STEP_S))
         filler = fill(home, left=play.random.randrange(LEFT))
+        play.pace(0.02)
         said = run.finish()
         check_message(said, code=1)
         told = ("cannot be written", "could not be", "No space left", "disk is full", "are lost")

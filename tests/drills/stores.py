@@ -14,17 +14,16 @@ from sweeper.tracking.mlflow_view import ui_command
 from tests.drills.checks import check_message, check_sweep
 from tests.drills.drill import Drill, Reference
 from tests.drills.playground import Command, Playground, wait_for
-from tests.drills.trouble import STEP_S
 from tests.sweeper.stores import empty_store
 
 __all__ = ["DRILLS"]
 
 SWEEP = "night"
-# Seconds that the server is away at first: a client that asks once, and waits for 3 s, misses it
-# several times.
-AWAY_S = 15.0
-# Seconds of a step: the sweep outlives the time without its server.
-SLOW_STEP_S = "0.1"
+AWAY_S = 60.0
+# Seconds of a step meanwhile, so that the sweep outlives it, and of one when the server is back.
+AWAY_STEP_S, BACK_STEP_S = 0.6, 0.05
+# Seconds in which the store gets what it has missed.
+CATCHING_UP_S = 5.0
 ASKED_ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
 
 
@@ -68,14 +67,16 @@ def server_gone(play: Playground, reference: Reference) -> None:
     server = _serve(play, store, port)
     uri = f"http://127.0.0.1:{port}"
     options = ("--tracking-uri", uri, "--json")
-    with play.with_environment(**ASKED_ONCE, **{STEP_S: SLOW_STEP_S}):
+    with play.with_environment(**ASKED_ONCE):
         run = play.start("run", play.space, "--name", SWEEP, *options)
-        play.wait_for_progress(run, SWEEP, low=0.3, high=0.5)
+        play.wait_for_progress(run, SWEEP, low=0.34, high=0.45)
+        play.pace(AWAY_STEP_S)
         _end(server)
         time.sleep(AWAY_S)
         server = _serve(play, store, port)
-        if run.is_running():
-            play.wait_for_progress(run, SWEEP, low=0.6, high=0.9)
+        time.sleep(CATCHING_UP_S)
+        play.pace(BACK_STEP_S)
+        play.wait_for_progress(run, SWEEP, low=0.87, high=0.97)
         _end(server)
         said = run.finish()
         check_message(said, "could not be updated", "the records on disk are complete", code=1)
@@ -87,5 +88,5 @@ def server_gone(play: Playground, reference: Reference) -> None:
 
 
 DRILLS = (
-    Drill("server", "MLflow's server goes for 15 s, comes back, and goes for good", server_gone),
+    Drill("server", "MLflow's server goes for 60 s, comes back, and goes for good", server_gone),
 )

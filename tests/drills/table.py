@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 from rich.table import Table
 
-from tests.drills.drill import Row, Run
+from tests.drills.drill import Measured, Row, Run
 
 __all__ = ["PAGE", "page", "table"]
 
@@ -57,25 +57,22 @@ def table(rows: Sequence[Row]) -> Table:
     return shown
 
 
-def page(rows: Sequence[Row], *, seed: int, reference_s: float) -> str:
-    """Returns the page of measurements.
-
-    Args:
-        rows: of the drills.
-        seed: of all moments.
-        reference_s: seconds of the undisturbed sweep with its checks.
-    """
+def page(found: Measured) -> str:
+    """Returns the page of measurements."""
+    rows = found.rows
     heads = ["drill", "faults", *(f"round {n}" for n in range(1, _rounds(rows) + 1))]
     lines = [_HEAD, f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in rows:
         cells = [f"`{row.drill.name}`", row.drill.faults, *_results(row, _rounds(rows))]
         lines.append(f"| {' | '.join(cells)} |")
-    total = sum(run.seconds for row in rows for run in row.runs) + reference_s
     lines += [
         "",
-        f"Seed {seed}. All of it took {total / 60:.0f} min, {reference_s:.0f} s of it for",
+        f"All of it took {found.total_s / 60:.0f} min, {found.reference_s:.0f} s of it for the "
+        "undisturbed sweep.",
+        f"{found.at_once} drills ran side by side; `--seed {found.seed}` repeats the moments.",
+        _machine(),
+        "",
     ]
-    lines += ["the undisturbed sweep. " + _machine(), ""]
     lines += _section("Faults that remain", "fault", rows)
     lines += _section("Skipped", "skipped", rows)
     notes = [f"- `{row.drill.name}`: {note}" for row in rows for note in row.notes]

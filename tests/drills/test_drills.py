@@ -10,8 +10,9 @@ import tarfile
 import pytest
 
 from tests.drills.checks import outcome, went_on
-from tests.drills.damage import Here, damage_one_by_one
+from tests.drills.damage import damage_one_by_one
 from tests.drills.drill import Reference
+from tests.drills.here import Here
 from tests.drills.playground import EVERY, Playground
 from tests.drills.training import broken_rows
 from tests.places import ROOT

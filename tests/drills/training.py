@@ -7,8 +7,8 @@ import resource
 from collections.abc import Callable
 
 from tests.drills.checks import check_message, check_sweep
-from tests.drills.damage import Here
 from tests.drills.drill import Drill, Reference
+from tests.drills.here import Here
 from tests.drills.playground import Playground
 
 __all__ = ["DRILLS"]
@@ -34,7 +34,7 @@ def trials_fail(play: Playground, reference: Reference) -> None:
     told = {error.message for error in errors.values() if error is not None}
     for words in ("lower the learning rate", "which it cannot read", "memory"):
         assert any(words in text for text in told), f"no trial says {words!r}: {told}"
-    said = play.say("report", SWEEP)
+    said = Here(play.home).say("report", SWEEP)
     check_message(said, "which it cannot read", code=0)
     said = play.say("resume", SWEEP, "--retry-failed", "--json")
     check_message(said, code=1)
@@ -70,7 +70,12 @@ def broken_rows(play: Playground, reference: Reference) -> None:
 
 
 DRILLS = (
-    Drill("rows", "a row of a user's data cut, emptied of its answer, no text", broken_rows),
+    Drill(
+        "rows",
+        "a row of a user's data cut, emptied of its answer, no text",
+        broken_rows,
+        has_sweep=False,
+    ),
     Drill(
         "trials",
         "a NaN loss, an exception in the user's code, no memory; MLflow's disk full meanwhile",
