@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -28,7 +29,8 @@ afterwards:
 - No process of the sweep lives on, so no actor and no placement group; no file is half written.
 - The command said what happened, with its exit code and without a traceback.
 
-One row is one drill; several faults of a row hit the same sweep one after another.
+One row is one drill; several faults of a row hit the same sweep one after another. Ray's agents
+wait 20 s for a head that has died, not the 60 s of Ray's default.
 """
 
 
@@ -69,7 +71,7 @@ def page(found: Measured) -> str:
         "",
         f"All of it took {found.total_s / 60:.0f} min, {found.reference_s:.0f} s of it for the "
         "undisturbed sweep.",
-        f"{found.at_once} drills ran side by side; `--seed {found.seed}` repeats the moments.",
+        f"Drills side by side: {found.at_once}. `--seed {found.seed}` repeats the moments.",
         _machine(),
         "",
     ]
@@ -97,6 +99,6 @@ def _short(text: str) -> str:
 def _machine() -> str:
     load = ", ".join(f"{value:.0f}" for value in os.getloadavg())
     return (
-        f"Python {platform.python_version()} on {platform.system()} with {psutil.cpu_count()} "
-        f"processors; load averages at the end: {load}. Other programs on the machine count in."
+        f"Python {platform.python_version()}, Ray {version('ray')} on {platform.system()} with "
+        f"{psutil.cpu_count()} processors; load averages at the end: {load}."
     )
