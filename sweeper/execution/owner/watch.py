@@ -72,12 +72,16 @@ class OwnerWatch:
         )
         self.is_stopped = False
         """Whether the owner has stopped the sweep."""
-        self._is_noticed = False
+        # Whether the next SIGTERM interrupts the driver at once.
+        self._is_due = False
         self._handler_before: Any = None
 
     def __enter__(self) -> OwnerWatch:
         forget_all(self._folder)
         self._tell()
+        if threading.current_thread() is threading.main_thread():
+            self._handler_before = signal.getsignal(signal.SIGTERM)
+        self._listen()
         self._thread.start()
         return self
 
@@ -89,6 +93,8 @@ class OwnerWatch:
     ) -> None:
         self._over.set()
         self._thread.join()
+        if self._handler_before is not None:
+            signal.signal(signal.SIGTERM, self._handler_before)
         forget_all(self._folder)
         self._word = self._word.model_copy(update={"ended_at": datetime.now(UTC)})
         self._tell()
@@ -96,28 +102,29 @@ class OwnerWatch:
     def follow(self, pool: ActorHandle[Any]) -> None:
         """Passes on to a pool's actor what the owner asks, and from now on a SIGTERM, too."""
         self._pool = pool
-        if threading.current_thread() is threading.main_thread():
-            self._handler_before = signal.signal(signal.SIGTERM, self._take_notice)
+        # Where Ray was started meanwhile, the handler was replaced.
+        self._listen()
 
     def leave(self) -> None:
         """Asks no pool any more; waits for a question under way."""
         with self._asking:
             self._pool = None
+
+    def _listen(self) -> None:
         if self._handler_before is not None:
-            signal.signal(signal.SIGTERM, self._handler_before)
-            self._handler_before = None
+            signal.signal(signal.SIGTERM, self._take_notice)
 
     def _take_notice(self, number: int, frame: FrameType | None) -> None:
-        """Leaves the sweep to the watch at a first SIGTERM; a second is a Ctrl-C."""
-        if self._is_noticed:
+        """Leaves a first SIGTERM to the watch; the next one interrupts as Ctrl-C does."""
+        if self._is_due:
             signal.default_int_handler(number, frame)
-        self._is_noticed = True
+        self._is_due = True
 
     def _watch(self) -> None:
         while not self._over.wait(LOOK_S):
             self._beat()
-            if self._is_noticed:
-                self._obey_notice()
+            if self._is_due:
+                self._interrupt(pausing_s=NOTICE_S)
                 return
             for request in pending(self._folder, driver=self._word.id):
                 if request.trial is not None:
@@ -163,20 +170,28 @@ class OwnerWatch:
         forget(self._folder, request)
 
     def _stop_sweep(self, request: StopRequest) -> None:
-        """Has the trials in training write checkpoints, then interrupts the driver."""
-        self._pause(PAUSING_S)
+        """Ends the sweep for its owner."""
+        self._interrupt(pausing_s=PAUSING_S, asked_by=request.asked_by)
+
+    def _interrupt(self, *, pausing_s: float, asked_by: str = "") -> None:
+        """Has the trials in training write checkpoints, then interrupts the driver like Ctrl-C.
+
+        Args:
+            pausing_s: for which the checkpoints are waited.
+            asked_by: the owner; empty where it is the machine that is taken away.
+        """
+        self._pause(pausing_s)
         # What has come to its end meanwhile is not interrupted.
         if self._over.is_set():
             return
-        logger.info("the sweep is stopped for %s", request.asked_by)
-        self.is_stopped = True
-        _interrupt_driver()
-
-    def _obey_notice(self) -> None:
-        """Does the same for a machine that is about to be taken away."""
-        self._pause(NOTICE_S)
-        if not self._over.is_set():
-            _interrupt_driver()
+        if asked_by:
+            logger.info("the sweep is stopped for %s", asked_by)
+            self.is_stopped = True
+        self._is_due = True
+        main = threading.main_thread().ident
+        assert main is not None
+        # A shell's script starts what it leaves in the background deaf to SIGINT.
+        signal.pthread_kill(main, signal.SIGTERM)
 
     def _pause(self, pausing_s: float) -> None:
         with self._asking:
@@ -191,13 +206,6 @@ class OwnerWatch:
             self._beat()
             if self._over.wait(LOOK_S / 4):
                 return
-
-
-def _interrupt_driver() -> None:
-    """Interrupts the main thread as Ctrl-C does."""
-    main = threading.main_thread().ident
-    assert main is not None
-    signal.pthread_kill(main, signal.SIGINT)
 
 
 _COUNTS = ("replicas", "ready", "restarting", "lost", "restarts")
