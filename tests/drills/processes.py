@@ -89,7 +89,7 @@ def _clock_set_back(play: Playground) -> dict[str, str]:
     if library is None:
         play.notes.append("the clock was not set back: libfaketime is not installed")
         return {}
-    # Without these last two a clock that only measures would be set back, too: no machine does that.
+    # Without the last two a clock that only measures would go back, too: no machine does that.
     return {
         "LD_PRELOAD": str(library),
         "FAKETIME": "-3h",
