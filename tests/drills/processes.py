@@ -141,11 +141,15 @@ def kill_ray(play: Playground, reference: Reference) -> None:
 def notice(play: Playground, reference: Reference) -> None:
     """SIGTERM with half a minute's notice: to the driver, then to all processes of its node.
 
-    The folder for temporary files has a path longer than that of a socket may be.
+    Nobody can write to the home, and the folder for temporary files has a path longer than that of
+    a socket may be.
     """
     folder = play.path / ("long" * SOCKET_PATH)[: SOCKET_PATH - 8]
     folder.mkdir()
-    with play.with_environment(TMPDIR=str(folder)):
+    home = "/proc/self"
+    with play.with_environment(
+        TMPDIR=str(folder), HOME=home, XDG_CACHE_HOME=home, SWEEPER_CACHE=""
+    ):
         run = play.start("run", play.space, "--name", SWEEP, "--json")
         play.wait_for_progress(run, SWEEP, low=0.36, high=0.6)
         os.kill(run.driver().pid, signal.SIGTERM)
@@ -185,8 +189,8 @@ DRILLS = (
     Drill("ray", "kill -9: the raylet, then the head (GCS) while resuming", kill_ray),
     Drill(
         "notice",
-        "SIGTERM: the driver, then all other processes of its node; a TMPDIR too long for a "
-        "socket's path",
+        "SIGTERM: the driver, then all other processes of its node; a read-only home, a TMPDIR "
+        "too long for a socket's path",
         notice,
     ),
 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 from sweeper.tracking.mlflow_view import ui_command
@@ -21,9 +23,10 @@ __all__ = ["DRILLS"]
 SWEEP = "night"
 AWAY_S = 60.0
 # Seconds of a step meanwhile, so that the sweep outlives it, and of one when the server is back.
-AWAY_STEP_S, BACK_STEP_S = 0.6, 0.05
-# Seconds in which the store gets what it has missed.
-CATCHING_UP_S = 5.0
+AWAY_STEP_S, BACK_STEP_S = 0.9, 0.05
+# Seconds within which the store gets what it has missed: the longest pause between two tries, and
+# some more.
+CATCHING_UP_S = 90.0
 ASKED_ONCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
 
 
@@ -58,6 +61,12 @@ def _end(server: Command) -> None:
     server.process.wait()
 
 
+def _values(store: Path) -> int:
+    """Returns how many values of metrics a store has."""
+    with closing(sqlite3.connect(store)) as database:
+        return int(database.execute("SELECT COUNT(*) FROM metrics").fetchone()[0])
+
+
 def server_gone(play: Playground, reference: Reference) -> None:
     """The server goes, comes back, and goes for good; a later resume brings the rest."""
     (play.path / "store").mkdir()
@@ -72,9 +81,11 @@ def server_gone(play: Playground, reference: Reference) -> None:
         play.wait_for_progress(run, SWEEP, low=0.34, high=0.45)
         play.pace(AWAY_STEP_S)
         _end(server)
+        known = _values(store)
         time.sleep(AWAY_S)
+        assert _values(store) == known
         server = _serve(play, store, port)
-        time.sleep(CATCHING_UP_S)
+        wait_for(lambda: _values(store) > known or None, timeout_s=CATCHING_UP_S, lives=run)
         play.pace(BACK_STEP_S)
         play.wait_for_progress(run, SWEEP, low=0.87, high=0.97)
         _end(server)
