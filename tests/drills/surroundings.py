@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 from tests.drills.checks import check_message, check_sweep
 from tests.drills.disks import fill, small_disk
