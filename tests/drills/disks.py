@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tests.drills.checks import check_message, check_sweep
 from tests.drills.drill import Drill, Reference
-from tests.drills.playground import EVERY, Playground, Skipped, wait_for
+from tests.drills.here import Here
+from tests.drills.playground import EVERY, STEP_S, Playground, Skipped, wait_for
 from tests.sweeper.stores import empty_store
 
 __all__ = ["DRILLS", "fill", "small_disk"]
@@ -21,8 +22,9 @@ SWEEP = "night"
 # Megabytes of the disk that holds a sweep, and bytes that are left on it when it fills.
 DISK_MB = 48
 LEFT = 1 << 16
-# Seconds of a step until both replicas train: the second one starts when the first is ready.
-SLOW_STEP_S = 0.3
+# Seconds of a step until both replicas train, for the second one starts when the first is ready;
+# and from then on, until the disk is full.
+WAITING_STEP_S, SLOW_STEP_S = 2.0, 0.3
 
 
 @contextmanager
@@ -55,9 +57,9 @@ def fill(disk: Path, *, left: int) -> Path:
 
 
 def _both_train(play: Playground, home: Path) -> bool:
-    """Returns whether two trials have a checkpoint and train on."""
+    """Returns whether two trials are in training."""
     found = play.records(SWEEP, home=home)
-    return sum(record.status == "running" and record.steps > EVERY for record in found) == 2
+    return sum(record.status == "running" and record.steps > 0 for record in found) == 2
 
 
 def full_disk(play: Playground, reference: Reference) -> None:
@@ -68,16 +70,18 @@ def full_disk(play: Playground, reference: Reference) -> None:
         shutil.copy(empty_store(), home / "mlflow.db")
         two = ("--set", "resources.max_replicas=2")
         run = play.start("run", play.space, "--name", SWEEP, *two, "--json", home=home)
-        play.pace(SLOW_STEP_S)
+        play.pace(WAITING_STEP_S)
         wait_for(lambda: _both_train(play, home) or None, lives=run)
-        time.sleep(play.random.uniform(0, EVERY * SLOW_STEP_S))
+        play.pace(SLOW_STEP_S)
+        # At once, or after each has had its first checkpoints.
+        time.sleep(play.random.uniform(0, 2 * EVERY * SLOW_STEP_S))
         filler = fill(home, left=play.random.randrange(LEFT))
-        play.pace(0.02)
+        play.pace(STEP_S)
         said = run.finish()
         check_message(said, code=1)
         told = ("cannot be written", "could not be", "No space left", "disk is full", "are lost")
         assert any(words in said.text for words in told), said.text[-2000:]
-        said = play.say("status", SWEEP, home=home)
+        said = Here(home).say("status", SWEEP)
         check_message(said, code=0)
         filler.unlink()
         said = play.say("resume", SWEEP, "--retry-failed", "--json", home=home)

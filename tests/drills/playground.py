@@ -29,6 +29,7 @@ __all__ = [
     "EVALUATIONS",
     "EVERY",
     "STEPS",
+    "STEP_S",
     "TRIALS",
     "Command",
     "Playground",
@@ -42,6 +43,8 @@ T = TypeVar("T")
 STEPS, EVALUATIONS, TRIALS = 96, 8, 3
 EVERY = STEPS // EVALUATIONS
 """Steps from one evaluation, and checkpoint, to the next."""
+STEP_S = 0.02
+"""Seconds that a step of training lasts at the least: a trial can be hit."""
 
 PROFILE = f"""
 name: tiny
@@ -70,8 +73,6 @@ _MARK = "DRILL_PLAYGROUND"
 # Seconds after which agents of a Ray that was killed have noticed.
 _AGENTS_S = 100.0
 _COMMAND_S = 400.0
-# Seconds that a step of training lasts at the least: a trial can be hit.
-_STEP_S = 0.02
 # After `kill -9` of its driver Ray's agents ask Ray's head, which has ended, for as long as this;
 # Ray's own 60 s would be most of what a drill lasts.
 _RAY = {"RAY_gcs_server_request_timeout_seconds": "20"}
@@ -181,7 +182,7 @@ class Playground:
         (self.path / "profiles" / "tiny.yaml").write_text(PROFILE)
         trouble = Path(__file__).with_name("trouble.py")
         self.space.write_text(SPACE.format(trouble=trouble))
-        self.pace(_STEP_S)
+        self.pace(STEP_S)
         # To make MLflow's tables takes seconds.
         shutil.copy(empty_store(), self.home / "mlflow.db")
 
