@@ -50,6 +50,8 @@ def connect(tracking_uri: str) -> MlflowClient:
     quieten_mlflow(is_file=path is not None)
     from mlflow import MlflowClient
 
+    # It logs a traceback of each fault of a database that it raises; the view says a sentence.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     if path is not None and not _has_content(path):
         _make_store(path)
     return MlflowClient(tracking_uri=tracking_uri)
