@@ -231,8 +231,8 @@ def test_the_pause_grows_while_the_store_is_down(sweep):
     for _ in range(40):
         view.sync()
         pauses.append(view._pause_s())
-    assert pauses[:6] == [2, 4, 8, 16, 32, 60]
-    assert pauses[-1] == 60
+    assert pauses[:6] == [2, 4, 8, 16, 30, 30]
+    assert pauses[-1] == 30
 
 
 def test_a_process_killed_while_it_makes_the_store_leaves_none_behind(tmp_path):
