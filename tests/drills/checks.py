@@ -20,6 +20,7 @@ from tests.drills.playground import EVERY, Playground, Said
 
 __all__ = [
     "Outcome",
+    "check_ended",
     "check_left_alone",
     "check_message",
     "check_sweep",
@@ -147,6 +148,12 @@ def check_message(said: Said, *words: str, code: int | None = None) -> None:
     assert "Traceback" not in said.text, f"a traceback: {said.text[-2500:]}"
     for word in words:
         assert word in said.text, f"{word!r} is not in: {said.text[-1500:]}"
+
+
+def check_ended(said: Said) -> None:
+    """Checks that a sweep has come to its end, with a trial that failed; of ``--json``."""
+    check_message(said, code=1)
+    assert said.out.strip(), f"it stopped before the end of the sweep: {said.err[-1500:]}"
 
 
 def check_left_alone(play: Playground) -> None:

@@ -59,7 +59,11 @@ def _command(arguments: list[str], out: Path, err: Path) -> None:
         os.close(descriptor)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", closefd=False)
-    with mock.patch("sweeper.execution.driver.connect", _refuse):
+    with (
+        mock.patch("sweeper.execution.driver.connect", _refuse),
+        # To bundle the scripts of a page takes seconds, each time in vain.
+        mock.patch("sweeper.report.page.writing._bundle", str),
+    ):
         app(arguments)
 
 

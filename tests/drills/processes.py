@@ -12,7 +12,7 @@ import psutil
 
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
-from tests.drills.checks import check_message, check_sweep
+from tests.drills.checks import check_ended, check_message, check_sweep
 from tests.drills.damage import spoil_checkpoints
 from tests.drills.drill import Drill, Reference
 from tests.drills.here import Here
@@ -57,7 +57,7 @@ def _finish(
     environment: Mapping[str, str] | None = None,
 ) -> None:
     said = play.say("resume", SWEEP, "--json", environment=environment)
-    check_message(said, code=1)
+    check_ended(said)
     check_sweep(play, SWEEP, reference.outcome(), attempts=attempts, spare=spare)
 
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sweeper.tracking.mlflow_view import ui_command
-from tests.drills.checks import check_message, check_sweep
+from tests.drills.checks import check_ended, check_message, check_sweep
 from tests.drills.drill import Drill, Reference
 from tests.drills.playground import Command, Playground, wait_for
 from tests.sweeper.stores import empty_store
@@ -92,8 +92,7 @@ def server_gone(play: Playground, reference: Reference) -> None:
         said = run.finish()
         check_message(said, "could not be updated", "the records on disk are complete", code=1)
         server = _serve(play, store, port)
-        said = play.say("resume", SWEEP, *options)
-        check_message(said, code=1)
+        check_ended(play.say("resume", SWEEP, *options))
     _end(server)
     check_sweep(play, SWEEP, reference.outcome(), store=f"sqlite:///{store}")
 
