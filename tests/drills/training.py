@@ -9,17 +9,20 @@ from collections.abc import Callable
 from tests.drills.checks import check_ended, check_message, check_sweep
 from tests.drills.drill import Drill, Reference
 from tests.drills.here import Here
-from tests.drills.playground import Playground
+from tests.drills.playground import STEP_S, Playground
 
 __all__ = ["DRILLS"]
 
 SWEEP = "night"
+# Seconds of a step, so that the trial that is to be hit still trains when it is.
+SLOW_STEP_S = 0.1
 
 
 def trials_fail(play: Playground, reference: Reference) -> None:
     """Three trials fail, each for its own reason, while MLflow's store takes no more."""
     wanted = reference.outcome()
     run = play.start("run", play.space, "--name", SWEEP, "--json")
+    play.pace(SLOW_STEP_S)
     play.wait_for_progress(run, SWEEP, low=0.36, high=0.5)
     # No file of the driver may grow beyond this: of the large ones only the store does.
     most = (play.home / "mlflow.db").stat().st_size + 4096
@@ -28,6 +31,7 @@ def trials_fail(play: Playground, reference: Reference) -> None:
     play.wait_for_progress(run, SWEEP, low=0.7, high=0.85)
     play.order("hoard")
     said = run.finish()
+    play.pace(STEP_S)
     check_message(said, "could not be updated", code=1)
     errors = {record.number: record.error for record in play.records(SWEEP)}
     assert len(errors) == len(wanted)

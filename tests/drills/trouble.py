@@ -46,7 +46,11 @@ class Trouble:
         return text
 
     def _hoard(self) -> None:
-        """Takes all memory that the process may have, until the trial ends."""
+        """Takes all memory that the process may have, until the trial ends, and asks for more.
+
+        Raises:
+            MemoryError: there is no more.
+        """
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + _ROOM, hard))
@@ -56,3 +60,4 @@ class Trouble:
                 self._held.append(bytearray(piece))
             except MemoryError:
                 piece //= 2
+        self._held.append(bytearray(_ROOM))
