@@ -67,7 +67,6 @@ COVERED = {
     "evaluation/protocol.py": "sweeper/evaluation/test_task_scores.py",
     "execution/pool/jobs.py": "sweeper/execution/test_trial_factory.py",
     "execution/pool/progress.py": "sweeper/execution/test_full_disk.py",
-    "execution/pool/replicas.py": "sweeper/execution/test_sweep.py",
     "experiment/design/factors.py": "sweeper/experiment/design/test_grid.py",
     "experiment/sections/keys.py": "sweeper/experiment/sections/test_header.py",
     "export/card.py": "sweeper/export/test_files.py",

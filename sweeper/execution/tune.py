@@ -47,6 +47,8 @@ IS_FINAL = "is_final"
 # What Tune logs of a trial that failed, and of all that did at the end.
 _LOGGERS = ("ray.tune.execution.tune_controller", "ray.tune.tune")
 _FAILED_AT_THE_END = "Trials did not complete: %s"
+# It logs a traceback where its files have no room: nobody reads them.
+_STATE_LOGGER = "ray.tune.execution.experiment_state"
 
 
 class StudySearch(Searcher):
@@ -340,6 +342,7 @@ def run_tune(
     for name in _LOGGERS:
         # Adding it again changes nothing.
         logging.getLogger(name).addFilter(_is_news)
+    logging.getLogger(_STATE_LOGGER).setLevel(logging.CRITICAL)
     tuner = tune.Tuner(
         tune.with_resources(ThinTrial, dict(resources)),
         tune_config=tune.TuneConfig(

@@ -1,11 +1,12 @@
 """Fault drills: every fault at a random moment, some rounds of all of them, and a table.
 
-python -m tests.drills [--rounds 3] [--only NAME …] [--seed N] [--write]
+python -m tests.drills [--rounds 3] [--only NAME …] [--seed N] [--at-once 2] [--write]
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import random
 import sys
 
@@ -42,23 +43,29 @@ def main() -> int:
         help=f"of {', '.join(names)}",
     )
     parser.add_argument("--seed", type=int, help="of all moments; a new one where it is not given")
+    parser.add_argument("--at-once", type=int, default=2, help="drills side by side (2)")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}, too")
     asked = parser.parse_args()
     seed = random.SystemRandom().randrange(10_000) if asked.seed is None else asked.seed
     out = Console()
     out.print(f"Seed {seed}: --seed {seed} repeats these moments.")
     chosen = [drill for drill in DRILLS if drill.name in asked.only]
-    rows, reference_s = run_drills(
-        chosen, rounds=asked.rounds, seed=seed, tell=lambda line: out.print(line, markup=False)
+    found = run_drills(
+        chosen,
+        rounds=asked.rounds,
+        seed=seed,
+        at_once=asked.at_once,
+        tell=lambda line: out.print(line, markup=False, highlight=False),
     )
-    out.print(table(rows))
+    out.print(table(found.rows))
+    out.print(f"{found.total_s / 60:.1f} min", highlight=False)
     if asked.write:
-        run = {row.drill.name: row for row in rows}
+        run = {row.drill.name: row for row in found.rows}
         # What was not asked for is shown as not run.
         rows = [run.get(drill.name, Row(drill)) for drill in DRILLS]
-        PAGE.write_text(page(rows, seed=seed, reference_s=reference_s), encoding="utf-8")
+        PAGE.write_text(page(dataclasses.replace(found, rows=rows)), encoding="utf-8")
         out.print(f"Written: {PAGE}")
-    return int(any(run.result == "fault" for row in rows for run in row.runs))
+    return int(any(run.result == "fault" for row in found.rows for run in row.runs))
 
 
 if __name__ == "__main__":

@@ -15,10 +15,12 @@ from sweeper._files import sqlite_uri
 from sweeper.search import TRIAL_ID
 from sweeper.search.study import ended_trials
 from sweeper.tracking.sweep_folder import SweepFolder
+from tests.drills.here import Here
 from tests.drills.playground import EVERY, Playground, Said
 
 __all__ = [
     "Outcome",
+    "check_ended",
     "check_left_alone",
     "check_message",
     "check_sweep",
@@ -66,7 +68,7 @@ def check_sweep(
         anew: trials that a user asked to run again from the start.
     """
     home = home or play.home
-    said = play.say("report", sweep, "--json", home=home)
+    said = Here(home).say("report", sweep, "--json")
     assert said.code == 0, said.text[-2000:]
     document = said.document
     assert document["damaged"] == []
@@ -146,6 +148,12 @@ def check_message(said: Said, *words: str, code: int | None = None) -> None:
     assert "Traceback" not in said.text, f"a traceback: {said.text[-2500:]}"
     for word in words:
         assert word in said.text, f"{word!r} is not in: {said.text[-1500:]}"
+
+
+def check_ended(said: Said) -> None:
+    """Checks that a sweep has come to its end, with a trial that failed; of ``--json``."""
+    check_message(said, code=1)
+    assert said.out.strip(), f"it stopped before the end of the sweep: {said.err[-1500:]}"
 
 
 def check_left_alone(play: Playground) -> None:

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import multiprocessing
-import os
 import random
 import shutil
-import sys
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Any, NoReturn
-from unittest import mock
+from typing import Any
 
-from sweeper.cli import app
-from sweeper.errors import BadInputError
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.drills.checks import Outcome, check_message, check_sweep, outcome
 from tests.drills.drill import Drill, Reference
+from tests.drills.here import NO_RAY, Here
 from tests.drills.playground import Playground, Said
 
-__all__ = ["DRILLS", "SPOILT", "Here", "damage_one_by_one", "files_of", "spoil_checkpoints"]
+__all__ = ["DRILLS", "SPOILT", "damage_one_by_one", "files_of", "spoil_checkpoints"]
 
 SPOILT: dict[str, Callable[[Path], object]] = {
     "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
@@ -34,7 +25,6 @@ SPOILT: dict[str, Callable[[Path], object]] = {
 """Ways in which a file of each kind is spoilt."""
 
 _NOT_OURS = ("ray", "tune")
-_NO_RAY = "Ray is not started in this drill"
 
 
 def files_of(sweep: Path, trial: str) -> list[Path]:
@@ -75,50 +65,6 @@ def spoil_checkpoints(play: Playground, sweep: str, *, newest: bool) -> int:
                 flip(path, play.random)
             count += 1
     return count
-
-
-@dataclass(frozen=True)
-class Here:
-    """The command line without its seconds of imports; a sweep that would train is refused."""
-
-    home: Path
-
-    def say(self, *arguments: str) -> Said:
-        """Runs a command in a process that has everything imported."""
-        with tempfile.TemporaryDirectory() as folder:
-            out, err = Path(folder) / "out", Path(folder) / "err"
-            words = [*arguments, "--home", str(self.home)]
-            process = _server().Process(target=_command, args=(words, out, err))
-            process.start()
-            process.join()
-            code = process.exitcode
-            assert code is not None
-            said = [path.read_text(errors="replace") for path in (out, err)]
-            return Said(code, out=said[0], err=said[1])
-
-
-@functools.cache
-def _server() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    modules = ("sweeper.cli", "sweeper.execution.driver", "sweeper.report.page", "mlflow")
-    context.set_forkserver_preload([*modules, "tests.drills.damage"])
-    return context
-
-
-def _command(arguments: list[str], out: Path, err: Path) -> None:
-    """Runs a command of the sweeper in this process, which ends with it."""
-    for number, path in ((1, out), (2, err)):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
-        os.dup2(descriptor, number)
-        os.close(descriptor)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", closefd=False)
-    with mock.patch("sweeper.execution.driver.connect", _refuse):
-        app(arguments)
-
-
-def _refuse(*_: object, **__: object) -> NoReturn:
-    raise BadInputError(_NO_RAY)
 
 
 def _names_damage(document: Any, path: Path) -> bool:
@@ -193,7 +139,7 @@ def _spoil_and_ask(here: Here, path: Path, how: str, wanted: Outcome, sweep: str
     check_message(resumed)
     # Either the sweep is whole again, or something is to be trained, or a sentence says why not.
     assert resumed.code in {0, 1, 2}, resumed.text[-1000:]
-    if resumed.code == 2 and _NO_RAY not in resumed.text:
+    if resumed.code == 2 and NO_RAY not in resumed.text:
         check_message(resumed, path.name)
         return
     said = here.say("report", sweep, "--json")
@@ -225,7 +171,7 @@ def many_files(play: Playground, reference: Reference) -> None:
     files += [play.home / "mlflow.db"]
     for path in files:
         SPOILT[play.random.choice(list(SPOILT))](path)
-    said = play.say("report", Reference.SWEEP, "--json")
+    said = Here(play.home).say("report", Reference.SWEEP, "--json")
     check_message(said, code=0)
     named = {Path(one["file"]).name for one in said.document["damaged"]}
     assert {"record.json", "spec.json", "base.json", "evaluation.json", "state.json"} <= named, (

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 import shutil
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,17 +17,18 @@ from typing import Literal
 from tests.drills.checks import Outcome, check_left_alone, check_message, check_sweep, outcome
 from tests.drills.playground import Playground, Skipped
 
-__all__ = ["Drill", "Reference", "Row", "Run", "run_drills"]
+__all__ = ["Drill", "Measured", "Reference", "Row", "Run", "run_drills"]
 
 
 class Reference:
-    """The sweep that no fault disturbs: run when it is first asked for, for all drills."""
+    """The sweep that no fault disturbs: run when it is first asked for, once for all drills."""
 
     SWEEP = "one"
 
     def __init__(self) -> None:
         self._outcome: Outcome | None = None
         self._play: Playground | None = None
+        self._running = threading.Lock()
         self.seconds = 0.0
 
     def outcome(self) -> Outcome:
@@ -41,8 +44,11 @@ class Reference:
         shutil.copytree(self._play.home, play.home, dirs_exist_ok=True, symlinks=True)
 
     def _require(self) -> None:
-        if self._outcome is not None:
-            return
+        with self._running:
+            if self._outcome is None:
+                self._run()
+
+    def _run(self) -> None:
         started_s = time.monotonic()
         play = Playground(Path(tempfile.mkdtemp(prefix="drill-")), random.Random(0))
         self._play = play
@@ -72,6 +78,8 @@ class Drill:
     """What is done, as the table says it."""
     work: Callable[[Playground, Reference], None]
     """Does it and checks what must hold; raises :class:`Skipped` where it cannot be done."""
+    has_sweep: bool = True
+    """Whether its end is compared with the undisturbed sweep."""
 
 
 @dataclass(frozen=True)
@@ -93,30 +101,57 @@ class Row:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What the drills have shown."""
+
+    rows: list[Row]
+    seed: int
+    at_once: int
+    """Drills that ran side by side."""
+    reference_s: float
+    """Seconds of the undisturbed sweep with its checks."""
+    total_s: float
+
+
 def run_drills(
-    drills: Sequence[Drill], *, rounds: int, seed: int, tell: Callable[[str], None]
-) -> tuple[list[Row], float]:
-    """Runs drills round after round; returns their rows, and the seconds of the reference.
+    drills: Sequence[Drill], *, rounds: int, seed: int, at_once: int, tell: Callable[[str], None]
+) -> Measured:
+    """Runs drills round after round.
 
     Args:
         drills: to be run.
         rounds: how often.
         seed: of all moments.
+        at_once: drills side by side: while one waits, such as for a server that is gone, others
+            have the processors.
         tell: called with a line for each run.
     """
     rows = [Row(drill) for drill in drills]
-    reference = Reference()
+    reference, pool = Reference(), ThreadPoolExecutor(at_once)
+    started_s = time.monotonic()
+
+    def run(row: Row, number: int) -> tuple[Run, list[str]]:
+        done, notes = run_once(row.drill, reference, seed=f"{seed}/{number}")
+        tell(f"round {number} {row.drill.name}: {done.result}, {done.seconds:.0f} s {done.why}")
+        return done, notes
+
     try:
-        for number in range(1, rounds + 1):
-            for row in rows:
-                run, notes = run_once(row.drill, reference, seed=f"{seed}/{number}")
-                row.runs.append(run)
-                row.notes += [note for note in notes if note not in row.notes]
-                tell(
-                    f"round {number} {row.drill.name}: {run.result}, {run.seconds:.0f} s {run.why}"
-                )
-        return rows, reference.seconds
+        if any(drill.has_sweep for drill in drills):
+            reference.outcome()
+            tell(f"undisturbed: {reference.seconds:.0f} s")
+        asked = [
+            (row, pool.submit(run, row, number)) for number in range(1, rounds + 1) for row in rows
+        ]
+        for row, answer in asked:
+            done, notes = answer.result()
+            row.runs.append(done)
+            row.notes += [note for note in notes if note not in row.notes]
+        total_s = time.monotonic() - started_s
+        return Measured(rows, seed, at_once, reference_s=reference.seconds, total_s=total_s)
     finally:
+        # After a Ctrl-C no other drill begins.
+        pool.shutdown(cancel_futures=True)
         reference.close()
 
 
@@ -124,7 +159,7 @@ def run_once(drill: Drill, reference: Reference, *, seed: str) -> tuple[Run, lis
     """Runs a drill once, in a folder that is removed; returns what came of it, and its notes."""
     folder = Path(tempfile.mkdtemp(prefix="drill-"))
     play = Playground(folder, random.Random(f"{seed}/{drill.name}"))
-    before_s, started_s = reference.seconds, time.monotonic()
+    started_s = time.monotonic()
     run = Run("held", 0.0)
     try:
         drill.work(play, reference)
@@ -136,7 +171,7 @@ def run_once(drill: Drill, reference: Reference, *, seed: str) -> tuple[Run, lis
         text = str(error) or traceback.format_exc(limit=-1)
         run = Run("fault", 0.0, f"{_place(error)}: {text}")
     finally:
-        seconds = time.monotonic() - started_s - (reference.seconds - before_s)
+        seconds = time.monotonic() - started_s
         play.close()
         shutil.rmtree(folder, ignore_errors=True)
     return Run(run.result, seconds, run.why), play.notes

@@ -22,13 +22,14 @@ import psutil
 from sweeper.errors import DamagedFileError
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
-from tests.drills.trouble import ORDER, STEP_S
+from tests.drills.trouble import FOLDER
 from tests.sweeper.stores import empty_store
 
 __all__ = [
     "EVALUATIONS",
     "EVERY",
     "STEPS",
+    "STEP_S",
     "TRIALS",
     "Command",
     "Playground",
@@ -42,6 +43,8 @@ T = TypeVar("T")
 STEPS, EVALUATIONS, TRIALS = 96, 8, 3
 EVERY = STEPS // EVALUATIONS
 """Steps from one evaluation, and checkpoint, to the next."""
+STEP_S = 0.02
+"""Seconds that a step of training lasts at the least: a trial can be hit."""
 
 PROFILE = f"""
 name: tiny
@@ -70,6 +73,9 @@ _MARK = "DRILL_PLAYGROUND"
 # Seconds after which agents of a Ray that was killed have noticed.
 _AGENTS_S = 100.0
 _COMMAND_S = 400.0
+# After `kill -9` of its driver Ray's agents ask Ray's head, which has ended, for as long as this;
+# Ray's own 60 s would be most of what a drill lasts.
+_RAY = {"RAY_gcs_server_request_timeout_seconds": "20"}
 
 
 class Skipped(Exception):  # noqa: N818 - it is no error
@@ -133,7 +139,7 @@ class Command:
         self.process.wait()
 
     def driver(self) -> psutil.Process:
-        """Returns the Python process: a program that prepares its surroundings may stand before."""
+        """Returns the Python process: what has prepared its surroundings may stand before."""
         own = psutil.Process(self.pid)
         for process in [own, *own.children(recursive=True)]:
             words = process.cmdline()
@@ -176,6 +182,7 @@ class Playground:
         (self.path / "profiles" / "tiny.yaml").write_text(PROFILE)
         trouble = Path(__file__).with_name("trouble.py")
         self.space.write_text(SPACE.format(trouble=trouble))
+        self.pace(STEP_S)
         # To make MLflow's tables takes seconds.
         shutil.copy(empty_store(), self.home / "mlflow.db")
 
@@ -186,43 +193,27 @@ class Playground:
         *arguments: object,
         before: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
-        is_deaf: bool = False,
         home: Path | None = None,
-        prepare: Callable[[], None] | None = None,
     ) -> Command:
         """Starts a command of the sweeper.
 
         Args:
             arguments: of the sweeper; ``--home`` is added.
-            before: a program with its arguments that starts it.
+            before: a program with its arguments that becomes the command.
             environment: variables in addition to this process's.
-            is_deaf: standard output is closed.
             home: of the sweeps; the playground's where None.
-            prepare: called in the new process first.
         """
         words = [*before, sys.executable, "-m", "sweeper", *map(str, arguments)]
         words += ["--home", str(home or self.home)]
-        return self.start_program(words, environment=environment, is_deaf=is_deaf, prepare=prepare)
+        return self.start_program(words, environment=environment)
 
     def start_program(
-        self,
-        words: Sequence[str],
-        *,
-        environment: Mapping[str, str] | None = None,
-        is_deaf: bool = False,
-        prepare: Callable[[], None] | None = None,
+        self, words: Sequence[str], *, environment: Mapping[str, str] | None = None
     ) -> Command:
         """Starts a program whose processes are the playground's; arguments as :meth:`start`."""
         number = len(self._started)
         out, err = self.path / f"out-{number}", self.path / f"err-{number}"
-        settings = {ORDER: str(self.path / "order"), STEP_S: "0.02", _MARK: self._mark}
-
-        def begin() -> None:
-            if is_deaf:
-                os.close(1)
-            if prepare is not None:
-                prepare()
-
+        settings = {**_RAY, FOLDER: str(self.path), _MARK: self._mark}
         with out.open("wb") as to_out, err.open("wb") as to_err:
             process = subprocess.Popen(
                 list(words),
@@ -232,7 +223,6 @@ class Playground:
                 cwd=self.path,
                 env={**os.environ, **settings, **self._extra, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=begin,
             )
         command = Command(process, out, err)
         self._started.append(command)
@@ -242,10 +232,17 @@ class Playground:
         """Runs a command of the sweeper to its end."""
         return self.start(*arguments, **options).finish()
 
+    def pace(self, step_s: float) -> None:
+        """Has each step of training last for some seconds at the least, from the next one on."""
+        self._put("pace", str(step_s))
+
     def order(self, trouble: str) -> None:
         """Has the trial that trains make this trouble at its next step."""
-        path = self.path / "order"
-        path.with_suffix(".new").write_text(trouble, encoding="utf-8")
+        self._put("order", trouble)
+
+    def _put(self, name: str, text: str) -> None:
+        path = self.path / name
+        path.with_suffix(".new").write_text(text, encoding="ascii")
         path.with_suffix(".new").replace(path)
 
     # Moments.

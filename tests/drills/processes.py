@@ -6,13 +6,16 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import psutil
 
 from sweeper.tracking.record import TrialRecord
-from tests.drills.checks import check_message, check_sweep
+from sweeper.tracking.sweep_folder import SweepFolder
+from tests.drills.checks import check_ended, check_message, check_sweep
 from tests.drills.damage import spoil_checkpoints
 from tests.drills.drill import Drill, Reference
+from tests.drills.here import Here
 from tests.drills.playground import EVALUATIONS, Command, Playground, wait_for
 
 __all__ = ["DRILLS", "SWEEP", "check_ended_as_before", "kill_worker_and_driver", "resume"]
@@ -24,6 +27,10 @@ NOTICE_S = 30.0
 NOTICED_S = 90.0
 # Seconds of a start in which a resume is killed: from its first imports to its first steps.
 STARTING_S = (1.0, 30.0)
+# Where Debian and Fedora have the library that changes a process's clock, below /usr.
+FAKETIME = "lib*/**/faketime/libfaketimeMT.so.1"
+# Bytes that the path of a socket may have on Linux, its end included.
+SOCKET_PATH = 108
 
 
 def _kill(command: Command, *names: str) -> None:
@@ -41,9 +48,16 @@ def resume(play: Playground) -> Command:
     return play.start("resume", SWEEP, "--json")
 
 
-def _finish(play: Playground, reference: Reference, *, attempts: int, spare: int = 0) -> None:
-    said = resume(play).finish()
-    check_message(said, code=1)
+def _finish(
+    play: Playground,
+    reference: Reference,
+    *,
+    attempts: int,
+    spare: int = 0,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    said = play.say("resume", SWEEP, "--json", environment=environment)
+    check_ended(said)
     check_sweep(play, SWEEP, reference.outcome(), attempts=attempts, spare=spare)
 
 
@@ -54,7 +68,7 @@ def kill_worker_and_driver(play: Playground) -> dict[str, TrialRecord]:
     _kill(run, "RayTrainWorker")
     play.wait_for_progress(run, SWEEP, low=0.65, high=0.9)
     run.kill()
-    said = play.say("status", SWEEP, "--json")
+    said = Here(play.home).say("status", SWEEP, "--json")
     check_message(said, code=0)
     assert said.document["status"] == "interrupted"
     return {record.id: record for record in play.records(SWEEP)}
@@ -69,21 +83,37 @@ def check_ended_as_before(play: Playground, before: Mapping[str, TrialRecord]) -
         assert same, f"trial {record.number} had ended, and has changed"
 
 
+def _clock_set_back(play: Playground) -> dict[str, str]:
+    """Returns the environment of a command whose clock is three hours late."""
+    library = next(iter(sorted(Path("/usr").glob(FAKETIME))), None)
+    if library is None:
+        play.notes.append("the clock was not set back: libfaketime is not installed")
+        return {}
+    # Without the last two a clock that only measures would go back, too: no machine does that.
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME": "-3h",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+
+
 def kill_drivers(play: Playground, reference: Reference) -> None:
-    """A worker, then the driver, then the driver that resumes, each with ``kill -9``."""
-    reference.outcome()
+    """A worker, then the driver, then the driver that resumes; then the clock is set back."""
     before = kill_worker_and_driver(play)
     spoilt = spoil_checkpoints(play, SWEEP, newest=True)
     again = resume(play)
     time.sleep(play.random.uniform(*STARTING_S))
     again.kill()
-    _finish(play, reference, attempts=4, spare=spoilt)
+    _finish(play, reference, attempts=4, spare=spoilt, environment=_clock_set_back(play))
     check_ended_as_before(play, before)
+    for record in play.records(SWEEP):
+        assert record.wall_time_s >= 0, record
+        assert record.overhead_s >= 0, record
 
 
 def kill_pool(play: Playground, reference: Reference) -> None:
     """The pool's actor: the sweep goes on, or says how it goes on."""
-    reference.outcome()
     run = play.start("run", play.space, "--name", SWEEP, "--json")
     play.wait_for_progress(run, SWEEP, low=0.36, high=0.9)
     _kill(run, "ray::Pool")
@@ -95,7 +125,6 @@ def kill_pool(play: Playground, reference: Reference) -> None:
 
 def kill_ray(play: Playground, reference: Reference) -> None:
     """The raylet of a run, then the head of the resume."""
-    reference.outcome()
     run = play.start("run", play.space, "--name", SWEEP, "--json")
     play.wait_for_progress(run, SWEEP, low=0.36, high=0.6)
     _kill(run, "raylet/raylet ")
@@ -110,32 +139,58 @@ def kill_ray(play: Playground, reference: Reference) -> None:
 
 
 def notice(play: Playground, reference: Reference) -> None:
-    """SIGTERM with half a minute's notice: to the driver, then to all processes of its node."""
-    reference.outcome()
-    run = play.start("run", play.space, "--name", SWEEP, "--json")
-    play.wait_for_progress(run, SWEEP, low=0.36, high=0.6)
-    os.kill(run.driver().pid, signal.SIGTERM)
-    said = run.finish(NOTICE_S)
-    check_message(said, "Interrupted. Continue with: python -m sweeper resume", code=130)
-    again = resume(play)
-    play.wait_for_progress(again, SWEEP, low=0.65, high=0.9)
-    for process in psutil.Process(again.driver().pid).children(recursive=True):
-        try:
-            process.terminate()
-        except psutil.NoSuchProcess:
-            continue
-    said = again.finish(NOTICED_S)
-    check_message(said, "Continue with: python -m sweeper resume", code=1)
-    _finish(play, reference, attempts=3)
+    """SIGTERM with half a minute's notice: to the driver, then to all processes of its node.
+
+    Nobody can write to the home, and the folder for temporary files has a path longer than that of
+    a socket may be.
+    """
+    folder = play.path / ("long" * SOCKET_PATH)[: SOCKET_PATH - 8]
+    folder.mkdir()
+    home = "/proc/self"
+    with play.with_environment(
+        TMPDIR=str(folder), HOME=home, XDG_CACHE_HOME=home, SWEEPER_CACHE=""
+    ):
+        run = play.start("run", play.space, "--name", SWEEP, "--json")
+        play.wait_for_progress(run, SWEEP, low=0.36, high=0.6)
+        os.kill(run.driver().pid, signal.SIGTERM)
+        said = run.finish(NOTICE_S)
+        check_message(said, "Interrupted. Continue with: python -m sweeper resume", code=130)
+        _check_saved(play)
+        again = resume(play)
+        play.wait_for_progress(again, SWEEP, low=0.65, high=0.9)
+        for process in psutil.Process(again.driver().pid).children(recursive=True):
+            try:
+                process.terminate()
+            except psutil.NoSuchProcess:
+                continue
+        said = again.finish(NOTICED_S)
+        check_message(said, "Continue with: python -m sweeper resume", code=1)
+        _finish(play, reference, attempts=3)
+
+
+def _check_saved(play: Playground) -> None:
+    """Checks that no trial waits whose last step has no checkpoint."""
+    waiting = [record for record in play.records(SWEEP) if not record.is_final and record.steps]
+    for record in waiting:
+        assert record.status == "queued", record
+        folder = SweepFolder(play.home / SWEEP).trial(record.id).checkpoint
+        newest = max(path.name for path in folder.glob("step-*"))
+        assert int(newest.removeprefix("step-")) == record.steps, f"{newest} of {record.steps}"
 
 
 DRILLS = (
     Drill(
         "kill",
-        "kill -9: a worker, the driver, the resume; a bit of the newest checkpoint, or its end",
+        "kill -9: a worker, the driver, the resume; a bit of the newest checkpoint, or its end; "
+        "then the clock set back by 3 hours",
         kill_drivers,
     ),
     Drill("pool", "kill -9: the pool's actor; then both checkpoints are spoilt", kill_pool),
     Drill("ray", "kill -9: the raylet, then the head (GCS) while resuming", kill_ray),
-    Drill("notice", "SIGTERM: the driver, then all other processes of its node", notice),
+    Drill(
+        "notice",
+        "SIGTERM: the driver, then all other processes of its node; a read-only home, a TMPDIR "
+        "too long for a socket's path",
+        notice,
+    ),
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 from rich.table import Table
 
-from tests.drills.drill import Row, Run
+from tests.drills.drill import Measured, Row, Run
 
 __all__ = ["PAGE", "page", "table"]
 
@@ -28,7 +29,8 @@ afterwards:
 - No process of the sweep lives on, so no actor and no placement group; no file is half written.
 - The command said what happened, with its exit code and without a traceback.
 
-One row is one drill; several faults of a row hit the same sweep one after another.
+One row is one drill; several faults of a row hit the same sweep one after another. Ray's agents
+wait 20 s for a head that has died, not the 60 s of Ray's default.
 """
 
 
@@ -57,25 +59,22 @@ def table(rows: Sequence[Row]) -> Table:
     return shown
 
 
-def page(rows: Sequence[Row], *, seed: int, reference_s: float) -> str:
-    """Returns the page of measurements.
-
-    Args:
-        rows: of the drills.
-        seed: of all moments.
-        reference_s: seconds of the undisturbed sweep with its checks.
-    """
+def page(found: Measured) -> str:
+    """Returns the page of measurements."""
+    rows = found.rows
     heads = ["drill", "faults", *(f"round {n}" for n in range(1, _rounds(rows) + 1))]
     lines = [_HEAD, f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in rows:
         cells = [f"`{row.drill.name}`", row.drill.faults, *_results(row, _rounds(rows))]
         lines.append(f"| {' | '.join(cells)} |")
-    total = sum(run.seconds for row in rows for run in row.runs) + reference_s
     lines += [
         "",
-        f"Seed {seed}. All of it took {total / 60:.0f} min, {reference_s:.0f} s of it for",
+        f"All of it took {found.total_s / 60:.0f} min, {found.reference_s:.0f} s of it for the "
+        "undisturbed sweep.",
+        f"Drills side by side: {found.at_once}. `--seed {found.seed}` repeats the moments.",
+        _machine(),
+        "",
     ]
-    lines += ["the undisturbed sweep. " + _machine(), ""]
     lines += _section("Faults that remain", "fault", rows)
     lines += _section("Skipped", "skipped", rows)
     notes = [f"- `{row.drill.name}`: {note}" for row in rows for note in row.notes]
@@ -100,6 +99,6 @@ def _short(text: str) -> str:
 def _machine() -> str:
     load = ", ".join(f"{value:.0f}" for value in os.getloadavg())
     return (
-        f"Python {platform.python_version()} on {platform.system()} with {psutil.cpu_count()} "
-        f"processors; load averages at the end: {load}. Other programs on the machine count in."
+        f"Python {platform.python_version()}, Ray {version('ray')} on {platform.system()} with "
+        f"{psutil.cpu_count()} processors; load averages at the end: {load}."
     )

@@ -10,9 +10,11 @@ import tarfile
 import pytest
 
 from tests.drills.checks import outcome, went_on
-from tests.drills.damage import Here, damage_one_by_one
-from tests.drills.drill import Reference
-from tests.drills.playground import EVERY, Playground
+from tests.drills.damage import damage_one_by_one
+from tests.drills.drill import Drill, Reference, run_drills
+from tests.drills.here import Here
+from tests.drills.playground import EVERY, Playground, Skipped
+from tests.drills.table import page
 from tests.drills.training import broken_rows
 from tests.places import ROOT
 from tests.whole import IS_WHOLE
@@ -82,3 +84,32 @@ def test_a_trial_that_begins_anew_is_wrong_also_after_it_went_on(tmp_path):
 
 def test_a_broken_row_of_a_users_data_is_refused_with_its_place(play):
     broken_rows(play, Reference())
+
+
+def test_drills_side_by_side_have_their_rounds_in_order_whatever_came_of_the_others():
+    seen = []
+
+    def held(play, reference):
+        seen.append(play.random.random())
+
+    def fault(play, reference):
+        raise AssertionError("a trial went back to 0")
+
+    def skipped(play, reference):
+        raise Skipped("nothing can be mounted here")
+
+    works = {"held": held, "fault": fault, "skipped": skipped}
+    drills = [Drill(name, "none", work, has_sweep=False) for name, work in works.items()]
+    told = []
+    found = run_drills(drills, rounds=3, seed=7, at_once=2, tell=told.append)
+    assert len(told) == 9
+    for row in found.rows:
+        assert [run.result for run in row.runs] == [row.drill.name] * 3
+    # Each round has moments of its own, which the seed brings back.
+    first = set(seen)
+    assert len(first) == 3
+    run_drills(drills[:1], rounds=3, seed=7, at_once=2, tell=told.append)
+    assert set(seen) == first
+    text = page(found)
+    assert "a trial went back to 0" in text
+    assert "`skipped`: nothing can be mounted here" in text

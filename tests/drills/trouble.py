@@ -10,12 +10,11 @@ import resource
 import time
 from pathlib import Path
 
-__all__ = ["ORDER", "STEP_S", "Trouble"]
+__all__ = ["FOLDER", "Trouble"]
 
-ORDER = "DRILL_ORDER"
-"""Environment variable: the file whose text is the trouble to make, once; absent for most of it."""
-STEP_S = "DRILL_STEP_S"
-"""Environment variable: seconds that a step lasts at the least."""
+FOLDER = "DRILL_FOLDER"
+"""Environment variable: where ``pace`` has the seconds that a step lasts at the least, and
+``order`` the trouble to make, once; it is absent for most of the time."""
 
 # Bytes that a process gets beside what it has, before they are taken, too.
 _ROOM = 256 << 20
@@ -29,25 +28,29 @@ class Trouble:
         self._held: list[bytearray] = []
 
     def on_step(self, step: int, loss: float, metrics: object) -> None:
-        time.sleep(float(os.environ.get(STEP_S, "0")))
-        order = self._order()
+        folder = Path(os.environ[FOLDER])
+        time.sleep(float((folder / "pace").read_text(encoding="ascii")))
+        order = self._take(folder / "order")
         if order == "raise":
             raise ValueError(f"the user's code met row {step}, which it cannot read")
         if order == "hoard":
             self._hoard()
 
     @staticmethod
-    def _order() -> str:
+    def _take(order: Path) -> str:
         """Returns what is asked for, once: the file that asks is removed."""
-        path = Path(os.environ.get(ORDER, ""))
-        if not path.name or not path.is_file():
+        if not order.is_file():
             return ""
-        text = path.read_text(encoding="utf-8")
-        path.unlink()
+        text = order.read_text(encoding="ascii")
+        order.unlink()
         return text
 
     def _hoard(self) -> None:
-        """Takes all memory that the process may have, until the trial ends."""
+        """Takes all memory that the process may have, until the trial ends, and asks for more.
+
+        Raises:
+            MemoryError: there is no more.
+        """
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + _ROOM, hard))
@@ -57,3 +60,4 @@ class Trouble:
                 self._held.append(bytearray(piece))
             except MemoryError:
                 piece //= 2
+        self._held.append(bytearray(_ROOM))

@@ -11,12 +11,13 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import RayError
 
+from sweeper.errors import PoolLostError
 from sweeper.execution.pool import status_of
 from sweeper.tracking.owner import DriverWord, StopRequest, forget, forget_all, note_life, pending
 from sweeper.tracking.owner.life import BEAT_S
@@ -35,6 +36,8 @@ ANSWER_S = 5.0
 # Seconds that trials in training get to write their checkpoints. One that is being evaluated may
 # take longer, and is then taken up from the checkpoint before.
 PAUSING_S = 120.0
+# The same after SIGTERM: a cluster manager that wants the machine back kills after 30 s.
+NOTICE_S = 20.0
 
 
 class OwnerWatch:
@@ -69,10 +72,16 @@ class OwnerWatch:
         )
         self.is_stopped = False
         """Whether the owner has stopped the sweep."""
+        # Whether the next SIGTERM interrupts the driver at once.
+        self._is_due = False
+        self._handler_before: Any = None
 
     def __enter__(self) -> OwnerWatch:
         forget_all(self._folder)
         self._tell()
+        if threading.current_thread() is threading.main_thread():
+            self._handler_before = signal.getsignal(signal.SIGTERM)
+        self._listen()
         self._thread.start()
         return self
 
@@ -84,22 +93,39 @@ class OwnerWatch:
     ) -> None:
         self._over.set()
         self._thread.join()
+        if self._handler_before is not None:
+            signal.signal(signal.SIGTERM, self._handler_before)
         forget_all(self._folder)
         self._word = self._word.model_copy(update={"ended_at": datetime.now(UTC)})
         self._tell()
 
     def follow(self, pool: ActorHandle[Any]) -> None:
-        """Passes on to a pool's actor what the owner asks."""
+        """Passes on to a pool's actor what the owner asks, and from now on a SIGTERM, too."""
         self._pool = pool
+        # Where Ray was started meanwhile, the handler was replaced.
+        self._listen()
 
     def leave(self) -> None:
         """Asks no pool any more; waits for a question under way."""
         with self._asking:
             self._pool = None
 
+    def _listen(self) -> None:
+        if self._handler_before is not None:
+            signal.signal(signal.SIGTERM, self._take_notice)
+
+    def _take_notice(self, number: int, frame: FrameType | None) -> None:
+        """Leaves a first SIGTERM to the watch; the next one interrupts as Ctrl-C does."""
+        if self._is_due:
+            signal.default_int_handler(number, frame)
+        self._is_due = True
+
     def _watch(self) -> None:
         while not self._over.wait(LOOK_S):
             self._beat()
+            if self._is_due:
+                self._interrupt(pausing_s=NOTICE_S)
+                return
             for request in pending(self._folder, driver=self._word.id):
                 if request.trial is not None:
                     self._stop_trial(request, request.trial)
@@ -127,7 +153,8 @@ class OwnerWatch:
         with self._asking:
             try:
                 return {} if self._pool is None else status_of(self._pool, timeout_s=ANSWER_S)
-            except TimeoutError:
+            # The main thread finds that out, too, and ends the sweep with a sentence.
+            except PoolLostError:
                 return {}
 
     def _stop_trial(self, request: StopRequest, trial_id: str) -> None:
@@ -143,18 +170,30 @@ class OwnerWatch:
         forget(self._folder, request)
 
     def _stop_sweep(self, request: StopRequest) -> None:
-        """Has the trials in training write checkpoints, then interrupts the driver like Ctrl-C."""
-        self._pause()
+        """Ends the sweep for its owner."""
+        self._interrupt(pausing_s=PAUSING_S, asked_by=request.asked_by)
+
+    def _interrupt(self, *, pausing_s: float, asked_by: str = "") -> None:
+        """Has the trials in training write checkpoints, then interrupts the driver like Ctrl-C.
+
+        Args:
+            pausing_s: for which the checkpoints are waited.
+            asked_by: the owner; empty where it is the machine that is taken away.
+        """
+        self._pause(pausing_s)
         # What has come to its end meanwhile is not interrupted.
         if self._over.is_set():
             return
-        logger.info("the sweep is stopped for %s", request.asked_by)
-        self.is_stopped = True
+        if asked_by:
+            logger.info("the sweep is stopped for %s", asked_by)
+            self.is_stopped = True
+        self._is_due = True
         main = threading.main_thread().ident
         assert main is not None
-        signal.pthread_kill(main, signal.SIGINT)
+        # A shell's script starts what it leaves in the background deaf to SIGINT.
+        signal.pthread_kill(main, signal.SIGTERM)
 
-    def _pause(self) -> None:
+    def _pause(self, pausing_s: float) -> None:
         with self._asking:
             if self._pool is None:
                 return
@@ -162,7 +201,7 @@ class OwnerWatch:
                 ray.get(self._pool.pause.remote(), timeout=ANSWER_S)
             except (RayError, TimeoutError):
                 return
-        deadline = time.monotonic() + PAUSING_S
+        deadline = time.monotonic() + pausing_s
         while self._status().get("training") and time.monotonic() < deadline:
             self._beat()
             if self._over.wait(LOOK_S / 4):

@@ -6,9 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.exceptions import RayError
 
 from sweeper.execution.pool.jobs import ReplicaConfig
 from sweeper.execution.pool.worker import serve
@@ -59,6 +61,9 @@ class ReplicaSet:
     def _wait_settled(self, index: int) -> None:
         try:
             ray.get(self._pool.wait_settled.remote(index))
+        except RayError as error:
+            # Where the pool has died no replica is of use; the driver finds that out itself.
+            logger.debug("the pool does not say when replica %d is ready: %s", index, error)
         # The sweep ended meanwhile, and Ray with it.
         except Exception:
             if not self._is_over:
@@ -93,7 +98,9 @@ class ReplicaSet:
                 logger.warning("replica %d is lost: %s", index, failure)
             error = f"{type(failure).__name__}: {failure}"
         if not self._is_over:
-            ray.get(self._pool.lost.remote(index, error))
+            # Where the pool has died there is nobody to be told.
+            with suppress(RayError):
+                ray.get(self._pool.lost.remote(index, error))
 
 
 def trainer_of(

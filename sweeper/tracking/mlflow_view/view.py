@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 # Another process that sends the same sweep is done with a pass well within this.
 LOCK_WAIT_S = 10.0
 # Longest pause between two tries while the store does not answer.
-MAX_PAUSE_S = 60.0
+MAX_PAUSE_S = 30.0
 
 
 @dataclass(frozen=True)

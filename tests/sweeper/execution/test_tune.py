@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from collections.abc import Container
@@ -237,6 +238,9 @@ def test_a_failed_trial_has_no_traceback_in_tunes_log(tmp_path, monkeypatch, cap
     end = logging.getLogger("ray.tune.tune")
     assert not end.filter(end.makeRecord("x", 40, "", 0, "Trials did not complete: %s", (), None))
     assert end.filter(end.makeRecord("x", 40, "", 0, "something else", (), None))
+    # What Tune keeps of the search nobody reads, so that nobody needs to hear of a full disk twice.
+    state = importlib.import_module("ray.tune.execution.experiment_state").logger
+    assert not state.isEnabledFor(logging.ERROR)
     # Ray's own words.
     source = Path(str(sys.modules["ray.tune.tune"].__file__)).read_text()
     assert 'logger.error("Trials did not complete: %s"' in source

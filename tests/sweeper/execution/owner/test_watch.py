@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sweeper.errors import PoolLostError
 from sweeper.execution.owner import watch
 from sweeper.execution.owner.watch import OwnerWatch
 from sweeper.tracking.owner import driver_of, pending
@@ -98,7 +99,8 @@ def test_a_trial_is_stopped_once_and_when_there_is_a_pool(folder: SweepFolder) -
 
 def test_a_sweep_is_interrupted_after_its_trials_have_paused(folder: SweepFolder) -> None:
     pool: Any = Pool(looks=5)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # As a shell's script leaves it to what it starts in the background.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with pytest.raises(KeyboardInterrupt), OwnerWatch(folder, stage=str) as owner:  # noqa: PT012 - the interrupt comes while the body waits
             owner.follow(pool)
@@ -114,6 +116,62 @@ def test_a_sweep_is_interrupted_after_its_trials_have_paused(folder: SweepFolder
     assert pool.looks <= 0
     # Nothing of it is left for the next driver.
     assert pending(folder.path, driver=driver) == []
+
+
+def test_at_sigterm_the_trials_pause_and_then_the_sweep_is_interrupted(folder: SweepFolder) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    pool: Any = Pool(looks=5)
+    with pytest.raises(KeyboardInterrupt), OwnerWatch(folder, stage=str) as owner:  # noqa: PT012 - the interrupt comes while the body waits
+        owner.follow(pool)
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(500):
+            time.sleep(0.02)
+    assert pool.is_paused
+    assert pool.looks <= 0
+    # Nobody asked for it: the sweep was interrupted.
+    assert not owner.is_stopped
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_machine_that_is_taken_away_is_not_kept_waiting(
+    folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "NOTICE_S", 0.1)
+    pool: Any = Pool(looks=10_000)
+    with pytest.raises(KeyboardInterrupt), OwnerWatch(folder, stage=str) as owner:  # noqa: PT012 - the interrupt comes while the body waits
+        owner.follow(pool)
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(500):
+            time.sleep(0.02)
+    assert pool.looks > 0
+
+
+def test_a_second_sigterm_interrupts_at_once(folder: SweepFolder) -> None:
+    pool: Any = Pool(looks=10_000)
+    with OwnerWatch(folder, stage=str) as owner:
+        owner.follow(pool)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        owner.leave()
+
+
+def test_a_pool_that_has_died_ends_no_watch(
+    folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise PoolLostError("the process that hands trials to the replicas has died")
+
+    monkeypatch.setattr(watch, "status_of", lost)
+    pool: Any = Pool()
+    with OwnerWatch(folder, stage=str) as owner:
+        owner.follow(pool)
+        word = driver_of(folder.path).word
+        assert word is not None
+        until(lambda: (later := driver_of(folder.path).word) is not None and later != word)
+        assert ask_stop(folder.path, driver=word.id, trial=TRIAL)
+        until(lambda: pool.dropped)
+        owner.leave()
 
 
 def test_what_a_dead_driver_was_asked_does_not_stop_the_next_one(folder: SweepFolder) -> None:
