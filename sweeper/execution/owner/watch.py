@@ -74,13 +74,15 @@ class OwnerWatch:
         """Whether the owner has stopped the sweep."""
         # Whether the next SIGTERM interrupts the driver at once.
         self._is_due = False
-        self._handler_before: Any = None
+        self._is_interrupted = False
+        # By signal: whom it went to before; none where this is not the main thread.
+        self._handlers_before: dict[int, Any] = {}
 
     def __enter__(self) -> OwnerWatch:
         forget_all(self._folder)
         self._tell()
         if threading.current_thread() is threading.main_thread():
-            self._handler_before = signal.getsignal(signal.SIGTERM)
+            self._handlers_before = {x: signal.getsignal(x) for x in (signal.SIGTERM, signal.SIGINT)}
         self._listen()
         self._thread.start()
         return self
@@ -93,14 +95,20 @@ class OwnerWatch:
     ) -> None:
         self._over.set()
         self._thread.join()
-        if self._handler_before is not None:
-            signal.signal(signal.SIGTERM, self._handler_before)
+        for number, handler in self._handlers_before.items():
+            signal.signal(number, handler)
         forget_all(self._folder)
         self._word = self._word.model_copy(update={"ended_at": datetime.now(UTC)})
         self._tell()
 
     def follow(self, pool: ActorHandle[Any]) -> None:
-        """Passes on to a pool's actor what the owner asks, and from now on a SIGTERM, too."""
+        """Passes on to a pool's actor what the owner asks, and from now on a SIGTERM, too.
+
+        Raises:
+            KeyboardInterrupt: there was a Ctrl-C before, which did not end the start of Ray.
+        """
+        if self._is_interrupted:
+            raise KeyboardInterrupt
         self._pool = pool
         # Where Ray was started meanwhile, the handler was replaced.
         self._listen()
@@ -111,13 +119,22 @@ class OwnerWatch:
             self._pool = None
 
     def _listen(self) -> None:
-        if self._handler_before is not None:
-            signal.signal(signal.SIGTERM, self._take_notice)
+        if not self._handlers_before:
+            return
+        signal.signal(signal.SIGTERM, self._take_notice)
+        # A shell's script starts what it leaves in the background deaf to SIGINT.
+        if self._handlers_before[signal.SIGINT] is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._raise)
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        """Interrupts, and remembers it: libraries swallow what is raised in their callbacks."""
+        self._is_interrupted = True
+        signal.default_int_handler(number, frame)
 
     def _take_notice(self, number: int, frame: FrameType | None) -> None:
         """Leaves a first SIGTERM to the watch; the next one interrupts as Ctrl-C does."""
         if self._is_due:
-            signal.default_int_handler(number, frame)
+            self._raise(number, frame)
         self._is_due = True
 
     def _watch(self) -> None:
@@ -190,7 +207,7 @@ class OwnerWatch:
         self._is_due = True
         main = threading.main_thread().ident
         assert main is not None
-        # A shell's script starts what it leaves in the background deaf to SIGINT.
+        # Not SIGINT, to which this process may be deaf.
         signal.pthread_kill(main, signal.SIGTERM)
 
     def _pause(self, pausing_s: float) -> None:
