@@ -61,8 +61,8 @@ def _command(arguments: list[str], out: Path, err: Path) -> None:
     sys.stderr = os.fdopen(2, "w", closefd=False)
     with (
         mock.patch("sweeper.execution.driver.connect", _refuse),
-        # To bundle the scripts of a page takes seconds, each time in vain.
-        mock.patch("sweeper.report.page.writing._bundle", str),
+        # To draw a page takes seconds, each time in vain: what it says is in the report, too.
+        mock.patch("sweeper.cli.commands.sweep._published", return_value=None),
     ):
         app(arguments)
 
