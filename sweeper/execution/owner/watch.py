@@ -82,7 +82,9 @@ class OwnerWatch:
         forget_all(self._folder)
         self._tell()
         if threading.current_thread() is threading.main_thread():
-            self._handlers_before = {x: signal.getsignal(x) for x in (signal.SIGTERM, signal.SIGINT)}
+            self._handlers_before = {
+                x: signal.getsignal(x) for x in (signal.SIGTERM, signal.SIGINT)
+            }
         self._listen()
         self._thread.start()
         return self

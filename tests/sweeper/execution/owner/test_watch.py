@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -154,6 +155,31 @@ def test_a_second_sigterm_interrupts_at_once(folder: SweepFolder) -> None:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
         owner.leave()
+
+
+def test_a_ctrl_c_that_a_library_swallows_ends_the_sweep_before_its_trials(
+    folder: SweepFolder,
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    pool: Any = Pool(looks=5)
+    try:
+        with OwnerWatch(folder, stage=str) as owner:
+            with suppress(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                owner.follow(pool)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_driver_in_the_background_stays_deaf_to_ctrl_c(folder: SweepFolder) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with OwnerWatch(folder, stage=str):
+            os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_pool_that_has_died_ends_no_watch(
