@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import stat
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from tests.drills.checks import check_ended, check_message, check_sweep
 from tests.drills.disks import fill, small_disk
@@ -49,21 +53,18 @@ def other_user(play: Playground, reference: Reference) -> None:
         raise Skipped("only root may become another user, and mount")
     setpriv, unshare = _needed("setpriv"), _needed("unshare")
     wanted = reference.outcome()
-    identity = [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    if not _may_run(identity):
-        # The interpreter lies in root's own home: the user may read it all the same, and no more.
-        identity += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-        play.notes.append("the other user may read all files: the interpreter is in root's home")
-        if not _may_run(identity):
-            raise Skipped("another user cannot run this Python")
     for folder in (play.path, play.home):
         folder.chmod(0o777)
     (play.path / "tmp").mkdir()
     (play.path / "tmp").chmod(0o777)
     for path in play.home.iterdir():
         path.chmod(0o666)
-    mount = f"mount -t tmpfs -o size={SHARED_MEMORY_MB}m,mode=1777 tmpfs /dev/shm"
-    place = [unshare, "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", *identity]
+    mounts = f"mount -t tmpfs -o size={SHARED_MEMORY_MB}m,mode=1777 tmpfs /dev/shm"
+    mounts = " && ".join([mounts, *_opened_interpreter(play.path / "python")])
+    identity = [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    place = [unshare, "-m", "sh", "-c", f'{mounts} && exec "$@"', "sh", *identity]
+    if not _may_run(place):
+        raise Skipped("another user cannot run this Python")
     user = str(play.path / "tmp")
     said = play.say(
         *("run", play.space, "--name", SWEEP, "--json"),
@@ -75,9 +76,29 @@ def other_user(play: Playground, reference: Reference) -> None:
     check_sweep(play, SWEEP, wanted)
 
 
-def _may_run(identity: list[str]) -> bool:
-    """Whether a user can run this Python with the sweeper."""
-    words = [*identity, sys.executable, "-c", "import sweeper.cli.app"]
+def _opened_interpreter(kept: Path) -> list[str]:
+    """Returns what mounts the interpreter where another user finds it: it may be in root's home.
+
+    Args:
+        kept: a new folder, which holds it while its place is made anew.
+    """
+    prefix = Path(sys.base_prefix).resolve()
+    private = [x for x in reversed(prefix.parents) if not x.stat().st_mode & stat.S_IXOTH]
+    if not private:
+        return []
+    kept.mkdir()
+    inside, outside = shlex.quote(str(prefix)), shlex.quote(str(kept))
+    return [
+        f"mount --bind {inside} {outside}",
+        f"mount -t tmpfs -o mode=755 tmpfs {shlex.quote(str(private[0]))}",
+        f"mkdir -p {inside}",
+        f"mount --bind {outside} {inside}",
+    ]
+
+
+def _may_run(place: Sequence[str]) -> bool:
+    """Whether this Python runs there with the sweeper."""
+    words = [*place, sys.executable, "-c", "import sweeper.cli.app"]
     return subprocess.run(words, check=False, capture_output=True).returncode == 0
 
 

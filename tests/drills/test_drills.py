@@ -100,7 +100,7 @@ def test_drills_side_by_side_have_their_rounds_in_order_whatever_came_of_the_oth
 
     works = {"held": held, "fault": fault, "skipped": skipped}
     drills = [Drill(name, "none", work, has_sweep=False) for name, work in works.items()]
-    told = []
+    told: list[str] = []
     found = run_drills(drills, rounds=3, seed=7, at_once=2, tell=told.append)
     assert len(told) == 9
     for row in found.rows:
