@@ -70,14 +70,19 @@ def broadcast(value: T, *, group: ProcessGroup | None = None) -> T:
     return box[0]
 
 
-def gather(value: T) -> list[T]:
-    """Returns the values of all workers, in the order of their ranks, on every worker."""
+def gather(value: T, *, group: ProcessGroup | None = None) -> list[T]:
+    """Returns the values of all workers, in the order of their ranks, on every worker.
+
+    Args:
+        value: this worker's.
+        group: the process group that tells them; the one that trains where None.
+    """
     import torch.distributed as dist
 
     if workers() == 1:
         return [value]
     values: list[Any] = [None] * workers()
-    dist.all_gather_object(values, value)
+    dist.all_gather_object(values, value, group=group)
     return values
 
 

@@ -33,6 +33,7 @@ def trial_document(found: FoundTrial) -> dict[str, Any]:
         "superseded_by": record.superseded_by or None,
         "ended_by": record.ended_by or None,
         "attempts": record.attempts,
+        "hosts": list(record.hosts),
         "steps": record.steps,
         "steps_total": record.steps_total or None,
         "started_at": None if record.started_at is None else record.started_at.isoformat(),

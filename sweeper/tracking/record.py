@@ -84,6 +84,8 @@ class TrialRecord(BaseModel):
     """Seconds of it outside training steps, over the same attempts."""
     attempts: _Count = 0
     """Number of attempts."""
+    hosts: tuple[Annotated[str, Field(max_length=MAX_WORD)], ...] = ()
+    """Names of the machines that the workers of the last attempt ran on, each once; none before."""
     error: TrialFailure | None = None
     """Why it failed, or why its last attempt did."""
     superseded_by: str = ""

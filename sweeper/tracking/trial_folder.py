@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -202,12 +202,15 @@ class TrialFolder:
             by_step.setdefault(record.steps, record.metrics)
         return sorted(by_step.items())
 
-    def begin(self, *, trainable: int = 0, total: int = 0) -> TrialRecord:
+    def begin(
+        self, *, trainable: int = 0, total: int = 0, hosts: Sequence[str] = ()
+    ) -> TrialRecord:
         """Notes that an attempt starts now; one that was left open ended with its last report.
 
         Args:
             trainable: trainable parameters, 0 while not known.
             total: all parameters, 0 while not known.
+            hosts: names of the machines of its workers, each once.
         """
         record, now = self.read(), self._now()
         changes = {
@@ -216,6 +219,7 @@ class TrialFolder:
             "started_at": record.started_at or now,
             "ended_at": None,
             "attempt_started_at": now,
+            "hosts": tuple(hosts),
             "trainable": trainable or record.trainable,
             "total": total or record.total,
         }

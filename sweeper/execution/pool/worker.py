@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import socket
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import ray
 from ray.exceptions import ActorDiedError
 
-from sweeper.distributed import broadcast, control_group, is_meeting, on_first_worker, rank
+from sweeper.distributed import (
+    broadcast,
+    control_group,
+    gather,
+    is_meeting,
+    on_first_worker,
+    rank,
+)
 from sweeper.errors import BadInputError, TrialError
 from sweeper.estimates import to_metrics
 from sweeper.execution.pool.jobs import Job, ReplicaConfig
@@ -90,6 +98,8 @@ class ReplicaWorker:
         # Waiting workers sit in this group, not in the one that trains: with NCCL they would spin
         # on the GPU.
         self._control = control_group()
+        # For whoever looks for the machine that is slow, or that a trial has died on.
+        self._hosts = tuple(dict.fromkeys(gather(socket.gethostname(), group=self._control)))
 
     def register(self) -> bool:
         """Returns whether the pool wants this replica to serve."""
@@ -207,7 +217,8 @@ class ReplicaWorker:
             job.require_callbacks(trial)
             shape = trial.model.shape()
             trainable = trial.model.trainable(trial.method)
-            folder.begin(trainable=trainable, total=shape.total_parameters + trainable)
+            total = shape.total_parameters + trainable
+            folder.begin(trainable=trainable, total=total, hosts=self._hosts)
 
         try:
             on_first_worker(begin, failure=TrialError, group=self._control)

@@ -67,6 +67,8 @@ def _standing(trial: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if trial["attempts"]:
         steps, overhead = duration(trial["train_time_s"]), duration(trial["overhead_s"])
         yield "time", f"{duration(trial['wall_time_s'])}, {steps} in steps, overhead {overhead}"
+    if trial["hosts"]:
+        yield "ran on", ", ".join(trial["hosts"])
     if trial["trainable"]:
         share = f", {100 * trial['trainable'] / trial['total']:.3g} %" if trial["total"] else ""
         yield "trainable", f"{trial['trainable']:,} parameters{share}"

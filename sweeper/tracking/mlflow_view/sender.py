@@ -234,6 +234,7 @@ class Sender:
         if shown != state.status:
             tags |= {"status": status, "attempts": str(record.attempts)}
             tags |= {"ended_by": record.ended_by} if record.ended_by else {}
+            tags |= {"hosts": ", ".join(record.hosts)} if record.hosts else {}
         points, offset = self._new_points(run, state, trial=trial, record=record)
 
         def remember(sent: Sequence[Point]) -> None:

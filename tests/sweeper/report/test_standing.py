@@ -78,6 +78,15 @@ def test_a_trial_that_its_patience_ended_is_complete_and_shown_as_such(sweep):
     assert trial.requeue().ended_by == ""
 
 
+def test_a_trial_says_which_machines_it_ran_on(sweep):
+    trial = sweep.trial(f"{2:012x}")
+    trial.begin(hosts=["node-1", "node-2"])
+    document = trial_document(find_trial(f"{sweep.name}/2", home=sweep.home))
+    assert document["hosts"] == ["node-1", "node-2"]
+    arguments = ["show", f"{sweep.name}/2", "--home", str(sweep.home)]
+    assert re.search(r"ran on +node-1, node-2", CliRunner().invoke(app, arguments).output)
+
+
 def test_a_sweep_that_is_driven_is_running(sweep):
     with sweep.lock():
         found = standing(sweep)
