@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -165,10 +166,8 @@ class Machine:
         if self._process is None:
             return
         if self._first:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(self._first, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         else:
             self._process.kill()
         self._process.wait(_START_S)
@@ -211,9 +210,7 @@ class Machine:
             )
         except subprocess.TimeoutExpired as error:
             said = str(error.stdout or b"")[-2000:]
-            raise AssertionError(
-                f"'{command}' still runs after {timeout_s:g} s: {said}"
-            ) from error
+            raise AssertionError(f"'{command}' still runs after {timeout_s:g} s: {said}") from error
         return Ended(ended.returncode, ended.stdout)
 
     def start(self, command: str, environment: Mapping[str, str], *, log: Path) -> Sequence[str]:

@@ -149,6 +149,15 @@ def test_the_head_on_aws_runs_the_first_autoscaler_with_our_scorer(tmp_path):
     assert run(command, tmp_path)[0][:2] == ["1", ""]
 
 
+@pytest.mark.parametrize("docker", ["true", "false"])
+def test_the_head_of_hosts_runs_the_first_autoscaler(tmp_path, docker):
+    # The second one, which `ray up` asks for, starts one of the listed hosts and no other.
+    document = read("local", f"docker={docker}", "venv=/venv")
+    command = with_envs(document["head_start_ray_commands"], {"RAY_enable_autoscaler_v2": "1"})[-1]
+    variables, _ = run(command.replace("/venv/bin/", ""), tmp_path)
+    assert variables[:2] == ["0", ""]
+
+
 def test_hosts_need_no_docker(tmp_path):
     settings = ["venv=/venv", "sweeps=/mine", "worker_options=--num-cpus=2", *FILLED["local"]]
     document = read("local", *settings)
