@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,8 @@ SWEEPS = Path("/mnt/sweeps")
 # What a machine has for itself, empty at first: nothing of this machine is seen there, and nothing
 # that is written there stays. Ray's sockets and its state lie in /tmp, sshd's folder in /run.
 _OWN = ("/run", "/home", "/mnt", "/dev/shm", "/tmp")
-_START_S = 20.0
+# Seconds in which the kernel ends all processes of a machine, on a busy one.
+_END_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ class Machine:
         self.plan = plan
         self._process: subprocess.Popen[str] | None = None
         self._first = 0
+        self._started: list[subprocess.Popen[bytes]] = []
 
     @property
     def pid(self) -> int:
@@ -170,7 +172,8 @@ class Machine:
                 os.kill(self._first, signal.SIGKILL)
         else:
             self._process.kill()
-        self._process.wait(_START_S)
+        for process in (self._process, *self._started):
+            process.wait(_END_S)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
@@ -213,19 +216,18 @@ class Machine:
             raise AssertionError(f"'{command}' still runs after {timeout_s:g} s: {said}") from error
         return Ended(ended.returncode, ended.stdout)
 
-    def start(self, command: str, environment: Mapping[str, str], *, log: Path) -> Sequence[str]:
-        """Starts a command of bash there that runs on; returns its command line."""
-        words = self.words(command, environment)
+    def start(self, command: str, environment: Mapping[str, str], *, log: Path) -> None:
+        """Starts a command of bash there that runs on, until the machine ends at the latest."""
         with log.open("w", encoding="utf-8") as file:
-            subprocess.Popen(
-                words,
+            started = subprocess.Popen(
+                self.words(command, environment),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env={"PATH": SEARCHED},
                 start_new_session=True,
             )
-        return words
+        self._started.append(started)
 
     def processes(self) -> list[psutil.Process]:
         """Returns the processes of the machine besides its first one."""

@@ -21,8 +21,8 @@ _HEAD = f"""# A cluster on one machine
 
 `make test-cluster` makes four machines out of one: a desk, a head and two workers. Each has
 network, files, processes and a name of its own (Linux namespaces); all but the desk run sshd. From
-the desk Ray's launcher starts the cluster by the file that `launch --write local` gives, and a sweep
-is submitted whose one replica spans the workers. What is typed is what
+the desk Ray's launcher starts the cluster by the file that `launch --write local` gives, and a
+sweep is submitted whose one replica spans the workers. What is typed is what
 [the tutorial](../tutorials/cluster.md) says, or what `launch` prints.
 
 Checked on the way, or the command fails:
