@@ -41,7 +41,16 @@ _CHANGES = (
 _SWEEPER = f"SWEEPER_HOME={SWEEPS} ~/{VENV.relative_to(HOME)}/bin/python -m sweeper"
 # Seconds that a machine may take that is busy with other programs.
 _LONG_S = 900.0
-_UP = (r"^\[\d/7\]", "Success", "^note:", "New status: up-to-date", "^Next:", r"^  (#|ray)")
+# Of a launch: Ray's stages, and what comes next.
+_UP = (
+    *("^note:", r"^\[\d/7\]", "New status: up-to-date"),
+    *(
+        "^Next:",
+        "^  # ",
+        rf"^  ray (exec|dashboard) {FILE}",
+        "^  ray job submit --address http://127",
+    ),
+)
 
 
 class _Typing:
@@ -171,7 +180,10 @@ def _sweep(typing: _Typing, transcript: Transcript, commands: str) -> str:
     found = rf"Sweep {SWEEP} +(running[\s\S]+/24 steps|complete)"
     typing.until(_at("worker-2", f"{_SWEEPER} status {SWEEP}"), found)
     transcript.say("Ray's word for it, and the sweep's own:")
-    typing.until(f"ray job status {job} --address {address}", "succeeded", shown=("succ",))
+    ended = typing.until(
+        f"ray job status {job} --address {address}", "succeeded|failed|stopped", shown=("Job '",)
+    )
+    assert "succeeded" in ended, f"the job did not succeed: {ended}"
     return address
 
 
@@ -182,8 +194,9 @@ def _at(machine: str, command: str) -> str:
 
 
 def _look(typing: _Typing, cluster: Cluster, address: str) -> None:
-    for words in ("list", f"show {SWEEP}"):
-        typing.run(_at("worker-1", f"{_SWEEPER} {words}"))
+    typing.run(_at("worker-1", f"{_SWEEPER} list"))
+    shown = ("^Trial", "status", "steps", "ran on", "eval_loss", "adapter")
+    typing.run(_at("worker-1", f"{_SWEEPER} show {SWEEP}"), shown=shown)
     listed = f"--address {address} --format json"
     # Workers of a run of Ray Train: also those that have ended.
     actors = typing.document(f"ray list actors --filter class_name=RayTrainWorker {listed}")
@@ -195,7 +208,7 @@ def _look(typing: _Typing, cluster: Cluster, address: str) -> None:
 def _end(typing: _Typing, cluster: Cluster, transcript: Transcript, commands: str) -> None:
     transcript.say("The cluster is ended by the command that `launch` has printed:")
     command = printed(commands, "end ").replace("ray down", "ray down --yes")
-    typing.run(command, shown=("Stopped all", "nodes remaining", "No nodes"))
+    typing.run(command, shown=("Stopped", "remaining after", "No nodes"))
     started_s = time.monotonic()
     while left := _ray_of(cluster):
         assert time.monotonic() < started_s + _LONG_S, f"Ray still runs: {left}"

@@ -67,7 +67,7 @@ def next_commands(cluster: ClusterFile, *, profile: str | None = None) -> list[t
     return [
         ("token of the Hub, for gated models", f'ray exec {file} "{hub}"'),
         (f"dashboard, at {_ADDRESS}; leave it open", f"ray dashboard {file}{remote}"),
-        ("start a sweep", _submit(str(python), profile)),
+        ("start a sweep", _submit(profile)),
         (
             "MLflow's pages, at http://127.0.0.1:5000",
             f'ray exec {file} --port-forward 5000 "{pages}"',
@@ -91,9 +91,10 @@ def _end(cluster: ClusterFile, file: str, python: Path) -> tuple[str, str]:
     return "end Ray on the head; the workers notice within minutes and end", f"{stop}; {down}"
 
 
-def _submit(python: str, profile: str) -> str:
-    # Quoted: its ~ is the head's.
-    sweep = f"{shlex.quote(python)} -m sweeper run masa.yaml --profile {profile} --address auto"
+def _submit(profile: str) -> str:
+    # By its name, which Ray's PATH on the head leads to: Ray quotes a word with a ~, and then no
+    # shell makes a folder of it.
+    sweep = f"python -m sweeper run masa.yaml --profile {profile} --address auto"
     return f"ray job submit --address {_ADDRESS} --no-wait -- {sweep}"
 
 
@@ -123,5 +124,5 @@ def _kubernetes(cluster: ClusterFile, file: str, profile: str) -> list[tuple[str
     if is_job:
         commands.append(("what the sweep prints", f"kubectl logs -f job/{name}"))
     else:
-        commands.append(("start a sweep", _submit("python", profile)))
+        commands.append(("start a sweep", _submit(profile)))
     return [*commands, ("end it; the volume stays", f"kubectl delete {kind} {name}")]
