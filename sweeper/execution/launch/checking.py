@@ -255,6 +255,6 @@ def _head(cluster: ClusterFile) -> Iterator[Problem]:
     elif ended.returncode:
         yield Problem(
             "provider.head_ip",
-            f"there is no program 'rsync' on {target}; Ray sends files there with it, and on to the "
-            "workers; install rsync on all machines",
+            f"there is no program 'rsync' on {target}; Ray sends files with it, also from there to "
+            "the workers; install rsync on all machines",
         )
