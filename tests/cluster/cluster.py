@@ -9,9 +9,10 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import psutil
 import yaml
 
 from sweeper.execution.launch import render
@@ -83,6 +84,12 @@ class Cluster:
         log = self.folder / "started"
         self.desk.start(f"cd {CHECKOUT}; {command}", self.environment(), log=log)
         return log
+
+    def close_terminals(self) -> None:
+        """Ends the commands that run on at the desk, as who closes their terminals does."""
+        for process in self.desk.processes():
+            with suppress(psutil.Error):
+                process.terminate()
 
     def environment(self) -> Mapping[str, str]:
         """Returns what the user finds set at the desk."""

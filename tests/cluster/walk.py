@@ -9,8 +9,11 @@ import json
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
+
+import psutil
 
 from tests.cluster.checks import check_actors, check_sweep
 from tests.cluster.cluster import ADDRESSES, KEY, VENV, Cluster
@@ -41,6 +44,8 @@ _CHANGES = (
 _SWEEPER = f"SWEEPER_HOME={SWEEPS} ~/{VENV.relative_to(HOME)}/bin/python -m sweeper"
 # Seconds that a machine may take that is busy with other programs.
 _LONG_S = 900.0
+# Seconds in which all of it has ended after the command that ends it.
+_ENDING_S = 120.0
 # Of a launch: Ray's stages, and what comes next.
 _UP = (
     *("^note:", r"^\[\d/7\]", "New status: up-to-date"),
@@ -209,20 +214,22 @@ def _end(typing: _Typing, cluster: Cluster, transcript: Transcript, commands: st
     transcript.say("The cluster is ended by the command that `launch` has printed:")
     command = printed(commands, "end ").replace("ray down", "ray down --yes")
     typing.run(command, shown=("Stopped", "remaining after", "No nodes"))
-    started_s = time.monotonic()
-    while left := _ray_of(cluster):
-        assert time.monotonic() < started_s + _LONG_S, f"Ray still runs: {left}"
+    # The tunnel has a shell on the head.
+    cluster.close_terminals()
+    deadline = time.monotonic() + _ENDING_S
+    while left := _others(cluster):
+        assert time.monotonic() < deadline, f"still on the machines of the cluster: {left}"
         time.sleep(1)
-    seconds = time.monotonic() - started_s
-    transcript.say(f"{seconds:.0f} s later no process of Ray was left on any machine.")
+    transcript.say("No process but sshd was left on any machine of the cluster.")
 
 
-def _ray_of(cluster: Cluster) -> list[str]:
-    """Returns the processes of the cluster's machines that are no part of a login."""
+def _others(cluster: Cluster) -> list[str]:
+    """Returns the processes on the machines of the cluster that are not sshd's."""
     found = []
     for name, machine in cluster.machines.items():
         for process in machine.processes() if name != "desk" else []:
-            line = " ".join(process.cmdline())
-            if not line.startswith("sshd"):
-                found.append(f"{name}: {line[:80]}")
+            with suppress(psutil.Error):
+                line = " ".join(process.cmdline())
+                if not line.startswith("sshd"):
+                    found.append(f"{name}: {line[:80]}")
     return found

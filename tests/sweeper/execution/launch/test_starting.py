@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -54,7 +55,9 @@ def words_of(command: str) -> list[str]:
 def test_the_next_commands_name_the_file(world, variant):
     commands = dict(next_commands(cluster(world, variant)))
     file = str(world.folder / "my cluster.yaml")
-    calls = [words_of(each) for command in commands.values() for each in command.split("; ")]
+    # What the head runs is quoted, and may be several commands, too.
+    parts = [each for command in commands.values() for each in re.split("; (?=ray )", command)]
+    calls = [words_of(each) for each in parts]
     assert {words[0] for words in calls} == {"ray"}
     assert {words[1] for words in calls} == {"exec", "dashboard", "job", "down"}
     assert all(file in words for words in calls if words[1] != "job")
@@ -91,6 +94,22 @@ def test_mlflow_s_pages_are_forwarded_from_the_shared_folder(world):
     (pages,) = [words_of(command) for command in commands if "--port-forward" in command]
     assert pages[pages.index("--port-forward") + 1] == "5000"
     assert pages[-1] == "SWEEPER_HOME=/mine ~/.venvs/sweeper/bin/python -m sweeper ui"
+
+
+def test_the_end_stops_the_head_first_and_then_each_worker(world):
+    (*_, (_, command)) = next_commands(cluster(world, "local", "worker_ips=[10.0.0.2, 10.0.0.3]"))
+    there = words_of(command)[3].rstrip(";")
+    head, _, workers = there.partition("; ")
+    # An autoscaler that lives would start the workers again.
+    assert head == "~/.venvs/sweeper/bin/ray stop"
+    assert workers.startswith("for host in 10.0.0.2 10.0.0.3; do ssh -n -i ~/ray_bootstrap_key.pem")
+    # The ~ is that of the worker.
+    assert workers.endswith('ubuntu@$host "~/.venvs/sweeper/bin/ray stop"; done')
+
+
+def test_without_workers_the_end_stops_the_head(world):
+    (*_, (_, command)) = next_commands(cluster(world, "local", "worker_ips=[]"))
+    assert words_of(command)[3] == "~/.venvs/sweeper/bin/ray stop;"
 
 
 @pytest.mark.parametrize("kind", ["raycluster", "rayjob"])
