@@ -43,6 +43,8 @@ _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "HF_HUB_OFFLINE": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Milliseconds that a raylet waits for its agent: three of each start on the same processors.
+    "RAY_agent_register_timeout_ms": "300000",
 }
 
 

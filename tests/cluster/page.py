@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import textwrap
 from importlib.metadata import version
 from pathlib import Path
 
@@ -57,4 +58,4 @@ def page(transcript: Transcript, *, seconds: float) -> str:
         f"{psutil.cpu_count()} processors, {psutil.virtual_memory().total / 2**30:.0f} GiB. All of "
         f"it took {seconds / 60:.0f} min, beside other programs."
     )
-    return f"{_HEAD}\n{transcript.markdown()}\n{foot}\n"
+    return f"{_HEAD}\n{transcript.markdown()}\n{textwrap.fill(foot, width=100)}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,8 @@ __all__ = ["LEFT_OUT", "Step", "Transcript", "plain", "shortened"]
 LEFT_OUT = "…"
 """Stands for lines that are not shown."""
 
+# Characters of a line of prose.
+_WIDTH = 100
 # Colours, and what else a terminal is told.
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 # What Ray's launcher puts before a line when its output is no terminal.
@@ -57,7 +60,6 @@ class Step:
     command: str
     lines: tuple[str, ...]
     seconds: float
-    host: str = "desk"
 
 
 @dataclass
@@ -83,7 +85,7 @@ class Transcript:
         blocks = []
         for part in self.parts:
             if isinstance(part, str):
-                blocks.append(part)
+                blocks.append(textwrap.fill(part, width=_WIDTH))
                 continue
             lines = [f"$ {part.command}", *part.lines]
             blocks.append("\n".join(["```text", *lines, "```"]))
