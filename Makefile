@@ -5,7 +5,7 @@
 #   PYTHON       the Python 3.11+ that makes it                        python3
 #   TORCH        what pip is asked for first, see below                torch
 #   SPACE        the search space of `make sweep`                      search_spaces/masa.yaml
-#   ARGS         more arguments for `sweeper run`, for the benches and for the drills
+#   ARGS         more arguments for `sweeper run`, the benches, the drills and the cluster
 #   TEST_PROCESSES  processes that share the tests                      2
 #   PYTEST_ARGS  more arguments for pytest (make test, make conformance)
 #   METHOD       the method of make contracts, FILE.py:CLASS
@@ -33,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store kernels-report clean
+.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -103,6 +103,9 @@ conformance: install ## PEFT's own tests of tuners on ours (downloads PEFT's sou
 
 drill: install ## sweeps under faults at random moments, three rounds (ARGS="--only kill --rounds 1")
 	$(BIN)/python -m tests.drills $(ARGS)
+
+test-cluster: install ## launch a cluster over SSH inside this machine and sweep on it (root; ARGS=--write)
+	$(BIN)/python -m tests.cluster $(ARGS)
 
 fuzz: install ## damaged specs, records and adapters, all of them (make test tries a tenth)
 	TESTS=whole $(PYTEST) tests/fuzz $(PYTEST_ARGS)

@@ -31,6 +31,8 @@ _SSH = (
     *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"),
     *("-o", "LogLevel=ERROR"),
 )
+# Exit code of ssh where the host has not run anything (ssh(1)); any other is the command's own.
+_SSH_FAILED = 255
 # A placeholder, and what is needed in its place.
 _PLACEHOLDERS = (
     (re.compile(r"\bami-0{8,17}\b"), "an AMI with Docker and an NVIDIA driver for CUDA 13"),
@@ -231,7 +233,7 @@ def _programs(cluster: ClusterFile) -> Iterator[Problem]:
 
 
 def _head(cluster: ClusterFile) -> Iterator[Problem]:
-    """Yields why the head of a list of hosts cannot be reached, tried as Ray will do it."""
+    """Yields why Ray cannot reach the head of a list of hosts, or send files there."""
     provider, auth = cluster.section("provider"), cluster.section("auth")
     if cluster.provider != "local" or not shutil.which("ssh"):
         return
@@ -241,11 +243,18 @@ def _head(cluster: ClusterFile) -> Iterator[Problem]:
     key, user = auth.get("ssh_private_key"), auth.get("ssh_user")
     command = ["ssh", *(["-i", str(Path(str(key)).expanduser())] if key else []), *_SSH]
     target = f"{user}@{host}" if user else host
-    ended = subprocess.run([*command, target, "true"], capture_output=True, text=True, check=False)
-    if ended.returncode:
+    asked = [*command, target, "command -v rsync"]
+    ended = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if ended.returncode == _SSH_FAILED:
         lines = ended.stderr.strip().splitlines()
         yield Problem(
             "provider.head_ip",
             f"ssh does not reach {target} ({shorten(lines[-1] if lines else 'no reason given')}); "
             "it must let this key in without a question; mend auth, the address, or the host",
+        )
+    elif ended.returncode:
+        yield Problem(
+            "provider.head_ip",
+            f"there is no program 'rsync' on {target}; Ray sends files with it, also from there to "
+            "the workers; install rsync on all machines",
         )

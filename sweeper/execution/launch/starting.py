@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from sweeper.errors import SweeperError
@@ -18,6 +19,8 @@ _ADDRESS = f"http://127.0.0.1:{_PORT}"
 # Where `hf auth login` keeps it.
 _TOKEN = "$HOME/.cache/huggingface/token"
 _PROFILE = "llama3-8b"
+# As Ray calls it: the keys of hosts are not known beforehand.
+_QUIET = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
 
 
 def find_ray() -> str | None:
@@ -67,7 +70,7 @@ def next_commands(cluster: ClusterFile, *, profile: str | None = None) -> list[t
     return [
         ("token of the Hub, for gated models", f'ray exec {file} "{hub}"'),
         (f"dashboard, at {_ADDRESS}; leave it open", f"ray dashboard {file}{remote}"),
-        ("start a sweep", _submit(str(python), profile)),
+        ("start a sweep", _submit(profile)),
         (
             "MLflow's pages, at http://127.0.0.1:5000",
             f'ray exec {file} --port-forward 5000 "{pages}"',
@@ -86,14 +89,30 @@ def _end(cluster: ClusterFile, file: str, python: Path) -> tuple[str, str]:
         return "end all machines; the sweeps stay", down
     if cluster.image is not None:
         return "end Ray on all machines", down
-    # 'ray down' calls a plain `ray`, which is not on the PATH of the head, and no worker at all.
-    stop = f'ray exec {file} "{python.with_name("ray")} stop"'
-    return "end Ray on the head; the workers notice within minutes and end", f"{stop}; {down}"
+    # 'ray down' calls a plain `ray`, which is not on the PATH of the head, and no worker at all:
+    # without its head a worker ends within minutes, but for Ray's log monitor, which stays.
+    stop = f"{python.with_name('ray')} stop"
+    # The head comes first: while it lives it starts the workers again.
+    everywhere = "; ".join([stop, *_stop_workers(cluster, stop)])
+    return "end Ray on all machines", f"ray exec {file} {shlex.quote(everywhere)}; {down}"
 
 
-def _submit(python: str, profile: str) -> str:
-    # Quoted: its ~ is the head's.
-    sweep = f"{shlex.quote(python)} -m sweeper run masa.yaml --profile {profile} --address auto"
+def _stop_workers(cluster: ClusterFile, stop: str) -> Iterator[str]:
+    """Yields what the head runs to end Ray on the workers of a list of hosts."""
+    hosts, auth = cluster.section("provider").get("worker_ips"), cluster.section("auth")
+    if not isinstance(hosts, list) or not hosts:
+        return
+    # Where 'ray up' has put it on the head.
+    key = "-i ~/ray_bootstrap_key.pem " if auth.get("ssh_private_key") else ""
+    user = f"{shlex.quote(str(auth['ssh_user']))}@" if auth.get("ssh_user") else ""
+    names = " ".join(shlex.quote(str(host)) for host in hosts)
+    yield (f'for host in {names}; do ssh -n {key}{_QUIET} {user}$host "{stop}"; done')
+
+
+def _submit(profile: str) -> str:
+    # By its name, which Ray's PATH on the head leads to: Ray quotes a word with a ~, and then no
+    # shell makes a folder of it.
+    sweep = f"python -m sweeper run masa.yaml --profile {profile} --address auto"
     return f"ray job submit --address {_ADDRESS} --no-wait -- {sweep}"
 
 
@@ -123,5 +142,5 @@ def _kubernetes(cluster: ClusterFile, file: str, profile: str) -> list[tuple[str
     if is_job:
         commands.append(("what the sweep prints", f"kubectl logs -f job/{name}"))
     else:
-        commands.append(("start a sweep", _submit("python", profile)))
+        commands.append(("start a sweep", _submit(profile)))
     return [*commands, ("end it; the volume stays", f"kubectl delete {kind} {name}")]

@@ -253,6 +253,16 @@ def test_a_retry_counts_both_attempts_and_forgets_the_failure_when_it_ends_well(
     assert (record.train_time_s, record.overhead_s) == pytest.approx((4, 1))
 
 
+def test_the_machines_are_those_of_the_last_attempt(sweep):
+    trial = add(sweep)
+    assert trial.read().hosts == ()
+    trial.begin(hosts=["one", "two"])
+    trial.requeue()
+    assert trial.read().hosts == ("one", "two")
+    trial.begin(hosts=["three"])
+    assert trial.complete().hosts == ("three",)
+
+
 def test_an_attempt_that_was_killed_counts_up_to_its_last_report(sweep, clock):
     trial = add(sweep)
     trial.begin()

@@ -168,7 +168,13 @@ def test_the_head_of_hosts_is_tried_as_ray_does_it(world, key):
     (words,) = world.calls("ssh")
     assert words[:2] == ["-i", str(key)]
     assert "BatchMode=yes" in words
-    assert words[-2:] == ["me@10.0.0.1", "true"]
+    assert words[-2:] == ["me@10.0.0.1", "command -v rsync"]
+
+
+def test_a_head_without_rsync_is_told_before_ray_stumbles_over_it(world, key):
+    world.program("ssh", code=1)
+    found = problems(check(world, "local", *HOSTS, f"ssh_key={key}", "ssh_user=me"))
+    assert re.search("no program 'rsync' on me@10.*install rsync", found["provider.head_ip"])
 
 
 def damaged(tree, odd):

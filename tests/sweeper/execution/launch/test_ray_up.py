@@ -48,7 +48,7 @@ class Hosts:
             path.mkdir(parents=True)
         self.key.touch(0o600)
         # `ray down` calls a plain `ray stop`: a real one, if found, would end every Ray here.
-        (self.home / ".bashrc").write_text(f"PATH={inside}:$PATH\n")
+        (self.home / ".bashrc").write_text(f"PATH={inside}:{self.programs}:$PATH\n")
         values = {"python": sys.executable, "log": str(self.log), "home": str(self.home)}
         texts = {self.programs / "ssh": SSH, self.programs / "rsync": PROGRAM}
         texts |= {inside / "ray": PROGRAM, inside / "pip": PROGRAM}
@@ -92,6 +92,7 @@ def test_ray_up_prepares_the_head_and_ray_down_ends_it(hosts):
     ended = hosts.ray("up", str(hosts.file), "--yes", "--no-config-cache")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert {words[0] for words in hosts.calls("ssh")} == {"me@127.0.0.2"}
+    # Only the end calls the worker: no autoscaler runs here.
     installs = hosts.calls("pip")
     assert [words[:3] for words in installs] == [["install", "-c", "constraints.txt"]] * 2
     assert [words[3:] for words in installs] == [["torch"], ["-e", "."]]
@@ -108,11 +109,14 @@ def test_ray_up_prepares_the_head_and_ray_down_ends_it(hosts):
         start
     )
     (*_, (_, command)) = next_commands(read_cluster(hosts.file))
-    stop, down = (shlex.split(each) for each in command.split("; "))
-    for words in (stop, [*down, "--yes"]):
+    stop, _, down = command.rpartition("; ")
+    for words in (shlex.split(stop), [*shlex.split(down), "--yes"]):
         ended = hosts.ray(*words[1:])
         assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert hosts.calls("ray")[2:] == [["stop"]] * 2
+    # The head's, that of the worker, which the head has called, and the plain one of `ray down`.
+    assert hosts.calls("ray")[2:] == [["stop"]] * 3
+    called = [words[0] for words in hosts.calls("ssh")]
+    assert called.index("me@127.0.0.3") > called.index("me@127.0.0.2")
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -55,26 +55,22 @@ def words_of(command: str) -> list[str]:
 def test_the_next_commands_name_the_file(world, variant):
     commands = dict(next_commands(cluster(world, variant)))
     file = str(world.folder / "my cluster.yaml")
-    calls = [words_of(each) for command in commands.values() for each in command.split("; ")]
+    # What the head runs is quoted, and may be several commands, too.
+    parts = [each for command in commands.values() for each in re.split("; (?=ray )", command)]
+    calls = [words_of(each) for each in parts]
     assert {words[0] for words in calls} == {"ray"}
     assert {words[1] for words in calls} == {"exec", "dashboard", "job", "down"}
     assert all(file in words for words in calls if words[1] != "job")
 
 
-def test_a_sweep_is_submitted_with_the_head_s_python(world):
-    commands = dict(next_commands(cluster(world, "local", "venv=~/mine")))
-    submit = commands["start a sweep"]
+@pytest.mark.parametrize("variant", ["aws", "gcp", "local", "raycluster"])
+def test_what_is_submitted_needs_no_shell(world, variant):
+    # Ray quotes each word with a character that means something to a shell, a ~ among them.
+    submit = dict(next_commands(cluster(world, variant)))["start a sweep"]
     words = words_of(submit)
     words = words[words.index("--") + 1 :]
-    assert words[:3] == ["~/mine/bin/python", "-m", "sweeper"]
-    # The shell here must not put its own home there.
-    echoed = subprocess.run(
-        ["bash", "-c", submit.replace("ray job submit", "printf '%s\\n'")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "~/mine/bin/python" in echoed.stdout.splitlines()
+    assert shlex.join(words) == " ".join(words)
+    assert words[:4] == ["python", "-m", "sweeper", "run"]
     assert "--address" in words
 
 
@@ -98,6 +94,22 @@ def test_mlflow_s_pages_are_forwarded_from_the_shared_folder(world):
     (pages,) = [words_of(command) for command in commands if "--port-forward" in command]
     assert pages[pages.index("--port-forward") + 1] == "5000"
     assert pages[-1] == "SWEEPER_HOME=/mine ~/.venvs/sweeper/bin/python -m sweeper ui"
+
+
+def test_the_end_stops_the_head_first_and_then_each_worker(world):
+    (*_, (_, command)) = next_commands(cluster(world, "local", "worker_ips=[10.0.0.2, 10.0.0.3]"))
+    there = words_of(command)[3].rstrip(";")
+    head, _, workers = there.partition("; ")
+    # An autoscaler that lives would start the workers again.
+    assert head == "~/.venvs/sweeper/bin/ray stop"
+    assert workers.startswith("for host in 10.0.0.2 10.0.0.3; do ssh -n -i ~/ray_bootstrap_key.pem")
+    # The ~ is that of the worker.
+    assert workers.endswith('ubuntu@$host "~/.venvs/sweeper/bin/ray stop"; done')
+
+
+def test_without_workers_the_end_stops_the_head(world):
+    (*_, (_, command)) = next_commands(cluster(world, "local", "worker_ips=[]"))
+    assert words_of(command)[3] == "~/.venvs/sweeper/bin/ray stop;"
 
 
 @pytest.mark.parametrize("kind", ["raycluster", "rayjob"])

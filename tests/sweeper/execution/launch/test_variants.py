@@ -32,7 +32,7 @@ FILLED = {
 PLACEHOLDER = re.compile(r"ami-0{17}|fs-0{17}|192\.0\.2\.|replace-me")
 # A program `ray` that shows how it was called, and the variables that matter.
 FAKE_RAY = """#!/bin/bash
-echo "$RAY_enable_autoscaler_v2|$RAY_AUTOSCALER_UTILIZATION_SCORER|$SWEEPER_HOME|$HF_HOME"
+echo "$RAY_enable_autoscaler_v2|$RAY_AUTOSCALER_UTILIZATION_SCORER|$PATH|$SWEEPER_HOME|$HF_HOME"
 printf '%s\\n' "$@"
 """
 
@@ -149,6 +149,15 @@ def test_the_head_on_aws_runs_the_first_autoscaler_with_our_scorer(tmp_path):
     assert run(command, tmp_path)[0][:2] == ["1", ""]
 
 
+@pytest.mark.parametrize("docker", ["true", "false"])
+def test_the_head_of_hosts_runs_the_first_autoscaler(tmp_path, docker):
+    # The second one, which `ray up` asks for, starts one of the listed hosts and no other.
+    document = read("local", f"docker={docker}", "venv=/venv")
+    command = with_envs(document["head_start_ray_commands"], {"RAY_enable_autoscaler_v2": "1"})[-1]
+    variables, _ = run(command.replace("/venv/bin/", ""), tmp_path)
+    assert variables[:2] == ["0", ""]
+
+
 def test_hosts_need_no_docker(tmp_path):
     settings = ["venv=/venv", "sweeps=/mine", "worker_options=--num-cpus=2", *FILLED["local"]]
     document = read("local", *settings)
@@ -159,8 +168,10 @@ def test_hosts_need_no_docker(tmp_path):
         document[f"{role}_start_ray_commands"][-1].replace("/venv/bin/", "")
         for role in ("head", "worker")
     )
-    (*_, home, hub), arguments = run(head, tmp_path)
+    (*_, path, home, hub), arguments = run(head, tmp_path)
     assert (home, hub) == ("/mine", "/mine/huggingface")
+    # A job's `python` is found there.
+    assert path.startswith(f"/venv/bin{os.pathsep}{tmp_path}{os.pathsep}")
     assert "--node-ip-address=10.0.0.1" in arguments
     (resources,) = [x.partition("=")[2] for x in arguments if x.startswith("--resources")]
     assert json.loads(resources) == {TRIAL_RESOURCE: 10_000}
