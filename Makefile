@@ -57,7 +57,7 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 
 # Programs that tests start by themselves, each for the time of a test. Where one is missing the
 # tests that need it skip, and name this target.
-SERVICES = libfaketime openssh-server postgresql util-linux
+SERVICES = openssh-server postgresql util-linux
 
 services: ## install the servers that tests start: Debian's packages, as root or by sudo
 	@command -v apt-get >/dev/null || \

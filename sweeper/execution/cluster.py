@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
+import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -68,7 +71,7 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
         has_dashboard: whether a local Ray starts its dashboard, which takes a process and seconds.
 
     Raises:
-        BadInputError: no cluster answers there.
+        BadInputError: no cluster answers there, or Ray does not start.
     """
     os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
     address = address or ray_address() or "local"
@@ -76,6 +79,7 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
     options: dict[str, Any]
     if is_local:
         _shorten_folder()
+        _keep_token()
         options = {
             "include_dashboard": has_dashboard,
             "resources": {TRIAL_RESOURCE: TRIAL_SLOTS},
@@ -93,6 +97,14 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
         )
     except (ConnectionError, ValueError) as error:
         raise BadInputError(no_cluster_message(address, error)) from error
+    except Exception as error:
+        # Ray raises no class of its own where its processes are not up within half a minute.
+        if type(error) is not Exception:
+            raise
+        raise BadInputError(
+            f"ray: it has not started on this machine ({shorten(str(error), limit=_MESSAGE)}); run "
+            "the command again, or resume the sweep, when the machine is less busy"
+        ) from error
     # Ray has no setting for it.
     ray._private.worker.print_to_stdstream = _tell_message
     if threading.current_thread() is threading.main_thread():
@@ -119,6 +131,24 @@ def _tell_message(data: Mapping[str, Any], ignore_prefix: bool) -> None:  # noqa
         # So begins advice, such as that a pool's processes are more than the head has CPUs.
         level = logging.INFO if first.startswith("WARNING") else logging.WARNING
         logger.log(level, "Ray: %s", shorten(first, limit=_MESSAGE))
+
+
+def _keep_token() -> None:
+    """Gives Ray a token by the environment where it cannot keep a file of it.
+
+    A new local Ray asks each connection for a token, which it writes into the user's home.
+    """
+    if any(f"RAY_AUTH_{name}" in os.environ for name in ("MODE", "TOKEN", "TOKEN_PATH")):
+        return
+    try:
+        folder = Path.home() / ".ray"
+        if (folder / "auth_token").is_file():
+            return
+        folder.mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(secrets.token_bytes(64))
+    except (OSError, RuntimeError):
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def _shorten_folder() -> None:

@@ -14,10 +14,13 @@ import psutil
 import pytest
 import ray
 
+from sweeper.errors import BadInputError
 from sweeper.execution.cluster import (
     _MOST_OF_A_SOCKET,
+    _keep_token,
     _shorten_folder,
     _tell_message,
+    connect,
     end_agents,
 )
 
@@ -122,3 +125,46 @@ def test_a_socket_of_the_longest_folder_can_be_made(
             else:
                 with pytest.raises(OSError, match="too long"):
                     made.bind("s" * length)
+
+
+@pytest.fixture
+def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        # Set before it is deleted, so that what the test leaves is taken away.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("no_token")
+def test_where_the_home_takes_no_file_ray_gets_its_token_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for home in ("/proc/self", str(tmp_path / "file")):
+        monkeypatch.setenv("HOME", home)
+        _keep_token()
+        assert len(os.environ.pop("RAY_AUTH_TOKEN")) == 64
+
+
+@pytest.mark.usefixtures("no_token")
+def test_where_ray_can_keep_its_token_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _keep_token()
+    assert "RAY_AUTH_TOKEN" not in os.environ
+    assert list((tmp_path / ".ray").iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_token")
+def test_a_ray_that_does_not_start_in_time_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("sweeper.execution.cluster.RAY_ENVIRONMENT", {})
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(BadInputError, match=r"not started on this machine \(The current node"):
+        connect("local")
