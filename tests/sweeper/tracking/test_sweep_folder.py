@@ -255,12 +255,12 @@ def test_a_retry_counts_both_attempts_and_forgets_the_failure_when_it_ends_well(
 
 def test_the_machines_are_those_of_the_last_attempt(sweep):
     trial = add(sweep)
-    assert trial.read().hosts == ()
-    trial.begin(hosts=["one", "two"])
+    assert trial.read().nodes == []
+    trial.begin(nodes=["one", "two"])
     trial.requeue()
-    assert trial.read().hosts == ("one", "two")
-    trial.begin(hosts=["three"])
-    assert trial.complete().hosts == ("three",)
+    assert trial.read().nodes == ["one", "two"]
+    trial.begin(nodes=["three"])
+    assert trial.complete().nodes == ["three"]
 
 
 def test_an_attempt_that_was_killed_counts_up_to_its_last_report(sweep, clock):

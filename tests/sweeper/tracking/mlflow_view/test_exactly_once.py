@@ -64,14 +64,14 @@ def test_a_resumed_trial_goes_on_in_its_run(sweep, client):
     assert view.sync().is_complete
     assert runs_of(client, sweep)[trial.id].info.status == "SCHEDULED"
     again = resumed.trial(trial.id)
-    again.begin(hosts=["node-1", "node-2"])
+    again.begin(nodes=["node-1", "node-2"])
     again.rewind(3)
     train(again, start=3)
     again.complete()
     assert view.sync().is_complete
     run = runs_of(client, sweep)[trial.id]
     assert (run.info.status, run.data.tags["attempts"]) == ("FINISHED", "2")
-    assert run.data.tags["hosts"] == "node-1, node-2"
+    assert run.data.tags["nodes"] == "node-1, node-2"
     assert_complete(client, run)
 
 
