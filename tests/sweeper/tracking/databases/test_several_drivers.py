@@ -188,8 +188,8 @@ def test_a_store_that_is_away_is_told_at_once_and_gets_the_rest_later(
     assert not result.is_complete
     again = view.sync()
     assert not again.is_complete
-    # MLflow itself would have asked for minutes.
-    assert time.monotonic() - begin_s < 20
+    # MLflow itself would ask for a hundred seconds each time.
+    assert time.monotonic() - begin_s < 60
     for text in (str(told.value), *result.errors, *again.errors):
         assert PASSWORD not in text
         assert "p%40ss" not in text
