@@ -172,8 +172,9 @@ class Machine:
                 os.kill(self._first, signal.SIGKILL)
         else:
             self._process.kill()
-        for process in (self._process, *self._started):
-            process.wait(_END_S)
+        self._process.wait(_END_S)
+        for started in self._started:
+            started.wait(_END_S)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 stream.close()
