@@ -15,7 +15,8 @@ from rich.console import Console
 # What every test relies on, too: no network, one thread, no settings of the user.
 import tests.conftest  # noqa: F401
 from tests.cluster.checks import left_behind
-from tests.cluster.cluster import ADDRESSES, HOME, VENV, Cluster
+from tests.cluster.cluster import ADDRESSES, VENV, Cluster
+from tests.cluster.machine import HOME
 from tests.cluster.needs import missing
 from tests.cluster.page import PAGE, page
 from tests.cluster.transcript import Transcript

@@ -162,6 +162,7 @@ def test_a_ray_that_does_not_start_in_time_is_told_in_a_sentence(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sweeper.execution.cluster.RAY_ENVIRONMENT", {})
+
     def init(**_: object) -> None:
         raise Exception("The current node timed out during startup.")
 

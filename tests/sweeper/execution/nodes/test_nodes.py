@@ -54,6 +54,7 @@ def test_a_replica_on_two_machines_goes_on_from_its_checkpoint_when_one_of_them_
     check_left_alone(play)
 
 
+@pytest.mark.whole
 def test_a_machine_that_joins_late_is_used_and_a_new_head_goes_on_where_the_old_one_died(
     play: Playground, new_cluster: NewCluster
 ) -> None:
