@@ -86,8 +86,27 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
         }
     else:
         options = {"runtime_env": {"env_vars": dict(RAY_ENVIRONMENT)}}
+    context = _started(address, options)
+    # Ray has no setting for it.
+    ray._private.worker.print_to_stdstream = _tell_message
+    if threading.current_thread() is threading.main_thread():
+        # Ray has put its own handler there, which ends the process without a word. A cluster
+        # manager's SIGTERM is a Ctrl-C: what is needed to go on is on disk.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return Cluster(
+        is_local=is_local,
+        cpus=found.get("CPU", 0),
+        gpus=found.get("GPU", 0),
+        has_trial_resource=TRIAL_RESOURCE in found,
+        dashboard_url=context.dashboard_url or "",
+    )
+
+
+def _started(address: str, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Ray's context
+    """Returns what Ray says of itself once it is connected to; raises as :func:`connect`."""
     try:
-        context = ray.init(
+        return ray.init(
             address=address,
             namespace="sweeper",
             log_to_driver=False,
@@ -105,20 +124,6 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
             f"ray: it has not started on this machine ({shorten(str(error), limit=_MESSAGE)}); run "
             "the command again, or resume the sweep, when the machine is less busy"
         ) from error
-    # Ray has no setting for it.
-    ray._private.worker.print_to_stdstream = _tell_message
-    if threading.current_thread() is threading.main_thread():
-        # Ray has put its own handler there, which ends the process without a word. A cluster
-        # manager's SIGTERM is a Ctrl-C: what is needed to go on is on disk.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return Cluster(
-        is_local=is_local,
-        cpus=found.get("CPU", 0),
-        gpus=found.get("GPU", 0),
-        has_trial_resource=TRIAL_RESOURCE in found,
-        dashboard_url=context.dashboard_url or "",
-    )
 
 
 def _tell_message(data: Mapping[str, Any], ignore_prefix: bool) -> None:  # noqa: ARG001 - Ray's
