@@ -119,7 +119,10 @@ class QueueMachine(RuleBasedStateMachine):
         replica = self.replicas[index]
         if replica.trial is not None:
             return
-        taken = self.wait(self.queue.take(index, timeout_s=0.001))
+        # A wait for what is not there would end by the clock, and not twice alike.
+        if not self.queue._has_word():
+            return
+        taken = self.wait(self.queue.take(index, timeout_s=5))
         if not isinstance(taken, Job):
             return
         assert taken.trial_id not in self.records, "a trial that ended is trained again"
