@@ -169,6 +169,8 @@ def quieten_mlflow(*, is_replaced: bool = False) -> None:
     if "mlflow" in sys.modules:
         level = logging.getLevelNamesMapping().get(os.environ["MLFLOW_LOGGING_LEVEL"].upper())
         logging.getLogger("mlflow").setLevel(logging.WARNING if level is None else level)
+    # It logs a traceback of each fault of a database that it raises; we say a sentence.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     # A server that does not answer is asked again by the next sync, which waits longer each time.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

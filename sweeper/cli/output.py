@@ -101,8 +101,6 @@ def opened_output(as_json: bool) -> Iterator[Output]:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     # MLflow's client tries again by itself; what fails in the end is told in our words.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
-    # It shows a traceback of each transaction that a database's server has broken off.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     stdout = sys.stdout
     if as_json:
         sys.stdout.flush()

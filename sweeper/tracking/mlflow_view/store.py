@@ -63,8 +63,6 @@ def connect(tracking_uri: str) -> MlflowClient:
     quieten_mlflow(is_replaced=path is not None or is_shared)
     from mlflow import MlflowClient
 
-    # It logs a traceback of each fault of a database that it raises; the view says a sentence.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     if is_shared:
         # Several processes would make its tables at once; MLflow's own lock is of one machine, and
         # does not cover all that it makes.
