@@ -15,15 +15,12 @@ from typing import Any
 
 import psutil
 import pytest
-import torch
 
 from sweeper._environment import folder_of
 from sweeper.experiment.trial import TrialSpec
-from sweeper.models import load_base
 from sweeper.tracking.mirror.stores import open_store
 from sweeper.tracking.sweep_folder import SweepFolder
-from sweeper.training import train
-from tests.sweeper import scenarios, tiny
+from tests.sweeper import scenarios
 from tests.sweeper.s3 import s3_server
 from tests.sweeper.stores import empty_store
 
@@ -127,21 +124,9 @@ def kill_machine(driver: subprocess.Popen[str]) -> None:
 
 def undisturbed(specs: list[TrialSpec]) -> list[float]:
     """The last loss of each trial, trained in one go, one after another."""
-    first = specs[0]
-    base = load_base(
-        first.model,
-        first.data,
-        precision=first.engine.precision,
-        max_length=first.train.max_length,
-        device=torch.device("cpu"),
-        metrics=first.evaluation.metric_names,
-    )
     with tempfile.TemporaryDirectory() as place:
-        outcomes = [
-            train(spec, base, folder=Path(place) / str(number), progress=tiny.Recorded())
-            for number, spec in enumerate(specs)
-        ]
-    return [outcome.metrics["eval_loss"].value for outcome in outcomes]
+        losses: list[float] = scenarios.final_losses(specs, place)
+    return losses
 
 
 def test_a_machine_that_dies_with_its_disk_loses_what_it_had_not_trained_yet(

@@ -6,17 +6,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
-
 from sweeper import distributed
 from sweeper.experiment.trial import TrialSpec
-from sweeper.models import load_base
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
-from sweeper.training import train
 from tests.drills.checks import Outcome
 from tests.drills.playground import EVERY, Command, Playground, wait_for
-from tests.sweeper import scenarios, tiny
+from tests.sweeper import scenarios
 from tests.sweeper.execution.nodes.hold import AT, HOLD
 
 __all__ = [
@@ -119,20 +115,7 @@ def undisturbed(play: Playground, *, workers: int) -> Outcome:
 
 
 def _train_all(specs: Sequence[TrialSpec]) -> list[float]:
-    first = specs[0]
-    base = load_base(
-        first.model,
-        first.data,
-        precision=first.engine.precision,
-        max_length=first.train.max_length,
-        device=torch.device("cpu"),
-        metrics=first.evaluation.metric_names,
-    )
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(distributed.broadcast(folder))
-        outcomes = [
-            train(spec, base, folder=place / str(number), progress=tiny.Recorded())
-            for number, spec in enumerate(specs)
-        ]
+        losses: list[float] = scenarios.final_losses(specs, distributed.broadcast(folder))
         distributed.gather(None)
-    return [outcome.metrics["eval_loss"].value for outcome in outcomes]
+    return losses
