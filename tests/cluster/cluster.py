@@ -5,6 +5,7 @@ All of it is in namespaces and in one temporary folder; :class:`Cluster` makes i
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import tempfile
@@ -46,6 +47,8 @@ _ENVIRONMENT = {
     # Milliseconds that a raylet waits for its agent: three of each start on the same processors.
     "RAY_agent_register_timeout_ms": "300000",
 }
+# Seconds in which a machine's sshd must listen.
+_SERVER_S = 60
 
 
 class Cluster:
@@ -109,6 +112,19 @@ class Cluster:
         connect(list(self.machines.values()))
         for machine in self.machines.values():
             machine.begin()
+        for name in set(self.machines) - {"desk"}:
+            self._wait_for_server(name)
+
+    def _wait_for_server(self, name: str) -> None:
+        """Waits until a machine's sshd listens: on a busy one that takes longer than a command.
+
+        Raises:
+            AssertionError: it does not in time.
+        """
+        asked = f"until (: > /dev/tcp/{ADDRESSES[name]}/22) 2> /dev/null; do sleep 0.1; done"
+        limited = f"timeout {_SERVER_S} bash -c {shlex.quote(asked)}"
+        ended = self.desk.run(limited, self.environment(), timeout_s=2 * _SERVER_S)
+        assert not ended.code, f"sshd of {name} does not listen: {self.machines[name].log()}"
 
     def _plan(self, name: str, address: str, key: str) -> Plan:
         files = self.folder / name

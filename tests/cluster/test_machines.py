@@ -24,6 +24,7 @@ def test_machines_reach_each_other_and_leave_nothing():
             there = f"hostname; getent hosts {name}; touch /mnt/sweeps/{name}; ls /tmp; pgrep -c ."
             ended = cluster.say(f"{SSH} me@{name} '{there}'")
             # In /tmp is nothing of this machine, and no process of it is seen.
+            assert not ended.code, ended.out
             host, address, known, count = ended.out.split()
             assert (host, address, known) == (name, ADDRESSES[name], name)
             assert int(count) < 8
