@@ -32,14 +32,16 @@ def set_damage_aside(folder: SweepFolder) -> None:
 def end_unwritten(folder: SweepFolder, study: optuna.Study) -> None:
     """Ends records as the study has it, where a replica died before it wrote the end.
 
-    What was running goes back among the trials that wait.
+    What was running goes back among the trials that wait, and so does a failed one that a driver
+    has enqueued again and not requeued, because it died.
     """
     states = states_by_id(study)
     for record in folder.trials():
-        if record.is_final:
-            continue
         trial, state = folder.trial(record.id), states.get(record.id)
-        if state == TrialState.PRUNED:
+        if record.is_final:
+            if record.status == "failed" and state == TrialState.WAITING:
+                trial.requeue()
+        elif state == TrialState.PRUNED:
             trial.prune()
         elif state == TrialState.FAIL:
             why = "its end was not written: its replica died, or the disk had no room for it"
@@ -48,13 +50,16 @@ def end_unwritten(folder: SweepFolder, study: optuna.Study) -> None:
 
 
 def requeue_failed(folder: SweepFolder, study: optuna.Study) -> None:
-    """Enqueues the failed trials again; their identity, record and MLflow run stay theirs."""
-    for trial_id in enqueue_failed(study):
-        try:
-            folder.trial(trial_id).requeue()
-        except DamagedFileError as error:
-            # Without a description it is made when the trial is suggested, and waits from then on.
-            logger.debug("%s", error)
+    """Enqueues the failed trials again; their identity, record and MLflow run stay theirs.
+
+    The study has one as running whose driver died, or had no room, before it told the study.
+    """
+    enqueue_failed(study)
+    states = states_by_id(study)
+    for record in folder.trials():
+        state = states.get(record.id)
+        if record.status == "failed" and state is not None and not state.is_finished():
+            folder.trial(record.id).requeue()
 
 
 def repeat_lost(folder: SweepFolder, study: optuna.Study, *, is_ahead: bool = False) -> None:

@@ -276,13 +276,17 @@ def enqueue_again(study: optuna.Study, trials: Iterable[optuna.trial.FrozenTrial
         trials: of it; one that was run again already is left out.
     """
     found: list[str] = []
+    states = states_by_id(study)
     for trial in trials:
         if not is_retried(study, trial) and TRIAL_ID in trial.user_attrs:
-            attributes = {TRIAL_ID: trial.user_attrs[TRIAL_ID], UNPLANNED: True}
-            study.enqueue_trial(trial.params, attributes, skip_if_exists=False)
+            trial_id = str(trial.user_attrs[TRIAL_ID])
+            # A driver may have died between the two lines that follow.
+            if states[trial_id] != optuna.trial.TrialState.WAITING:
+                attributes = {TRIAL_ID: trial_id, UNPLANNED: True}
+                study.enqueue_trial(trial.params, attributes, skip_if_exists=False)
             # A trial of Optuna's cannot be changed after its end; the study can.
             study.set_user_attr(_retry_mark(trial), True)
-            found.append(str(trial.user_attrs[TRIAL_ID]))
+            found.append(trial_id)
     return found
 
 

@@ -108,6 +108,45 @@ def test_failed_trials_wait_again_and_others_stay(folder, study, begin):
     assert [trial.state for trial in study.get_trials()][2:] == [TrialState.WAITING]
 
 
+def test_a_failed_trial_waits_again_whose_driver_died_before_it_told_the_study(
+    sweep, folder, study, begin
+):
+    failed = begin()
+    failed.fail("OSError", "no space left on device")
+    # The study has it as running.
+    end_unwritten(folder, study)
+    assert failed.read().status == "failed"
+    requeue_failed(folder, study)
+    assert failed.read().status == "queued"
+    assert study.trials[0].state == TrialState.RUNNING
+    trials = TrialFactory(folder, sweep, "rows")
+    assert trials.job(suggestions_of(study, sweep, trials).next()).trial_id == failed.id
+
+
+def test_a_failed_trial_waits_again_whose_driver_died_while_it_enqueued_it(
+    sweep, folder, study, begin, monkeypatch
+):
+    failed = begin()
+    failed.fail("OSError", "no space left on device")
+    study.tell(0, state=TrialState.FAIL)
+    # It dies right after the study has the trial once more.
+    monkeypatch.setattr(type(study), "set_user_attr", die)
+    with pytest.raises(KeyboardInterrupt):
+        requeue_failed(folder, study)
+    monkeypatch.undo()
+    assert failed.read().status == "failed"
+    end_unwritten(folder, study)
+    assert failed.read().status == "queued"
+    requeue_failed(folder, study)
+    again = [trial for trial in study.trials if trial.user_attrs.get("trial_id") == failed.id]
+    assert [trial.state for trial in again] == [TrialState.FAIL, TrialState.WAITING]
+    assert trials_left(study, sweep.spec.search) == sweep.spec.search.trials
+
+
+def die(*_):
+    raise KeyboardInterrupt
+
+
 def test_a_trial_taken_up_on_other_rows_supersedes_the_old_one(sweep, folder, study, begin):
     left, failed = begin(), begin()
     failed.fail("DivergedError", "the loss is not a number")
