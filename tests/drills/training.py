@@ -33,11 +33,17 @@ def trials_fail(play: Playground, reference: Reference) -> None:
     said = run.finish()
     play.pace(STEP_S)
     check_message(said, "could not be updated", code=1)
-    errors = {record.number: record.error for record in play.records(SWEEP)}
-    assert len(errors) == len(wanted)
-    told = {error.message for error in errors.values() if error is not None}
-    for words in ("lower the learning rate", "which it cannot read", "memory"):
-        assert any(words in text.lower() for text in told), f"no trial says {words!r}: {told}"
+    records = play.records(SWEEP)
+    assert len(records) == len(wanted)
+    diverged, raised, hoarded = (record.error for record in records)
+    assert diverged is not None
+    assert "lower the learning rate" in diverged.message
+    assert raised is not None
+    assert "which it cannot read" in raised.message
+    # Ray's own threads may be the first that get no memory: then the process dies, and the trial
+    # goes on in another.
+    is_told = hoarded is not None and "memory" in hoarded.message.lower()
+    assert is_told or records[-1].attempts == 2, f"no memory: {records[-1]}"
     said = Here(play.home).say("report", SWEEP)
     check_message(said, "which it cannot read", code=0)
     check_ended(play.say("resume", SWEEP, "--retry-failed", "--json"))
