@@ -179,7 +179,7 @@ DRILLS = (
     Drill(
         "kill",
         "kill -9: a worker, the driver, the resume; a bit of the newest checkpoint, or its end; "
-        "then the clock set back by 3 hours",
+        "then Python's clock set back by 3 hours",
         kill_drivers,
     ),
     Drill("pool", "kill -9: the pool's actor; then both checkpoints are spoilt", kill_pool),

@@ -33,7 +33,8 @@ def critical_value(
 
     The ratios are multivariate t with the correlations of the contrasts (Hsu 1996, chapter 5 and
     appendix); with equal variances the value is that of Tukey for all pairs, and of Dunnett for
-    all against a control. One contrast takes the quantile of t itself.
+    all against a control. One contrast takes the quantile of t itself, which that of several is
+    never below.
 
     Args:
         components: Whose covariance the contrasts have.
@@ -43,11 +44,15 @@ def critical_value(
         two_sided: Whether ratios count by their size.
         draws: Of the multivariate t.
     """
+    of_one = t_value(df, alpha / 2 if two_sided else alpha)
     if len(weights) == 1:
-        return t_value(df, alpha / 2 if two_sided else alpha)
-    errors = components.contrasts(weights).standard_errors
-    scaled = weights / np.where(errors > 0, errors, np.inf)[:, None]
-    normal = _normal(draws, weights.shape[1]) @ _root(components.covariance)
+        return of_one
+    root = _root(components.covariance)
+    # Not the contrasts' own errors: of peaks the part of the rows is a difference, which no
+    # contrast's error has below zero, but their covariance may. Each ratio must vary by 1.
+    spreads = np.linalg.norm(weights @ root.T, axis=1)
+    scaled = weights / np.where(spreads > 0, spreads, np.inf)[:, None]
+    normal = _normal(draws, weights.shape[1]) @ root
     largest = np.full(draws, -np.inf)
     step = max(1, _MOST_NUMBERS // draws)
     for start in range(0, len(scaled), step):
@@ -58,7 +63,7 @@ def critical_value(
     if np.isfinite(df):
         chi = np.random.default_rng(_SEED + 1).chisquare(df, draws)
         largest /= np.sqrt(chi / df)
-    return float(np.quantile(largest, 1.0 - alpha))
+    return max(of_one, float(np.quantile(largest, 1.0 - alpha)))
 
 
 def t_value(df: float, tail: float) -> float:

@@ -73,11 +73,13 @@ class Losses:
     seeds: int
     rows: int
     seed_sd: float = 0.01
+    # Of a row's loss in one configuration, over that of the row in all.
+    own_sd: float = 0.06
 
     def draw(self, generator: np.random.Generator) -> list[np.ndarray]:
         k = len(self.truths)
         rows = generator.gamma(1.5, 1.0, self.rows)
-        own = rows * np.exp(0.06 * generator.standard_normal((k, self.rows)))
+        own = rows * np.exp(self.own_sd * generator.standard_normal((k, self.rows)))
         noise = np.exp(0.1 * generator.standard_normal((k, self.seeds, self.rows)))
         shifts = self.seed_sd * generator.standard_normal((k, self.seeds))
         truths = np.array(self.truths)[:, None]

@@ -21,6 +21,7 @@ from tests.sweeper.analysis.statistics.sweeps import (
     DRAWS,
     SWEEPS,
     Answers,
+    Losses,
     at_least,
     at_most,
     counted,
@@ -141,6 +142,31 @@ def test_of_many_equal_tuned_methods_each_family_holds_its_level():
     first, own, winner = counted(tries, seed=16)
     report(against_first=first, own=own, winner=winner)
     assert max(first, own, winner) <= at_most(0.05)
+
+
+def test_of_few_rows_what_is_worse_is_not_among_the_best():
+    """N11: three equal tuned methods on 20 rows, whose losses differ by seed and by no method."""
+    grids = tuple(grid_of(method) for method in "abc")
+    spec = ConclusionSpec((Peaks(grids),), delta=0.05, draws=DRAWS)
+    names = [name for grid in grids for name in grid.configurations]
+    places = np.concatenate([np.arange(8) - i % 2 / 2 for i in range(3)])
+    truths = tuple(-0.02 * (places - 3.6) ** 2)
+    sweep = Losses(truths, seeds=3, rows=38, seed_sd=0.0, own_sd=0.0)
+
+    def tries(generator):
+        scores = np.stack(sweep.draw(generator))
+        parts = slice(18, None), slice(18)
+        test, validation = (table_of(list(scores[..., part]), names=names) for part in parts)
+        found = conclude(test, spec, validation)
+        wrong = [each for each in found.comparisons if each.is_difference]
+        worse = {each.names[each.estimate > 0] for each in wrong}
+        members = {name for each in found.best_sets for name in each.members}
+        return bool(wrong), bool(worse & members)
+
+    wrong, contradicted = counted(tries, seed=5)
+    report(pair=wrong, contradicted=contradicted)
+    assert wrong <= at_most(0.05)
+    assert contradicted == 0
 
 
 @pytest.mark.whole

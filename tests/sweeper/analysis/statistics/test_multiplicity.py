@@ -1,5 +1,7 @@
 """Values of whole families, against scipy's."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,6 +53,19 @@ def test_all_pairs_are_tukeys(samples, components):
     assert found.high == pytest.approx(expected.high[places], abs=3e-3)
 
 
+def test_a_family_is_never_below_one_of_its_members(components):
+    """Of peaks the covariance over rows is a difference, and may be below zero."""
+    weights = difference_weights(4, all_pairs(4))
+    apart = np.eye(4) - 0.25
+    seeds = components.seed_excess.mean()
+    less = replace(components, row_covariance=-0.9 * seeds * apart, row_df=19.0)
+    assert np.linalg.eigvalsh(less.covariance).min() > 0
+    df = float(less.contrasts(weights).df.min())
+    for two_sided in (True, False):
+        of_one = t_value(df, 0.025 if two_sided else 0.05)
+        assert critical_value(less, weights, df=df, two_sided=two_sided) > of_one
+
+
 def test_all_against_a_control_are_dunnetts(samples, components):
     found = simultaneous(components, difference_weights(4, against_control(4, 0)), draws=MANY)
     correlations = np.full((3, 3), 0.5) + 0.5 * np.eye(3)
@@ -86,7 +101,8 @@ def test_many_contrasts_are_taken_in_parts(components, monkeypatch):
 def test_what_has_no_error_is_no_obstacle():
     scores = [np.ones((2, 4)), np.ones((2, 4)), np.zeros((2, 4))]
     weights = difference_weights(3, all_pairs(3))
-    assert critical_value(components_of(table_of(scores)), weights, df=3, draws=500) == 0
+    value = critical_value(components_of(table_of(scores)), weights, df=3, draws=500)
+    assert value == t_value(3, 0.025)
 
 
 def test_t_is_never_below_normal():
