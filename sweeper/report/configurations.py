@@ -13,7 +13,7 @@ from sweeper.analysis.statistics.questions import peak_of
 from sweeper.errors import BadInputError
 from sweeper.estimates import Estimate
 
-__all__ = ["configuration_rows", "score_title", "seeds_text"]
+__all__ = ["configuration_rows", "error_note", "score_title", "seeds_text"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,13 @@ def configuration_rows(
             (row.name, row.seeds, *rate, row.score, "" if size is None else f"{size:,}", *mark)
         )
     return head, tuple(texts)
+
+
+def error_note(found: SweepConclusions) -> str:
+    """Returns what stands behind ± in the rows of a design's configurations or methods."""
+    is_tuned = found.plan is not None and found.plan.tuned is not None
+    of = "standard error of the peak" if is_tuned else "standard deviation of single seeds"
+    return f"±: {of}"
 
 
 def score_title(metric: str, split: str) -> str:

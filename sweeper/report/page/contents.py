@@ -14,7 +14,7 @@ from sweeper._text import count, value_text
 from sweeper.analysis.conclusions import ParityLine
 from sweeper.analysis.statistics.verdicts import POINTS, Words
 from sweeper.errors import BadInputError
-from sweeper.report.configurations import configuration_rows
+from sweeper.report.configurations import configuration_rows, error_note
 from sweeper.report.page import charts, tables
 from sweeper.report.page.charts import Chart
 from sweeper.report.page.repeating import Repeats, repeats_of
@@ -64,6 +64,7 @@ class Contents:
         charts: By section: comparison, rates, learning, tradeoff, search.
         importances: A sentence on the parameters of a search; empty of a design.
         compared: Table of what is compared, as in the terminal; None of a search.
+        compared_error: What stands behind ± in that table.
         configurations: Table of all configurations.
         tasks: Table, if there are tasks.
         failures: Table, if there are failures.
@@ -85,6 +86,7 @@ class Contents:
     charts: dict[str, tuple[Chart, ...]]
     importances: str
     compared: Table | None
+    compared_error: str
     configurations: Table
     tasks: Table | None
     failures: Table | None
@@ -124,6 +126,7 @@ def contents_of(subject: Subject) -> Contents:
         },
         importances="" if found.plan is not None else _importance_text(said),
         compared=None if compared is None else Table(*compared),
+        compared_error=error_note(found),
         configurations=tables.configuration_table(subject),
         tasks=tables.task_table(subject),
         failures=tables.failure_table(subject.ranking, tables.names_by_trial(subject.groups)),

@@ -15,6 +15,7 @@ from sweeper.analysis.conclusions import SweepConclusions
 from sweeper.analysis.confirmation import confirmation_of
 from sweeper.analysis.ranking import Ranking, rank
 from sweeper.estimates import to_metrics
+from sweeper.report.configurations import error_note
 from sweeper.report.summary import cost_text, task_metrics, trials_text
 from sweeper.report.terminal.evaluation import metrics_table
 from sweeper.report.terminal.plan import taken_text
@@ -76,9 +77,7 @@ def _board(ranking: Ranking, conclusions: SweepConclusions) -> list[RenderableTy
     if configurations is None:
         return [Leaderboard(ranking), ""]
     failed = rank([x for x in ranking.trials if x.status == "failed"], ranking.objective)
-    is_tuned = conclusions.plan is not None and conclusions.plan.tuned is not None
-    of = "standard error of the peak" if is_tuned else "standard deviation of single seeds"
-    shown: list[RenderableType] = [configurations, Text(f"±: {of}"), ""]
+    shown: list[RenderableType] = [configurations, Text(error_note(conclusions)), ""]
     if not failed.trials:
         return shown
     return [*shown, Leaderboard(failed, names=("configuration", "seed")), ""]

@@ -31,6 +31,7 @@ def test_tuned_methods_are_rows_and_have_curves_with_peaks(pair, contents):
     assert found is not None
     assert ([row.name for row in found.rows], found.of) == (["lora", "mosa", "dora"], "methods")
     assert found.reference == "mosa"
+    assert contents.compared_error == "±: standard error of the peak"
     pairs = {x.names: x for x in pair.conclusions.statements if hasattr(x, "names")}
     assert found.rows[0].estimate == pairs["lora", "mosa"].estimate
     (rates,) = contents.charts["rates"]
