@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
@@ -11,8 +11,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeper.search.racing.confidence import log_capital, lower_bound
-from sweeper.search.racing.rows import Block
+from sweeper.evaluation.racing.confidence import log_capital, lower_bound
+from sweeper.evaluation.racing.rows import Block
 
 __all__ = ["Race", "Standing", "pair_level"]
 
@@ -57,9 +57,6 @@ class Standing:
     rows."""
     is_worse: bool
     """Whether that it is worse is certain enough."""
-    at_least: float | None = None
-    """By how much it is worse at the least, of differences cut to the bound; None where it is not
-    certain that it is worse."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +65,9 @@ class Race:
 
     What is compared are differences of the losses of a row, cut to ± a bound. Losses have none, so
     the bound is made of the first 16 units: three times their mean absolute difference. No bet is
-    placed on these. That the trial is worse is said where the capital of
-    :func:`~sweeper.search.racing.confidence.log_capital` has reached 1 / ``level`` and the plain
-    mean is two standard errors above 0.
+    placed on these. The trial counts as worse where the capital of
+    :func:`~sweeper.evaluation.racing.confidence.log_capital` has reached 1 / ``level`` and the
+    plain mean is two standard errors above 0.
 
     The level holds where the two trials are equal: on each row each of them is as likely to be
     ahead by so much. There any bound does, and nothing is assumed of the size of a loss. It holds,
@@ -105,36 +102,54 @@ class Race:
         """
         if not all(map(math.isfinite, losses.values())):
             raise ValueError("a loss that is not finite can be compared with none")
-        units = list(chain.from_iterable(self.blocks))
-        rows_in_all = sum(map(len, units))
-        # The mean over units is then the mean over rows, whatever the sizes of the units.
-        weight = len(units) / rows_in_all
-        asked = [unit for unit in units if unit[0] in losses]
-        values = weight * np.array([self._difference(unit, losses) for unit in asked])
-        is_worse, at_least = self._judge(values, population=len(units))
+        values, rows = self._values(losses)
         return Standing(
-            rows=sum(map(len, asked)),
-            rows_in_all=rows_in_all,
+            rows=rows,
+            rows_in_all=sum(len(unit) for block in self.blocks for unit in block),
             difference=float(values.mean()),
-            is_worse=is_worse,
-            at_least=at_least,
+            is_worse=self._is_worse(values),
         )
 
-    def _difference(self, unit: Sequence[int], losses: Mapping[int, float]) -> float:
-        return sum(losses[row] - self.losses[row] for row in unit)
+    def at_least(self, losses: Mapping[int, float]) -> float:
+        """Returns by how much the trial is worse at the least, of differences cut to the bound.
 
-    def _judge(self, values: _Floats, *, population: int) -> tuple[bool, float | None]:
-        """Returns whether the trial is worse for certain, and then by how much at the least."""
-        bound = BOUND * float(np.abs(values[:SCALE_UNITS]).mean())
-        if len(values) <= SCALE_UNITS or bound <= 0 or not _is_above(values):
-            return False, None
-        cut = np.clip(values, -bound, bound)
-        found = log_capital(cut, mean=0.0, bound=bound, population=population, seen=SCALE_UNITS)
-        if float(found.max()) < -math.log(self.level):
-            return False, None
-        return True, lower_bound(
-            cut, level=self.level, bound=bound, population=population, seen=SCALE_UNITS
+        Args:
+            losses: after which the trial is worse for certain, as :meth:`stand` takes them.
+        """
+        values, _ = self._values(losses)
+        cut, bound = _cut(values)
+        return lower_bound(
+            cut, level=self.level, bound=bound, population=self._units, seen=SCALE_UNITS
         )
+
+    @property
+    def _units(self) -> int:
+        return sum(map(len, self.blocks))
+
+    def _values(self, losses: Mapping[int, float]) -> tuple[_Floats, int]:
+        """Returns the difference of each unit that was asked, [units], and the number of rows."""
+        units = list(chain.from_iterable(self.blocks))
+        asked = [unit for unit in units if unit[0] in losses]
+        sums = [sum(losses[row] - self.losses[row] for row in unit) for unit in asked]
+        # The mean over units is then the mean over rows, whatever the sizes of the units.
+        weight = len(units) / sum(map(len, units))
+        return weight * np.array(sums), sum(map(len, asked))
+
+    def _is_worse(self, values: _Floats) -> bool:
+        if len(values) <= SCALE_UNITS or not _is_above(values):
+            return False
+        cut, bound = _cut(values)
+        if bound == 0:
+            # Up to there the two are the same.
+            return False
+        capital = log_capital(cut, mean=0.0, bound=bound, population=self._units, seen=SCALE_UNITS)
+        return float(capital.max()) >= -math.log(self.level)
+
+
+def _cut(values: _Floats) -> tuple[_Floats, float]:
+    """Returns differences cut to ± a bound, and the bound."""
+    bound = BOUND * float(np.abs(values[:SCALE_UNITS]).mean())
+    return np.clip(values, -bound, bound), bound
 
 
 def _is_above(values: _Floats) -> bool:

@@ -1,4 +1,4 @@
-"""Evidence by betting: against a naive one, by enumeration of all that can happen, by simulation."""
+"""Evidence by betting: against a naive one, and by all that can happen or much of it."""
 
 import math
 from itertools import permutations, product
@@ -6,7 +6,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from sweeper.search.racing.confidence import FRACTIONS, log_capital, lower_bound
+from sweeper.evaluation.racing.confidence import FRACTIONS, log_capital, lower_bound
 
 NULLS = ("stream", "population", "both")
 # Sums of logarithms against products: both are rounded some hundred times.

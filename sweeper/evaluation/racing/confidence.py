@@ -19,7 +19,6 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 __all__ = ["Null", "log_capital", "lower_bound"]
 
@@ -76,7 +75,7 @@ def log_capital(
     odds = np.where(gain > 0, np.inf, 1.0)
     np.divide(gain, stake, out=odds, where=stake > 0)
     factors = 1.0 + FRACTIONS[:, None] * (odds - 1.0)
-    capital = logsumexp(np.cumsum(np.log(factors), axis=1), axis=0) - math.log(len(FRACTIONS))
+    capital = np.logaddexp.reduce(np.cumsum(np.log(factors), axis=1)) - math.log(len(FRACTIONS))
     return np.where(is_refuted, np.inf, capital)
 
 

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from sweeper.search.racing.rows import GROWTH, in_blocks
+from sweeper.evaluation.racing.rows import GROWTH, in_blocks
 
 
 def sizes(blocks):
