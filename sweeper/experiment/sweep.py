@@ -105,9 +105,9 @@ class AshaSpec(Spec):
 
 
 class RacingSpec(Spec):
-    """Stops a trial that is worse than the best before it at the same evaluation, row by row.
+    """Stops a trial whose loss is worse than that of the best before it at the same evaluation.
 
-    See `Racing <../explanation/racing.md>`_.
+    Rows are asked in growing blocks, for as long as it is undecided.
     """
 
     alpha: float = Field(default=0.05, gt=0, le=0.2)

@@ -26,6 +26,7 @@ from sweeper_docs.project import (
     ObjectiveSpec,
     Published,
     PythonMetricSpec,
+    RacingSpec,
     RateGrid,
     SearchSpec,
     SweepSpec,
@@ -100,6 +101,9 @@ A file with `trials` has neither `methods` nor `baselines`, and nothing in it is
 listed trial is run to its end unless `search` says otherwise. `run` leaves out the trials that
 are on another architecture than the profile's model.
 """
+_RACING = """
+What is said of a trial that has lost a race, and what is not: [racing](../explanation/racing.md).
+"""
 _DESIGN = """
 A design lists its trials before anything starts: each configuration with each seed. All of them run
 to their end, without early stopping, and all are evaluated on the split of `final`. It stands in
@@ -141,6 +145,7 @@ def search_space_page() -> str:
         section("objective", ObjectiveSpec, defaults={"mode": "the metric's"}),
         section("search", SearchSpec, links=_SEARCH_LINKS),
         section("asha", AshaSpec, level=3),
+        section("racing", RacingSpec, level=3, note=_RACING.strip()),
         section("confirm", ConfirmSpec, level=3),
         section(
             "evaluation",
