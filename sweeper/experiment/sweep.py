@@ -157,6 +157,7 @@ class SearchSpec(Spec):
             raise ValueError(
                 f"stop is {self.stop}, which reads nothing of {unread}, but {unread} has values of "
                 f"its own; one of the two stops trials; set stop to {unread}, or leave {unread} out"
+                f"{' (--set search.asha=null)' if unread == 'asha' else ''}"
             )
         return self
 

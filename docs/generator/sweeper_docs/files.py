@@ -203,8 +203,8 @@ reported for later steps before that line no longer counts.
 """
 _MIRROR = """
 [Keep sweeps on S3, GCS or NFS](../how-to/store-sweeps.md) says what is put there and when. Not put
-there are `racing/`, `ray/`, `tune/`, `exports/`, locks, and what is in the folder of all sweeps besides them.
-`optuna.db` is put as a copy of one moment.
+there are `racing/`, `ray/`, `tune/`, `exports/`, locks, and what is in the folder of all sweeps
+besides them. `optuna.db` is put as a copy of one moment.
 """
 _ROWS = """
 `validation_rows.npz` and `final_rows.npz` take a few bytes a row. `numpy.load` reads them:

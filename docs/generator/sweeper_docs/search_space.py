@@ -84,6 +84,7 @@ _OTHERS = (("hygiene", HygieneSpec), ("notify", NotifySpec))
 _LINKS = {"factors": "[section](#factors)", "rates": "[section](#rates)"}
 _SEARCH_LINKS = {
     "asha": "[section](#asha) or `null`",
+    "racing": "[section](#racing)",
     "confirm": "[section](#confirm) or `null`",
 }
 _BASELINES = """

@@ -114,6 +114,9 @@ def _facts(one: Mapping[str, Any], now: datetime) -> list[tuple[str, str]]:
         facts.append(("best so far", f"no complete trial yet; objective {metric}"))
     if one["ended_by_patience"]:
         facts.append(("patience", f"ended {count(one['ended_by_patience'], 'trial')} early"))
+    if races := one.get("races"):
+        rows = f"{races['rows']:,} of {races['rows_in_all']:,} rows"
+        facts.append(("races", f"ended {count(races['lost'], 'trial')}, last asked {rows}"))
     if one["base"] is not None:
         facts.append(("frozen base", f"{metric} {Estimate(one['base'])}"))
     begun = [(name, trial) for name in ("running", "interrupted") for trial in one[name]]
