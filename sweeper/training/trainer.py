@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -140,10 +140,8 @@ class Trainer:
     ) -> None:
         import torch
 
-        self._trial = trial
-        self._base = base
-        self._folder = folder
-        self._progress = progress
+        self._trial, self._base, self._folder = trial, base, folder
+        self._progress, self._contest = progress, contest
         self._identity = trial.identity(data_fingerprint=base.data.fingerprint)
         train = trial.train
         self._order = DataOrder(
@@ -176,13 +174,6 @@ class Trainer:
             trial.engine,
             task_ids=trial.method.task_ids(base.data.domains),
         )
-        self._validation = Validation(
-            trial,
-            base,
-            folder,
-            virtual_tokens=self._training.virtual_tokens,
-            contest=contest,
-        )
         # Dropout: another stream on each worker, whatever the adapter has drawn before.
         torch.manual_seed(trial.train.seed + (rank() + 1 << 31))
 
@@ -210,6 +201,16 @@ class Trainer:
             self._save_checkpoint()
         course = self._report()
         return "prune" if has_lost and course != "stop" else course
+
+    @cached_property
+    def _validation(self) -> Validation:
+        return Validation(
+            self._trial,
+            self._base,
+            self._folder,
+            virtual_tokens=self._training.virtual_tokens,
+            contest=self._contest,
+        )
 
     @property
     def is_over(self) -> bool:
