@@ -145,8 +145,7 @@ def search_space_page() -> str:
         *_design_sections(),
         section("objective", ObjectiveSpec, defaults={"mode": "the metric's"}),
         section("search", SearchSpec, links=_SEARCH_LINKS),
-        section("asha", AshaSpec, level=3),
-        section("racing", RacingSpec, level=3, note=_RACING.strip()),
+        *_stopping_sections(),
         section("confirm", ConfirmSpec, level=3),
         section(
             "evaluation",
@@ -157,6 +156,12 @@ def search_space_page() -> str:
         section("final", FinalSpec),
         *(section(*found) for found in _OTHERS),
     )
+
+
+def _stopping_sections() -> Iterator[str]:
+    """Yields the sections on what ends the trials of a search early."""
+    yield section("asha", AshaSpec, level=3)
+    yield section("racing", RacingSpec, level=3, note=_RACING.strip())
 
 
 def _design_sections() -> Iterator[str]:
