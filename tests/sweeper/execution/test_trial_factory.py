@@ -127,6 +127,7 @@ def test_replicas_are_made_of_what_all_trials_have_in_common(tmp_path: Path) -> 
 
 
 def factory_of(tmp_path: Path, *overrides: str) -> TrialFactory:
+    tmp_path.mkdir(exist_ok=True)
     path = tmp_path / "kinds.yaml"
     path.write_text(KINDS % "4")
     sweep = load_sweep(path, profile=EMBEDDED, overrides=["train.evaluations=4", *overrides])
