@@ -145,10 +145,10 @@ def test_a_job_says_how_its_trial_races(tmp_path: Path) -> None:
     racing = ("search.stop=racing", "search.racing.rows=20", "search.seed=3")
     terms = job_of(factory_of(tmp_path / "races", *racing)).racing
     # Over 4 evaluations, and the ordered pairs of 4 trials.
-    assert terms == RaceTerms(pytest.approx(0.05 / (4 * 4 * 3)), first_rows=20, seed=3, grace=1)
+    assert terms == RaceTerms(0.05 / (4 * 4 * 3), first_rows=20, seed=3, grace=1)
     graced = factory_of(tmp_path / "graced", *racing, "search.racing.grace=3")
     terms = job_of(graced).racing
-    assert terms == RaceTerms(pytest.approx(0.05 / (2 * 4 * 3)), first_rows=20, seed=3, grace=3)
+    assert terms == RaceTerms(0.05 / (2 * 4 * 3), first_rows=20, seed=3, grace=3)
     never = factory_of(tmp_path / "never", *racing, "search.racing.grace=5")
     assert job_of(never).racing is None
 

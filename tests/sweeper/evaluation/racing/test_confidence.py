@@ -88,11 +88,11 @@ def test_what_is_certain_of_a_split_is_not_certain_of_rows_to_come():
 
 def test_what_is_left_of_a_split_may_not_be_able_to_bring_its_mean_down():
     values = np.array([1.0, 1.0, 1.0, 0.5])
-    settings = {"mean": -0.3, "bound": 1.0, "population": 5}
-    found = log_capital(values, null="population", **settings)
+    found = log_capital(values, mean=-0.3, bound=1.0, population=5, null="population")
     assert np.isfinite(found[:2]).all()
     assert np.isposinf(found[2:]).all()
-    assert np.isfinite(log_capital(values, null="both", **settings)).all()
+    both = log_capital(values, mean=-0.3, bound=1.0, population=5, null="both")
+    assert np.isfinite(both).all()
 
 
 @pytest.mark.parametrize("null", NULLS)
