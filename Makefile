@@ -110,8 +110,8 @@ test-cluster: install ## launch a cluster over SSH inside this machine and sweep
 fuzz: install ## damaged specs, records and adapters, all of them (make test tries a tenth)
 	TESTS=whole $(PYTEST) tests/fuzz $(PYTEST_ARGS)
 
-calibration: install ## what a report may conclude, counted on 1,000 sweeps of each kind (make test: 100)
-	TESTS=whole $(BIN)/python -m pytest -q -s -n 0 tests/sweeper/analysis/statistics/test_calibration.py tests/sweeper/analysis/statistics/test_calibration_designs.py $(PYTEST_ARGS)
+calibration: install ## what a report may conclude, and what racing ends, counted on 1,000 sweeps of each kind (make test: 100)
+	TESTS=whole $(BIN)/python -m pytest -q -s -n 0 tests/sweeper/analysis/statistics/test_calibration.py tests/sweeper/analysis/statistics/test_calibration_designs.py tests/sweeper/evaluation/racing/test_calibration.py $(PYTEST_ARGS)
 
 bench-sweep: install ## warm pool against one fresh TorchTrainer a trial
 	$(BIN)/python benchmarks/sweep.py $(ARGS)

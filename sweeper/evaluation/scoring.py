@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sweeper.data.questions import Question, split_by_room
 from sweeper.data.row_order import row_order
+from sweeper.data.tokens.encoding import Tokens
 from sweeper.distributed import on_first_worker
 from sweeper.errors import SweeperError
 from sweeper.estimates import Estimate, mean_estimate, to_metrics
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "RowBlocks",
     "answer_of",
     "estimates_of",
     "evaluate",
@@ -37,6 +41,17 @@ __all__ = [
     "evaluate_on",
     "frozen_forward",
 ]
+
+
+@dataclass(frozen=True)
+class RowBlocks:
+    """Rows that are asked a block at a time, for as long as somebody wants to know more."""
+
+    rows: Sequence[Sequence[int]]
+    """Of each block, from 0; together all rows that have a loss, each once."""
+    goes_on: Callable[[Mapping[int, float]], bool]
+    """Takes the losses so far by row, after each block but the last, and returns whether the next
+    one is asked. It must say the same on all workers."""
 
 
 def evaluate(
@@ -47,6 +62,7 @@ def evaluate(
     device: torch.device,
     shares_prompts: bool = False,
     writing: GenerationSettings | None = None,
+    blocks: RowBlocks | None = None,
 ) -> dict[str, Estimate]:
     """Returns the metrics of a model on some questions by name, the same on all workers.
 
@@ -63,8 +79,9 @@ def evaluate(
     * ``accuracy/<domain>`` where there is more than one domain, and no task.
 
     The batches do not depend on the number of workers, which take turns, so the numbers do not
-    either. Each worker runs equally many forward passes, as ZeRO-3 needs. No gradient is recorded
-    and the mode of the model is left alone: both are the caller's business.
+    either; in blocks they are others, which changes the last digit of a loss. Each worker runs
+    equally many forward passes, as ZeRO-3 needs. No gradient is recorded and the mode of the model
+    is left alone: both are the caller's business.
 
     Args:
         forward: the model, in evaluation mode, with gradients off.
@@ -74,18 +91,19 @@ def evaluate(
         shares_prompts: whether the model may be asked for all candidates of a question in one row,
             see :func:`sweeper.evaluation.likelihood.can_share_prompts`.
         writing: how answers are generated; None generates none.
+        blocks: of the rows; None asks them all at once. Where it ends the evaluation before the
+            last block there are no metrics: those of some rows are never taken for those of all.
 
     Raises:
         SweeperError: the generated answers could not be scored.
     """
     asked, _ = split_by_room(questions, generates=writing is not None)
-    scores = score_candidates(
-        forward,
-        [question.candidates for question in asked],
-        pad_id=pad_id,
-        device=device,
-        shares_prompts=shares_prompts,
+    score = partial(
+        score_candidates, forward, pad_id=pad_id, device=device, shares_prompts=shares_prompts
     )
+    scores = _scores(asked, score, blocks)
+    if scores is None:
+        return {}
     answered = [answer_of(q, found) for q, found in zip(asked, scores, strict=True)]
     written: dict[int, Generation] = {}
     measures = None
@@ -106,6 +124,26 @@ def evaluate(
     return on_first_worker(work, failure=_not_measured) if written else work()
 
 
+def _scores(
+    asked: Sequence[Question],
+    score: Callable[[Sequence[Sequence[Tokens]]], list[list[CandidateScore]]],
+    blocks: RowBlocks | None,
+) -> list[list[CandidateScore]] | None:
+    """Returns the scores of each question's candidates; None where the blocks end before."""
+    if blocks is None:
+        return score([question.candidates for question in asked])
+    # A row without candidates has no loss, and none of a block.
+    found: list[list[CandidateScore]] = [[] for _ in asked]
+    losses: dict[int, float] = {}
+    for number, rows in enumerate(blocks.rows, start=1):
+        for row, own in zip(rows, score([asked[row].candidates for row in rows]), strict=True):
+            found[row] = own
+            losses[row] = answer_of(asked[row], own)["eval_loss"]
+        if number < len(blocks.rows) and not blocks.goes_on(losses):
+            return None
+    return found
+
+
 def _not_measured(reason: str) -> SweeperError:
     return SweeperError(f"worker 0 could not score the generated answers: {reason}")
 
@@ -117,6 +155,7 @@ def evaluate_on(
     settings: GenerationSettings,
     *,
     generates: bool | None = None,
+    blocks: RowBlocks | None = None,
 ) -> dict[str, Estimate]:
     """Returns the metrics of a model that is made of a base, as :func:`evaluate` has them.
 
@@ -126,6 +165,7 @@ def evaluate_on(
         questions: at least one that can be asked.
         settings: how answers are generated.
         generates: whether they are; what the settings' spec says where None.
+        blocks: in which rows are asked; None asks all at once.
     """
     is_generating = settings.spec.generates if generates is None else generates
     # Behind virtual tokens a prompt's keys and values cannot be shared.
@@ -139,6 +179,7 @@ def evaluate_on(
         device=base.device,
         shares_prompts=shares_prompts,
         writing=settings if is_generating else None,
+        blocks=blocks,
     )
 
 

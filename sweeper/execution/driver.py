@@ -384,13 +384,13 @@ class SweepDriver:
             make_job=trials.job,
             release=functools.partial(release, pool),
             pool_name=self._pool_name,
-            is_stopped=lambda trial_id: self.folder.trial(trial_id).read().status == "stopped",
+            is_stopped=trials.is_ended_on_purpose,
         )
 
     def _scheduler(self, study: optuna.Study, trials: TrialFactory) -> RungScheduler:
         objective = self.sweep.spec.objective
         rungs = Rungs(
-            self.sweep.spec.search.asha,
+            self.sweep.spec.search.rungs,
             mode=objective.mode,
             evaluations=trials.replica_config().train.evaluations,
         )

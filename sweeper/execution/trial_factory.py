@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sweeper.analysis.finished import find_finished
-from sweeper.execution.pool import Job, ReplicaConfig
+from sweeper.evaluation.racing import pair_level
+from sweeper.execution.pool import Job, RaceTerms, ReplicaConfig
 from sweeper.execution.take_over import take_over
 from sweeper.experiment.checks import require_trial
+from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import Sweep
 from sweeper.search import FinishedTrial, Suggestion, origin_of, params_of
@@ -77,14 +79,44 @@ class TrialFactory:
             folder.requeue()
         if not self.sweep.spec.fresh:
             take_over(self.folder, folder, final=self.sweep.spec.final)
+        steps = evaluation_steps(trial.train)
         return Job(
             trial_id=trial_id,
             number=number,
             folder=folder.path,
-            evaluation_steps=evaluation_steps(trial.train),
+            evaluation_steps=steps,
             spec_json=trial.model_dump_json(),
             data_fingerprint=self.data_fingerprint,
+            racing=self._race_terms(len(steps)),
         )
+
+    def _race_terms(self, evaluations: int) -> RaceTerms | None:
+        """Returns how the trials race; None where they do not.
+
+        Args:
+            evaluations: of a trial.
+        """
+        search = self.sweep.spec.search
+        if search.stop != "racing" or evaluations < search.racing.grace:
+            return None
+        # With the trials that its owner has given it by now.
+        asked = get_path(self.folder.document, ("search", "trials"))
+        level = pair_level(
+            search.racing.alpha,
+            trials=asked if isinstance(asked, int) else search.trials,
+            evaluations=evaluations - search.racing.grace + 1,
+        )
+        return RaceTerms(
+            level, first_rows=search.racing.rows, seed=search.seed, grace=search.racing.grace
+        )
+
+    def is_ended_on_purpose(self, trial_id: str) -> bool:
+        """Returns whether a trial without a value was ended by its owner, or by a race.
+
+        Args:
+            trial_id: of the trial.
+        """
+        return self.folder.trial(trial_id).read().status in {"stopped", "pruned"}
 
     def replica_config(self) -> ReplicaConfig:
         """Returns what the sweep's replicas are made of."""

@@ -76,7 +76,8 @@ class StudySearch(Searcher):
             make_job: makes the job of a suggestion, and its folder on disk.
             release: stops a trial in the pool whose thin half is gone.
             pool_name: name of the pool's actor.
-            is_stopped: whether the owner has stopped the trial of an identity.
+            is_stopped: whether the trial of an identity has not failed, but was ended on purpose
+                before it had a value: by its owner, or by a race.
         """
         super().__init__(metric=objective.metric, mode=objective.mode)
         self._suggestions = suggestions
@@ -139,7 +140,7 @@ class StudySearch(Searcher):
             # Its actor may have died without a word to the pool, where a replica waits for it.
             # Where the pool has died, this raises: the trial has not failed, and is taken up again.
             self._release(suggestion.trial_id)
-            # What its owner has stopped before its first evaluation is not to be tried again.
+            # What was ended on purpose before its first evaluation is not to be tried again.
             end = (
                 self._suggestions.drop
                 if self._is_stopped(suggestion.trial_id)

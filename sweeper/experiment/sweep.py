@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sweeper._spec import Spec
 from sweeper.data import DataSpec, TasksDataSpec
@@ -25,11 +25,16 @@ __all__ = [
     "NotifyEvent",
     "NotifySpec",
     "ObjectiveSpec",
+    "RacingSpec",
     "ResourcesSpec",
     "SearchSpec",
     "Sweep",
     "SweepSpec",
 ]
+
+
+# What trials are compared by in a race.
+_RACED = ("eval_loss", "min")
 
 
 class FinalSpec(Spec):
@@ -99,6 +104,22 @@ class AshaSpec(Spec):
     """About one in this many trials continues past a rung."""
 
 
+class RacingSpec(Spec):
+    """Stops a trial whose loss is worse than that of the best before it at the same evaluation.
+
+    Rows are asked in growing blocks, for as long as it is undecided.
+    """
+
+    alpha: float = Field(default=0.05, gt=0, le=0.2)
+    """Most probability that a race of the sweep stops a trial that is no worse than the one it has
+    lost to. It is spent over all pairs of trials and all evaluations."""
+    rows: int = Field(default=32, ge=16, le=100_000)
+    """Validation rows that are asked before a trial can be stopped; from there on by half as many
+    again, for as long as it is undecided."""
+    grace: int = Field(default=1, ge=1)
+    """First evaluation at which a trial can be stopped."""
+
+
 class SearchSpec(Spec):
     """How the space is searched."""
 
@@ -108,8 +129,13 @@ class SearchSpec(Spec):
     """Seed of the sampler."""
     startup_trials: int = Field(default=4, ge=1)
     """Trials drawn at random before TPE's model is used."""
+    stop: Literal["asha", "racing"] = "asha"
+    """What ends trials early: ``asha``, those behind at a rung; ``racing``, those whose loss is
+    worse than the best one's for certain."""
     asha: Annotated[AshaSpec | None, Field()] = AshaSpec()
-    """Early stopping; ``null`` trains every trial to its end."""
+    """The rungs of ``stop: asha``; ``null`` trains every trial to its end."""
+    racing: RacingSpec = RacingSpec()
+    """The races of ``stop: racing``."""
     prefetch: int = Field(default=1, ge=0)
     """Trials suggested in advance, so that no replica waits for its next one."""
     max_failures: int = Field(default=2, ge=0)
@@ -117,6 +143,23 @@ class SearchSpec(Spec):
     confirm: ConfirmSpec | None = None
     """A comparison of the best trials after the search; without it what the search found best may
     owe that to its seed."""
+
+    @property
+    def rungs(self) -> AshaSpec | None:
+        """ASHA's settings; None where it stops no trial."""
+        return self.asha if self.stop == "asha" else None
+
+    @model_validator(mode="after")
+    def _settings_are_read(self) -> SearchSpec:
+        unread = "racing" if self.stop == "asha" else "asha"
+        default = type(self).model_fields[unread].default
+        if getattr(self, unread) not in (default, None):
+            raise ValueError(
+                f"stop is {self.stop}, which reads nothing of {unread}, but {unread} has values of "
+                f"its own; one of the two stops trials; set stop to {unread}, or leave {unread} out"
+                f"{' (--set search.asha=null)' if unread == 'asha' else ''}"
+            )
+        return self
 
 
 class SweepSpec(Spec):
@@ -164,6 +207,20 @@ class SweepSpec(Spec):
                 "by another kind of data"
             )
         return evaluation
+
+    @field_validator("search")
+    @classmethod
+    def _races_are_of_losses(cls, search: SearchSpec, info: ValidationInfo) -> SearchSpec:
+        objective = info.data.get("objective")
+        if search.stop == "racing" and isinstance(objective, ObjectiveSpec):
+            given = (objective.metric, objective.mode)
+            if given != _RACED:
+                raise ValueError(
+                    f"stop is racing, and the objective is {' '.join(given)}; races compare the "
+                    f"loss of single rows, so that the objective must be {' '.join(_RACED)}; "
+                    "leave objective out, or set search.stop to asha"
+                )
+        return search
 
     def fingerprint(self, data: str) -> str:
         """Returns the hash that a trial's identity has of the files it is trained on.

@@ -77,6 +77,7 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
         "trials_total": None if total is None else max(total, done),
         "trials": counts,
         "ended_by_patience": sum(trial.ended_by == "patience" for trial in ranking.trials),
+        "races": _races(ranking),
         "best": None if ranking.best is None else _best(ranking, ranking.best),
         "base": None if ranking.base is None else ranking.base.value,
         "running": begun if life.is_alive else [],
@@ -95,6 +96,18 @@ def _driver(sweep: Path, life: DriverLife) -> str | None:
     if word is None or word.ended_at is not None:
         return FileLock(sweep / LOCK_FILE).owner()
     return f"process {word.pid} on {word.host}"
+
+
+def _races(ranking: Ranking) -> dict[str, int] | None:
+    """Returns how many trials lost a race, and of how many rows they were asked how many there."""
+    lost = [trial.metrics for trial in ranking.trials if "racing_rows" in trial.metrics]
+    if not lost:
+        return None
+    return {
+        "lost": len(lost),
+        "rows": round(sum(metrics["racing_rows"] for metrics in lost)),
+        "rows_in_all": round(sum(metrics["racing_rows_in_all"] for metrics in lost)),
+    }
 
 
 def _best(ranking: Ranking, best: TrialRecord) -> dict[str, Any]:

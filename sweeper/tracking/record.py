@@ -65,7 +65,8 @@ class TrialRecord(BaseModel):
     status: TrialStatus = "queued"
     """Status of the trial; ``stopped`` is one that its owner has stopped."""
     ended_by: str = Field(default="", max_length=MAX_WORD)
-    """What ended a complete trial before all of its steps: ``patience``; else empty."""
+    """What of its own ended a trial before all of its steps: of a complete one ``patience``, of a
+    pruned one ``race with`` the identity that it has lost to; else empty."""
     steps: _Count = 0
     """Optimiser steps reported."""
     steps_total: _Count = 0

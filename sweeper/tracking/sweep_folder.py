@@ -10,6 +10,7 @@ This is the truth; MLflow is a view of it.
                    base.json validation_rows.npz  metrics of the frozen base, and its rows
                    data.json evaluation.json  which rows the trials see, and how
                    final.json final_rows.npz  the base in the evaluation after the search
+                   racing/<evaluation>/<id>.npz  the best trial there, where the search races
                    report.html figures/ verdicts.json leaderboard.json  the report page
                    driver.lock driver.json requests/  held, said and read by the driver
                    trials/<id>/spec.json  what the trial is; written once

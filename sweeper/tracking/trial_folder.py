@@ -258,9 +258,14 @@ class TrialFolder:
         """
         return self._end("complete", train_time_s=train_time_s, error=None, ended_by=ended_by)
 
-    def prune(self, *, train_time_s: float = 0.0) -> TrialRecord:
-        """Notes that the scheduler stopped the trial; ``train_time_s`` as in :meth:`complete`."""
-        return self._end("pruned", train_time_s=train_time_s, error=None)
+    def prune(self, *, train_time_s: float = 0.0, ended_by: str = "") -> TrialRecord:
+        """Notes that the search stopped the trial, or a callback.
+
+        Args:
+            train_time_s: as in :meth:`complete`.
+            ended_by: the race that it has lost; empty where it has lost none.
+        """
+        return self._end("pruned", train_time_s=train_time_s, error=None, ended_by=ended_by)
 
     def stop(self, *, train_time_s: float = 0.0) -> TrialRecord:
         """Notes that its owner stopped the trial; ``train_time_s`` as in :meth:`complete`."""

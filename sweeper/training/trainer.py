@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import BaseModel, Field
 
 from sweeper._third_party import ignore_known_warnings
-from sweeper.data.questions import Question
-from sweeper.data.row_order import row_order
 from sweeper.data.tokens.encoding import Tokens, collate
 from sweeper.data.tokens.packing import pack
 from sweeper.distributed import on_first_worker, rank, sum_over_ranks, workers
 from sweeper.errors import DivergedError, TrialError
 from sweeper.estimates import Estimate, from_metrics, to_metrics
 from sweeper.evaluation.likelihood import Forward, answer_logits
-from sweeper.evaluation.protocol import generation_settings
-from sweeper.evaluation.scoring import evaluate_on
+from sweeper.evaluation.racing import Contest
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.tracking.record import Course
-from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, write_row_scores
 from sweeper.training.adapter_file import adapter_elements, save_adapter
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.training.engine import Engine
@@ -34,6 +30,7 @@ from sweeper.training.hooks.callbacks import CALLBACKS_LOG, Callbacks
 from sweeper.training.hooks.embedding_noise import add_noise
 from sweeper.training.patience import Waiting
 from sweeper.training.schedule import DataOrder, evaluation_steps, learning_rate
+from sweeper.training.validation import Validated, Validation
 
 if TYPE_CHECKING:
     import torch
@@ -129,16 +126,22 @@ class Trainer:
 
     course: Course = "on"
     """Why it has ended before its last step; else it has not."""
+    validated = Validated()
+    """The last evaluation of this attempt."""
 
     def __init__(
-        self, trial: TrialSpec, base: FrozenBase, folder: Path, progress: TrialReporter
+        self,
+        trial: TrialSpec,
+        base: FrozenBase,
+        folder: Path,
+        progress: TrialReporter,
+        *,
+        contest: Contest | None = None,
     ) -> None:
         import torch
 
-        self._trial = trial
-        self._base = base
-        self._folder = folder
-        self._progress = progress
+        self._trial, self._base, self._folder = trial, base, folder
+        self._progress, self._contest = progress, contest
         self._identity = trial.identity(data_fingerprint=base.data.fingerprint)
         train = trial.train
         self._order = DataOrder(
@@ -149,7 +152,7 @@ class Trainer:
         if train.packing:
             base.require_packable()
         self._callbacks = Callbacks(train.callbacks, log=folder / CALLBACKS_LOG)
-        self._evaluations = frozenset(evaluation_steps(trial.train))
+        self._evaluations = evaluation_steps(trial.train)
         self.state = TrainerState()
         self.resumed_at = 0
         """Step of the checkpoint that it resumed from; 0 if it started from scratch."""
@@ -184,10 +187,30 @@ class Trainer:
             self.course = self._step()
             if self.state.step in self._evaluations:
                 self._evaluate()
-                self._save_checkpoint()
-                self.course = self._report()
+                self.course = self._finish_evaluation()
             elif self.course != "on":
                 self._save_checkpoint()
+
+    def _finish_evaluation(self) -> Course:
+        """Keeps and reports an evaluation on all rows; returns how the trial goes on."""
+        if self.validated.is_cut:
+            return "prune"
+        has_lost = bool(self.validated.lost_to) and not self.is_complete
+        if not has_lost:
+            # One that has lost is resumed from the checkpoint before, and its race held again.
+            self._save_checkpoint()
+        course = self._report()
+        return "prune" if has_lost and course != "stop" else course
+
+    @cached_property
+    def _validation(self) -> Validation:
+        return Validation(
+            self._trial,
+            self._base,
+            self._folder,
+            virtual_tokens=self._training.virtual_tokens,
+            contest=self._contest,
+        )
 
     @property
     def is_over(self) -> bool:
@@ -197,6 +220,8 @@ class Trainer:
     @property
     def is_complete(self) -> bool:
         """Whether all steps are trained, or the trial's own patience is over."""
+        if self.validated.is_cut:
+            return False
         return self.state.step == self._trial.train.steps or self.has_waited
 
     @property
@@ -313,36 +338,24 @@ class Trainer:
 
     def _evaluate(self) -> None:
         started_s = time.perf_counter()
-        train, spec, base = self._trial.train, self._trial.evaluation, self._base
-        length = train.max_length
-        settings = generation_settings(
-            base, spec, max_length=length, virtual_tokens=self._training.virtual_tokens
-        )
-        questions = base.data.questions(max_length=length, count=train.eval_examples)
+        evaluation = self._evaluations.index(self.state.step) + 1
         with self._engine.evaluating():
-            found = evaluate_on(base, self._engine, questions, settings)
-        self._require_finite("evaluation", found["eval_loss"].value, step=self.state.step)
-        self.state.metrics = found
-        self.state.waiting = self.state.waiting.after(found, self._trial)
-        if self.is_complete:
-            # Before the checkpoint: whoever resumes from it does not evaluate again.
-            self._keep_rows(questions)
+            found = self._validation.evaluate(self._engine, evaluation=evaluation)
+        self.validated = found
+        if not found.is_cut:
+            self._take(found.metrics, evaluation=evaluation)
         self.state.evaluation_time_s += time.perf_counter() - started_s
 
-    def _keep_rows(self, questions: Sequence[Question]) -> None:
-        """Writes what each row contributes to the last evaluation, on worker 0."""
-        path = self._folder / VALIDATION_ROWS
-
-        def keep() -> None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            order = row_order(questions, generates=self._trial.evaluation.generates)
-            found, step = self.state.metrics, self.state.step
-            write_row_scores(path, RowScores.of(found, order, split="validation", step=step))
-
-        def failure(reason: str) -> TrialError:
-            return TrialError(f"worker 0 could not write {path}: {reason}")
-
-        on_first_worker(keep, failure=failure)
+    def _take(self, metrics: Mapping[str, Estimate], *, evaluation: int) -> None:
+        """Takes the metrics of all rows for the trial's own."""
+        state = self.state
+        self._require_finite("evaluation", metrics["eval_loss"].value, step=state.step)
+        state.metrics = dict(metrics)
+        state.waiting = state.waiting.after(metrics, self._trial)
+        if self.is_complete:
+            # Before the checkpoint: whoever resumes from it does not evaluate again.
+            self._validation.keep_rows(metrics, step=state.step)
+        self._validation.finish(metrics, step=state.step, evaluation=evaluation)
 
     def _require_finite(self, kind: str, loss: float, *, step: int) -> None:
         if not math.isfinite(loss):

@@ -16,6 +16,7 @@ from typing import Literal
 from sweeper.distributed import is_meeting, rank, workers
 from sweeper.errors import TrialError
 from sweeper.estimates import Estimate
+from sweeper.evaluation.racing import Contest
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.models.snapshot import ModelSnapshot
@@ -31,8 +32,9 @@ class TrialOutcome:
 
     status: Literal["complete", "pruned", "stopped", "paused"]
     """Pruned by the search or a callback, stopped by its owner, or paused: to be gone on with."""
-    ended_by: Literal["", "patience"]
-    """What ended a complete trial before all steps were trained; empty where nothing did."""
+    ended_by: str
+    """``patience`` where that ended a complete trial before all steps were trained, ``race with``
+    an identity where a pruned one has lost to that trial; empty where neither did."""
     steps: int
     """Optimiser steps done."""
     metrics: Mapping[str, Estimate]
@@ -52,12 +54,20 @@ class TrialOutcome:
     train_time_s: float
     evaluation_time_s: float
     checkpoint_time_s: float
+    race_facts: Mapping[str, float]
+    """Of the race that a pruned trial has lost, as :class:`~sweeper.training.validation.Validated`
+    has them; empty where it has lost none."""
     overhead_time_s: float
     """The rest of this call: adapter in, engine, reports, adapter saved, base put back."""
 
 
 def train(
-    trial: TrialSpec, base: FrozenBase, *, folder: Path, progress: TrialReporter
+    trial: TrialSpec,
+    base: FrozenBase,
+    *,
+    folder: Path,
+    progress: TrialReporter,
+    contest: Contest | None = None,
 ) -> TrialOutcome:
     """Trains a trial from its last checkpoint, or from the start, and leaves the base as it was.
 
@@ -70,6 +80,7 @@ def train(
         base: of this replica.
         folder: of the trial, on storage that all workers share.
         progress: called on worker 0.
+        contest: with the other trials of a sweep, which may end it; None trains it to its end.
 
     Raises:
         DivergedError: a loss was not a finite number; on all workers alike.
@@ -81,7 +92,7 @@ def train(
     kept = ModelSnapshot(base.model, copies_weights=trial.method.changes_base)
     run: Trainer | None = None
     try:
-        run = Trainer(trial, base, folder, progress)
+        run = Trainer(trial, base, folder, progress, contest=contest)
         run.train()
         if run.is_over:
             run.save_adapter()
@@ -133,9 +144,12 @@ def _put_back(run: Trainer | None, base: FrozenBase, kept: ModelSnapshot) -> Non
 def _outcome(trial: TrialSpec, base: FrozenBase, *, run: Trainer, elapsed_s: float) -> TrialOutcome:
     state = run.state
     table = base.data.train_tokens(trial.train.max_length)
+    status = _STATUS["on" if run.is_complete else run.course]
+    has_lost = bool(run.validated.lost_to) and status == "pruned"
+    lost = f"race with {run.validated.lost_to}" if has_lost else ""
     return TrialOutcome(
-        status=_STATUS["on" if run.is_complete else run.course],
-        ended_by="patience" if run.has_waited else "",
+        status=status,
+        ended_by="patience" if run.has_waited else lost,
         steps=state.step,
         metrics=state.metrics,
         trainable=run.trainable,
@@ -147,5 +161,6 @@ def _outcome(trial: TrialSpec, base: FrozenBase, *, run: Trainer, elapsed_s: flo
         train_time_s=state.train_time_s,
         evaluation_time_s=state.evaluation_time_s,
         checkpoint_time_s=state.checkpoint_time_s,
+        race_facts=run.validated.facts if has_lost else {},
         overhead_time_s=elapsed_s - (state.time_s - run.time_before_s),
     )

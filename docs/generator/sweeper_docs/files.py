@@ -71,6 +71,12 @@ SWEEP = (
     ),
     KeptFile("final.json", "The frozen base in the evaluation after the search.", "once"),
     KeptFile("final_rows.npz", "What each row of that contributes to each metric.", "once"),
+    KeptFile(
+        "racing/<evaluation>/<id>.npz",
+        "What the best trial at an evaluation lost on each row, where the search races; in the "
+        "form of the [rows](#rows-of-an-evaluation). Without it all rows are asked.",
+        "replaced",
+    ),
     KeptFile("report.html", "The report page: one file that opens from disk.", "replaced"),
     KeptFile("figures/", "The figures of the page as SVG, for MLflow.", "replaced"),
     KeptFile("verdicts.json", "What the page says in sentences, for MLflow's tags.", "replaced"),
@@ -197,8 +203,8 @@ reported for later steps before that line no longer counts.
 """
 _MIRROR = """
 [Keep sweeps on S3, GCS or NFS](../how-to/store-sweeps.md) says what is put there and when. Not put
-there are `ray/`, `tune/`, `exports/`, locks, and what is in the folder of all sweeps besides them.
-`optuna.db` is put as a copy of one moment.
+there are `racing/`, `ray/`, `tune/`, `exports/`, locks, and what is in the folder of all sweeps
+besides them. `optuna.db` is put as a copy of one moment.
 """
 _ROWS = """
 `validation_rows.npz` and `final_rows.npz` take a few bytes a row. `numpy.load` reads them:

@@ -26,6 +26,7 @@ from sweeper_docs.project import (
     ObjectiveSpec,
     Published,
     PythonMetricSpec,
+    RacingSpec,
     RateGrid,
     SearchSpec,
     SweepSpec,
@@ -83,6 +84,7 @@ _OTHERS = (("hygiene", HygieneSpec), ("notify", NotifySpec))
 _LINKS = {"factors": "[section](#factors)", "rates": "[section](#rates)"}
 _SEARCH_LINKS = {
     "asha": "[section](#asha) or `null`",
+    "racing": "[section](#racing)",
     "confirm": "[section](#confirm) or `null`",
 }
 _BASELINES = """
@@ -99,6 +101,9 @@ _TRIALS = """
 A file with `trials` has neither `methods` nor `baselines`, and nothing in it is searched. Every
 listed trial is run to its end unless `search` says otherwise. `run` leaves out the trials that
 are on another architecture than the profile's model.
+"""
+_RACING = """
+What is said of a trial that has lost a race, and what is not: [racing](../explanation/racing.md).
 """
 _DESIGN = """
 A design lists its trials before anything starts: each configuration with each seed. All of them run
@@ -140,7 +145,7 @@ def search_space_page() -> str:
         *_design_sections(),
         section("objective", ObjectiveSpec, defaults={"mode": "the metric's"}),
         section("search", SearchSpec, links=_SEARCH_LINKS),
-        section("asha", AshaSpec, level=3),
+        *_stopping_sections(),
         section("confirm", ConfirmSpec, level=3),
         section(
             "evaluation",
@@ -151,6 +156,12 @@ def search_space_page() -> str:
         section("final", FinalSpec),
         *(section(*found) for found in _OTHERS),
     )
+
+
+def _stopping_sections() -> Iterator[str]:
+    """Yields the sections on what ends the trials of a search early."""
+    yield section("asha", AshaSpec, level=3)
+    yield section("racing", RacingSpec, level=3, note=_RACING.strip())
 
 
 def _design_sections() -> Iterator[str]:

@@ -146,7 +146,7 @@ class _Lines:
 
     def _ends(self) -> Iterator[ParityLine]:
         """Whether the trials that their own patience ended had as many steps as the rest."""
-        ended = [x for x in self._records if x.ended_by]
+        ended = [x for x in self._records if x.status == "complete" and x.ended_by]
         if not ended:
             return
         done = [x for x in self._records if x.status == "complete"]

@@ -14,7 +14,21 @@ from sweeper.experiment.sweep import FinalSpec, ResourcesSpec
 from sweeper.experiment.trial import EvaluationSpec, TrainSpec, TrialSpec
 from sweeper.models import ModelSpec
 
-__all__ = ["Job", "ReplicaConfig"]
+__all__ = ["Job", "RaceTerms", "ReplicaConfig"]
+
+
+@dataclass(frozen=True)
+class RaceTerms:
+    """How the trials of a sweep race, the same for all of them."""
+
+    level: float
+    """Of one comparison of two trials at one evaluation; above 0 and below 1."""
+    first_rows: int
+    """Rows of the first block, at least 1."""
+    seed: int
+    """Of the order of the rows, at least 0."""
+    grace: int
+    """First evaluation at which a trial may be stopped, from 1."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +46,8 @@ class Job:
     """The :class:`~sweeper.experiment.trial.TrialSpec`."""
     data_fingerprint: str = ""
     """What the trial's identity has of the data; looked at where the trial has callbacks."""
+    racing: RaceTerms | None = None
+    """How it races with the other trials; None where the sweep holds no races."""
     final: FinalSpec | None = None
     """Where it is there the trial is not trained but evaluated, after the search."""
     is_base: bool = False

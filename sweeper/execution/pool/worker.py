@@ -32,6 +32,7 @@ from sweeper.tracking.trial_folder import TrialFolder
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
+    from sweeper.evaluation.racing import Contest
     from sweeper.models import FrozenBase
     from sweeper.training.trial import TrialOutcome
 
@@ -215,7 +216,8 @@ class ReplicaWorker:
 
         try:
             progress.attempt = on_first_worker(begin, failure=TrialError, group=self._control)
-            outcome = train(trial, base, folder=job.folder, progress=progress)
+            contest = self._contest(job)
+            outcome = train(trial, base, folder=job.folder, progress=progress, contest=contest)
             progress.require_own()
         except Exception as error:  # noqa: BLE001 - the boundary of a trial
             # Where it is another's by now, no word of this replica is wanted.
@@ -229,6 +231,23 @@ class ReplicaWorker:
                 # The others are done with this trial; what could not be written is rank 0's.
                 kind, text = type(error).__name__, str(error)
                 self._note_failed(job, error, lambda: folder.fail(kind, text))
+
+    def _contest(self, job: Job) -> Contest | None:
+        """Returns the races of a trial, where the sweep holds races."""
+        from sweeper.evaluation.racing import Contest
+        from sweeper.tracking.racing import Incumbents
+
+        terms = job.racing
+        if terms is None:
+            return None
+        return Contest(
+            Incumbents(self._config.sweep_folder),
+            job.trial_id,
+            level=terms.level,
+            first_rows=terms.first_rows,
+            seed=terms.seed,
+            grace=terms.grace,
+        )
 
     def _finish(
         self, job: Job, folder: TrialFolder, outcome: TrialOutcome, progress: PoolReporter
@@ -248,12 +267,12 @@ class ReplicaWorker:
             "train_prompts_cut": outcome.prompts_cut,
             "train_answers_cut": outcome.answers_cut,
         }
-        folder.append(outcome.steps, totals)
-        if outcome.status == "complete":
-            folder.complete(train_time_s=outcome.train_time_s, ended_by=outcome.ended_by)
+        folder.append(outcome.steps, {**totals, **outcome.race_facts})
+        if outcome.status == "stopped":
+            folder.stop(train_time_s=outcome.train_time_s)
         else:
-            ends = {"pruned": folder.prune, "stopped": folder.stop}
-            ends[outcome.status](train_time_s=outcome.train_time_s)
+            end = folder.complete if outcome.status == "complete" else folder.prune
+            end(train_time_s=outcome.train_time_s, ended_by=outcome.ended_by)
         progress.push()
         done: Callable[..., Any] = self._pool.done.remote
         metrics = to_metrics(outcome.metrics)

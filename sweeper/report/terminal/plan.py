@@ -45,6 +45,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         *_design(plan),
         *_epochs(plan),
         *_patience(plan),
+        *_racing(plan),
         *_scale(plan),
         *_budget(plan),
         _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
@@ -266,6 +267,19 @@ def _patience(plan: Mapping[str, Any]) -> list[RenderableType]:
         f"earliest, by {plan['objective']['metric']}; the schedule is that of all steps"
     )
     return [Text.assemble(("Patience: ", "bold"), text)]
+
+
+def _racing(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns when races end trials, where the search holds some."""
+    if plan["search"].get("stop") != "racing":
+        return []
+    racing = plan["search"]["racing"]
+    text = (
+        f"from evaluation {racing['grace']} on a trial ends once its loss is worse than the best "
+        f"one's, with {1 - racing['alpha']:.0%} certainty for all trials together; "
+        f"{racing['rows']} validation rows first, then half as many again while undecided"
+    )
+    return [Text.assemble(("Racing: ", "bold"), text)]
 
 
 def _scale(plan: Mapping[str, Any]) -> list[RenderableType]:

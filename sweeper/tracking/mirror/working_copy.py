@@ -45,7 +45,7 @@ __all__ = [
 STATE = ".mirror.json"
 HOME = ".store.json"
 # What this machine makes for itself, or can make again.
-_OF_SWEEP = frozenset({"trials", "ray", "tune", CLAIMS})
+_OF_SWEEP = frozenset({"trials", "ray", "tune", "racing", CLAIMS})
 _OF_TRIAL = frozenset({"exports"})
 
 # Two puts within a second may bear the same time.

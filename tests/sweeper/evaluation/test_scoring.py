@@ -12,7 +12,15 @@ from sweeper.data.tokens.encoding import Tokens, collate
 from sweeper.estimates import to_metrics
 from sweeper.evaluation import likelihood
 from sweeper.evaluation.likelihood import answer_logits, score_candidates
-from sweeper.evaluation.scoring import evaluate, evaluate_base
+from sweeper.evaluation.protocol import generation_settings
+from sweeper.evaluation.scoring import (
+    RowBlocks,
+    evaluate,
+    evaluate_base,
+    evaluate_on,
+    frozen_forward,
+)
+from sweeper.experiment.trial import EvaluationSpec
 from tests.sweeper import scenarios, tiny
 
 # Batches of several rows round sums of float32 otherwise than single rows do.
@@ -230,3 +238,34 @@ def test_of_a_chat_the_last_turn_counts_and_the_loss_is_over_all():
     logits[0, 7, 3] = 1.0
     [[score]] = score_candidates(forward, [[chat]], pad_id=0, device=torch.device("cpu"))
     assert not score.is_greedy
+
+
+def test_rows_can_be_asked_in_blocks_for_as_long_as_somebody_wants_more(base):
+    questions = base.data.questions(max_length=16)
+    settings = generation_settings(base, EvaluationSpec(), max_length=16)
+    order = [*range(1, len(questions)), 0]
+    parts = [order[:7], order[7:20], order[20:]]
+    seen: list[dict[int, float]] = []
+
+    def ask(most):
+        def goes_on(losses):
+            seen.append(dict(losses))
+            return len(seen) < most
+
+        seen.clear()
+        blocks = RowBlocks(parts, goes_on)
+        with torch.no_grad():
+            return evaluate_on(base, frozen_forward(base), questions, settings, blocks=blocks)
+
+    with torch.no_grad():
+        plain = evaluate_on(base, frozen_forward(base), questions, settings)
+    whole = ask(most=9)
+    assert whole.keys() == plain.keys()
+    losses = whole["eval_loss"].contributions
+    assert losses == pytest.approx(plain["eval_loss"].contributions, rel=ROUNDING)
+    assert whole["accuracy"].value == plain["accuracy"].value
+    # Nobody is asked after the last block.
+    assert [len(found) for found in seen] == [7, 20]
+    assert all(found[row] == losses[row] for found in seen for row in found)
+    assert ask(most=2) == {}
+    assert [set(found) for found in seen] == [set(order[:7]), set(order[:20])]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from sweeper.analysis.ranking import rank
 from sweeper.errors import TrialError
+from sweeper.execution.pool import Job, RaceTerms
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.trial import TrialSpec
 from sweeper.search import Suggestion, draw_all, preview
+from sweeper.tracking.owner.extending import extend
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 from tests.places import SPACES
@@ -120,3 +124,57 @@ def test_replicas_are_made_of_what_all_trials_have_in_common(tmp_path: Path) -> 
     assert (config.model, config.data) == (sweep.spec.model, sweep.spec.data)
     assert config.sweep_folder == folder.path
     assert config.train.max_length == sweep.space.any_trial().train.max_length
+
+
+def factory_of(tmp_path: Path, *overrides: str) -> TrialFactory:
+    tmp_path.mkdir(exist_ok=True)
+    path = tmp_path / "kinds.yaml"
+    path.write_text(KINDS % "4")
+    sweep = load_sweep(path, profile=EMBEDDED, overrides=["train.evaluations=4", *overrides])
+    folder = SweepFolder.create(tmp_path, "sweep-1", document=sweep.document)
+    return TrialFactory(folder, sweep, data_fingerprint="")
+
+
+def job_of(trials: TrialFactory) -> Job:
+    point, _ = next(iter(preview(trials.sweep.space, trials.sweep.spec.search)))
+    return trials.job(Suggestion(0, point, trials.identify(point)))
+
+
+def test_a_job_says_how_its_trial_races(tmp_path: Path) -> None:
+    assert job_of(factory_of(tmp_path / "asha")).racing is None
+    racing = ("search.stop=racing", "search.racing.rows=20", "search.seed=3")
+    terms = job_of(factory_of(tmp_path / "races", *racing)).racing
+    # Over 4 evaluations, and the ordered pairs of 4 trials.
+    assert terms == RaceTerms(0.05 / (4 * 4 * 3), first_rows=20, seed=3, grace=1)
+    graced = factory_of(tmp_path / "graced", *racing, "search.racing.grace=3")
+    terms = job_of(graced).racing
+    assert terms == RaceTerms(0.05 / (2 * 4 * 3), first_rows=20, seed=3, grace=3)
+    never = factory_of(tmp_path / "never", *racing, "search.racing.grace=5")
+    assert job_of(never).racing is None
+
+
+def test_an_extended_search_spends_the_level_over_all_of_its_trials(tmp_path: Path) -> None:
+    trials = factory_of(tmp_path, "search.stop=racing")
+    before = job_of(trials)
+    extend(SweepFolder(trials.folder.path), trials=6)
+    after = job_of(replace(trials, folder=SweepFolder(trials.folder.path)))
+    assert (before.trial_id, before.folder) == (after.trial_id, after.folder)
+    assert after.racing is not None
+    assert after.racing.level == pytest.approx(0.05 / (4 * 10 * 9))
+
+
+def test_a_trial_that_lost_its_first_race_has_not_failed(tmp_path: Path) -> None:
+    trials = factory_of(tmp_path, "search.stop=racing")
+    job = job_of(trials)
+    folder = trials.folder.trial(job.trial_id)
+    assert not trials.is_ended_on_purpose(job.trial_id)
+    folder.append(10, {"racing_rows": 48.0})
+    folder.prune(ended_by="race with 0123456789ab")
+    assert trials.is_ended_on_purpose(job.trial_id)
+    record = folder.read()
+    assert record.status_text == "pruned (race with 0123456789ab)"
+    # It has no score, and no evaluation that Optuna could be told of.
+    assert folder.evaluations("eval_loss") == []
+    assert "eval_loss" not in record.metrics
+    ranking = rank([record], trials.sweep.spec.objective)
+    assert (ranking.best, ranking.others) == (None, (record,))

@@ -79,6 +79,27 @@ def test_a_trial_that_its_patience_ended_is_complete_and_shown_as_such(sweep):
     assert trial.requeue().ended_by == ""
 
 
+def test_trials_that_lost_a_race_are_counted_with_the_rows_that_they_were_asked(sweep):
+    assert standing(sweep)["races"] is None
+    facts = {"racing_rows": 48.0, "racing_rows_in_all": 256.0, "racing_at_least": 0.1}
+    trial = sweep.trial(f"{2:012x}")
+    trial.append(8, facts)
+    trial.prune(ended_by="race with 000000000001")
+    found = standing(sweep)
+    assert found["trials"] == {"complete": 2, "pruned": 1}
+    assert found["races"] == {"lost": 1, "rows": 48, "rows_in_all": 256}
+    # Its value of an earlier evaluation is the best, and is none of a whole trial.
+    assert found["best"]["number"] == 1
+    home = ["--home", str(sweep.home)]
+    for command, text in [
+        (["status", sweep.name, *home], r"races +ended 1 trial, last asked 48 of 256 rows"),
+        (["show", f"{sweep.name}/2", *home], r"pruned, ended by its race with 000000000001"),
+        (["report", sweep.name, *home], r"pruned"),
+    ]:
+        result = CliRunner().invoke(app, command)
+        assert re.search(text, result.output), result.output
+
+
 def test_of_a_cluster_the_machines_of_a_trials_workers_are_shown(sweep):
     trial = sweep.trial_folders()[2]
     trial.begin(nodes=["gpu-3", "10.0.0.4"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,6 +102,14 @@ def standing_view(one: Mapping[str, Any], *, now: datetime) -> RenderableType:
     return Group(*parts)
 
 
+def _early_ends(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if one["ended_by_patience"]:
+        yield "patience", f"ended {count(one['ended_by_patience'], 'trial')} early"
+    if races := one.get("races"):
+        rows = f"{races['rows']:,} of {races['rows_in_all']:,} rows"
+        yield "races", f"ended {count(races['lost'], 'trial')}, last asked {rows}"
+
+
 def _facts(one: Mapping[str, Any], now: datetime) -> list[tuple[str, str]]:
     metric, best = one["objective"]["metric"], one["best"]
     facts = []
@@ -112,8 +120,7 @@ def _facts(one: Mapping[str, Any], now: datetime) -> list[tuple[str, str]]:
         facts.append(("", params_text(best["params"], list(best["params"]))))
     else:
         facts.append(("best so far", f"no complete trial yet; objective {metric}"))
-    if one["ended_by_patience"]:
-        facts.append(("patience", f"ended {count(one['ended_by_patience'], 'trial')} early"))
+    facts += _early_ends(one)
     if one["base"] is not None:
         facts.append(("frozen base", f"{metric} {Estimate(one['base'])}"))
     begun = [(name, trial) for name in ("running", "interrupted") for trial in one[name]]

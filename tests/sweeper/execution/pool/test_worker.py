@@ -11,7 +11,8 @@ import pytest
 import ray
 
 from sweeper.errors import AttemptLostError
-from sweeper.execution.pool import Job, worker
+from sweeper.evaluation.racing import Contest
+from sweeper.execution.pool import Job, RaceTerms, worker
 from sweeper.execution.pool.progress import PoolReporter
 from sweeper.execution.pool.worker import ReplicaWorker
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -132,3 +133,44 @@ def test_what_was_left_behind_is_taken_back_by_the_next_attempt(
         train_as(training, made, folder, monkeypatch)
     points = [(point.step, point.metrics["train_loss"]) for point in folder.points()]
     assert points == [(12, 3.0), (13, 2.0)]
+
+
+def test_the_end_of_a_trial_that_lost_its_race_is_written_and_told_without_a_score(
+    made: ReplicaWorker, folder: TrialFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contests: list[Contest] = []
+    facts = {"racing_rows": 48.0, "racing_rows_in_all": 256.0}
+    numbers = dict.fromkeys(
+        ("examples", "prompts_cut", "answers_cut", "train_time_s", "evaluation_time_s"), 1
+    )
+
+    def train(*_: object, contest: Contest, **__: object) -> object:
+        contests.append(contest)
+        return SimpleNamespace(
+            status="pruned",
+            ended_by="race with best",
+            steps=4,
+            metrics={},
+            race_facts=facts,
+            checkpoint_time_s=0.0,
+            overhead_time_s=0.0,
+            **numbers,
+        )
+
+    monkeypatch.setattr("sweeper.training.trial.train", train)
+    made._rank, made._peers = 0, peers(is_one_lost=False)
+    config: Any = SimpleNamespace(sweep_folder=folder.path.parent.parent)
+    made._config = config
+    terms = RaceTerms(level=1e-3, first_rows=20, seed=3, grace=2)
+    job = Job(folder.id, 0, folder.path, (4, 8), tiny.trial().model_dump_json(), racing=terms)
+    base: Any = None
+    made._train(job, base)
+    record = folder.read()
+    assert (record.status, record.ended_by, record.steps) == ("pruned", "race with best", 4)
+    assert record.metrics.items() >= facts.items()
+    assert "eval_loss" not in record.metrics
+    pool: Any = made._pool
+    assert pool.ended == [(folder.id, "pruned")]
+    (contest,) = contests
+    found = (contest.trial_id, contest.level, contest.first_rows, contest.seed, contest.grace)
+    assert found == (folder.id, 1e-3, 20, 3, 2)

@@ -43,6 +43,7 @@ def test_its_trials_stand_in_the_place_of_its_methods(design_of):
     ("design", "changes", "path", "message"),
     [
         (GRID, {"search": {"trials": 4}}, "search", "a file has one of them"),
+        (GRID, {"search": {"stop": "racing"}}, "search", "all run to their end"),
         (GRID, {"baselines": []}, "baselines", "drop baselines"),
         (GRID, {"trials": []}, "trials", "takes its methods; drop trials"),
         (GRID, {"final": {"trials": 2}}, "final.trials", "evaluates all its trials"),

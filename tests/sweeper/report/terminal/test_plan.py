@@ -206,6 +206,16 @@ def test_when_patience_may_end_trials_is_shown():
     assert "Patience" not in printed(plan_view(PLAN), width=160)
 
 
+def test_when_races_end_trials_is_shown():
+    racing = {"alpha": 0.05, "rows": 32, "grace": 2}
+    plan = {**PLAN, "search": {"trials": 3, "stop": "racing", "racing": racing}}
+    text = " ".join(printed(plan_view(plan), width=200).split())
+    assert "Racing: from evaluation 2 on a trial ends once its loss is worse than the best" in text
+    assert "with 95% certainty for all trials together; 32 validation rows first" in text
+    plan = {**PLAN, "search": {"trials": 3, "stop": "asha", "racing": racing}}
+    assert "Racing" not in printed(plan_view(plan), width=160)
+
+
 def test_whether_methods_share_a_scale_is_shown_where_there_are_several():
     scale = {"text": "alpha / rank 2 for all", "holds": True, "names": []}
     assert "Scale" not in printed(plan_view({**PLAN, "scale": scale}), width=160)
