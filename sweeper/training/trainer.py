@@ -26,7 +26,7 @@ from sweeper.evaluation.scoring import evaluate_on
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.tracking.record import Course
-from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, write_row_scores
+from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, rows_at, write_row_scores
 from sweeper.training.adapter_file import adapter_elements, save_adapter
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.training.engine import Engine
@@ -326,12 +326,14 @@ class Trainer:
         self.state.waiting = self.state.waiting.after(found, self._trial)
         if self.is_complete:
             # Before the checkpoint: whoever resumes from it does not evaluate again.
-            self._keep_rows(questions)
+            self._keep_rows(questions, VALIDATION_ROWS)
+        if spec.keep_rows == "every":
+            self._keep_rows(questions, rows_at(self.state.step))
         self.state.evaluation_time_s += time.perf_counter() - started_s
 
-    def _keep_rows(self, questions: Sequence[Question]) -> None:
-        """Writes what each row contributes to the last evaluation, on worker 0."""
-        path = self._folder / VALIDATION_ROWS
+    def _keep_rows(self, questions: Sequence[Question], name: str) -> None:
+        """Writes what each row contributes to this evaluation into a file, on worker 0."""
+        path = self._folder / name
 
         def keep() -> None:
             self._folder.mkdir(parents=True, exist_ok=True)
