@@ -61,7 +61,8 @@ def pack(folders: Sequence[Path]) -> Packed:
             budget that matches LoRA, which names the size.
 
     Raises:
-        BadInputError: a sweep is not of that kind, sweeps do not go together, or no trial has ended.
+        BadInputError: a sweep is not of that kind, sweeps do not go together, or no trial
+            has ended.
         DamagedFileError: a file of a sweep is damaged.
     """
     sweeps = [SweepFolder(path) for path in folders]
@@ -108,7 +109,9 @@ def _curve(trial: TrialFolder, *, rank: int) -> _Curve | str | None:
     kept = tuple(found for found in rows if found is not None)
     test = read_row_scores(trial.path / FINAL_ROWS)
     if record.status == "complete" and (len(kept) < len(rows) or test is None):
-        what = "test rows" if test is None else f"{len(rows) - len(kept)} of {len(rows)} evaluations"
+        what = (
+            "test rows" if test is None else f"{len(rows) - len(kept)} of {len(rows)} evaluations"
+        )
         return f"trial {record.id} ({record.method}) is complete, but has lost its {what}"
     return _Curve(spec, rank, record, kept, test)
 
@@ -223,9 +226,9 @@ def _one(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401 - of any type
     other = next((value for value in values if value != first), first)
     if other != first:
         raise BadInputError(
-            f"curves: the {name} of two trials are {shorten(first)} and {shorten(other)}; curves of "
-            "one table share them, or they could not be compared; pack sweeps of one version, model "
-            "and data"
+            f"curves: the {name} of two trials are {shorten(first)} and {shorten(other)}; curves "
+            "of one table share them, or they could not be compared; pack sweeps of one version, "
+            "model and data"
         )
     return first
 
