@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -185,6 +186,29 @@ def test_a_constant_number_of_evaluations_owes_the_rest_of_the_best():
     assert len(complete) == sum(trial.done == 3 for trial in done._trials.values()) > 8
 
 
+def test_of_several_finalists_the_best_at_the_end_is_chosen():
+    # Early on the last configuration looks best; at its end it is the worst.
+    table = curves.table(
+        methods=1, ranks=(8,), rates=4, seeds=1, loss=lambda cell: 0.5 + 0.1 * cell[2]
+    )
+    validation = table.validation.copy()
+    validation[3, 2] = 0.1
+    table = replace(table, validation=validation)
+    rest = WHOLE - curves.STEPS[2]
+    for finalists, rate in [(1, 3), (2, 0)]:
+        rule = partial(_constant, finalists=finalists)
+        course = replay(table, rule=rule, trials=50, replicas=1).run()
+        last = course.picks[-1]
+        assert last.cell == (0, 0, rate)
+        spent = last.steps - finalists * rest
+        assert spent in (30, 60, 90, 120)
+        assert last.time == last.steps
+
+
+def _constant(evaluations: int, *, finalists: int) -> Constant:
+    return Constant(evaluations // 4, finalists)
+
+
 def test_what_diverges_costs_its_steps_and_is_never_chosen():
     table = curves.table()
     worst = [cell for cell in table.cells if cell[2] >= 3]
@@ -230,8 +254,10 @@ def test_every_contestant_keeps_to_the_budget_and_repeats_itself(contestant):
     assert first.steps > 6 * WHOLE or first.trials == len(table.cells)
     assert first.picks
     assert {pick.cell for pick in first.picks} <= set(table.cells)
+    # Of some that were judged early, the one that is the best there need not be so at its end.
     losses = [pick.loss for pick in first.picks]
-    assert losses == sorted(losses, reverse=True)
+    is_whole = "1/" not in contestant.name
+    assert losses == sorted(losses, reverse=True) or not is_whole
     other = contestant.search(table, common, seed=4)
     assert other.picks != first.picks
 

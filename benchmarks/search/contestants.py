@@ -85,8 +85,8 @@ def _promotion(evaluations: int, *, is_early: bool) -> Rule:
     return Promotion(_DEFAULT if is_early else _default(evaluations), evaluations=evaluations)
 
 
-def _constant(evaluations: int, *, share: float) -> Rule:
-    return Constant(_scaled(share, evaluations))
+def _constant(evaluations: int, *, share: float, finalists: int = 1) -> Rule:
+    return Constant(_scaled(share, evaluations), finalists)
 
 
 _RULES: dict[str, tuple[Callable[[int], Rule], str]] = {
@@ -115,6 +115,14 @@ _RULES: dict[str, tuple[Callable[[int], Rule], str]] = {
         functools.partial(_constant, share=1 / 4),
         "a quarter of the steps; the best is trained to its end",
     ),
+    "1/12, best 3": (
+        functools.partial(_constant, share=1 / 12, finalists=3),
+        "a twelfth of the steps; the best three are trained to their end",
+    ),
+    "1/4, best 3": (
+        functools.partial(_constant, share=1 / 4, finalists=3),
+        "a quarter of the steps; the best three are trained to their end",
+    ),
     "1/2": (
         functools.partial(_constant, share=1 / 2),
         "half of the steps; the best is trained to its end",
@@ -131,7 +139,7 @@ _SAMPLERS: dict[str, tuple[MakeSamplers, str]] = {
 _PAIRS = (
     ("random", ("", "ASHA", "promotion", "1/4")),
     ("TPE", tuple(_RULES)),
-    ("GP", ("", "1/12", "1/4", "1/2")),
+    ("GP", ("", "1/12", "1/4", "1/4, best 3", "1/2")),
 )
 
 

@@ -9,6 +9,7 @@ checkpoints take none.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class Pick:
     """Virtual time until then."""
     cell: Cell
     loss: float
-    """By which it was chosen: the mean over the validation rows."""
+    """By which it was chosen: the mean over the validation rows at its end."""
 
 
 @dataclass
@@ -164,7 +165,8 @@ class Replay:
         self._held: dict[int, int] = {}
         self._events: list[tuple[float, int, int, int]] = []
         self._count = 0
-        self._best = float("inf")
+        # Loss and number of the trials that have come to where they are compared.
+        self._judged: list[tuple[float, int]] = []
         self.course = Course()
 
     def run(self) -> Course:
@@ -245,7 +247,7 @@ class Replay:
         """Tells study and rule of a trial's next evaluation; returns whether it runs on."""
         place, evaluation = trial.place, trial.done + 1
         value = float(self._table.losses[place, evaluation - 1])
-        if value != value:
+        if math.isnan(value):
             if not trial.is_told:
                 self._suggestions.fail(trial.number)
             return False
@@ -286,12 +288,24 @@ class Replay:
         self._suggestions.end(trial.number, evaluation=trial.done, value=value, is_complete=True)
 
     def _judge(self, trial: _Trial, value: float) -> None:
-        """Notes a trial that is the best so far where trials are compared."""
-        if value >= self._best:
+        """Notes what would be chosen from now on, where a trial is one of the best so far."""
+        self._judged.append((value, trial.number))
+        few = sorted(self._judged)[: self._rule.finalists]
+        if (value, trial.number) not in few:
             return
-        self._best = value
         ends = self._table.about.evaluation_steps
         rest = ends[-1] - ends[trial.done - 1]
-        swap = self._setting.swap_steps if rest else 0.0
-        steps, time = self.course.steps + rest, self.course.time + rest + swap
-        self.course.picks.append(Pick(steps, time, trial.cell, value))
+        finals = [(self._final(number), number) for _, number in few]
+        loss, best = min(finals)
+        if math.isinf(loss):
+            return
+        # The finalists are trained side by side, a replica each, as far as there are replicas.
+        turns = math.ceil(len(few) / self._setting.replicas) if rest else 0
+        time = self.course.time + turns * (rest + self._setting.swap_steps)
+        steps = self.course.steps + rest * len(few)
+        self.course.picks.append(Pick(steps, time, self._trials[best].cell, loss))
+
+    def _final(self, number: int) -> float:
+        """Returns the loss of a trial at its end; infinite where it diverges."""
+        found = float(self._table.losses[self._trials[number].place, -1])
+        return math.inf if math.isnan(found) else found

@@ -27,8 +27,10 @@ class Rule(Protocol):
     """Decides on the trials of one search; evaluations are counted from 1."""
 
     judged_at: int
-    """Evaluation at which trials are compared: the best there is the one that is chosen. It is
-    trained to its end then, if that is not the last one."""
+    """Evaluation at which trials are compared."""
+    finalists: int
+    """So many of the best there are trained to their end, if that is not the last evaluation; the
+    best one at the end is chosen."""
 
     def after(
         self, trial: int, *, evaluation: int, value: float, rows: NDArray[np.float64]
@@ -55,6 +57,7 @@ class Whole:
     """Every trial runs to its end."""
 
     judged_at: int
+    finalists: int = 1
 
     def after(
         self, trial: int, *, evaluation: int, value: float, rows: NDArray[np.float64]
@@ -84,9 +87,9 @@ class Asha(Whole):
 
 
 class Constant(Whole):
-    """Every trial ends after the same number of evaluations, and the best one is kept.
+    """Every trial ends after the same number of evaluations, and the best ones are kept.
 
-    Successive halving was found to add little to it (arXiv:2404.04111).
+    Successive halving was found to add little to it (arXiv:2307.15422, arXiv:2404.04111).
     """
 
     def after(
@@ -114,7 +117,7 @@ class Promotion:
     """
 
     def __init__(self, asha: AshaSpec, *, evaluations: int) -> None:
-        self.judged_at = evaluations
+        self.judged_at, self.finalists = evaluations, 1
         self._reduction = asha.reduction
         milestones = []
         milestone = float(asha.grace)
