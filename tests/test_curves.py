@@ -130,7 +130,8 @@ def test_a_trial_that_diverged_has_its_curve_up_to_there(folder: SweepFolder):
 
 
 def test_what_has_no_curve_is_left_out_and_named(folder: SweepFolder):
-    first, second, third = folder.trial_folders()[:3]
+    by_number = sorted(folder.trial_folders(), key=lambda trial: trial.read().number)
+    first, second, third = by_number[:3]
     (first.path / rows_at(4)).unlink()
     (second.path / FINAL_ROWS).unlink()
     (third.path / "record.json").unlink()

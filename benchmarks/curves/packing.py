@@ -69,7 +69,8 @@ def pack(folders: Sequence[Path]) -> Packed:
     curves: list[_Curve] = []
     left_out: list[str] = []
     for sweep in sweeps:
-        for trial in sweep.trial_folders():
+        # In the order of the design; folders lie in that of their identities.
+        for trial in sorted(sweep.trial_folders(), key=lambda trial: trial.read().number):
             found = _curve(trial, rank=_rank(sweep))
             if isinstance(found, str):
                 left_out.append(f"{sweep.name}: {found}")
