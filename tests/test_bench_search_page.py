@@ -39,6 +39,7 @@ def results(*, high: float, goal_high: float, saving: float | None) -> Results:
 def test_what_wins_and_reaches_the_goal_is_said():
     won, reached = conclusions(results(high=-0.01, goal_high=-0.001, saving=0.4))
     assert won.startswith("rival is better than today at the same steps")
+    assert won.endswith("Time saved, swaps included: not reached.")
     assert reached == "The goal, 30 % fewer steps than today at equal regret, is reached by rival."
 
 

@@ -17,7 +17,16 @@ from sweeper._files import write_bytes
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.tracking.stored import read_stored_arrays
 
-__all__ = ["MOST_BYTES", "PATH", "About", "Cell", "CurveTable", "read_table", "write_table"]
+__all__ = [
+    "MOST_BYTES",
+    "PATH",
+    "About",
+    "Cell",
+    "CurveTable",
+    "halved",
+    "read_table",
+    "write_table",
+]
 
 PATH = Path(__file__).parent / "curves.npz"
 """The table that is part of this repository."""
