@@ -28,11 +28,11 @@ replicas run in virtual time, without Ray. A step takes one unit.
 
 _TERMS = """
 The *regret* of a search is the test loss of the configuration that it chose, less that of the best
-one of the table. What a way of searching chooses is the trial with the smallest loss on the
-validation rows. Where trials end early, the steps that train the chosen one to its end count. A
-difference is paired by the searches' seeds. The intervals hold at 95 % for all rivals together, and
-speak of searches of this table. *Saved* are steps, or time, until the mean regret is as small as
-today's at the end of the budget.
+one of the table. Both are means over the table's seeds. What a way of searching chooses is the
+trial with the smallest loss on the validation rows. Where trials end early, the steps that train
+the chosen one to its end count. A difference is paired by the searches' seeds. The intervals hold
+at 95 % for all rivals together, and speak of searches of this table. *Saved* are steps, or time,
+until the mean regret is as small as today's at the end of the budget.
 """
 
 
