@@ -2,9 +2,12 @@
 
 import pytest
 
+from benchmarks.curves.table import write_table
 from benchmarks.search import __main__ as bench
+from benchmarks.search.contestants import TODAY, by_name
 from benchmarks.search.page import PAGE, conclusions, page, plot, rows_of, text
 from benchmarks.search.scoring import Difference, Result, Results
+from benchmarks.search.searching import searches
 from tests import curves
 
 
@@ -37,9 +40,9 @@ def results(*, high: float, goal_high: float, saving: float | None) -> Results:
 
 
 def test_what_wins_and_reaches_the_goal_is_said():
-    won, reached = conclusions(results(high=-0.01, goal_high=-0.001, saving=0.4))
+    won, time, reached = conclusions(results(high=-0.01, goal_high=-0.001, saving=0.4))
     assert won.startswith("rival is better than today at the same steps")
-    assert won.endswith("Time saved, swaps included: not reached.")
+    assert time == "Time that it saves, swaps included: not reached."
     assert reached == "The goal, 30 % fewer steps than today at equal regret, is reached by rival."
 
 
@@ -94,6 +97,19 @@ def test_rows_are_plain():
     first, second = rows_of(results(high=-0.01, goal_high=0.01, saving=0.4))
     assert first["difference"] is None
     assert second["difference"] == {"value": -0.05, "low": -0.1, "high": -0.01}
+
+
+def test_searches_are_the_same_in_processes_of_their_own(tmp_path):
+    table = curves.table(noise=0.05)
+    path = tmp_path / "curves.npz"
+    write_table(path, table)
+    setting = bench.setting_of(table, trials=4, swap_s=0.3)
+    names = ["random", TODAY]
+    found = searches(names, seeds=7, path=path, setting=setting, processes=2)
+    assert found == {
+        name: [by_name(name).search(table, setting, seed=seed) for seed in range(7)]
+        for name in names
+    }
 
 
 def test_a_swap_takes_as_long_as_so_many_steps_of_the_table():

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import functools
-import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks._bench import document, machine, terminal_width, write
 from benchmarks.curves.table import PATH, CurveTable, read_table
-from benchmarks.search.contestants import CONTESTANTS, TODAY, by_name
+from benchmarks.search.contestants import CONTESTANTS, TODAY
 from benchmarks.search.page import FIGURE, PAGE, page, plot, rows_of, text
-from benchmarks.search.replay import Course, Setting
+from benchmarks.search.replay import Setting
 from benchmarks.search.scoring import Results, score
+from benchmarks.search.searching import searches
 from sweeper.errors import BadInputError
 
 SEEDS = 200
@@ -27,42 +25,10 @@ FEWEST = 12
 TRIALS = 20
 # Seconds that a replica of this machine takes to put one adapter in the place of another.
 SWAP_S = 0.3
-# Searches that a process does before it takes others.
-CHUNK = 5
 UNLISTED = (
     "Racing trials on the rows that they share.",
     "Samplers that know where learning rates usually lie.",
 )
-
-
-def search(place: tuple[str, int], *, path: Path, setting: Setting) -> Course:
-    """Returns the course of one search.
-
-    Args:
-        place: name of the contestant, and seed.
-        path: of the table, which each process reads once.
-        setting: what contestants have in common.
-    """
-    name, seed = place
-    return by_name(name).search(_table(path), setting, seed=seed)
-
-
-_table = functools.lru_cache(maxsize=1)(read_table)
-
-
-def searches(
-    names: Sequence[str], *, seeds: int, path: Path, setting: Setting, processes: int
-) -> dict[str, list[Course]]:
-    """Returns the courses of all contestants, by name, each of the seeds from 0 on."""
-    places = [(name, seed) for name in names for seed in range(seeds)]
-    work = functools.partial(search, path=path, setting=setting)
-    # A fork would copy the threads of torch.
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        found = pool.map(work, places, chunksize=CHUNK)
-    courses: dict[str, list[Course]] = {name: [] for name in names}
-    for (name, _), course in zip(places, found, strict=True):
-        courses[name].append(course)
-    return courses
 
 
 def setting_of(table: CurveTable, *, trials: int, swap_s: float) -> Setting:
