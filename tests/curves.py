@@ -51,7 +51,10 @@ def table(  # what a table is made of
     is_diverged = np.array([x in diverged for x, _ in keys])
     return CurveTable(
         about(methods=methods, ranks=ranks, rates=rates, seeds=seeds),
-        *places,
+        method=places[0],
+        size=places[1],
+        rate=places[2],
+        seed=places[3],
         steps=np.where(is_diverged, 25, STEPS[-1]).astype(np.int64),
         trainable=np.full(len(keys), 1000, np.int64),
         step_time_s=np.full(len(keys), 0.02, np.float32),

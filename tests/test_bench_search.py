@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from scipy import stats
 
@@ -21,6 +22,7 @@ from benchmarks.search.rules import Constant, Promotion, Whole
 from benchmarks.search.samplers import KnownNoise, random_sampler
 from benchmarks.search.scoring import differences, regrets, score
 from sweeper.experiment.sweep import AshaSpec, SearchSpec
+from sweeper.search.study import MakeSampler, sampler_for
 from tests import curves
 
 WHOLE = curves.STEPS[-1]
@@ -55,7 +57,7 @@ def setting(trials: float, *, swap_steps: float = 0.0, replicas: int = 2) -> Set
 def replay(
     table: CurveTable, *, rule=Whole, make=random_sampler, trials: float = 10, seed=0, **settings
 ) -> Replay:
-    def make_samplers(_: dict[int, float]):
+    def make_samplers(standard_errors: dict[int, float]) -> MakeSampler:
         return make
 
     return Replay(
@@ -127,7 +129,7 @@ def spent_on(done: Replay) -> int:
 def test_what_is_paused_and_promoted_spends_exactly_the_steps_that_were_asked(reduction):
     table = curves.table(noise=0.05)
     rule = partial(_promotion, reduction=reduction)
-    done = replay(table, rule=rule, make=samplers.sampler_for, trials=8, swap_steps=20.0)
+    done = replay(table, rule=rule, make=sampler_for, trials=8, swap_steps=20.0)
     course = done.run()
     assert course.steps == spent_on(done)
     evaluations = [trial.done for trial in done._trials.values()]
@@ -316,7 +318,7 @@ def test_the_kernel_is_a_covariance_with_its_variance_on_the_diagonal():
 
 def test_a_noisy_value_is_believed_less():
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    space = {"rate": optuna.distributions.IntDistribution(0, 6)}
+    space: dict[str, BaseDistribution] = {"rate": optuna.distributions.IntDistribution(0, 6)}
     for rate, value in enumerate([1.0, 1.0, 0.2, 1.0, 0.9, 0.8, 0.7]):
         study.add_trial(
             optuna.trial.create_trial(params={"rate": rate}, distributions=space, value=value)

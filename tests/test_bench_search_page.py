@@ -1,5 +1,7 @@
 """What the replay bench prints, writes and draws."""
 
+from typing import Any
+
 import pytest
 
 from benchmarks.curves.table import write_table
@@ -12,7 +14,7 @@ from tests import curves
 
 
 def result(name: str, regret: float, **fields) -> Result:
-    standard = {
+    standard: dict[str, Any] = {
         "note": f"what {name} is",
         "curve": (0.5, 0.2, regret),
         "standard_error": 0.01,

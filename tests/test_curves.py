@@ -249,7 +249,7 @@ def test_whole_seeds_come_first(tmp_path: Path, monkeypatch):
     done: list[object] = []
     monkeypatch.setattr(training.Plan, "train", lambda _, seed, rank: done.append((seed, rank)))
     monkeypatch.setattr(training.Plan, "pack", lambda _, seeds: done.append(seeds))
-    monkeypatch.setattr(training.os, "nice", lambda _: 0)
+    monkeypatch.setattr("os.nice", lambda _: 0)
     monkeypatch.setattr("sys.argv", ["curves", "--home", str(tmp_path), "--seeds", "2"])
     training.main()
     assert done == [(0, 8), (0, 32), 1, (1, 8), (1, 32), 2]
@@ -265,7 +265,7 @@ def test_a_sweep_that_did_not_come_to_its_end_ends_it(tmp_path: Path, monkeypatc
         ran.append(command)
         return type("Done", (), {"returncode": 1})
 
-    monkeypatch.setattr(training.subprocess, "run", run)
+    monkeypatch.setattr("subprocess.run", run)
     with pytest.raises(SystemExit, match="has not come to its end"):
         plan.train(0, 8)
     folder.mark("complete")

@@ -121,17 +121,18 @@ def _table(curves: Sequence[_Curve], sweeps: Sequence[SweepFolder]) -> CurveTabl
     first = curves[0]
     steps = evaluation_steps(first.spec.train)
     base = [_of_base(sweeps, name) for name in (VALIDATION_ROWS, FINAL_ROWS)]
-    axes = (
-        # In the order of the file, by which no method is put first for its name.
-        tuple(dict.fromkeys(x.spec.method.label for x in curves)),
-        tuple(sorted({x.rank for x in curves})),
-        tuple(sorted({x.spec.train.learning_rate for x in curves})),
-        tuple(sorted({x.spec.train.seed for x in curves})),
-    )
+    # In the order of the file, by which no method is put first for its name.
+    methods = tuple(dict.fromkeys(x.spec.method.label for x in curves))
+    ranks = tuple(sorted({x.rank for x in curves}))
+    rates = tuple(sorted({x.spec.train.learning_rate for x in curves}))
+    seeds = tuple(sorted({x.spec.train.seed for x in curves}))
     settings = _one("settings", [_settings(x.spec) for x in curves])
     about = About(
         metric=METRIC,
-        **dict(zip(("methods", "ranks", "rates", "seeds"), axes, strict=True)),
+        methods=methods,
+        ranks=ranks,
+        rates=rates,
+        seeds=seeds,
         evaluation_steps=steps,
         validation_rows=_fingerprint([*_validations(curves), base[0]], "validation"),
         test_rows=_fingerprint([*(x.test for x in curves if x.test), base[1]], "test"),
@@ -141,10 +142,10 @@ def _table(curves: Sequence[_Curve], sweeps: Sequence[SweepFolder]) -> CurveTabl
     )
     places = [
         (
-            axes[0].index(x.spec.method.label),
-            axes[1].index(x.rank),
-            axes[2].index(x.spec.train.learning_rate),
-            axes[3].index(x.spec.train.seed),
+            methods.index(x.spec.method.label),
+            ranks.index(x.rank),
+            rates.index(x.spec.train.learning_rate),
+            seeds.index(x.spec.train.seed),
         )
         for x in curves
     ]
@@ -171,7 +172,10 @@ def _filled(
     records = [curve.record for curve in curves]
     return CurveTable(
         about=about,
-        **dict(zip(("method", "size", "rate", "seed"), places.T, strict=True)),
+        method=places[:, 0],
+        size=places[:, 1],
+        rate=places[:, 2],
+        seed=places[:, 3],
         steps=np.array([record.steps for record in records], np.int64),
         trainable=np.array([record.trainable for record in records], np.int64),
         step_time_s=np.array([x.train_time_s / max(1, x.steps) for x in records], np.float32),

@@ -139,7 +139,8 @@ class KnownNoise(optuna.samplers.BaseSampler):
         worst = max(x.value for x in tried if x.value is not None)
         values = np.array([worst if x.value is None else x.value for x in tried])
         errors = np.array([self._errors.get(x.number, 0.0) for x in tried])
-        return np.log(values), (errors / values) ** 2
+        logs = np.asarray(np.log(values), np.float64)
+        return logs, np.asarray((errors / values) ** 2, np.float64)
 
     def sample_independent(
         self,

@@ -107,7 +107,7 @@ class Results:
 def regrets(
     table: CurveTable,
     courses: Sequence[Course],
-    at: Sequence[float],
+    at: Sequence[float] | _Floats,
     *,
     pick: Callable[[Course, float], Pick | None] = Course.pick_at,
 ) -> _Floats:
