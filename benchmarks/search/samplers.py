@@ -178,7 +178,7 @@ def _is_tried(found: FrozenTrial, own: FrozenTrial, names: Sequence[str]) -> boo
 
 
 def _factor(kernel: _Kernel, seen: _Floats, noise: _Floats) -> _Floats:
-    return np.linalg.cholesky(kernel(seen, seen) + np.diag(noise + _JITTER))
+    return np.asarray(np.linalg.cholesky(kernel(seen, seen) + np.diag(noise + _JITTER)), np.float64)
 
 
 def _likeliest(seen: _Floats, y: _Floats, noise: _Floats) -> _Kernel:
