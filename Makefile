@@ -33,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store kernels-report clean
+.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store bench-search curves kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -131,6 +131,12 @@ bench-store: install ## a trial's pushes to an S3 server of this machine
 
 bench-data: install ## examples a second of tokenising, training and scoring, with and without padding
 	$(BIN)/python -P benchmarks/data.py $(ARGS)
+
+curves: install ## train the table of learning curves of bench-search (about an hour; given again, it goes on)
+	$(BIN)/python -m benchmarks.curves $(ARGS)
+
+bench-search: install ## ways of searching replayed on the table of learning curves, without Ray
+	$(BIN)/python -m benchmarks.search $(ARGS)
 
 clean: ## remove the environment, caches and builds; sweeps stay
 	rm -rf $(VENV) build dist site .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -58,7 +58,7 @@ def text_files() -> list[Path]:
     # Scripts, documents and settings at the top are all of the project's.
     found = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]
     found += [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
-    binary = {".safetensors", ".pyc", ".gz", ".png"}
+    binary = {".safetensors", ".pyc", ".gz", ".png", ".npz"}
     found = [path for path in found if path.is_file() and path.suffix not in binary]
     assert len(found) > 60
     return sorted(found)

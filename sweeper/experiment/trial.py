@@ -171,6 +171,12 @@ class EvaluationSpec(Spec):
     as the longest answer has among the rows of the evaluation."""
     stop: tuple[str, ...] | None = None
     """Texts that end a generated answer; null uses the task's."""
+    keep_rows: Literal["last", "every"] = Field(
+        default="last", exclude_if=lambda kept: kept == "last"
+    )
+    """Of which evaluations in training a trial keeps what each row contributes: of the last one, or
+    of every one, a file each (``validation_rows-<step>.npz``). The files of 128 rows take about
+    2 KB each. It is part of a trial's identity, so that whoever asks for the files gets them."""
     encoder: str | None = None
     """Folder of the encoder for BERTScore. Without it the metric is not computed."""
     encoder_layer: int | None = Field(default=None, ge=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -24,6 +24,7 @@ __all__ = [
     "TRIAL_ID",
     "UNPLANNED",
     "FinishedTrial",
+    "MakeSampler",
     "draw",
     "ended_trials",
     "enqueue_again",
@@ -224,8 +225,22 @@ def sampler_for(
         )
 
 
+class MakeSampler(Protocol):
+    """What makes the sampler of one trial, as :func:`sampler_for` does."""
+
+    def __call__(
+        self, search: SearchSpec, *, trial_number: int, is_random: bool = False
+    ) -> optuna.samplers.BaseSampler:
+        """Returns the sampler."""
+
+
 def draw(
-    study: optuna.Study, space: Space, search: SearchSpec, *, is_random: bool = False
+    study: optuna.Study,
+    space: Space,
+    search: SearchSpec,
+    *,
+    is_random: bool = False,
+    make_sampler: MakeSampler = sampler_for,
 ) -> tuple[optuna.Trial, Point]:
     """Returns the study's next trial and its point: enqueued, or drawn by the sampler.
 
@@ -234,8 +249,9 @@ def draw(
         space: where the point comes from.
         search: for the sampler's settings.
         is_random: whether results do not matter.
+        make_sampler: makes the sampler.
     """
-    study.sampler = sampler_for(search, trial_number=len(_begun(study)), is_random=is_random)
+    study.sampler = make_sampler(search, trial_number=len(_begun(study)), is_random=is_random)
     trial = study.ask()
     return trial, space.suggest(cast("Suggests", trial))
 

@@ -19,11 +19,13 @@ from sweeper.search.study import (
     REPEATS,
     TRIAL_ID,
     UNPLANNED,
+    MakeSampler,
     draw,
     is_retried,
     mark_exhausted,
     redraw,
     refuse,
+    sampler_for,
 )
 
 __all__ = ["MANY_REPEATS", "Suggestion", "Suggestions"]
@@ -65,6 +67,7 @@ class Suggestions:
         space: Space,
         search: SearchSpec,
         identify: Callable[[Point], str],
+        make_sampler: MakeSampler = sampler_for,
     ) -> None:
         """Takes up ``study``.
 
@@ -74,8 +77,11 @@ class Suggestions:
             search: for the sampler's settings.
             identify: returns the identity of the trial at a point; a ``SpecError`` says that the
                 point is none.
+            make_sampler: makes the sampler of each trial that is drawn; the replay bench compares
+                others with the sweep's own.
         """
         self._study = study
+        self._make_sampler = make_sampler
         self._space = space
         self._search = search
         self._identify = identify
@@ -116,7 +122,13 @@ class Suggestions:
         is_stuck = repeats >= FEW_REPEATS and not waits
         if is_stuck and not self._enqueue_untried(repeats):
             return None
-        return draw(self._study, self._space, self._search, is_random=is_stuck)
+        return draw(
+            self._study,
+            self._space,
+            self._search,
+            is_random=is_stuck,
+            make_sampler=self._make_sampler,
+        )
 
     def _enqueue_untried(self, repeats: int) -> bool:
         """Enqueues a point that was not tried; returns False where the space has none."""

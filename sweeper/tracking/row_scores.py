@@ -29,6 +29,7 @@ __all__ = [
     "RowScores",
     "read_row_scores",
     "row_scores_damage",
+    "rows_at",
     "write_row_scores",
 ]
 
@@ -36,6 +37,18 @@ VALIDATION_ROWS = "validation_rows.npz"
 """Name of the file of a trial's last evaluation in training, and of the frozen base on its rows."""
 FINAL_ROWS = "final_rows.npz"
 """Name of the file of the evaluation after the search."""
+
+
+def rows_at(step: int) -> str:
+    """Returns the name of the file of one evaluation of a trial in training.
+
+    A trial has it where ``evaluation.keep_rows`` is ``every``.
+
+    Args:
+        step: optimiser steps done, at least 1.
+    """
+    return f"validation_rows-{step:08d}.npz"
+
 
 _Ints: TypeAlias = NDArray[np.int64]
 _Floats: TypeAlias = NDArray[np.float64]

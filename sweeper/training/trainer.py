@@ -23,6 +23,7 @@ from sweeper.evaluation.racing import Contest
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
 from sweeper.tracking.record import Course
+from sweeper.tracking.row_scores import rows_at
 from sweeper.training.adapter_file import adapter_elements, save_adapter
 from sweeper.training.checkpoint import load_checkpoint, save_checkpoint
 from sweeper.training.engine import Engine
@@ -355,6 +356,8 @@ class Trainer:
         if self.is_complete:
             # Before the checkpoint: whoever resumes from it does not evaluate again.
             self._validation.keep_rows(metrics, step=state.step)
+        if self._trial.evaluation.keep_rows == "every":
+            self._validation.keep_rows(metrics, step=state.step, name=rows_at(state.step))
         self._validation.finish(metrics, step=state.step, evaluation=evaluation)
 
     def _require_finite(self, kind: str, loss: float, *, step: int) -> None:

@@ -135,6 +135,12 @@ TRIAL = (
         "[rows](#rows-of-an-evaluation). Only a complete trial has it.",
         "once",
     ),
+    KeptFile(
+        "validation_rows-<step>.npz",
+        "The same of one evaluation in training; every one has it where `evaluation.keep_rows` is "
+        "`every`, also of a trial that was stopped.",
+        "once",
+    ),
     KeptFile("final.json", "The trial in the evaluation after the search.", "once"),
     KeptFile("final_rows.npz", "What each row of that contributes to each metric.", "once"),
     KeptFile("evaluations/", "Results of `evaluate`, a file each.", "once"),

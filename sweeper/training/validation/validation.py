@@ -146,17 +146,20 @@ class Validation:
             "could not note what each row contributes",
         )
 
-    def keep_rows(self, metrics: Mapping[str, Estimate], *, step: int) -> None:
-        """Writes what each row contributes to the trial's last evaluation.
+    def keep_rows(
+        self, metrics: Mapping[str, Estimate], *, step: int, name: str = VALIDATION_ROWS
+    ) -> None:
+        """Writes what each row contributes to an evaluation: unless it is named, to the last.
 
         Args:
             metrics: of the evaluation, on all rows.
             step: optimiser steps done.
+            name: of the file.
 
         Raises:
             TrialError: worker 0 could not write it.
         """
-        path = self._folder / VALIDATION_ROWS
+        path = self._folder / name
 
         def keep() -> None:
             self._folder.mkdir(parents=True, exist_ok=True)

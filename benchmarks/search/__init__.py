@@ -1,0 +1,1 @@
+"""Ways of searching, replayed on the table of learning curves: without Ray, in virtual time."""

@@ -1,0 +1,165 @@
+"""The ways of searching that are compared: what draws the next point, and what ends a trial early.
+
+A rule that races trials on their rows, and samplers that know where learning rates usually lie, get
+a line each here: every combination of the two is a contestant.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import optuna
+
+from benchmarks.curves.table import CurveTable
+from benchmarks.search.replay import Course, MakeSamplers, Replay, Setting
+from benchmarks.search.rules import Asha, Constant, MakeRule, Promotion, Rule, Whole
+from benchmarks.search.samplers import KnownNoise, random_sampler
+from sweeper.experiment.sweep import AshaSpec, SearchSpec
+from sweeper.experiment.trial import TrainSpec
+from sweeper.search.study import MakeSampler, sampler_for
+
+__all__ = ["CONTESTANTS", "TODAY", "Contestant", "by_name"]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way of searching."""
+
+    name: str
+    samplers: MakeSamplers
+    rule: MakeRule
+    note: str
+    """What it is, in a few words."""
+
+    def search(self, table: CurveTable, setting: Setting, *, seed: int) -> Course:
+        """Returns the course of one search on a table."""
+        return Replay(
+            table, setting, make_samplers=self.samplers, make_rule=self.rule, seed=seed
+        ).run()
+
+
+def _random(standard_errors: dict[int, float]) -> MakeSampler:
+    del standard_errors
+    return random_sampler
+
+
+def _tpe(standard_errors: dict[int, float]) -> MakeSampler:
+    """The sweep's own sampler."""
+    del standard_errors
+    return sampler_for
+
+
+def _known_noise(standard_errors: dict[int, float]) -> MakeSampler:
+    def make(
+        search: SearchSpec, *, trial_number: int, is_random: bool = False
+    ) -> optuna.samplers.BaseSampler:
+        if is_random:
+            return random_sampler(search, trial_number=trial_number)
+        return KnownNoise(search, trial_number=trial_number, standard_errors=standard_errors)
+
+    return make
+
+
+def _scaled(share: float, evaluations: int) -> int:
+    """Returns the evaluation that comes nearest to a share of a trial, at least the first."""
+    return max(1, round(share * evaluations))
+
+
+# The packaged default counts a trial's evaluations, of which it has so many by default.
+_USUAL = TrainSpec.model_fields["evaluations"].default
+_DEFAULT = AshaSpec()
+
+
+def _default(evaluations: int) -> AshaSpec:
+    """The default of ASHA at the same shares of a trial's steps."""
+    return _DEFAULT.model_copy(update={"grace": _scaled(_DEFAULT.grace / _USUAL, evaluations)})
+
+
+def _asha(evaluations: int, *, is_early: bool) -> Rule:
+    return Asha(_DEFAULT if is_early else _default(evaluations), evaluations=evaluations)
+
+
+def _promotion(evaluations: int, *, is_early: bool) -> Rule:
+    return Promotion(_DEFAULT if is_early else _default(evaluations), evaluations=evaluations)
+
+
+def _constant(evaluations: int, *, share: float, finalists: int = 1) -> Rule:
+    return Constant(_scaled(share, evaluations), finalists)
+
+
+_RULES: dict[str, tuple[Callable[[int], Rule], str]] = {
+    "": (Whole, "every trial to its end"),
+    "ASHA": (
+        functools.partial(_asha, is_early=False),
+        "rungs after 1/4 and 3/4 of the steps, one in three goes on: the default",
+    ),
+    "ASHA, early": (
+        functools.partial(_asha, is_early=True),
+        "the same from the first evaluation on",
+    ),
+    "promotion": (
+        functools.partial(_promotion, is_early=False),
+        "rungs as the default's; trials pause there, and go on when they are among the best third",
+    ),
+    "promotion, early": (
+        functools.partial(_promotion, is_early=True),
+        "the same from the first evaluation on",
+    ),
+    "1/12": (
+        functools.partial(_constant, share=1 / 12),
+        "a twelfth of the steps; the best is trained to its end",
+    ),
+    "1/4": (
+        functools.partial(_constant, share=1 / 4),
+        "a quarter of the steps; the best is trained to its end",
+    ),
+    "1/12, best 3": (
+        functools.partial(_constant, share=1 / 12, finalists=3),
+        "a twelfth of the steps; the best three are trained to their end",
+    ),
+    "1/4, best 3": (
+        functools.partial(_constant, share=1 / 4, finalists=3),
+        "a quarter of the steps; the best three are trained to their end",
+    ),
+    "1/2": (
+        functools.partial(_constant, share=1 / 2),
+        "half of the steps; the best is trained to its end",
+    ),
+}
+
+_SAMPLERS: dict[str, tuple[MakeSamplers, str]] = {
+    "random": (_random, "points at random"),
+    "TPE": (_tpe, "the sweep's sampler"),
+    "GP": (_known_noise, "a Gaussian process that is told each value's standard error"),
+}
+
+# Not every pair: what learns from whole trials alone has too few of them under ASHA.
+_PAIRS = (
+    ("random", ("", "ASHA", "promotion", "1/4")),
+    ("TPE", tuple(_RULES)),
+    ("GP", ("", "1/12", "1/4", "1/4, best 3", "1/2")),
+)
+
+
+def _contestants() -> tuple[Contestant, ...]:
+    found = []
+    for sampler, rules in _PAIRS:
+        samplers, drawn = _SAMPLERS[sampler]
+        for name in rules:
+            rule, ended = _RULES[name]
+            called = f"{sampler} + {name}" if name else sampler
+            found.append(Contestant(called, samplers, rule, f"{drawn}; {ended}"))
+    return tuple(found)
+
+
+CONTESTANTS = _contestants()
+"""All of them."""
+TODAY = "TPE + ASHA"
+"""The one that a sweep is by default: the others are compared with it."""
+
+
+def by_name(name: str) -> Contestant:
+    """Returns the contestant of a name; KeyError where there is none."""
+    return {contestant.name: contestant for contestant in CONTESTANTS}[name]
