@@ -77,12 +77,10 @@ def _default(evaluations: int) -> AshaSpec:
     return _DEFAULT.model_copy(update={"grace": _scaled(_DEFAULT.grace / _USUAL, evaluations)})
 
 
-def _asha(evaluations: int, *, is_early: bool) -> Rule:
-    return Asha(_DEFAULT if is_early else _default(evaluations), evaluations=evaluations)
-
-
-def _promotion(evaluations: int, *, is_early: bool) -> Rule:
-    return Promotion(_DEFAULT if is_early else _default(evaluations), evaluations=evaluations)
+def _on_rungs(
+    kind: type[Asha] | type[Promotion], evaluations: int, *, is_early: bool = False
+) -> Rule:
+    return kind(_DEFAULT if is_early else _default(evaluations), evaluations=evaluations)
 
 
 def _constant(evaluations: int, *, share: float, finalists: int = 1) -> Rule:
@@ -92,19 +90,19 @@ def _constant(evaluations: int, *, share: float, finalists: int = 1) -> Rule:
 _RULES: dict[str, tuple[Callable[[int], Rule], str]] = {
     "": (Whole, "every trial to its end"),
     "ASHA": (
-        functools.partial(_asha, is_early=False),
+        functools.partial(_on_rungs, Asha),
         "rungs after 1/4 and 3/4 of the steps, one in three goes on: the default",
     ),
     "ASHA, early": (
-        functools.partial(_asha, is_early=True),
+        functools.partial(_on_rungs, Asha, is_early=True),
         "the same from the first evaluation on",
     ),
     "promotion": (
-        functools.partial(_promotion, is_early=False),
+        functools.partial(_on_rungs, Promotion),
         "rungs as the default's; trials pause there, and go on when they are among the best third",
     ),
     "promotion, early": (
-        functools.partial(_promotion, is_early=True),
+        functools.partial(_on_rungs, Promotion, is_early=True),
         "the same from the first evaluation on",
     ),
     "1/12": (
