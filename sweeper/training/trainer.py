@@ -153,7 +153,8 @@ class Trainer:
         if train.packing:
             base.require_packable()
         self._callbacks = Callbacks(train.callbacks, log=folder / CALLBACKS_LOG)
-        self._evaluations = evaluation_steps(trial.train)
+        # The number of the evaluation after each step that has one.
+        self._evaluations = {step: n for n, step in enumerate(evaluation_steps(train), start=1)}
         self.state = TrainerState()
         self.resumed_at = 0
         """Step of the checkpoint that it resumed from; 0 if it started from scratch."""
@@ -339,7 +340,7 @@ class Trainer:
 
     def _evaluate(self) -> None:
         started_s = time.perf_counter()
-        evaluation = self._evaluations.index(self.state.step) + 1
+        evaluation = self._evaluations[self.state.step]
         with self._engine.evaluating():
             found = self._validation.evaluate(self._engine, evaluation=evaluation)
         self.validated = found
