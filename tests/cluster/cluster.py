@@ -5,11 +5,11 @@ All of it is in namespaces and in one temporary folder; :class:`Cluster` makes i
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -48,7 +48,7 @@ _ENVIRONMENT = {
     "RAY_agent_register_timeout_ms": "300000",
 }
 # Seconds in which a machine's sshd must listen.
-_SERVER_S = 60
+_SERVER_S = 60.0
 
 
 class Cluster:
@@ -90,6 +90,25 @@ class Cluster:
         self.desk.start(f"cd {CHECKOUT}; {command}", self.environment(), log=log)
         return log
 
+    def wait_for_port(
+        self, address: str, port: int, *, timeout_s: float, said: Callable[[], str]
+    ) -> None:
+        """Waits until a port can be reached from the desk: on a busy machine that takes a while.
+
+        Args:
+            address: of the machine that listens.
+            port: its number.
+            timeout_s: seconds to wait.
+            said: returns what who is to listen has said, for the error.
+
+        Raises:
+            AssertionError: it cannot be reached in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while self.say(f"exec 3<>/dev/tcp/{address}/{port}").code:
+            assert time.monotonic() < deadline, f"{address}:{port} is not ready: {said()}"
+            time.sleep(0.3)
+
     def close_terminals(self) -> None:
         """Ends the commands that run on at the desk, as who closes their terminals does."""
         for process in self.desk.processes():
@@ -113,18 +132,9 @@ class Cluster:
         for machine in self.machines.values():
             machine.begin()
         for name in set(self.machines) - {"desk"}:
-            self._wait_for_server(name)
-
-    def _wait_for_server(self, name: str) -> None:
-        """Waits until a machine's sshd listens: on a busy one that takes longer than a command.
-
-        Raises:
-            AssertionError: it does not in time.
-        """
-        asked = f"until (: > /dev/tcp/{ADDRESSES[name]}/22) 2> /dev/null; do sleep 0.1; done"
-        limited = f"timeout {_SERVER_S} bash -c {shlex.quote(asked)}"
-        ended = self.desk.run(limited, self.environment(), timeout_s=2 * _SERVER_S)
-        assert not ended.code, f"sshd of {name} does not listen: {self.machines[name].log()}"
+            self.wait_for_port(
+                ADDRESSES[name], 22, timeout_s=_SERVER_S, said=self.machines[name].log
+            )
 
     def _plan(self, name: str, address: str, key: str) -> Plan:
         files = self.folder / name

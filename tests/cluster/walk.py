@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -96,11 +97,7 @@ class _Typing:
         """
         self._tell(f"$ {command} &")
         log = self._cluster.start(command)
-        deadline = time.monotonic() + _LONG_S
-        while self._cluster.say(f"exec 3<>/dev/tcp/127.0.0.1/{port}").code:
-            said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-            assert time.monotonic() < deadline, f"'{command}' is not ready: {said}"
-            time.sleep(1)
+        self._cluster.wait_for_port("127.0.0.1", port, timeout_s=_LONG_S, said=lambda: _end_of(log))
         self._transcript.note(f"{command} &", "", seconds=0)
 
     def document(self, command: str) -> Any:
@@ -116,6 +113,10 @@ class _Typing:
         is_fine = ended.code == 0 or not must_succeed
         assert is_fine, f"'{command}' ended with {ended.code}: {ended.out[-4000:]}"
         return ended, seconds
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-2000:]
 
 
 def printed(text: str, purpose: str) -> str:
