@@ -278,7 +278,7 @@ class SweepDriver:
             self._mark_stopped()
             raise
         else:
-            self.folder.mark("complete", note=repeats_note(self._study, self._asked))
+            self.folder.mark("complete", note=repeats_note(self._study, self._trials.asked))
         finally:
             self._status.leave("MLflow gets the rest")
             view.stop()
@@ -288,13 +288,6 @@ class SweepDriver:
         replicas = cluster.replicas(self.sweep.spec.resources, trials=self.sweep.spec.search.trials)
         with self._shown():
             return self._search(cluster, replicas)
-
-    @property
-    def _asked(self) -> SearchSpec:
-        """How the space is searched, with the trials that it is to have by now."""
-        search, asked = self.sweep.spec.search, self.folder.document.get("search")
-        trials = asked.get("trials") if isinstance(asked, dict) else None
-        return search.model_copy(update={"trials": trials}) if isinstance(trials, int) else search
 
     def _search(self, cluster: Cluster, replicas: int) -> dict[str, Any]:
         spec, study = self.sweep.spec, self._study
@@ -312,8 +305,8 @@ class SweepDriver:
         try:
             search: SearchSpec | None = None
             # Its owner may have extended the sweep while its last trials ran.
-            while search != self._asked:
-                search = self._asked
+            while search != self._trials.asked:
+                search = self._trials.asked
                 self._search_on(pool, search, cluster=cluster, concurrent=replicas)
                 self._finish(pool)
             status = status_of(pool, timeout_s=CLOSING_S)

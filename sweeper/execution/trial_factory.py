@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sweeper.analysis.finished import find_finished
-from sweeper.evaluation.racing import pair_level
-from sweeper.execution.pool import Job, RaceTerms, ReplicaConfig
+from sweeper.evaluation.racing import RaceTerms, pair_level
+from sweeper.execution.pool import Job, ReplicaConfig
 from sweeper.execution.take_over import take_over
 from sweeper.experiment.checks import require_trial
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.space import Point
-from sweeper.experiment.sweep import Sweep
+from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.search import FinishedTrial, Suggestion, origin_of, params_of
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.training.schedule import evaluation_steps
@@ -90,20 +90,25 @@ class TrialFactory:
             racing=self._race_terms(len(steps)),
         )
 
+    @property
+    def asked(self) -> SearchSpec:
+        """How the space is searched, with the trials that its owner has given it by now."""
+        search = self.sweep.spec.search
+        trials = get_path(self.folder.document, ("search", "trials"))
+        return search.model_copy(update={"trials": trials}) if isinstance(trials, int) else search
+
     def _race_terms(self, evaluations: int) -> RaceTerms | None:
         """Returns how the trials race; None where they do not.
 
         Args:
             evaluations: of a trial.
         """
-        search = self.sweep.spec.search
+        search = self.asked
         if search.stop != "racing" or evaluations < search.racing.grace:
             return None
-        # With the trials that its owner has given it by now.
-        asked = get_path(self.folder.document, ("search", "trials"))
         level = pair_level(
             search.racing.alpha,
-            trials=asked if isinstance(asked, int) else search.trials,
+            trials=search.trials,
             evaluations=evaluations - search.racing.grace + 1,
         )
         return RaceTerms(

@@ -11,7 +11,22 @@ from sweeper.evaluation.racing.rows import in_blocks
 from sweeper.tracking.racing import Incumbents
 from sweeper.tracking.row_scores import RowScores
 
-__all__ = ["Contest"]
+__all__ = ["Contest", "RaceTerms"]
+
+
+@dataclass(frozen=True)
+class RaceTerms:
+    """How the trials of a sweep race, the same for all of them."""
+
+    level: float
+    """Of one comparison of two trials at one evaluation, above 0 and below 1; see
+    :func:`~sweeper.evaluation.racing.race.pair_level`."""
+    first_rows: int
+    """Rows of the first block, at least 1."""
+    seed: int
+    """Of the order of the rows, at least 0."""
+    grace: int
+    """First evaluation at which a trial may be stopped, from 1."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +37,8 @@ class Contest:
     """Of the sweep."""
     trial_id: str
     """Identity of the trial."""
-    level: float
-    """Of one comparison; see :func:`~sweeper.evaluation.racing.race.pair_level`."""
-    first_rows: int
-    """Rows of the first block, at least 1."""
-    seed: int
-    """Of the order of the rows, at least 0; the same for all trials of the sweep."""
-    grace: int
-    """First evaluation at which the trial may be stopped, from 1."""
+    terms: RaceTerms
+    """Of the sweep."""
 
     def race(self, evaluation: int, order: RowOrder, rows: Sequence[int]) -> Race | None:
         """Returns the race of an evaluation; None where all rows are asked without one.
@@ -42,7 +51,7 @@ class Contest:
             order: of all rows of the evaluation.
             rows: those that have a loss, from 0.
         """
-        if evaluation < self.grace:
+        if evaluation < self.terms.grace:
             return None
         best = self.incumbents.best(evaluation, fingerprint=order.fingerprint, but=self.trial_id)
         if best is None or not set(rows) <= best.losses.keys():
@@ -50,10 +59,10 @@ class Contest:
         blocks = in_blocks(
             rows,
             order.clusters,
-            first=self.first_rows,
-            seed=(self.seed, int(order.fingerprint, 16)),
+            first=self.terms.first_rows,
+            seed=(self.terms.seed, int(order.fingerprint, 16)),
         )
-        return Race(best.trial_id, best.losses, blocks, self.level)
+        return Race(best.trial_id, best.losses, blocks, self.terms.level)
 
     def finish(self, evaluation: int, scores: RowScores) -> None:
         """Notes that the trial was evaluated on all rows; one worker calls it.

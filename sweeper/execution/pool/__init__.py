@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweeper.execution.pool.actor import close, release, run_jobs, start_pool, status_of
-from sweeper.execution.pool.jobs import Job, RaceTerms, ReplicaConfig
+from sweeper.execution.pool.jobs import Job, ReplicaConfig
 from sweeper.execution.pool.queue import Message
 from sweeper.execution.pool.replicas import ReplicaSet, trainer_of
 from sweeper.execution.pool.status import StatusLine
@@ -12,7 +12,6 @@ from sweeper.execution.pool.worker import ReplicaWorker
 __all__ = [
     "Job",
     "Message",
-    "RaceTerms",
     "ReplicaConfig",
     "ReplicaSet",
     "ReplicaWorker",

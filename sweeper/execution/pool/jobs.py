@@ -10,25 +10,12 @@ from pydantic import JsonValue
 
 from sweeper.data import DataSpec
 from sweeper.errors import TrialError
+from sweeper.evaluation.racing import RaceTerms
 from sweeper.experiment.sweep import FinalSpec, ResourcesSpec
 from sweeper.experiment.trial import EvaluationSpec, TrainSpec, TrialSpec
 from sweeper.models import ModelSpec
 
-__all__ = ["Job", "RaceTerms", "ReplicaConfig"]
-
-
-@dataclass(frozen=True)
-class RaceTerms:
-    """How the trials of a sweep race, the same for all of them."""
-
-    level: float
-    """Of one comparison of two trials at one evaluation; above 0 and below 1."""
-    first_rows: int
-    """Rows of the first block, at least 1."""
-    seed: int
-    """Of the order of the rows, at least 0."""
-    grace: int
-    """First evaluation at which a trial may be stopped, from 1."""
+__all__ = ["Job", "ReplicaConfig"]
 
 
 @dataclass(frozen=True)

@@ -237,17 +237,9 @@ class ReplicaWorker:
         from sweeper.evaluation.racing import Contest
         from sweeper.tracking.racing import Incumbents
 
-        terms = job.racing
-        if terms is None:
+        if job.racing is None:
             return None
-        return Contest(
-            Incumbents(self._config.sweep_folder),
-            job.trial_id,
-            level=terms.level,
-            first_rows=terms.first_rows,
-            seed=terms.seed,
-            grace=terms.grace,
-        )
+        return Contest(Incumbents(self._config.sweep_folder), job.trial_id, job.racing)
 
     def _finish(
         self, job: Job, folder: TrialFolder, outcome: TrialOutcome, progress: PoolReporter

@@ -10,7 +10,8 @@ import pytest
 
 from sweeper.analysis.ranking import rank
 from sweeper.errors import TrialError
-from sweeper.execution.pool import Job, RaceTerms
+from sweeper.evaluation.racing import RaceTerms
+from sweeper.execution.pool import Job
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.trial import TrialSpec

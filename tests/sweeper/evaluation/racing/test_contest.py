@@ -4,7 +4,7 @@ import numpy as np
 
 from sweeper.data.row_order import RowOrder
 from sweeper.estimates import mean_estimate
-from sweeper.evaluation.racing import Contest
+from sweeper.evaluation.racing import Contest, RaceTerms
 from sweeper.tracking.racing import Incumbents
 from sweeper.tracking.row_scores import RowScores
 
@@ -14,7 +14,7 @@ ORDER = RowOrder("ab" * 8, ("",) * COUNT, None)
 
 def contest(folder, trial_id="mine", **changes) -> Contest:
     standard = {"level": 1e-3, "first_rows": 32, "seed": 0, "grace": 1}
-    return Contest(Incumbents(folder), trial_id, **(standard | changes))
+    return Contest(Incumbents(folder), trial_id, RaceTerms(**(standard | changes)))
 
 
 def scores(losses, rows=None) -> RowScores:

@@ -9,7 +9,7 @@ import torch
 from sweeper.data import Splits
 from sweeper.data.row_order import row_order
 from sweeper.estimates import mean_estimate
-from sweeper.evaluation.racing import Contest
+from sweeper.evaluation.racing import Contest, RaceTerms
 from sweeper.evaluation.scoring import frozen_forward
 from sweeper.models.frozen import FrozenBase
 from sweeper.tracking.racing import Incumbents
@@ -38,7 +38,7 @@ def spec(**settings):
 
 def contest(folder: Path, **changes) -> Contest:
     standard = {"level": 1e-3, "first_rows": 32, "seed": 0, "grace": 1}
-    return Contest(Incumbents(folder / "sweep"), "mine", **(standard | changes))
+    return Contest(Incumbents(folder / "sweep"), "mine", RaceTerms(**(standard | changes)))
 
 
 def put_best(folder: Path, base: FrozenBase, evaluation: int, loss: float) -> None:
