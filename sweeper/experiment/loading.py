@@ -41,6 +41,7 @@ from sweeper.experiment.sections import (
 from sweeper.experiment.space.published_rates import warn_of_rates
 from sweeper.experiment.space.rates import LogFactor, resolve_factors
 from sweeper.experiment.space.space import MethodSpace, Space
+from sweeper.experiment.space.starts import with_starts
 from sweeper.experiment.sweep import Sweep
 from sweeper_adapters.methods import OwnMethodError
 
@@ -169,7 +170,7 @@ def _built(document: Document, *, source: str) -> Sweep:
     if spec is None or problems:
         # Points of a space have much in common, and so have their problems.
         raise SpecError(source, list(dict.fromkeys(problems)))
-    return Sweep(spec, space, document, design)
+    return Sweep(spec, with_starts(space), document, design)
 
 
 def _read_entries(

@@ -20,7 +20,7 @@ __all__ = ["MOST_DRAWN", "DrawnTrial", "Origin", "draw_all", "origin_of", "param
 MOST_DRAWN = 300
 """Trials of a search that are drawn before it begins."""
 
-Origin = Literal["baseline", "design", "grid", "search"]
+Origin = Literal["baseline", "design", "grid", "start", "search"]
 """Who suggested a trial."""
 
 
@@ -81,6 +81,8 @@ def draw_all(sweep: Sweep) -> tuple[DrawnTrial, ...]:
 def origin_of(number: int, space: Space) -> Origin:
     """Returns who suggests the trial of this number: baselines, then the grid, else the search.
 
+    Without a grid the search starts with a trial of each method at the rate expected of it.
+
     All trials of a design are the design's.
 
     Args:
@@ -91,7 +93,9 @@ def origin_of(number: int, space: Space) -> Origin:
         return "design"
     if number < len(space.baselines):
         return "baseline"
-    return "grid" if space.cell_count else "search"
+    if space.cell_count:
+        return "grid"
+    return "start" if number < len(space.baselines) + len(space.starts) else "search"
 
 
 def params_of(trial: TrialSpec, space: MethodSpace) -> dict[str, Any]:

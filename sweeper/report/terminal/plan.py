@@ -46,6 +46,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         *_epochs(plan),
         *_patience(plan),
         *_racing(plan),
+        *_rates(plan),
         *_scale(plan),
         *_budget(plan),
         _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
@@ -280,6 +281,21 @@ def _racing(plan: Mapping[str, Any]) -> list[RenderableType]:
         f"{racing['rows']} validation rows first, then half as many again while undecided"
     )
     return [Text.assemble(("Racing: ", "bold"), text)]
+
+
+def _rates(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns which learning rate methods get, or start with, and why; a line each."""
+    lines: list[RenderableType] = []
+    for found in plan.get("rates", ()):
+        low, high = found["low"], found["high"]
+        text = f"{low:g}" if low == high else f"{low:g} to {high:g}, by its size"
+        least, most = found["between"]
+        text += f"; the best lies within {least:g} and {most:g} in two of three cases; "
+        title = "Rate to start with" if found["is_start"] else "Rate (auto)"
+        lines.append(
+            Text.assemble((f"{title}, {found['method']}: ", "bold"), text, f"made of {found['why']}")
+        )
+    return lines
 
 
 def _scale(plan: Mapping[str, Any]) -> list[RenderableType]:
