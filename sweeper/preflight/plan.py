@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +20,8 @@ from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrainSpec, TrialSpec
 from sweeper.preflight.model import Memory, memory_of
 from sweeper.preflight.objective import require_objective
-from sweeper.search.draws import DrawnTrial, Origin, draw_all, params_of
+from sweeper.search import DrawnTrial, Origin, draw_all, earlier_trials, params_of
+from sweeper.tracking.stored import Observations
 from sweeper.training.schedule import evaluation_steps
 
 __all__ = [
@@ -154,6 +155,8 @@ class Plan:
     """Whether the methods have one alpha / rank; None where none has one."""
     rates: tuple[PlannedRate, ...] = ()
     """The rates that are expected to be best, of methods that get them or start with them."""
+    earlier: Observations = field(default_factory=Observations)
+    """What the search takes of earlier sweeps."""
 
     def document(self) -> dict[str, Any]:
         """Returns the plan as one JSON document."""
@@ -162,7 +165,8 @@ class Plan:
             "space": spec.name,
             "profile": spec.profile,
             "objective": spec.objective.model_dump(mode="json"),
-            "search": spec.search.model_dump(mode="json", exclude={"confirm"}),
+            "search": spec.search.model_dump(mode="json", exclude={"confirm"}, by_alias=True),
+            "earlier": self.earlier.model_dump(mode="json"),
             "confirmation": self._confirmation(),
             "resources": spec.resources.model_dump(mode="json"),
             "memory": {
@@ -206,12 +210,16 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
         home: folder of all sweeps, in which trials may be finished already; None looks nowhere.
 
     Raises:
-        BadInputError: the evaluations during training do not report the objective.
+        BadInputError: the evaluations during training do not report the objective, or an earlier
+            sweep is not there.
     """
     fingerprint, missing = _found(sweep)
     if not missing:
         require_objective(sweep)
-    drawn = draw_all(sweep)
+    earlier = Observations()
+    if home is not None and not missing:
+        earlier = earlier_trials(sweep, home, data_fingerprint=fingerprint)
+    drawn = draw_all(sweep, observed=len(earlier.taken))
     ids = [trial.spec.identity(data_fingerprint=fingerprint) for trial in drawn]
     known = _finished(sweep, drawn, ids, home=None if missing else home)
     trials = tuple(
@@ -230,6 +238,7 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
         patience=_patience([trial.spec.train for trial in drawn]),
         scale=shared_scale([(trial.spec.method.label, trial.spec.method) for trial in drawn]),
         rates=_rates(sweep, drawn),
+        earlier=earlier,
     )
     if missing:
         return plan

@@ -76,9 +76,7 @@ def _start_of(space: Space, point: Mapping[str, Json]) -> Start | None:
     return None if rate is None else Start(expected, rate)
 
 
-def _trial_near(
-    space: Space, method: MethodSpace, point: Mapping[str, Json]
-) -> TrialSpec | None:
+def _trial_near(space: Space, method: MethodSpace, point: Mapping[str, Json]) -> TrialSpec | None:
     """Returns a trial at a point, or, where its middle is none, at the point's first values."""
     middle: Point = {axis.name: _middle(axis) for axis in method.axes}
     first: Point = {axis.name: axis.distribution.candidates()[0] for axis in method.axes}

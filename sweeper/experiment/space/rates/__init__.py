@@ -1,4 +1,4 @@
-"""Learning rates of a space: relative to the profile's, or expected by what is known of a method."""
+"""Learning rates of a space: factors of the profile's, or what is expected of a method."""
 
 from __future__ import annotations
 

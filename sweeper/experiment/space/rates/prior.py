@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,7 +84,8 @@ class RatePrior(Spec):
     by_alpha: Slope
     by_width: Slope
     noise: _Spread
-    """Spread of the best rate from one training to another that should have the same, in decades."""
+    """Spread of the best rate from one training to another that should have the same one, in
+    decades."""
 
     def expected(self, method: Method, shape: ModelShape) -> Expected:
         """Returns at which rate a method is expected to be best on a model.
