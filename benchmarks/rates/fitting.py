@@ -1,9 +1,10 @@
 """The prior of learning rates, fitted to the best rates of cells.
 
-The model is linear and normal: the logarithm of a cell's best rate is its method's value, plus
-exponents times the logarithms of its size and of its model's width, plus noise. Exponents have what
-is published for their expectation, values of methods spread around a mean. How far they spread, and
-the noise, are the likeliest of a grid.
+The model is linear and normal: the logarithm of a cell's best rate is its method's value, plus what
+is its model's own, plus exponents times the logarithms of its size and of its model's width, plus
+noise. Exponents have what is published for their expectation, values of methods spread around a
+mean. How far they spread, and the noise, are the likeliest of a grid. A value is told for the mean
+of the models.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _BY_WIDTH = Slope(exponent=-0.781, spread=0.25)
 BY_ALPHA = Slope(exponent=-0.38, spread=0.2)
 """How the best rate moves with alpha, which no table varies."""
 
+# What one model's rates differ by from another's of its width, in decades: the two families of the
+# tinker-cookbook differ by a factor of 2 to 3 at 4096 channels.
+_BY_MODEL = 0.25
 # Of the mean of all methods, in decades: nothing is known of it but its order of magnitude.
 _MEAN, _MEAN_SPREAD = -2.5, 1.0
 # In decades, of methods around their mean and of a cell around what is expected of it.
@@ -73,25 +77,27 @@ def fit(cells: Sequence[Cell], *, tables: Sequence[dict[str, Any]]) -> RatePrior
         tables: what they are of, see :func:`said_of`.
     """
     labels = list(dict.fromkeys(cell.method.label for cell in cells))
+    models = list(dict.fromkeys(cell.model for cell in cells))
     sizes = np.array([_size(cell) for cell in cells])
     widths = np.array([float(cell.shape.hidden_size) for cell in cells])
     size, width = (float(np.exp(np.log(x).mean())) for x in (sizes, widths))
     of_method = np.array([[cell.method.label == label for label in labels] for cell in cells])
-    X = np.column_stack(
-        [np.ones(len(cells)), of_method, np.log10(sizes / size), np.log10(widths / width)]
-    )
+    of_model = np.array([[cell.model == model for model in models] for cell in cells])
+    exponents = [np.log10(sizes / size), np.log10(widths / width)]
+    X = np.column_stack([np.ones(len(cells)), of_model, of_method, *exponents])
     y = np.array([cell.best_log10_rate for cell in cells])
-    linear, spread, noise = _likeliest(X, y, methods=len(labels))
+    linear, spread, noise = _likeliest(X, y, models=len(models), methods=len(labels))
     mean, covariance = linear.posterior(noise)
     alphas = {cell.method.label: _alpha(cell) for cell in cells}
+    # Of the mean method on the mean model.
+    weights = np.zeros(len(mean))
+    weights[: 1 + len(models)] = [1, *[1 / len(models)] * len(models)]
+    of_one = np.eye(len(mean))[1 + len(models) :]
     methods = {
-        label: {
-            **_sum_of(mean, covariance, [0, 1 + place]),
-            "alpha": alphas[label],
-        }
+        label: {**_sum_of(mean, covariance, weights + of_one[place]), "alpha": alphas[label]}
         for place, label in enumerate(labels)
     }
-    others = _sum_of(mean, covariance, [0])
+    others = _sum_of(mean, covariance, weights)
     others["spread"] = round(float(np.hypot(others["spread"], spread)), _DIGITS)
     return RatePrior.model_validate(
         {
@@ -103,6 +109,7 @@ def fit(cells: Sequence[Cell], *, tables: Sequence[dict[str, Any]]) -> RatePrior
             "by_size": _slope(mean, covariance, -2),
             "by_alpha": BY_ALPHA,
             "by_width": _slope(mean, covariance, -1),
+            "by_model": _BY_MODEL,
             "noise": noise,
         }
     )
@@ -129,21 +136,24 @@ def said_of(table: CurveTable) -> dict[str, Any]:
     }
 
 
-def _likeliest(X: _Floats, y: _Floats, *, methods: int) -> tuple[_Linear, float, float]:
+def _likeliest(
+    X: _Floats, y: _Floats, *, models: int, methods: int
+) -> tuple[_Linear, float, float]:
     """Returns the model, the spread of methods and the noise with the largest likelihood."""
-    m = np.array([_MEAN, *[0.0] * methods, _BY_SIZE.exponent, _BY_WIDTH.exponent])
+    m = np.array([_MEAN, *[0.0] * (models + methods), _BY_SIZE.exponent, _BY_WIDTH.exponent])
     found = []
     for spread, noise in itertools.product(_METHOD_SPREADS, _NOISES):
-        spreads = [_MEAN_SPREAD, *[spread] * methods, _BY_SIZE.spread, _BY_WIDTH.spread]
+        of_all = [_MEAN_SPREAD, *[_BY_MODEL] * models, *[spread] * methods]
+        spreads = [*of_all, _BY_SIZE.spread, _BY_WIDTH.spread]
         found.append((_Linear(X, y, m, np.array(spreads) ** 2), spread, noise))
     return max(found, key=lambda x: x[0].log_likelihood(x[2]))
 
 
-def _sum_of(mean: _Floats, covariance: _Floats, places: list[int]) -> dict[str, Any]:
-    """Returns the sum of some parameters and its standard deviation."""
-    spread = float(np.sqrt(covariance[np.ix_(places, places)].sum()))
+def _sum_of(mean: _Floats, covariance: _Floats, weights: _Floats) -> dict[str, Any]:
+    """Returns a weighted sum of parameters and its standard deviation."""
+    spread = float(np.sqrt(weights @ covariance @ weights))
     return {
-        "log10_rate": round(float(mean[places].sum()), _DIGITS),
+        "log10_rate": round(float(weights @ mean), _DIGITS),
         "spread": round(spread, _DIGITS),
     }
 

@@ -11,6 +11,7 @@ from sweeper.experiment.space.rates.factors import (
     resolve_factors,
 )
 from sweeper.experiment.space.rates.prior import (
+    PRIOR_FILE,
     Expected,
     RatePrior,
     Slope,
@@ -20,6 +21,7 @@ from sweeper.experiment.space.rates.prior import (
 
 __all__ = [
     "AUTO",
+    "PRIOR_FILE",
     "Expected",
     "LogFactor",
     "RatePrior",

@@ -20,7 +20,8 @@ no table says anything:
   (``tinker_cookbook/hyperparam_utils.py``, commit e1024a4). For Qwen it had -0.0775.
 
 How far the best rate may be from the expected one is a standard deviation in decades: that of the
-method's value, of each exponent times its logarithm, and of one training to another.
+method's value, of each exponent times its logarithm, of one training to another, and, where no
+table is of a model of this width, of one model to another.
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ from pydantic import Field
 from sweeper._spec import Spec
 from sweeper_adapters.methods import LoraSpec, Method, ModelShape
 
-__all__ = ["Expected", "RatePrior", "Slope", "packaged_prior", "size_of"]
+__all__ = ["PRIOR_FILE", "Expected", "RatePrior", "Slope", "packaged_prior", "size_of"]
 
-_FILE = Path(__file__).parent / "prior.json"
+PRIOR_FILE = Path(__file__).parent / "prior.json"
+"""The prior of the package, which ``make rate-priors`` writes."""
 # Whose value another method has that the tables do not hold: it differs in its frozen weights.
 _LIKE = {"qlora": "lora"}
 # Rates that a trial may have.
@@ -83,6 +85,8 @@ class RatePrior(Spec):
     by_size: Slope
     by_alpha: Slope
     by_width: Slope
+    by_model: _Spread
+    """Spread of the best rate over models of one width that no table is of, in decades."""
     noise: _Spread
     """Spread of the best rate from one training to another that should have the same one, in
     decades."""
@@ -105,7 +109,8 @@ class RatePrior(Spec):
         )
         moved = [(part, part.decades) for part in parts]
         log10_rate = value.log10_rate + sum(part.slope.exponent * x for part, x in moved)
-        variance = value.spread**2 + self.noise**2
+        is_measured = any(shape.hidden_size == table.get("width") for table in self.tables)
+        variance = value.spread**2 + self.noise**2 + (0 if is_measured else self.by_model**2)
         variance += sum((part.slope.spread * x) ** 2 for part, x in moved)
         rate = min(_HIGHEST, max(_LOWEST, 10**log10_rate))
         return Expected(
@@ -165,7 +170,7 @@ class _Part:
 @cache
 def packaged_prior() -> RatePrior:
     """Returns the prior of this package."""
-    return RatePrior.model_validate(json.loads(_FILE.read_text(encoding="utf-8")))
+    return RatePrior.model_validate(json.loads(PRIOR_FILE.read_text(encoding="utf-8")))
 
 
 def size_of(method: Method, shape: ModelShape) -> float | None:

@@ -21,6 +21,7 @@ PRIOR = RatePrior.model_validate(
         "by_size": {"exponent": 0.5, "spread": 0.2},
         "by_alpha": {"exponent": -1, "spread": 0.1},
         "by_width": {"exponent": -0.5, "spread": 0.4},
+        "by_model": 0.6,
         "noise": 0.4,
     }
 )
@@ -44,8 +45,11 @@ def test_the_spread_grows_with_the_distance():
     near = PRIOR.expected(LoraSpec(), SHAPE)
     far = PRIOR.expected(LoraSpec(rank=80, alpha=160), SHAPE)
     width = 0.4 * math.log10(4)
-    assert near.spread == pytest.approx(math.sqrt(0.3**2 + 0.4**2 + width**2))
+    assert near.spread == pytest.approx(math.sqrt(0.3**2 + 0.4**2 + 0.6**2 + width**2))
     assert far.spread == pytest.approx(math.hypot(near.spread, 0.2, 0.1))
+    tables = ({"width": SHAPE.hidden_size},)
+    measured = PRIOR.model_copy(update={"tables": tables}).expected(LoraSpec(), SHAPE)
+    assert measured.spread == pytest.approx(math.sqrt(near.spread**2 - 0.6**2))
     low, high = near.interval
     assert math.log10(high / low) == pytest.approx(2 * near.spread, abs=0.02)
 
