@@ -108,7 +108,7 @@ class Cell:
 def model_of(table: CurveTable) -> str:
     """Returns what a table's model is called: its kind, or the last part of its path or name."""
     model = table.about.settings["model"]
-    for key in ("path", "package", "name"):
+    for key in ("path", "name", "architecture"):
         if model.get(key):
             return str(model[key]).rstrip("/").rpartition("/")[2]
     return str(model["kind"])
