@@ -356,7 +356,7 @@ class SweepDriver:
             space=self.sweep.space,
             search=self.sweep.spec.search,
             find_finished=self._trials.find_finished,
-            observations=self._observations.taken,
+            find_observations=lambda: self._observations.taken,
         )
         note_place(self.folder, self._place)
         return study

@@ -10,7 +10,7 @@ without the sweeps that it is from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -186,18 +186,21 @@ def observed_in(study: optuna.Study) -> int:
     return sum(not is_own(trial) for trial in study.get_trials(deepcopy=False))
 
 
-def add_observations(study: optuna.Study, space: Space, taken: Sequence[Observation]) -> None:
+def add_observations(
+    study: optuna.Study, space: Space, find: Callable[[], Sequence[Observation]]
+) -> None:
     """Adds observations to a study that has no trial of its own yet, those that it has not.
 
     Args:
         study: of the sweep; a driver may have died while it added some.
         space: that they are points of.
-        taken: what was taken, always in the same order.
+        find: returns what was taken, always in the same order; a study with trials of its own does
+            not ask.
     """
     known = len(study.get_trials(deepcopy=False))
     if known != observed_in(study):
         return
-    for observation in taken[known:]:
+    for observation in find()[known:]:
         point = _Given(space.labels(observation.point))
         space.suggest(point)
         study.add_trial(

@@ -81,7 +81,7 @@ def open_study(
     space: Space,
     search: SearchSpec,
     find_finished: Callable[[int, Point], FinishedTrial | None] = _nothing_is_finished,
-    observations: Sequence[Observation] = (),
+    find_observations: Callable[[], Sequence[Observation]] = tuple,
 ) -> optuna.Study:
     """Returns the sweep's Optuna study; a new one has the baselines and the grid enqueued.
 
@@ -92,7 +92,7 @@ def open_study(
         search: for the number of trials, and the sampler's settings.
         find_finished: returns the trial of a number at a listed point if it was finished before; it
             is told as complete in its place.
-        observations: trials of earlier sweeps that a new study begins with.
+        find_observations: returns trials of earlier sweeps that a new study begins with.
 
     Raises:
         BadInputError: the study was begun with the other mode, or is not where it was begun, or its
@@ -123,7 +123,7 @@ def open_study(
             f"{objective.metric}, but objective.mode is {objective.mode!r}; what was searched so "
             "far does not fit; run the search space again as a new sweep"
         )
-    add_observations(study, space, observations)
+    add_observations(study, space, find_observations)
     enqueue_fixed(study, space, search, find_finished=find_finished)
     return study
 

@@ -95,8 +95,8 @@ def earlier_text(earlier: Mapping[str, Any]) -> str:
     Args:
         earlier: as a plan's document has it; empty where the file names no sweep.
     """
-    taken = Counter(found["sweep"] for found in earlier["taken"])
-    left = [(found["sweep"], found["trials"], found["why"]) for found in earlier["left_out"]]
+    taken = Counter(found["sweep"] for found in earlier.get("taken", ()))
+    left = [(x["sweep"], x["trials"], x["why"]) for x in earlier.get("left_out", ())]
     if not taken and not left:
         return ""
     total = Counter(taken)
@@ -256,7 +256,7 @@ def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:
         notes += ["", Text(f"{text} twice.")]
     for text in (
         taken_text(trial.get("taken_from") for trial in trials),
-        earlier_text(plan["earlier"]),
+        earlier_text(plan.get("earlier", {})),
     ):
         notes += ["", Text(text)] if text else []
     if any(trial["is_example"] for trial in trials):

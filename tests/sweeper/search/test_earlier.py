@@ -159,7 +159,7 @@ def study_of(tmp_path: Path, sweep: Sweep, found: Observations):
         objective=sweep.spec.objective,
         space=sweep.space,
         search=sweep.spec.search,
-        observations=found.taken,
+        find_observations=lambda: found.taken,
     )
 
 
@@ -222,8 +222,8 @@ def test_a_study_that_is_opened_again_has_them_once(tmp_path, old):
 def test_a_driver_that_died_while_it_added_them_adds_the_rest(tmp_path, old):
     sweep, found = load(tmp_path, "search.from=[old]"), taken(tmp_path)
     study = optuna.create_study()
-    add_observations(study, sweep.space, found.taken[:1])
-    add_observations(study, sweep.space, found.taken)
+    add_observations(study, sweep.space, lambda: found.taken[:1])
+    add_observations(study, sweep.space, lambda: found.taken)
     assert [x.value for x in study.trials] == [x.values[-1] for x in found.taken]
     # What began without them goes on without them: its own trials are numbered already.
     begun = study_of(tmp_path, sweep, Observations())

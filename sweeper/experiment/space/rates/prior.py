@@ -38,7 +38,15 @@ from pydantic import Field
 from sweeper._spec import Spec
 from sweeper_adapters.methods import LoraSpec, Method, ModelShape
 
-__all__ = ["PRIOR_FILE", "Expected", "RatePrior", "Slope", "packaged_prior", "size_of"]
+__all__ = [
+    "PRIOR_FILE",
+    "Expected",
+    "MethodValue",
+    "RatePrior",
+    "Slope",
+    "packaged_prior",
+    "size_of",
+]
 
 PRIOR_FILE = Path(__file__).parent / "prior.json"
 """The prior of the package, which ``make rate-priors`` writes."""
