@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.curves import __main__ as training
 from benchmarks.curves.packing import pack
-from benchmarks.curves.table import CurveTable, halved, read_table, write_table
+from benchmarks.curves.table import PATH, CurveTable, halved, read_table, write_table
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.space.budget import BudgetFit
@@ -294,7 +294,7 @@ def loaded(line: str) -> Sweep:
 def test_a_dry_run_prints_what_would_be_trained(monkeypatch, capsys):
     *commands, path = printed(monkeypatch, capsys)
     assert len(commands) == 6
-    assert path == str(training.PATH)
+    assert path == str(PATH)
 
 
 def test_another_model_has_a_table_of_its_own(tmp_path: Path, monkeypatch, capsys):
@@ -306,7 +306,7 @@ def test_another_model_has_a_table_of_its_own(tmp_path: Path, monkeypatch, capsy
         *(monkeypatch, capsys, "--model", str(model), "--methods", "masa,lora", "--sizes", "4"),
         *("--rates", "1e-3,1e-2", "--seeds", "1", "--set", "train.max_length=128"),
     )
-    assert path == str(training.PATH.with_name("curves-tiny.npz"))
+    assert path == str(PATH.with_name("curves-tiny.npz"))
     (sweep,) = [loaded(line) for line in commands]
     specs = [sweep.space.trial({"method": x.name}) for x in sweep.space.methods]
     # A design adds the control arm that it owes.
@@ -328,7 +328,7 @@ def test_another_profile_has_a_table_of_its_own(monkeypatch, capsys):
         "--set",
         "train.steps=48",
     )
-    assert path == str(training.PATH.with_name("curves-llama3-8b.npz"))
+    assert path == str(PATH.with_name("curves-llama3-8b.npz"))
     assert "sweeps/curves-llama3-8b" in commands[0]
     sweep = loaded(commands[0])
     assert (sweep.spec.profile, sweep.space.any_trial().train.steps) == ("llama3-8b", 48)

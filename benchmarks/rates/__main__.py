@@ -16,6 +16,7 @@ from benchmarks.rates.cells import cells_of, content_of, model_of, shape_of
 from benchmarks.rates.fitting import fitted
 from benchmarks.rates.judging import judge
 from benchmarks.rates.page import PAGE, page, text
+from sweeper._text import count
 from sweeper.errors import BadInputError
 from sweeper.experiment.space.rates import PRIOR_FILE
 
@@ -33,8 +34,8 @@ def about_of(tables: Sequence[CurveTable], *, trials: int, searches: int) -> lis
     said = [
         f"{model_of(table)} (width {shape_of(table).hidden_size}): {len(table.about.methods)} "
         f"methods, sizes {', '.join(map(str, table.about.ranks))}, {len(table.about.rates)} rates "
-        f"from {table.about.rates[0]:g} to {table.about.rates[-1]:g}, {len(table.about.seeds)} "
-        f"seeds (table {content_of(table)})."
+        f"from {table.about.rates[0]:g} to {table.about.rates[-1]:g}, "
+        f"{count(len(table.about.seeds), 'seed')} (table {content_of(table)})."
         for table in tables
     ]
     return [

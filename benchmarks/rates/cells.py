@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
+from scipy.interpolate import PchipInterpolator
 
 from benchmarks.curves.__main__ import SPACE
 from benchmarks.curves.table import CurveTable
@@ -91,15 +92,21 @@ class Cell:
         square, slope, _ = np.polyfit(x[around] - x[place], y, 2)
         return float(x[place] - slope / (2 * square)) if square > 0 else float(x[place])
 
+    def nearest(self, rate: float) -> float:
+        """Returns the rate of the table that is nearest to one, in its logarithm."""
+        return float(self.rates[np.argmin(np.abs(np.log(self.rates / rate)))])
+
     def losses_at(self, rate: float) -> tuple[_Floats, _Floats]:
         """Returns validation and test loss of each seed at a rate, [S] each.
 
-        Between two rates of the table the logarithm of the loss is a line over that of the rate;
-        beyond them it is what it is at the end.
+        Between two rates of the table the logarithm of the loss is a monotone cubic over that of
+        the rate (Fritsch and Carlson 1980), which is never below the better one of the two; beyond
+        them it is what it is at the end.
         """
-        x, at = np.log10(self.rates), np.log10(rate)
+        x = np.log10(self.rates)
+        at = float(np.clip(np.log10(rate), x[0], x[-1]))
         found = [
-            np.array([np.exp(np.interp(at, x, np.log(row))) for row in losses])
+            np.array([np.exp(float(PchipInterpolator(x, np.log(row))(at))) for row in losses])
             for losses in (self.validation, self.test)
         ]
         return found[0], found[1]

@@ -30,7 +30,7 @@ NEAR = 0.02
 """Excess up to which a rate is as good as the tuned one."""
 SHARE = 0.8
 """Share of the cells in which the first trial should be so."""
-WAYS = ("first", "rule", "tuned elsewhere", "bracket", "climb", "started", "search")
+WAYS = ("first", "nearest", "rule", "tuned elsewhere", "bracket", "climb", "started", "search")
 """Ways of finding a rate; see the page."""
 
 
@@ -143,6 +143,7 @@ def _excesses(
     seeds = [cell.of_seeds([seed]) for seed in range(cell.seeds)]
     rates = {
         "first": lambda _: (rate,),
+        "nearest": lambda _: (cell.nearest(rate),),
         "rule": lambda _: (usual_rate(cell.shape.hidden_size),),
         "bracket": lambda _: bracket(rate),
         "climb": lambda one: climb(one, rate),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "measurements" / "rates.md"
 _LEFT_OUT = {"model": "a model", "size": "a size", "seed": "a seed"}
 _NOTES = {
     "first": "the rate that is expected: `auto`, and the first trial of a search",
+    "nearest": "the rate of the table that is nearest to it: no loss is interpolated",
     "rule": "the rule for LoRA, for every method: `(2000 / width) ^ 0.781 · 5e-4`",
     "tuned elsewhere": "the tuned rate of the same method and size on the other seeds",
     "bracket": "three trials: the expected rate, three times it, a third of it",
@@ -40,32 +42,30 @@ _TERMS = """
 The *excess* of a way is the test loss of what it chooses over that of the tuned rate, less one. The
 tuned rate is the one of the table with the smallest mean validation loss. *Near* are cells, of one
 method in one size, with an excess of at most 2 %. Between two rates of a table the logarithm of the
-loss is taken for a line. Trials are chosen by the validation loss of one seed.
+loss is taken for a monotone cubic, which is never below the better one of the two. Trials are
+chosen by the validation loss of one seed.
 """
 
 
 def conclusions(judged: Sequence[Judged]) -> Iterator[str]:
     """Yields what is concluded, a sentence each."""
     for found in summaries(judged):
-        if found.way == "first":
+        if found.way in ("first", "nearest"):
             goal = "reached" if found.near >= SHARE else "**missed**"
             yield (
-                f"With {_LEFT_OUT[found.kind]} left out, the first trial is near in "
+                f"With {_LEFT_OUT[found.kind]} left out, the first trial ({found.way}) is near in "
                 f"{found.near:.0%} of {found.cells} cells; the goal, {SHARE:.0%}, is {goal}."
             )
     for match in matches(judged):
         if match.way != "first":
             yield (
-                f"With {_LEFT_OUT[match.kind]} left out, three trials ({match.way}) are "
-                f"{_signed(match.difference)} [{_signed(match.low)}, {_signed(match.high)}] of the "
-                f"search's loss after {_trials_of(judged)}: {match.verdict}."
+                f"With {_LEFT_OUT[match.kind]} left out, three trials ({match.way}) differ from the "
+                f"search after {len(judged[0].search)} trials by {_signed(match.difference)} "
+                f"[{_signed(match.low)}, {_signed(match.high)}] of the tuned loss (90 %, over "
+                f"methods): {match.verdict}."
             )
     if not any(found.kind == "model" for found in judged):
         yield "No model could be left out: the tables are of one. What another needs is not shown."
-
-
-def _trials_of(judged: Sequence[Judged]) -> str:
-    return f"{len(judged[0].search)} trials"
 
 
 def text(judged: Sequence[Judged], *, width: int) -> str:
@@ -108,7 +108,9 @@ def page(judged: Sequence[Judged], prior: RatePrior, *, about: Sequence[str]) ->
         prior: fitted to all tables.
         about: what was measured and on what it ran, a sentence each.
     """
-    lines = [_HEAD, *about, _TERMS, *conclusions(judged), ""]
+    said = [f"- {sentence}" for sentence in conclusions(judged)]
+    parts = [*(f"- {sentence}" for sentence in about), _TERMS, *said, ""]
+    lines = [_HEAD, *(x if x == _TERMS else _wrapped(x) for x in parts)]
     lines += _table(
         ("left out", "way", "cells", "near", "mean excess", "median"),
         (_summary_row(found) for found in summaries(judged)),
@@ -130,7 +132,7 @@ def page(judged: Sequence[Judged], prior: RatePrior, *, about: Sequence[str]) ->
 def _of_prior(prior: RatePrior) -> Iterator[str]:
     yield "## The prior"
     yield ""
-    yield (
+    yield _wrapped(
         f"Fitted to all tables. Values hold at size {prior.size:.3g} and width {prior.width:.0f}. "
         f"The best rate is as size ^ {prior.by_size.exponent:.2f} ± {prior.by_size.spread:.2f}, "
         f"alpha ^ {prior.by_alpha.exponent:.2f} ± {prior.by_alpha.spread:.2f} (published), "
@@ -184,6 +186,12 @@ def _table(head: Sequence[str], rows: Any) -> list[str]:  # noqa: ANN401 - of te
         f"|{'---|' * len(head)}",
         *(f"| {' | '.join(row)} |" for row in rows),
     ]
+
+
+def _wrapped(sentence: str) -> str:
+    return "\n".join(
+        textwrap.wrap(sentence, 100, subsequent_indent="  " if sentence[:1] == "-" else "")
+    )
 
 
 def _signed(share: float) -> str:

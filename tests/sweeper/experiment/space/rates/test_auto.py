@@ -7,6 +7,7 @@ import pytest
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.space.rates import packaged_prior
+from sweeper.experiment.space.space import Point
 from tests.sweeper.experiment.spaces import SPACE, problems_of_loading
 
 RATE = "{loguniform: [1e-4, 1e-2]}"
@@ -33,7 +34,7 @@ def test_what_is_kept_of_a_sweep_leaves_the_rate_open(sweep):
 
 
 def test_a_trial_is_named_by_the_number(space, sweep):
-    point = {"method": "lora", "lora.rank": 8}
+    point: Point = {"method": "lora", "lora.rank": 8}
     own = sweep.space.trial(point)
     space.write_text(AUTO.replace("auto", str(own.train.learning_rate)))
     assert load_sweep(space).space.trial(point).identity() == own.identity()
