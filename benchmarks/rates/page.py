@@ -59,8 +59,8 @@ def conclusions(judged: Sequence[Judged]) -> Iterator[str]:
     for match in matches(judged):
         if match.way != "first":
             yield (
-                f"With {_LEFT_OUT[match.kind]} left out, three trials ({match.way}) differ from the "
-                f"search after {len(judged[0].search)} trials by {_signed(match.difference)} "
+                f"With {_LEFT_OUT[match.kind]} left out, three trials ({match.way}) differ from "
+                f"the search after {len(judged[0].search)} trials by {_signed(match.difference)} "
                 f"[{_signed(match.low)}, {_signed(match.high)}] of the tuned loss (90 %, over "
                 f"methods): {match.verdict}."
             )
