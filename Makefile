@@ -33,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store bench-search curves kernels-report clean
+.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store bench-search curves rate-priors bench-rates kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -137,6 +137,12 @@ curves: install ## train the table of learning curves of bench-search (about an 
 
 bench-search: install ## ways of searching replayed on the table of learning curves, without Ray
 	$(BIN)/python -m benchmarks.search $(ARGS)
+
+rate-priors: install ## fit the prior of learning rates to the tables of learning curves
+	$(BIN)/python -m benchmarks.rates --fit $(ARGS)
+
+bench-rates: install ## the prior of learning rates against what it was not fitted to (ARGS="TABLE … --write")
+	$(BIN)/python -m benchmarks.rates $(ARGS)
 
 clean: ## remove the environment, caches and builds; sweeps stay
 	rm -rf $(VENV) build dist site .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,6 +1,6 @@
 """A table of learning curves with known answers, for tests that train nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -28,9 +28,12 @@ def table(  # what a table is made of
     diverged: Sequence[Cell] = (),
     missing: Sequence[Cell] = (),
     loss: Callable[[Cell], float] = final_loss,
+    labels: Sequence[str] = "abcdefgh",
+    model: Mapping[str, str] | None = None,
 ) -> CurveTable:
     """A table whose validation and test losses are those of ``loss``, with noise over seeds.
 
+    It is of methods ``a``, ``b``, … on no model, unless ``labels`` and ``model`` say another thing.
     Losses fall evenly from the base's to the last one. What diverges does so after 25 steps.
     """
     chance = np.random.default_rng(5)
@@ -50,7 +53,7 @@ def table(  # what a table is made of
     places = np.array([(*x, s) for x, s in keys], np.int64).T
     is_diverged = np.array([x in diverged for x, _ in keys])
     return CurveTable(
-        about(methods=methods, ranks=ranks, rates=rates, seeds=seeds),
+        about(labels[:methods], ranks=ranks, rates=rates, seeds=seeds, model=model),
         method=places[0],
         size=places[1],
         rate=places[2],
@@ -66,17 +69,24 @@ def table(  # what a table is made of
     )
 
 
-def about(*, methods: int, ranks: Sequence[int], rates: int, seeds: int) -> About:
+def about(
+    methods: Sequence[str],
+    *,
+    ranks: Sequence[int],
+    rates: int,
+    seeds: int,
+    model: Mapping[str, str] | None,
+) -> About:
     return About(
         metric="eval_loss",
-        methods=tuple("abcdefgh"[:methods]),
+        methods=tuple(methods),
         ranks=tuple(ranks),
         rates=tuple(float(f"{1e-4 * 2.6**n:.2g}") for n in range(rates)),
         seeds=tuple(range(seeds)),
         evaluation_steps=STEPS,
         validation_rows="0123456789abcdef",
         test_rows="fedcba9876543210",
-        settings={},
+        settings={} if model is None else {"model": dict(model)},
         sweeps=({"name": "made"},),
         versions={"torch": "1", "peft": "2", "optuna": "3"},
     )

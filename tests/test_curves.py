@@ -1,5 +1,8 @@
 """The table of learning curves: how sweeps are packed into it, its file, and what trains it."""
 
+import itertools
+import json
+import shlex
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +12,7 @@ import pytest
 
 from benchmarks.curves import __main__ as training
 from benchmarks.curves.packing import pack
-from benchmarks.curves.table import CurveTable, halved, read_table, write_table
+from benchmarks.curves.table import PATH, CurveTable, halved, read_table, write_table
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.space.budget import BudgetFit
@@ -19,6 +22,7 @@ from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS, rows_at, wr
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.training.schedule import evaluation_steps
 from tests import curves
+from tests.sweeper.experiment.spaces import CONFIG
 from tests.sweeper.rows import row_scores
 
 # CoLA's and MoELoRA's ranks are coarse at the smaller size.
@@ -271,3 +275,73 @@ def test_a_sweep_that_did_not_come_to_its_end_ends_it(tmp_path: Path, monkeypatc
     folder.mark("complete")
     plan.train(0, 8)
     assert len(ran) == 1
+
+
+def printed(monkeypatch, capsys, *arguments: str) -> list[str]:
+    monkeypatch.setattr("sys.argv", ["curves", "--dry", *arguments])
+    training.main()
+    return capsys.readouterr().out.splitlines()
+
+
+def loaded(line: str) -> Sweep:
+    """The sweep that a printed command runs."""
+    words = shlex.split(line)
+    profile = words[words.index("--profile") + 1] if "--profile" in words else None
+    settings = [x for before, x in itertools.pairwise(words) if before == "--set"]
+    return load_sweep(training.SPACE, profile=profile, overrides=settings)
+
+
+def test_a_dry_run_prints_what_would_be_trained(monkeypatch, capsys):
+    *commands, path = printed(monkeypatch, capsys)
+    assert len(commands) == 6
+    assert path == str(PATH)
+
+
+def test_another_model_has_a_table_of_its_own(tmp_path: Path, monkeypatch, capsys):
+    model = tmp_path / "tiny"
+    model.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (model / name).write_text(json.dumps(CONFIG) if name == "config.json" else "")
+    *commands, path = printed(
+        *(monkeypatch, capsys, "--model", str(model), "--methods", "masa,lora", "--sizes", "4"),
+        *("--rates", "1e-3,1e-2", "--seeds", "1", "--set", "train.max_length=128"),
+    )
+    assert path == str(PATH.with_name("curves-tiny.npz"))
+    (sweep,) = [loaded(line) for line in commands]
+    specs = [sweep.space.trial({"method": x.name}) for x in sweep.space.methods]
+    # A design adds the control arm that it owes.
+    labels = ["masa", "masa", "masa_control", "masa_control", "lora", "lora"]
+    assert [x.method.label for x in specs] == labels
+    assert {x.train.learning_rate for x in specs} == {1e-3, 1e-2}
+    assert {(x.model.path, x.train.max_length) for x in specs} == {(str(model), 128)}
+    assert specs[-1].method.rank == 4
+
+
+def test_another_profile_has_a_table_of_its_own(monkeypatch, capsys):
+    *commands, path = printed(
+        monkeypatch,
+        capsys,
+        "--profile",
+        "llama3-8b",
+        "--methods",
+        "lora",
+        "--set",
+        "train.steps=48",
+    )
+    assert path == str(PATH.with_name("curves-llama3-8b.npz"))
+    assert "sweeps/curves-llama3-8b" in commands[0]
+    sweep = loaded(commands[0])
+    assert (sweep.spec.profile, sweep.space.any_trial().train.steps) == ("llama3-8b", 48)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--methods", "lora"], "give --name"),
+        (["--sizes", "4"], "give --name"),
+        (["--name", "x", "--methods", "lora,nope"], "got the methods nope; allowed are masa, "),
+    ],
+)
+def test_what_cannot_be_a_table_is_told(monkeypatch, capsys, arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        printed(monkeypatch, capsys, *arguments)

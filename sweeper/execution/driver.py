@@ -42,6 +42,7 @@ from sweeper.search import (
     Suggestions,
     driven,
     enqueue_fixed,
+    noted_observations,
     open_study,
     past_values,
     repeats_note,
@@ -54,6 +55,7 @@ from sweeper.tracking.mirror import claim_name, is_at_url, mirrored
 from sweeper.tracking.mlflow_view import MlflowView, is_server, resolve_tracking_uri, sweep_url
 from sweeper.tracking.places import write_space
 from sweeper.tracking.provenance import note_data
+from sweeper.tracking.stored import Observations
 from sweeper.tracking.sweep_folder import SweepFolder
 
 if TYPE_CHECKING:
@@ -354,9 +356,14 @@ class SweepDriver:
             space=self.sweep.space,
             search=self.sweep.spec.search,
             find_finished=self._trials.find_finished,
+            find_observations=lambda: self._observations.taken,
         )
         note_place(self.folder, self._place)
         return study
+
+    @property
+    def _observations(self) -> Observations:
+        return noted_observations(self.folder, self.sweep, data_fingerprint=self.data_fingerprint)
 
     @functools.cached_property
     def _place(self) -> StudyPlace:

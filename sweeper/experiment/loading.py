@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from sweeper._text import count
+from sweeper._text import count, shorten
 from sweeper.errors import Problem, SpecError
 from sweeper.experiment.checks import check_combinations, check_fit, check_trials
 from sweeper.experiment.confirm import check_confirm
@@ -41,7 +41,8 @@ from sweeper.experiment.sections import (
 from sweeper.experiment.space.published_rates import warn_of_rates
 from sweeper.experiment.space.rates import LogFactor, resolve_factors
 from sweeper.experiment.space.space import MethodSpace, Space
-from sweeper.experiment.sweep import Sweep
+from sweeper.experiment.space.starts import with_starts
+from sweeper.experiment.sweep import Sweep, SweepSpec
 from sweeper_adapters.methods import OwnMethodError
 
 __all__ = ["build_sweep", "load_sweep"]
@@ -164,12 +165,25 @@ def _built(document: Document, *, source: str) -> Sweep:
         has_gpu = spec.resources.gpus_per_worker > 0
         problems += check_fit(space, has_gpu=has_gpu)
         problems += check_confirm(spec.search.confirm, space)
+        problems += _check_sources(spec, space)
         # What is wrong by itself is wrong in each combination.
         problems += [] if problems else check_combinations(space, has_gpu=has_gpu)
     if spec is None or problems:
         # Points of a space have much in common, and so have their problems.
         raise SpecError(source, list(dict.fromkeys(problems)))
-    return Sweep(spec, space, document, design)
+    return Sweep(spec, with_starts(space), document, design)
+
+
+def _check_sources(spec: SweepSpec, space: Space) -> list[Problem]:
+    """Returns a problem where earlier sweeps are named, and nothing is searched."""
+    if not spec.search.sources or any(method.axes for method in space.methods):
+        return []
+    named = shorten(list(spec.search.sources))
+    message = (
+        f"names {named}, whose trials a search learns from, but this file searches nothing; it "
+        "must have a method or a field with several values; leave search.from out"
+    )
+    return [Problem("search.from", message)]
 
 
 def _read_entries(

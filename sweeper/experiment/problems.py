@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from sweeper._spec import reason_of
@@ -105,7 +106,7 @@ def _find_fields(model: type[BaseModel], location: _Location) -> set[str]:
     annotation: object = model
     for _, below in _walk(location, model):
         annotation = below
-    return {name for member in _find_members(annotation) for name in member.model_fields}
+    return {name for member in _find_members(annotation) for name in _fields_of(member)}
 
 
 def _walk(location: _Location, model: type[BaseModel]) -> Iterator[tuple[str | None, object]]:
@@ -117,7 +118,7 @@ def _walk(location: _Location, model: type[BaseModel]) -> Iterator[tuple[str | N
     for key in location:
         members = _find_members(annotation)
         tagged = _find_tagged(members, str(key))
-        if tagged is not None and not any(key in member.model_fields for member in members):
+        if tagged is not None and not any(key in _fields_of(member) for member in members):
             annotation = tagged
             yield None, annotation
         else:
@@ -133,10 +134,15 @@ def _find_members(annotation: object) -> list[type[BaseModel]]:
     return []
 
 
+def _fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Returns the fields of a model by the names that they have in a file."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
 def _find_child(members: list[type[BaseModel]], key: int | str) -> object:
     for member in members:
-        if key in member.model_fields:
-            return member.model_fields[str(key)].annotation
+        if key in _fields_of(member):
+            return _fields_of(member)[str(key)].annotation
     return members[0] if isinstance(key, int) and members else None
 
 

@@ -136,6 +136,10 @@ class SearchSpec(Spec):
     """The rungs of ``stop: asha``; ``null`` trains every trial to its end."""
     racing: RacingSpec = RacingSpec()
     """The races of ``stop: racing``."""
+    sources: tuple[str, ...] = Field(default=(), alias="from")
+    """Earlier sweeps, by name or folder: their trials enter the study as observations where they
+    are ones that this search could draw. They are no trials of this sweep, and no report counts
+    them; ``plan`` says how many are taken, and why others are not."""
     prefetch: int = Field(default=1, ge=0)
     """Trials suggested in advance, so that no replica waits for its next one."""
     max_failures: int = Field(default=2, ge=0)

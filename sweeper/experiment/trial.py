@@ -36,7 +36,9 @@ class TrainSpec(Spec):
     steps: int = Field(ge=1)
     """Optimiser steps. A file may give ``epochs`` in their place."""
     learning_rate: float = Field(gt=0, le=10)
-    """Peak learning rate."""
+    """Peak learning rate. A file may give ``auto`` in its place: each trial then has the rate that
+    is expected to be best for its method, in its size, on the model; ``plan`` says which and
+    why."""
     weight_decay: float = Field(default=0.0, ge=0, le=10)
     """Decoupled weight decay of AdamW."""
     warmup_ratio: float = Field(default=0.0, ge=0, lt=1)

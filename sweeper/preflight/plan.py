@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sweeper.analysis.detection import Detection, Forecast, detection_of, forecast_of
 from sweeper.analysis.finished import find_finished, source_of
@@ -13,15 +13,26 @@ from sweeper.errors import BadInputError
 from sweeper.experiment.confirm import controlled_methods
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.budget import BudgetFit
+from sweeper.experiment.space.rates import Expected, is_auto, packaged_prior
 from sweeper.experiment.space.scales import SharedScale, shared_scale
+from sweeper.experiment.space.starts import starts_of
 from sweeper.experiment.sweep import Sweep
-from sweeper.experiment.trial import TrainSpec
+from sweeper.experiment.trial import TrainSpec, TrialSpec
 from sweeper.preflight.model import Memory, memory_of
 from sweeper.preflight.objective import require_objective
-from sweeper.search.draws import DrawnTrial, Origin, draw_all, params_of
+from sweeper.search import DrawnTrial, Origin, draw_all, earlier_trials, params_of
+from sweeper.tracking.stored import Observations
 from sweeper.training.schedule import evaluation_steps
 
-__all__ = ["Plan", "PlannedEpochs", "PlannedPatience", "PlannedTrial", "finished_trials", "plan_of"]
+__all__ = [
+    "Plan",
+    "PlannedEpochs",
+    "PlannedPatience",
+    "PlannedRate",
+    "PlannedTrial",
+    "finished_trials",
+    "plan_of",
+]
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,31 @@ class PlannedPatience:
 
 
 @dataclass(frozen=True)
+class PlannedRate:
+    """The learning rate that a method gets, or starts with, because it is expected to be best."""
+
+    method: str
+    """Its name."""
+    low: float
+    """The lowest one, of the trials shown."""
+    high: float
+    """The highest one: trials differ by their sizes."""
+    is_start: bool
+    """Whether the rate is searched and this is where the search starts."""
+    between: tuple[float, float]
+    """Where the best rate lies in two of three cases, of the first of the trials."""
+    why: str
+    """What the rate of the first one is made of."""
+
+    @classmethod
+    def of(cls, name: str, rates: Sequence[float], expected: Expected, *, is_start: bool) -> Self:
+        """Returns the rates of a method, of whose first trial ``expected`` is."""
+        return cls(
+            name, min(rates), max(rates), is_start, between=expected.interval, why=expected.why
+        )
+
+
+@dataclass(frozen=True)
 class Plan:
     """A sweep before it starts."""
 
@@ -117,6 +153,10 @@ class Plan:
     """When trials may end by themselves; None where none may."""
     scale: SharedScale | None = None
     """Whether the methods have one alpha / rank; None where none has one."""
+    rates: tuple[PlannedRate, ...] = ()
+    """The rates that are expected to be best, of methods that get them or start with them."""
+    earlier: Observations = field(default_factory=Observations)
+    """What the search takes of earlier sweeps."""
 
     def document(self) -> dict[str, Any]:
         """Returns the plan as one JSON document."""
@@ -125,7 +165,8 @@ class Plan:
             "space": spec.name,
             "profile": spec.profile,
             "objective": spec.objective.model_dump(mode="json"),
-            "search": spec.search.model_dump(mode="json", exclude={"confirm"}),
+            "search": spec.search.model_dump(mode="json", exclude={"confirm"}, by_alias=True),
+            "earlier": self.earlier.model_dump(mode="json"),
             "confirmation": self._confirmation(),
             "resources": spec.resources.model_dump(mode="json"),
             "memory": {
@@ -141,6 +182,7 @@ class Plan:
             "epochs": None if self.epochs is None else asdict(self.epochs),
             "patience": None if self.patience is None else asdict(self.patience),
             "scale": None if self.scale is None else asdict(self.scale),
+            "rates": [asdict(rate) for rate in self.rates],
             "trials": [trial.document() for trial in self.trials],
         }
 
@@ -168,12 +210,16 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
         home: folder of all sweeps, in which trials may be finished already; None looks nowhere.
 
     Raises:
-        BadInputError: the evaluations during training do not report the objective.
+        BadInputError: the evaluations during training do not report the objective, or an earlier
+            sweep is not there.
     """
     fingerprint, missing = _found(sweep)
     if not missing:
         require_objective(sweep)
-    drawn = draw_all(sweep)
+    earlier = Observations()
+    if home is not None and not missing:
+        earlier = earlier_trials(sweep, home, data_fingerprint=fingerprint)
+    drawn = draw_all(sweep, observed=len(earlier.taken))
     ids = [trial.spec.identity(data_fingerprint=fingerprint) for trial in drawn]
     known = _finished(sweep, drawn, ids, home=None if missing else home)
     trials = tuple(
@@ -191,6 +237,8 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
         epochs=_epochs(sweep, [trial.spec.train.steps for trial in drawn]),
         patience=_patience([trial.spec.train for trial in drawn]),
         scale=shared_scale([(trial.spec.method.label, trial.spec.method) for trial in drawn]),
+        rates=_rates(sweep, drawn),
+        earlier=earlier,
     )
     if missing:
         return plan
@@ -229,6 +277,23 @@ def _patience(trains: Sequence[TrainSpec]) -> PlannedPatience | None:
         return None
     earliest = min(evaluation_steps(train)[train.patience] for train in patient)
     return PlannedPatience(len(patient), earliest, max(train.steps for train in patient))
+
+
+def _rates(sweep: Sweep, drawn: Sequence[DrawnTrial]) -> tuple[PlannedRate, ...]:
+    """Returns the rates that the prior gives, a method each, in the order of the trials."""
+    found = [
+        PlannedRate.of(name, [start.rate], start.expected, is_start=True)
+        for name, start in starts_of(sweep.space).items()
+    ]
+    own: dict[str, list[TrialSpec]] = {}
+    for trial in drawn:
+        if is_auto(trial.space.tree):
+            own.setdefault(trial.spec.method.label, []).append(trial.spec)
+    for name, specs in own.items():
+        expected = packaged_prior().expected(specs[0].method, specs[0].model.shape())
+        rates = [spec.train.learning_rate for spec in specs]
+        found.append(PlannedRate.of(name, rates, expected, is_start=False))
+    return tuple(found)
 
 
 def _final_rows(sweep: Sweep) -> int:

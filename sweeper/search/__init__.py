@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, origin_of, params_of
+from sweeper.search.earlier import earlier_trials, noted_observations
 from sweeper.search.importances import Importance, Importances, importances_of
 from sweeper.search.preview import preview
 from sweeper.search.stopping import Rungs
@@ -37,12 +38,14 @@ __all__ = [
     "Suggestions",
     "draw_all",
     "driven",
+    "earlier_trials",
     "ended_trials",
     "enqueue_again",
     "enqueue_failed",
     "enqueue_fixed",
     "importances_of",
     "is_exhausted",
+    "noted_observations",
     "open_study",
     "origin_of",
     "params_of",

@@ -20,7 +20,7 @@ __all__ = ["MOST_DRAWN", "DrawnTrial", "Origin", "draw_all", "origin_of", "param
 MOST_DRAWN = 300
 """Trials of a search that are drawn before it begins."""
 
-Origin = Literal["baseline", "design", "grid", "search"]
+Origin = Literal["baseline", "design", "grid", "start", "search"]
 """Who suggested a trial."""
 
 
@@ -40,13 +40,17 @@ class DrawnTrial:
     """The part of the space that it is from."""
 
 
-def draw_all(sweep: Sweep) -> tuple[DrawnTrial, ...]:
+def draw_all(sweep: Sweep, *, observed: int = 0) -> tuple[DrawnTrial, ...]:
     """Returns the trials that a sweep begins with, each in the budget's size.
 
     They are all trials of a short sweep, all that are listed, and the first ones of a long search.
     Where the sampler's choice depends on results, the trial is an example. The points are those
     that :func:`sweeper.search.preview.preview` draws; what is no trial or repeats one is passed
     over, as :meth:`sweeper.search.suggestions.Suggestions.next` does.
+
+    Args:
+        sweep: what would run.
+        observed: trials of earlier sweeps that the study begins with.
 
     Raises:
         BadInputError: no point of the space is a trial.
@@ -56,7 +60,8 @@ def draw_all(sweep: Sweep) -> tuple[DrawnTrial, ...]:
     known: set[str] = set()
     count = min(sweep.spec.search.trials, max(MOST_DRAWN, len(space.baselines)))
     passed_over, reason = 0, ""
-    for number, (point, is_certain) in enumerate(preview(space, sweep.spec.search)):
+    points = preview(space, sweep.spec.search, observed=observed)
+    for number, (point, is_certain) in enumerate(points):
         if len(drawn) == count or passed_over == MANY_REPEATS:
             break
         method = space.method(str(point["method"]))
@@ -81,6 +86,8 @@ def draw_all(sweep: Sweep) -> tuple[DrawnTrial, ...]:
 def origin_of(number: int, space: Space) -> Origin:
     """Returns who suggests the trial of this number: baselines, then the grid, else the search.
 
+    Without a grid the search starts with a trial of each method at the rate expected of it.
+
     All trials of a design are the design's.
 
     Args:
@@ -91,7 +98,9 @@ def origin_of(number: int, space: Space) -> Origin:
         return "design"
     if number < len(space.baselines):
         return "baseline"
-    return "grid" if space.cell_count else "search"
+    if space.cell_count:
+        return "grid"
+    return "start" if number < len(space.baselines) + len(space.starts) else "search"
 
 
 def params_of(trial: TrialSpec, space: MethodSpace) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.search.earlier import is_own
+
 __all__ = ["FEWEST_TRIALS", "Importance", "Importances", "importances_of"]
 
 FEWEST_TRIALS = 24
@@ -86,11 +88,12 @@ def importances_of(study: optuna.Study) -> Importances:
     parameters' ratios to their own mean under shuffling is exceeded by chance in one search of 20.
 
     Args:
-        study: of the sweep; only its complete trials count.
+        study: of the sweep; only complete trials count, and none of an earlier sweep.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = 1.0 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1.0
-    trials = [x for x in complete if x.value is not None and np.isfinite(x.value)]
+    own = [x for x in complete if is_own(x)]
+    trials = [x for x in own if x.value is not None and np.isfinite(x.value)]
     quantile = min(0.5, max(0.1, 5 / max(1, len(trials))))
     names = sorted({name for trial in trials for name in trial.distributions})
     if len(trials) < FEWEST_TRIALS or not names:

@@ -21,11 +21,16 @@ from sweeper.search.study import sampler_for
 __all__ = ["preview"]
 
 
-def preview(space: Space, search: SearchSpec) -> Iterator[tuple[Point, bool]]:
+def preview(space: Space, search: SearchSpec, *, observed: int = 0) -> Iterator[tuple[Point, bool]]:
     """Yields points without an end, and for each whether the sweep is certain to draw it.
 
     The random start is certain, and so is an enqueued point that leaves nothing out. What TPE draws
     after the start depends on results, and a random draw stands in its place.
+
+    Args:
+        space: where points come from.
+        search: for the number of trials, and the sampler's settings.
+        observed: trials of earlier sweeps that the study begins with.
     """
     fixed = space.fixed_points(search.trials)
     number = 0
@@ -33,7 +38,7 @@ def preview(space: Space, search: SearchSpec) -> Iterator[tuple[Point, bool]]:
         given = space.labels(fixed[number]) if number < len(fixed) else {}
         drawing = _Drawing(sampler_for(search, trial_number=number, is_random=True), given)
         point = space.suggest(drawing)
-        yield point, number < search.startup_trials or drawing.is_given
+        yield point, number < search.startup_trials - observed or drawing.is_given
         number += 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
@@ -15,8 +15,10 @@ from sweeper.errors import BadInputError
 from sweeper.experiment.space.distributions import Suggests
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
+from sweeper.search.earlier import OBSERVED, add_observations, is_own
 from sweeper.search.storage import storage_at
 from sweeper.tracking.databases import StudyPlace
+from sweeper.tracking.stored import Observation
 
 __all__ = [
     "REASON",
@@ -79,6 +81,7 @@ def open_study(
     space: Space,
     search: SearchSpec,
     find_finished: Callable[[int, Point], FinishedTrial | None] = _nothing_is_finished,
+    find_observations: Callable[[], Sequence[Observation]] = tuple,
 ) -> optuna.Study:
     """Returns the sweep's Optuna study; a new one has the baselines and the grid enqueued.
 
@@ -89,6 +92,7 @@ def open_study(
         search: for the number of trials, and the sampler's settings.
         find_finished: returns the trial of a number at a listed point if it was finished before; it
             is told as complete in its place.
+        find_observations: returns trials of earlier sweeps that a new study begins with.
 
     Raises:
         BadInputError: the study was begun with the other mode, or is not where it was begun, or its
@@ -119,6 +123,7 @@ def open_study(
             f"{objective.metric}, but objective.mode is {objective.mode!r}; what was searched so "
             "far does not fit; run the search space again as a new sweep"
         )
+    add_observations(study, space, find_observations)
     enqueue_fixed(study, space, search, find_finished=find_finished)
     return study
 
@@ -314,14 +319,16 @@ def is_retried(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
 def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     """Returns the trials that count as tried: they ended, and are not to be run again.
 
-    What repeats a trial does not count, nor what was none: another one took its place.
+    What repeats a trial does not count, nor what was none: another one took its place. Nor do
+    trials of earlier sweeps.
     """
     marks = study.user_attrs
     ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
     return [
         trial
         for trial in ended
-        if _retry_mark(trial) not in marks and not {REPEATS, REASON} & trial.user_attrs.keys()
+        if _retry_mark(trial) not in marks
+        and not {REPEATS, REASON, OBSERVED} & trial.user_attrs.keys()
     ]
 
 
@@ -387,4 +394,5 @@ def _retry_mark(trial: optuna.trial.FrozenTrial) -> str:
 
 def _begun(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     waiting = optuna.trial.TrialState.WAITING
-    return [trial for trial in study.get_trials(deepcopy=False) if trial.state != waiting]
+    trials = study.get_trials(deepcopy=False)
+    return [trial for trial in trials if trial.state != waiting and is_own(trial)]

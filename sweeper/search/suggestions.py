@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from sweeper.errors import SpecError
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
+from sweeper.search.earlier import observed_in
 from sweeper.search.study import (
     REASON,
     REPEATS,
@@ -44,7 +45,7 @@ class Suggestion:
     """A trial to be run."""
 
     number: int
-    """Optuna's number of the trial."""
+    """Of the trial among the sweep's own in Optuna's study, from 0."""
     point: Point
     trial_id: str
     """Identity of the trial at that point."""
@@ -85,6 +86,8 @@ class Suggestions:
         self._space = space
         self._search = search
         self._identify = identify
+        # Trials of earlier sweeps come before the sweep's own, which are numbered from 0.
+        self._observed = observed_in(study)
         self._left_behind = study.get_trials(states=[TrialState.RUNNING])
         ended = study.get_trials(deepcopy=False, states=[s for s in TrialState if s.is_finished()])
         self._known = {
@@ -161,9 +164,10 @@ class Suggestions:
         before = trial.user_attrs.get(TRIAL_ID)
         trial.set_user_attr(TRIAL_ID, trial_id)
         self._known.add(trial_id)
-        self._running[trial.number] = trial
+        number = trial.number - self._observed
+        self._running[number] = trial
         supersedes = before if before != trial_id else None
-        return Suggestion(trial.number, point, trial_id, supersedes)
+        return Suggestion(number, point, trial_id, supersedes)
 
     def report(self, number: int, *, evaluation: int, value: float) -> None:
         """Tells Optuna an intermediate value.
@@ -173,7 +177,8 @@ class Suggestions:
             evaluation: which one of the trial's it is, from 1.
             value: the objective at it.
         """
-        known = self._study.get_trials(deepcopy=False)[number].intermediate_values
+        trials = self._study.get_trials(deepcopy=False)
+        known = trials[number + self._observed].intermediate_values
         # After a resume the first evaluations of a trial are told a second time.
         if evaluation not in known:
             self._running[number].report(value, evaluation)

@@ -43,6 +43,9 @@ __all__ = [
     "ConfirmedSearch",
     "DataNote",
     "GitCommit",
+    "LeftOut",
+    "Observation",
+    "Observations",
     "Protocol",
     "Said",
     "Scores",
@@ -177,6 +180,47 @@ class TakenFrom(BaseModel):
     """The trial's number there."""
     taken_at: AwareDatetime
     """When its results were taken over, UTC."""
+
+
+class Observation(BaseModel):
+    """A trial of an earlier sweep that a search learns from."""
+
+    model_config = STORED
+
+    sweep: str = Field(max_length=MAX_WORD)
+    """Name of its sweep."""
+    sweep_id: str = Field(pattern="^[0-9a-f]{32}$")
+    """Identity of that sweep."""
+    trial: str = Field(max_length=MAX_WORD)
+    """Identity of the trial."""
+    point: dict[str, JsonValue]
+    """The point of the search's space that it is."""
+    values: tuple[float, ...] = Field(min_length=1)
+    """The objective at its evaluations, in their order."""
+
+
+class LeftOut(BaseModel):
+    """Trials of an earlier sweep that are no observations."""
+
+    model_config = STORED
+
+    sweep: str = Field(max_length=MAX_WORD)
+    """Name of their sweep."""
+    why: str
+    """Why not, the end of a sentence about each of them."""
+    trials: int = Field(ge=1, le=MAX_COUNT)
+    """How many they are."""
+
+
+class Observations(BaseModel):
+    """``observations.json``: what a search has taken of earlier sweeps."""
+
+    model_config = STORED
+
+    taken: tuple[Observation, ...] = ()
+    """Trials that its study begins with."""
+    left_out: tuple[LeftOut, ...] = ()
+    """The others of these sweeps."""
 
 
 class Scores(RootModel[dict[str, float]]):

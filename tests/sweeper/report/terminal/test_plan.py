@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.report.terminal import plan_view
+from sweeper.report.terminal import earlier_text, plan_view
 from tests.sweeper.report.terminal.sweep.test_leaderboard import printed
 
 PLAN: dict[str, Any] = {
@@ -222,3 +222,29 @@ def test_whether_methods_share_a_scale_is_shown_where_there_are_several():
     trials = [{**trial, "method": f"m{n}"} for n, trial in enumerate(PLAN["trials"])]
     text = printed(plan_view({**PLAN, "trials": trials, "scale": scale}), width=160)
     assert "Scale: alpha / rank 2 for all" in text
+
+
+def test_a_line_for_each_rate_that_is_expected():
+    start = {"method": "masa", "low": 2e-3, "high": 2e-3, "is_start": True}
+    start |= {"between": (1e-3, 4e-3), "why": "0.002, the best of its curves"}
+    own = {**start, "method": "lora", "high": 3e-3, "is_start": False}
+    text = printed(plan_view({**PLAN, "rates": [start, own]}), width=200)
+    assert (
+        "Rate to start with, masa: 0.002; the best lies within 0.001 and 0.004 in two of three "
+        "cases; made of 0.002, the best of its curves"
+    ) in text
+    assert "Rate (auto), lora: 0.002 to 0.003, by its size; the best lies" in text
+
+
+def test_what_a_search_takes_of_earlier_sweeps():
+    earlier = {
+        "taken": [{"sweep": "old"}, {"sweep": "old"}, {"sweep": "older"}],
+        "left_out": [{"sweep": "old", "trials": 3, "why": "is pruned, not complete"}],
+    }
+    said = (
+        "The search learns from 2 of 5 trials of old, 1 of 1 trial of older; none counts as a "
+        "trial of this sweep. Not taken: 3 of old: each is pruned, not complete."
+    )
+    assert earlier_text(earlier) == said
+    assert said in printed(plan_view({**PLAN, "earlier": earlier}), width=200)
+    assert earlier_text({"taken": [], "left_out": []}) == ""

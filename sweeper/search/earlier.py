@@ -1,0 +1,240 @@
+"""Trials of earlier sweeps as observations of a search: which agree, and how the study has them.
+
+A trial agrees where it is one that this search could draw itself: the same model, data and version
+of the program, its method and searched fields inside of this space, and all else the same but
+``train.seed``. That is what a trial's identity is made of. It must have been trained to its end and
+report the objective. What is taken is noted in the sweep's folder, so that the search goes on
+without the sweeps that it is from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from pydantic import ValidationError
+
+from sweeper._files import write_json
+from sweeper._text import shorten
+from sweeper.errors import DamagedFileError
+from sweeper.experiment.documents.tree import Json, Scalar
+from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
+from sweeper.experiment.sweep import Sweep
+from sweeper.experiment.trial import TrialSpec
+from sweeper.tracking.stored import LeftOut, Observation, Observations, read_stored
+from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
+
+__all__ = [
+    "OBSERVATIONS_FILE",
+    "OBSERVED",
+    "add_observations",
+    "earlier_trials",
+    "is_own",
+    "noted_observations",
+    "observed_in",
+]
+
+OBSERVATIONS_FILE = "observations.json"
+"""Name of the file in a sweep's folder that has what was taken of earlier sweeps."""
+OBSERVED = "observed"
+"""Attribute of an Optuna trial that is of another sweep: which sweep's, and which one."""
+# Fields of a trial that may differ: a search over one seed learns from another.
+_MAY_DIFFER = {"train.seed"}
+
+
+def noted_observations(folder: SweepFolder, sweep: Sweep, *, data_fingerprint: str) -> Observations:
+    """Returns what a sweep has taken of earlier ones; takes and notes it where it has not.
+
+    Args:
+        folder: the sweep's.
+        sweep: what it runs.
+        data_fingerprint: of its rows, and of a model at a path.
+
+    Raises:
+        BadInputError: an earlier sweep is not there.
+        DamagedFileError: the note is damaged.
+        OSError: it cannot be written.
+    """
+    if not sweep.spec.search.sources:
+        return Observations()
+    path = folder.path / OBSERVATIONS_FILE
+    found = read_stored(path, Observations)
+    if found is None:
+        found = earlier_trials(sweep, folder.home, data_fingerprint=data_fingerprint)
+        write_json(path, found.model_dump(mode="json"))
+    return found
+
+
+def earlier_trials(sweep: Sweep, home: Path, *, data_fingerprint: str) -> Observations:
+    """Returns the trials of the sweeps of ``search.from`` that agree, and why others do not.
+
+    Args:
+        sweep: what is to run.
+        home: folder of all sweeps.
+        data_fingerprint: of its rows, and of a model at a path.
+
+    Raises:
+        BadInputError: there is no such sweep.
+    """
+    taken: dict[str, Observation] = {}
+    left_out: Counter[tuple[str, str]] = Counter()
+    # Its own sweeps first: a name that is wrong is told before anything is read.
+    for folder in [SweepFolder.open(name, home=home) for name in sweep.spec.search.sources]:
+        for trial in folder.trial_folders():
+            found = _observed(trial, folder, sweep, data_fingerprint)
+            if isinstance(found, Observation) and found.trial in taken:
+                found = "is of another of these sweeps, too"
+            if isinstance(found, Observation):
+                taken[found.trial] = found
+            else:
+                left_out[folder.name, found] += 1
+    whys = tuple(LeftOut(sweep=name, why=why, trials=n) for (name, why), n in left_out.items())
+    return Observations(taken=tuple(taken.values()), left_out=whys)
+
+
+def _observed(
+    trial: TrialFolder, folder: SweepFolder, sweep: Sweep, data_fingerprint: str
+) -> Observation | str:
+    """Returns a trial as an observation, or why it is none."""
+    try:
+        record, spec = trial.read(), trial.trial_spec()
+        metric = sweep.spec.objective.metric
+        values = tuple(metrics[metric] for _, metrics in trial.evaluations(metric))
+    except DamagedFileError:
+        return "cannot be read by this version"
+    if record.status != "complete":
+        return f"is {record.status}, not complete"
+    if spec.identity(data_fingerprint=data_fingerprint) != trial.id:
+        return "saw other rows or weights, or ran with another version of the program"
+    if not values:
+        return f"does not report {metric}"
+    point = _point_of(spec, sweep.space)
+    if isinstance(point, str):
+        return point
+    return Observation(
+        sweep=folder.name,
+        sweep_id=folder.about().sweep_id,
+        trial=trial.id,
+        point=point,
+        values=values,
+    )
+
+
+def _point_of(spec: TrialSpec, space: Space) -> Point | str:
+    """Returns the point of a space that a trial is, or why it is none."""
+    method = next((x for x in space.methods if x.name == spec.method.label), None)
+    if method is None:
+        return f"is of {spec.method.label}, which is not searched here"
+    point: Point = {"method": method.name}
+    for axis in method.axes:
+        value = _value_at(spec, axis)
+        if not axis.distribution.contains(value):
+            return f"has a {'.'.join(axis.path)} outside of this space"
+        point[axis.name] = value
+    return _difference(spec, space, method, point) or point
+
+
+def _value_at(spec: TrialSpec, axis: Axis) -> Json:
+    section, name = axis.path
+    fields = spec.method.parameters() if section == "method" else dict(spec.train)
+    value = fields.get(name)
+    return list(value) if isinstance(value, tuple) else value  # type: ignore[return-value]
+
+
+def _difference(spec: TrialSpec, space: Space, method: MethodSpace, point: Point) -> str:
+    """Returns in what a trial differs from that of a space at its point; empty where it does not.
+
+    A method's own point may be none, such as one that a budget sizes otherwise.
+    """
+    try:
+        own = space.trial(point)
+    except ValidationError:
+        return f"is no trial of {method.name} here"
+    here, there = (dict(_leaves(x.model_dump(mode="json"))) for x in (own, spec))
+    for name in sorted(here.keys() | there.keys()):
+        if name not in _MAY_DIFFER and here.get(name) != there.get(name):
+            values = (shorten(repr(x.get(name)), limit=40) for x in (there, here))
+            return "has {} {}, where this sweep has {}".format(name, *values)
+    return ""
+
+
+def _leaves(tree: object, path: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, tree
+
+
+def is_own(trial: optuna.trial.FrozenTrial) -> bool:
+    """Returns whether a trial of a study is one of its sweep, and no observation."""
+    return OBSERVED not in trial.user_attrs
+
+
+def observed_in(study: optuna.Study) -> int:
+    """Returns how many trials of earlier sweeps a study begins with."""
+    return sum(not is_own(trial) for trial in study.get_trials(deepcopy=False))
+
+
+def add_observations(
+    study: optuna.Study, space: Space, find: Callable[[], Sequence[Observation]]
+) -> None:
+    """Adds observations to a study that has no trial of its own yet, those that it has not.
+
+    Args:
+        study: of the sweep; a driver may have died while it added some.
+        space: that they are points of.
+        find: returns what was taken, always in the same order; a study with trials of its own does
+            not ask.
+    """
+    known = len(study.get_trials(deepcopy=False))
+    if known != observed_in(study):
+        return
+    for observation in find()[known:]:
+        point = _Given(space.labels(observation.point))
+        space.suggest(point)
+        study.add_trial(
+            optuna.trial.create_trial(
+                value=observation.values[-1],
+                params=point.params,
+                distributions=point.distributions,
+                user_attrs={OBSERVED: f"{observation.sweep}/{observation.trial}"},
+                intermediate_values=dict(enumerate(observation.values, start=1)),
+            )
+        )
+
+
+@dataclass
+class _Given:
+    """Draws what is given, and notes what it would have been drawn from."""
+
+    given: Mapping[str, Scalar | None]
+    params: dict[str, Scalar | None] = field(default_factory=dict)
+    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
+
+    def suggest_categorical(self, name: str, choices: list[Scalar | None]) -> Scalar | None:
+        """Returns the value that is given."""
+        return self._note(name, CategoricalDistribution(choices))
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
+        """Returns the number that is given."""
+        return float(str(self._note(name, FloatDistribution(low, high, log=log))))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int) -> int:
+        """Returns the whole number that is given."""
+        return int(str(self._note(name, IntDistribution(low, high, step=step))))
+
+    def _note(self, name: str, distribution: BaseDistribution) -> Scalar | None:
+        self.params[name] = self.given[name]
+        self.distributions[name] = distribution
+        return self.given[name]
