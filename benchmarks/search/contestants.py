@@ -1,7 +1,6 @@
 """The ways of searching that are compared: what draws the next point, and what ends a trial early.
 
-A rule that races trials on their rows, and samplers that know where learning rates usually lie, get
-a line each here: every combination of the two is a contestant.
+Every combination of the two that is listed here is a contestant.
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ from dataclasses import dataclass
 import optuna
 
 from benchmarks.curves.table import CurveTable
+from benchmarks.search.expected import expected_rates, informed
+from benchmarks.search.racing import Racing
 from benchmarks.search.replay import Course, MakeSamplers, Replay, Setting
 from benchmarks.search.rules import Asha, Constant, MakeRule, Promotion, Rule, Whole
 from benchmarks.search.samplers import KnownNoise, random_sampler
-from sweeper.experiment.sweep import AshaSpec, SearchSpec
+from sweeper.experiment.sweep import AshaSpec, RacingSpec, SearchSpec
 from sweeper.experiment.trial import TrainSpec
 from sweeper.search.study import MakeSampler, sampler_for
 
@@ -32,12 +33,19 @@ class Contestant:
     rule: MakeRule
     note: str
     """What it is, in a few words."""
+    is_informed: bool = False
+    """Whether the first trial of a method starts at the rate that is expected of it."""
 
     def search(self, table: CurveTable, setting: Setting, *, seed: int) -> Course:
         """Returns the course of one search on a table."""
-        return Replay(
-            table, setting, make_samplers=self.samplers, make_rule=self.rule, seed=seed
-        ).run()
+        samplers = self.samplers
+        if self.is_informed:
+            rates = expected_rates(table, seed=seed % len(table.about.seeds))
+
+            def samplers(standard_errors: dict[int, float]) -> MakeSampler:
+                return informed(self.samplers(standard_errors), rates)
+
+        return Replay(table, setting, make_samplers=samplers, make_rule=self.rule, seed=seed).run()
 
 
 def _random(standard_errors: dict[int, float]) -> MakeSampler:
@@ -83,6 +91,10 @@ def _on_rungs(
     return kind(_DEFAULT if is_early else _default(evaluations), evaluations=evaluations)
 
 
+def _racing(evaluations: int) -> Rule:
+    return Racing(RacingSpec(), evaluations=evaluations)
+
+
 def _constant(evaluations: int, *, share: float, finalists: int = 1) -> Rule:
     return Constant(_scaled(share, evaluations), finalists)
 
@@ -104,6 +116,10 @@ _RULES: dict[str, tuple[Callable[[int], Rule], str]] = {
     "promotion, early": (
         functools.partial(_on_rungs, Promotion, is_early=True),
         "the same from the first evaluation on",
+    ),
+    "racing": (
+        _racing,
+        "a trial ends once it is worse for certain than the best before it on the rows of both",
     ),
     "1/12": (
         functools.partial(_constant, share=1 / 12),
@@ -135,20 +151,33 @@ _SAMPLERS: dict[str, tuple[MakeSamplers, str]] = {
 
 # Not every pair: what learns from whole trials alone has too few of them under ASHA.
 _PAIRS = (
-    ("random", ("", "ASHA", "promotion", "1/4")),
+    ("random", ("", "ASHA", "promotion", "racing", "1/4")),
     ("TPE", tuple(_RULES)),
     ("GP", ("", "1/12", "1/4", "1/4, best 3", "1/2")),
 )
 
 
+_EXPECTED = "a method's first trial at the rate that was best at another size"
+# Those that are tried with the rate that is expected of a method, too.
+_INFORMED = (
+    ("random", ("", "1/4")),
+    ("TPE", ("", "ASHA", "promotion", "racing", "1/4", "1/4, best 3")),
+    ("GP", ("", "1/4")),
+)
+
+
 def _contestants() -> tuple[Contestant, ...]:
     found = []
-    for sampler, rules in _PAIRS:
-        samplers, drawn = _SAMPLERS[sampler]
-        for name in rules:
-            rule, ended = _RULES[name]
-            called = f"{sampler} + {name}" if name else sampler
-            found.append(Contestant(called, samplers, rule, f"{drawn}; {ended}"))
+    for pairs, is_informed in ((_PAIRS, False), (_INFORMED, True)):
+        for sampler, rules in pairs:
+            samplers, drawn = _SAMPLERS[sampler]
+            if is_informed:
+                sampler, drawn = f"expected rate, {sampler}", f"{_EXPECTED}, then {drawn}"
+            for name in rules:
+                rule, ended = _RULES[name]
+                called = f"{sampler} + {name}" if name else sampler
+                note = f"{drawn}; {ended}"
+                found.append(Contestant(called, samplers, rule, note, is_informed))
     return tuple(found)
 
 

@@ -67,6 +67,22 @@ def text(results: Results, *, width: int) -> str:
 
 def conclusions(results: Results) -> Iterator[str]:
     """Yields what is concluded, a sentence each."""
+    yield from _of_searches(results)
+    yield from _of_races(results)
+
+
+def _of_races(results: Results) -> Iterator[str]:
+    """Yields how often "worse now" was not "worse at the end"."""
+    for found in results.of:
+        if found.lost:
+            share = 100 * found.lost_wrongly / found.lost
+            yield (
+                f"Of {found.lost:,} trials that {found.name} stopped, {found.lost_wrongly:,} "
+                f"({share:.1f} %) would have ended better than the one that they lost to."
+            )
+
+
+def _of_searches(results: Results) -> Iterator[str]:
     winner, reached = results.winner, results.reached
     if winner is None:
         yield f"No way is better than {results.today} at the same steps. The default stays."

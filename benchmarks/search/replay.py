@@ -79,6 +79,10 @@ class Course:
     """Trials that were begun."""
     swaps: int = 0
     """Changes of a replica to another adapter."""
+    lost: int = 0
+    """Trials that were stopped because one other was better then."""
+    lost_wrongly: int = 0
+    """Those of them that would have been better than that one at their end."""
 
     def pick_at(self, steps: float) -> Pick | None:
         """Returns what is chosen where so many steps may be spent; None where nothing can be."""
@@ -185,7 +189,16 @@ class Replay:
             else:
                 self._on[replica] = None
                 self._assign(time)
+        self._count_lost()
         return self.course
+
+    def _count_lost(self) -> None:
+        """Looks up what would have become of the trials that were stopped."""
+        lost = self._rule.lost
+        self.course.lost = len(lost)
+        self.course.lost_wrongly = sum(
+            self._final(number) < self._final(better) for number, better in lost.items()
+        )
 
     def _identify(self, point: Point) -> str:
         cell = self._cell(point)

@@ -31,6 +31,8 @@ class Rule(Protocol):
     finalists: int
     """So many of the best there are trained to their end, if that is not the last evaluation; the
     best one at the end is chosen."""
+    lost: dict[int, int]
+    """Of trials that were stopped because one other was better, the number of that one."""
 
     def after(
         self, trial: int, *, evaluation: int, value: float, rows: NDArray[np.float64]
@@ -58,6 +60,8 @@ class Whole:
 
     judged_at: int
     finalists: int = 1
+    lost: dict[int, int] = field(default_factory=dict)
+    """Of trials that were stopped because one other was better, the number of that one."""
 
     def after(
         self, trial: int, *, evaluation: int, value: float, rows: NDArray[np.float64]
@@ -118,6 +122,7 @@ class Promotion:
 
     def __init__(self, asha: AshaSpec, *, evaluations: int) -> None:
         self.judged_at, self.finalists = evaluations, 1
+        self.lost: dict[int, int] = {}
         self._reduction = asha.reduction
         milestones = []
         milestone = float(asha.grace)

@@ -76,6 +76,10 @@ class Result:
     """Mean number of trials that a search began."""
     swaps: float
     """Mean number of changes of the adapter."""
+    lost: int = 0
+    """Trials, of all searches, that were stopped because one other was better then."""
+    lost_wrongly: int = 0
+    """Those of them that would have been better than that one at their end."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,8 @@ def score(
                 goal=goals.get(name),
                 trials=float(np.mean([course.trials for course in found])),
                 swaps=float(np.mean([course.swaps for course in found])),
+                lost=sum(course.lost for course in found),
+                lost_wrongly=sum(course.lost_wrongly for course in found),
             )
             for name, found in courses.items()
         ),
