@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import secrets
@@ -34,6 +35,8 @@ _AGENTS = (
     *("dashboard/agent.py", "runtime_env/agent/main.py"),
 )
 
+_shutdown: threading.Thread | None = None
+
 # Characters of a message of Ray's that are told.
 _MESSAGE = 300
 
@@ -54,6 +57,7 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
         BadInputError: no cluster answers there, or Ray does not start.
     """
     os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
+    _join_shutdown()
     start_fork_server(address)
     address = address or ray_address() or "local"
     is_local = address == "local"
@@ -67,6 +71,8 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
         }
     else:
         options = {"runtime_env": {"env_vars": dict(RAY_ENVIRONMENT)}}
+    if is_local:
+        threading.Thread(target=_import_ahead, daemon=True).start()
     with forked_workers() if is_local else nullcontext():
         context = _started(address, options)
     # Ray has no setting for it.
@@ -151,9 +157,30 @@ def _shorten_folder() -> None:
         os.environ["RAY_TMPDIR"] = "/tmp"
 
 
+def _import_ahead() -> None:
+    """Imports what Ray's libraries take from others, while this process waits for a Ray to start.
+
+    None of it imports Ray's own modules, two of which in two threads may wait for each other.
+    """
+    for name in ("torch", "pandas", "pyarrow"):
+        with suppress(ImportError):
+            importlib.import_module(name)
+
+
 def disconnect() -> None:
-    """Leaves the cluster; a Ray that :func:`connect` started ends."""
-    ray.shutdown()
+    """Leaves the cluster, from a thread of its own; a Ray that :func:`connect` started ends.
+
+    The next :func:`connect` waits for it, and so does the end of the process.
+    """
+    global _shutdown
+    _join_shutdown()
+    _shutdown = threading.Thread(target=ray.shutdown, name="ray-shutdown")
+    _shutdown.start()
+
+
+def _join_shutdown() -> None:
+    if _shutdown is not None:
+        _shutdown.join()
 
 
 def end_agents() -> None:

@@ -158,6 +158,8 @@ def resume(
         from sweeper.tracking.sweep_folder import SweepFolder
 
         folder = SweepFolder.open(sweep, home=opened_home(home, sweep=sweep))
+        if folder.status != "complete":
+            start_fork_server(address)
         require_store(folder.home, tracking_uri)
         driver = SweepDriver.open(
             folder,

@@ -1,7 +1,7 @@
 """What Ray starts in place of Python: ``client.py SOCKET PYTHON ARGUMENTS...``.
 
-It runs with Python's own library alone, and before anything else of this package: each process of
-Ray begins with it.
+It runs with Python's own library alone, the least of it, and before anything else of this package:
+each process of Ray begins with it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def fork(address: str, arguments: list[str]) -> tuple[socket.socket, int]:
     asked = {
         "arguments": arguments,
         "environment": dict(os.environ),
-        "folder": os.getcwd(),
+        "folder": os.getcwd(),  # noqa: PTH109 - pathlib takes longer to import than all the rest
         "files": files,
         "group": 0 if os.getpgrp() == os.getpid() else os.getpgrp(),
         "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
@@ -80,7 +80,7 @@ def fork(address: str, arguments: list[str]) -> tuple[socket.socket, int]:
 def _given_files(own: int) -> list[int]:
     """Returns the numbers of the files that this process has been given open."""
     found = []
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
         try:
             if int(name) != own and os.get_inheritable(int(name)):
                 found.append(int(name))
@@ -99,7 +99,7 @@ def await_end(connection: socket.socket, pid: int) -> int:
     if answer:
         return int.from_bytes(answer, "big", signed=True)
     # The server has gone, and the fork may have not. Nobody knows what such a one ends with.
-    while os.path.exists(f"/proc/{pid}"):
+    while os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
         time.sleep(LOOK_S)
     return 1
 

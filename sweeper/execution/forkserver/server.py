@@ -29,19 +29,6 @@ from typing import Any, NoReturn
 
 __all__ = ["ForkServer", "Program", "main", "program_of"]
 
-# In the order in which they are needed: by Ray's agents, by Ray Train, by Tune, by the workers.
-PRELOADED = (
-    "ray._private.node",
-    "aiohttp",
-    "ray.train.torch",
-    "ray.tune",
-    "sweeper.execution.pool.worker",
-    "sweeper.execution.tune",
-    "peft",
-    "sweeper.training.trial",
-    "sweeper.evaluation.scoring",
-    "sweeper.models.frozen",
-)
 # Bytes of a number on the socket, with its sign; see the client.
 NUMBER = 8
 # Seconds that a client gets to say what it wants.
@@ -87,7 +74,7 @@ def _code_of(script: Callable[[], object]) -> int:
     except SystemExit as ended:
         if ended.code is None or isinstance(ended.code, int):
             return ended.code or 0
-        print(ended.code, file=sys.stderr)
+        sys.stderr.write(f"{ended.code}\n")
         return 1
     except BaseException:  # noqa: BLE001 - as Python itself does
         traceback.print_exc()
@@ -291,34 +278,36 @@ def _take_files(files: Mapping[int, int]) -> None:
         os.dup2(file, place)
         os.close(file)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115, E501
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115, E501
+    sys.stdout = open(
+        1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )  # noqa: SIM115, E501
+    sys.stderr = open(
+        2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )  # noqa: SIM115, E501
 
 
-def _imports() -> Iterator[Callable[[], object]]:
-    """Yields one import after another."""
-    from sweeper._third_party import ignore_known_warnings, load_deepspeed
-
-    ignore_known_warnings()
-    for name in PRELOADED:
-        yield lambda name=name: importlib.import_module(name)
-    yield load_deepspeed
+def _load(name: str) -> None:
+    """Imports a module, or calls ``module:function``, which imports one."""
+    module, _, function = name.partition(":")
+    found = importlib.import_module(module)
+    if function:
+        getattr(found, function)()
 
 
 def main() -> None:
     """Serves until the driver has ended; in a fork, runs what was asked for.
 
-    Its argument is the number of the listening socket. The driver holds the other end of its
-    standard input.
+    Its arguments are the number of the listening socket, and what is to be imported. The driver
+    holds the other end of its standard input.
     """
     server = ForkServer(socket.socket(fileno=int(sys.argv[1])), sys.stdin.fileno())
     # Nothing that an import leaves behind is worth a look.
     gc.disable()
     program = None
-    for load in _imports():
+    for name in sys.argv[2:]:
         # Whoever needs it meets the error in a place that can tell of it.
         with suppress(Exception):
-            load()
+            _load(name)
         program = server.turn(timeout_s=0)
         if program is not None:
             break

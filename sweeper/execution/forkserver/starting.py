@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ RAY_ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Seconds between two looks of Ray Train at its workers, before which it does not see their end.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Tune's tables on standard output would stand between ours.
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -39,6 +41,23 @@ RAY_ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
+# What is imported, in the order in which it is needed: by Ray's agents, by Ray Train, by Tune, by
+# the workers.
+PRELOADED = (
+    "sweeper._third_party:ignore_known_warnings",
+    "ray._private.node",
+    "aiohttp",
+    "ray.train.torch",
+    "ray.tune",
+    "sweeper.execution.pool.worker",
+    "sweeper.execution.tune",
+    "peft",
+    "sweeper.training.trial",
+    "sweeper.evaluation.scoring",
+    "sweeper.models.frozen",
+    "sweeper._third_party:load_deepspeed",
+)
+_SERVER = "sweeper.execution.forkserver.server"
 _CLIENT = Path(__file__).with_name("client.py")
 
 
@@ -52,13 +71,14 @@ class _Server:
 _servers: list[_Server] = []
 
 
-def start_fork_server(address: str | None) -> None:
+def start_fork_server(address: str | None, *, preloaded: Sequence[str] = PRELOADED) -> None:
     """Starts the fork server, unless it runs or Ray is to be found elsewhere; returns at once.
 
     It ends with this process.
 
     Args:
         address: of Ray's cluster, as :func:`sweeper.execution.connect` takes it.
+        preloaded: what it imports, each ``module`` or ``module:function``.
     """
     if _servers or (address or ray_address() or "local") != "local":
         return
@@ -69,7 +89,7 @@ def start_fork_server(address: str | None) -> None:
         listener.bind(str(place))
         listener.listen(128)
         process = subprocess.Popen(
-            [sys.executable, "-m", "sweeper.execution.forkserver.server", str(listener.fileno())],
+            [sys.executable, "-m", _SERVER, str(listener.fileno()), *preloaded],
             pass_fds=[listener.fileno()],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
