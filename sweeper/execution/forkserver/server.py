@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 __all__ = ["ForkServer", "Program", "main", "program_of"]
 
@@ -148,19 +148,20 @@ class ForkServer:
     def _answer(self) -> Program | None:
         client, _ = self.listener.accept()
         client.settimeout(ASKING_S)
+        files: list[int] = []
         try:
-            asked, files = _read(client)
+            asked = _read(client, files)
             program = program_of(asked["arguments"])
             if not _is_forkable():
                 raise ValueError("a fork would not work")
         except (OSError, ValueError):
+            _close(files)
             _say(client, 0)
             client.close()
             return None
         pid = os.fork()
         if pid:
-            for file in files:
-                os.close(file)
+            _close(files)
             self._forks[pid] = client
             self._selector.register(client, selectors.EVENT_READ, pid)
             _say(client, pid)
@@ -203,8 +204,13 @@ class ForkServer:
         sys.exit()
 
 
-def _read(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Returns what a client asks for, and its files, in the order of their numbers.
+def _close(files: Sequence[int]) -> None:
+    for file in files:
+        os.close(file)
+
+
+def _read(client: socket.socket, files: list[int]) -> dict[str, Any]:
+    """Returns what a client asks for, and adds its files, in the order of their numbers.
 
     Raises:
         OSError: it is gone, or slow.
@@ -213,11 +219,13 @@ def _read(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
     credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     if struct.unpack("3i", credentials)[1] != os.getuid():
         raise ValueError("another user's")
-    size, files, _, _ = socket.recv_fds(client, NUMBER, MOST_FILES)
+    size, given, _, _ = socket.recv_fds(client, NUMBER, MOST_FILES)
+    files.extend(given)
     left, text = int.from_bytes(size, "big"), b""
     while left > len(text) and (more := client.recv(left - len(text))):
         text += more
-    return json.loads(text), files
+    asked: dict[str, Any] = json.loads(text)
+    return asked
 
 
 def _say(client: socket.socket, number: int) -> None:
@@ -272,18 +280,18 @@ def _take_files(files: Mapping[int, int]) -> None:
 
     # None may be in the place of one that is still to be moved.
     high = {place: fcntl.fcntl(file, fcntl.F_DUPFD, HIGH) for place, file in files.items()}
-    for file in files.values():
-        os.close(file)
+    _close(list(files.values()))
     for place, file in high.items():
         os.dup2(file, place)
         os.close(file)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
-    sys.stdout = open(
-        1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )  # noqa: SIM115, E501
-    sys.stderr = open(
-        2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )  # noqa: SIM115, E501
+    sys.stdout, sys.stderr = _output(1), _output(2)
+
+
+def _output(file: int) -> TextIO:
+    return open(  # noqa: SIM115 - as above
+        file, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
 
 
 def _load(name: str) -> None:
