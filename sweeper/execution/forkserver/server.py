@@ -37,8 +37,6 @@ ASKING_S = 10.0
 MOST_FILES = 253
 # Of Ray's files, that of the agent for environments.
 _STARTING_WORKERS = "runtime_env/agent/main.py"
-# Variable of a fork's environment with the launcher's path.
-LAUNCHER = "SWEEPER_LAUNCHER"
 # Above all files of a fork that anything asks for by number.
 HIGH = 512
 
@@ -50,12 +48,16 @@ class Program:
     script: str
     arguments: Sequence[str] = ()
 
-    def run(self) -> NoReturn:
-        """Runs the script as ``__main__``, and ends the process with it."""
+    def run(self, *, launcher: str) -> NoReturn:
+        """Runs the script as ``__main__``, and ends the process with it.
+
+        Args:
+            launcher: what starts further forks.
+        """
         sys.argv = [self.script, *self.arguments]
         if self.script.endswith(_STARTING_WORKERS):
             # It starts the workers that have an environment of their own, with this name.
-            sys.executable = os.environ[LAUNCHER]
+            sys.executable = launcher
         sys.path[0] = str(Path(self.script).parent)
         code = _code_of(lambda: runpy.run_path(self.script, run_name="__main__"))
         # As a fork of multiprocessing ends. To take the whole interpreter apart would copy it.
@@ -289,9 +291,7 @@ def _take_files(files: Mapping[int, int]) -> None:
 
 
 def _output(file: int) -> TextIO:
-    return open(  # noqa: SIM115 - as above
-        file, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
+    return open(file, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _load(name: str) -> None:
@@ -305,14 +305,15 @@ def _load(name: str) -> None:
 def main() -> None:
     """Serves until the driver has ended; in a fork, runs what was asked for.
 
-    Its arguments are the number of the listening socket, and what is to be imported. The driver
-    holds the other end of its standard input.
+    Its arguments are the number of the listening socket, the program that starts a fork, and what
+    is to be imported. The driver holds the other end of its standard input.
     """
-    server = ForkServer(socket.socket(fileno=int(sys.argv[1])), sys.stdin.fileno())
+    number, launcher, *preloaded = sys.argv[1:]
+    server = ForkServer(socket.socket(fileno=int(number)), sys.stdin.fileno())
     # Nothing that an import leaves behind is worth a look.
     gc.disable()
     program = None
-    for name in sys.argv[2:]:
+    for name in preloaded:
         # Whoever needs it meets the error in a place that can tell of it.
         with suppress(Exception):
             _load(name)
@@ -322,7 +323,7 @@ def main() -> None:
     gc.freeze()
     while program is None:
         program = server.turn(timeout_s=None)
-    program.run()
+    program.run(launcher=launcher)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeper._environment import ray_address
+from sweeper._environment import has_fork_server, ray_address
 
 __all__ = ["RAY_ENVIRONMENT", "forked_workers", "start_fork_server"]
 
@@ -80,16 +80,18 @@ def start_fork_server(address: str | None, *, preloaded: Sequence[str] = PRELOAD
         address: of Ray's cluster, as :func:`sweeper.execution.connect` takes it.
         preloaded: what it imports, each ``module`` or ``module:function``.
     """
-    if _servers or (address or ray_address() or "local") != "local":
+    is_local = (address or ray_address() or "local") == "local"
+    if _servers or not is_local or not has_fork_server():
         return
     folder = Path(tempfile.mkdtemp(prefix="sweeper-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     place = folder / "socket"
+    launcher = _write_launcher(place)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(place))
         listener.listen(128)
         process = subprocess.Popen(
-            [sys.executable, "-m", _SERVER, str(listener.fileno()), *preloaded],
+            [sys.executable, "-m", _SERVER, str(listener.fileno()), str(launcher), *preloaded],
             pass_fds=[listener.fileno()],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -97,7 +99,7 @@ def start_fork_server(address: str | None, *, preloaded: Sequence[str] = PRELOAD
             env={**RAY_ENVIRONMENT, **os.environ, **_server_environment()},
             process_group=0,
         )
-    _servers.append(_Server(_write_launcher(folder, place), process))
+    _servers.append(_Server(launcher, process))
 
 
 def _server_environment() -> dict[str, str]:
@@ -115,14 +117,12 @@ def _server_environment() -> dict[str, str]:
     }
 
 
-def _write_launcher(folder: Path, place: Path) -> Path:
+def _write_launcher(place: Path) -> Path:
     """Writes the program that Ray takes for Python."""
     python = shlex.quote(sys.executable)
     words = [python, "-I", "-S", shlex.quote(str(_CLIENT)), shlex.quote(str(place)), python]
-    launcher = folder / "python"
-    launcher.write_text(
-        f'#!/bin/sh\nSWEEPER_LAUNCHER="$0" exec {" ".join(words)} "$@"\n', encoding="utf-8"
-    )
+    launcher = place.with_name("python")
+    launcher.write_text(f'#!/bin/sh\nexec {" ".join(words)} "$@"\n', encoding="utf-8")
     launcher.chmod(0o700)
     return launcher
 

@@ -23,7 +23,8 @@ print(json.dumps({
     "arguments": sys.argv, "path": sys.path[0], "parent": os.getppid(), "folder": os.getcwd(),
     "value": os.environ.get("VALUE"), "has_table": "wave" in sys.modules, "main": __name__,
     "blocked": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()),
-    "group": os.getpgrp() == os.getpid(), "python": sys.executable, "files": os.listdir("/proc/self/fd"),
+    "group": os.getpgrp() == os.getpid(), "python": sys.executable,
+    "files": os.listdir("/proc/self/fd"),
 }), flush=True)
 """
 
@@ -72,7 +73,8 @@ def test_a_fork_is_as_the_python_that_was_asked_for(
     new = json.loads(subprocess.check_output([sys.executable, path, "--a", "b c"], **options))
     forked = json.loads(subprocess.check_output([launcher, "-u", path, "--a", "b c"], **options))
     assert forked.pop("parent") == server_pid() != new.pop("parent")
-    assert forked.pop("has_table") and not new.pop("has_table")
+    assert forked.pop("has_table")
+    assert not new.pop("has_table")
     # The one that lists the folder is one number further on in either.
     assert len(forked.pop("files")) - len(new.pop("files")) <= 1
     assert forked == new
@@ -194,7 +196,8 @@ def test_a_server_that_has_a_thread_does_not_fork(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: Callable[[str], str]
 ) -> None:
     (tmp_path / "threaded.py").write_text(
-        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setattr(starting, "_servers", [])

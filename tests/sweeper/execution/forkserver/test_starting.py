@@ -31,6 +31,12 @@ def test_the_environment_names_a_ray_elsewhere(
     assert not servers
 
 
+def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, servers: list[object]) -> None:
+    monkeypatch.setenv("SWEEPER_FORK_SERVER", "0")
+    start_fork_server(None)
+    assert not servers
+
+
 def test_a_second_one_is_not_started(servers: list[object]) -> None:
     servers.append("the first")
     start_fork_server(None)
