@@ -113,8 +113,9 @@ fuzz: install ## damaged specs, records and adapters, all of them (make test tri
 calibration: install ## what a report may conclude, and what racing ends, counted on 1,000 sweeps of each kind (make test: 100)
 	TESTS=whole $(BIN)/python -m pytest -q -s -n 0 tests/sweeper/analysis/statistics/test_calibration.py tests/sweeper/analysis/statistics/test_calibration_designs.py tests/sweeper/evaluation/racing/test_calibration.py $(PYTEST_ARGS)
 
-bench-sweep: install ## warm pool against one fresh TorchTrainer a trial
-	$(BIN)/python benchmarks/sweep.py $(ARGS)
+bench-sweep: install ## a whole sweep against a search written by hand; warm pool against fresh TorchTrainers
+	$(BIN)/python -P -m benchmarks.whole_sweep $(ARGS)
+	$(BIN)/python benchmarks/sweep.py $(if $(findstring --quick,$(ARGS)),--quick)
 
 # -P: or the script's folder, where there is a kernels.py, would hide packages of that name.
 bench-kernels: install ## sums over MoSA's groups against autograd and a copy

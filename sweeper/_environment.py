@@ -16,6 +16,7 @@ __all__ = [
     "data_root",
     "experiment_name",
     "folder_of",
+    "has_fork_server",
     "hide_progress_bars",
     "is_hub_offline",
     "is_url",
@@ -61,6 +62,11 @@ def cache_root() -> Path:
 def is_hub_offline() -> bool:
     """Whether the Hub must not be asked (``HF_HUB_OFFLINE``, by its own rule for what is true)."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def has_fork_server() -> bool:
+    """Whether a local Ray's processes are forks (``SWEEPER_FORK_SERVER``): yes, but for ``0``."""
+    return os.environ.get("SWEEPER_FORK_SERVER", "") != "0"
 
 
 def sweeps_place() -> str:

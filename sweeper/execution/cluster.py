@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import secrets
@@ -9,7 +10,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import ray
 from sweeper._environment import ray_address, ray_folder
 from sweeper._text import shorten
 from sweeper.errors import BadInputError
+from sweeper.execution.forkserver import RAY_ENVIRONMENT, forked_workers, start_fork_server
 from sweeper.preflight.room import TRIAL_RESOURCE, Cluster, no_cluster_message
 
 __all__ = ["connect", "disconnect", "end_agents"]
@@ -33,26 +35,7 @@ _AGENTS = (
     *("dashboard/agent.py", "runtime_env/agent/main.py"),
 )
 
-# Environment of all Ray processes that a sweep starts.
-RAY_ENVIRONMENT = {
-    # Ray makes its workers polite to the rest of the machine; these do the work.
-    "RAY_worker_niceness": "0",
-    # One run of Ray Train lives as long as the sweep; its working directory stays the user's.
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Tune's tables on standard output would stand between ours.
-    "RAY_AIR_NEW_OUTPUT": "0",
-    # Records are written by us; Tune's CSV, JSON and TensorBoard files would be a second truth.
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
-
+_shutdown: threading.Thread | None = None
 
 # Characters of a message of Ray's that are told.
 _MESSAGE = 300
@@ -74,6 +57,8 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
         BadInputError: no cluster answers there, or Ray does not start.
     """
     os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
+    _join_shutdown()
+    start_fork_server(address)
     address = address or ray_address() or "local"
     is_local = address == "local"
     options: dict[str, Any]
@@ -86,7 +71,10 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
         }
     else:
         options = {"runtime_env": {"env_vars": dict(RAY_ENVIRONMENT)}}
-    context = _started(address, options)
+    if is_local:
+        threading.Thread(target=_import_ahead, daemon=True).start()
+    with forked_workers() if is_local else nullcontext():
+        context = _started(address, options)
     # Ray has no setting for it.
     ray._private.worker.print_to_stdstream = _tell_message
     if threading.current_thread() is threading.main_thread():
@@ -169,9 +157,30 @@ def _shorten_folder() -> None:
         os.environ["RAY_TMPDIR"] = "/tmp"
 
 
+def _import_ahead() -> None:
+    """Imports what Ray's libraries take from others, while this process waits for a Ray to start.
+
+    None of it imports Ray's own modules, two of which in two threads may wait for each other.
+    """
+    for name in ("torch", "pandas", "pyarrow"):
+        with suppress(ImportError):
+            importlib.import_module(name)
+
+
 def disconnect() -> None:
-    """Leaves the cluster; a Ray that :func:`connect` started ends."""
-    ray.shutdown()
+    """Leaves the cluster, from a thread of its own; a Ray that :func:`connect` started ends.
+
+    The next :func:`connect` waits for it, and so does the end of the process.
+    """
+    global _shutdown
+    _join_shutdown()
+    _shutdown = threading.Thread(target=ray.shutdown, name="ray-shutdown")
+    _shutdown.start()
+
+
+def _join_shutdown() -> None:
+    if _shutdown is not None:
+        _shutdown.join()
 
 
 def end_agents() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
+from ray.air._internal import usage
 from ray.exceptions import RayActorError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -344,6 +345,8 @@ def run_tune(
         # Adding it again changes nothing.
         logging.getLogger(name).addFilter(_is_news)
     logging.getLogger(_STATE_LOGGER).setLevel(logging.CRITICAL)
+    # Ray counts which callbacks are used, and imports MLflow and others to tell them apart.
+    usage.tag_callbacks = _count_none
     tuner = tune.Tuner(
         tune.with_resources(ThinTrial, dict(resources)),
         tune_config=tune.TuneConfig(
@@ -366,6 +369,10 @@ def run_tune(
             raise
     if search_alg.failure is not None:
         raise search_alg.failure
+
+
+def _count_none(_: object) -> bool:
+    return False
 
 
 def _name(trial: tune.experiment.Trial) -> str:

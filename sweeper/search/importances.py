@@ -11,7 +11,6 @@ from typing import cast
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.search.earlier import is_own
@@ -156,6 +155,9 @@ def _importances(
     trials: Sequence[FrozenTrial], names: Sequence[str], quantile: float
 ) -> NDArray[np.float64]:
     """Returns what PED-ANOVA says of each parameter, not normalised."""
+    # It brings scikit-learn and SciPy, which whoever starts a sweep would wait for.
+    from optuna.importance import PedAnovaImportanceEvaluator
+
     sample = cast("optuna.Study", _Sample(trials))
     found = PedAnovaImportanceEvaluator(target_quantile=quantile).evaluate(sample)
     return np.array([found.get(name, 0.0) for name in names])

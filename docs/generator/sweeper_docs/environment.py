@@ -49,6 +49,12 @@ VARIABLES = (
         "`masa-mosa-sweeper` in the user's cache folder",
     ),
     Variable(
+        "SWEEPER_FORK_SERVER",
+        "`0` starts each process of a local Ray as a Python of its own, which takes "
+        "[longer](../explanation/warm-replicas.md#the-fork-server).",
+        "they are forks of one process",
+    ),
+    Variable(
         "SWEEPER_KERNELS",
         "`triton`, `native` or `torch`: what the operations of MoSA and MASA run on.",
         "the fastest that is there",

@@ -21,6 +21,7 @@ from sweeper.cli.options import (
     with_fresh,
 )
 from sweeper.cli.output import opened_output
+from sweeper.execution.forkserver import start_fork_server
 
 __all__ = ["compare"]
 
@@ -75,6 +76,8 @@ def compare(  # noqa: PLR0913 - an argument for each option
     The sweep keeps the search space that it runs: search_space.yaml.
     """
     with opened_output(as_json) as out:
+        if not plan:
+            start_fork_server(address)
         from sweeper.experiment.comparing import Comparison, load_comparison
         from sweeper.experiment.runnable import only_runnable
         from sweeper.report.terminal import dropped_text

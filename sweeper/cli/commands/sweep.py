@@ -36,6 +36,7 @@ from sweeper.cli.options import (
 )
 from sweeper.cli.output import INTERRUPTED, SOME_FAILED, Output, opened_output
 from sweeper.errors import BadInputError, PoolLostError, StudyLostError
+from sweeper.execution.forkserver import start_fork_server
 
 if TYPE_CHECKING:
     from sweeper.execution.driver import SweepDriver
@@ -71,6 +72,7 @@ def run(  # noqa: PLR0913 - an argument for each option
     Trials that another sweep of --home has finished are taken over and not trained again.
     """
     with opened_output(as_json) as out:
+        start_fork_server(address)
         from sweeper.experiment.loading import load_sweep
         from sweeper.experiment.runnable import only_runnable
 
@@ -158,6 +160,8 @@ def resume(
         from sweeper.tracking.sweep_folder import SweepFolder
 
         folder = SweepFolder.open(sweep, home=opened_home(home, sweep=sweep))
+        if folder.status != "complete":
+            start_fork_server(address)
         require_store(folder.home, tracking_uri)
         driver = SweepDriver.open(
             folder,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from sweeper._environment import cache_root
 from sweeper._files import write_text
 from sweeper.report.leaderboard import leaderboard_document, summary_of
 from sweeper.report.page.charts import Chart, columns_of
@@ -117,9 +119,17 @@ def _bundle() -> str:
     What would end a script, or begin another kind of one, is only in its strings and expressions,
     where a backslash before a sign that needs none changes nothing.
     """
+    kept = cache_root() / f"vega-{vl_convert.__version__}.js"
+    # To put it together takes longer than all the rest of a page.
+    with suppress(OSError):
+        return kept.read_text(encoding="utf-8")
     # Without a snippet it is the whole bundle; the annotation forgets that.
     text: str = vl_convert.javascript_bundle(snippet=None)  # type: ignore[arg-type]
-    return text.replace("</script", r"<\/script").replace("<!--", r"<\!--")
+    text = text.replace("</script", r"<\/script").replace("<!--", r"<\!--")
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_text(kept, text)
+    return text
 
 
 def _figure(chart: Chart) -> str:

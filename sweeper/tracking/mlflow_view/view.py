@@ -128,7 +128,7 @@ class MlflowView:
 
     def _has_begun(self) -> bool:
         # Importing MLflow takes seconds of a processor that the replicas want for their own start.
-        return any(self._folder.path.glob("trials/*/record.json"))
+        return any(self._folder.path.glob("trials/*/metrics.jsonl"))
 
     def _pause_s(self) -> float:
         if not self._failed_passes:
