@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks.curves import __main__ as training
-from benchmarks.curves.packing import pack
+from benchmarks.curves.joining import joined, of_seeds
+from benchmarks.curves.packing import Packed, pack
 from benchmarks.curves.table import PATH, CurveTable, halved, read_table, write_table
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.loading import load_sweep
@@ -345,3 +346,44 @@ def test_another_profile_has_a_table_of_its_own(monkeypatch, capsys):
 def test_what_cannot_be_a_table_is_told(monkeypatch, capsys, arguments, message):
     with pytest.raises(SystemExit, match=message):
         printed(monkeypatch, capsys, *arguments)
+
+
+def test_two_tables_of_other_seeds_are_one_and_come_apart_again():
+    whole = curves.table(seeds=3, noise=0.1)
+    parts = [of_seeds(whole, [seed]) for seed in (2, 0, 1)]
+    found = joined(joined(parts[0], parts[1]), parts[2])
+    assert found.about.seeds == (0, 1, 2)
+    assert set(found.trials) == set(whole.trials)
+    for key, place in whole.trials.items():
+        other = found.trials[key]
+        assert (found.validation[other] == whole.validation[place]).all()
+        assert (found.test[other] == whole.test[place]).all()
+        assert found.identity[other] == whole.identity[place]
+    assert found.scores == whole.scores
+    assert of_seeds(whole, [7]) is None
+
+
+def test_tables_that_differ_in_more_than_seeds_are_refused():
+    first, second = (of_seeds(curves.table(seeds=2), [seed]) for seed in (0, 1))
+    other = replace(second, about=second.about.model_copy(update={"versions": {"torch": "0"}}))
+    with pytest.raises(BadInputError, match="versions"):
+        joined(first, other)
+    with pytest.raises(BadInputError, match="the same seeds"):
+        joined(first, first)
+
+
+def test_a_seed_of_the_table_is_not_trained_again(tmp_path: Path, monkeypatch):
+    table = curves.table(seeds=2)
+    path = tmp_path / "curves.npz"
+    write_table(path, of_seeds(table, [0]))
+    plan = training.Plan(tmp_path / "sweeps", path, (8, 32), 2)
+    begun: list[object] = []
+    monkeypatch.setattr("subprocess.run", lambda command, **_: begun.append(command))
+    plan.train(0, 8)
+    assert not begun
+    # Its sweeps are gone, so that nothing is to be packed; what was there stays.
+    plan.pack(1)
+    assert read_table(path).about.seeds == (0,)
+    monkeypatch.setattr(training, "pack", lambda folders: Packed(of_seeds(table, [1]), ()))
+    plan.pack(2)
+    assert set(read_table(path).trials) == set(table.trials)

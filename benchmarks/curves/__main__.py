@@ -22,8 +22,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.curves.joining import joined, of_seeds
 from benchmarks.curves.packing import pack
-from benchmarks.curves.table import PATH, write_table
+from benchmarks.curves.table import PATH, read_table, write_table
 from sweeper.errors import BadInputError
 from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.documents.yaml_files import read_yaml
@@ -83,18 +84,36 @@ class Plan:
         folder = self.folder(seed, rank)
         if folder.exists() and SweepFolder(folder).status == "complete":
             return
+        if seed in self.kept_seeds():
+            return
         command = self.command(seed, rank)
         print("$", " ".join(command), flush=True)
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
         if code not in ENDED or SweepFolder(folder).status != "complete":
             sys.exit(f"{folder.name} has not come to its end (exit {code}); run this again")
 
+    def kept_seeds(self) -> tuple[int, ...]:
+        """Returns the seeds that the table has, and no sweep of this machine."""
+        if not self.path.exists():
+            return ()
+        seeds = read_table(self.path).about.seeds
+        return tuple(x for x in seeds if not any(self.folder(x, y).exists() for y in self.ranks))
+
     def pack(self, seeds: int) -> None:
-        """Packs the sweeps of the first seeds, and says what is in the table and what is not."""
-        pairs = itertools.product(range(seeds), self.ranks)
-        packed = pack([self.folder(seed, rank) for seed, rank in pairs])
-        size_bytes = write_table(self.path, packed.table)
+        """Packs the first seeds, and says what is in the table and what is not.
+
+        Those that the table has from another machine are taken over.
+        """
+        kept = [seed for seed in self.kept_seeds() if seed < seeds]
+        pairs = itertools.product([x for x in range(seeds) if x not in kept], self.ranks)
+        folders = [self.folder(seed, rank) for seed, rank in pairs]
+        if not folders:
+            return
+        packed = pack(folders)
         table = packed.table
+        if kept and (old := of_seeds(read_table(self.path), kept)) is not None:
+            table = joined(old, table)
+        size_bytes = write_table(self.path, table)
         diverged = int((table.steps < table.about.evaluation_steps[-1]).sum())
         print(
             f"{self.path}: {len(table.method)} trials ({diverged} diverged) of "
