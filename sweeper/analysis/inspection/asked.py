@@ -13,9 +13,18 @@ from sweeper.errors import BadInputError
 if TYPE_CHECKING:
     from sweeper_adapters import AdaptedLayer
 
-__all__ = ["KINDS", "InspectionKind", "InspectionRequest", "chosen_layers", "layer_numbers"]
+__all__ = [
+    "KINDS",
+    "InspectionKind",
+    "InspectionRequest",
+    "Split",
+    "chosen_layers",
+    "layer_numbers",
+]
 
 InspectionKind = Literal["similarity", "projection", "spectra", "diversity", "conflict"]
+
+Split = Literal["train", "validation", "test"]
 
 KINDS: tuple[InspectionKind, ...] = (
     "similarity",
@@ -34,12 +43,13 @@ class InspectionRequest:
     """How a trained trial is looked into."""
 
     kind: InspectionKind
-    rows: int = 256
-    """Most rows of the data, of all tasks together."""
+    rows: int | None = None
+    """Most rows of the data, of all tasks together; None for :attr:`most_rows` of the kind."""
     tokens: int = 16
     """Tokens of each row that similarities are of."""
-    split: Literal["train", "validation", "test"] = "validation"
-    """Where the rows are from."""
+    split: Split | None = None
+    """Where the rows are from; None for ``train`` of gradients, which training is made of, and else
+    ``validation``."""
     seed: int = 0
     """Draws rows, tokens, permutations and random matrices."""
     draws: int = 999
@@ -52,6 +62,16 @@ class InspectionRequest:
     """Last parts of layers' names, ``q_proj``; those of the kind's own choice where empty."""
     device: str | None = None
     """``cpu``, ``cuda``; a GPU where there is one, if None."""
+
+    @property
+    def most_rows(self) -> int:
+        """Most rows: as asked for, else 256, and 2,048 for gradients, which are noisy."""
+        return self.rows or (2048 if self.kind == "conflict" else 256)
+
+    @property
+    def chosen_split(self) -> Split:
+        """The split that is asked for, else the kind's own."""
+        return self.split or ("train" if self.kind == "conflict" else "validation")
 
 
 def layer_numbers(text: str) -> tuple[int, ...]:

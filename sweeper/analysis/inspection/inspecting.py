@@ -94,7 +94,7 @@ def _about(
         "trial": found.trial.id,
         "sweep": found.sweep.name,
         "method": opened.trial.method.label,
-        "split": asked.split if reads_data else "",
+        "split": asked.chosen_split if reads_data else "",
         "seed": asked.seed,
         "precision": opened.trial.engine.precision,
         "device": str(opened.base.device),
@@ -136,6 +136,6 @@ def read_inspections(trial: TrialFolder) -> list[Inspection]:
             if content is not None:
                 found.append(_READ.validate_json(content))
         except (DamagedFileError, ValidationError) as error:
-            why = reason_of(error) if isinstance(error, ValidationError) else error.why
+            why = reason_of(error.errors()[0]) if isinstance(error, ValidationError) else error.why
             logger.warning("%s is left out (%s); inspect the trial again", path, why)
     return found

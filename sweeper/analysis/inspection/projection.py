@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import stdtr
 
+from sweeper._text import count
 from sweeper.analysis.inspection.asked import InspectionRequest
 from sweeper.analysis.inspection.measures import (
     Separation,
@@ -24,6 +26,7 @@ from sweeper.analysis.inspection.model import (
     rows_of,
 )
 from sweeper.analysis.inspection.results import Measured, Point, Separability
+from sweeper.analysis.statistics.multiplicity import holm_adjusted
 from sweeper.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from sweeper_adapters import AdaptedLayer
 
-__all__ = ["projection_of"]
+__all__ = ["is_expert", "projection_of"]
 
 # Of a task: below that neither score has an error that could be believed.
 LEAST_ROWS = 8
@@ -39,8 +42,15 @@ LEAST_ROWS = 8
 FIRST_CHOICE = "v_proj"
 # Random directions are drawn so often, and the middle one is shown.
 RANDOM_DRAWS = 9
+# Of each family of statements.
+ALPHA = 0.05
 # Of t-SNE; sklearn's own, where there are rows enough for it.
 PERPLEXITY = 30.0
+
+
+def is_expert(features: str) -> bool:
+    """Whether features are those of an A, and not only there to compare with."""
+    return features not in {"input", "random"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +61,6 @@ class _Features:
     name: str
     values: Tensor
     """[N, P], float32, on the CPU."""
-
-    @property
-    def is_expert(self) -> bool:
-        """Whether it is not only there to compare with."""
-        return self.name not in {"input", "random"}
 
 
 def projection_of(opened: OpenTrial, asked: InspectionRequest) -> dict[str, Any]:
@@ -74,6 +79,7 @@ def projection_of(opened: OpenTrial, asked: InspectionRequest) -> dict[str, Any]
     labels = torch.tensor([number for number, own in enumerate(tasks.values()) for _ in own])
     features = list(_features(opened, layers, rows, asked.seed))
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
+    scores = _with_holm([_scored(x, features, labels, asked) for x in features])
     return {
         "layers": sorted({layer.number for layer in layers}),
         "modules": list(dict.fromkeys(layer.module for layer in layers)),
@@ -81,12 +87,13 @@ def projection_of(opened: OpenTrial, asked: InspectionRequest) -> dict[str, Any]
         "tasks": {task: len(own) for task, own in tasks.items()},
         "draws": asked.draws,
         "perplexity": perplexity,
-        "scores": _with_holm([_scored(x, features, labels, asked) for x in features]),
+        "scores": scores,
         "points": [
             point
             for x in features
             for point in _points(x, rows, perplexity=perplexity, seed=asked.seed)
         ],
+        "statements": _said(scores, len(rows)),
     }
 
 
@@ -141,7 +148,9 @@ def _scored(
 ) -> Separability:
     silhouette, probe = _separations(own, labels, asked)
     inputs = next(x for x in others if x.layer is own.layer and x.name == "input")
-    difference = silhouette_difference(own.values, inputs.values, labels) if own.is_expert else None
+    difference = (
+        silhouette_difference(own.values, inputs.values, labels) if is_expert(own.name) else None
+    )
     return Separability(
         module=own.layer.module,
         layer=own.layer.number,
@@ -182,16 +191,37 @@ def _middle(found: Sequence[Separation]) -> Separation:
 
 
 def _with_holm(scores: Sequence[Separability]) -> list[Separability]:
-    """Returns the scores with the p of the experts adjusted for their number (Holm 1979)."""
-    experts = [x for x in scores if x.features not in {"input", "random"}]
+    """Returns the scores with the p of the experts adjusted for their number."""
     # Both scores must be above chance.
-    p_values = {id(x): max(x.silhouette_p, x.probe_p) for x in experts}
-    adjusted: dict[int, float] = {}
-    highest = 0.0
-    for rank, key in enumerate(sorted(p_values, key=p_values.__getitem__)):
-        highest = max(highest, min(1.0, (len(experts) - rank) * p_values[key]))
-        adjusted[key] = highest
-    return [x.model_copy(update={"p_holm": adjusted.get(id(x))}) for x in scores]
+    p = np.array([max(x.silhouette_p, x.probe_p) for x in scores if is_expert(x.features)])
+    adjusted = iter(holm_adjusted(p).tolist())
+    return [
+        x.model_copy(update={"p_holm": next(adjusted) if is_expert(x.features) else None})
+        for x in scores
+    ]
+
+
+def _said(scores: Sequence[Separability], rows: int) -> list[str]:
+    experts = [x for x in scores if is_expert(x.features)]
+    told = sum(x.p_holm is not None and x.p_holm < ALPHA for x in experts)
+    ratios = [_ratio(x.versus_input) for x in experts]
+    p = holm_adjusted(np.array([2 * stdtr(rows - 1, -abs(ratio)) for ratio in ratios]))
+    better = sum(x < ALPHA and ratio > 0 for x, ratio in zip(p, ratios, strict=True))
+    worse = sum(x < ALPHA and ratio < 0 for x, ratio in zip(p, ratios, strict=True))
+    return [
+        f"{told} of {count(len(experts), 'A')} tell the tasks apart better than chance does, by "
+        f"silhouette and by linear probe (permuted labels, {rows:,} rows, Holm at 95 %).",
+        f"By silhouette {better} separate them more than what the layer is given already does, "
+        f"and {worse} less (paired by row, Holm at 95 %).",
+        "The picture of t-SNE proves nothing: it shows clusters of noise, too.",
+    ]
+
+
+def _ratio(found: Measured | None) -> float:
+    """Returns a difference in units of its error; 0 where nothing is told."""
+    if found is None or found.value is None or not found.se:
+        return 0.0
+    return found.value / found.se
 
 
 def _points(

@@ -21,8 +21,8 @@ __all__ = [
     "LayerExperts",
     "LayerPair",
     "LayerSpectrum",
+    "MeanSimilarity",
     "Measured",
-    "ModuleSimilarity",
     "Point",
     "Projection",
     "Separability",
@@ -81,6 +81,8 @@ class InspectionAbout(BaseModel):
     """Hash of the data as it is now; empty where none was needed."""
     notes: list[str] = []
     """Sentences on what was left out, and why."""
+    statements: list[str] = []
+    """What follows, a sentence each."""
     wall_time_s: float = Field(ge=0)
     """Seconds that it took, loading included."""
     ended_at: datetime
@@ -113,12 +115,13 @@ class LayerPair(BaseModel):
     """1: the same up to a rotation and a factor; 0: nothing in common."""
 
 
-class ModuleSimilarity(BaseModel):
-    """Mean CKA of a module's pairs; of all modules where ``module`` is ``all``."""
+class MeanSimilarity(BaseModel):
+    """Mean CKA of several pairs of layers."""
 
     model_config = STORED
 
-    module: str
+    of: str
+    """A module, ``q_proj``; two layers, ``0-1``; or ``all``."""
     pairs: int
     """Pairs of layers that it is a mean of."""
     input: Measured
@@ -142,7 +145,9 @@ class Similarity(InspectionAbout):
     blocks: int
     """Blocks of rows."""
     pairs: list[LayerPair]
-    modules_mean: list[ModuleSimilarity]
+    by_module: list[MeanSimilarity]
+    by_layers: list[MeanSimilarity]
+    overall: MeanSimilarity
 
 
 class Separability(BaseModel):
@@ -293,6 +298,8 @@ class TaskGradient(BaseModel):
     rows: int
     norm: float
     """Its length without the part that is noise of the batches; 0 where nothing is left."""
+    is_told: bool
+    """Whether it is told from noise: its square is two standard errors above 0."""
 
 
 class TaskPair(BaseModel):
@@ -303,7 +310,10 @@ class TaskPair(BaseModel):
     first: str
     second: str
     cosine: Measured
-    """Debiased; −1 opposite, 1 the same; noise can take it beyond."""
+    """Debiased; −1 opposite, 1 the same; noise can take it beyond. None where the gradient of one
+    of them is not told from noise."""
+    p_holm: float | None = None
+    """Two-sided p that it is 0, adjusted for all pairs (Holm 1979)."""
 
 
 class Conflict(InspectionAbout):

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeper._text import count
 from sweeper.analysis.inspection.asked import InspectionRequest
 from sweeper.analysis.inspection.measures import SimilarityStream, debiased_cka, jackknife
-from sweeper.analysis.inspection.model import LayerInput, OpenTrial, Row, key_of_a, layer_inputs, rows_of
-from sweeper.analysis.inspection.results import LayerPair, Measured, ModuleSimilarity
+from sweeper.analysis.inspection.model import (
+    LayerInput,
+    OpenTrial,
+    Row,
+    key_of_a,
+    layer_inputs,
+    rows_of,
+)
+from sweeper.analysis.inspection.results import LayerPair, MeanSimilarity, Measured
+from sweeper.analysis.statistics.multiplicity import t_value
 from sweeper.errors import BadInputError
 from sweeper.estimates import Estimate
 
@@ -58,6 +67,7 @@ def similarity_of(opened: OpenTrial, asked: InspectionRequest) -> dict[str, Any]
     # Blocks of one size: each counts alike.
     rows = rows[: len(rows) // BLOCK * BLOCK]
     blocks = _gathered(opened, asked, compared, rows, has_a=has_a)
+    means = _means(chains, blocks)
     none = f"{opened.trial.method.label} has no matrix A: only inputs and increments are compared."
     return {
         "layers": sorted({layer.number for layer in compared}),
@@ -68,7 +78,8 @@ def similarity_of(opened: OpenTrial, asked: InspectionRequest) -> dict[str, Any]
         "block_rows": BLOCK,
         "blocks": len(rows) // BLOCK,
         "pairs": list(_pairs(chains, blocks)),
-        "modules_mean": list(_means(chains, blocks)),
+        **means,
+        "statements": _said(means["overall"], len(rows) // BLOCK),
     }
 
 
@@ -134,9 +145,7 @@ def _cka(mean: NDArray[np.float64]) -> float:
     return debiased_cka(float(mean[0]), float(mean[1]), float(mean[2]))
 
 
-def _pairs(
-    chains: Mapping[str, Sequence[AdaptedLayer]], blocks: _Blocks
-) -> Iterator[LayerPair]:
+def _pairs(chains: Mapping[str, Sequence[AdaptedLayer]], blocks: _Blocks) -> Iterator[LayerPair]:
     for kind, layers in chains.items():
         for place, (first, second) in enumerate(itertools.pairwise(layers)):
             shares = bool(key_of_a(first)) and key_of_a(first) == key_of_a(second)
@@ -153,28 +162,36 @@ def _pairs(
                     )
 
 
-def _means(
-    chains: Mapping[str, Sequence[AdaptedLayer]], blocks: _Blocks
-) -> Iterator[ModuleSimilarity]:
-    for kind, layers in chains.items():
-        yield _mean(layers[0].module, [kind], blocks)
-    if len(chains) > 1:
-        yield _mean("all", list(chains), blocks)
+def _means(chains: Mapping[str, Sequence[AdaptedLayer]], blocks: _Blocks) -> dict[str, Any]:
+    """Returns the means by module, by two layers, and of all pairs."""
+    everything = [(kind, place) for kind, own in chains.items() for place in range(len(own) - 1)]
+    by_layers: dict[str, list[tuple[str, int]]] = {}
+    for kind, place in everything:
+        first, second = chains[kind][place : place + 2]
+        by_layers.setdefault(f"{first.number}-{second.number}", []).append((kind, place))
+    return {
+        "by_module": [
+            _mean(own[0].module, [pair for pair in everything if pair[0] == kind], blocks)
+            for kind, own in chains.items()
+        ],
+        "by_layers": [_mean(name, own, blocks) for name, own in by_layers.items()],
+        "overall": _mean("all", everything, blocks),
+    }
 
 
-def _mean(module: str, kinds: Sequence[str], blocks: _Blocks) -> ModuleSimilarity:
-    """Returns the mean over the pairs of some modules; its error knows that rows are the same."""
+def _mean(of: str, pairs: Sequence[tuple[str, int]], blocks: _Blocks) -> MeanSimilarity:
+    """Returns the mean over some pairs of layers; its error knows that rows are the same."""
 
     def joined(part: str) -> NDArray[np.float64] | None:
-        own = [blocks[kind, part] for kind in kinds if (kind, part) in blocks]
-        return np.concatenate(own, axis=1) if own else None
+        own = [blocks[kind, part][:, place] for kind, place in pairs if (kind, part) in blocks]
+        return np.stack(own, axis=1) if own else None
 
     found = {part: joined(part) for part in _PARTS}
     inputs, increments, a = found["input"], found["increment"], found["A"]
     assert inputs is not None
     assert increments is not None
-    return ModuleSimilarity(
-        module=module,
+    return MeanSimilarity(
+        of=of,
         pairs=inputs.shape[1],
         input=Measured.of(jackknife(inputs, _mean_cka)),
         a=None if a is None else Measured.of(jackknife(a, _mean_cka)),
@@ -192,3 +209,27 @@ def _difference(a: NDArray[np.float64], increments: NDArray[np.float64]) -> Esti
         return _mean_cka(mean[0]) - _mean_cka(mean[1])
 
     return jackknife(np.stack([a, increments], axis=1), statistic)
+
+
+def _said(overall: MeanSimilarity, blocks: int) -> list[str]:
+    """Returns what follows of A against ΔW·x; nothing without an A."""
+    found = overall.difference
+    if found is None:
+        return []
+    basis = (
+        f"95 %, {blocks} blocks of {BLOCK} rows, mean of {count(overall.pairs, 'pair')}, this "
+        "adapter alone"
+    )
+    if found.value is None or found.se is None:
+        return [f"Outputs of A and ΔW·x are not compared: one of them does not vary ({basis})."]
+    reach = t_value(blocks - 1, 0.025) * found.se
+    low, high = found.value - reach, found.value + reach
+    by = f"{abs(found.value):.3f} [{min(abs(low), abs(high)):.3f}, {max(abs(low), abs(high)):.3f}]"
+    if low > 0:
+        return [f"Adjacent layers are more alike in outputs of A than in ΔW·x, by {by} ({basis})."]
+    if high < 0:
+        return [f"Adjacent layers are less alike in outputs of A than in ΔW·x, by {by} ({basis})."]
+    return [
+        "Not distinguishable yet: adjacent layers in outputs of A and in ΔW·x; they differ by "
+        f"{found.value:.3f} [{low:.3f}, {high:.3f}] ({basis})."
+    ]

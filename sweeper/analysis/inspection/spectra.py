@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sweeper._text import count
 from sweeper.analysis.inspection.asked import InspectionRequest
 from sweeper.analysis.inspection.measures import Spectrum, spectrum_of, spectrum_of_product
 from sweeper.analysis.inspection.model import OpenTrial
@@ -30,12 +33,26 @@ def spectra_of(opened: OpenTrial, asked: InspectionRequest) -> dict[str, Any]:
         BadInputError: the method adapts no layers, or its update is no matrix.
     """
     layers = opened.layers(asked)
+    spectra = [_described(layer, opened, asked) for layer in layers]
     return {
         "layers": sorted({layer.number for layer in layers}),
         "modules": list(dict.fromkeys(layer.module for layer in layers)),
         "threshold": asked.threshold,
-        "spectra": [_described(layer, opened, asked) for layer in layers],
+        "spectra": spectra,
+        "statements": [_said(spectra, asked.threshold)],
     }
+
+
+def _said(spectra: Sequence[LayerSpectrum], threshold: float) -> str:
+    full = sum(x.rank_above == min(x.shape) for x in spectra)
+    ranks = [x.rank_above for x in spectra]
+    effective = median(x.effective_rank for x in spectra)
+    above = f"{min(ranks)} to {max(ranks)}" if len(set(ranks)) > 1 else str(ranks[0])
+    return (
+        f"{above} singular values of each ΔW are above {threshold:g}; of "
+        f"{full} of {count(len(spectra), 'layer')} all are. The effective rank is {effective:.1f} "
+        "in the middle. Weights are no sample: these numbers have no error."
+    )
 
 
 def _described(layer: AdaptedLayer, opened: OpenTrial, asked: InspectionRequest) -> LayerSpectrum:

@@ -21,6 +21,10 @@ from sweeper.estimates import Estimate
 __all__ = ["GradientCosines", "GradientProducts", "GradientStream", "cosines_of"]
 
 
+# Standard errors that a squared length must be above 0.
+_TOLD = 2.0
+
+
 @dataclass(frozen=True, eq=False)
 class GradientProducts:
     """Inner products of the gradients of T tasks in n batches each."""
@@ -36,9 +40,11 @@ class GradientCosines:
     """Cosines of the gradients of tasks."""
 
     cosines: tuple[tuple[Estimate, ...], ...]
-    """[T, T]; an estimate of NaN where a task's gradient is not told from noise."""
+    """[T, T]; NaN where the gradient of one of the two is not told from noise."""
     norms: tuple[float, ...]
     """‖E g_t‖ without the part that is noise; 0 where nothing is left of it."""
+    are_told: tuple[bool, ...]
+    """Whether ‖E g_t‖² is two standard errors above 0: else the cosine divides by noise."""
 
 
 def cosines_of(products: GradientProducts) -> GradientCosines:
@@ -47,12 +53,13 @@ def cosines_of(products: GradientProducts) -> GradientCosines:
     cos(s, t) = ⟨g_s, g_t⟩ / √(‖g_s‖² ‖g_t‖²), each term a mean over pairs of different batches. The
     jackknife leaves out the batch of one number of all tasks at once.
     """
-    inner = _inner(products, None)
+    whole = _inner(products, None)
     batches = products.with_peers.shape[0]
-    without = np.stack([_cosines(_inner(products, left_out)) for left_out in range(batches)])
-    found = _cosines(inner)
-    spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
-    errors = np.sqrt((batches - 1) / batches * spread)
+    without = np.stack([_inner(products, left_out) for left_out in range(batches)])
+    squares = np.diag(whole)
+    told = squares > _TOLD * _errors(np.diagonal(without, axis1=1, axis2=2))
+    found = np.where(np.outer(told, told), _cosines(whole), np.nan)
+    errors = _errors(np.stack([_cosines(inner) for inner in without]))
     tasks = range(len(found))
     return GradientCosines(
         tuple(
@@ -62,8 +69,16 @@ def cosines_of(products: GradientProducts) -> GradientCosines:
             )
             for s in tasks
         ),
-        tuple(math.sqrt(max(0.0, float(inner[t, t]))) for t in tasks),
+        tuple(math.sqrt(max(0.0, float(square))) for square in squares),
+        tuple(bool(x) for x in told),
     )
+
+
+def _errors(without: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the jackknife's standard errors of values [...] from those without each, [n, ...]."""
+    count = len(without)
+    spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+    return np.asarray(np.sqrt((count - 1) / count * spread))
 
 
 def _inner(products: GradientProducts, left_out: int | None) -> NDArray[np.float64]:

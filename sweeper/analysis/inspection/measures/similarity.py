@@ -105,8 +105,8 @@ class SimilarityStream:
         self._kernels.clear()
 
     def blocks(self) -> dict[str, NDArray[np.float64]]:
-        """Returns HSIC(X, Y), (X, X) and (Y, Y) of each pair, float64 [batches, L − 1, 3], by chain.
+        """Returns HSIC(X, Y), (X, X) and (Y, Y) of each pair, float64 [n, L − 1, 3], by chain.
 
-        Their means over batches are unbiased; :func:`debiased_cka` makes CKA of them.
+        Their means over the n batches are unbiased; :func:`debiased_cka` makes CKA of them.
         """
         return {chain: np.stack(found) for chain, found in self._blocks.items()}

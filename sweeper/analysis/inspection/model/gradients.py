@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["TaskBatches", "mean_gradient", "require_trained_form", "trained_parameters"]
 
 
+# Rows of one pass: activations of more would be kept for the backward pass.
+AT_ONCE = 16
+
+
 @dataclass(frozen=True)
 class TaskBatches:
     """Rows of each task, in as many batches each."""
@@ -102,24 +106,36 @@ def mean_gradient(
     import torch
 
     learnt = [_learnt(row.tokens, opened.trial) for row in rows]
-    inputs = collate(learnt, opened.base.pad_id)
-    inputs = {name: value.to(opened.base.device) for name, value in inputs.items()}
-    logits, labels = answer_logits(opened.adapted.forward, inputs)
-    loss = torch.nn.functional.cross_entropy(logits, labels)
-    found = torch.autograd.grad(loss, parameters, allow_unused=True)
-    flat = [
-        torch.zeros(parameter.numel(), device=parameter.device)
-        if gradient is None
-        else gradient.detach().float().flatten()
-        for parameter, gradient in zip(parameters, found, strict=True)
-    ]
-    gradient = torch.cat(flat)
+    total = sum(tokens.loss_tokens for tokens in learnt)
+    parts = [learnt[start : start + AT_ONCE] for start in range(0, len(learnt), AT_ONCE)]
+    gradient = torch.stack([_gradient(opened, parameters, part) for part in parts]).sum(0) / total
     if not bool(torch.isfinite(gradient).all()):
         raise TrialError(
             "conflict: a gradient is not finite (NaN or infinite); the adapter must give finite "
             "losses; look at the trial's losses, or take another trial"
         )
     return gradient
+
+
+def _gradient(
+    opened: OpenTrial, parameters: Sequence[nn.Parameter], rows: Sequence[Tokens]
+) -> Tensor:
+    """Returns the gradient of the summed loss of rows, [K] float32."""
+    import torch
+
+    inputs = collate(rows, opened.base.pad_id)
+    inputs = {name: value.to(opened.base.device) for name, value in inputs.items()}
+    logits, labels = answer_logits(opened.adapted.forward, inputs)
+    loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum")
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return torch.cat(
+        [
+            torch.zeros(parameter.numel(), device=parameter.device)
+            if gradient is None
+            else gradient.detach().float().flatten()
+            for parameter, gradient in zip(parameters, found, strict=True)
+        ]
+    )
 
 
 def _learnt(tokens: Tokens, trial: TrialSpec) -> Tokens:

@@ -36,11 +36,11 @@ def rows_of(opened: OpenTrial, asked: InspectionRequest, *, least: int) -> list[
     Raises:
         DataError: the split has fewer.
     """
-    examples: Sequence[Example] = getattr(opened.base.data.splits, asked.split)
+    examples: Sequence[Example] = getattr(opened.base.data.splits, asked.chosen_split)
     names = _names(examples)
     order = list(range(len(examples)))
     random.Random(asked.seed).shuffle(order)
-    order = _shared_out(order, names, asked.rows)
+    order = _shared_out(order, names, asked.most_rows)
     encoded = encode(
         [examples[place] for place in order],
         opened.base.tokenizer,
@@ -56,8 +56,8 @@ def rows_of(opened: OpenTrial, asked: InspectionRequest, *, least: int) -> list[
     found = [Row(tokens, names[order[place]]) for place, tokens in firsts.items()]
     if len(found) < least:
         raise DataError(
-            f"rows: the {asked.split} split gives {len(found)} (--rows {asked.rows}), but "
-            f"{asked.kind} needs {least} or more; give more, or take another --split"
+            f"rows: the {asked.chosen_split} split gives {len(found)} (--rows {asked.most_rows}), "
+            f"but {asked.kind} needs {least} or more; give more, or take another --split"
         )
     return found
 

@@ -1,0 +1,75 @@
+"""A grid of cells with a colour and a number each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sweeper.report.page.charts.base import BAND, INK, Spec
+
+__all__ = ["heat_spec"]
+
+# Pixels of a row.
+_ROW = 26
+# More columns than this leave no room for numbers.
+_MOST_NUMBERS = 12
+
+
+def heat_spec(
+    cells: Sequence[Spec],
+    *,
+    columns: Sequence[str],
+    rows: Sequence[str],
+    domain: tuple[float, float],
+    title: str,
+) -> Spec:
+    """Returns the specification of a grid.
+
+    Args:
+        cells: each with ``x`` and ``y``, names, and ``v``, a number or None.
+        columns: names, from left to right.
+        rows: names, from top to bottom.
+        domain: of the numbers; where it spans 0, its two sides have colours of their own.
+        title: of the numbers.
+    """
+    x = {"field": "x", "type": "nominal", "sort": list(columns), "title": None}
+    y = {"field": "y", "type": "nominal", "sort": list(rows), "title": None}
+    is_signed = domain[0] < 0
+    scale: Spec = {"domain": list(domain), "clamp": True}
+    # The middle of the two-sided one is what both pages have as their quiet grey.
+    scale["range"] = ["#b5502a", "#9aa3ad", "#1f6feb"] if is_signed else ["#9aa3ad", "#1f6feb"]
+    if is_signed:
+        scale["domain"] = [domain[0], 0, domain[1]]
+    colour = {
+        "field": "v",
+        "type": "quantitative",
+        "title": title,
+        "scale": scale,
+        "legend": {"orient": "right", "gradientLength": 90},
+    }
+    tip = [{"field": "x"}, {"field": "y"}, {"field": "v", "title": title}, {"field": "se"}]
+    layers: list[Spec] = [
+        {
+            "data": {"values": [cell for cell in cells if cell["v"] is None]},
+            "mark": {"type": "rect", "color": BAND},
+            "encoding": {"x": x, "y": y},
+        },
+        {
+            "data": {"values": [cell for cell in cells if cell["v"] is not None]},
+            "mark": {"type": "rect"},
+            "encoding": {"x": x, "y": y, "color": colour, "tooltip": tip},
+        },
+    ]
+    if len(columns) <= _MOST_NUMBERS:
+        number = {"field": "v", "type": "quantitative", "format": ".2f"}
+        layers.append(
+            {
+                "data": {"values": [cell for cell in cells if cell["v"] is not None]},
+                "mark": {"type": "text", "fontSize": 10, "color": INK},
+                "encoding": {"x": x, "y": y, "text": number},
+            }
+        )
+    return {
+        "width": "container",
+        "height": _ROW * max(2, len(rows)),
+        "layer": [layer for layer in layers if layer["data"]["values"]],
+    }
