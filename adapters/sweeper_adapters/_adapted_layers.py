@@ -167,7 +167,8 @@ def _widened(tensor: Tensor) -> Tensor:
 
 def _added(layer: BaseTunerLayer, x: Tensor) -> Tensor:
     assert isinstance(layer, nn.Module)
-    return _widened(layer(x)) - _widened(layer.get_base_layer()(x))
+    # Not called: whoever asks may be in a hook of the layer.
+    return _widened(layer.forward(x)) - _widened(layer.get_base_layer()(x))
 
 
 def _measure(layer: BaseTunerLayer) -> Tensor:

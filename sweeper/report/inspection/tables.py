@@ -26,7 +26,7 @@ __all__ = ["basis_text", "inspection_tables"]
 def basis_text(found: Inspection) -> str:
     """Returns what an inspection rests on: rows, split, layers."""
     rows = f"{found.rows:,} rows of the {found.split} split"
-    layers = f"layers {_layers_text(found.layers)}"
+    layers = f"layer{'s' if len(found.layers) > 1 else ''} {_layers_text(found.layers)}"
     match found:
         case Similarity():
             return f"{rows} × {count(found.tokens, 'token')}, {layers}"

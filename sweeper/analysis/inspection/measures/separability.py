@@ -174,12 +174,11 @@ def _recalls(hat: Tensor, one_hot: Tensor) -> Tensor:
         hat: [N, N].
         one_hot: the tasks of D labellings, [D, N, K].
     """
-    # Tasks of different sizes count alike: else all rows would be told to be of the largest.
-    weights = 1 / one_hot.sum(dim=1, keepdim=True)
     own = hat.diagonal()[:, None]
     left = ((hat @ one_hot) - own * one_hot) / (1 - own).clamp_min(1e-9)
     counts = one_hot.sum(dim=1, keepdim=True)
+    # Tasks of different sizes count alike: else all rows would be told to be of the largest.
     priors = (counts - one_hot) / (counts.sum(dim=-1, keepdim=True) - 1)
     told = (left - priors).argmax(dim=-1)
     is_right = torch.nn.functional.one_hot(told, one_hot.shape[-1]) * one_hot
-    return (is_right * weights).sum(dim=1)
+    return is_right.sum(dim=1) / counts[:, 0]

@@ -34,11 +34,11 @@ def heat_spec(
     x = {"field": "x", "type": "nominal", "sort": list(columns), "title": None}
     y = {"field": "y", "type": "nominal", "sort": list(rows), "title": None}
     is_signed = domain[0] < 0
-    scale: Spec = {"domain": list(domain), "clamp": True}
+    scale: Spec = {"domainMin": domain[0], "domainMax": domain[1], "clamp": True}
     # The middle of the two-sided one is what both pages have as their quiet grey.
     scale["range"] = ["#b5502a", "#9aa3ad", "#1f6feb"] if is_signed else ["#9aa3ad", "#1f6feb"]
     if is_signed:
-        scale["domain"] = [domain[0], 0, domain[1]]
+        scale["domainMid"] = 0
     colour = {
         "field": "v",
         "type": "quantitative",
