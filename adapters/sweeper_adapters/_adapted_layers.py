@@ -188,7 +188,8 @@ def _measure(layer: BaseTunerLayer) -> Tensor:
     assert isinstance(size, int)
     units = torch.eye(size, dtype=torch.float64, device=weight.device)
     nothing = _added(precise, torch.zeros_like(units[:1]))
-    delta = torch.cat([_added(precise, x) - nothing for x in units.split(_AT_ONCE)]).T
+    starts = range(0, size, _AT_ONCE)
+    delta = torch.cat([_added(precise, units[x : x + _AT_ONCE]) - nothing for x in starts]).T
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(4, size, generator=generator, dtype=torch.float64).to(units)
     expected = F.linear(x, delta) + nothing

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtr
 
-from sweeper._text import count
 from sweeper.analysis.inspection.asked import InspectionRequest
 from sweeper.analysis.inspection.measures import (
     Separation,
@@ -60,7 +59,7 @@ class _Features:
     layer: AdaptedLayer
     name: str
     values: Tensor
-    """[N, P], float32, on the CPU."""
+    """[N, P], float32, on the CPU; of random directions [D, N, P], a draw each."""
 
 
 def projection_of(opened: OpenTrial, asked: InspectionRequest) -> dict[str, Any]:
@@ -209,10 +208,10 @@ def _said(scores: Sequence[Separability], rows: int) -> list[str]:
     better = sum(x < ALPHA and ratio > 0 for x, ratio in zip(p, ratios, strict=True))
     worse = sum(x < ALPHA and ratio < 0 for x, ratio in zip(p, ratios, strict=True))
     return [
-        f"{told} of {count(len(experts), 'A')} tell the tasks apart better than chance does, by "
-        f"silhouette and by linear probe (permuted labels, {rows:,} rows, Holm at 95 %).",
-        f"By silhouette {better} separate them more than what the layer is given already does, "
-        f"and {worse} less (paired by row, Holm at 95 %).",
+        f"The features of {told} of {len(experts)} A tell the tasks apart better than chance does, "
+        f"by silhouette and by linear probe (permuted labels, {rows:,} rows, Holm at 95 %).",
+        f"By silhouette {better} of them separate them more than what the layer is given already "
+        f"does, and {worse} less (paired by row, Holm at 95 %).",
         "The picture of t-SNE proves nothing: it shows clusters of noise, too.",
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ __all__ = ["similarity_of"]
 BLOCK = 16
 # Below two blocks there is no error.
 LEAST_BLOCKS = 2
-_PARTS = ("input", "A", "increment")
+_PARTS: tuple[Literal["input", "A", "increment"], ...] = ("input", "A", "increment")
 
 # By module and part what each pair of layers has of HSIC in each block, [blocks, pairs, 3].
 _Blocks = dict[tuple[str, str], NDArray[np.float64]]
@@ -186,7 +186,7 @@ def _mean(of: str, pairs: Sequence[tuple[str, int]], blocks: _Blocks) -> MeanSim
         own = [blocks[kind, part][:, place] for kind, place in pairs if (kind, part) in blocks]
         return np.stack(own, axis=1) if own else None
 
-    found = {part: joined(part) for part in _PARTS}
+    found: dict[str, NDArray[np.float64] | None] = {part: joined(part) for part in _PARTS}
     inputs, increments, a = found["input"], found["increment"], found["A"]
     assert inputs is not None
     assert increments is not None

@@ -98,7 +98,7 @@ def _inner(products: GradientProducts, left_out: int | None) -> NDArray[np.float
 def _cosines(inner: NDArray[np.float64]) -> NDArray[np.float64]:
     squares = np.diag(inner)
     norms = np.sqrt(np.where(squares > 0, squares, np.nan))
-    return inner / np.outer(norms, norms)
+    return np.asarray(inner / np.outer(norms, norms), dtype=np.float64)
 
 
 class GradientStream:

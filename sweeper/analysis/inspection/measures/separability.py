@@ -95,7 +95,7 @@ def _permutations(rows: int, draws: int, seed: int) -> list[Tensor]:
     """Returns permutations of rows, in parts of [D, N]."""
     drawn = np.random.default_rng(seed)
     order = np.stack([drawn.permutation(rows) for _ in range(draws)])
-    return list(torch.from_numpy(order).split(_AT_ONCE))
+    return [torch.from_numpy(order[x : x + _AT_ONCE]) for x in range(0, draws, _AT_ONCE)]
 
 
 def _silhouettes(distances: Tensor, one_hot: Tensor) -> Tensor:
@@ -164,7 +164,8 @@ def _hat(x: Tensor) -> Tensor:
     left, values, _ = torch.linalg.svd(x, full_matrices=False)
     squares = values**2
     shares = squares / (squares + _RIDGE * squares.mean().clamp_min(1e-300))
-    return (left * shares) @ left.mT + 1 / len(x)
+    hat: Tensor = (left * shares) @ left.mT + 1 / len(x)
+    return hat
 
 
 def _recalls(hat: Tensor, one_hot: Tensor) -> Tensor:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sweeper.report.page.charts.base import BAND, INK, Spec
+from sweeper.report.page.charts.base import BAND, Spec
 
 __all__ = ["heat_spec"]
 
 # Pixels of a row.
 _ROW = 26
+# Letters of a name that stands level under its column.
+_SHORT = 9
+# Cells are as light on a dark page as on a light one, so their numbers are dark on both.
+_BELOW, _NOTHING, _ABOVE, _ON_CELL = "#e58a63", "#cfd5dc", "#6ea8fe", "#1d2129"
 # More columns than this leave no room for numbers.
 _MOST_NUMBERS = 12
 
@@ -31,12 +35,13 @@ def heat_spec(
         domain: of the numbers; where it spans 0, its two sides have colours of their own.
         title: of the numbers.
     """
-    x = {"field": "x", "type": "nominal", "sort": list(columns), "title": None}
+    is_short = max(map(len, columns)) <= _SHORT and len(columns) <= _MOST_NUMBERS
+    across = {"labelAngle": 0 if is_short else -30}
+    x = {"field": "x", "type": "nominal", "sort": list(columns), "title": None, "axis": across}
     y = {"field": "y", "type": "nominal", "sort": list(rows), "title": None}
     is_signed = domain[0] < 0
     scale: Spec = {"domainMin": domain[0], "domainMax": domain[1], "clamp": True}
-    # The middle of the two-sided one is what both pages have as their quiet grey.
-    scale["range"] = ["#b5502a", "#9aa3ad", "#1f6feb"] if is_signed else ["#9aa3ad", "#1f6feb"]
+    scale["range"] = [*([_BELOW] if is_signed else []), _NOTHING, _ABOVE]
     if is_signed:
         scale["domainMid"] = 0
     colour = {
@@ -64,7 +69,7 @@ def heat_spec(
         layers.append(
             {
                 "data": {"values": [cell for cell in cells if cell["v"] is not None]},
-                "mark": {"type": "text", "fontSize": 10, "color": INK},
+                "mark": {"type": "text", "fontSize": 10, "color": _ON_CELL},
                 "encoding": {"x": x, "y": y, "text": number},
             }
         )

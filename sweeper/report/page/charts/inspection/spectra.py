@@ -41,6 +41,7 @@ def _spec(found: Spectra) -> Spec:
         "field": "x",
         "type": "quantitative",
         "title": "place",
+        "axis": {"format": "d", "tickMinStep": 1},
         "scale": {"type": "log" if most > 32 else "linear", "nice": False},
     }
     y = {"field": "y", "type": "quantitative", "title": "σ", "scale": {"type": "log"}}
