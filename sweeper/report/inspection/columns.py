@@ -118,12 +118,12 @@ def diversity_columns(found: Diversity) -> list[Column]:
     return [
         Column("module", tuple(x.module for x in groups), is_kept=True),
         Column("layers", tuple(_layers(x.layers) for x in groups), is_kept=True),
-        column("in common", lambda x: f"{x.shared:.4f}"),
+        column("cos²", lambda x: f"{x.shared:.4f}"),
         column(
             "random spaces", lambda x: f"{x.random:.4f} [{x.random_low:.4f}, {x.random_high:.4f}]"
         ),
         Column("", tuple(_verdict(x) for x in groups)),
-        column("smallest angle", lambda x: f"{x.smallest:.1f}°"),
+        column("angle", lambda x: f"{x.smallest:.1f}°"),
         column("A", lambda x: str(len(x.experts))),
         column("rank", lambda x: "/".join(dict.fromkeys(map(str, x.ranks)))),
         column("of", lambda x: str(x.columns)),

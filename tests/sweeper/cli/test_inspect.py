@@ -11,7 +11,13 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import sweeper_adapters
-from sweeper.analysis.inspection import INSPECTIONS_FOLDER, KINDS, read_inspections
+from sweeper.analysis.inspection import (
+    INSPECTIONS_FOLDER,
+    KINDS,
+    InspectionRequest,
+    inspect_trial,
+    read_inspections,
+)
 from sweeper.analysis.lookup import find_trial
 from sweeper.cli import app
 from sweeper.evaluation.adapter import hold_base_of, with_adapter
@@ -37,11 +43,12 @@ def documents():
 
 
 def found(home, documents, method, kind):
-    """The document of an inspection with the defaults."""
+    """The document of an inspection with the defaults, made once and without the command."""
     if (method, kind) not in documents:
-        result = call(home, method, kind, "--draws", 99)
-        assert result.exit_code == 0, result.output
+        trial = find_trial(inspected.name_of(method), home=home)
+        written = inspect_trial(trial, InspectionRequest(kind, draws=99))
         documents[method, kind] = read(home, method, kind)
+        assert written.document() == documents[method, kind]
     return documents[method, kind]
 
 
@@ -299,11 +306,11 @@ def test_the_view_fits_the_terminal(home, documents, kind, width):
     assert all(" ".join(sentence.split()) in text for sentence in written.statements)
 
 
-def test_the_report_page_of_the_sweep_has_what_was_found(home, documents):
+def test_each_command_prints_and_the_report_page_has_what_was_found(home):
     for kind in KINDS:
-        found(home, documents, "masa", kind)
-    result = call(home, "masa", "spectra")
-    assert result.exit_code == 0, result.output
+        result = call(home, "masa", kind, "--draws", 99)
+        assert result.exit_code == 0, result.output
+        assert f"{kind.capitalize()} of trial 000000000000 (masa)" in result.output
     sweep = SweepFolder.open(inspected.NAME, home=home)
     assert f"Report page: {sweep.path / 'report.html'}" in result.output
     page = (sweep.path / "report.html").read_text()
@@ -335,11 +342,11 @@ def test_a_damaged_file_is_left_out_of_the_page(home, documents, caplog):
 
 def test_the_same_seed_finds_the_same(home, documents):
     first = found(home, documents, "masa", "similarity")
-    assert call(home, "masa", "similarity").exit_code == 0
-    again = read(home, "masa", "similarity")
+    trial = find_trial(inspected.name_of("masa"), home=home)
+    again, other = (
+        inspect_trial(trial, InspectionRequest("similarity", draws=99, seed=seed)).document()
+        for seed in (0, 1)
+    )
     differ = {key for key in first if first[key] != again[key]}
     assert differ <= {"wall_time_s", "ended_at"}
-    assert call(home, "masa", "similarity", "--seed", 1).exit_code == 0
-    assert not math.isclose(
-        read(home, "masa", "similarity")["overall"]["a"]["value"], first["overall"]["a"]["value"]
-    )
+    assert not math.isclose(other["overall"]["a"]["value"], first["overall"]["a"]["value"])
