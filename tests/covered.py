@@ -104,6 +104,7 @@ COVERED = {
     "report/page/charts/inspection/conflict.py": "sweeper/cli/test_inspect.py",
     "report/page/charts/inspection/diversity.py": "sweeper/cli/test_inspect.py",
     "report/page/charts/inspection/heat.py": "sweeper/cli/test_inspect.py",
+    "report/page/charts/inspection/kinds.py": "sweeper/cli/test_inspect.py",
     "report/page/charts/inspection/projection.py": "sweeper/cli/test_inspect.py",
     "report/page/charts/inspection/similarity.py": "sweeper/cli/test_inspect.py",
     "report/page/charts/inspection/spectra.py": "sweeper/cli/test_inspect.py",

@@ -181,12 +181,10 @@ def _measure(layer: BaseTunerLayer) -> Tensor:
     # A copy: the layer itself stays as it is, and the others with it.
     precise = copy.deepcopy(layer).double().eval()
     assert isinstance(precise, BaseTunerLayer)
-    weight = precise.get_base_layer().weight
     frozen = precise.get_base_layer()
-    assert isinstance(frozen, nn.Module)
+    assert isinstance(frozen, nn.Linear | Conv1D)
     size = frozen.nx if isinstance(frozen, Conv1D) else frozen.in_features
-    assert isinstance(size, int)
-    units = torch.eye(size, dtype=torch.float64, device=weight.device)
+    units = torch.eye(size, dtype=torch.float64, device=frozen.weight.device)
     nothing = _added(precise, torch.zeros_like(units[:1]))
     starts = range(0, size, _AT_ONCE)
     delta = torch.cat([_added(precise, units[x : x + _AT_ONCE]) - nothing for x in starts]).T

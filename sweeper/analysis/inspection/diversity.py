@@ -127,4 +127,4 @@ def _random_means(of_pairs: list[NDArray[np.float64]], seed: int) -> NDArray[np.
     """
     drawn = np.random.default_rng(seed)
     chosen = [drawn.choice(own, MEANS) for own in of_pairs]
-    return np.mean(chosen, axis=0)
+    return np.asarray(np.mean(chosen, axis=0), dtype=np.float64)

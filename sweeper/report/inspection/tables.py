@@ -66,6 +66,11 @@ def inspection_tables(found: Inspection) -> list[tuple[str, list[Column]]]:
         case Spectra():
             return [("By module: middle of the layers, and range", spectra_columns(found))]
         case Diversity():
-            return [("What experts have in common: mean cos² of angles, smallest angle", diversity_columns(found))]
+            return [
+                (
+                    "What experts have in common: mean cos² of angles, smallest angle",
+                    diversity_columns(found),
+                )
+            ]
         case Conflict():
             return [("Cosines of gradients, the lowest first", conflict_columns(found))]

@@ -39,19 +39,15 @@ def heat_spec(
     across = {"labelAngle": 0 if is_short else -30}
     x = {"field": "x", "type": "nominal", "sort": list(columns), "title": None, "axis": across}
     y = {"field": "y", "type": "nominal", "sort": list(rows), "title": None}
-    is_signed = domain[0] < 0
-    scale: Spec = {"domainMin": domain[0], "domainMax": domain[1], "clamp": True}
-    scale["range"] = [*([_BELOW] if is_signed else []), _NOTHING, _ABOVE]
-    if is_signed:
-        scale["domainMid"] = 0
     colour = {
         "field": "v",
         "type": "quantitative",
         "title": title,
-        "scale": scale,
+        "scale": _scale(domain),
         "legend": {"orient": "right", "gradientLength": 90},
     }
     tip = [{"field": "x"}, {"field": "y"}, {"field": "v", "title": title}, {"field": "se"}]
+    told = [cell for cell in cells if cell["v"] is not None]
     layers: list[Spec] = [
         {
             "data": {"values": [cell for cell in cells if cell["v"] is None]},
@@ -59,7 +55,7 @@ def heat_spec(
             "encoding": {"x": x, "y": y},
         },
         {
-            "data": {"values": [cell for cell in cells if cell["v"] is not None]},
+            "data": {"values": told},
             "mark": {"type": "rect"},
             "encoding": {"x": x, "y": y, "color": colour, "tooltip": tip},
         },
@@ -68,7 +64,7 @@ def heat_spec(
         number = {"field": "v", "type": "quantitative", "format": ".2f"}
         layers.append(
             {
-                "data": {"values": [cell for cell in cells if cell["v"] is not None]},
+                "data": {"values": told},
                 "mark": {"type": "text", "fontSize": 10, "color": _ON_CELL},
                 "encoding": {"x": x, "y": y, "text": number},
             }
@@ -78,3 +74,10 @@ def heat_spec(
         "height": _ROW * max(2, len(rows)),
         "layer": [layer for layer in layers if layer["data"]["values"]],
     }
+
+
+def _scale(domain: tuple[float, float]) -> Spec:
+    scale: Spec = {"domainMin": domain[0], "domainMax": domain[1], "clamp": True}
+    if domain[0] < 0:
+        return {**scale, "domainMid": 0, "range": [_BELOW, _NOTHING, _ABOVE]}
+    return {**scale, "range": [_NOTHING, _ABOVE]}

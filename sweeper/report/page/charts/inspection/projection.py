@@ -52,29 +52,11 @@ def projection_charts(found: Projection, *, name: str) -> Iterator[Chart]:
 
 def _scores(scores: Sequence[Separability]) -> Spec:
     names = [x.features for x in scores]
-    rows = []
-    for x in scores:
-        for kind, found, null in (
-            ("silhouette", x.silhouette, x.silhouette_null),
-            ("probe", x.probe, x.probe_null),
-        ):
-            if found.value is not None:
-                reach = 1.96 * (found.se or 0.0)
-                rows.append(
-                    {
-                        "y": x.features,
-                        "k": kind,
-                        "x": num(found.value),
-                        "low": num(found.value - reach),
-                        "high": num(found.value + reach),
-                        "null": num(null),
-                    }
-                )
     axis = {"type": "quantitative", "title": "score", "scale": {"zero": True}}
-    y = {"field": "y", "type": "nominal", "sort": names, "title": None}
-    offset = {"field": "k", "sort": ["silhouette", "probe"]}
-    tick = {"type": "tick", "thickness": 2, "size": 12, "color": PALE}
-    point = {"type": "point", "size": 70, "color": INK, "opacity": 1}
+    y = {
+        "y": {"field": "y", "type": "nominal", "sort": names, "title": None},
+        "yOffset": {"field": "k", "sort": ["silhouette", "probe"]},
+    }
     fill = {
         "condition": {"test": "datum.k === 'silhouette'", "value": INK},
         "value": "transparent",
@@ -82,27 +64,40 @@ def _scores(scores: Sequence[Separability]) -> Spec:
     return {
         "width": "container",
         "height": 34 * max(2, len(names)),
-        "data": {"values": rows},
+        "data": {"values": [row for x in scores for row in _score_rows(x)]},
         "layer": [
             {
-                "mark": tick,
-                "encoding": {"y": y, "yOffset": offset, "x": {**axis, "field": "null"}},
+                "mark": {"type": "tick", "thickness": 2, "size": 12, "color": PALE},
+                "encoding": {**y, "x": {**axis, "field": "null"}},
             },
             {
                 "mark": {"type": "rule", "strokeWidth": 2, "color": INK},
-                "encoding": {
-                    "y": y,
-                    "yOffset": offset,
-                    "x": {**axis, "field": "low"},
-                    "x2": {"field": "high"},
-                },
+                "encoding": {**y, "x": {**axis, "field": "low"}, "x2": {"field": "high"}},
             },
             {
-                "mark": point,
-                "encoding": {"y": y, "yOffset": offset, "x": {**axis, "field": "x"}, "fill": fill},
+                "mark": {"type": "point", "size": 70, "color": INK, "opacity": 1},
+                "encoding": {**y, "x": {**axis, "field": "x"}, "fill": fill},
             },
         ],
     }
+
+
+def _score_rows(own: Separability) -> Iterator[Spec]:
+    both = (
+        ("silhouette", own.silhouette, own.silhouette_null),
+        ("probe", own.probe, own.probe_null),
+    )
+    for kind, found, null in both:
+        if found.value is not None:
+            reach = 1.96 * (found.se or 0.0)
+            yield {
+                "y": own.features,
+                "k": kind,
+                "x": num(found.value),
+                "low": num(found.value - reach),
+                "high": num(found.value + reach),
+                "null": num(null),
+            }
 
 
 def _pictures(points: Sequence[Point], tasks: Sequence[str]) -> Spec:

@@ -30,7 +30,7 @@ def spectra_chart(found: Spectra, *, name: str) -> Chart:
 
 
 def _spec(found: Spectra) -> Spec:
-    rows = [
+    rows: list[Spec] = [
         {"c": own.module, "d": f"{own.module} {own.layer}", "x": place + 1, "y": num(value)}
         for own in found.spectra
         for place, value in zip(own.places, own.values, strict=True)

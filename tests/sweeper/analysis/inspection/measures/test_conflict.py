@@ -48,7 +48,8 @@ def test_noise_does_not_draw_a_cosine_to_0():
     for seed in range(60):
         own = gradients(means, noise, seed=seed)
         debiased.append(cosines_of(streamed(own)).cosines[0][1].value)
-        plain.append(float(torch.cosine_similarity(*own.mean(dim=1), dim=0)))
+        first, second = own.mean(dim=1)
+        plain.append(float(torch.cosine_similarity(first, second, dim=0)))
     assert np.mean(debiased) == pytest.approx(1, abs=0.02)
     assert np.mean(plain) == pytest.approx(1 / (1 + 1 / BATCHES), abs=0.02)
 
@@ -61,7 +62,9 @@ def test_the_error_is_a_jackknife_over_batches():
     for batch in range(BATCHES):
         kept = [number for number in range(BATCHES) if number != batch]
         without.append(cosines_of(streamed(own[:, kept])).cosines[0][1].value)
-    expected = np.sqrt((BATCHES - 1) / BATCHES * ((without - np.mean(without)) ** 2).sum())
+    expected = np.sqrt(
+        (BATCHES - 1) / BATCHES * ((np.array(without) - np.mean(without)) ** 2).sum()
+    )
     assert found.standard_error == pytest.approx(expected)
     assert found.count == BATCHES
 

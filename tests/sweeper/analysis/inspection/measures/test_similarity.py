@@ -61,6 +61,7 @@ def test_wide_independent_features_have_0_where_the_biased_estimate_has_far_more
         stream.add("a", other[None])
         stream.end_batch()
     found = jackknife(stream.blocks()["a"][:, 0], lambda mean: debiased_cka(*mean))
+    assert found.standard_error is not None
     assert abs(found.value) < 3 * found.standard_error < 0.2
     centred = [each[0] - each[0].mean(0) for each in (x, y)]
     k, ell = (each @ each.T for each in centred)
