@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -22,8 +23,11 @@ from sweeper.analysis.lookup import find_trial
 from sweeper.cli import app
 from sweeper.evaluation.adapter import hold_base_of, with_adapter
 from sweeper.report.inspection import inspection_view
+from sweeper.tracking.mlflow_view import MlflowView, run_ids
+from sweeper.tracking.mlflow_view.store import connect
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.sweeper import inspected
+from tests.sweeper.stores import empty_store
 
 
 @pytest.fixture(scope="module")
@@ -307,6 +311,9 @@ def test_the_view_fits_the_terminal(home, documents, kind, width):
 
 
 def test_each_command_prints_and_the_report_page_has_what_was_found(home):
+    shutil.copy(empty_store(), home / "mlflow.db")
+    view = MlflowView(SweepFolder.open(inspected.NAME, home=home))
+    assert view.sync().is_complete
     for kind in KINDS:
         result = call(home, "masa", kind, "--draws", 99)
         assert result.exit_code == 0, result.output
@@ -327,6 +334,19 @@ def test_each_command_prints_and_the_report_page_has_what_was_found(home):
         "trial-0-diversity.svg",
         "trial-0-conflict.svg",
     }
+    (run_id,) = run_ids(sweep.path)
+    kept = {x.path for x in connect(view.tracking_uri).list_artifacts(run_id, "figures")}
+    assert {f"figures/{name}" for name in figures} <= kept
+
+
+def test_mlflow_is_left_alone_where_it_knows_nothing_of_the_sweep(tmp_path_factory, home):
+    copy = tmp_path_factory.mktemp("copy") / "sweeps"
+    shutil.copytree(home / inspected.NAME, copy / inspected.NAME)
+    for path in (copy / inspected.NAME).rglob("mlflow.json"):
+        path.unlink()
+    assert call(copy, "lora", "spectra").exit_code == 0
+    assert (copy / inspected.NAME / "report.html").is_file()
+    assert not (copy / "mlflow.db").exists()
 
 
 def test_a_damaged_file_is_left_out_of_the_page(home, documents, caplog):
