@@ -79,5 +79,5 @@ def heat_spec(
 def _scale(domain: tuple[float, float]) -> Spec:
     scale: Spec = {"domainMin": domain[0], "domainMax": domain[1], "clamp": True}
     if domain[0] < 0:
-        return {**scale, "domainMid": 0, "range": [_BELOW, _NOTHING, _ABOVE]}
+        return {**scale, "domainMid": 0, "interpolate": "rgb", "range": [_BELOW, _NOTHING, _ABOVE]}
     return {**scale, "range": [_NOTHING, _ABOVE]}
