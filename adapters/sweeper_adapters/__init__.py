@@ -16,12 +16,23 @@ from typing import TYPE_CHECKING, Any
 from sweeper_adapters._register import HOMES, TUNERS, register
 
 if TYPE_CHECKING:
+    from sweeper_adapters._adapted_layers import AdaptedLayer, adapted_layers
     from sweeper_adapters._lora_factors import LoraFactors, lora_factors
     from sweeper_adapters._task_ids import set_task_ids
 
-__all__ = ["TUNERS", "LoraFactors", "lora_factors", "register", "set_task_ids"]
+__all__ = [
+    "TUNERS",
+    "AdaptedLayer",
+    "LoraFactors",
+    "adapted_layers",
+    "lora_factors",
+    "register",
+    "set_task_ids",
+]
 
 _LAZY = HOMES | {
+    "AdaptedLayer": "sweeper_adapters._adapted_layers",
+    "adapted_layers": "sweeper_adapters._adapted_layers",
     "LoraFactors": "sweeper_adapters._lora_factors",
     "lora_factors": "sweeper_adapters._lora_factors",
     "set_task_ids": "sweeper_adapters._task_ids",

@@ -19,7 +19,7 @@ from sweeper_adapters._tuner import AdapterLinear
 if TYPE_CHECKING:
     from peft import PeftModel
 
-__all__ = ["LoraFactors", "lora_factors"]
+__all__ = ["LoraFactors", "find_factors", "has_adapter", "lora_factors"]
 
 # AdaLoRA's forward pass divides by the rank plus this (PEFT 0.21, tuners/adalora/layer.py).
 _ADALORA_EPS = 1e-5
@@ -55,9 +55,9 @@ def lora_factors(model: PeftModel, adapter_name: str = "default") -> dict[str, L
     """
     found = {}
     for name, layer in model.get_base_model().named_modules():
-        if not isinstance(layer, BaseTunerLayer) or not _has(layer, adapter_name):
+        if not isinstance(layer, BaseTunerLayer) or not has_adapter(layer, adapter_name):
             continue
-        a, b = _find_factors(layer, adapter_name)
+        a, b = find_factors(layer, adapter_name)
         is_transposed = isinstance(layer.get_base_layer(), Conv1D)
         found[name] = LoraFactors(_copy(a), _copy(b), is_transposed)
     if not found:
@@ -73,13 +73,18 @@ def _copy(factor: Tensor) -> Tensor:
     return factor.detach().to(torch.float32, copy=True).contiguous()
 
 
-def _has(layer: BaseTunerLayer, adapter_name: str) -> bool:
+def has_adapter(layer: BaseTunerLayer, adapter_name: str) -> bool:
+    """Whether a layer has an adapter of this name."""
     return any(adapter_name in getattr(layer, container) for container in layer.adapter_layer_names)
 
 
 @singledispatch
-def _find_factors(layer: BaseTunerLayer, adapter_name: str) -> tuple[Tensor, Tensor]:
-    """Returns A, [R, I], and B, [O, R], with all scales in them."""
+def find_factors(layer: BaseTunerLayer, adapter_name: str) -> tuple[Tensor, Tensor]:
+    """Returns A, [R, I], and B, [O, R], of a layer's update, with all scales in them.
+
+    Raises:
+        ValueError: the update is no LoRA.
+    """
     raise _build_error(layer, f"adapter {adapter_name!r} has no matrices A and B")
 
 
@@ -90,12 +95,12 @@ def _build_error(layer: BaseTunerLayer, reason: str) -> ValueError:
     )
 
 
-@_find_factors.register
+@find_factors.register
 def _of_ours(layer: AdapterLinear, adapter_name: str) -> tuple[Tensor, Tensor]:
     return layer.lora_factors(adapter_name)
 
 
-@_find_factors.register
+@find_factors.register
 def _of_lora(layer: LoraLayer, adapter_name: str) -> tuple[Tensor, Tensor]:
     if adapter_name in layer.lora_variant:
         raise _build_error(layer, f"it is PEFT's {type(layer.lora_variant[adapter_name]).__name__}")
@@ -107,7 +112,7 @@ def _of_lora(layer: LoraLayer, adapter_name: str) -> tuple[Tensor, Tensor]:
     return a.weight, b.weight.float() * layer.scaling[adapter_name]
 
 
-@_find_factors.register
+@find_factors.register
 def _of_adalora(layer: SVDLinear, adapter_name: str) -> tuple[Tensor, Tensor]:
     """Returns Λ P and s Q over the singular values that training has not set to zero."""
     p, q = layer.lora_A[adapter_name].float(), layer.lora_B[adapter_name].float()
@@ -117,7 +122,7 @@ def _of_adalora(layer: SVDLinear, adapter_name: str) -> tuple[Tensor, Tensor]:
     return (values * p)[kept], (q * scale)[:, kept]
 
 
-@_find_factors.register
+@find_factors.register
 def _of_vblora(layer: VBLoRALinear, adapter_name: str) -> tuple[Tensor, Tensor]:
     """Returns the matrices that are composed of the bank's vectors, fixed after training."""
     a, b = layer._get_lora_matrices(adapter_name, cast_to_fp32=True)

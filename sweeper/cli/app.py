@@ -55,6 +55,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "report": results.report,
     "export": trial.export,
     "evaluate": trial.evaluate,
+    "inspect": trial.inspect,
     "chat": chat.chat,
     "ui": results.ui,
     "launch": launch.launch,

@@ -62,7 +62,7 @@ def _command(arguments: list[str], out: Path, err: Path) -> None:
     with (
         mock.patch("sweeper.execution.driver.connect", _refuse),
         # To draw a page takes seconds, each time in vain: what it says is in the report, too.
-        mock.patch("sweeper.cli.commands.sweep._published", return_value=None),
+        mock.patch("sweeper.cli.commands.sweep.published", return_value=None),
     ):
         app(arguments)
 

@@ -8,7 +8,7 @@ from sweeper_adapters._tuner.config import (
     PatternedConfig,
     build_number_error,
 )
-from sweeper_adapters._tuner.layer import AdapterLinear
+from sweeper_adapters._tuner.layer import AdapterLinear, number_downs
 from sweeper_adapters._tuner.model import AdapterModel
 from sweeper_adapters._tuner.registration import register_tuner
 
@@ -19,5 +19,6 @@ __all__ = [
     "LowRankConfig",
     "PatternedConfig",
     "build_number_error",
+    "number_downs",
     "register_tuner",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from warnings import warn
@@ -15,7 +16,7 @@ from transformers.pytorch_utils import Conv1D
 from sweeper_adapters._tuner.config import AdapterConfig
 from sweeper_adapters._tuner.mixed_batch import rows_by_adapter
 
-__all__ = ["AdapterLinear"]
+__all__ = ["AdapterLinear", "number_downs"]
 
 
 class AdapterLinear(nn.Module, BaseTunerLayer):
@@ -88,6 +89,16 @@ class AdapterLinear(nn.Module, BaseTunerLayer):
             f"adapter {adapter_name!r} of a {type(self).__name__} is not a LoRA; it can be "
             "exported in its own format; use --format peft"
         )
+
+    def down_projections(
+        self,
+        adapter_name: str,  # noqa: ARG002 - most layers have none
+    ) -> Mapping[str, Tensor]:
+        """Returns the matrices A that see the input, each [R, I], by name: A, or A1 … AN.
+
+        Empty where the update is not made by such matrices.
+        """
+        return {}
 
     def get_delta_weight(self, adapter_name: str) -> Tensor:
         """Returns ΔW in the layout of the frozen weight, in the adapter's dtype."""
@@ -205,6 +216,14 @@ class AdapterLinear(nn.Module, BaseTunerLayer):
             and not torch.is_autocast_enabled(x.device.type)
             and all(_is_bare(module) for module in (frozen, *inside))
         )
+
+
+def number_downs(matrices: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Returns matrices A by name: A1 … AN; A where it is the only one."""
+    found = list(matrices)
+    if len(found) == 1:
+        return {"A": found[0]}
+    return {f"A{number}": matrix for number, matrix in enumerate(found, start=1)}
 
 
 def _is_bare(module: nn.Module) -> bool:

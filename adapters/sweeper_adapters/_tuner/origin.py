@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sweeper_adapters._tuner.config import LowRankConfig
-from sweeper_adapters._tuner.layer import AdapterLinear
+from sweeper_adapters._tuner.layer import AdapterLinear, number_downs
 from sweeper_adapters.training import Training
 
 __all__ = ["OriginLinear", "OriginTraining"]
@@ -213,6 +213,10 @@ class OriginLinear(AdapterLinear):
         pairs, scale = self._pairs(adapter_name, is_training=False)
         pairs = pairs.to(torch.promote_types(ups.weight.dtype, torch.float32))
         return downs.matrix(pairs), ups.matrix(pairs) * scale
+
+    def down_projections(self, adapter_name: str) -> dict[str, Tensor]:
+        """Returns the A_i, each [R, I]."""
+        return number_downs(self._projections(adapter_name)[0].weight)
 
     def supports_lora_conversion(
         self,

@@ -150,6 +150,7 @@ TRIAL = (
     KeptFile("final.json", "The trial in the evaluation after the search.", "once"),
     KeptFile("final_rows.npz", "What each row of that contributes to each metric.", "once"),
     KeptFile("evaluations/", "Results of `evaluate`, a file each.", "once"),
+    KeptFile("inspections/", "Results of `inspect`, a file of each question.", "replaced"),
     KeptFile("exports/", "What `export` wrote, a folder for each format.", "once"),
     KeptFile(
         "taken_from.json",

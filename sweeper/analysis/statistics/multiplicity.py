@@ -10,7 +10,14 @@ from scipy.special import stdtr, stdtrit
 
 from sweeper.analysis.statistics.primitive import Components, Contrasts
 
-__all__ = ["DRAWS", "critical_value", "holm_levels", "p_values", "t_value"]
+__all__ = [
+    "DRAWS",
+    "critical_value",
+    "holm_adjusted",
+    "holm_levels",
+    "p_values",
+    "t_value",
+]
 
 # At this number the value for twenty pairs has an error of about 0.01.
 DRAWS = 20_000
@@ -96,6 +103,23 @@ def holm_levels(p: NDArray[np.float64], alpha: float = 0.05) -> NDArray[np.float
         levels[kept[0] :] = levels[kept[0]]
     found = np.empty(m)
     found[order] = levels
+    return found
+
+
+def holm_adjusted(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns p-values [m] adjusted for their number (Holm 1979): each may be held against alpha.
+
+    The smallest times m, the next times m − 1, and so on, none below one before it and none above
+    1.
+
+    Args:
+        p: [m].
+    """
+    m = len(p)
+    order = np.argsort(p, kind="stable")
+    raised = np.minimum(1.0, p[order] * (m - np.arange(m, dtype=np.float64)))
+    found = np.empty(m)
+    found[order] = np.maximum.accumulate(raised)
     return found
 
 

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -35,13 +34,13 @@ from sweeper.cli.options import (
     with_fresh,
 )
 from sweeper.cli.output import INTERRUPTED, SOME_FAILED, Output, opened_output
+from sweeper.cli.publishing import published
 from sweeper.errors import BadInputError, PoolLostError, StudyLostError
 from sweeper.execution.forkserver import start_fork_server
 
 if TYPE_CHECKING:
     from sweeper.execution.driver import SweepDriver
     from sweeper.experiment.sweep import Sweep
-    from sweeper.report.page import Subject
 
 __all__ = ["resume", "run", "start"]
 
@@ -264,32 +263,10 @@ def _show_result(driver: SweepDriver, out: Output, *, is_shown: bool = True) -> 
     if is_shown:
         out.show(subject.document, view_of(subject))
     with out.waiting("writing the report page"):
-        page = _published(subject, uri)
+        page = published(subject, uri)
     if page is not None:
         out.console.print(f"Report page: {page}", soft_wrap=True, markup=False, highlight=False)
     return "failed" in subject.ranking.counts()
-
-
-def _published(subject: Subject, tracking_uri: str | None) -> Path | None:
-    """Returns the page of a sweep that has ended, written and sent to MLflow; None without one."""
-    from sweeper.report.page import write_sweep_page
-    from sweeper.tracking.mirror import push_rest
-    from sweeper.tracking.mlflow_view import MlflowView
-
-    try:
-        page = write_sweep_page(subject)
-        MlflowView(subject.folder, tracking_uri=tracking_uri).sync(page_only=True)
-        push_rest(subject.folder.path)
-    except Exception as error:  # noqa: BLE001 - the sweep is done, and its page can be made again
-        again = f"python -m sweeper report {shlex.quote(str(subject.folder.path))} --html"
-        logger.warning(
-            "the report page was not written (%s: %s); all results are on disk; try: %s",
-            type(error).__name__,
-            error,
-            again,
-        )
-        return None
-    return page
 
 
 def _leave(driver: SweepDriver, out: Output, code: int, why: str) -> NoReturn:

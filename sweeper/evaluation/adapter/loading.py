@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["hold_base_of", "load_adapter"]
 
 
-def hold_base_of(trial: TrialSpec, *, reads_data: bool = True) -> FrozenBase:
-    """Returns the base of a trial on this machine's GPU, or else its CPU, with the trial's data.
+def hold_base_of(
+    trial: TrialSpec, *, reads_data: bool = True, device: str | None = None
+) -> FrozenBase:
+    """Returns the base of a trial on a device, with the trial's data.
 
     Nothing of the data is made ready for training.
 
     Args:
         trial: whose base it is.
         reads_data: as in :func:`sweeper.models.frozen.hold_base`.
+        device: where the model lives; this machine's GPU, or else its CPU, where None.
 
     Raises:
         BadInputError: the model or the data is not there, or cannot be read.
@@ -40,7 +43,7 @@ def hold_base_of(trial: TrialSpec, *, reads_data: bool = True) -> FrozenBase:
         trial.model,
         trial.data,
         precision=trial.engine.precision,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
         metrics=trial.evaluation.metric_names,
         reads_data=reads_data,
     )

@@ -17,6 +17,7 @@ from sweeper.errors import BadInputError
 from sweeper.report.configurations import configuration_rows, error_note
 from sweeper.report.page import charts, tables
 from sweeper.report.page.charts import Chart
+from sweeper.report.page.inspections import ShownInspection, shown_inspections
 from sweeper.report.page.repeating import Repeats, repeats_of
 from sweeper.report.page.subject import Subject
 from sweeper.report.page.tables import Table
@@ -75,6 +76,7 @@ class Contents:
         provenance: Names and values.
         rules: How the statements are to be read, a sentence each.
         trials: Table.
+        inspections: What trials were looked into, and what was found.
         document: What ``report --json`` prints.
     """
 
@@ -97,12 +99,14 @@ class Contents:
     provenance: tuple[tuple[str, str], ...]
     rules: tuple[str, ...]
     trials: Table
+    inspections: tuple[ShownInspection, ...]
     document: dict[str, Any]
 
     @property
     def all_charts(self) -> tuple[Chart, ...]:
         """The charts of all sections."""
-        return tuple(chart for own in self.charts.values() for chart in own)
+        own = [chart for charts in self.charts.values() for chart in charts]
+        return (*own, *(chart for each in self.inspections for chart in each.charts))
 
 
 def contents_of(subject: Subject) -> Contents:
@@ -137,6 +141,7 @@ def contents_of(subject: Subject) -> Contents:
         provenance=tuple(_provenance(subject)),
         rules=tuple(_rules(subject)),
         trials=tables.trial_table(subject),
+        inspections=tuple(shown_inspections(subject)),
         document=subject.document,
     )
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sweeper.cli import app
 from sweeper.cli.commands import results
-from sweeper.cli.commands.sweep import _published
+from sweeper.cli.publishing import published
 from sweeper.report.page import subject_of, write_page
 from sweeper.tracking.mlflow_view import MlflowView, resolve_tracking_uri
 from sweeper.tracking.mlflow_view.store import connect
@@ -28,7 +28,7 @@ def subject(tmp_path):
 def test_the_page_of_a_sweep_that_has_ended_is_in_mlflow(subject):
     home = subject.folder.home
     shutil.copy(empty_store(), home / "mlflow.db")
-    page = _published(subject, None)
+    page = published(subject, None)
     assert page == subject.folder.path / "report.html"
     client = connect(resolve_tracking_uri(home, None))
     experiment = client.get_experiment_by_name("sweeper")
@@ -45,7 +45,7 @@ def test_the_page_of_a_sweep_that_has_ended_is_in_mlflow(subject):
 def test_a_page_that_cannot_be_written_is_a_warning(subject, caplog):
     (subject.folder.path / "report.html" / "in-the-way").mkdir(parents=True)
     with caplog.at_level(logging.WARNING):
-        assert _published(subject, None) is None
+        assert published(subject, None) is None
     assert "the report page was not written" in caplog.text
     assert f"report {subject.folder.path} --html" in caplog.text
 

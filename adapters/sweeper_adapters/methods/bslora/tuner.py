@@ -164,6 +164,12 @@ class BsloraLinear(AdapterLinear):
         factors = [transform.factors(pair) for pair, transform in self._parts(adapter_name)]
         return torch.cat([a for a, _ in factors]), torch.cat([b for _, b in factors], dim=1)
 
+    def down_projections(self, adapter_name: str) -> dict[str, Tensor]:
+        """Returns T(A) of each pair that the layer uses, each [R, I]: local, intra, inter."""
+        scopes = [x for x in ("local", *_SHARED) if adapter_name in getattr(self, f"bslora_{x}")]
+        factors = [transform.factors(pair)[0] for pair, transform in self._parts(adapter_name)]
+        return {f"A {scope}": a for scope, a in zip(scopes, factors, strict=True)}
+
     def supports_lora_conversion(
         self,
         adapter_name: str = "default",  # noqa: ARG002 - true for all

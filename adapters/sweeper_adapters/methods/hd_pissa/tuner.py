@@ -33,6 +33,7 @@ from sweeper_adapters._tuner import (
     AdapterLinear,
     AdapterModel,
     build_number_error,
+    number_downs,
     register_tuner,
 )
 from sweeper_adapters._tuner.decomposition import decompose_leading, demand_iterations
@@ -251,6 +252,11 @@ class HdPissaLinear(AdapterLinear):
         """Returns D + Σ_i [δB_i A_i + (B_i + δB_i) δA_i], [O, I], float32."""
         slices = self.slices(adapter_name)
         return slices.total(slices.move_a, slices.move_b)
+
+    def down_projections(self, adapter_name: str) -> dict[str, Tensor]:
+        """Returns A_i + δA_i of each slice, [R, I], at least float32."""
+        slices = self.slices(adapter_name)
+        return number_downs(slices.a + slices.move_a)
 
     def supports_lora_conversion(
         self,

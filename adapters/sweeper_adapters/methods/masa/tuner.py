@@ -26,6 +26,7 @@ from sweeper_adapters._tuner import (
     AdapterModel,
     LowRankConfig,
     build_number_error,
+    number_downs,
     register_tuner,
 )
 from sweeper_adapters._tuner.sharing import find_layer_group
@@ -262,6 +263,10 @@ class MasaLinear(AdapterLinear):
             return super().lora_factors(adapter_name)
         down, up = self._projections(adapter_name)
         return down.total(), up.total() * self.scaling[adapter_name]
+
+    def down_projections(self, adapter_name: str) -> dict[str, Tensor]:
+        """Returns A_1 … A_N of the layer's group, each [R, I]."""
+        return number_downs(self._projections(adapter_name)[0].weight)
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
         """Whether the update is one low-rank matrix: without a router it is."""

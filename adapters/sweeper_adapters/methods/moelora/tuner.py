@@ -25,6 +25,7 @@ from sweeper_adapters._tuner import (
     AdapterLinear,
     AdapterModel,
     LowRankConfig,
+    number_downs,
     register_tuner,
 )
 
@@ -191,6 +192,12 @@ class MoeLinear(AdapterLinear):
         weights = gates.to(features.dtype)[..., None] * self.scaling[adapter_name]
         result: Tensor = up(features * weights)
         return result
+
+    def down_projections(self, adapter_name: str) -> dict[str, Tensor]:
+        """Returns A_1 … A_N, each [R, I]."""
+        down = self.moelora_A[adapter_name]
+        assert isinstance(down, _DownProjections)
+        return number_downs(down.weight)
 
     def delta(self, adapter_name: str) -> Tensor:
         """Always refuses.

@@ -27,6 +27,7 @@ from sweeper_adapters._tuner import (
     AdapterModel,
     LowRankConfig,
     build_number_error,
+    number_downs,
     register_tuner,
 )
 
@@ -187,6 +188,10 @@ class MtlLoraLinear(AdapterLinear):
         if down.tasks > 1:
             return super().lora_factors(adapter_name)
         return down.weight, up.mixed()[0] @ down.lambdas[0] * self.scaling[adapter_name]
+
+    def down_projections(self, adapter_name: str) -> dict[str, Tensor]:
+        """Returns A, [R, I], which all tasks have in common."""
+        return number_downs([self._projections(adapter_name)[0].weight])
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
         """Whether the update is one low-rank matrix: with one task it is."""

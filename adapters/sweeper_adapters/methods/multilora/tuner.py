@@ -22,6 +22,7 @@ from sweeper_adapters._tuner import (
     AdapterLinear,
     AdapterModel,
     LowRankConfig,
+    number_downs,
     register_tuner,
 )
 
@@ -137,6 +138,10 @@ class MultiLoraLinear(AdapterLinear):
         downs, ups = self._projections(adapter_name)
         dtype = torch.promote_types(ups.weight.dtype, torch.float32)
         return downs.matrix().to(dtype), ups.matrix(dtype) * self.scaling[adapter_name]
+
+    def down_projections(self, adapter_name: str) -> dict[str, Tensor]:
+        """Returns A_1 … A_n, each [R, I]."""
+        return number_downs(self._projections(adapter_name)[0].weight)
 
     def supports_lora_conversion(
         self,

@@ -10,6 +10,7 @@ from scipy import stats
 
 from sweeper.analysis.statistics.multiplicity import (
     critical_value,
+    holm_adjusted,
     holm_levels,
     p_values,
     t_value,
@@ -127,3 +128,18 @@ def test_a_p_value_is_below_its_own_level_where_holm_rejects(p, alpha):
         rejected.add(int(place))
     assert set(np.flatnonzero(values < levels).tolist()) == rejected
     assert (levels >= alpha / m - 1e-15).all()
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_an_adjusted_p_is_below_alpha_where_holm_rejects(p):
+    values = np.array(p)
+    adjusted = holm_adjusted(values)
+    assert ((values <= adjusted) & (adjusted <= 1)).all()
+    for alpha in (0.01, 0.05, 0.2):
+        close = np.isclose(adjusted, alpha, rtol=1e-9)
+        rejected = values < holm_levels(values, alpha)
+        assert ((adjusted < alpha) == rejected)[~close].all()
+
+
+def test_adjusted_p_values_are_holms():
+    assert holm_adjusted(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])
