@@ -111,8 +111,8 @@ class Plan:
             return
         packed = pack(folders)
         table = packed.table
-        if kept and (old := of_seeds(read_table(self.path), kept)) is not None:
-            table = joined(old, table)
+        if kept:
+            table = joined(of_seeds(read_table(self.path), kept), table)
         size_bytes = write_table(self.path, table)
         diverged = int((table.steps < table.about.evaluation_steps[-1]).sum())
         print(

@@ -18,16 +18,14 @@ _OWN = {"seeds", "sweeps"}
 _OF_BASE = {"base_validation", "base_test"}
 
 
-def of_seeds(table: CurveTable, seeds: Collection[int]) -> CurveTable | None:
-    """Returns the part of a table that is of some seeds; None where there is none.
+def of_seeds(table: CurveTable, seeds: Collection[int]) -> CurveTable:
+    """Returns the part of a table that is of some seeds.
 
     Args:
         table: any.
-        seeds: as they are called in ``about.seeds``.
+        seeds: as they are called in ``about.seeds``, at least one of them.
     """
     kept = tuple(seed for seed in table.about.seeds if seed in seeds)
-    if not kept:
-        return None
     places = np.array([table.about.seeds.index(seed) for seed in kept])
     rows = np.isin(table.seed, places)
     parts = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -371,7 +371,8 @@ def run_tune(
         raise search_alg.failure
 
 
-def _count_none(_: object) -> bool:
+def _count_none(callbacks: Sequence[tune.Callback] | None) -> bool:
+    del callbacks
     return False
 
 

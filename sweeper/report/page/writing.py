@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import vl_convert
@@ -119,7 +120,7 @@ def _bundle() -> str:
     What would end a script, or begin another kind of one, is only in its strings and expressions,
     where a backslash before a sign that needs none changes nothing.
     """
-    kept = cache_root() / f"vega-{vl_convert.__version__}.js"
+    kept = cache_root() / f"vega-{version('vl-convert-python')}.js"
     # To put it together takes longer than all the rest of a page.
     with suppress(OSError):
         return kept.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -69,9 +70,16 @@ def test_a_fork_is_as_the_python_that_was_asked_for(
 ) -> None:
     path = script(SAY)
     imported(launcher, path)
-    options = {"cwd": tmp_path, "env": {**os.environ, "VALUE": "7"}, "text": True}
-    new = json.loads(subprocess.check_output([sys.executable, path, "--a", "b c"], **options))
-    forked = json.loads(subprocess.check_output([launcher, "-u", path, "--a", "b c"], **options))
+
+    def said(python: Path | str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            subprocess.check_output(
+                [python, path, "--a", "b c"], cwd=tmp_path, env={**os.environ, "VALUE": "7"}
+            )
+        )
+        return found
+
+    new, forked = said(sys.executable), said(launcher)
     assert forked.pop("parent") == server_pid() != new.pop("parent")
     assert forked.pop("has_table")
     assert not new.pop("has_table")
