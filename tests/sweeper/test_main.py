@@ -59,6 +59,30 @@ from sweeper.__main__ import main
 main()
 """
 
+ENDING = """
+import atexit, threading, time
+import typer
+from sweeper.cli import app
+
+def say(text: str, after_s: float = 0.0) -> None:
+    time.sleep(after_s)
+    print(text)
+
+class Kept:
+    def __del__(self) -> None:
+        say("taken apart")
+
+@app.command()
+def end(code: int) -> None:
+    app.kept = Kept()
+    atexit.register(say, "at exit")
+    threading.Thread(target=say, args=("a thread's end", 0.3)).start()
+    raise typer.Exit(code)
+
+from sweeper.__main__ import main
+main()
+"""
+
 
 def run(code: str, *arguments: str, shell: str = "") -> subprocess.CompletedProcess[str]:
     """Runs a program in which ``sweeper`` has one more command, in a shell's redirections."""
@@ -91,3 +115,11 @@ def test_standard_output_may_be_closed(arguments: tuple[str, ...]) -> None:
 
 def test_all_streams_may_be_closed() -> None:
     assert run(PRINTING, "show", shell="<&- >&- 2>&-").returncode == 2
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_a_command_ends_with_its_threads_and_without_taking_apart_what_is_in_memory(
+    code: int,
+) -> None:
+    done = run(ENDING, "end", str(code))
+    assert (done.returncode, done.stdout) == (code, "a thread's end\nat exit\n")

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import pytest
 import ray
 
 from sweeper.errors import BadInputError
+from sweeper.execution import cluster
 from sweeper.execution.cluster import (
     _MOST_OF_A_SOCKET,
     _keep_token,
@@ -161,7 +163,8 @@ def test_a_ray_that_does_not_start_in_time_is_told_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("sweeper.execution.cluster.RAY_ENVIRONMENT", {})
+    monkeypatch.setattr(cluster, "RAY_ENVIRONMENT", {})
+    monkeypatch.setattr(cluster, "start_fork_server", lambda _: None)
 
     def init(**_: object) -> None:
         raise Exception("The current node timed out during startup.")
@@ -169,3 +172,29 @@ def test_a_ray_that_does_not_start_in_time_is_told_in_a_sentence(
     monkeypatch.setattr(ray, "init", init)
     with pytest.raises(BadInputError, match=r"not started on this machine \(The current node"):
         connect("local")
+
+
+def test_who_connects_waits_until_the_last_ray_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    course: list[str] = []
+    may_end = threading.Event()
+
+    def shutdown() -> None:
+        may_end.wait(10)
+        course.append("ended")
+
+    def start(*_: object) -> None:
+        course.append("starts")
+        raise BadInputError("enough")
+
+    monkeypatch.setattr(ray, "shutdown", shutdown)
+    monkeypatch.setattr(cluster, "RAY_ENVIRONMENT", {})
+    monkeypatch.setattr(cluster, "start_fork_server", lambda _: None)
+    monkeypatch.setattr(cluster, "_started", start)
+    monkeypatch.setattr(cluster, "_import_ahead", lambda: None)
+    cluster.disconnect()
+    # It has not waited itself.
+    assert course == []
+    threading.Timer(0.1, may_end.set).start()
+    with pytest.raises(BadInputError, match="enough"):
+        connect("local")
+    assert course == ["ended", "starts"]

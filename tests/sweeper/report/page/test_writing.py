@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from sweeper.cli import app
 from sweeper.report.configurations import configuration_rows
-from sweeper.report.page import page_text, subject_of, write_sweep_page
+from sweeper.report.page import page_text, subject_of, write_sweep_page, writing
 from sweeper.tracking.stored import Said
 from tests.sweeper.report import made
 
@@ -216,3 +216,19 @@ def test_two_hundred_trials_take_less_than_three_megabytes(tmp_path):
     assert len(folder.trials()) == 192
     path = write_sweep_page(subject_of(folder, tracking_uri=""))
     assert path.stat().st_size * 200 / 192 < 3_000_000
+
+
+def test_the_bundle_is_put_together_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    first = writing._bundle.__wrapped__()
+    (kept,) = (tmp_path / "cache").iterdir()
+    assert kept.read_text() == first
+    monkeypatch.setattr(writing.vl_convert, "javascript_bundle", lambda **_: "never")
+    assert writing._bundle.__wrapped__() == first
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(writing.vl_convert, "javascript_bundle", lambda **_: "x</script>y")
+    assert writing._bundle.__wrapped__() == r"x<\/script>y"
