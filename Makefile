@@ -33,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store bench-search curves rate-priors bench-rates kernels-report clean
+.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store bench-search bench-limits bench-forecast curves rate-priors bench-rates kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -135,6 +135,12 @@ bench-data: install ## examples a second of tokenising, training and scoring, wi
 
 curves: install ## train the table of learning curves of bench-search (about an hour; given again, it goes on)
 	$(BIN)/python -m benchmarks.curves $(ARGS)
+
+bench-limits: install ## 200 simulated sweeps with faults against their limits of time, without Ray
+	$(BIN)/python -m benchmarks.limits $(ARGS)
+
+bench-forecast: install ## forecast against measured steps and memory, every method (ARGS="--model smollm2"; then --write)
+	$(BIN)/python -m benchmarks.forecast $(ARGS)
 
 bench-search: install ## ways of searching replayed on the table of learning curves, without Ray
 	$(BIN)/python -m benchmarks.search $(ARGS)

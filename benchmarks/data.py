@@ -22,14 +22,12 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-import torch.distributed as dist
 
 from benchmarks._bench import (
     RESULTS,
@@ -49,6 +47,7 @@ from sweeper.data.tokens.cache import training_tokens
 from sweeper.data.tokens.encoding import Tokens, encode
 from sweeper.data.tokens.packing import packed_rows
 from sweeper.data.tokens.table import TokenTable
+from sweeper.distributed import alone
 from sweeper.estimates import Estimate
 from sweeper.evaluation.likelihood import can_share_prompts, score_candidates
 from sweeper.experiment.trial import TrainSpec, TrialSpec
@@ -293,18 +292,6 @@ def report(rows: list[dict[str, Any]], *, width: int) -> str:
         Column("padding", lambda row: f"{row['padding']:.1%}" if "padding" in row else ""),
     ]
     return render(columns, rows, width=width)
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Makes this process a group of one worker while it is open, as a replica is."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = f"file://{folder}/store"
-        dist.init_process_group("gloo", init_method=place, rank=0, world_size=1)
-        try:
-            yield
-        finally:
-            dist.destroy_process_group()
 
 
 def main() -> None:

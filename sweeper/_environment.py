@@ -13,6 +13,7 @@ from pathlib import Path
 
 __all__ = [
     "cache_root",
+    "calibration_s",
     "data_root",
     "experiment_name",
     "folder_of",
@@ -48,6 +49,18 @@ def data_root() -> Path | None:
     """Returns the folder of tasks and relative data paths (``SWEEPER_DATA``), if one is set."""
     value = os.environ.get("SWEEPER_DATA", "")
     return _expanded(value) if value else None
+
+
+def calibration_s() -> float:
+    """Returns the seconds that measuring a few steps may take: ``SWEEPER_CALIBRATION_S``, or 60.
+
+    At 0, and where it is no number, nothing is measured.
+    """
+    try:
+        found = float(os.environ.get("SWEEPER_CALIBRATION_S", "") or 60)
+    except ValueError:
+        return 0.0
+    return found if 0 < found < float("inf") else 0.0
 
 
 def cache_root() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
@@ -17,6 +18,7 @@ __all__ = [
     "nearest",
     "params_text",
     "shorten",
+    "size_of",
     "value_text",
     "varying",
 ]
@@ -49,6 +51,25 @@ def bytes_text(number: float) -> str:
             return f"{number:.3g} {unit}"
         number /= 1000
     return f"{number:,.3g} TB"
+
+
+_UNITS = {
+    unit: factor**power
+    for factor, ending in ((1000, "B"), (1024, "iB"))
+    for power, letter in enumerate("KMGT", start=1)
+    for unit in (f"{letter}{ending}",)
+}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)")
+
+
+def size_of(text: str) -> int | None:
+    """Returns the bytes of ``22GiB``, ``22 GB`` or ``512MiB``; None where it is no such size.
+
+    A unit is needed: KB, MB, GB, TB of 1000, or KiB, MiB, GiB, TiB of 1024.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    unit = None if found is None else _UNITS.get(found[2])
+    return None if found is None or unit is None else round(float(found[1]) * unit)
 
 
 def count(number: int, noun: str) -> str:

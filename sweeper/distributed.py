@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 __all__ = [
+    "alone",
     "broadcast",
     "control_group",
     "gather",
@@ -28,6 +31,19 @@ T = TypeVar("T")
 
 # Seconds in which all workers come out of a failed trial, or one of them hangs in a collective.
 MEETING_TIME_S = 20.0
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Makes this process a group of one worker while it is open, as a replica without Ray is."""
+    import torch.distributed as dist
+
+    with tempfile.TemporaryDirectory() as folder:
+        dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=0, world_size=1)
+        try:
+            yield
+        finally:
+            dist.destroy_process_group()
 
 
 def rank() -> int:

@@ -42,6 +42,8 @@ cache = tempfile.TemporaryDirectory(prefix="sweeper-cache-")
 atexit.register(cache.cleanup)
 os.environ["SWEEPER_CACHE"] = cache.name
 os.environ["XDG_CACHE_HOME"] = cache.name
+# A plan that measured steps would start a process that imports everything.
+os.environ["SWEEPER_CALIBRATION_S"] = "0"
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sweeper.data.examples import Example, Splits
@@ -36,8 +36,10 @@ class PreparedData:
     """The base model's."""
     domains: tuple[str, ...] = field(init=False)
     """Domains of the data, sorted: an example's task is told by its position here."""
-    _train: dict[int, TokenTable] = field(default_factory=dict)
-    _questions: dict[tuple[str, int, int], tuple[Question, ...]] = field(default_factory=dict)
+    _train: dict[int, TokenTable] = field(default_factory=dict, init=False)
+    _questions: dict[tuple[str, int, int], tuple[Question, ...]] = field(
+        default_factory=dict, init=False
+    )
 
     def __post_init__(self) -> None:
         """Collects the domains."""
@@ -94,6 +96,18 @@ class PreparedData:
                 )
             self._train[max_length] = table
         return self._train[max_length]
+
+    def with_train(self, max_length: int, table: TokenTable) -> PreparedData:
+        """Returns the same data with other training examples of one length.
+
+        Args:
+            max_length: most tokens of an example.
+            table: the examples as token ids.
+        """
+        other = replace(self)
+        other._train[max_length] = table
+        other._questions = self._questions
+        return other
 
     def questions(
         self, *, max_length: int, count: int | None = None, split: str = "validation"

@@ -22,7 +22,7 @@ from sweeper.errors import BadInputError, NameTakenError, StudyLostError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
-from sweeper.execution.owner import Notices, OwnerWatch
+from sweeper.execution.owner import Admission, Notices, OwnerWatch
 from sweeper.execution.pool import ReplicaSet, StatusLine, close, release, start_pool, status_of
 from sweeper.execution.reconcile import (
     end_unwritten,
@@ -38,13 +38,11 @@ from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.room import Cluster
 from sweeper.search import (
-    Rungs,
     Suggestions,
     driven,
     enqueue_fixed,
     noted_observations,
     open_study,
-    past_values,
     repeats_note,
     states_by_id,
     trials_left,
@@ -128,9 +126,12 @@ class SweepDriver:
     _status: StatusLine = field(default_factory=lambda: StatusLine("Ray starts"))
     _watch: OwnerWatch = field(init=False)
     _notices: Notices = field(init=False)
+    _admission: Admission = field(init=False)
 
     def __post_init__(self) -> None:
-        self._watch = OwnerWatch(self.folder, stage=self.note)
+        self._admission = Admission(self.folder, self.sweep)
+        ending_s = self._admission.ending_s
+        self._watch = OwnerWatch(self.folder, stage=self.note, ending_s=ending_s)
         self._notices = Notices(self.folder, self.sweep.spec.notify, link=self._link)
 
     def _link(self) -> str:
@@ -216,7 +217,7 @@ class SweepDriver:
     def _mark_stopped(self) -> None:
         """Notes that the sweep has stopped, where that can be written: whoever calls goes on."""
         try:
-            self.folder.mark("stopped", note="Its owner has stopped it." if self.is_stopped else "")
+            self.folder.mark("stopped", note=self.why_interrupted)
         except OSError as error:
             logger.warning("that the sweep has stopped could not be noted: %s", error)
 
@@ -225,9 +226,11 @@ class SweepDriver:
         return using_study(self._place, is_running=True)
 
     @property
-    def is_stopped(self) -> bool:
-        """Whether the sweep's owner has stopped it, from wherever that was."""
-        return self._watch.is_stopped
+    def why_interrupted(self) -> str:
+        """Why it was interrupted, a sentence; empty where nobody has asked for it."""
+        if self._watch.is_limited:
+            return self._admission.note(self._trials.asked.trials)
+        return "Its owner has stopped it." if self._watch.is_stopped else ""
 
     def note(self) -> str:
         """Returns one line on what is going on besides the trials; callable from any thread."""
@@ -280,7 +283,9 @@ class SweepDriver:
             self._mark_stopped()
             raise
         else:
-            self.folder.mark("complete", note=repeats_note(self._study, self._trials.asked))
+            asked = self._trials.asked
+            status, note = self._admission.end(asked.trials, repeats_note(self._study, asked))
+            self.folder.mark(status, note=note)
         finally:
             self._status.leave("MLflow gets the rest")
             view.stop()
@@ -288,6 +293,7 @@ class SweepDriver:
     def run_on(self, cluster: Cluster) -> dict[str, Any]:
         """Runs what is left of the sweep on a cluster; returns the pool's last status."""
         replicas = cluster.replicas(self.sweep.spec.resources, trials=self.sweep.spec.search.trials)
+        self._admission.begin(self._watch.meter, replicas=replicas)
         with self._shown():
             return self._search(cluster, replicas)
 
@@ -385,14 +391,8 @@ class SweepDriver:
             release=functools.partial(release, pool),
             pool_name=self._pool_name,
             is_stopped=trials.is_ended_on_purpose,
+            admits=self._admission.admits,
         )
 
     def _scheduler(self, study: optuna.Study, trials: TrialFactory) -> RungScheduler:
-        objective = self.sweep.spec.objective
-        rungs = Rungs(
-            self.sweep.spec.search.rungs,
-            mode=objective.mode,
-            evaluations=trials.replica_config().train.evaluations,
-        )
-        rungs.fill(past_values(study))
-        return RungScheduler(rungs, metric=objective.metric)
+        return RungScheduler(trials.rungs(study), metric=self.sweep.spec.objective.metric)

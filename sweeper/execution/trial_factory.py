@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import optuna
+
 from sweeper.analysis.finished import find_finished
 from sweeper.evaluation.racing import RaceTerms, pair_level
 from sweeper.execution.pool import Job, ReplicaConfig
@@ -12,7 +14,7 @@ from sweeper.experiment.checks import require_trial
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import SearchSpec, Sweep
-from sweeper.search import FinishedTrial, Suggestion, origin_of, params_of
+from sweeper.search import FinishedTrial, Rungs, Suggestion, origin_of, params_of, past_values
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.training.schedule import evaluation_steps
 
@@ -122,6 +124,18 @@ class TrialFactory:
             trial_id: of the trial.
         """
         return self.folder.trial(trial_id).read().status in {"stopped", "pruned"}
+
+    def rungs(self, study: optuna.Study) -> Rungs:
+        """Returns the rungs of the search, with what has ended before.
+
+        Args:
+            study: of the sweep.
+        """
+        spec = self.sweep.spec
+        evaluations = self.replica_config().train.evaluations
+        rungs = Rungs(spec.search.rungs, mode=spec.objective.mode, evaluations=evaluations)
+        rungs.fill(past_values(study))
+        return rungs
 
     def replica_config(self) -> ReplicaConfig:
         """Returns what the sweep's replicas are made of."""

@@ -68,6 +68,7 @@ class StudySearch(Searcher):
         release: Callable[[str], object],
         pool_name: str,
         is_stopped: Callable[[str], bool],
+        admits: Callable[[str, Sequence[str]], bool] = lambda _, __: True,
     ) -> None:
         """Begins with a study as it is.
 
@@ -79,6 +80,7 @@ class StudySearch(Searcher):
             pool_name: name of the pool's actor.
             is_stopped: whether the trial of an identity has not failed, but was ended on purpose
                 before it had a value: by its owner, or by a race.
+            admits: whether a trial may begin, after others, in the time that there is.
         """
         super().__init__(metric=objective.metric, mode=objective.mode)
         self._suggestions = suggestions
@@ -86,6 +88,9 @@ class StudySearch(Searcher):
         self._release = release
         self._pool_name = pool_name
         self._is_stopped = is_stopped
+        self._admits = admits
+        # One at most: what is drawn and not admitted yet.
+        self._drawn: list[tuple[Suggestion, Job]] = []
         # The suggestion of each Tune trial that runs.
         self._running: dict[str, Suggestion] = {}
         self.failure: Exception | None = None
@@ -93,14 +98,17 @@ class StudySearch(Searcher):
         takes it for a trial's."""
 
     # Tune's own word FINISHED is not in its annotation.
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]
-        """Returns the configuration of Tune's next trial, or Tune's word that there is no other."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        """Returns the configuration of the next trial, None for later, or Tune's word for none."""
         if self.failure is not None:
             raise self.failure
-        suggestion = self._suggestions.next()
-        if suggestion is None:
-            return Searcher.FINISHED
-        job = self._make_job(suggestion)
+        if not self._drawn and (found := self._suggestions.next()) is not None:
+            self._drawn.append((found, self._make_job(found)))
+        before = [one.trial_id for one in self._running.values()]
+        if not self._drawn or not self._admits(self._drawn[0][1].trial_id, before):
+            # Tune asks again as long as others run.
+            return None if self._drawn and before else Searcher.FINISHED
+        suggestion, job = self._drawn.pop()
         self._running[trial_id] = suggestion
         return {"job": job, "pool": self._pool_name, "metric": self.metric}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from sweeper.experiment.confirm import check_confirm
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.callbacks import locate_callbacks, require_callbacks
 from sweeper.experiment.documents.epoch_rows import count_epoch_rows
+from sweeper.experiment.documents.open_fields import has_open_batch, with_single_rows
 from sweeper.experiment.documents.overrides import apply_overrides
 from sweeper.experiment.documents.packaged_spaces import packaged_file
 from sweeper.experiment.documents.profiles import over_profile, read_profile
@@ -79,7 +81,10 @@ def load_sweep(
     document = locate_functions(document, path=path)
     document = locate_callbacks(document, path=path)
     source = f"{path} with profile {document['profile']}"
+    is_open = has_open_batch(document)
+    document = with_single_rows(document, source=source)
     sweep = build_sweep(count_epoch_rows(document, source=source), source=source)
+    sweep = replace(sweep, is_batch_open=is_open)
     require_callbacks(document)
     contrary = describe_contrary(sweep.spec.objective, own=own_modes(document))
     for warning in ([contrary] if contrary else []) + _warnings(sweep):

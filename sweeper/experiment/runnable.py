@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sweeper.errors import Problem, SpecError
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.loading import build_sweep
@@ -41,7 +43,8 @@ def only_runnable(sweep: Sweep) -> tuple[Sweep, tuple[str, ...]]:
         return sweep, ()
     entries = [entry for entry in entries if get_path(entry, ("name",)) in kept]
     document = {**sweep.document, "trials": entries}
-    return build_sweep(document, source="the trials that can be run"), left_out
+    kept_sweep = build_sweep(document, source="the trials that can be run")
+    return replace(kept_sweep, is_batch_open=sweep.is_batch_open), left_out
 
 
 def _require_one_model(sweep: Sweep) -> None:

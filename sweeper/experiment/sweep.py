@@ -22,6 +22,7 @@ __all__ = [
     "AshaSpec",
     "ConfirmSpec",
     "FinalSpec",
+    "GpuType",
     "NotifyEvent",
     "NotifySpec",
     "ObjectiveSpec",
@@ -54,6 +55,12 @@ class FinalSpec(Spec):
         return None if trials == "all" else trials
 
 
+GpuType = Literal[
+    "T4", "V100-32GB", "A10", "L4", "L40S", "A100-40GB", "A100-80GB", "H100-PCIE", "H100", "H200"
+]
+"""GPUs whose published rates are known."""
+
+
 class ResourcesSpec(Spec):
     """What one replica (one Ray Train worker group) takes from the cluster."""
 
@@ -65,6 +72,10 @@ class ResourcesSpec(Spec):
     """GPUs of one worker; 0 runs on the CPU with gloo."""
     max_replicas: int = Field(default=64, ge=1)
     """Most replicas that are started; fewer if the cluster is too small."""
+    gpu_type: GpuType | None = Field(default=None, exclude_if=lambda gpu: gpu is None)
+    """GPU of a worker, where ``plan`` is to compute times and memory from its published rates: this
+    machine has none, or not the model. It is no part of a trial's identity, and asks the cluster
+    for nothing."""
     price_per_hour: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, exclude_if=lambda price: price is None
     )
@@ -249,3 +260,5 @@ class Sweep:
     """The resolved document: :func:`build_sweep` makes the same sweep of it."""
     design: DesignPlan | None = None
     """What is compared, where the sweep is a design and no search."""
+    is_batch_open: bool = False
+    """Whether the micro-batch is still to be chosen: its batches have one sequence until then."""

@@ -52,7 +52,8 @@ class TrainSpec(Spec):
     max_grad_norm: float = Field(default=1.0, ge=0)
     """Gradient-norm clip over all trainable parameters; 0 turns it off."""
     batch_size: int = Field(default=8, ge=1)
-    """Sequences in one micro-batch of one worker."""
+    """Sequences in one micro-batch of one worker. A file may say ``auto``, with
+    ``global_batch_size`` beside it: as many as there is memory for."""
     max_length: int = Field(default=256, ge=8)
     """Most tokens of an example, prompt and answer together. A longer example is cut: its prompt on
     the left and, in training, an answer that takes half of the length or more on the right. Both

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from sweeper._environment import calibration_s
 from sweeper.analysis.detection import Detection, Forecast, detection_of, forecast_of
 from sweeper.analysis.finished import find_finished, source_of
 from sweeper.errors import BadInputError
@@ -18,9 +19,11 @@ from sweeper.experiment.space.scales import SharedScale, shared_scale
 from sweeper.experiment.space.starts import starts_of
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrainSpec, TrialSpec
+from sweeper.preflight.forecast import Costs, SweepForecast, admit, forecast_sweep, known_costs
 from sweeper.preflight.model import Memory, memory_of
 from sweeper.preflight.objective import require_objective
 from sweeper.search import DrawnTrial, Origin, draw_all, earlier_trials, params_of
+from sweeper.tracking.owner import Limits
 from sweeper.tracking.stored import Observations
 from sweeper.training.schedule import evaluation_steps
 
@@ -157,6 +160,8 @@ class Plan:
     """The rates that are expected to be best, of methods that get them or start with them."""
     earlier: Observations = field(default_factory=Observations)
     """What the search takes of earlier sweeps."""
+    costs: SweepForecast | None = None
+    """What the sweep will cost; None where nothing is known of its GPU."""
 
     def document(self) -> dict[str, Any]:
         """Returns the plan as one JSON document."""
@@ -179,6 +184,7 @@ class Plan:
             "design": None if self.sweep.design is None else self.sweep.design.document(),
             "detection": None if self.detection is None else asdict(self.detection),
             "forecast": None if self.forecast is None else asdict(self.forecast),
+            "costs": None if self.costs is None else self.costs.document(),
             "epochs": None if self.epochs is None else asdict(self.epochs),
             "patience": None if self.patience is None else asdict(self.patience),
             "scale": None if self.scale is None else asdict(self.scale),
@@ -202,18 +208,31 @@ class Plan:
         }
 
 
-def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
+def plan_of(
+    sweep: Sweep,
+    *,
+    home: Path | None = None,
+    address: str | None = None,
+    within_s: float | None = None,
+) -> Plan:
     """Returns the plan of a sweep; that model or data is missing is part of it, not an error.
 
     Args:
-        sweep: what would run.
+        sweep: what would run; where its micro-batch is open, the largest that fits is taken.
         home: folder of all sweeps, in which trials may be finished already; None looks nowhere.
+        address: the cluster it shall run on; None for this machine.
+        within_s: seconds in which costs may be measured; the environment's where None, and at 0
+            they are taken from what was measured before, or computed.
 
     Raises:
-        BadInputError: the evaluations during training do not report the objective, or an earlier
-            sweep is not there.
+        BadInputError: the evaluations during training do not report the objective, an earlier
+            sweep is not there, or an open micro-batch cannot be chosen.
     """
     fingerprint, missing = _found(sweep)
+    within_s = calibration_s() if within_s is None else within_s
+    hashed = None if missing else fingerprint
+    if sweep.is_batch_open:
+        sweep = admit(sweep, Limits(), fingerprint=hashed, address=address, within_s=within_s).sweep
     if not missing:
         require_objective(sweep)
     earlier = Observations()
@@ -240,14 +259,32 @@ def plan_of(sweep: Sweep, *, home: Path | None = None) -> Plan:
         rates=_rates(sweep, drawn),
         earlier=earlier,
     )
+    taken = sum(trial.taken_from is not None for trial in trials)
+    specs = [trial.spec for trial in drawn]
+    costs = known_costs(sweep, specs, fingerprint=hashed, within_s=within_s)
+    wanted = max(0, sweep.spec.search.trials - taken)
+    plan = replace(plan, costs=_forecast(sweep, specs, costs, left=wanted, address=address))
     if missing:
         return plan
-    left = sum(trial.taken_from is None for trial in trials)
+    left = len(trials) - taken
     return replace(
         plan,
         detection=detection_of(sweep, home=home, rows=_final_rows(sweep)),
         forecast=forecast_of(sweep, home=home, trials=left),
     )
+
+
+def _forecast(
+    sweep: Sweep,
+    trials: Sequence[TrialSpec],
+    costs: Costs | None,
+    *,
+    left: int,
+    address: str | None,
+) -> SweepForecast | None:
+    if costs is None:
+        return None
+    return forecast_sweep(sweep, trials, costs, left=left, address=address)
 
 
 def _found(sweep: Sweep) -> tuple[str, tuple[str, ...]]:

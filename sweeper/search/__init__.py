@@ -5,6 +5,7 @@ from __future__ import annotations
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, origin_of, params_of
 from sweeper.search.earlier import earlier_trials, noted_observations
 from sweeper.search.importances import Importance, Importances, importances_of
+from sweeper.search.limits import TimeKeeper, TrialTimes, may_begin
 from sweeper.search.preview import preview
 from sweeper.search.stopping import Rungs
 from sweeper.search.storage import driven, require_study_storage
@@ -36,6 +37,8 @@ __all__ = [
     "Rungs",
     "Suggestion",
     "Suggestions",
+    "TimeKeeper",
+    "TrialTimes",
     "draw_all",
     "driven",
     "earlier_trials",
@@ -45,6 +48,7 @@ __all__ = [
     "enqueue_fixed",
     "importances_of",
     "is_exhausted",
+    "may_begin",
     "noted_observations",
     "open_study",
     "origin_of",

@@ -45,7 +45,8 @@ VARIABLES = (
     ),
     Variable(
         "SWEEPER_CACHE",
-        "Folder of converted models, token ids and results of data checks. It may be deleted.",
+        "Folder of converted models, token ids, results of data checks and measured costs of "
+        "trials. It may be deleted.",
         "`masa-mosa-sweeper` in the user's cache folder",
     ),
     Variable(
@@ -53,6 +54,12 @@ VARIABLES = (
         "`0` starts each process of a local Ray as a Python of its own, which takes "
         "[longer](../explanation/warm-replicas.md#the-fork-server).",
         "they are forks of one process",
+    ),
+    Variable(
+        "SWEEPER_CALIBRATION_S",
+        "Seconds that a [forecast](../how-to/limit-a-sweep.md) may measure real steps for; at 0 it "
+        "measures none.",
+        "60",
     ),
     Variable(
         "SWEEPER_KERNELS",

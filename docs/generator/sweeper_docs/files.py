@@ -49,6 +49,21 @@ SWEEP = (
         "replaced",
     ),
     KeptFile(
+        "limits.json",
+        "What the sweep may take in all: hours, cost, memory of a worker; without it, anything.",
+        "replaced",
+    ),
+    KeptFile(
+        "usage.json",
+        "When drivers ran, and for how long, noted every five seconds.",
+        "replaced",
+    ),
+    KeptFile(
+        "costs.json",
+        "What its trials cost by the forecast, where its time is limited.",
+        "replaced",
+    ),
+    KeptFile(
         "state.json",
         "How the sweep stands (`running`, `complete` or `stopped`), and since when.",
         "replaced",

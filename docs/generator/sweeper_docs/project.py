@@ -14,6 +14,7 @@ from sweeper.data.hygiene import HygieneSpec
 from sweeper.data.tasks.registry import MIXTURES, TASKS
 from sweeper.data.tasks.task import Task
 from sweeper.experiment.design import Design, DesignSpec, Factors, RateGrid
+from sweeper.experiment.documents.open_fields import GlobalBatchSpec
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.metrics import PythonMetricSpec
 from sweeper.experiment.sections import COMPARED_ALIKE, SPACE_KEYS
@@ -66,6 +67,7 @@ __all__ = [
     "EvaluationSpec",
     "Factors",
     "FinalSpec",
+    "GlobalBatchSpec",
     "HygieneSpec",
     "ListedTrial",
     "LogFactor",

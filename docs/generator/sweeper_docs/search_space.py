@@ -19,6 +19,7 @@ from sweeper_docs.project import (
     EvaluationSpec,
     Factors,
     FinalSpec,
+    GlobalBatchSpec,
     HygieneSpec,
     ListedTrial,
     LogFactor,
@@ -114,6 +115,14 @@ ablation](../how-to/run-an-ablation.md) has examples. All designs have these fie
 """
 
 
+def _open_fields() -> list[str]:
+    """Returns the sections of fields that a file has and a trial has not."""
+    return [
+        section("epochs", EpochsSpec, level=3, defaults={"epoch_rows": "the data's"}),
+        section("batch_size: auto", GlobalBatchSpec, level=3),
+    ]
+
+
 def search_space_page() -> str:
     """Returns the page."""
     alike = ", ".join(map(code, COMPARED_ALIKE))
@@ -128,7 +137,7 @@ def search_space_page() -> str:
         *(section(name, spec, level=3) for name, spec in DISTRIBUTIONS.items()),
         section("logfactor", LogFactor, level=3),
         section("train", TrainSpec, note=paragraphs(shared)),
-        section("epochs", EpochsSpec, level=3, defaults={"epoch_rows": "the data's"}),
+        *_open_fields(),
         f"## baselines\n\n{_BASELINES.strip()}",
         f"## budget\n\n{_BUDGET.strip()}",
         *(section(name, spec, level=3) for name, spec in BUDGETS.items()),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
-from sweeper._environment import hide_progress_bars
+from sweeper._environment import calibration_s, hide_progress_bars
 from sweeper.cli.options import (
     Address,
     AsJson,
@@ -23,19 +24,29 @@ from sweeper.cli.output import BAD_INPUT, SOME_FAILED, opened_output
 __all__ = ["data_check", "doctor", "params", "plan"]
 
 
-def plan(
+def plan(  # noqa: PLR0913 - an argument for each option
     space: SpaceFile,
     profile: ProfileName = None,
     overrides: Overrides = None,
     check: Annotated[
         bool, typer.Option("--check", help="Also check all that run checks before it starts.")
     ] = False,
+    no_calibration: Annotated[
+        bool,
+        typer.Option(
+            "--no-calibration",
+            help="Take no real steps: forecast by what was measured before, or by operations.",
+        ),
+    ] = False,
     home: Home = None,
     fresh: Fresh = False,
     address: Address = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what would run: trials, parameters, memory and resources. Nothing is started.
+    """Show what would run, and what it will cost: time, memory, disk, money. Nothing is started.
+
+    The costs are forecast from a few real steps of each method, in a process of its own for a
+    minute at most, where model and data are at hand, else computed from operations and rates.
 
     Of a design also show what each configuration answers. Trials that another sweep of --home has
     finished are taken over and not trained again.
@@ -50,7 +61,7 @@ def plan(
         from sweeper.experiment.runnable import only_runnable
         from sweeper.preflight.checks import require_runnable
         from sweeper.preflight.plan import plan_of
-        from sweeper.report.terminal import plan_view
+        from sweeper.report.terminal import batch_text, plan_view
         from sweeper.search import require_study_storage
 
         sweep = load_sweep(space, profile=profile, overrides=with_fresh(overrides, fresh))
@@ -59,8 +70,18 @@ def plan(
             with out.console.status("checking model and data"):
                 require_runnable(only_runnable(sweep)[0], address=address)
                 require_study_storage()
-        document = plan_of(sweep, home=opened_home(home)).document()
+        within_s = 0.0 if no_calibration else calibration_s()
+        with out.waiting("measuring a few steps") if within_s else nullcontext():
+            found = plan_of(
+                sweep,
+                home=opened_home(home),
+                address=address,
+                within_s=within_s,
+            )
+        document = found.document()
         out.show(document, plan_view(document))
+        if sweep.is_batch_open:
+            out.console.print(batch_text(found.sweep.document))
         if check and not as_json:
             out.console.print("Checked: model and data can be used.")
         if document["missing"]:

@@ -17,6 +17,14 @@ from rich.console import Console
 
 from sweeper._environment import sweeps_home
 from sweeper.cli.commands.results import store_of, view_of
+from sweeper.cli.limits import (
+    MaxCost,
+    MaxHours,
+    MaxMemory,
+    admitted,
+    go_on_within,
+    limits_asked,
+)
 from sweeper.cli.options import (
     Address,
     AsJson,
@@ -41,6 +49,7 @@ from sweeper.execution.forkserver import start_fork_server
 if TYPE_CHECKING:
     from sweeper.execution.driver import SweepDriver
     from sweeper.experiment.sweep import Sweep
+    from sweeper.tracking.owner import Limits
 
 __all__ = ["resume", "run", "start"]
 
@@ -62,6 +71,9 @@ def run(  # noqa: PLR0913 - an argument for each option
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
     has_dashboard: Dashboard = False,
+    max_hours: MaxHours = None,
+    max_cost: MaxCost = None,
+    max_memory: MaxMemory = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a sweep. Of a list of trials, run those whose architecture is the profile's model.
@@ -69,6 +81,9 @@ def run(  # noqa: PLR0913 - an argument for each option
     A search that declares a confirmation is followed by it, in a sweep of its own.
 
     Trials that another sweep of --home has finished are taken over and not trained again.
+
+    With a limit the sweep is forecast first, by a few real steps where the model is at hand. Exit
+    code 2 means that the forecast does not keep it, and nothing was started.
     """
     with opened_output(as_json) as out:
         start_fork_server(address)
@@ -90,10 +105,11 @@ def run(  # noqa: PLR0913 - an argument for each option
             tracking_uri=tracking_uri,
             experiment=experiment,
             has_dashboard=has_dashboard,
+            limits=limits_asked(max_hours, max_cost, max_memory),
         )
 
 
-def start(
+def start(  # noqa: PLR0913 - an argument for each option
     sweep: Sweep,
     out: Output,
     *,
@@ -103,9 +119,11 @@ def start(
     tracking_uri: str | None,
     experiment: str | None = None,
     has_dashboard: bool = False,
+    limits: Limits | None = None,
 ) -> None:
     """Checks a sweep, makes its folder and runs it to its end; the options are those of ``run``."""
     from sweeper.execution.driver import SweepDriver, new_sweep_folder
+    from sweeper.execution.owner import keep_limits
     from sweeper.preflight.checks import require_runnable
     from sweeper.preflight.plan import finished_trials
     from sweeper.report.terminal import earlier_text, taken_text
@@ -117,12 +135,15 @@ def start(
     root = opened_home(home)
     require_store(root, tracking_uri)
     require_study_storage()
+    sweep, costs = admitted(sweep, limits, out, root=root, hashed=fingerprint, address=address)
     earlier = earlier_trials(sweep, root, data_fingerprint=fingerprint).model_dump()
     taken = finished_trials(sweep, root, data_fingerprint=fingerprint).values()
     for text in (taken_text(taken), earlier_text(earlier)):
         if text:
             out.console.print(text, markup=False, highlight=False)
     folder = new_sweep_folder(root, sweep, name=name)
+    if limits is not None:
+        keep_limits(folder.path, limits, costs)
     text = f"To repeat it: python -m sweeper run {shlex.quote(str(folder.path / SPACE_FILE))}"
     out.console.print(text, soft_wrap=True, markup=False, highlight=False)
     driver = SweepDriver(
@@ -137,7 +158,7 @@ def start(
     _drive(driver, out)
 
 
-def resume(
+def resume(  # noqa: PLR0913 - an argument for each option
     sweep: SweepName,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also run failed trials again.")
@@ -147,11 +168,17 @@ def resume(
     tracking_uri: TrackingUri = None,
     experiment: Experiment = None,
     has_dashboard: Dashboard = False,
+    max_hours: MaxHours = None,
+    max_cost: MaxCost = None,
+    max_memory: MaxMemory = None,
     as_json: AsJson = False,
 ) -> None:
     """Continue a sweep after Ctrl-C, a crash or a reboot. Ended trials are not run again.
 
     The confirmation that a search declares is begun, or continued, too.
+
+    A limit holds for all runs of the sweep together: give more than it has had. The time in which
+    no driver ran does not count.
     """
     with opened_output(as_json) as out:
         from sweeper.execution.driver import SweepDriver
@@ -170,6 +197,7 @@ def resume(
             has_dashboard=has_dashboard,
             retry_failed=retry_failed,
         )
+        go_on_within(driver, limits_asked(max_hours, max_cost, max_memory), out)
         _drive(driver, out)
 
 
@@ -236,8 +264,7 @@ def _leaving(driver: SweepDriver, out: Output) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        why = "Stopped, as its owner asked." if driver.is_stopped else "Interrupted."
-        _leave(driver, out, INTERRUPTED, why)
+        _leave(driver, out, INTERRUPTED, driver.why_interrupted or "Interrupted.")
     except BadInputError:
         raise
     except (PoolLostError, StudyLostError) as error:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+from sweeper.execution.owner.admission import (
+    COSTS_FILE,
+    Admission,
+    keep_limits,
+    require_time_left,
+)
 from sweeper.execution.owner.notices import Notices
 from sweeper.execution.owner.watch import OwnerWatch
 
-__all__ = ["Notices", "OwnerWatch"]
+__all__ = [
+    "COSTS_FILE",
+    "Admission",
+    "Notices",
+    "OwnerWatch",
+    "keep_limits",
+    "require_time_left",
+]

@@ -17,9 +17,17 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError
 
-from sweeper.errors import PoolLostError
+from sweeper.errors import DamagedFileError, PoolLostError
 from sweeper.execution.pool import status_of
-from sweeper.tracking.owner import DriverWord, StopRequest, forget, forget_all, note_life, pending
+from sweeper.tracking.owner import (
+    DriverWord,
+    Meter,
+    StopRequest,
+    forget,
+    forget_all,
+    note_life,
+    pending,
+)
 from sweeper.tracking.owner.life import BEAT_S
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -47,15 +55,24 @@ class OwnerWatch:
     came too late.
     """
 
-    def __init__(self, folder: SweepFolder, *, stage: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        folder: SweepFolder,
+        *,
+        stage: Callable[[], str],
+        ending_s: Callable[[], float | None] = lambda: None,
+    ) -> None:
         """Prepares the watch.
 
         Args:
             folder: of the sweep.
             stage: returns what the driver does besides the trials.
+            ending_s: returns the seconds that trials get to write checkpoints, where the sweep has
+                to end now to keep its limits; else None.
         """
         self._folder = folder.path
         self._stage = stage
+        self._ending_s = ending_s
         self._pool: ActorHandle[Any] | None = None
         self._over = threading.Event()
         # Held while the pool is asked, which is not to be asked any more once Ray has gone.
@@ -72,6 +89,9 @@ class OwnerWatch:
         )
         self.is_stopped = False
         """Whether the owner has stopped the sweep."""
+        self._meter: Meter | None = None
+        self.is_limited = False
+        """Whether it was interrupted to keep its limits."""
         # Whether the next SIGTERM interrupts the driver at once.
         self._is_due = False
         self._is_interrupted = False
@@ -80,6 +100,14 @@ class OwnerWatch:
 
     def __enter__(self) -> OwnerWatch:
         forget_all(self._folder)
+        try:
+            self._meter = Meter(self._folder, self._word.id, time.monotonic)
+        except DamagedFileError as error:
+            logger.warning(
+                "%s; what the sweep has taken so far is not known, and not counted", error
+            )
+            error.path.unlink(missing_ok=True)
+            self._meter = Meter(self._folder, self._word.id, time.monotonic)
         self._tell()
         if threading.current_thread() is threading.main_thread():
             self._handlers_before = {
@@ -101,7 +129,13 @@ class OwnerWatch:
             signal.signal(number, handler)
         forget_all(self._folder)
         self._word = self._word.model_copy(update={"ended_at": datetime.now(UTC)})
-        self._tell()
+        self._tell(is_last=True)
+
+    @property
+    def meter(self) -> Meter:
+        """What notes how long the driver runs; while the watch is open."""
+        assert self._meter is not None
+        return self._meter
 
     def follow(self, pool: ActorHandle[Any]) -> None:
         """Passes on to a pool's actor what the owner asks, and from now on a SIGTERM, too.
@@ -145,6 +179,10 @@ class OwnerWatch:
             if self._is_due:
                 self._interrupt(pausing_s=NOTICE_S)
                 return
+            if (ending_s := self._ending_s()) is not None:
+                self.is_limited = True
+                self._interrupt(pausing_s=ending_s)
+                return
             for request in pending(self._folder, driver=self._word.id):
                 if request.trial is not None:
                     self._stop_trial(request, request.trial)
@@ -155,8 +193,10 @@ class OwnerWatch:
         if time.monotonic() - self._said_s >= BEAT_S:
             self._tell()
 
-    def _tell(self) -> None:
+    def _tell(self, *, is_last: bool = False) -> None:
         self._said_s = time.monotonic()
+        # Before the pool is asked, which may take its time.
+        self._meter_on(is_last=is_last)
         known = self._status()
         counts = {name: known[name] for name in _COUNTS if name in known}
         said = {"said_at": datetime.now(UTC), "stage": self._stage()[:2000], **counts}
@@ -167,6 +207,14 @@ class OwnerWatch:
             if not self._is_told:
                 logger.warning("that the driver lives cannot be noted: %s", error)
             self._is_told = True
+
+    def _meter_on(self, *, is_last: bool) -> None:
+        if self._meter is None:
+            return
+        try:
+            self._meter.note(is_last=is_last)
+        except OSError as error:
+            logger.debug("how long the driver runs cannot be noted: %s", error)
 
     def _status(self) -> dict[str, Any]:
         with self._asking:

@@ -7,7 +7,13 @@ from sweeper.report.terminal.data_check import data_check_view
 from sweeper.report.terminal.doctor import doctor_view
 from sweeper.report.terminal.evaluation import evaluation_view
 from sweeper.report.terminal.export import export_view
-from sweeper.report.terminal.plan import dropped_text, earlier_text, plan_view, taken_text
+from sweeper.report.terminal.forecast import batch_text, costs_text
+from sweeper.report.terminal.plan import (
+    dropped_text,
+    earlier_text,
+    plan_view,
+    taken_text,
+)
 from sweeper.report.terminal.start import start_view
 from sweeper.report.terminal.sweep.leaderboard import next_commands, sweep_view
 from sweeper.report.terminal.sweep.live import LiveTable
@@ -16,6 +22,8 @@ from sweeper.report.terminal.trial import trial_view
 
 __all__ = [
     "LiveTable",
+    "batch_text",
+    "costs_text",
     "data_check_view",
     "doctor_view",
     "dropped_text",

@@ -12,10 +12,16 @@ from rich.text import Text
 
 from sweeper._text import bytes_text, count, duration, params_text, value_text, varying
 from sweeper.analysis.statistics.verdicts import PLAIN, POINTS
+from sweeper.report.terminal.forecast import costs_lines
 from sweeper.report.terminal.tables import row_table
 from sweeper.search.draws import MOST_DRAWN
 
-__all__ = ["dropped_text", "earlier_text", "plan_view", "taken_text"]
+__all__ = [
+    "dropped_text",
+    "earlier_text",
+    "plan_view",
+    "taken_text",
+]
 
 _QUESTIONS = {
     "best": "which configuration is the best, and which cannot be told from it",
@@ -49,6 +55,7 @@ def plan_view(plan: Mapping[str, Any]) -> RenderableType:
         *_rates(plan),
         *_scale(plan),
         *_budget(plan),
+        *costs_lines(plan.get("costs")),
         _pairs("Memory of one worker, by formula", {k: bytes_text(v) for k, v in memory.items()}),
         _pairs("Resources of one replica", resources),
     ]

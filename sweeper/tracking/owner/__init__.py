@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 from sweeper.tracking.owner.life import DriverLife, DriverWord, driver_of, note_life
+from sweeper.tracking.owner.limits import (
+    LIMITS_FILE,
+    USAGE_FILE,
+    Limits,
+    Meter,
+    Period,
+    Usage,
+    limits_of,
+    note_limits,
+    usage_of,
+)
 from sweeper.tracking.owner.requests import StopRequest, forget, forget_all, pending
 from sweeper.tracking.owner.revisions import REVISIONS_FILE, Revision, Revisions, revised
 
 __all__ = [
+    "LIMITS_FILE",
     "REVISIONS_FILE",
+    "USAGE_FILE",
     "DriverLife",
     "DriverWord",
+    "Limits",
+    "Meter",
+    "Period",
     "Revision",
     "Revisions",
     "StopRequest",
+    "Usage",
     "driver_of",
     "forget",
     "forget_all",
+    "limits_of",
     "note_life",
+    "note_limits",
     "pending",
     "revised",
+    "usage_of",
 ]

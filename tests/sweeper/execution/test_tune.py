@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -60,6 +60,31 @@ def config_of(search: StudySearch, trial_id: str) -> dict[str, Any]:
     config = search.suggest(trial_id)
     assert isinstance(config, dict)
     return config
+
+
+def test_what_is_not_admitted_waits_and_is_asked_again(tmp_path: Path) -> None:
+    asked: list[tuple[str, int]] = []
+    answers = iter([True, False, False, True, False])
+
+    def admits(trial_id: str, before: Sequence[str]) -> bool:
+        asked.append((trial_id, len(before)))
+        return next(answers)
+
+    search = search_on(study_in(tmp_path))
+    search._admits = admits
+    config_of(search, "tune-1")
+    # One is in training, which may end sooner than thought.
+    assert search.suggest("tune-2") is None
+    assert search.suggest("tune-2") is None
+    config_of(search, "tune-2")
+    for trial in ("tune-1", "tune-2"):
+        search.on_trial_complete(trial, result(1, 2.0))
+    assert search.suggest("tune-3") == "FINISHED"
+    names = [name for name, _ in asked]
+    assert names[1] == names[2] == names[3]
+    assert [before for _, before in asked] == [0, 1, 1, 1, 0]
+    # The held one is drawn: a resume begins with it.
+    assert [t.state.name for t in search._suggestions._study.get_trials()][2] == "RUNNING"
 
 
 def result(evaluation: int, loss: float, *, is_final: bool = False) -> dict[str, object]:

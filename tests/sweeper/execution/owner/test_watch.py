@@ -17,7 +17,7 @@ import pytest
 from sweeper.errors import PoolLostError
 from sweeper.execution.owner import watch
 from sweeper.execution.owner.watch import OwnerWatch
-from sweeper.tracking.owner import driver_of, pending
+from sweeper.tracking.owner import USAGE_FILE, driver_of, pending, usage_of
 from sweeper.tracking.owner.requests import ask_stop
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -224,3 +224,39 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_stops_nothing(
         "that the driver lives cannot be noted: no room"
     ]
     assert threading.active_count() == 1 or "owner-watch" not in str(threading.enumerate())
+
+
+def test_a_sweep_is_interrupted_to_keep_its_limits(folder: SweepFolder) -> None:
+    pool: Any = Pool(looks=10_000)
+    answers = iter([None, None, 0.05])
+    limited = OwnerWatch(folder, stage=str, ending_s=lambda: next(answers))
+    with pytest.raises(KeyboardInterrupt), limited as owner:  # noqa: PT012 - the interrupt comes while the body waits
+        owner.follow(pool)
+        for _ in range(500):
+            time.sleep(0.02)
+    # Its trials got as long as there was, though they had not paused by then.
+    assert pool.is_paused
+    assert owner.is_limited
+    assert not owner.is_stopped
+
+
+def test_a_driver_notes_how_long_it_runs(folder: SweepFolder) -> None:
+    with OwnerWatch(folder, stage=str):
+        until(lambda: usage_of(folder.path).periods[0].seconds > 0.1)
+        assert not usage_of(folder.path).periods[0].is_closed
+    first = usage_of(folder.path)
+    assert first.periods[0].is_closed
+    with OwnerWatch(folder, stage=str):
+        pass
+    assert len(usage_of(folder.path).periods) == 2
+    assert usage_of(folder.path).seconds >= first.seconds
+
+
+def test_a_damaged_usage_is_told_and_begun_anew(
+    folder: SweepFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder.path / USAGE_FILE).write_text("{")
+    with OwnerWatch(folder, stage=str):
+        pass
+    assert "what the sweep has taken so far is not known" in caplog.text
+    assert len(usage_of(folder.path).periods) == 1

@@ -1,0 +1,1 @@
+"""How far the forecasts of ``plan`` are from what trials then take."""

@@ -1,0 +1,156 @@
+"""The options by which a sweep is limited, and what comes of them before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeper._text import shorten, size_of
+from sweeper.cli.output import Output
+from sweeper.errors import BadInputError
+
+if TYPE_CHECKING:
+    from sweeper.execution.driver import SweepDriver
+    from sweeper.experiment.sweep import Sweep
+    from sweeper.preflight.forecast import Costs
+    from sweeper.tracking.owner import Limits
+
+__all__ = ["MaxCost", "MaxHours", "MaxMemory", "admitted", "go_on_within", "limits_asked"]
+
+MaxHours = Annotated[
+    float | None,
+    typer.Option(
+        "--max-hours",
+        help="Hours that the sweep may run for, over all of its runs: no trial begins that would "
+        "not end in them.",
+    ),
+]
+
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost", help="The same as a cost, by resources.price_per_hour for every worker."
+    ),
+]
+
+MaxMemory = Annotated[
+    str | None,
+    typer.Option("--max-memory", help="Memory that a worker may take, such as 22GiB."),
+]
+
+
+def limits_asked(hours: float | None, cost: float | None, memory: str | None) -> Limits:
+    """Returns the limits of the options, which may be none.
+
+    Args:
+        hours: of ``--max-hours``.
+        cost: of ``--max-cost``.
+        memory: of ``--max-memory``.
+
+    Raises:
+        BadInputError: one of them is no limit.
+    """
+    from sweeper.tracking.owner import Limits
+
+    for name, value in (("--max-hours", hours), ("--max-cost", cost)):
+        if value is not None and not 0 < value < float("inf"):
+            raise BadInputError(
+                f"{name}: got {value:g}; allowed is a number above 0; give one, or leave it out"
+            )
+    size = None if memory is None else size_of(memory)
+    if memory is not None and not size:
+        raise BadInputError(
+            f"--max-memory: got {shorten(repr(memory))}; allowed is a size above 0 with its unit: "
+            "KB, MB, GB, TB or KiB, MiB, GiB, TiB; give one such as 22GiB"
+        )
+    return Limits(max_hours=hours, max_cost=cost, max_memory_bytes=size)
+
+
+def admitted(
+    sweep: Sweep,
+    limits: Limits | None,
+    out: Output,
+    *,
+    root: Path,
+    hashed: str,
+    address: str | None,
+) -> tuple[Sweep, Costs | None]:
+    """Returns a sweep that keeps its limits by the forecast, and the costs of its trials.
+
+    Args:
+        sweep: checked; its micro-batch may be open.
+        limits: what it may take.
+        out: where it is told.
+        root: folder of all sweeps.
+        hashed: fingerprint of the data, and of a model at a path.
+        address: the cluster it shall run on.
+
+    Raises:
+        BadInputError: it does not keep them.
+    """
+    from sweeper._environment import calibration_s
+    from sweeper.preflight.forecast import admit
+    from sweeper.preflight.plan import finished_trials
+    from sweeper.report.terminal import batch_text, costs_text
+    from sweeper.tracking.owner import Limits
+
+    limits = Limits() if limits is None else limits
+    if limits == Limits() and not sweep.is_batch_open:
+        return sweep, None
+    left = sweep.spec.search.trials
+    if not sweep.is_batch_open:
+        left -= len(finished_trials(sweep, root, data_fingerprint=hashed))
+    with out.waiting("measuring a few steps"):
+        found = admit(
+            sweep,
+            limits,
+            fingerprint=hashed,
+            left=max(0, left),
+            address=address,
+            within_s=calibration_s(),
+        )
+    lines = [batch_text(found.sweep.document)] if sweep.is_batch_open else []
+    if found.forecast is not None:
+        lines.append(costs_text(found.forecast.document()))
+    for line in lines:
+        out.console.print(line, markup=False, highlight=False)
+    return found.sweep, found.costs
+
+
+def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
+    """Takes up the limits of a sweep that goes on, and new ones; nothing is written if refused.
+
+    Args:
+        driver: of the sweep.
+        asked: the new limits.
+        out: where it is told.
+
+    Raises:
+        BadInputError: they are used up, or a trial would not fit in memory.
+    """
+    from sweeper.execution.owner import require_time_left
+    from sweeper.tracking.owner import limits_of
+
+    folder, sweep = driver.folder, driver.sweep
+    limits = asked.over(limits_of(folder.path))
+    require_time_left(folder, limits, sweep.spec.resources)
+    if asked == type(asked)():
+        return
+    from sweeper._environment import calibration_s
+    from sweeper.execution.owner import keep_limits
+    from sweeper.preflight.forecast import admit, require_price
+
+    require_price(limits, sweep.spec.resources)
+    with out.waiting("measuring a few steps"):
+        # Not the whole sweep: as much as fits into what is left is run.
+        memory = limits.model_copy(update={"max_hours": 1e9, "max_cost": None})
+        found = admit(
+            sweep,
+            memory,
+            fingerprint=driver.data_fingerprint,
+            address=driver.address,
+            within_s=calibration_s(),
+        )
+    keep_limits(folder.path, limits, found.costs)

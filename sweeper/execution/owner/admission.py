@@ -1,0 +1,225 @@
+"""The limits of a sweep while it runs: which trial may begin, and when the sweep has to end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from sweeper._files import write_json
+from sweeper._text import duration
+from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.experiment.sweep import ResourcesSpec, Sweep
+from sweeper.experiment.trial import TrialSpec
+from sweeper.preflight.forecast import ENDING_S, Costs, final_s
+from sweeper.search import TimeKeeper, TrialTimes, draw_all
+from sweeper.tracking.owner import Limits, Meter, limits_of, note_limits, usage_of
+from sweeper.tracking.stored import SweepStatus, read_stored
+from sweeper.tracking.sweep_folder import SweepFolder
+
+__all__ = ["COSTS_FILE", "Admission", "keep_limits", "require_time_left"]
+
+COSTS_FILE = "costs.json"
+"""Name of the file with what the trials of a sweep cost by the forecast, where its time is
+limited."""
+# Seconds in which the driver notices that the sweep must end, while Ray is slow to answer, and in
+# which it ends once the checkpoints are written.
+_LEAVING_S = 12.0
+
+
+class _Stored(BaseModel):
+    """``costs.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    costs: Costs
+
+
+def keep_limits(folder: Path, limits: Limits, costs: Costs | None) -> None:
+    """Writes what a sweep may take, and what its trials cost; nothing where it has no limits.
+
+    Args:
+        folder: of the sweep.
+        limits: all of them.
+        costs: of its trials; None leaves those that there are.
+
+    Raises:
+        BadInputError: it cannot be written.
+    """
+    if limits == Limits():
+        return
+    try:
+        if costs is not None:
+            write_json(folder / COSTS_FILE, _Stored(costs=costs).model_dump(mode="json"))
+        note_limits(folder, limits)
+    except OSError as error:
+        raise BadInputError(
+            f"limits: they cannot be written into {folder} ({error.strerror or error}); a sweep "
+            "keeps its limits by these files; make room, or make the folder writable"
+        ) from error
+
+
+def require_time_left(folder: SweepFolder, limits: Limits, resources: ResourcesSpec) -> None:
+    """Looks whether a sweep that is to go on has time left.
+
+    Args:
+        folder: of the sweep.
+        limits: all of them, those that are new among them.
+        resources: of a replica.
+
+    Raises:
+        BadInputError: the limits are used up, or nobody knows what was used.
+    """
+    if not limits.has_time or folder.status == "complete":
+        return
+    usage = usage_of(folder.path)
+    per_hour = _price(resources, replicas=1)
+    left_s = limits.left_s(usage, per_hour=per_hour)
+    if left_s is not None and left_s <= ENDING_S:
+        used = duration(usage.seconds) + (f", {usage.cost:,.2f}" if usage.cost else "")
+        raise BadInputError(
+            f"resume: sweep {folder.name} has used up its limit of {limits} ({used} used); a trial "
+            f"needs time; nothing was started; give more: 'resume {folder.name} --max-hours "
+            f"{2 * (limits.max_hours or 1):g}'"
+            + (f" --max-cost {2 * limits.max_cost:g}" if limits.max_cost is not None else "")
+        )
+
+
+def _price(resources: ResourcesSpec, *, replicas: int) -> float | None:
+    """Returns the price of an hour of all workers."""
+    price = resources.price_per_hour
+    return None if price is None else price * resources.workers * replicas
+
+
+@dataclass
+class Admission:
+    """Which trials of a sweep may begin; all of them where its time is not limited."""
+
+    folder: SweepFolder
+    sweep: Sweep
+    _keeper: TimeKeeper | None = None
+    _costs: Costs | None = None
+    _limits: Limits = field(default_factory=Limits)
+    _meter: Meter | None = None
+    _needs_s: dict[str, float] = field(default_factory=dict)
+    _taken: set[str] = field(default_factory=set)
+
+    def begin(self, meter: Meter, *, replicas: int) -> None:
+        """Takes up the limits, once it is known how many replicas there are.
+
+        Args:
+            meter: of this run.
+            replicas: that train at once.
+
+        Raises:
+            DamagedFileError: the limits cannot be read, or not what trials cost.
+        """
+        resources = self.sweep.spec.resources
+        per_hour = _price(resources, replicas=replicas)
+        meter.price(per_hour)
+        self._limits = limits_of(self.folder.path)
+        if not self._limits.has_time:
+            return
+        found = read_stored(self.folder.path / COSTS_FILE, _Stored)
+        if found is None:
+            raise DamagedFileError(self.folder.path / COSTS_FILE, "it is missing")
+        self._costs, self._meter = found.costs, meter
+        trials = [drawn.spec for drawn in draw_all(self.sweep)]
+        each = [self._costs.of(trial) for trial in trials]
+        limits, times = self._limits, TrialTimes(doubt=max(x.step_high_s / x.step_s for x in each))
+
+        def left_s() -> float:
+            left = limits.left_s(meter.usage, per_hour=per_hour)
+            return float("inf") if left is None else left
+
+        self._keeper = TimeKeeper(
+            left_s,
+            times=times,
+            replicas=replicas,
+            final_s=final_s(self.sweep, self._costs, trials, replicas=replicas),
+            closing_s=_LEAVING_S + max(x.step_high_s + 2 * x.evaluation_s for x in each),
+        )
+
+    def admits(self, trial_id: str, before: Sequence[str]) -> bool:
+        """Returns whether a trial may begin, whose folder is there.
+
+        Args:
+            trial_id: of the trial.
+            before: of those that are in training, or wait for a replica, in their order.
+        """
+        if self._keeper is None:
+            return True
+        self._learn()
+        need_s = self._need_s(trial_id)
+        if need_s <= 0:
+            return True
+        return self._keeper.admits(trial_id, need_s, before_s=[*map(self._need_s, before)])
+
+    def ending_s(self) -> float | None:
+        """Returns the seconds for checkpoints where the sweep must end now; else None."""
+        if self._keeper is None or not self._keeper.is_over:
+            return None
+        return self._keeper.closing_s - _LEAVING_S
+
+    def end(self, trials: int, otherwise: str) -> tuple[SweepStatus, str]:
+        """Returns how a sweep stands that has come to its end, or to that of its limits.
+
+        Args:
+            trials: that it was to have.
+            otherwise: what there is to say where it is complete.
+        """
+        is_cut = self._keeper is not None and self._keeper.refused is not None
+        is_cut = is_cut and self._left_of(trials) > 0
+        return ("stopped", self.note(trials)) if is_cut else ("complete", otherwise)
+
+    def _left_of(self, trials: int) -> int:
+        ended = [x for x in self.folder.trials() if x.is_final and x.status != "superseded"]
+        return max(0, trials - len(ended))
+
+    def note(self, trials: int) -> str:
+        """Returns sentences on what was not begun, for whoever reads how the sweep stands.
+
+        Args:
+            trials: that the sweep was to have.
+        """
+        assert self._meter is not None
+        left = self._left_of(trials)
+        usage = self._meter.usage
+        used = duration(usage.seconds) + (f" and {usage.cost:,.2f}" if usage.cost else "")
+        asked = "--max-cost" if self._limits.max_hours is None else "--max-hours"
+        were = "trial was" if left == 1 else "trials were"
+        return (
+            f"The limit of {self._limits} is reached ({used} used): {left} {were} not begun or "
+            f"not ended. 'resume {self.folder.name} {asked} MORE' goes on with them."
+        )
+
+    def _need_s(self, trial_id: str) -> float:
+        """Returns the seconds that a trial still takes by the forecast; 0 where it has ended."""
+        record = self.folder.trial(trial_id).read()
+        if record.is_final:
+            return 0.0
+        whole_s = self._whole_s(trial_id)
+        done = record.steps / record.steps_total if record.steps_total else 0.0
+        return whole_s * (1 - min(1.0, done))
+
+    def _whole_s(self, trial_id: str) -> float:
+        assert self._costs is not None
+        if trial_id not in self._needs_s:
+            trial: TrialSpec = self.folder.trial(trial_id).trial_spec()
+            self._needs_s[trial_id] = self._costs.of(trial).trial_s
+        return self._needs_s[trial_id]
+
+    def _learn(self) -> None:
+        """Takes the times of the trials that have ended since."""
+        assert self._keeper is not None
+        for record in self.folder.trials():
+            is_told = record.status in {"complete", "pruned"} and record.attempts
+            if record.id in self._taken or not is_told or not record.steps_total:
+                continue
+            self._taken.add(record.id)
+            share = record.steps / record.steps_total
+            self._keeper.times.take(
+                forecast_s=share * self._whole_s(record.id), measured_s=record.wall_time_s
+            )

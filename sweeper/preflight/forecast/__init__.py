@@ -1,0 +1,33 @@
+"""What a sweep will cost in time, memory, disk and money, before anything starts."""
+
+from __future__ import annotations
+
+from sweeper.preflight.forecast.admitting import Admitted, admit, require_price
+from sweeper.preflight.forecast.costs import Costs, TrialCost
+from sweeper.preflight.forecast.forecasting import (
+    ENDING_S,
+    Figure,
+    SweepForecast,
+    final_s,
+    forecast_sweep,
+)
+from sweeper.preflight.forecast.knowing import known_costs, representatives
+from sweeper.preflight.forecast.micro_batch import corner_trials, require_fitting, with_micro_batch
+
+__all__ = [
+    "ENDING_S",
+    "Admitted",
+    "Costs",
+    "Figure",
+    "SweepForecast",
+    "TrialCost",
+    "admit",
+    "corner_trials",
+    "final_s",
+    "forecast_sweep",
+    "known_costs",
+    "representatives",
+    "require_fitting",
+    "require_price",
+    "with_micro_batch",
+]

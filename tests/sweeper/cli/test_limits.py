@@ -1,0 +1,45 @@
+"""The options that limit a sweep."""
+
+import pytest
+
+from sweeper._text import size_of
+from sweeper.cli.limits import limits_asked
+from sweeper.errors import BadInputError
+from sweeper.tracking.owner import Limits
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("22GiB", 22 * 2**30),
+        ("22 GB", 22 * 10**9),
+        ("1.5MiB", 3 * 2**19),
+        ("512KB", 512_000),
+        ("22", None),
+        ("GiB", None),
+        ("-1GiB", None),
+        ("22GiBs", None),
+    ],
+)
+def test_sizes_have_units(text, size):
+    assert size_of(text) == size
+
+
+def test_options_become_limits():
+    assert limits_asked(None, None, None) == Limits()
+    assert limits_asked(8, 200, "1KiB") == Limits(max_hours=8, max_cost=200, max_memory_bytes=1024)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((0, None, None), "--max-hours: got 0; allowed is a number above 0"),
+        ((None, -1, None), "--max-cost: got -1; allowed is a number above 0"),
+        ((None, float("inf"), None), "--max-cost: got inf"),
+        ((None, None, "lots"), "--max-memory: got 'lots'; allowed is a size above 0"),
+        ((None, None, "0GiB"), "--max-memory: got '0GiB'"),
+    ],
+)
+def test_what_is_no_limit_is_refused(options, said):
+    with pytest.raises(BadInputError, match=said):
+        limits_asked(*options)

@@ -1,0 +1,129 @@
+"""The limits of a sweep while it runs, on its own folder; without Ray."""
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.execution.owner import Admission, keep_limits, require_time_left
+from sweeper.experiment.loading import load_sweep
+from sweeper.preflight.forecast import corner_trials
+from sweeper.tracking.owner import Limits, Meter
+from sweeper.tracking.sweep_folder import SweepFolder
+from tests.sweeper.preflight.forecast.test_micro_batch import costs_of
+
+DRIVER = "0123456789ab"
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self):
+        return self.now_s
+
+
+@pytest.fixture
+def sweep():
+    return load_sweep(
+        Path("search_spaces/masa.yaml"), overrides=("final.trials=0", "search.asha=null")
+    )
+
+
+@pytest.fixture
+def folder(tmp_path, sweep):
+    return SweepFolder.create(tmp_path, "night", document=sweep.document)
+
+
+def begun(folder, sweep, limits):
+    """Returns what admits trials, the clock, and what one of them takes by the forecast."""
+    costs = costs_of(sweep, low=0.9, high=1.0)
+    keep_limits(folder.path, limits, costs)
+    clock = Clock()
+    admission = Admission(folder, sweep)
+    admission.begin(Meter(folder.path, DRIVER, clock), replicas=1)
+    return admission, clock, costs.of(corner_trials(sweep)[0]).trial_s
+
+
+def added(folder, sweep, name):
+    trial = corner_trials(sweep)[0]
+    return folder.add_trial(
+        name,
+        spec=trial.model_dump(mode="json"),
+        number=0,
+        method=trial.method.label,
+        steps_total=trial.train.steps,
+    )
+
+
+def test_without_limits_every_trial_begins(folder, sweep):
+    admission = Admission(folder, sweep)
+    admission.begin(Meter(folder.path, DRIVER, Clock()), replicas=1)
+    assert admission.admits("a", ["b"])
+    assert admission.ending_s() is None
+    assert admission.end(8, "All is well.") == ("complete", "All is well.")
+
+
+def test_a_trial_begins_while_there_is_time_for_it(folder, sweep):
+    for name in ("a", "b"):
+        added(folder, sweep, name)
+    admission, clock, trial_s = begun(folder, sweep, Limits(max_hours=1))
+    assert admission.admits("a", [])
+    clock.now_s = 3600 - 1.5 * trial_s
+    # One fits, two after each other do not.
+    assert not admission.admits("b", ["a"])
+    status, note = admission.end(8, "")
+    assert status == "stopped"
+    assert note.startswith("The limit of 1 h 00 min is reached (")
+    assert "8 trials were not begun or not ended. 'resume night --max-hours MORE' goes" in note
+
+
+def test_what_a_trial_has_done_need_not_be_done_again(folder, sweep):
+    trial = added(folder, sweep, "a")
+    admission, clock, trial_s = begun(folder, sweep, Limits(max_hours=1))
+    clock.now_s = 3600 - 0.8 * trial_s
+    assert not admission.admits("a", [])
+    trial.begin()
+    trial.append(corner_trials(sweep)[0].train.steps // 2, {"train_loss": 1.0})
+    assert admission.admits("a", [])
+
+
+def test_a_sweep_ends_with_time_for_checkpoints(folder, sweep):
+    admission, clock, _ = begun(folder, sweep, Limits(max_hours=1))
+    assert admission.ending_s() is None
+    clock.now_s = 3599
+    assert (admission.ending_s() or 0) > 0
+
+
+def test_a_limit_of_the_cost_is_one_of_the_time(tmp_path):
+    priced = load_sweep(
+        Path("search_spaces/masa.yaml"),
+        overrides=("resources.price_per_hour=2", "final.trials=0"),
+    )
+    folder = SweepFolder.create(tmp_path, "night", document=priced.document)
+    admission, clock, _ = begun(folder, priced, Limits(max_cost=4))
+    clock.now_s = 7100
+    assert admission.ending_s() is None
+    clock.now_s = 7199
+    assert admission.ending_s() is not None
+
+
+def test_without_the_costs_nobody_knows_what_fits(folder, sweep):
+    keep_limits(folder.path, Limits(max_hours=1), None)
+    with pytest.raises(DamagedFileError, match=r"costs.json"):
+        Admission(folder, sweep).begin(Meter(folder.path, DRIVER, Clock()), replicas=1)
+
+
+def test_a_sweep_without_time_left_does_not_go_on(folder, sweep):
+    limits = Limits(max_hours=1)
+    resources = sweep.spec.resources
+    require_time_left(folder, limits, resources)
+    clock = Clock()
+    meter = Meter(folder.path, DRIVER, clock)
+    clock.now_s = 3595
+    meter.note(is_last=True)
+    with pytest.raises(BadInputError, match="has used up its limit of 1 h 00 min") as caught:
+        require_time_left(folder, limits, resources)
+    assert "'resume night --max-hours 2'" in str(caught.value)
+    require_time_left(folder, Limits(max_hours=2), resources)
+    folder.mark("complete")
+    require_time_left(folder, limits, resources)

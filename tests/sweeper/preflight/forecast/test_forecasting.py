@@ -1,0 +1,99 @@
+"""What a sweep will cost, from what its trials do."""
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.errors import BadInputError
+from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.sweep import AshaSpec
+from sweeper.preflight.forecast.admitting import admit
+from sweeper.preflight.forecast.forecasting import designed_share, forecast_sweep
+from sweeper.preflight.forecast.knowing import representatives
+from sweeper.preflight.forecast.micro_batch import corner_trials
+from sweeper.tracking.owner import Limits
+from tests.sweeper.preflight.forecast.test_micro_batch import costs_of
+
+SPACE = Path("search_spaces/masa.yaml")
+
+
+def forecast(*overrides, left=8):
+    sweep = load_sweep(SPACE, overrides=("resources.max_replicas=1", *overrides))
+    trials = corner_trials(sweep)
+    return forecast_sweep(sweep, trials, costs_of(sweep), left=left, address=None)
+
+
+@pytest.mark.parametrize(
+    ("rungs", "evaluations", "share"),
+    [
+        (None, 4, 1.0),
+        (AshaSpec(grace=4), 4, 1.0),
+        # All of the first quarter, a third of the next two, a ninth of the last.
+        (AshaSpec(grace=1, reduction=3), 4, 1 / 4 + 2 / 12 + 1 / 36),
+        (AshaSpec(grace=2, reduction=2), 4, 2 / 4 + 2 / 8),
+    ],
+)
+def test_the_share_that_asha_trains_as_designed(rungs, evaluations, share):
+    assert designed_share(rungs, evaluations=evaluations) == pytest.approx(share)
+
+
+def test_without_asha_a_sweep_takes_its_trials_one_after_another():
+    found = forecast("search.asha=null", "final.trials=0")
+    assert found.kept_share == 1
+    assert found.seconds.value == pytest.approx(12 + 5 + 8 + 8 * found.trial_s.value)
+    assert found.seconds.low < found.seconds.value < found.seconds.high
+
+
+def test_asha_lowers_the_forecast_and_not_its_high_end():
+    whole, stopped = forecast("search.asha=null"), forecast()
+    assert stopped.seconds.value < whole.seconds.value
+    assert stopped.seconds.high == whole.seconds.high
+
+
+def test_money_is_of_every_worker_for_the_whole_time():
+    found = forecast("resources.price_per_hour=3600")
+    assert found.money is not None
+    assert found.money.value == pytest.approx(found.seconds.value)
+    assert forecast().money is None
+
+
+def test_a_sweep_that_is_taken_over_takes_its_start_and_its_end():
+    assert forecast(left=0).seconds.value < forecast(left=1).seconds.value
+
+
+def test_of_each_method_the_largest_stands_for_it():
+    sweep = load_sweep(SPACE)
+    found = representatives(corner_trials(sweep))
+    assert len({trial.method.label for trial in found}) == len(found)
+
+
+def test_what_has_no_limit_is_not_forecast():
+    sweep = load_sweep(SPACE)
+    found = admit(sweep, Limits(), fingerprint=None, within_s=0)
+    assert (found.sweep, found.costs, found.forecast) == (sweep, None, None)
+
+
+def test_a_sweep_that_takes_too_long_is_refused():
+    sweep = load_sweep(SPACE)
+    with pytest.raises(BadInputError, match=r"--max-hours: the sweep takes about .*would fit|fits"):
+        admit(sweep, Limits(max_hours=1e-4), fingerprint=None, within_s=0)
+
+
+def test_a_cost_needs_a_price():
+    sweep = load_sweep(SPACE)
+    with pytest.raises(BadInputError, match=r"resources.price_per_hour is not set"):
+        admit(sweep, Limits(max_cost=5), fingerprint=None, within_s=0)
+
+
+def test_a_gpu_that_nobody_knows_has_no_forecast():
+    sweep = load_sweep(SPACE, overrides=("resources.gpus_per_worker=1",))
+    with pytest.raises(BadInputError, match=r"resources.gpu_type is not set"):
+        admit(sweep, Limits(max_hours=5), fingerprint=None, within_s=0)
+
+
+def test_a_named_gpu_is_computed():
+    sweep = load_sweep(SPACE, overrides=("resources.gpus_per_worker=1", "resources.gpu_type=H100"))
+    found = admit(sweep, Limits(max_hours=5), fingerprint=None, within_s=0)
+    assert found.forecast is not None
+    assert found.forecast.source == "computed"
+    assert "H100" in found.forecast.rates

@@ -1,0 +1,45 @@
+"""A few real steps of trials, in this process: what a calibration measures."""
+
+from sweeper.distributed import alone
+from sweeper.preflight.forecast import measuring
+from sweeper.preflight.forecast.calibration import _costs
+from sweeper.preflight.forecast.measuring import MeasuredBase, MeasuredTrial, Request, measure
+from tests.sweeper import tiny
+
+
+def test_trials_are_measured_and_what_cannot_be_says_why(monkeypatch):
+    base = tiny.base()
+    monkeypatch.setattr("sweeper.models.frozen.load_base", lambda *_, **__: base)
+    monkeypatch.setattr(measuring, "_SHORT_S", 0.0)
+    good = tiny.trial()
+    bad = good.model_copy(update={"engine": good.engine.model_copy(update={"precision": "bf16"})})
+    with alone():
+        first, second, third = measure(Request(trials=(good, bad), threads=1))
+    assert isinstance(first, MeasuredBase)
+    assert isinstance(second, MeasuredTrial)
+    assert isinstance(third, MeasuredTrial)
+    assert first.memory_bytes > 10**8
+    assert second.error == ""
+    assert second.micro_batch_s > 0
+    assert second.peak_bytes >= first.memory_bytes * 0.5
+    assert second.disk_bytes > 1000
+    assert "engine.precision" in third.error
+    # The trial's own folder is gone, and the base is as it was.
+    lines = [one.model_dump_json() for one in (first, second, third)]
+    costs = _costs((good, bad), ["no line", *lines])
+    assert costs is not None
+    assert [one.method for one in costs.known] == [good.method.label]
+    assert costs.of(good).step_s == second.micro_batch_s
+
+
+def test_the_largest_micro_batch_is_among_the_steps():
+    base, trial = tiny.base(), tiny.trial()
+    table = measuring._arranged(trial, base, seed=trial.train.seed, steps=5)
+    size = trial.train.batch_size
+    from sweeper.training.schedule import DataOrder
+
+    order = DataOrder(table, seed=trial.train.seed)
+    padded = [measuring._padded(order.batch(step, size), packed=False) for step in range(5)]
+    whole = measuring._micro_batches(trial, base.data.train_tokens(trial.train.max_length))
+    assert padded[1] == max(measuring._padded(batch, packed=False) for batch in whole)
+    assert len({padded[0], *padded[2:]}) == 1
