@@ -135,4 +135,5 @@ COVERED = {
     "tracking/trial_folder.py": "sweeper/tracking/test_sweep_folder.py",
     "training/deepspeed_config.py": "sweeper/training/test_engine.py",
     "training/trainer.py": "sweeper/training/test_trial.py",
+    "search/driving/reading.py": "sweeper/search/driving/test_one_writer.py",
 }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import Literal, cast
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -15,6 +14,8 @@ from sweeper.errors import BadInputError
 from sweeper.experiment.space.distributions import Suggests
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
+from sweeper.search.driving.one_writer import OneWriterStorage
+from sweeper.search.driving.samplers import MakeSampler, sampler_for
 from sweeper.search.earlier import OBSERVED, add_observations, is_own
 from sweeper.search.storage import storage_at
 from sweeper.tracking.databases import StudyPlace
@@ -26,7 +27,6 @@ __all__ = [
     "TRIAL_ID",
     "UNPLANNED",
     "FinishedTrial",
-    "MakeSampler",
     "draw",
     "ended_trials",
     "enqueue_again",
@@ -41,7 +41,6 @@ __all__ = [
     "redraw",
     "refuse",
     "repeats_note",
-    "sampler_for",
     "states_by_id",
     "trials_left",
 ]
@@ -111,7 +110,8 @@ def open_study(
         "minimize" if objective.mode == "min" else "maximize"
     )
     study = optuna.create_study(
-        storage=storage,
+        # Whoever opens it so is its only driver.
+        storage=OneWriterStorage(storage),
         study_name=name or place.name,
         direction=direction,
         sampler=sampler_for(search, trial_number=0),
@@ -160,7 +160,7 @@ def enqueue_fixed(
 
 
 def read_study(place: StudyPlace) -> optuna.Study | None:
-    """Returns a study as it is; None where there is none.
+    """Returns a study as it is now; None where there is none.
 
     Args:
         place: of the study; a file is there.
@@ -171,7 +171,9 @@ def read_study(place: StudyPlace) -> optuna.Study | None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = storage_at(place)
     name = _name_at(place, storage)
-    return None if name is None else optuna.load_study(study_name=name, storage=storage)
+    if name is None:
+        return None
+    return optuna.load_study(study_name=name, storage=OneWriterStorage(storage))
 
 
 def _name_at(place: StudyPlace, storage: optuna.storages.RDBStorage) -> str | None:
@@ -201,42 +203,6 @@ def _ended(space: Space, point: Point, finished: FinishedTrial) -> optuna.trial.
         system_attrs={"fixed_params": labels},
         intermediate_values=dict(enumerate(finished.values, start=1)),
     )
-
-
-def sampler_for(
-    search: SearchSpec, *, trial_number: int, is_random: bool = False
-) -> optuna.samplers.BaseSampler:
-    """Returns the sampler of one trial.
-
-    It is seeded by the sweep's seed and the trial's number: a resumed sweep draws what an
-    uninterrupted one would have drawn, not its first numbers again.
-
-    Args:
-        search: for the sampler's settings.
-        trial_number: Optuna's.
-        is_random: whether results do not matter.
-    """
-    seed = (search.seed * 1_000_003 + trial_number) % 2**32
-    if is_random:
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            n_startup_trials=search.startup_trials,
-            seed=seed,
-        )
-
-
-class MakeSampler(Protocol):
-    """What makes the sampler of one trial, as :func:`sampler_for` does."""
-
-    def __call__(
-        self, search: SearchSpec, *, trial_number: int, is_random: bool = False
-    ) -> optuna.samplers.BaseSampler:
-        """Returns the sampler."""
 
 
 def draw(
@@ -297,9 +263,9 @@ def enqueue_again(study: optuna.Study, trials: Iterable[optuna.trial.FrozenTrial
         trials: of it; one that was run again already is left out.
     """
     found: list[str] = []
-    states = states_by_id(study)
+    states, marks = states_by_id(study), study.user_attrs
     for trial in trials:
-        if not is_retried(study, trial) and TRIAL_ID in trial.user_attrs:
+        if not is_retried(trial, marks) and TRIAL_ID in trial.user_attrs:
             trial_id = str(trial.user_attrs[TRIAL_ID])
             # A driver may have died between the two lines that follow.
             if states[trial_id] != optuna.trial.TrialState.WAITING:
@@ -311,9 +277,14 @@ def enqueue_again(study: optuna.Study, trials: Iterable[optuna.trial.FrozenTrial
     return found
 
 
-def is_retried(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
-    """Returns whether a failed trial was enqueued again and so counts no longer."""
-    return _retry_mark(trial) in study.user_attrs
+def is_retried(trial: optuna.trial.FrozenTrial, marks: Mapping[str, object]) -> bool:
+    """Returns whether a failed trial was enqueued again and so counts no longer.
+
+    Args:
+        trial: of a study.
+        marks: the study's own attributes, which are read once for all of its trials.
+    """
+    return _retry_mark(trial) in marks
 
 
 def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -323,11 +294,11 @@ def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     trials of earlier sweeps.
     """
     marks = study.user_attrs
-    ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
     return [
         trial
-        for trial in ended
-        if _retry_mark(trial) not in marks
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.is_finished()
+        and not is_retried(trial, marks)
         and not {REPEATS, REASON, OBSERVED} & trial.user_attrs.keys()
     ]
 

@@ -14,19 +14,18 @@ from optuna.trial import TrialState
 from sweeper.errors import SpecError
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
+from sweeper.search.driving.samplers import MakeSampler, sampler_for
 from sweeper.search.earlier import observed_in
 from sweeper.search.study import (
     REASON,
     REPEATS,
     TRIAL_ID,
     UNPLANNED,
-    MakeSampler,
     draw,
     is_retried,
     mark_exhausted,
     redraw,
     refuse,
-    sampler_for,
 )
 
 __all__ = ["MANY_REPEATS", "Suggestion", "Suggestions"]
@@ -90,10 +89,11 @@ class Suggestions:
         self._observed = observed_in(study)
         self._left_behind = study.get_trials(states=[TrialState.RUNNING])
         ended = study.get_trials(deepcopy=False, states=[s for s in TrialState if s.is_finished()])
+        marks = study.user_attrs
         self._known = {
             trial.user_attrs[TRIAL_ID]
             for trial in ended
-            if TRIAL_ID in trial.user_attrs and not is_retried(study, trial)
+            if TRIAL_ID in trial.user_attrs and not is_retried(trial, marks)
         }
         self._running: dict[int, optuna.Trial] = {}
 

@@ -77,7 +77,8 @@ class Contents:
         rules: How the statements are to be read, a sentence each.
         trials: Table.
         inspections: What trials were looked into, and what was found.
-        document: What ``report --json`` prints.
+        left_out: Trials that the page does not show.
+        document: What ``report --json`` prints, with the trials that the page shows.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Contents:
     rules: tuple[str, ...]
     trials: Table
     inspections: tuple[ShownInspection, ...]
+    left_out: int
     document: dict[str, Any]
 
     @property
@@ -142,8 +144,18 @@ def contents_of(subject: Subject) -> Contents:
         rules=tuple(_rules(subject)),
         trials=tables.trial_table(subject),
         inspections=tuple(shown_inspections(subject)),
-        document=subject.document,
+        left_out=subject.left_out,
+        document=_document(subject),
     )
+
+
+def _document(subject: Subject) -> dict[str, Any]:
+    """Returns a sweep's document without the trials that its page does not show."""
+    if not subject.left_out:
+        return subject.document
+    shown = {trial.id for trial in subject.shown}
+    trials = [trial for trial in subject.document["trials"] if trial["id"] in shown]
+    return {**subject.document, "trials": trials, "trials_left_out": subject.left_out}
 
 
 def _lead(subject: Subject) -> str:
