@@ -136,4 +136,5 @@ COVERED = {
     "training/deepspeed_config.py": "sweeper/training/test_engine.py",
     "training/trainer.py": "sweeper/training/test_trial.py",
     "search/driving/reading.py": "sweeper/search/driving/test_one_writer.py",
+    "tracking/owner/outside.py": "sweeper/tracking/owner/test_revising.py",
 }

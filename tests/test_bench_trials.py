@@ -1,8 +1,8 @@
 """The part of the bench of long sweeps that needs no clock."""
 
+from benchmarks.trials.__main__ import WINDOW, row_of
 from benchmarks.trials.page import page, text, verdicts
 from benchmarks.trials.simulating import Times
-from benchmarks.trials.__main__ import WINDOW, row_of
 
 ROW = {
     "trials": 1000,

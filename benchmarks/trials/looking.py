@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.trials.simulating import Search
-from sweeper.execution.reconcile import end_unwritten, repeat_lost, set_damage_aside
+from sweeper.execution.reconcile import reconcile
 from sweeper.experiment.sweep import Sweep
 from sweeper.report.page import subject_of, write_sweep_page
 from sweeper.tracking.mlflow_view import MlflowView
@@ -29,9 +29,7 @@ def look(search: Search) -> dict[str, float]:
 
     def resume() -> None:
         search.open()
-        set_damage_aside(folder)
-        end_unwritten(folder, search.study)
-        repeat_lost(folder, search.study)
+        reconcile(folder, search.study, retries_failed=False, is_ahead=False)
 
     resume_s = _seconds(resume)
     begin_s = time.perf_counter()

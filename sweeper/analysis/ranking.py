@@ -11,6 +11,7 @@ from sweeper.errors import DamagedFileError
 from sweeper.estimates import Estimate, estimate_of
 from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.tracking.final_result import FinalResult, read_final
+from sweeper.tracking.owner.outside import outside_of
 from sweeper.tracking.record import TrialRecord, TrialStatus
 from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -48,6 +49,8 @@ class Ranking:
     gains: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     """By trial: by how much its final metrics differ from the base's, on the same rows; without
     trials of which nobody knows the rows."""
+    outside: frozenset[str] = frozenset()
+    """Trials that fall outside of the space, since the sweep's owner has changed it."""
     damage: tuple[DamagedFileError, ...] = ()
     """What could not be read; a trial whose record is damaged is not among the others."""
 
@@ -79,6 +82,11 @@ class Ranking:
         """Returns a trial's score in the evaluation after the search, None where it has none."""
         found = self.finals.get(trial.id)
         return None if found is None else estimate_of(found.metrics, self.objective.metric)
+
+    def status_text(self, trial: TrialRecord) -> str:
+        """Returns a trial's status, and whether the space has it no longer."""
+        text = trial.status_text
+        return f"{text}, outside the space" if trial.id in self.outside else text
 
     def counts(self) -> dict[str, int]:
         """Returns the number of trials of each status that there is."""
@@ -134,6 +142,7 @@ def rank_sweep(folder: SweepFolder) -> Ranking:
         finals=finals,
         base_final=base_final,
         damage=damage,
+        outside=outside_of(folder, ranking.trials),
         validation=validation,
         rows=rows,
         base_rows=base_rows,

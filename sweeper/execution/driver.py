@@ -22,18 +22,13 @@ from sweeper.errors import BadInputError, NameTakenError, StudyLostError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
-from sweeper.execution.owner import Notices, OwnerWatch
+from sweeper.execution.owner import LivingSweep, Notices, OwnerWatch
 from sweeper.execution.pool import ReplicaSet, StatusLine, close, release, start_pool, status_of
-from sweeper.execution.reconcile import (
-    end_unwritten,
-    repeat_lost,
-    requeue_failed,
-    set_damage_aside,
-    warn_of_other_data,
-)
+from sweeper.execution.reconcile import end_unwritten, reconcile, warn_of_other_data
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.execution.tune import RungScheduler, StudySearch, run_tune
 from sweeper.experiment.loading import build_sweep
+from sweeper.experiment.space.space import Space
 from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.room import Cluster
@@ -42,6 +37,7 @@ from sweeper.search import (
     Suggestions,
     driven,
     enqueue_fixed,
+    note_revision,
     noted_observations,
     open_study,
     past_values,
@@ -128,8 +124,10 @@ class SweepDriver:
     _status: StatusLine = field(default_factory=lambda: StatusLine("Ray starts"))
     _watch: OwnerWatch = field(init=False)
     _notices: Notices = field(init=False)
+    _living: LivingSweep = field(init=False)
 
     def __post_init__(self) -> None:
+        self._living = LivingSweep(self.folder)
         self._watch = OwnerWatch(self.folder, stage=self.note)
         self._notices = Notices(self.folder, self.sweep.spec.notify, link=self._link)
 
@@ -259,13 +257,9 @@ class SweepDriver:
     def _reconcile(self) -> bool:
         spec, study = self.sweep.spec, self._study
         note_data(self.folder.path, self.data_fingerprint)
-        set_damage_aside(self.folder)
-        end_unwritten(self.folder, study)
-        if self.retry_failed:
-            requeue_failed(self.folder, study)
         # A shared database has what is told at once, a sweep's URL what was pushed.
         is_ahead = self._place.path is None and is_at_url(self.folder.path)
-        repeat_lost(self.folder, study, is_ahead=is_ahead)
+        reconcile(self.folder, study, retries_failed=self.retry_failed, is_ahead=is_ahead)
         return bool(trials_left(study, spec.search) or final_jobs(self.folder, spec.final))
 
     @contextmanager
@@ -329,7 +323,7 @@ class SweepDriver:
         enqueue_fixed(study, self.sweep.space, search)
         if left := trials_left(study, search):
             run_tune(
-                self._suggestions(study, trials, pool),
+                self._suggestions(study, pool),
                 self._scheduler(study, trials),
                 trials=left,
                 concurrent=concurrent + search.prefetch,
@@ -359,6 +353,7 @@ class SweepDriver:
             find_observations=lambda: self._observations.taken,
         )
         note_place(self.folder, self._place)
+        note_revision(study, self._living.revision)
         return study
 
     @property
@@ -374,18 +369,32 @@ class SweepDriver:
     def _pool_name(self) -> str:
         return f"pool-{self.folder.name}"
 
-    def _suggestions(
-        self, study: optuna.Study, trials: TrialFactory, pool: ActorHandle[Any]
-    ) -> StudySearch:
+    def _suggestions(self, study: optuna.Study, pool: ActorHandle[Any]) -> StudySearch:
         spec, space = self.sweep.spec, self.sweep.space
         return StudySearch(
-            Suggestions(study, space=space, search=spec.search, identify=trials.identify),
+            # Its owner may change the space meanwhile: each trial is of the space as it is then.
+            Suggestions(
+                study,
+                space=space,
+                search=spec.search,
+                identify=lambda point: self._trials.identify(point),
+                revised=self._revised,
+            ),
             objective=spec.objective,
-            make_job=trials.job,
+            make_job=lambda suggestion: self._trials.job(suggestion),
             release=functools.partial(release, pool),
             pool_name=self._pool_name,
-            is_stopped=trials.is_ended_on_purpose,
+            is_stopped=self._trials.is_ended_on_purpose,
         )
+
+    def _revised(self) -> tuple[Space, SearchSpec] | None:
+        """Takes up what the sweep's owner has changed; returns None where that is nothing."""
+        found = self._living.changed()
+        if found is None:
+            return None
+        self.sweep = found
+        note_revision(self._study, self._living.revision)
+        return found.space, found.spec.search
 
     def _scheduler(self, study: optuna.Study, trials: TrialFactory) -> RungScheduler:
         objective = self.sweep.spec.objective

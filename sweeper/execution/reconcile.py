@@ -14,6 +14,7 @@ from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = [
     "end_unwritten",
+    "reconcile",
     "repeat_lost",
     "requeue_failed",
     "set_damage_aside",
@@ -21,6 +22,24 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+
+def reconcile(
+    folder: SweepFolder, study: optuna.Study, *, retries_failed: bool, is_ahead: bool
+) -> None:
+    """Brings the records of a sweep and its study into agreement, before it goes on.
+
+    Args:
+        folder: of the sweep.
+        study: of it.
+        retries_failed: whether failed trials are to run again.
+        is_ahead: as in :func:`repeat_lost`.
+    """
+    set_damage_aside(folder)
+    end_unwritten(folder, study)
+    if retries_failed:
+        requeue_failed(folder, study)
+    repeat_lost(folder, study, is_ahead=is_ahead)
 
 
 def set_damage_aside(folder: SweepFolder) -> None:

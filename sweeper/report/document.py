@@ -10,6 +10,7 @@ from sweeper.analysis.ranking import Ranking
 from sweeper.estimates import to_metrics
 from sweeper.report.summary import finite_metrics
 from sweeper.tracking.final_result import FinalResult
+from sweeper.tracking.owner.outside import space_revisions
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -40,6 +41,7 @@ def sweep_result(
         "best": _trial_document(folder, ranking, best) if best is not None else None,
         "conclusions": conclusions_document(conclusions),
         "confirmation": _confirmation(folder, ranking),
+        "revisions": [x.model_dump(mode="json") for x in space_revisions(folder)],
         "confirms": None if confirmed is None else confirmed.name,
         "damaged": [{"file": str(one.path), "why": one.why} for one in ranking.damage],
         "trials": [_trial_document(folder, ranking, trial) for trial in ranking.trials],
@@ -67,6 +69,7 @@ def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -
         "params": trial.params,
         "status": trial.status,
         "ended_by": trial.ended_by or None,
+        "is_outside": trial.id in ranking.outside,
         "steps": trial.steps,
         "metrics": finite_metrics(trial.metrics),
         "final": _final_document(ranking.finals.get(trial.id)),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from sweeper._text import count, shorten
 from sweeper.errors import BadInputError
-from sweeper.experiment.space.distributions import Suggests
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
+from sweeper.search.driving.names import NamedTrial, Names
 from sweeper.search.driving.one_writer import OneWriterStorage
-from sweeper.search.driving.samplers import MakeSampler, sampler_for
+from sweeper.search.driving.samplers import MakeSampler, ShownSampler, sampler_for
 from sweeper.search.earlier import OBSERVED, add_observations, is_own
 from sweeper.search.storage import storage_at
 from sweeper.tracking.databases import StudyPlace
@@ -35,6 +35,7 @@ __all__ = [
     "is_exhausted",
     "is_retried",
     "mark_exhausted",
+    "note_revision",
     "open_study",
     "past_values",
     "read_study",
@@ -57,6 +58,8 @@ UNPLANNED = "unplanned"
 
 # Attribute of a study: its space has no other trial.
 _EXHAUSTED = "exhausted"
+# Attribute of a study: how many revisions of its space it has taken up.
+_REVISION = "revision"
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,7 @@ def draw(
     *,
     is_random: bool = False,
     make_sampler: MakeSampler = sampler_for,
+    names: Names | None = None,
 ) -> tuple[optuna.Trial, Point]:
     """Returns the study's next trial and its point: enqueued, or drawn by the sampler.
 
@@ -221,20 +225,30 @@ def draw(
         search: for the sampler's settings.
         is_random: whether results do not matter.
         make_sampler: makes the sampler.
+        names: of the fields in the study; looked up where None.
     """
-    study.sampler = make_sampler(search, trial_number=len(_begun(study)), is_random=is_random)
+    names = names or Names(study, space)
+    sampler = make_sampler(search, trial_number=len(_begun(study)), is_random=is_random)
+    if names.is_revised and isinstance(sampler, ShownSampler):
+        sampler.recast = names.recast
+    study.sampler = sampler
     trial = study.ask()
-    return trial, space.suggest(cast("Suggests", trial))
+    return trial, space.suggest(NamedTrial(trial, names))
 
 
 def redraw(
-    study: optuna.Study, frozen: optuna.trial.FrozenTrial, space: Space, search: SearchSpec
+    study: optuna.Study,
+    frozen: optuna.trial.FrozenTrial,
+    space: Space,
+    search: SearchSpec,
+    *,
+    names: Names | None = None,
 ) -> tuple[optuna.Trial, Point]:
     """Returns a trial that a dead driver left running, and its point, which is the old one."""
     study.sampler = sampler_for(search, trial_number=frozen.number)
     # Optuna has no public way to take up a running trial of a storage again.
     trial = optuna.Trial(study, frozen._trial_id)
-    return trial, space.suggest(cast("Suggests", trial))
+    return trial, space.suggest(NamedTrial(trial, names or Names(study, space)))
 
 
 def refuse(study: optuna.Study, trial: optuna.Trial, attribute: str, value: str) -> None:
@@ -317,9 +331,22 @@ def mark_exhausted(study: optuna.Study) -> None:
     study.set_user_attr(_EXHAUSTED, True)
 
 
+def note_revision(study: optuna.Study, number: int) -> None:
+    """Notes which revision of its space a study is drawn from; a new one may have more trials.
+
+    Args:
+        study: of the sweep.
+        number: of revisions that there are, from 0.
+    """
+    if study.user_attrs.get(_REVISION, 0) != number:
+        study.set_user_attr(_REVISION, number)
+        if is_exhausted(study):
+            study.set_user_attr(_EXHAUSTED, False)
+
+
 def is_exhausted(study: optuna.Study) -> bool:
     """Returns whether the space has no trial besides those that were tried."""
-    return _EXHAUSTED in study.user_attrs
+    return bool(study.user_attrs.get(_EXHAUSTED))
 
 
 def repeats_note(study: optuna.Study, search: SearchSpec) -> str:

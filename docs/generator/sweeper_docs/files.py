@@ -45,7 +45,8 @@ SWEEP = (
     ),
     KeptFile(
         "revisions.json",
-        "What `extend` has changed of the number of trials, all of it; the last one counts.",
+        "What `extend` and `resume --set` have changed: the number of trials, of which the last one "
+        "counts, and fields of the search space from what to what; when, and by whom.",
         "replaced",
     ),
     KeptFile(

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from sweeper._environment import sweeps_home
+from sweeper.cli.commands.owner import revise
 from sweeper.cli.commands.results import store_of, view_of
 from sweeper.cli.options import (
     Address,
@@ -138,11 +139,19 @@ def start(
     _drive(driver, out)
 
 
-def resume(
+def resume(  # noqa: PLR0913 - an argument for each option
     sweep: SweepName,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also run failed trials again.")
     ] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Change a range or a choice of a search, or how it searches, from now on: "
+            "--set 'train.learning_rate={loguniform: [1e-4, 1e-3]}' (may be repeated).",
+        ),
+    ] = None,
     home: Home = None,
     address: Address = None,
     tracking_uri: TrackingUri = None,
@@ -152,6 +161,9 @@ def resume(
 ) -> None:
     """Continue a sweep after Ctrl-C, a crash or a reboot. Ended trials are not run again.
 
+    With --set it goes on in a changed space; where a driver runs it, that one takes it up. Old
+    trials stay in the record. What would make trials incomparable is refused.
+
     The confirmation that a search declares is begun, or continued, too.
     """
     with opened_output(as_json) as out:
@@ -160,6 +172,8 @@ def resume(
         from sweeper.tracking.sweep_folder import SweepFolder
 
         folder = SweepFolder.open(sweep, home=opened_home(home, sweep=sweep))
+        if overrides and revise(folder, overrides, out):
+            return
         if folder.status != "complete":
             start_fork_server(address)
         require_store(folder.home, tracking_uri)

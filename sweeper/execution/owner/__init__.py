@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from sweeper.execution.owner.living import LivingSweep
 from sweeper.execution.owner.notices import Notices
 from sweeper.execution.owner.watch import OwnerWatch
 
-__all__ = ["Notices", "OwnerWatch"]
+__all__ = ["LivingSweep", "Notices", "OwnerWatch"]

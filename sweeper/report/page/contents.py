@@ -14,6 +14,8 @@ from sweeper._text import count, value_text
 from sweeper.analysis.conclusions import ParityLine
 from sweeper.analysis.statistics.verdicts import POINTS, Words
 from sweeper.errors import BadInputError
+from sweeper.experiment.loading import build_sweep
+from sweeper.experiment.space.space import Space
 from sweeper.report.configurations import configuration_rows, error_note
 from sweeper.report.page import charts, tables
 from sweeper.report.page.charts import Chart
@@ -24,6 +26,9 @@ from sweeper.report.page.tables import Table
 from sweeper.report.summary import cost_text, trials_text
 from sweeper.search import Importances, importances_of, read_study
 from sweeper.tracking.databases import place_of_study
+from sweeper.tracking.owner.outside import space_revisions
+from sweeper.tracking.owner.revising import describe
+from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["Contents", "Verdict", "contents_of"]
 
@@ -170,10 +175,12 @@ def _lead(subject: Subject) -> str:
             f"{count(len(plan.seeds), 'seed')} ({', '.join(methods)})"
         )
     direction = "lower" if ranking.sign > 0 else "higher"
+    revisions = [describe(revision) for revision in space_revisions(folder)]
     parts = [
         f"{what}; {ranking.objective.metric}, {direction} is better.",
         f"{trials_text(ranking).capitalize()}.",
         folder.note,
+        *revisions,
     ]
     return " ".join(part for part in parts if part)
 
@@ -189,7 +196,20 @@ def _importances(subject: Subject) -> Importances | None:
     except (SQLAlchemyError, OptunaError, BadInputError) as error:
         logger.debug("the study cannot be read: %s", error)
         return None
-    return None if study is None else importances_of(study)
+    if study is None:
+        return None
+    return importances_of(study, space=_changed_space(subject.folder))
+
+
+def _changed_space(folder: SweepFolder) -> Space | None:
+    """Returns the space of a sweep whose owner has changed it; None of any other."""
+    if not space_revisions(folder):
+        return None
+    try:
+        return build_sweep(folder.document, source=str(folder.path)).space
+    except BadInputError as error:
+        logger.debug("the space cannot be read: %s", error)
+        return None
 
 
 def _search_charts(subject: Subject, said: Importances | None) -> tuple[Chart, ...]:

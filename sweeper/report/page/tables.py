@@ -194,7 +194,7 @@ def _cells(ranking: Ranking, trial: TrialRecord, names: list[str], split: str) -
     yield from (str(trial.number), trial.id, trial.method, str(score) if score else "")
     if split:
         yield str(final) if final else ""
-    yield trial.status_text
+    yield ranking.status_text(trial)
     yield trial.steps_text
     yield f"{trial.percent:.3g} %" if trial.total else ""
     yield duration(trial.wall_time_s) if trial.attempts else ""

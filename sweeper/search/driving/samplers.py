@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.experiment.sweep import SearchSpec
 
-__all__ = ["MOST_SHOWN", "MakeSampler", "sampler_for", "shown"]
+__all__ = ["MOST_SHOWN", "MakeSampler", "ShownSampler", "sampler_for", "shown"]
 
 MOST_SHOWN = 500
 """Ended trials that the sampler is shown at most."""
@@ -59,7 +59,7 @@ def _standing(is_minimised: bool) -> Callable[[FrozenTrial], tuple[int, float, f
         if not trial.intermediate_values:
             return 2, 0.0, 0.0
         step, value = max(trial.intermediate_values.items())
-        return 1, -step, sign * value if value == value else float("inf")  # noqa: PLR0124 - NaN
+        return 1, -step, sign * value if value == value else float("inf")
 
     return key
 
@@ -83,9 +83,12 @@ class _Shown:
         return [trial for trial in self._trials if states is None or trial.state in states]
 
 
-class _Sampler(optuna.samplers.TPESampler):
+class ShownSampler(optuna.samplers.TPESampler):
     """TPE that is shown a part of a long study, the same part for all parameters of a trial."""
 
+    recast: Callable[[FrozenTrial], FrozenTrial | None] | None = None
+    """Returns a trial as if drawn from the space as it is now, None where it falls outside; None
+    where the space was never changed."""
     _view: tuple[int, _Shown] | None = None
 
     def infer_relative_search_space(
@@ -114,6 +117,8 @@ class _Sampler(optuna.samplers.TPESampler):
     def _of(self, study: optuna.Study, trial: FrozenTrial) -> optuna.Study:
         if self._view is None or self._view[0] != trial.number:
             trials = study.get_trials(deepcopy=False)
+            if self.recast is not None:
+                trials = [own for own in map(self.recast, trials) if own is not None]
             is_minimised = study.direction == optuna.study.StudyDirection.MINIMIZE
             self._view = trial.number, _Shown(study, shown(trials, is_minimised=is_minimised))
         # Optuna asks nothing of it that the study does not have.
@@ -139,7 +144,7 @@ def sampler_for(
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return _Sampler(
+        return ShownSampler(
             multivariate=True,
             group=True,
             constant_liar=True,

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from sweeper.tracking.owner.life import DriverLife, DriverWord, driver_of, note_life
 from sweeper.tracking.owner.requests import StopRequest, forget, forget_all, pending
-from sweeper.tracking.owner.revisions import REVISIONS_FILE, Revision, Revisions, revised
+from sweeper.tracking.owner.revisions import (
+    REVISIONS_FILE,
+    Change,
+    Revision,
+    Revisions,
+    revised,
+)
 
 __all__ = [
     "REVISIONS_FILE",
+    "Change",
     "DriverLife",
     "DriverWord",
     "Revision",

@@ -44,8 +44,6 @@ def best_set(
     stays: NDArray[np.bool_] = np.asarray(behind <= floor)
     for each in np.flatnonzero(~stays & (behind <= ceiling)):
         rivals = difference_weights(k, [(j, int(each)) for j in range(k) if j != each])
-        value = critical_value(
-            components, rivals, df=df, alpha=alpha, two_sided=False, draws=draws
-        )
+        value = critical_value(components, rivals, df=df, alpha=alpha, two_sided=False, draws=draws)
         stays[each] = behind[each] <= value
     return stays

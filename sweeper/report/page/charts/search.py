@@ -62,9 +62,9 @@ def parallel_charts(subject: Subject) -> Iterator[Chart]:
         name="parallel",
         title="Parameters of the complete trials",
         note=(
-            f"{_counted(len(trials), len(ranking.ranked))}, one seed each, {metric} on the validation rows "
-            f"({better} is better). Each line is a trial; trials that were stopped early or failed "
-            "are not here."
+            f"{_counted(len(trials), len(ranking.ranked))}, one seed each, {metric} on the "
+            f"validation rows ({better} is better). Each line is a trial; trials that were stopped "
+            "early or failed are not here."
         ),
         spec=_parallel(metric, names, rows, _ends(ticks), is_less_better=ranking.sign > 0),
     )

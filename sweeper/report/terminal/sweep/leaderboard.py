@@ -24,6 +24,8 @@ from sweeper.report.terminal.sweep.conclusions import conclusions_view
 from sweeper.report.terminal.sweep.configurations import configurations_table
 from sweeper.report.terminal.tables import pair_table
 from sweeper.tracking.mirror import adapter_url, place_of
+from sweeper.tracking.owner.outside import space_revisions
+from sweeper.tracking.owner.revising import describe
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -46,10 +48,12 @@ def sweep_view(
     overhead = cost_text(ranking)
     sources = [folder.trial(trial.id).taken_from() for trial in ranking.trials]
     taken = taken_text([x.sweep for x in sources if x is not None], is_over=True)
+    revisions = [describe(revision) for revision in space_revisions(folder)]
     board = _board(ranking, conclusions)
     parts: list[RenderableType] = [
         Text(f"Sweep {folder.name}", style="bold"),
         *(Text(text) for text in (trials_text(ranking), folder.note, taken, overhead) if text),
+        *map(Text, revisions),
         "",
         *conclusions_view(conclusions),
         *board,

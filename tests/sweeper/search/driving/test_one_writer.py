@@ -35,8 +35,8 @@ def test_memory_and_database_say_the_same_after_each_kind_of_write(tmp_path: Pat
         assert study.get_trials() == on_disk(tmp_path)
     study.set_user_attr("exhausted", True)
     assert study.user_attrs == {"exhausted": True}
-    states = [trial.state for trial in study.get_trials()]
-    assert states[:4] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.PRUNED]
+    ended = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.PRUNED)
+    assert tuple(trial.state for trial in study.get_trials()[:4]) == ended
 
 
 def test_a_study_that_is_taken_up_again_is_read_whole(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import optuna
+import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -60,6 +61,7 @@ def test_what_runs_or_waits_is_always_shown() -> None:
     assert {7, 8} <= {trial.number for trial in shown(trials, is_minimised=True)}
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_short_study_is_searched_as_optuna_does() -> None:
     search = SearchSpec(trials=30, startup_trials=3)
 
