@@ -22,7 +22,7 @@ from sweeper.errors import BadInputError, NameTakenError, StudyLostError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
-from sweeper.execution.owner import LivingSweep, Notices, OwnerWatch
+from sweeper.execution.owner import LivingSweep, Notices, OwnerWatch, clone_jobs, run_clones
 from sweeper.execution.pool import ReplicaSet, StatusLine, close, release, start_pool, status_of
 from sweeper.execution.reconcile import end_unwritten, reconcile, warn_of_other_data
 from sweeper.execution.trial_factory import TrialFactory
@@ -260,7 +260,8 @@ class SweepDriver:
         # A shared database has what is told at once, a sweep's URL what was pushed.
         is_ahead = self._place.path is None and is_at_url(self.folder.path)
         reconcile(self.folder, study, retries_failed=self.retry_failed, is_ahead=is_ahead)
-        return bool(trials_left(study, spec.search) or final_jobs(self.folder, spec.final))
+        is_more = trials_left(study, spec.search) or clone_jobs(self.folder)
+        return bool(is_more or final_jobs(self.folder, spec.final))
 
     @contextmanager
     def _shown(self) -> Iterator[None]:
@@ -288,7 +289,7 @@ class SweepDriver:
     def _search(self, cluster: Cluster, replicas: int) -> dict[str, Any]:
         spec, study = self.sweep.spec, self._study
         pool = start_pool(
-            self._pool_name,
+            f"pool-{self.folder.name}",
             replicas=replicas,
             max_deaths=spec.search.max_failures,
             is_base_scored=bool(self.folder.base_scores()),
@@ -300,8 +301,8 @@ class SweepDriver:
         servers.start(one_by_one=cluster.is_local)
         try:
             search: SearchSpec | None = None
-            # Its owner may have extended the sweep while its last trials ran.
-            while search != self._trials.asked:
+            # Its owner may have extended the sweep while its last trials ran, or cloned one.
+            while search != self._trials.asked or clone_jobs(self.folder):
                 search = self._trials.asked
                 self._search_on(pool, search, cluster=cluster, concurrent=replicas)
                 self._finish(pool)
@@ -332,7 +333,8 @@ class SweepDriver:
             )
 
     def _finish(self, pool: ActorHandle[Any]) -> None:
-        """Runs the evaluations after the search."""
+        """Runs the clones, and the evaluations after the search."""
+        run_clones(pool, clone_jobs(self.folder))
         finals = final_jobs(self.folder, self.sweep.spec.final)
         self._status.show(final_progress(finals))
         run_final_jobs(pool, finals)
@@ -343,7 +345,6 @@ class SweepDriver:
 
     @functools.cached_property
     def _study(self) -> optuna.Study:
-        """The sweep's study."""
         study = open_study(
             self._place,
             objective=self.sweep.spec.objective,
@@ -362,20 +363,15 @@ class SweepDriver:
 
     @functools.cached_property
     def _place(self) -> StudyPlace:
-        """Where the study is."""
         return place_of_study(self.folder)
 
-    @property
-    def _pool_name(self) -> str:
-        return f"pool-{self.folder.name}"
-
     def _suggestions(self, study: optuna.Study, pool: ActorHandle[Any]) -> StudySearch:
-        spec, space = self.sweep.spec, self.sweep.space
+        spec = self.sweep.spec
         return StudySearch(
             # Its owner may change the space meanwhile: each trial is of the space as it is then.
             Suggestions(
                 study,
-                space=space,
+                space=self.sweep.space,
                 search=spec.search,
                 identify=lambda point: self._trials.identify(point),
                 revised=self._revised,
@@ -383,25 +379,21 @@ class SweepDriver:
             objective=spec.objective,
             make_job=lambda suggestion: self._trials.job(suggestion),
             release=functools.partial(release, pool),
-            pool_name=self._pool_name,
+            pool_name=f"pool-{self.folder.name}",
             is_stopped=self._trials.is_ended_on_purpose,
         )
 
     def _revised(self) -> tuple[Space, SearchSpec] | None:
         """Takes up what the sweep's owner has changed; returns None where that is nothing."""
-        found = self._living.changed()
-        if found is None:
+        if (found := self._living.changed()) is None:
             return None
         self.sweep = found
         note_revision(self._study, self._living.revision)
         return found.space, found.spec.search
 
     def _scheduler(self, study: optuna.Study, trials: TrialFactory) -> RungScheduler:
-        objective = self.sweep.spec.objective
-        rungs = Rungs(
-            self.sweep.spec.search.rungs,
-            mode=objective.mode,
-            evaluations=trials.replica_config().train.evaluations,
-        )
+        objective, asha = self.sweep.spec.objective, self.sweep.spec.search.rungs
+        evaluations = trials.replica_config().train.evaluations
+        rungs = Rungs(asha, mode=objective.mode, evaluations=evaluations)
         rungs.fill(past_values(study))
         return RungScheduler(rungs, metric=objective.metric)

@@ -10,9 +10,11 @@ from sweeper.analysis.ranking import Ranking
 from sweeper.estimates import to_metrics
 from sweeper.report.summary import finite_metrics
 from sweeper.tracking.final_result import FinalResult
+from sweeper.tracking.owner.clones import clones_of
 from sweeper.tracking.owner.outside import space_revisions
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
 
 __all__ = ["sweep_result"]
 
@@ -44,6 +46,13 @@ def sweep_result(
         "revisions": [x.model_dump(mode="json") for x in space_revisions(folder)],
         "confirms": None if confirmed is None else confirmed.name,
         "damaged": [{"file": str(one.path), "why": one.why} for one in ranking.damage],
+        "clones": [
+            {
+                **_trial_document(folder, ranking, x.record, place),
+                "cloned_from": x.parent.model_dump(mode="json"),
+            }
+            for place, x in clones_of(folder)
+        ],
         "trials": [_trial_document(folder, ranking, trial) for trial in ranking.trials],
     }
 
@@ -56,9 +65,11 @@ def _confirmation(folder: SweepFolder, ranking: Ranking) -> dict[str, Any] | Non
     return {"sweep": name, "status": found.status, "is_left": found.is_left}
 
 
-def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -> dict[str, Any]:
-    adapter = folder.trial(trial.id).adapter
-    source = folder.trial(trial.id).taken_from()
+def _trial_document(
+    folder: SweepFolder, ranking: Ranking, trial: TrialRecord, place: TrialFolder | None = None
+) -> dict[str, Any]:
+    own = place or folder.trial(trial.id)
+    adapter, source = own.adapter, own.taken_from()
     error = trial.error
     return {
         "id": trial.id,

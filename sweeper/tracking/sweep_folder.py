@@ -13,6 +13,7 @@ This is the truth; MLflow is a view of it.
                    racing/<evaluation>/<id>.npz  the best trial there, where the search races
                    report.html figures/ verdicts.json leaderboard.json  the report page
                    driver.lock driver.json requests/  held, said and read by the driver
+                   clones/<id>/           what began where a trial ended; as a trial's
                    trials/<id>/spec.json  what the trial is; written once
                                record.json    how it stands; replaced whole
                                metrics.jsonl  what it reported; only grows

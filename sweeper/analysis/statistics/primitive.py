@@ -150,7 +150,7 @@ class Components:
         squares: NDArray[np.float64],
         own: NDArray[np.float64],
     ) -> Contrasts:
-        """Returns contrasts of their parts, [m] each: w'Rw, Σ w² b, the unseen, Σ w² m, …"""
+        """Returns contrasts of their parts, [m] each: w'Rw, Σ w² b, the unseen, and so on."""
         variance = rows + seeds + unseen
         sums = squares**2
         together = sums / self.total_seed_df if self.total_seed_df > 0 else np.zeros_like(sums)

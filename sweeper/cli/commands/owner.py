@@ -1,4 +1,4 @@
-"""Commands by which the owner of a sweep changes what it does: stop, extend, resume --set."""
+"""Commands by which the owner of a sweep changes it: stop, extend, clone, resume --set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from sweeper.cli.options import AsJson, Home, SweepName, opened_home, sweep_names
+from sweeper.cli.options import AsJson, Home, SweepName, Trial, opened_home, sweep_names
 from sweeper.cli.output import Output, opened_output
 from sweeper.errors import BadInputError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sweeper.tracking.sweep_folder import SweepFolder
     from sweeper.tracking.trial_folder import TrialFolder
 
-__all__ = ["extend", "revise", "stop"]
+__all__ = ["clone", "extend", "revise", "stop"]
 
 
 def stop(
@@ -67,6 +67,35 @@ def extend(
         _require_more(folder)
         found = give(folder, trials=trials)
         out.show(found.document(), Text(found.sentence))
+
+
+def clone(
+    trial: Trial,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="What is another than in the trial: --set train.learning_rate=1e-3, "
+            "--set method.rank=16 (may be repeated).",
+        ),
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new trial that begins with what another one has learnt; `resume` trains it.
+
+    It is of the same sweep, be that a search, a design, running or complete. Tensors of the
+    adapter whose shapes agree are taken, each other one is named. It has had more steps than the
+    trials: the report has it in a section of its own, and no ranking, verdict or search counts it.
+    """
+    with opened_output(as_json) as out:
+        from sweeper.analysis.lookup import find_trial
+        from sweeper.preflight.model.cloning import clone as make
+
+        found = find_trial(trial, home=opened_home(home))
+        _require_here(found.sweep)
+        made = make(found, overrides or [])
+        out.show(made.document(), Text("\n".join(made.lines)))
 
 
 def revise(folder: SweepFolder, overrides: list[str], out: Output) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sweeper.execution.owner.clones import clone_jobs, run_clones
 from sweeper.execution.owner.living import LivingSweep
 from sweeper.execution.owner.notices import Notices
 from sweeper.execution.owner.watch import OwnerWatch
 
-__all__ = ["LivingSweep", "Notices", "OwnerWatch"]
+__all__ = ["LivingSweep", "Notices", "OwnerWatch", "clone_jobs", "run_clones"]

@@ -16,6 +16,7 @@ from sweeper.analysis.statistics.verdicts import POINTS, Words
 from sweeper.errors import BadInputError
 from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.space.space import Space
+from sweeper.report.clones import CLONES_NOTE, clone_rows
 from sweeper.report.configurations import configuration_rows, error_note
 from sweeper.report.page import charts, tables
 from sweeper.report.page.charts import Chart
@@ -80,6 +81,8 @@ class Contents:
         repeats: What trains a configuration again.
         provenance: Names and values.
         rules: How the statements are to be read, a sentence each.
+        clones: Table, if there are clones.
+        clones_note: How they are to be read.
         trials: Table.
         inspections: What trials were looked into, and what was found.
         left_out: Trials that the page does not show.
@@ -104,6 +107,8 @@ class Contents:
     repeats: Repeats | None
     provenance: tuple[tuple[str, str], ...]
     rules: tuple[str, ...]
+    clones: Table | None
+    clones_note: str
     trials: Table
     inspections: tuple[ShownInspection, ...]
     left_out: int
@@ -121,6 +126,7 @@ def contents_of(subject: Subject) -> Contents:
     found = subject.conclusions
     said = _importances(subject)
     compared = configuration_rows(found, subject.ranking)
+    clones = clone_rows(subject.folder, subject.ranking.objective)
     none = (found.why_none,) if found.why_none else ()
     return Contents(
         name=subject.folder.name,
@@ -147,6 +153,8 @@ def contents_of(subject: Subject) -> Contents:
         repeats=repeats_of(subject),
         provenance=tuple(_provenance(subject)),
         rules=tuple(_rules(subject)),
+        clones=None if clones is None else Table(*clones),
+        clones_note=CLONES_NOTE,
         trials=tables.trial_table(subject),
         inspections=tuple(shown_inspections(subject)),
         left_out=subject.left_out,

@@ -104,7 +104,7 @@ def test_other_choices_have_another_name_in_the_study_and_keep_what_agrees(tmp_p
             assert own is not None
             assert [own.params[x] for x in own.params if x.startswith("lora.rank~")] == [8]
     # Back again, the old trials count as before.
-    assert not Names(study_in(tmp_path), SPACE).recast(study.get_trials()[0]) is None
+    assert Names(study_in(tmp_path), SPACE).recast(study.get_trials()[0]) is not None
     again = run(study, SPACE, 4)
     assert all(point.get("lora.rank", 4) in (4, 8) for point in again)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -65,8 +66,9 @@ def test_a_look_at_the_trials_asks_the_database_nothing(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     suggestions_of(study).next()
     asked: list[str] = []
+    storage: Any = study._storage
     event.listen(
-        study._storage._backend.engine,
+        storage._backend.engine,
         "before_cursor_execute",
         lambda _connection, _cursor, statement, *_: asked.append(statement),
     )

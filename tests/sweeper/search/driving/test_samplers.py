@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
@@ -65,25 +67,26 @@ def test_what_runs_or_waits_is_always_shown() -> None:
 def test_a_short_study_is_searched_as_optuna_does() -> None:
     search = SearchSpec(trials=30, startup_trials=3)
 
-    def run(make: type[optuna.samplers.BaseSampler] | None) -> list[float]:
+    def ours(number: int) -> optuna.samplers.BaseSampler:
+        return sampler_for(search, trial_number=number)
+
+    def optunas(number: int) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.TPESampler(
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_startup_trials=3,
+            seed=(search.seed * 1_000_003 + number) % 2**32,
+        )
+
+    def run(make: Callable[[int], optuna.samplers.BaseSampler]) -> list[float]:
         study = optuna.create_study()
         found = []
         for number in range(12):
-            seed = (search.seed * 1_000_003 + number) % 2**32
-            study.sampler = (
-                sampler_for(search, trial_number=number)
-                if make is None
-                else make(
-                    multivariate=True,
-                    group=True,
-                    constant_liar=True,
-                    n_startup_trials=3,
-                    seed=seed,
-                )
-            )
+            study.sampler = make(number)
             trial = study.ask()
             found.append(trial.suggest_float("x", 0.0, 1.0))
             study.tell(trial, (found[-1] - 0.3) ** 2)
         return found
 
-    assert run(None) == run(optuna.samplers.TPESampler)
+    assert run(ours) == run(optunas)
