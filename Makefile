@@ -33,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store bench-search bench-limits bench-forecast curves rate-priors bench-rates kernels-report clean
+.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store bench-search bench-limits bench-forecast bench-trials curves rate-priors bench-rates kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -150,6 +150,9 @@ rate-priors: install ## fit the prior of learning rates to the tables of learnin
 
 bench-rates: install ## the prior of learning rates against what it was not fitted to (ARGS="TABLE … --write")
 	$(BIN)/python -m benchmarks.rates $(ARGS)
+
+bench-trials: install ## what a trial costs the sweeper itself, from the first to the ten thousandth
+	$(BIN)/python -m benchmarks.trials $(ARGS)
 
 clean: ## remove the environment, caches and builds; sweeps stay
 	rm -rf $(VENV) build dist site .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -140,4 +140,9 @@ COVERED = {
     "tracking/trial_folder.py": "sweeper/tracking/test_sweep_folder.py",
     "training/deepspeed_config.py": "sweeper/training/test_engine.py",
     "training/trainer.py": "sweeper/training/test_trial.py",
+    "search/driving/reading.py": "sweeper/search/driving/test_one_writer.py",
+    "tracking/owner/outside.py": "sweeper/tracking/owner/test_revising.py",
+    "execution/owner/clones.py": "sweeper/preflight/model/test_cloning.py",
+    "report/clones.py": "sweeper/preflight/model/test_cloning.py",
+    "tracking/owner/clones.py": "sweeper/preflight/model/test_cloning.py",
 }

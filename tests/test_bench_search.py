@@ -22,7 +22,7 @@ from benchmarks.search.rules import Constant, Promotion, Whole
 from benchmarks.search.samplers import KnownNoise, random_sampler
 from benchmarks.search.scoring import differences, regrets, score
 from sweeper.experiment.sweep import AshaSpec, SearchSpec
-from sweeper.search.study import MakeSampler, sampler_for
+from sweeper.search.driving.samplers import MakeSampler, sampler_for
 from tests import curves
 
 WHOLE = curves.STEPS[-1]

@@ -19,7 +19,7 @@ from benchmarks.search.rules import Asha, Constant, MakeRule, Promotion, Rule, W
 from benchmarks.search.samplers import KnownNoise, random_sampler
 from sweeper.experiment.sweep import AshaSpec, RacingSpec, SearchSpec
 from sweeper.experiment.trial import TrainSpec
-from sweeper.search.study import MakeSampler, sampler_for
+from sweeper.search.driving.samplers import MakeSampler, sampler_for
 
 __all__ = ["CONTESTANTS", "TODAY", "Contestant", "by_name"]
 

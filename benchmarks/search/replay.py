@@ -24,7 +24,7 @@ from sweeper.experiment.space.distributions import IntRange
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
 from sweeper.experiment.sweep import SearchSpec
 from sweeper.search import Suggestion, Suggestions
-from sweeper.search.study import MakeSampler
+from sweeper.search.driving.samplers import MakeSampler
 
 __all__ = ["Course", "MakeSamplers", "Pick", "Replay", "Setting", "space_of"]
 

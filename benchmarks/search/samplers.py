@@ -16,7 +16,8 @@ from scipy.linalg import cho_solve
 from scipy.special import ndtr
 
 from sweeper.experiment.sweep import SearchSpec
-from sweeper.search.study import REASON, REPEATS, sampler_for
+from sweeper.search.driving.samplers import sampler_for
+from sweeper.search.study import REASON, REPEATS
 
 __all__ = ["KnownNoise", "random_sampler"]
 

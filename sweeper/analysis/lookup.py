@@ -17,9 +17,10 @@ from sweeper.evaluation.adapter import as_trained
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.mirror import StoreError, fetch
 from sweeper.tracking.mlflow_view import run_ids
+from sweeper.tracking.owner.clones import CLONES
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
-from sweeper.tracking.trial_folder import TrialFolder
+from sweeper.tracking.trial_folder import SPEC_FILE, TrialFolder
 
 __all__ = ["FoundTrial", "find_trial"]
 
@@ -49,7 +50,8 @@ class FoundTrial:
     def title(self) -> str:
         """How messages call it: number, method, identity and sweep."""
         record = self.record
-        return f"trial {record.number} ({record.method}, {record.id}) of sweep {self.sweep.name}"
+        noun = "clone" if record.origin == "clone" else "trial"
+        return f"{noun} {record.number} ({record.method}, {record.id}) of sweep {self.sweep.name}"
 
     def spec(self) -> TrialSpec:
         """Returns what was run, with the chat template that it was trained with.
@@ -170,6 +172,8 @@ def _by_folder(path: Path) -> FoundTrial | None:
     # `report` prints the folder of the adapter.
     folder = path.parent if path.name == "adapter" else path
     sweep = _sweep(folder.parent.parent, folder.parent.parent)
+    if sweep is not None and folder.parent.name == CLONES and (folder / SPEC_FILE).is_file():
+        return FoundTrial(sweep, TrialFolder(folder))
     trial = _in(sweep, folder.name) if sweep is not None else None
     if sweep is None or trial is None or trial.path != folder:
         return None

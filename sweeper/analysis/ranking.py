@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from sweeper.analysis.comparison import final_rows, gains_over_base
 from sweeper.errors import DamagedFileError
 from sweeper.estimates import Estimate, estimate_of
 from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.tracking.final_result import FinalResult, read_final
+from sweeper.tracking.owner.outside import outside_of
 from sweeper.tracking.record import TrialRecord, TrialStatus
-from sweeper.tracking.row_scores import RowScores
+from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores
 from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["Ranking", "rank", "rank_sweep"]
@@ -42,9 +44,13 @@ class Ranking:
     """By trial: what each row contributed to that; without trials of which nobody knows."""
     base_rows: RowScores | None = field(default=None, repr=False, compare=False)
     """The same of the frozen base."""
+    validation: Mapping[str, RowScores] = field(default_factory=dict, repr=False, compare=False)
+    """By trial of those in order: what each row contributed to its last evaluation in training."""
     gains: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     """By trial: by how much its final metrics differ from the base's, on the same rows; without
     trials of which nobody knows the rows."""
+    outside: frozenset[str] = frozenset()
+    """Trials that fall outside of the space, since the sweep's owner has changed it."""
     damage: tuple[DamagedFileError, ...] = ()
     """What could not be read; a trial whose record is damaged is not among the others."""
 
@@ -76,6 +82,11 @@ class Ranking:
         """Returns a trial's score in the evaluation after the search, None where it has none."""
         found = self.finals.get(trial.id)
         return None if found is None else estimate_of(found.metrics, self.objective.metric)
+
+    def status_text(self, trial: TrialRecord) -> str:
+        """Returns a trial's status, and whether the space has it no longer."""
+        text = trial.status_text
+        return f"{text}, outside the space" if trial.id in self.outside else text
 
     def counts(self) -> dict[str, int]:
         """Returns the number of trials of each status that there is."""
@@ -117,13 +128,22 @@ def rank_sweep(folder: SweepFolder) -> Ranking:
     finals = {trial_id: result for trial_id, result in found.items() if result is not None}
     base_final = read_final(folder.path)
     read = {name: final_rows(folder.trial(name).path, result) for name, result in finals.items()}
-    rows = {name: found for name, found in read.items() if found is not None}
+    rows = {name: own for name, own in read.items() if own is not None}
     base_rows = final_rows(folder.path, base_final)
+    validation: dict[str, RowScores] = {}
+
+    def keep(path: Path, scores: RowScores) -> None:
+        if path.name == VALIDATION_ROWS and path.parent.name in found:
+            validation[path.parent.name] = scores
+
+    damage = tuple(folder.damage(keep=keep))
     return replace(
         ranking,
         finals=finals,
         base_final=base_final,
-        damage=tuple(folder.damage()),
+        damage=damage,
+        outside=outside_of(folder, ranking.trials),
+        validation=validation,
         rows=rows,
         base_rows=base_rows,
         gains=gains_over_base(finals, rows, base_final, base_rows),

@@ -75,7 +75,7 @@ def score_table(
         split: of the rows.
         by_trial: whether each trial stands for itself, by its number: what a search says is of the
             adapters that it trained.
-        known: by trial: rows after the search that were read already.
+        known: by trial: rows of the split that were read already.
 
     Raises:
         BadInputError: there are no such rows, trials were scored on different rows or one seed
@@ -105,14 +105,14 @@ def score_table(
         if by_trial
         else configuration_names(first)
     )
-    configurations = []
+    configurations, is_scored = [], {id(found) for found in scored}
     for key, all_own in by_configuration.items():
         own = [found for found in all_own if found.is_asked]
-        name, good = names[key], [found for found in own if found in scored]
+        name, good = names[key], [found for found in own if id(found) in is_scored]
         _require_distinct(name, good)
         if good:
             scores = np.stack([sign * _values(found, metric)[1] for found in good])
-            failed = tuple(found.seed for found in own if found not in good)
+            failed = tuple(found.seed for found in own if id(found) not in is_scored)
             seeds = tuple(found.seed for found in good)
             configurations.append(ConfigurationScores(name, seeds, scores, failed))
     return _table(configurations, scored[0], metric, split)
@@ -149,7 +149,7 @@ def _trial(
     final = read_final(trial.path) if split == "test" else None
     is_asked = split == "validation" or final is not None
     is_scored = is_asked and not (final and final.error)
-    rows = known if is_scored and split == "test" else None
+    rows = known if is_scored else None
     if is_scored and rows is None:
         rows = read_row_scores(trial.path / _file(split))
     return _Trial(record, configuration, seed, is_asked=is_asked, rows=rows)

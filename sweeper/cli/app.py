@@ -47,6 +47,7 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "resume": sweep.resume,
     "stop": owner.stop,
     "extend": owner.extend,
+    "clone": owner.clone,
     "plan": preflight.plan,
     "params": preflight.params,
     "list": results.list_sweeps,

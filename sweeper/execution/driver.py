@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,22 +18,32 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.errors import BadInputError, NameTakenError, StudyLostError
+from sweeper.errors import BadInputError, NameTakenError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
-from sweeper.execution.owner import Admission, Notices, OwnerWatch
-from sweeper.execution.pool import ReplicaSet, StatusLine, close, release, start_pool, status_of
-from sweeper.execution.reconcile import (
-    end_unwritten,
-    repeat_lost,
-    requeue_failed,
-    set_damage_aside,
-    warn_of_other_data,
+from sweeper.execution.owner import (
+    Admission,
+    LivingSweep,
+    Notices,
+    OwnerWatch,
+    clone_jobs,
+    run_clones,
 )
+from sweeper.execution.pool import (
+    Job,
+    ReplicaSet,
+    StatusLine,
+    close,
+    release,
+    start_pool,
+    status_of,
+)
+from sweeper.execution.reconcile import end_unwritten, going_on, reconcile, warn_of_other_data
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.execution.tune import RungScheduler, StudySearch, run_tune
 from sweeper.experiment.loading import build_sweep
+from sweeper.experiment.space.space import Space
 from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.room import Cluster
@@ -41,6 +51,7 @@ from sweeper.search import (
     Suggestions,
     driven,
     enqueue_fixed,
+    note_revision,
     noted_observations,
     open_study,
     repeats_note,
@@ -53,7 +64,6 @@ from sweeper.tracking.mirror import claim_name, is_at_url, mirrored
 from sweeper.tracking.mlflow_view import MlflowView, is_server, resolve_tracking_uri, sweep_url
 from sweeper.tracking.places import write_space
 from sweeper.tracking.provenance import note_data
-from sweeper.tracking.stored import Observations
 from sweeper.tracking.sweep_folder import SweepFolder
 
 if TYPE_CHECKING:
@@ -87,13 +97,11 @@ def new_sweep_folder(home: Path, sweep: Sweep, *, name: str | None = None) -> Sw
     Raises:
         BadInputError: the name is taken, or nothing can be written there.
     """
-    folder = None if name is None else SweepFolder.create(home, name, document=sweep.document)
-    if folder is not None:
-        claim_name(folder.path)
+    folder = None
     while folder is None:
         # Another process may be faster by a moment; the next name is free then.
-        with suppress(NameTakenError):
-            free = new_sweep_name(home, sweep)
+        with suppress(NameTakenError) if name is None else nullcontext():
+            free = name or new_sweep_name(home, sweep)
             made = SweepFolder.create(home, free, document=sweep.document)
             claim_name(made.path)
             folder = made
@@ -127,9 +135,11 @@ class SweepDriver:
     _watch: OwnerWatch = field(init=False)
     _notices: Notices = field(init=False)
     _admission: Admission = field(init=False)
+    _living: LivingSweep = field(init=False)
 
     def __post_init__(self) -> None:
         self._admission = Admission(self.folder, self.sweep)
+        self._living = LivingSweep(self.folder)
         ending_s = self._admission.ending_s
         self._watch = OwnerWatch(self.folder, stage=self.note, ending_s=ending_s)
         self._notices = Notices(self.folder, self.sweep.spec.notify, link=self._link)
@@ -242,34 +252,17 @@ class SweepDriver:
         Raises:
             BadInputError: a file is damaged, or cannot be written.
         """
-        try:
-            with using_study(self._place):
-                return self._reconcile()
-        except BadInputError:
-            raise
-        except StudyLostError as error:
-            raise BadInputError(
-                f"sweep: {self.folder.name!r} cannot go on, because {error}; a sweep needs its "
-                "study; run the command again when the database answers"
-            ) from error
-        except OSError as error:
-            raise BadInputError(
-                f"sweep: {self.folder.name!r} cannot go on, because its files cannot be written "
-                f"({error}); a sweep needs a folder that can be written and has room; make room, "
-                "or make the folder writable"
-            ) from error
+        with going_on(self.folder.name), using_study(self._place):
+            return self._reconcile()
 
     def _reconcile(self) -> bool:
         spec, study = self.sweep.spec, self._study
         note_data(self.folder.path, self.data_fingerprint)
-        set_damage_aside(self.folder)
-        end_unwritten(self.folder, study)
-        if self.retry_failed:
-            requeue_failed(self.folder, study)
         # A shared database has what is told at once, a sweep's URL what was pushed.
         is_ahead = self._place.path is None and is_at_url(self.folder.path)
-        repeat_lost(self.folder, study, is_ahead=is_ahead)
-        return bool(trials_left(study, spec.search) or final_jobs(self.folder, spec.final))
+        reconcile(self.folder, study, retries_failed=self.retry_failed, is_ahead=is_ahead)
+        is_more = trials_left(study, spec.search) or clone_jobs(self.folder)
+        return bool(is_more or final_jobs(self.folder, spec.final))
 
     @contextmanager
     def _shown(self) -> Iterator[None]:
@@ -300,7 +293,7 @@ class SweepDriver:
     def _search(self, cluster: Cluster, replicas: int) -> dict[str, Any]:
         spec, study = self.sweep.spec, self._study
         pool = start_pool(
-            self._pool_name,
+            f"pool-{self.folder.name}",
             replicas=replicas,
             max_deaths=spec.search.max_failures,
             is_base_scored=bool(self.folder.base_scores()),
@@ -312,8 +305,8 @@ class SweepDriver:
         servers.start(one_by_one=cluster.is_local)
         try:
             search: SearchSpec | None = None
-            # Its owner may have extended the sweep while its last trials ran.
-            while search != self._trials.asked:
+            # Its owner may have extended the sweep while its last trials ran, or cloned one.
+            while search != self._trials.asked or self._clones:
                 search = self._trials.asked
                 self._search_on(pool, search, cluster=cluster, concurrent=replicas)
                 self._finish(pool)
@@ -331,12 +324,12 @@ class SweepDriver:
         self, pool: ActorHandle[Any], search: SearchSpec, *, cluster: Cluster, concurrent: int
     ) -> None:
         """Runs the trials that are left of a search."""
-        study, trials = self._study, self._trials
+        study, metric = self._study, self.sweep.spec.objective.metric
         enqueue_fixed(study, self.sweep.space, search)
         if left := trials_left(study, search):
             run_tune(
-                self._suggestions(study, trials, pool),
-                self._scheduler(study, trials),
+                self._suggestions(study, pool),
+                RungScheduler(self._trials.rungs(study), metric=metric),
                 trials=left,
                 concurrent=concurrent + search.prefetch,
                 resources=cluster.trial_resources,
@@ -344,10 +337,16 @@ class SweepDriver:
             )
 
     def _finish(self, pool: ActorHandle[Any]) -> None:
-        """Runs the evaluations after the search."""
+        """Runs the clones, and the evaluations after the search."""
+        run_clones(pool, self._clones)
         finals = final_jobs(self.folder, self.sweep.spec.final)
         self._status.show(final_progress(finals))
         run_final_jobs(pool, finals)
+
+    @property
+    def _clones(self) -> list[Job]:
+        """The clones that are to be trained now: none where the sweep has come to its limits."""
+        return [] if self._admission.has_refused else clone_jobs(self.folder)
 
     @property
     def _trials(self) -> TrialFactory:
@@ -355,44 +354,49 @@ class SweepDriver:
 
     @functools.cached_property
     def _study(self) -> optuna.Study:
-        """The sweep's study."""
         study = open_study(
             self._place,
             objective=self.sweep.spec.objective,
             space=self.sweep.space,
             search=self.sweep.spec.search,
             find_finished=self._trials.find_finished,
-            find_observations=lambda: self._observations.taken,
+            find_observations=lambda: (
+                noted_observations(
+                    self.folder, self.sweep, data_fingerprint=self.data_fingerprint
+                ).taken
+            ),
         )
         note_place(self.folder, self._place)
+        note_revision(study, self._living.revision)
         return study
-
-    @property
-    def _observations(self) -> Observations:
-        return noted_observations(self.folder, self.sweep, data_fingerprint=self.data_fingerprint)
 
     @functools.cached_property
     def _place(self) -> StudyPlace:
-        """Where the study is."""
         return place_of_study(self.folder)
 
-    @property
-    def _pool_name(self) -> str:
-        return f"pool-{self.folder.name}"
-
-    def _suggestions(
-        self, study: optuna.Study, trials: TrialFactory, pool: ActorHandle[Any]
-    ) -> StudySearch:
-        spec, space = self.sweep.spec, self.sweep.space
+    def _suggestions(self, study: optuna.Study, pool: ActorHandle[Any]) -> StudySearch:
+        spec = self.sweep.spec
         return StudySearch(
-            Suggestions(study, space=space, search=spec.search, identify=trials.identify),
+            # Its owner may change the space meanwhile: each trial is of the space as it is then.
+            Suggestions(
+                study,
+                space=self.sweep.space,
+                search=spec.search,
+                identify=lambda point: self._trials.identify(point),
+                revised=self._revised,
+            ),
             objective=spec.objective,
-            make_job=trials.job,
+            make_job=lambda suggestion: self._trials.job(suggestion),
             release=functools.partial(release, pool),
-            pool_name=self._pool_name,
-            is_stopped=trials.is_ended_on_purpose,
+            pool_name=f"pool-{self.folder.name}",
+            is_stopped=self._trials.is_ended_on_purpose,
             admits=self._admission.admits,
         )
 
-    def _scheduler(self, study: optuna.Study, trials: TrialFactory) -> RungScheduler:
-        return RungScheduler(trials.rungs(study), metric=self.sweep.spec.objective.metric)
+    def _revised(self) -> tuple[Space, SearchSpec] | None:
+        """Takes up what the sweep's owner has changed; returns None where that is nothing."""
+        if (found := self._living.changed()) is None:
+            return None
+        self.sweep = found
+        note_revision(self._study, self._living.revision)
+        return found.space, found.spec.search

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import optuna
 from optuna.trial import TrialState
 
-from sweeper.errors import DamagedFileError
+from sweeper.errors import BadInputError, DamagedFileError, StudyLostError
 from sweeper.experiment.trial import TrialSpec
 from sweeper.search import TRIAL_ID, ended_trials, enqueue_again, enqueue_failed, states_by_id
 from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = [
     "end_unwritten",
+    "going_on",
+    "reconcile",
     "repeat_lost",
     "requeue_failed",
     "set_damage_aside",
@@ -21,6 +25,51 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def going_on(name: str) -> Iterator[None]:
+    """Turns what keeps a sweep from going on into an error of the input.
+
+    Args:
+        name: of the sweep.
+
+    Raises:
+        BadInputError: its study is away, or its files cannot be written.
+    """
+    try:
+        yield
+    except BadInputError:
+        raise
+    except StudyLostError as error:
+        raise BadInputError(
+            f"sweep: {name!r} cannot go on, because {error}; a sweep needs its study; run the "
+            "command again when the database answers"
+        ) from error
+    except OSError as error:
+        raise BadInputError(
+            f"sweep: {name!r} cannot go on, because its files cannot be written ({error}); a sweep "
+            "needs a folder that can be written and has room; make room, or make the folder "
+            "writable"
+        ) from error
+
+
+def reconcile(
+    folder: SweepFolder, study: optuna.Study, *, retries_failed: bool, is_ahead: bool
+) -> None:
+    """Brings the records of a sweep and its study into agreement, before it goes on.
+
+    Args:
+        folder: of the sweep.
+        study: of it.
+        retries_failed: whether failed trials are to run again.
+        is_ahead: as in :func:`repeat_lost`.
+    """
+    set_damage_aside(folder)
+    end_unwritten(folder, study)
+    if retries_failed:
+        requeue_failed(folder, study)
+    repeat_lost(folder, study, is_ahead=is_ahead)
 
 
 def set_damage_aside(folder: SweepFolder) -> None:

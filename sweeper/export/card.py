@@ -17,6 +17,7 @@ from sweeper.export.formats import ExportFormat
 from sweeper.export.usage import Usage
 from sweeper.models import ModelSource
 from sweeper.tracking.final_result import read_final
+from sweeper.tracking.owner.clones import parent_of
 
 __all__ = ["MARK", "Card", "is_export"]
 
@@ -94,6 +95,9 @@ class Card:
             "precision": self.trial.engine.precision,
             "trial": f"{record.number} (`{record.id}`) of sweep `{self.found.sweep.name}`",
         }
+        if (parent := parent_of(self.found.trial)) is not None:
+            changed = f", with {', '.join(f'`{x}`' for x in parent.asked)}" if parent.asked else ""
+            rows["cloned from"] = f"{parent.name}, after {parent.steps} steps{changed}"
         return _table(["", ""], [[name, text] for name, text in rows.items()])
 
     def _scores(self) -> str:

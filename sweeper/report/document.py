@@ -10,8 +10,11 @@ from sweeper.analysis.ranking import Ranking
 from sweeper.estimates import to_metrics
 from sweeper.report.summary import finite_metrics
 from sweeper.tracking.final_result import FinalResult
+from sweeper.tracking.owner.clones import clones_of
+from sweeper.tracking.owner.outside import space_revisions
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
 
 __all__ = ["sweep_result"]
 
@@ -40,8 +43,16 @@ def sweep_result(
         "best": _trial_document(folder, ranking, best) if best is not None else None,
         "conclusions": conclusions_document(conclusions),
         "confirmation": _confirmation(folder, ranking),
+        "revisions": [x.model_dump(mode="json") for x in space_revisions(folder)],
         "confirms": None if confirmed is None else confirmed.name,
         "damaged": [{"file": str(one.path), "why": one.why} for one in ranking.damage],
+        "clones": [
+            {
+                **_trial_document(folder, ranking, x.record, place),
+                "cloned_from": x.parent.model_dump(mode="json"),
+            }
+            for place, x in clones_of(folder)
+        ],
         "trials": [_trial_document(folder, ranking, trial) for trial in ranking.trials],
     }
 
@@ -54,9 +65,11 @@ def _confirmation(folder: SweepFolder, ranking: Ranking) -> dict[str, Any] | Non
     return {"sweep": name, "status": found.status, "is_left": found.is_left}
 
 
-def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -> dict[str, Any]:
-    adapter = folder.trial(trial.id).adapter
-    source = folder.trial(trial.id).taken_from()
+def _trial_document(
+    folder: SweepFolder, ranking: Ranking, trial: TrialRecord, place: TrialFolder | None = None
+) -> dict[str, Any]:
+    own = place or folder.trial(trial.id)
+    adapter, source = own.adapter, own.taken_from()
     error = trial.error
     return {
         "id": trial.id,
@@ -67,6 +80,7 @@ def _trial_document(folder: SweepFolder, ranking: Ranking, trial: TrialRecord) -
         "params": trial.params,
         "status": trial.status,
         "ended_by": trial.ended_by or None,
+        "is_outside": trial.id in ranking.outside,
         "steps": trial.steps,
         "metrics": finite_metrics(trial.metrics),
         "final": _final_document(ranking.finals.get(trial.id)),

@@ -47,7 +47,8 @@ def _cells(ranking: Ranking, trial: TrialRecord, names: Sequence[str]) -> list[J
         *params,
         *_numbers(ranking.score(trial)),
         *finals,
-        *(trial.status_text, trial.steps, trial.trainable or None, round(trial.wall_time_s, 3)),
+        *(ranking.status_text(trial), trial.steps, trial.trainable or None),
+        round(trial.wall_time_s, 3),
     ]
 
 

@@ -13,6 +13,8 @@ import optuna
 from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.experiment.space.space import Space
+from sweeper.search.driving.names import Names
 from sweeper.search.earlier import is_own
 
 __all__ = ["FEWEST_TRIALS", "Importance", "Importances", "importances_of"]
@@ -22,6 +24,8 @@ FEWEST_TRIALS = 24
 _SHUFFLES, _RESAMPLES = 99, 99
 _LEVEL = 0.95
 _SEED = 20_240_919
+# Of more trials a sample is asked: the density of a sample is that of all.
+_MOST_TRIALS = 400
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Importances:
     """What is known of the parameters of a search.
 
     Attributes:
-        trials: How many were complete; nothing else counts.
+        trials: How many complete ones were asked, at most 400; nothing else counts.
         target_quantile: Which part of them were the best ones.
         shown: Parameters above what chance does, the largest share first.
         hidden: The others.
@@ -80,7 +84,7 @@ class _Sample:
         return False
 
 
-def importances_of(study: optuna.Study) -> Importances:
+def importances_of(study: optuna.Study, *, space: Space | None = None) -> Importances:
     """Returns which parameters mattered (PED-ANOVA, Watanabe arXiv:2304.10255).
 
     A parameter is shown where its importance is above that of shuffled scores: the largest of all
@@ -88,32 +92,44 @@ def importances_of(study: optuna.Study) -> Importances:
 
     Args:
         study: of the sweep; only complete trials count, and none of an earlier sweep.
+        space: as it is now, where the sweep's owner has changed it: trials outside do not count.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    names = None if space is None else Names(study, space)
+    if names is not None and names.is_revised:
+        complete = [own for own in map(names.recast, complete) if own is not None]
     sign = 1.0 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1.0
+    rng = np.random.default_rng(_SEED)
     own = [x for x in complete if is_own(x)]
-    trials = [x for x in own if x.value is not None and np.isfinite(x.value)]
+    trials = _sample([x for x in own if x.value is not None and np.isfinite(x.value)], rng)
     quantile = min(0.5, max(0.1, 5 / max(1, len(trials))))
-    names = sorted({name for trial in trials for name in trial.distributions})
-    if len(trials) < FEWEST_TRIALS or not names:
+    fields = sorted({name for trial in trials for name in trial.distributions})
+    if len(trials) < FEWEST_TRIALS or not fields:
         return Importances(len(trials), quantile)
     values = sign * np.array([cast("float", trial.value) for trial in trials])
-    rng = np.random.default_rng(_SEED)
     with warnings.catch_warnings():
         # Of a parameter that few trials have; chance is judged with the same few.
         warnings.simplefilter("ignore")
-        found = _importances(_with_values(trials, values), names, quantile)
+        found = _importances(_with_values(trials, values), fields, quantile)
         null = np.stack(
             [
-                _importances(_with_values(trials, rng.permutation(values)), names, quantile)
+                _importances(_with_values(trials, rng.permutation(values)), fields, quantile)
                 for _ in range(_SHUFFLES)
             ]
         )
         own = _with_values(trials, values)
         draws = rng.integers(len(trials), size=(_RESAMPLES, len(trials)))
-        samples = [_importances([own[i] for i in draw], names, quantile) for draw in draws]
+        samples = [_importances([own[i] for i in draw], fields, quantile) for draw in draws]
     ends = np.quantile([_shares(x) for x in samples], [0.025, 0.975], axis=0)
-    return Importances(len(trials), quantile, *_judged(names, found, null, ends))
+    return Importances(len(trials), quantile, *_judged(fields, found, null, ends))
+
+
+def _sample(trials: list[FrozenTrial], rng: np.random.Generator) -> list[FrozenTrial]:
+    """Returns trials, of many a sample without repeats, in their order."""
+    if len(trials) <= _MOST_TRIALS:
+        return trials
+    places = rng.choice(len(trials), _MOST_TRIALS, replace=False)
+    return [trials[place] for place in sorted(places)]
 
 
 def _judged(

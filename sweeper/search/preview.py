@@ -16,7 +16,7 @@ from optuna.distributions import (
 from sweeper.experiment.documents.tree import Scalar
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
-from sweeper.search.study import sampler_for
+from sweeper.search.driving.samplers import sampler_for
 
 __all__ = ["preview"]
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from sweeper._text import count, shorten
 from sweeper.errors import BadInputError
-from sweeper.experiment.space.distributions import Suggests
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
+from sweeper.search.driving.names import NamedTrial, Names
+from sweeper.search.driving.one_writer import OneWriterStorage
+from sweeper.search.driving.samplers import MakeSampler, ShownSampler, sampler_for
 from sweeper.search.earlier import OBSERVED, add_observations, is_own
 from sweeper.search.storage import storage_at
 from sweeper.tracking.databases import StudyPlace
@@ -26,7 +27,6 @@ __all__ = [
     "TRIAL_ID",
     "UNPLANNED",
     "FinishedTrial",
-    "MakeSampler",
     "draw",
     "ended_trials",
     "enqueue_again",
@@ -35,13 +35,13 @@ __all__ = [
     "is_exhausted",
     "is_retried",
     "mark_exhausted",
+    "note_revision",
     "open_study",
     "past_values",
     "read_study",
     "redraw",
     "refuse",
     "repeats_note",
-    "sampler_for",
     "states_by_id",
     "trials_left",
 ]
@@ -58,6 +58,8 @@ UNPLANNED = "unplanned"
 
 # Attribute of a study: its space has no other trial.
 _EXHAUSTED = "exhausted"
+# Attribute of a study: how many revisions of its space it has taken up.
+_REVISION = "revision"
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def open_study(
         "minimize" if objective.mode == "min" else "maximize"
     )
     study = optuna.create_study(
-        storage=storage,
+        # Whoever opens it so is its only driver.
+        storage=OneWriterStorage(storage),
         study_name=name or place.name,
         direction=direction,
         sampler=sampler_for(search, trial_number=0),
@@ -160,7 +163,7 @@ def enqueue_fixed(
 
 
 def read_study(place: StudyPlace) -> optuna.Study | None:
-    """Returns a study as it is; None where there is none.
+    """Returns a study as it is now; None where there is none.
 
     Args:
         place: of the study; a file is there.
@@ -171,7 +174,9 @@ def read_study(place: StudyPlace) -> optuna.Study | None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = storage_at(place)
     name = _name_at(place, storage)
-    return None if name is None else optuna.load_study(study_name=name, storage=storage)
+    if name is None:
+        return None
+    return optuna.load_study(study_name=name, storage=OneWriterStorage(storage))
 
 
 def _name_at(place: StudyPlace, storage: optuna.storages.RDBStorage) -> str | None:
@@ -203,42 +208,6 @@ def _ended(space: Space, point: Point, finished: FinishedTrial) -> optuna.trial.
     )
 
 
-def sampler_for(
-    search: SearchSpec, *, trial_number: int, is_random: bool = False
-) -> optuna.samplers.BaseSampler:
-    """Returns the sampler of one trial.
-
-    It is seeded by the sweep's seed and the trial's number: a resumed sweep draws what an
-    uninterrupted one would have drawn, not its first numbers again.
-
-    Args:
-        search: for the sampler's settings.
-        trial_number: Optuna's.
-        is_random: whether results do not matter.
-    """
-    seed = (search.seed * 1_000_003 + trial_number) % 2**32
-    if is_random:
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            n_startup_trials=search.startup_trials,
-            seed=seed,
-        )
-
-
-class MakeSampler(Protocol):
-    """What makes the sampler of one trial, as :func:`sampler_for` does."""
-
-    def __call__(
-        self, search: SearchSpec, *, trial_number: int, is_random: bool = False
-    ) -> optuna.samplers.BaseSampler:
-        """Returns the sampler."""
-
-
 def draw(
     study: optuna.Study,
     space: Space,
@@ -246,6 +215,7 @@ def draw(
     *,
     is_random: bool = False,
     make_sampler: MakeSampler = sampler_for,
+    names: Names | None = None,
 ) -> tuple[optuna.Trial, Point]:
     """Returns the study's next trial and its point: enqueued, or drawn by the sampler.
 
@@ -255,20 +225,30 @@ def draw(
         search: for the sampler's settings.
         is_random: whether results do not matter.
         make_sampler: makes the sampler.
+        names: of the fields in the study; looked up where None.
     """
-    study.sampler = make_sampler(search, trial_number=len(_begun(study)), is_random=is_random)
+    names = names or Names(study, space)
+    sampler = make_sampler(search, trial_number=len(_begun(study)), is_random=is_random)
+    if names.is_revised and isinstance(sampler, ShownSampler):
+        sampler.recast = names.recast
+    study.sampler = sampler
     trial = study.ask()
-    return trial, space.suggest(cast("Suggests", trial))
+    return trial, space.suggest(NamedTrial(trial, names))
 
 
 def redraw(
-    study: optuna.Study, frozen: optuna.trial.FrozenTrial, space: Space, search: SearchSpec
+    study: optuna.Study,
+    frozen: optuna.trial.FrozenTrial,
+    space: Space,
+    search: SearchSpec,
+    *,
+    names: Names | None = None,
 ) -> tuple[optuna.Trial, Point]:
     """Returns a trial that a dead driver left running, and its point, which is the old one."""
     study.sampler = sampler_for(search, trial_number=frozen.number)
     # Optuna has no public way to take up a running trial of a storage again.
     trial = optuna.Trial(study, frozen._trial_id)
-    return trial, space.suggest(cast("Suggests", trial))
+    return trial, space.suggest(NamedTrial(trial, names or Names(study, space)))
 
 
 def refuse(study: optuna.Study, trial: optuna.Trial, attribute: str, value: str) -> None:
@@ -297,9 +277,9 @@ def enqueue_again(study: optuna.Study, trials: Iterable[optuna.trial.FrozenTrial
         trials: of it; one that was run again already is left out.
     """
     found: list[str] = []
-    states = states_by_id(study)
+    states, marks = states_by_id(study), study.user_attrs
     for trial in trials:
-        if not is_retried(study, trial) and TRIAL_ID in trial.user_attrs:
+        if not is_retried(trial, marks) and TRIAL_ID in trial.user_attrs:
             trial_id = str(trial.user_attrs[TRIAL_ID])
             # A driver may have died between the two lines that follow.
             if states[trial_id] != optuna.trial.TrialState.WAITING:
@@ -311,9 +291,14 @@ def enqueue_again(study: optuna.Study, trials: Iterable[optuna.trial.FrozenTrial
     return found
 
 
-def is_retried(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
-    """Returns whether a failed trial was enqueued again and so counts no longer."""
-    return _retry_mark(trial) in study.user_attrs
+def is_retried(trial: optuna.trial.FrozenTrial, marks: Mapping[str, object]) -> bool:
+    """Returns whether a failed trial was enqueued again and so counts no longer.
+
+    Args:
+        trial: of a study.
+        marks: the study's own attributes, which are read once for all of its trials.
+    """
+    return _retry_mark(trial) in marks
 
 
 def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -323,11 +308,11 @@ def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     trials of earlier sweeps.
     """
     marks = study.user_attrs
-    ended = [trial for trial in study.get_trials() if trial.state.is_finished()]
     return [
         trial
-        for trial in ended
-        if _retry_mark(trial) not in marks
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.is_finished()
+        and not is_retried(trial, marks)
         and not {REPEATS, REASON, OBSERVED} & trial.user_attrs.keys()
     ]
 
@@ -346,9 +331,22 @@ def mark_exhausted(study: optuna.Study) -> None:
     study.set_user_attr(_EXHAUSTED, True)
 
 
+def note_revision(study: optuna.Study, number: int) -> None:
+    """Notes which revision of its space a study is drawn from; a new one may have more trials.
+
+    Args:
+        study: of the sweep.
+        number: of revisions that there are, from 0.
+    """
+    if study.user_attrs.get(_REVISION, 0) != number:
+        study.set_user_attr(_REVISION, number)
+        if is_exhausted(study):
+            study.set_user_attr(_EXHAUSTED, False)
+
+
 def is_exhausted(study: optuna.Study) -> bool:
     """Returns whether the space has no trial besides those that were tried."""
-    return _EXHAUSTED in study.user_attrs
+    return bool(study.user_attrs.get(_EXHAUSTED))
 
 
 def repeats_note(study: optuna.Study, search: SearchSpec) -> str:

@@ -14,19 +14,19 @@ from optuna.trial import TrialState
 from sweeper.errors import SpecError
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
+from sweeper.search.driving.names import Names
+from sweeper.search.driving.samplers import MakeSampler, sampler_for
 from sweeper.search.earlier import observed_in
 from sweeper.search.study import (
     REASON,
     REPEATS,
     TRIAL_ID,
     UNPLANNED,
-    MakeSampler,
     draw,
     is_retried,
     mark_exhausted,
     redraw,
     refuse,
-    sampler_for,
 )
 
 __all__ = ["MANY_REPEATS", "Suggestion", "Suggestions"]
@@ -69,6 +69,7 @@ class Suggestions:
         search: SearchSpec,
         identify: Callable[[Point], str],
         make_sampler: MakeSampler = sampler_for,
+        revised: Callable[[], tuple[Space, SearchSpec] | None] = lambda: None,
     ) -> None:
         """Takes up ``study``.
 
@@ -80,6 +81,8 @@ class Suggestions:
                 point is none.
             make_sampler: makes the sampler of each trial that is drawn; the replay bench compares
                 others with the sweep's own.
+            revised: returns the space and its search where the sweep's owner has changed them since
+                it was asked last; asked before each draw.
         """
         self._study = study
         self._make_sampler = make_sampler
@@ -88,12 +91,15 @@ class Suggestions:
         self._identify = identify
         # Trials of earlier sweeps come before the sweep's own, which are numbered from 0.
         self._observed = observed_in(study)
+        self._revised = revised
+        self._names = Names(study, space)
         self._left_behind = study.get_trials(states=[TrialState.RUNNING])
         ended = study.get_trials(deepcopy=False, states=[s for s in TrialState if s.is_finished()])
+        marks = study.user_attrs
         self._known = {
             trial.user_attrs[TRIAL_ID]
             for trial in ended
-            if TRIAL_ID in trial.user_attrs and not is_retried(study, trial)
+            if TRIAL_ID in trial.user_attrs and not is_retried(trial, marks)
         }
         self._running: dict[int, optuna.Trial] = {}
 
@@ -103,6 +109,11 @@ class Suggestions:
         A point that is no trial ends as failed, with the reason in an attribute, and another is
         drawn: loading a space tries many combinations of its values, but not all.
         """
+        if (found := self._revised()) is not None:
+            self._space, self._search = found
+            self._names = Names(self._study, self._space)
+            # Of the space as it was.
+            self.__dict__.pop("_listed", None)
         passed_over = 0
         while (drawn := self._draw(passed_over)) is not None:
             trial, point = drawn
@@ -120,7 +131,8 @@ class Suggestions:
 
     def _draw(self, repeats: int) -> tuple[optuna.Trial, Point] | None:
         if self._left_behind:
-            return redraw(self._study, self._left_behind.pop(0), self._space, self._search)
+            left = self._left_behind.pop(0)
+            return redraw(self._study, left, self._space, self._search, names=self._names)
         waits = self._study.get_trials(deepcopy=False, states=[TrialState.WAITING])
         is_stuck = repeats >= FEW_REPEATS and not waits
         if is_stuck and not self._enqueue_untried(repeats):
@@ -131,6 +143,7 @@ class Suggestions:
             self._search,
             is_random=is_stuck,
             make_sampler=self._make_sampler,
+            names=self._names,
         )
 
     def _enqueue_untried(self, repeats: int) -> bool:

@@ -10,7 +10,14 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from sweeper._files import write_text
 from sweeper.errors import DamagedFileError, TrialError
 from sweeper.experiment.sweep import FinalSpec
-from sweeper.tracking.row_scores import FINAL_ROWS, RowScores, row_scores_damage, write_row_scores
+from sweeper.tracking.row_scores import (
+    FINAL_ROWS,
+    KeepRows,
+    RowScores,
+    nothing_kept,
+    row_scores_damage,
+    write_row_scores,
+)
 from sweeper.tracking.stored import MAX_COUNT, STORED, read_stored
 
 __all__ = [
@@ -80,18 +87,19 @@ def read_final(folder: Path) -> FinalResult | None:
         return None
 
 
-def evaluation_damage(folder: Path) -> list[DamagedFileError]:
+def evaluation_damage(folder: Path, *, keep: KeepRows = nothing_kept) -> list[DamagedFileError]:
     """Returns what is wrong with the final result and the rows kept; nothing where all is well.
 
     Args:
         folder: of the trial, or of the sweep.
+        keep: called with the rows.
     """
     found = []
     try:
         read_stored(folder / FINAL_FILE, FinalResult)
     except DamagedFileError as error:
         found.append(error)
-    return found + row_scores_damage(folder)
+    return found + row_scores_damage(folder, keep=keep)
 
 
 def is_evaluated(folder: Path) -> bool:

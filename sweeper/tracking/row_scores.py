@@ -8,7 +8,7 @@ numbers is kept once, and a metric is a column on a set of rows.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -26,7 +26,9 @@ from sweeper.tracking.stored import MAX_COUNT, STORED, read_stored_arrays
 __all__ = [
     "FINAL_ROWS",
     "VALIDATION_ROWS",
+    "KeepRows",
     "RowScores",
+    "nothing_kept",
     "read_row_scores",
     "row_scores_damage",
     "rows_at",
@@ -110,6 +112,10 @@ class RowScores:
                 if found.rows is not None and found.contributions is not None
             },
         )
+
+
+KeepRows = Callable[[Path, RowScores], None]
+"""Takes rows that were read on the way, with their file."""
 
 
 def _sorted(rows: Sequence[int], contributions: Sequence[float]) -> tuple[_Ints, _Floats]:
@@ -282,16 +288,23 @@ def _shaped(numbers: NDArray[np.generic], width: int) -> NDArray[np.generic]:
     return numbers
 
 
-def row_scores_damage(folder: Path) -> list[DamagedFileError]:
+def nothing_kept(path: Path, scores: RowScores) -> None:
+    """Drops rows that were read."""
+
+
+def row_scores_damage(folder: Path, *, keep: KeepRows = nothing_kept) -> list[DamagedFileError]:
     """Returns what is wrong with the files of a folder that hold rows; nothing where all is well.
 
     Args:
         folder: of a trial, or of a sweep.
+        keep: called with each file, and the rows in it.
     """
     found = []
     for name in (VALIDATION_ROWS, FINAL_ROWS):
         try:
-            read_row_scores(folder / name)
+            scores = read_row_scores(folder / name)
+            if scores is not None:
+                keep(folder / name, scores)
         except DamagedFileError as error:
             found.append(error)
     return found

@@ -13,6 +13,7 @@ This is the truth; MLflow is a view of it.
                    racing/<evaluation>/<id>.npz  the best trial there, where the search races
                    report.html figures/ verdicts.json leaderboard.json  the report page
                    driver.lock driver.json requests/  held, said and read by the driver
+                   clones/<id>/           what began where a trial ended; as a trial's
                    trials/<id>/spec.json  what the trial is; written once
                                record.json    how it stands; replaced whole
                                metrics.jsonl  what it reported; only grows
@@ -42,7 +43,7 @@ from sweeper.tracking.final_result import FINAL_FILE, evaluation_damage
 from sweeper.tracking.owner.revisions import REVISIONS_FILE, Revisions, revised
 from sweeper.tracking.places import LOCK_FILE, SWEEP_FILE, make_sweep
 from sweeper.tracking.record import TrialRecord
-from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS
+from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS, KeepRows, nothing_kept
 from sweeper.tracking.stored import (
     ConfirmedSearch,
     Protocol,
@@ -52,7 +53,7 @@ from sweeper.tracking.stored import (
     SweepStatus,
     read_stored,
 )
-from sweeper.tracking.trial_folder import SPEC_FILE, TrialFolder
+from sweeper.tracking.trial_folder import SPEC_FILE, TrialFolder, trial_names
 
 __all__ = ["SweepFolder", "sweeps_in"]
 
@@ -254,14 +255,14 @@ class SweepFolder:
 
     # Damage.
 
-    def damage(self) -> list[DamagedFileError]:
-        """Returns what is wrong with the files of the sweep and its trials, each file once."""
+    def damage(self, *, keep: KeepRows = nothing_kept) -> list[DamagedFileError]:
+        """Returns what is wrong with the files of the sweep and its trials; rows go to ``keep``."""
         found = self._own_damage() + evaluation_damage(self.path)
         for path in sorted((self.path / "trials").glob("*")):
             if path.is_symlink() and not path.name.endswith(DAMAGED):
                 found.append(DamagedFileError(path, "it is a symbolic link, which is not followed"))
         for trial in self.trial_folders():
-            found += trial.damage() + evaluation_damage(trial.path)
+            found += trial.damage() + evaluation_damage(trial.path, keep=keep)
         return found
 
     def _own_damage(self) -> list[DamagedFileError]:
@@ -351,8 +352,7 @@ class SweepFolder:
 
     def trial_folders(self) -> list[TrialFolder]:
         """Returns the folders of all trials, by identity."""
-        paths = sorted((self.path / "trials").glob(f"*/{SPEC_FILE}"))
-        return [self.trial(path.parent.name) for path in paths if not path.parent.is_symlink()]
+        return [self.trial(name) for name in trial_names(self.path / "trials")]
 
     def trials(self) -> list[TrialRecord]:
         """Returns the records of all trials that can be read, by number; cheap to call again."""

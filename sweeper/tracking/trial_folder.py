@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from sweeper.tracking.metrics_log import MetricPoint, MetricsLog, MetricSummary,
 from sweeper.tracking.record import TrialFailure, TrialRecord, TrialStatus
 from sweeper.tracking.stored import TakenFrom, TrialDescription, read_stored
 
-__all__ = ["RECORD_FILE", "SPEC_FILE", "TAKEN_FILE", "TrialFolder"]
+__all__ = ["RECORD_FILE", "SPEC_FILE", "TAKEN_FILE", "TrialFolder", "trial_names"]
 
 SPEC_FILE = "spec.json"
 """Name of the file that says what a trial is."""
@@ -26,6 +27,22 @@ RECORD_FILE = "record.json"
 """Name of the file that says how it stands."""
 TAKEN_FILE = "taken_from.json"
 """Name of the file that says which sweep trained it, where it was another one."""
+
+
+def trial_names(folder: Path) -> list[str]:
+    """Returns the names of the trials' folders in one, sorted; a link is none.
+
+    Args:
+        folder: holds those of a sweep; it need not be there.
+    """
+    place = str(folder)
+    try:
+        with os.scandir(place) as found:
+            names = sorted(one.name for one in found if one.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+    # Of thousands of paths pathlib would take most of the time.
+    return [name for name in names if os.path.exists(f"{place}/{name}/{SPEC_FILE}")]  # noqa: PTH110
 
 
 class TrialFolder:

@@ -18,6 +18,7 @@ from sweeper.data.tokens.packing import pack
 from sweeper.distributed import on_first_worker, rank, sum_over_ranks, workers
 from sweeper.errors import DivergedError, TrialError
 from sweeper.estimates import Estimate, from_metrics, to_metrics
+from sweeper.evaluation.adapter.warm_start import start_from_parent
 from sweeper.evaluation.likelihood import Forward, answer_logits
 from sweeper.evaluation.racing import Contest
 from sweeper.experiment.trial import TrialSpec
@@ -167,6 +168,7 @@ class Trainer:
         self._elements = adapter_elements(self._model)
         self._training = trial.method.training(self._model, steps=trial.train.steps)
         self._training.prepare(self._calibration_loss)
+        start_from_parent(self._model, folder)
         if train.noise_alpha > 0:
             # The snapshot of the base takes it away again.
             add_noise(base.model.get_input_embeddings(), alpha=train.noise_alpha)

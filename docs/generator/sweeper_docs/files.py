@@ -45,7 +45,8 @@ SWEEP = (
     ),
     KeptFile(
         "revisions.json",
-        "What `extend` has changed of the number of trials, all of it; the last one counts.",
+        "What `extend` and `resume --set` have changed: the number of trials, of which the last "
+        "one counts, and fields of the search space from what to what; when, and by whom.",
         "replaced",
     ),
     KeptFile(
@@ -113,9 +114,14 @@ SWEEP = (
         "replaced",
     ),
     KeptFile("requests/", "What `stop` asks of the driver, a file each, until it is done."),
-    KeptFile("revisions.lock", "Held by an `extend`."),
+    KeptFile("revisions.lock", "Held by an `extend`, a `resume --set` or a `clone`."),
     KeptFile("ray/", "What Ray keeps of its runs. It may be deleted when the sweep is over."),
     KeptFile("tune/", "What Ray Tune keeps of the trials. It may be deleted then, too."),
+    KeptFile(
+        "clones/<id>/",
+        "A trial that began where another one ended: the files of a trial, and `cloned_from.json`, "
+        "which names parent, changes and tensors. No ranking or verdict reads it.",
+    ),
     KeptFile("trials/<id>/", "One trial. `<id>` is 12 digits of the hash of what the trial is."),
 )
 """What is in the folder of a sweep."""

@@ -113,7 +113,7 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
     plan, problems = read_design(folder.document)
     unit = unit_of(objective.metric, own=own_modes(folder.document))
     confirmation = confirmation_text(folder, ranking)
-    validation = _on_validation(folder, objective.metric, plan)
+    validation = _on_validation(folder, ranking, plan)
     scores = validation if isinstance(validation, ScoreTable) else None
     bare = SweepConclusions(
         metric=objective.metric,
@@ -163,11 +163,12 @@ def _ended(ranking: Ranking) -> list[TrialRecord]:
 
 
 def _on_validation(
-    folder: SweepFolder, metric: str, plan: DesignPlan | None
+    folder: SweepFolder, ranking: Ranking, plan: DesignPlan | None
 ) -> ScoreTable | BadInputError:
     """Returns the scores on validation, of a search trial by trial; or why there are none."""
     try:
-        return score_table(folder, metric, "validation", by_trial=plan is None)
+        metric, known = ranking.objective.metric, ranking.validation
+        return score_table(folder, metric, "validation", by_trial=plan is None, known=known)
     except BadInputError as error:
         return error
 

@@ -103,18 +103,61 @@ class Components:
             weights: float64 [m, k], a contrast a row.
         """
         squares = weights**2
-        rows = self.row_variances(weights)
-        seeds = squares @ self.seed_excess
-        variance = rows + seeds + squares @ self.unseen
         parts = squares * self.seed_squares
         own = np.divide(parts**2, self.seed_df, out=np.zeros_like(parts), where=self.seed_df > 0)
-        sums = parts.sum(axis=1) ** 2
+        return self._contrasts(
+            values=weights @ self.means,
+            rows=self.row_variances(weights),
+            seeds=squares @ self.seed_excess,
+            unseen=squares @ self.unseen,
+            squares=parts.sum(axis=1),
+            own=own.sum(axis=1),
+        )
+
+    def differences_to(self, each: int) -> Contrasts:
+        """Returns the difference of every mean to one of them [k], its own among them.
+
+        They are the contrasts of +1 and −1, in the time and memory of k numbers: there are k² of
+        all pairs, and their weights would be k³.
+
+        Args:
+            each: Place of the one.
+        """
+        own = np.divide(
+            self.seed_squares**2,
+            self.seed_df,
+            out=np.zeros_like(self.seed_squares),
+            where=self.seed_df > 0,
+        )
+        variances = np.diagonal(self.row_covariance)
+        rows = variances + variances[each] - 2 * self.row_covariance[each]
+        return self._contrasts(
+            values=self.means - self.means[each],
+            rows=np.maximum(rows, 0.0),
+            seeds=self.seed_excess + self.seed_excess[each],
+            unseen=self.unseen + self.unseen[each],
+            squares=self.seed_squares + self.seed_squares[each],
+            own=own + own[each],
+        )
+
+    def _contrasts(
+        self,
+        *,
+        values: NDArray[np.float64],
+        rows: NDArray[np.float64],
+        seeds: NDArray[np.float64],
+        unseen: NDArray[np.float64],
+        squares: NDArray[np.float64],
+        own: NDArray[np.float64],
+    ) -> Contrasts:
+        """Returns contrasts of their parts, [m] each: w'Rw, Σ w² b, the unseen, and so on."""
+        variance = rows + seeds + unseen
+        sums = squares**2
         together = sums / self.total_seed_df if self.total_seed_df > 0 else np.zeros_like(sums)
-        seed_term = np.where(seeds > 0, np.maximum(own.sum(axis=1), together), 0.0)
-        below = seed_term + rows**2 / self.row_df
+        below = np.where(seeds > 0, np.maximum(own, together), 0.0) + rows**2 / self.row_df
         df = np.full_like(below, self.row_df)
         np.divide(variance**2, below, out=df, where=below > 0)
-        return Contrasts(weights @ self.means, np.sqrt(variance), np.clip(df, 1.0, self.row_df))
+        return Contrasts(values, np.sqrt(variance), np.clip(df, 1.0, self.row_df))
 
 
 def components_of(

@@ -1,4 +1,4 @@
-"""Commands by which the owner of a sweep changes what it does: stop, extend."""
+"""Commands by which the owner of a sweep changes it: stop, extend, clone, resume --set."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from sweeper.cli.options import AsJson, Home, SweepName, opened_home, sweep_names
-from sweeper.cli.output import opened_output
+from sweeper.cli.options import AsJson, Home, SweepName, Trial, opened_home, sweep_names
+from sweeper.cli.output import Output, opened_output
 from sweeper.errors import BadInputError
 
 if TYPE_CHECKING:
     from sweeper.tracking.sweep_folder import SweepFolder
     from sweeper.tracking.trial_folder import TrialFolder
 
-__all__ = ["extend", "stop"]
+__all__ = ["clone", "extend", "revise", "stop"]
 
 
 def stop(
@@ -69,6 +69,57 @@ def extend(
         out.show(found.document(), Text(found.sentence))
 
 
+def clone(
+    trial: Trial,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="What is another than in the trial: --set train.learning_rate=1e-3, "
+            "--set method.rank=16 (may be repeated).",
+        ),
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new trial that begins with what another one has learnt; `resume` trains it.
+
+    It is of the same sweep, be that a search, a design, running or complete. Tensors of the
+    adapter whose shapes agree are taken, each other one is named. It has had more steps than the
+    trials: the report has it in a section of its own, and no ranking, verdict or search counts it.
+    """
+    with opened_output(as_json) as out:
+        from sweeper.analysis.lookup import find_trial
+        from sweeper.preflight.model.cloning import clone as make
+
+        found = find_trial(trial, home=opened_home(home))
+        _require_here(found.sweep)
+        made = make(found, overrides or [])
+        out.show(made.document(), Text("\n".join(made.lines)))
+
+
+def revise(folder: SweepFolder, overrides: list[str], out: Output) -> bool:
+    """Changes a sweep, as ``resume --set`` asks, and tells it; returns whether a driver runs it.
+
+    Args:
+        folder: of the sweep.
+        overrides: ``path=value`` each.
+        out: where to.
+
+    Raises:
+        BadInputError: a field may not change, or the sweep is run elsewhere.
+    """
+    from sweeper.tracking.owner.revising import revise as change
+
+    _require_here(folder)
+    found = change(folder, overrides)
+    if found.is_running:
+        out.show(found.document(), Text(found.sentence))
+    else:
+        out.console.print(found.sentence, soft_wrap=True, markup=False, highlight=False)
+    return found.is_running
+
+
 def _require_here(folder: SweepFolder) -> None:
     """Checks that the driver of a sweep sees what is written into its folder here.
 
@@ -101,8 +152,8 @@ def _require_more(folder: SweepFolder) -> None:
         if study is not None and is_exhausted(study):
             raise BadInputError(
                 f"extend: the space of sweep {folder.name} has no trial besides those that were "
-                "tried; more trials need more values; widen the search space and begin a new "
-                "sweep, which takes over what is trained"
+                "tried; more trials need more values; widen a range or a choice with 'resume "
+                f"{folder.name} --set …', or begin a new sweep, which takes over what is trained"
             )
 
 

@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -16,6 +17,7 @@ import typer
 from rich.console import Console
 
 from sweeper._environment import sweeps_home
+from sweeper.cli.commands.owner import revise
 from sweeper.cli.commands.results import store_of, view_of
 from sweeper.cli.limits import (
     MaxCost,
@@ -163,6 +165,14 @@ def resume(  # noqa: PLR0913 - an argument for each option
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also run failed trials again.")
     ] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Change a range or a choice of a search, or how it searches, from now on: "
+            "--set 'train.learning_rate={loguniform: [1e-4, 1e-3]}' (may be repeated).",
+        ),
+    ] = None,
     home: Home = None,
     address: Address = None,
     tracking_uri: TrackingUri = None,
@@ -175,6 +185,9 @@ def resume(  # noqa: PLR0913 - an argument for each option
 ) -> None:
     """Continue a sweep after Ctrl-C, a crash or a reboot. Ended trials are not run again.
 
+    With --set it goes on in a changed space; where a driver runs it, that one takes it up. Old
+    trials stay in the record. What would make trials incomparable is refused.
+
     The confirmation that a search declares is begun, or continued, too.
 
     A limit holds for all runs of the sweep together: give more than it has had. The time in which
@@ -186,6 +199,8 @@ def resume(  # noqa: PLR0913 - an argument for each option
         from sweeper.tracking.sweep_folder import SweepFolder
 
         folder = SweepFolder.open(sweep, home=opened_home(home, sweep=sweep))
+        if overrides and revise(folder, overrides, out):
+            return
         if folder.status != "complete":
             start_fork_server(address)
         require_store(folder.home, tracking_uri)
@@ -329,10 +344,14 @@ def _followed(driver: SweepDriver, console: Console) -> Iterator[None]:
     ) as table:
 
         def follow() -> None:
-            while not over.wait(REFRESH_S):
+            pause_s = REFRESH_S
+            while not over.wait(pause_s):
+                begin_s = time.monotonic()
                 # Its owner may extend a search while it runs; a design is read once.
                 total = None if driver.sweep.design else trials_total(folder.document)
                 table.update(folder.trials(), note=driver.note(), trials_total=total)
+                # Of thousands of trials a look takes long: it gets a tenth of a processor.
+                pause_s = max(REFRESH_S, 9 * (time.monotonic() - begin_s))
 
         thread = threading.Thread(target=follow, name="live-table", daemon=True)
         thread.start()

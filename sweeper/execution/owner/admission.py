@@ -163,6 +163,11 @@ class Admission:
             return None
         return self._keeper.closing_s - _LEAVING_S
 
+    @property
+    def has_refused(self) -> bool:
+        """Whether a trial was not begun, for it would not have ended in time."""
+        return self._keeper is not None and self._keeper.refused is not None
+
     def end(self, trials: int, otherwise: str) -> tuple[SweepStatus, str]:
         """Returns how a sweep stands that has come to its end, or to that of its limits.
 
@@ -170,8 +175,7 @@ class Admission:
             trials: that it was to have.
             otherwise: what there is to say where it is complete.
         """
-        is_cut = self._keeper is not None and self._keeper.refused is not None
-        is_cut = is_cut and self._left_of(trials) > 0
+        is_cut = self.has_refused and self._left_of(trials) > 0
         return ("stopped", self.note(trials)) if is_cut else ("complete", otherwise)
 
     def _left_of(self, trials: int) -> int:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from sweeper.execution.pool.actor import close, release, run_jobs, start_pool, status_of
+from sweeper.execution.pool.actor import (
+    close,
+    release,
+    run_jobs,
+    run_trainings,
+    start_pool,
+    status_of,
+)
 from sweeper.execution.pool.jobs import Job, ReplicaConfig
 from sweeper.execution.pool.queue import Message
 from sweeper.execution.pool.replicas import ReplicaSet, trainer_of
@@ -19,6 +26,7 @@ __all__ = [
     "close",
     "release",
     "run_jobs",
+    "run_trainings",
     "start_pool",
     "status_of",
     "trainer_of",

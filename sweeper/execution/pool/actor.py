@@ -24,7 +24,7 @@ from sweeper.tracking.record import Course
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-__all__ = ["Pool", "close", "release", "run_jobs", "start_pool", "status_of"]
+__all__ = ["Pool", "close", "release", "run_jobs", "run_trainings", "start_pool", "status_of"]
 
 # Seconds that the driver waits for a word of the pool, which only hands messages on.
 ANSWER_S = 60.0
@@ -193,6 +193,30 @@ def run_jobs(pool: ActorHandle[Any], jobs: Sequence[Job]) -> list[Message]:
     _answer([pool.submit.remote(job) for job in jobs], timeout_s=ANSWER_S)
     asked = [pool.next_message.remote(job.trial_id) for job in jobs]
     return cast("list[Message]", _answer(asked, timeout_s=None))
+
+
+def run_trainings(pool: ActorHandle[Any], jobs: Sequence[Job]) -> list[Message]:
+    """Returns how each of some trainings ended; none is stopped for what it reports meanwhile.
+
+    Args:
+        pool: with replicas.
+        jobs: to be run, each with its own ``trial_id``.
+
+    Raises:
+        PoolLostError: the pool is gone.
+    """
+    _answer([pool.submit.remote(job) for job in jobs], timeout_s=ANSWER_S)
+    ends: dict[str, Message] = {}
+    asked: dict[Any, str] = {pool.next_message.remote(x.trial_id): x.trial_id for x in jobs}
+    while asked:
+        (told,), _ = ray.wait(list(asked), num_returns=1)
+        name, message = asked.pop(told), cast("Message", _answer(told, timeout_s=ANSWER_S))
+        if message.kind == "end":
+            ends[name] = message
+        else:
+            # Who asks for the next one lets the trial go on.
+            asked[pool.next_message.remote(name)] = name
+    return [ends[job.trial_id] for job in jobs]
 
 
 def close(pool: ActorHandle[Any]) -> None:

@@ -14,6 +14,9 @@ from sweeper._text import count, value_text
 from sweeper.analysis.conclusions import ParityLine
 from sweeper.analysis.statistics.verdicts import POINTS, Words
 from sweeper.errors import BadInputError
+from sweeper.experiment.loading import build_sweep
+from sweeper.experiment.space.space import Space
+from sweeper.report.clones import CLONES_NOTE, clone_rows
 from sweeper.report.configurations import configuration_rows, error_note
 from sweeper.report.page import charts, tables
 from sweeper.report.page.charts import Chart
@@ -24,6 +27,9 @@ from sweeper.report.page.tables import Table
 from sweeper.report.summary import cost_text, trials_text
 from sweeper.search import Importances, importances_of, read_study
 from sweeper.tracking.databases import place_of_study
+from sweeper.tracking.owner.outside import space_revisions
+from sweeper.tracking.owner.revising import describe
+from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["Contents", "Verdict", "contents_of"]
 
@@ -75,9 +81,12 @@ class Contents:
         repeats: What trains a configuration again.
         provenance: Names and values.
         rules: How the statements are to be read, a sentence each.
+        clones: Table, if there are clones.
+        clones_note: How they are to be read.
         trials: Table.
         inspections: What trials were looked into, and what was found.
-        document: What ``report --json`` prints.
+        left_out: Trials that the page does not show.
+        document: What ``report --json`` prints, with the trials that the page shows.
     """
 
     name: str
@@ -98,8 +107,11 @@ class Contents:
     repeats: Repeats | None
     provenance: tuple[tuple[str, str], ...]
     rules: tuple[str, ...]
+    clones: Table | None
+    clones_note: str
     trials: Table
     inspections: tuple[ShownInspection, ...]
+    left_out: int
     document: dict[str, Any]
 
     @property
@@ -114,6 +126,7 @@ def contents_of(subject: Subject) -> Contents:
     found = subject.conclusions
     said = _importances(subject)
     compared = configuration_rows(found, subject.ranking)
+    clones = clone_rows(subject.folder, subject.ranking.objective)
     none = (found.why_none,) if found.why_none else ()
     return Contents(
         name=subject.folder.name,
@@ -140,10 +153,22 @@ def contents_of(subject: Subject) -> Contents:
         repeats=repeats_of(subject),
         provenance=tuple(_provenance(subject)),
         rules=tuple(_rules(subject)),
+        clones=None if clones is None else Table(*clones),
+        clones_note=CLONES_NOTE,
         trials=tables.trial_table(subject),
         inspections=tuple(shown_inspections(subject)),
-        document=subject.document,
+        left_out=subject.left_out,
+        document=_document(subject),
     )
+
+
+def _document(subject: Subject) -> dict[str, Any]:
+    """Returns a sweep's document without the trials that its page does not show."""
+    if not subject.left_out:
+        return subject.document
+    shown = {trial.id for trial in subject.shown}
+    trials = [trial for trial in subject.document["trials"] if trial["id"] in shown]
+    return {**subject.document, "trials": trials, "trials_left_out": subject.left_out}
 
 
 def _lead(subject: Subject) -> str:
@@ -158,10 +183,12 @@ def _lead(subject: Subject) -> str:
             f"{count(len(plan.seeds), 'seed')} ({', '.join(methods)})"
         )
     direction = "lower" if ranking.sign > 0 else "higher"
+    revisions = [describe(revision) for revision in space_revisions(folder)]
     parts = [
         f"{what}; {ranking.objective.metric}, {direction} is better.",
         f"{trials_text(ranking).capitalize()}.",
         folder.note,
+        *revisions,
     ]
     return " ".join(part for part in parts if part)
 
@@ -177,7 +204,20 @@ def _importances(subject: Subject) -> Importances | None:
     except (SQLAlchemyError, OptunaError, BadInputError) as error:
         logger.debug("the study cannot be read: %s", error)
         return None
-    return None if study is None else importances_of(study)
+    if study is None:
+        return None
+    return importances_of(study, space=_changed_space(subject.folder))
+
+
+def _changed_space(folder: SweepFolder) -> Space | None:
+    """Returns the space of a sweep whose owner has changed it; None of any other."""
+    if not space_revisions(folder):
+        return None
+    try:
+        return build_sweep(folder.document, source=str(folder.path)).space
+    except BadInputError as error:
+        logger.debug("the space cannot be read: %s", error)
+        return None
 
 
 def _search_charts(subject: Subject, said: Importances | None) -> tuple[Chart, ...]:

@@ -17,7 +17,12 @@ from sweeper.report.document import sweep_result
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["Group", "Subject", "subject_of"]
+__all__ = ["MOST_SHOWN", "Group", "Subject", "subject_of"]
+
+MOST_SHOWN = 500
+"""Trials of a sweep that its page shows at most."""
+# Of these, trials that did not come to an end, or failed.
+_MOST_OTHERS = 50
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,29 @@ class Subject:
     document: dict[str, Any]
 
     @cached_property
+    def shown(self) -> tuple[TrialRecord, ...]:
+        """The trials that the page shows, by number: of many the best, and some of the others.
+
+        A page of all trials of a long search is one that no browser scrolls through.
+        """
+        ranking = self.ranking
+        if len(ranking.trials) <= MOST_SHOWN:
+            return ranking.trials
+        others = ranking.others[: max(_MOST_OTHERS, MOST_SHOWN - len(ranking.ranked))]
+        kept = (*ranking.ranked[: MOST_SHOWN - len(others)], *others)
+        return tuple(sorted(kept, key=lambda trial: trial.number))
+
+    @property
+    def left_out(self) -> int:
+        """How many trials the page does not show."""
+        return len(self.ranking.ranked) + len(self.ranking.others) - len(self.shown)
+
+    @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The configurations of the trials that ended, in the order of the trials."""
+        """The configurations of the trials that ended, in the order of the trials.
+
+        Of a search these are the configurations of the trials that are shown.
+        """
         found: dict[str, list[TrialRecord]] = {}
         for record, key in self._keyed():
             found.setdefault(key, []).append(record)
@@ -95,7 +121,9 @@ class Subject:
         return tuple(group for _, group in best.values())
 
     def _keyed(self) -> Iterator[tuple[TrialRecord, str]]:
-        for record in self.ranking.trials:
+        # Means of a design's configurations are of all their seeds.
+        is_search = self.conclusions.plan is None
+        for record in self.shown if is_search else self.ranking.trials:
             if record.status not in {"complete", "failed"}:
                 continue
             try:

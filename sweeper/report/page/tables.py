@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 
+# More reasons than this nobody reads one by one.
+_MOST_FAILURES = 100
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of texts.
@@ -128,11 +132,13 @@ def failure_table(ranking: Ranking, names: dict[str, str]) -> Table | None:
         ranking: of the trials.
         names: by trial, the configuration's name.
     """
+    failed = [x for x in ranking.trials if x.status == "failed"]
     rows = [
         (str(x.number), names.get(x.id, x.method), _reason(x), count(x.attempts, "attempt"))
-        for x in ranking.trials
-        if x.status == "failed"
+        for x in failed[:_MOST_FAILURES]
     ]
+    if len(failed) > _MOST_FAILURES:
+        rows.append((f"{len(failed) - _MOST_FAILURES:,} more", "", "", ""))
     return Table(("trial", "configuration", "reason", "tries"), tuple(rows)) if rows else None
 
 
@@ -167,7 +173,7 @@ def _cost(name: str, records: Sequence[TrialRecord]) -> tuple[str, ...]:
 
 
 def trial_table(subject: Subject) -> Table:
-    """Returns all trials by number, as the terminal has them."""
+    """Returns the trials that are shown, by number, as the terminal has them."""
     ranking, split = subject.ranking, subject.final_split
     names = varying(trial.params for trial in ranking.trials)
     metric = ranking.objective.metric
@@ -179,7 +185,7 @@ def trial_table(subject: Subject) -> Table:
         *([score_title(metric, split)] if split else []),
     )
     rest = ("status", "steps", "trainable", "time", "parameters")
-    rows = tuple(tuple(_cells(ranking, trial, names, split)) for trial in ranking.trials)
+    rows = tuple(tuple(_cells(ranking, trial, names, split)) for trial in subject.shown)
     return Table((*head, *rest), rows)
 
 
@@ -188,7 +194,7 @@ def _cells(ranking: Ranking, trial: TrialRecord, names: list[str], split: str) -
     yield from (str(trial.number), trial.id, trial.method, str(score) if score else "")
     if split:
         yield str(final) if final else ""
-    yield trial.status_text
+    yield ranking.status_text(trial)
     yield trial.steps_text
     yield f"{trial.percent:.3g} %" if trial.total else ""
     yield duration(trial.wall_time_s) if trial.attempts else ""

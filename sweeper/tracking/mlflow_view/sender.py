@@ -61,6 +61,8 @@ class Sender:
         self._objective = _objective_of(folder)
         self._metric = "" if self._objective is None else self._objective.metric
         self._is_view_shared = False
+        # As the sweep stood when its own run was brought up to date: once a pass, not once a trial.
+        self._sweep_status = folder.status
         self._asked: set[str] = set()
         # Of each trial what was on disk when all of it was sent.
         self._settled: dict[str, tuple[object, ...]] = {}
@@ -68,7 +70,7 @@ class Sender:
     def send_sweep(self) -> str:
         """Brings the sweep's own run up to date and returns its identity."""
         folder, path = self._folder, self._folder.path
-        status = folder.status
+        self._sweep_status = status = folder.status
         run, state = self._attach(PARENT, self._states.load(path))
         if run is None:
             run = self._runs.create(
@@ -164,7 +166,7 @@ class Sender:
             trial: the trial.
             parent_run_id: the sweep's own run.
         """
-        sweep_status = self._folder.status
+        sweep_status = self._sweep_status
         files = (trial.path / "record.json", trial.metrics_path, trial.path / FINAL_FILE)
         marks = (sweep_status, *map(signature, files))
         if self._settled.get(trial.id) == (*marks, self._states.signature(trial.path)):

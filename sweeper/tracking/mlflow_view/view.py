@@ -31,6 +31,7 @@ from sweeper.tracking.mlflow_view.store import (
     follow_moved_home,
     set_aside_if_damaged,
 )
+from sweeper.tracking.owner.clones import clones_of
 from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["MlflowView", "SyncResult", "sweep_url"]
@@ -183,7 +184,8 @@ class MlflowView:
             self._sender = sender = self._sender or self._new_sender()
             parent_run_id = sender.send_sweep()
             points, errors = 0, []
-            for trial in [] if page_only else self._folder.trial_folders():
+            clones = [clone for clone, _ in clones_of(self._folder)]
+            for trial in [] if page_only else [*self._folder.trial_folders(), *clones]:
                 try:
                     points += sender.send_trial(trial, parent_run_id=parent_run_id)
                 # One trial must not keep back the others.

@@ -15,12 +15,19 @@ from sweeper.tracking.owner.limits import (
     usage_of,
 )
 from sweeper.tracking.owner.requests import StopRequest, forget, forget_all, pending
-from sweeper.tracking.owner.revisions import REVISIONS_FILE, Revision, Revisions, revised
+from sweeper.tracking.owner.revisions import (
+    REVISIONS_FILE,
+    Change,
+    Revision,
+    Revisions,
+    revised,
+)
 
 __all__ = [
     "LIMITS_FILE",
     "REVISIONS_FILE",
     "USAGE_FILE",
+    "Change",
     "DriverLife",
     "DriverWord",
     "Limits",

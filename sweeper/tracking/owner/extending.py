@@ -5,21 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sweeper._files import FileLock
-from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.errors import BadInputError
 from sweeper.experiment.design import MOST_TRIALS
 from sweeper.experiment.sweep import SearchSpec
 from sweeper.tracking.owner.life import driver_of
 from sweeper.tracking.owner.requests import asked_by
-from sweeper.tracking.owner.revisions import Revision, add_revision
+from sweeper.tracking.owner.revisions import Revision, add_revision, changed_alone
 from sweeper.tracking.places import SPACE_FILE, write_space
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["Extension", "extend"]
-
-LOCK_FILE = "revisions.lock"
-# Seconds that another one who extends the same sweep is waited for.
-WAIT_S = 10.0
+__all__ = ["Extension", "extend", "trials_of"]
 
 
 @dataclass(frozen=True)
@@ -73,25 +68,12 @@ def extend(sweep: SweepFolder, *, trials: int) -> Extension:
             many, or nothing can be written there.
     """
     _require_search(sweep)
-    try:
-        with FileLock(sweep.path / LOCK_FILE) as lock:
-            if not lock.acquire(wait_s=WAIT_S):
-                raise BadInputError(
-                    f"extend: sweep {sweep.name} is being extended by {lock.owner()}; one at a "
-                    "time can; try again"
-                )
-            return _extend(sweep, trials)
-    except DamagedFileError:
-        raise
-    except OSError as error:
-        raise BadInputError(
-            f"extend: sweep {sweep.name} stays as it is, because its files cannot be written "
-            f"({error.strerror or error}); make room, or make the folder writable"
-        ) from error
+    with changed_alone(sweep.path, command="extend"):
+        return _extend(sweep, trials)
 
 
 def _extend(sweep: SweepFolder, more: int) -> Extension:
-    before = _trials_of(sweep)
+    before = trials_of(sweep)
     trials = before + more
     if more < 1 or trials > MOST_TRIALS:
         raise BadInputError(
@@ -108,7 +90,12 @@ def _extend(sweep: SweepFolder, more: int) -> Extension:
     return Extension(sweep.name, before, trials, is_running)
 
 
-def _trials_of(sweep: SweepFolder) -> int:
+def trials_of(sweep: SweepFolder) -> int:
+    """Returns how many trials a sweep is to have by now.
+
+    Args:
+        sweep: of any kind.
+    """
     search = sweep.document.get("search")
     asked = search.get("trials") if isinstance(search, dict) else None
     return asked if isinstance(asked, int) else int(SearchSpec().trials)

@@ -1,27 +1,54 @@
 """What the owner of a sweep has changed of what was asked for: the file ``revisions.json``.
 
-``sweep.json`` stays as it was written; the last revision counts.
+``sweep.json`` stays as it was written; the revisions are put over it, one after another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
-from sweeper._files import write_json
-from sweeper.tracking.stored import MAX_WORD, STORED, read_stored
+from sweeper._files import FileLock, write_json
+from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.experiment.documents.tree import set_path
+from sweeper.tracking.stored import MAX_COUNT, MAX_WORD, STORED, read_stored
 
-__all__ = ["REVISIONS_FILE", "Revision", "Revisions", "add_revision", "revised"]
+__all__ = [
+    "REVISIONS_FILE",
+    "Change",
+    "Revision",
+    "Revisions",
+    "add_revision",
+    "changed_alone",
+    "revised",
+]
 
 REVISIONS_FILE = "revisions.json"
 """Name of the file."""
+LOCK_FILE = "revisions.lock"
+# Seconds that another one who changes the same sweep is waited for.
+WAIT_S = 10.0
+
+
+class Change(BaseModel):
+    """A field of the search space that has another value."""
+
+    model_config = STORED
+
+    path: tuple[str, ...] = Field(min_length=1)
+    """Where it stands in the document of ``sweep.json``."""
+    before: JsonValue = None
+    """What it was until then."""
+    after: JsonValue = None
+    """What it is from then on."""
 
 
 class Revision(BaseModel):
-    """A number of trials that a search was given after its start."""
+    """What was changed of a sweep after its start: the number of its trials, or its space."""
 
     model_config = STORED
 
@@ -33,6 +60,12 @@ class Revision(BaseModel):
     """Trials that it was to have until then."""
     trials: int = Field(ge=1)
     """Trials that it is to have from then on."""
+    changes: tuple[Change, ...] = ()
+    """Fields that ``resume --set`` has changed."""
+    asked: tuple[str, ...] = ()
+    """What was given to it."""
+    first_number: int = Field(default=0, ge=0, le=MAX_COUNT)
+    """Number of the first trial that was not there yet; where the fields changed."""
 
 
 class Revisions(BaseModel):
@@ -42,6 +75,11 @@ class Revisions(BaseModel):
 
     revisions: tuple[Revision, ...]
     """The revisions."""
+
+    @property
+    def of_space(self) -> tuple[Revision, ...]:
+        """Those that have changed fields."""
+        return tuple(each for each in self.revisions if each.changes)
 
 
 def add_revision(folder: Path, revision: Revision) -> None:
@@ -62,7 +100,7 @@ def add_revision(folder: Path, revision: Revision) -> None:
 
 
 def revised(document: Mapping[str, Any], found: Revisions | None) -> dict[str, Any]:
-    """Returns a sweep's document with its last revision.
+    """Returns a sweep's document with its revisions.
 
     Args:
         document: as it was asked for.
@@ -70,6 +108,38 @@ def revised(document: Mapping[str, Any], found: Revisions | None) -> dict[str, A
     """
     if found is None or not found.revisions:
         return dict(document)
-    search = document.get("search")
+    whole: Any = dict(document)
+    for revision in found.revisions:
+        for change in revision.changes:
+            whole = set_path(whole, change.path, change.after)
+    search = whole.get("search")
     own = search if isinstance(search, Mapping) else {}
-    return {**document, "search": {**own, "trials": found.revisions[-1].trials}}
+    return {**whole, "search": {**own, "trials": found.revisions[-1].trials}}
+
+
+@contextmanager
+def changed_alone(folder: Path, *, command: str) -> Iterator[None]:
+    """Keeps a sweep's revisions to one process while the body reads and writes them.
+
+    Args:
+        folder: of the sweep.
+        command: what its owner has called, for the message.
+
+    Raises:
+        BadInputError: another one holds them, or nothing can be written there.
+    """
+    try:
+        with FileLock(folder / LOCK_FILE) as lock:
+            if not lock.acquire(wait_s=WAIT_S):
+                raise BadInputError(
+                    f"{command}: sweep {folder.name} is being changed by {lock.owner()}; one at a "
+                    "time can; try again"
+                )
+            yield
+    except DamagedFileError:
+        raise
+    except OSError as error:
+        raise BadInputError(
+            f"{command}: sweep {folder.name} stays as it is, because its files cannot be written "
+            f"({error.strerror or error}); make room, or make the folder writable"
+        ) from error

@@ -130,7 +130,7 @@ def test_a_study_on_postgresql_that_goes_stops_the_sweep_and_is_waited_for_by_a_
     with pytest.raises(StudyLostError, match="cannot be used any more"), driver._studying():
         driver._study.ask()
     # Of the trials that have ended nobody hears anything worse than nothing.
-    assert driver._ended() == ()
+    assert list(driver._ended()) == []
     with pytest.raises(BadInputError, match="it must answer before a sweep starts"):
         SweepDriver(folder, sweep, "", address="127.0.0.1:1").run()
     server.start()

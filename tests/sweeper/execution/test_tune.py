@@ -124,7 +124,7 @@ def test_a_failed_trial_is_told_as_failed_and_can_be_retried(tmp_path: Path) -> 
     search.on_trial_complete("tune-1", None, error=True)
     (failed,) = study.get_trials(states=[TrialState.FAIL])
     assert enqueue_failed(study) == [config["job"].trial_id]
-    assert is_retried(study, failed)
+    assert is_retried(failed, study.user_attrs)
     assert enqueue_failed(study) == []
     again = config_of(search_on(study), "tune-2")
     assert again["job"].trial_id == config["job"].trial_id

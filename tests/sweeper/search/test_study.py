@@ -81,7 +81,7 @@ def test_what_ended_is_not_left_and_what_is_retried_or_running_is(tmp_path: Path
     study.tell(trials[2], state=TrialState.FAIL)
     assert trials_left(study, SEARCH) == SEARCH.trials - 3
     assert enqueue_failed(study) == ["id-2"]
-    assert is_retried(study, study.get_trials()[2])
+    assert is_retried(study.get_trials()[2], study.user_attrs)
     assert trials_left(study, SEARCH) == SEARCH.trials - 2
     assert [trial.number for trial in ended_trials(study)] == [0, 1]
 

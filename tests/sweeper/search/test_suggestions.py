@@ -247,7 +247,8 @@ def test_a_point_that_is_no_trial_is_not_left_running_by_a_resume(tmp_path: Path
     study.enqueue_trial({"vblora.vectors": 2, "vblora.top_k": 4})
     # A driver died of it.
     draw(study, space, SEARCH)
-    suggestion = next_of(in_bank(tmp_path, space)[1])
+    study, suggestions = in_bank(tmp_path, space)
+    suggestion = next_of(suggestions)
     assert suggestion.number == 1
     assert [trial.state for trial in study.get_trials()] == [TrialState.FAIL, TrialState.RUNNING]
 

@@ -11,6 +11,9 @@ from sweeper.analysis.statistics.questions.intervals import difference_weights
 
 __all__ = ["best_set"]
 
+# Up to so many the value is simulated; for more it is Bonferroni's, which is larger.
+_MOST_SIMULATED = 64
+
 
 def best_set(
     components: Components, *, alpha: float = 0.05, draws: int = DRAWS
@@ -21,6 +24,8 @@ def best_set(
     1984; Hsu 1996, chapter 4). A configuration is left out where another one is ahead of it by
     more than the one-sided value for all differences to it. That value is never below the
     two-sided one of t, or a sole winner of two equal configurations would be named at 2·alpha.
+    Bonferroni's is never below it: who is behind by more than that is out without a simulation,
+    and of more than 64 configurations it is what all are judged by.
 
     Args:
         components: Of k configurations.
@@ -30,17 +35,15 @@ def best_set(
     k = len(components.names)
     if k < 2:
         return np.ones(k, dtype=np.bool_)
-    rivals = [
-        difference_weights(k, [(j, each) for j in range(k) if j != each]) for each in range(k)
-    ]
-    contrasts = components.contrasts(np.concatenate(rivals))
-    df = float(contrasts.df.min())
-    behind = contrasts.ratios.reshape(k, k - 1).max(axis=1)
-    floor = t_value(df, alpha / 2)
+    found = [components.differences_to(each) for each in range(k)]
+    behind = np.array([np.delete(x.ratios, each).max() for each, x in enumerate(found)])
+    df = min(float(np.delete(x.df, each).min()) for each, x in enumerate(found))
+    floor, ceiling = t_value(df, alpha / 2), t_value(df, alpha / (k - 1))
+    if k > _MOST_SIMULATED:
+        return np.asarray(behind <= max(floor, ceiling))
     stays: NDArray[np.bool_] = np.asarray(behind <= floor)
-    for each in np.flatnonzero(~stays):
-        value = critical_value(
-            components, rivals[each], df=df, alpha=alpha, two_sided=False, draws=draws
-        )
+    for each in np.flatnonzero(~stays & (behind <= ceiling)):
+        rivals = difference_weights(k, [(j, int(each)) for j in range(k) if j != each])
+        value = critical_value(components, rivals, df=df, alpha=alpha, two_sided=False, draws=draws)
         stays[each] = behind[each] <= value
     return stays

@@ -17,6 +17,9 @@ from sweeper.analysis.statistics.verdicts.conclusions import (
 
 __all__ = ["PLAIN", "POINTS", "Unit", "Words", "words"]
 
+# More names than this no sentence holds; the document has all.
+_MOST_NAMED = 24
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -230,7 +233,10 @@ def _best(found: BestSet) -> Words:
     basis = f" ({_basis(found.basis)}, {family})"
     if found.winner is not None:
         return Words(f"The best is {found.winner}", basis, found.caveats)
-    return Words(f"The best is among {{{_listed(found.members)}}}", basis, found.caveats)
+    names = found.members[:_MOST_NAMED]
+    more = len(found.members) - len(names)
+    rest = f" and {more:,} more" if more else ""
+    return Words(f"The best is among {{{_listed(names)}{rest}}}", basis, found.caveats)
 
 
 def _listed(names: Sequence[str]) -> str:

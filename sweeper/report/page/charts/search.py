@@ -40,7 +40,8 @@ _TICK = {
 def parallel_charts(subject: Subject) -> Iterator[Chart]:
     """Yields parallel coordinates of the complete trials; nothing where nothing was varied."""
     ranking = subject.ranking
-    trials = ranking.ranked
+    shown = {trial.id for trial in subject.shown}
+    trials = [trial for trial in ranking.ranked if trial.id in shown]
     params = [{"method": trial.method, **trial.params} if trial.params else {} for trial in trials]
     names = [name for name in differing(params) if name not in {"trial", "seed"}][:_MOST_AXES]
     if len(trials) < 2 or not names:
@@ -61,12 +62,16 @@ def parallel_charts(subject: Subject) -> Iterator[Chart]:
         name="parallel",
         title="Parameters of the complete trials",
         note=(
-            f"{len(trials)} trials, one seed each, {metric} on the validation rows "
-            f"({better} is better). Each line is a trial; trials that were stopped early or failed "
-            "are not here."
+            f"{_counted(len(trials), len(ranking.ranked))}, one seed each, {metric} on the "
+            f"validation rows ({better} is better). Each line is a trial; trials that were stopped "
+            "early or failed are not here."
         ),
         spec=_parallel(metric, names, rows, _ends(ticks), is_less_better=ranking.sign > 0),
     )
+
+
+def _counted(shown: int, complete: int) -> str:
+    return f"{shown} trials" if shown == complete else f"The best {shown} of {complete:,} trials"
 
 
 def importance_charts(found: Importances) -> Iterator[Chart]:

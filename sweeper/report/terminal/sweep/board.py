@@ -84,7 +84,7 @@ class Leaderboard:
             texts = tuple("" if final is None else str(final) for final in finals)
             found.append(Column(title, texts))
         # What is the same for all tells nothing of one.
-        statuses = tuple(trial.status_text for trial in trials)
+        statuses = tuple(ranking.status_text(trial) for trial in trials)
         if len(set(statuses)) > 1:
             found.append(Column("status", statuses, is_kept=True))
         long = [name for name in self._names if self._is_long(name)]

@@ -15,6 +15,7 @@ from sweeper.analysis.conclusions import SweepConclusions
 from sweeper.analysis.confirmation import confirmation_of
 from sweeper.analysis.ranking import Ranking, rank
 from sweeper.estimates import to_metrics
+from sweeper.report.clones import CLONES_NOTE, clone_rows
 from sweeper.report.configurations import error_note
 from sweeper.report.summary import cost_text, task_metrics, trials_text
 from sweeper.report.terminal.evaluation import metrics_table
@@ -22,8 +23,10 @@ from sweeper.report.terminal.plan import taken_text
 from sweeper.report.terminal.sweep.board import Leaderboard
 from sweeper.report.terminal.sweep.conclusions import conclusions_view
 from sweeper.report.terminal.sweep.configurations import configurations_table
-from sweeper.report.terminal.tables import pair_table
+from sweeper.report.terminal.tables import pair_table, row_table
 from sweeper.tracking.mirror import adapter_url, place_of
+from sweeper.tracking.owner.outside import space_revisions
+from sweeper.tracking.owner.revising import describe
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -46,14 +49,17 @@ def sweep_view(
     overhead = cost_text(ranking)
     sources = [folder.trial(trial.id).taken_from() for trial in ranking.trials]
     taken = taken_text([x.sweep for x in sources if x is not None], is_over=True)
+    revisions = [describe(revision) for revision in space_revisions(folder)]
     board = _board(ranking, conclusions)
     parts: list[RenderableType] = [
         Text(f"Sweep {folder.name}", style="bold"),
         *(Text(text) for text in (trials_text(ranking), folder.note, taken, overhead) if text),
+        *map(Text, revisions),
         "",
         *conclusions_view(conclusions),
         *board,
     ]
+    parts += _clones(folder, ranking)
     parts += _finals(ranking, is_design=conclusions.plan is not None)
     best = ranking.best
     if best is not None:
@@ -81,6 +87,20 @@ def _board(ranking: Ranking, conclusions: SweepConclusions) -> list[RenderableTy
     if not failed.trials:
         return shown
     return [*shown, Leaderboard(failed, names=("configuration", "seed")), ""]
+
+
+def _clones(folder: SweepFolder, ranking: Ranking) -> list[RenderableType]:
+    """Returns the clones in a table of their own; nothing where there is none."""
+    found = clone_rows(folder, ranking.objective)
+    if found is None:
+        return []
+    head, rows = found
+    table = row_table()
+    for title in head:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return [Text("Clones", style="bold"), table, Text(CLONES_NOTE), ""]
 
 
 def _line(text: str) -> Text:

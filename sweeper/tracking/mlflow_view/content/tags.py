@@ -12,6 +12,7 @@ from typing import Any
 
 from sweeper.tracking.mlflow_view.content.varied import Varied
 from sweeper.tracking.mlflow_view.names import shown_name
+from sweeper.tracking.owner.clones import ClonedFrom, parent_of
 from sweeper.tracking.provenance import user_of
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.stored import LEADERBOARD_FILE, Said
@@ -138,7 +139,8 @@ def said_note(said: Said, *, now: str) -> dict[str, str]:
 
 def trial_name(record: TrialRecord) -> str:
     """Returns what MLflow calls the run of a trial; sorts by number."""
-    return f"{record.number:03d}-{record.method}-{record.id}"
+    clone = "clone-" if record.origin == "clone" else ""
+    return f"{clone}{record.number:03d}-{record.method}-{record.id}"
 
 
 def trial_tags(
@@ -153,11 +155,12 @@ def trial_tags(
         parent_run_id: the sweep's own run.
     """
     spec = json.dumps(trial.spec(), sort_keys=True, separators=(",", ":"))
-    source = trial.taken_from()
+    source, parent = trial.taken_from(), parent_of(trial)
     named = [record.params[name] for name in _NAMES if name in record.params]
     return {
         **sweep_tags(folder),
         **({} if source is None else {"taken_from": source.sweep}),
+        **({} if parent is None else _clone_tags(parent)),
         # Not "trial" for either: that is the trial's identity.
         **({"configuration": str(named[0])} if named else {}),
         "mlflow.parentRunId": parent_run_id,
@@ -166,6 +169,15 @@ def trial_tags(
         "origin": record.origin,
         # The trial's identity also covers the data and the code; this is the configuration alone.
         "config_hash": hashlib.sha256(spec.encode()).hexdigest()[:12],
+    }
+
+
+def _clone_tags(parent: ClonedFrom) -> dict[str, str]:
+    """Returns the tags of a run that began where another one ended."""
+    return {
+        "cloned_from": parent.trial,
+        "steps_before": str(parent.steps),
+        "cloned_with": ", ".join(parent.asked),
     }
 
 

@@ -93,7 +93,7 @@ def test_an_exhausted_space_is_not_extended(sweep: SweepFolder) -> None:
     )
     mark_exhausted(study)
     given = runner.invoke(app, ["extend", "night", "--trials", "4", "--home", str(sweep.home)])
-    assert (given.exit_code, "widen the search space" in given.stderr) == (2, True)
+    assert (given.exit_code, "widen a range or a choice" in given.stderr) == (2, True)
     assert json.loads((sweep.path / "sweep.json").read_text())["document"] == sweep.document
 
 
@@ -108,3 +108,28 @@ def test_a_driver_with_a_copy_of_its_own_is_not_asked(
     assert asked.exit_code == 2
     assert "is run by process 7 on far" in " ".join(asked.stderr.split())
     assert sorted(sweep.path.rglob("*")) == before
+
+
+def test_resume_refuses_to_change_what_makes_trials_comparable(sweep: SweepFolder) -> None:
+    command = ["resume", "night", "--set", "train.steps=5", "--home", str(sweep.home)]
+    given = runner.invoke(app, command)
+    assert (given.exit_code, "could not be compared" in given.stderr) == (2, True)
+    assert not (sweep.path / "revisions.json").exists()
+
+
+def test_a_driver_that_runs_is_left_to_take_up_a_changed_space(sweep: SweepFolder) -> None:
+    change = "methods.lora.rank={choice: [4, 8]}"
+    command = ["resume", "night", "--set", change, "--home", str(sweep.home)]
+    watch = OwnerWatch(sweep, stage=str)
+    with sweep.lock():
+        watch._tell()
+        given = runner.invoke(app, command)
+    assert given.exit_code == 0, given.output
+    assert "its driver draws from the new space at its next trial" in given.stdout
+    assert sweep.document["methods"][1]["rank"] == {"choice": [4, 8]}
+
+
+def test_clone_names_what_of_a_trial_cannot_be_read(sweep: SweepFolder) -> None:
+    given = runner.invoke(app, ["clone", "night/0", "--home", str(sweep.home)])
+    assert given.exit_code == 2
+    assert "spec.json is damaged" in given.stderr

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.report.page import subject_of
+from sweeper.report.page import page_text, subject_of
 from sweeper.report.page.contents import contents_of
 from sweeper.report.page.tables import over_seeds
+from sweeper.tracking.owner.revising import revise
 from tests.sweeper.report import made
 
 
@@ -113,3 +114,43 @@ def test_a_sweep_that_has_just_begun_has_a_page(tmp_path):
     contents = contents_of(subject_of(folder, tracking_uri=""))
     assert (contents.verdicts, contents.all_charts) == ((), ())
     assert contents.remarks == ("No trial is complete with a score, so there is no best trial.",)
+
+
+def test_a_long_search_shows_its_best_trials_and_says_how_many_are_elsewhere(
+    hunt, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sweeper.report.page.subject.MOST_SHOWN", 3)
+    monkeypatch.setattr("sweeper.report.page.subject._MOST_OTHERS", 0)
+    # Of its own: what a subject shows is looked up once.
+    long = subject_of(hunt.folder, tracking_uri="")
+    found = contents_of(long)
+    best = [trial.id for trial in long.ranking.ranked[:3]]
+    assert sorted(row[1] for row in found.trials.rows) == sorted(best)
+    assert found.left_out == len(long.ranking.trials) - 3
+    assert {trial["id"] for trial in found.document["trials"]} == set(best)
+    assert found.document["trials_left_out"] == found.left_out
+    assert len(long.document["trials"]) == len(long.ranking.trials)
+    assert len(found.configurations.rows) == 3
+    (parallel,) = [x for x in found.charts["search"] if x.name == "parallel"]
+    assert f"The best 3 of {len(long.ranking.ranked)} trials" in parallel.note
+    page = page_text([long])
+    assert f"{found.left_out} more are in <code>leaderboard.json</code>" in page
+
+
+def test_a_search_that_was_changed_says_so_and_marks_what_falls_outside(tmp_path):
+    folder = made.searched(tmp_path / "home", tmp_path, trials=4)
+    ranks = sorted({str(trial.params["rank"]) for trial in folder.trials()})
+    revise(folder, ["methods.lora.rank={choice: [2, 64]}", "methods.mosa.rank={choice: [64]}"])
+    subject = subject_of(folder, tracking_uri="")
+    outside = {trial.id for trial in folder.trials() if trial.params["rank"] != 2}
+    assert ranks
+    assert subject.ranking.outside == outside
+    assert [trial["id"] for trial in subject.document["trials"] if trial["is_outside"]] == [
+        trial.id for trial in subject.ranking.trials if trial.id in outside
+    ]
+    (revision,) = subject.document["revisions"]
+    assert len(revision["changes"]) == 2
+    found = contents_of(subject)
+    assert "From trial 4 on, " in found.lead
+    marked = {row[1] for row in found.trials.rows if any("outside the space" in x for x in row)}
+    assert marked == outside

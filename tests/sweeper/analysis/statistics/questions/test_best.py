@@ -54,3 +54,36 @@ def test_the_first_place_always_stays():
         table = table_of(Answers((0.6, 0.55, 0.5, 0.6), seeds=3, rows=200).draw(generator))
         components = components_of(table)
         assert best_set(components, draws=500)[components.means.argmax()]
+
+
+@pytest.mark.parametrize("count", [10, 64, 65, 200])
+def test_of_many_the_same_are_out_that_are_far_behind_and_the_best_stays(count):
+    found = best_set(known([0.0, -0.5] + [-9.0] * (count - 2)), draws=2_000)
+    assert found.tolist() == [True, True] + [False] * (count - 2)
+
+
+def test_the_value_for_very_many_is_not_below_the_simulated_one():
+    rng = np.random.default_rng(3)
+    means = np.concatenate([rng.normal(0, 1.5, 64)])
+    simulated = best_set(known(means), draws=5_000)
+    # One more, far behind, and all are judged by Bonferroni's value.
+    wider = best_set(known([*means, -50.0]))
+    assert wider[-1] == np.False_
+    assert (wider[:-1] >= simulated).all()
+    assert wider[:-1].sum() <= simulated.sum() + 6
+
+
+def test_a_difference_to_one_is_the_contrast_of_both():
+    table = table_of(
+        Answers((0.6, 0.55, 0.5, 0.6), seeds=3, rows=50).draw(np.random.default_rng(1))
+    )
+    components = components_of(table)
+    for each in range(4):
+        weights = np.eye(4)
+        weights[:, each] -= 1.0
+        plain, found = components.contrasts(weights), components.differences_to(each)
+        others = np.arange(4) != each
+        for name in ("values", "standard_errors", "df"):
+            np.testing.assert_allclose(
+                getattr(found, name)[others], getattr(plain, name)[others], rtol=1e-9
+            )

@@ -1,0 +1,128 @@
+"""What `bench-trials` shows: a table in the terminal, and the page of measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks._bench import Column, mebibytes, render
+
+__all__ = ["PAGE", "page", "text", "verdicts"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "measurements" / "trials.md"
+"""The page of measurements."""
+
+_HEAD = """# Trials
+
+What does a trial cost the sweeper itself, and does it cost more in a long sweep? `make
+bench-trials` makes a search of {trials:,} trials by the sweep's own code: its points are drawn and
+told to the study, ASHA judges them, and each has its folder with record, reports and rows. Nothing
+is trained, and Ray is not started.
+
+Each trial has {steps} steps, {rows} validation rows and, if ASHA lets it, 4 evaluations. The times
+of a trial are medians of {window} trials. *Resume* is all that is read before a sweep goes on.
+"""
+
+_TERMS = """
+## What keeps it flat
+
+- The study is read once and then kept in memory by its only driver: Optuna asks its database a
+  dozen times a trial for all that has not ended. Each write still goes to the database at once.
+- TPE is shown 500 ended trials at most: the 25 best, which it tells apart from the rest, and every
+  n-th of the others. Up to 500 it is shown all.
+- Of more than 64 adapters the report judges which may be the best by Bonferroni's value, which is
+  larger than the simulated one: the set may be larger, and holds the best one as surely.
+- The page shows 500 trials at most. `leaderboard.json` and `report --json` have all.
+"""
+
+_COLUMNS = (
+    Column("trials", lambda row: f"{row['trials']:,}"),
+    Column("draw", lambda row: f"{1e3 * row['draw_s']:.0f} ms"),
+    Column("tell", lambda row: f"{1e3 * row['tell_s']:.0f} ms"),
+    Column("record", lambda row: f"{1e3 * row['record_s']:.0f} ms"),
+    Column("a trial", lambda row: f"{1e3 * row['trial_s']:.0f} ms"),
+    Column("resume", lambda row: f"{row['resume_s']:.1f} s"),
+    Column("report", lambda row: f"{row['report_s']:.1f} s"),
+    Column("page", lambda row: f"{row['page_s']:.1f} s"),
+    Column("MiB", lambda row: mebibytes(row["page_bytes"])),
+)
+
+
+def text(rows: Sequence[Mapping[str, Any]], *, width: int) -> str:
+    """Returns the table for the terminal, and what of MLflow is known.
+
+    Args:
+        rows: the figures.
+        width: characters of a line, from 80.
+    """
+    return "\n".join([render(_COLUMNS, rows, width=width), *_mlflow(rows)])
+
+
+def _mlflow(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"MLflow, {row['sent']:.0f} trials: {row['runs_per_s']:.1f} runs a second; with nothing "
+        f"new a look takes {1e3 * row['idle_s']:.0f} ms."
+        for row in rows
+        if "runs_per_s" in row
+    ]
+
+
+def verdicts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns which predictions hold, a sentence each.
+
+    Args:
+        rows: the figures at each mark; one is of 1,000 trials.
+    """
+    by_mark = {row["trials"]: row for row in rows}
+    middle, last = by_mark[1000], rows[-1]
+    slower = last["trial_s"] / middle["trial_s"]
+    size, report_s = last["page_bytes"] / 2**20, last["report_s"]
+    return [
+        _verdict(
+            f"a trial at {last['trials']:,} takes {slower:.2f} times what it takes at 1,000",
+            "at most 1.5",
+            holds=slower <= 1.5,
+        ),
+        _verdict(
+            f"a trial takes {last['trial_s']:.3f} s", "below 0.1 s", holds=last["trial_s"] < 0.1
+        ),
+        _verdict(f"`report` takes {report_s:.1f} s", "below 5 s", holds=report_s < 5),
+        _verdict(f"the page takes {last['page_s']:.1f} s", "below 5 s", holds=last["page_s"] < 5),
+        _verdict(f"the page has {size:.1f} MiB", "below 4", holds=size < 4),
+        _verdict(
+            f"MLflow gets {last['runs_per_s']:.1f} runs a second",
+            "at least 1",
+            holds=last["runs_per_s"] >= 1,
+        ),
+    ]
+
+
+def _verdict(found: str, predicted: str, *, holds: bool) -> str:
+    return f"{'Holds' if holds else '**Missed**'}: {found} (predicted: {predicted})."
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """Returns the page of measurements.
+
+    Args:
+        result: what was written of the run.
+    """
+    rows, settings, found = result["rows"], result["settings"], result["machine"]
+    versions = result["versions"]
+    lines = [
+        _HEAD.format(trials=rows[-1]["trials"], **settings),
+        f"| {' | '.join(column.title for column in _COLUMNS)} |",
+        f"|{'---:|' * len(_COLUMNS)}",
+        *(f"| {' | '.join(column.text(row) for column in _COLUMNS)} |" for row in rows),
+        "",
+        *_mlflow(rows),
+        "",
+        *(f"- {sentence}" for sentence in verdicts(rows)),
+        "",
+        f"{found['cpus']} cores of an {found['cpu']}, load {found['load_before']:.1f} before the "
+        f"run; Optuna {versions['optuna']}, MLflow {versions['mlflow']}, seed "
+        f"{result['seeds']['search']}. One run; compare the rows with each other.",
+        _TERMS,
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,144 @@
+"""A clone is made of a trial that has ended; what cannot be one is refused, and nothing is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sweeper.analysis.lookup import FoundTrial, find_trial
+from sweeper.analysis.ranking import rank_sweep
+from sweeper.errors import BadInputError
+from sweeper.execution.owner import clone_jobs
+from sweeper.preflight.model.cloning import clone
+from sweeper.report.clones import clone_rows
+from sweeper.tracking.owner.clones import clones_of
+from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper_adapters.methods import Method
+from tests.adapters.specs import SPECS
+from tests.sweeper import exported
+
+RATE = "train.learning_rate=0.01"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return exported.make_world(tmp_path_factory.mktemp("world"))
+
+
+def found_in(world: Path, home: Path, method: Method = SPECS["lora"]) -> FoundTrial:
+    sweep = SweepFolder.create(home, "night", document=exported.DOCUMENT)
+    folder = exported.made(sweep, exported.trial(method, world))
+    sweep.mark("complete")
+    return FoundTrial(sweep, folder)
+
+
+def test_a_clone_waits_beside_the_trials_and_says_where_it_began(
+    world: Path, tmp_path: Path
+) -> None:
+    found = found_in(world, tmp_path)
+    made = clone(found, [RATE, "train.steps=5"])
+    assert [record.id for record in found.sweep.trials()] == [found.trial.id]
+    ((folder, one),) = clones_of(found.sweep)
+    assert folder.path == tmp_path / "night" / "clones" / one.record.id
+    assert (one.record.status, one.record.origin) == ("queued", "clone")
+    assert one.record.steps_total == 5
+    assert (one.parent.trial, one.parent.steps) == (found.trial.id, exported.STEPS)
+    assert one.parent.asked == (RATE, "train.steps=5")
+    assert one.parent.left == {}
+    assert folder.trial_spec().train.learning_rate == 0.01
+    assert "begins with" in made.lines[0]
+    assert f"after {exported.STEPS} steps, and trains 5 more" in made.lines[0]
+    assert made.lines[-1].startswith("resume night trains it; report shows it by itself")
+    assert found.sweep.status == "stopped"
+    with pytest.raises(BadInputError, match="has this clone already"):
+        clone(found, [RATE, "train.steps=5"])
+
+
+def test_a_driver_trains_it_once_and_a_report_has_it_apart(world: Path, tmp_path: Path) -> None:
+    found = found_in(world, tmp_path)
+    clone(found, [RATE])
+    (job,) = clone_jobs(found.sweep)
+    assert job.final is None
+    assert job.evaluation_steps[-1] == exported.STEPS
+    ((folder, one),) = clones_of(found.sweep)
+    folder.begin()
+    # Far better than its parent.
+    folder.append(exported.STEPS, {"eval_loss": 0.1, "eval_loss_se": 0.01})
+    folder.complete()
+    assert clone_jobs(found.sweep) == []
+    ranking = rank_sweep(found.sweep)
+    assert [record.id for record in ranking.trials] == [found.trial.id]
+    rows = clone_rows(found.sweep, ranking.objective)
+    assert rows is not None
+    (row,) = rows[1]
+    assert row[:2] == ("0", one.record.id)
+    assert row[3:] == (RATE, "0.100 ± 0.010", "complete", "2/2", "4")
+
+
+def test_a_clone_can_be_cloned_and_counts_the_steps_of_all(world: Path, tmp_path: Path) -> None:
+    found = found_in(world, tmp_path)
+    first = clone(found, [RATE])
+    first.folder.begin()
+    first.folder.append(exported.STEPS, {"eval_loss": 0.5, "eval_loss_se": 0.1})
+    first.folder.complete()
+    (adapter,) = tmp_path.glob("night/trials/*/adapter")
+    (first.folder.path / "adapter").symlink_to(adapter)
+    again = find_trial(str(first.folder.path), home=tmp_path)
+    assert again.title.startswith("clone 0 (lora, ")
+    second = clone(again, ["train.learning_rate=0.02"])
+    assert second.parent.steps == 2 * exported.STEPS
+    assert second.parent.folder == f"clones/{first.folder.id}"
+
+
+def test_each_tensor_that_does_not_agree_is_named(world: Path, tmp_path: Path) -> None:
+    found = found_in(world, tmp_path, SPECS["masa"])
+    experts = found.trial.trial_spec().method.model_dump()["experts"]
+    made = clone(found, [f"method.experts={experts + 1}"])
+    assert made.parent.taken
+    assert made.parent.left
+    named = [line for line in made.lines if line.startswith("Begins anew: ")]
+    assert named
+    for key, why in list(made.parent.left.items())[: len(named)]:
+        assert f"Begins anew: {key} ({why})." in named
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("train.max_length=64", "fields of train and method may change"),
+        ("train.eval_examples=2", "fields of train and method may change"),
+        ("method.name=dora", "begin a new sweep"),
+        ("model.path=elsewhere", "begin a new sweep"),
+        ("data.path=elsewhere", "begin a new sweep"),
+        ("engine.zero_stage=1", "begin a new sweep"),
+        ("train.learning_rate=-1", "it must be above 0"),
+        ("train.learning_rat=1", "learning_rat"),
+        ("method.rank=16", "none of the .* tensors that it would have agrees"),
+        ("nothing", "write path=value"),
+    ],
+)
+def test_what_would_be_no_clone_is_refused(
+    world: Path, tmp_path: Path, override: str, reason: str
+) -> None:
+    found = found_in(world, tmp_path)
+    with pytest.raises(BadInputError, match=reason):
+        clone(found, [override])
+    assert not (tmp_path / "night" / "clones").exists()
+    assert found.sweep.status == "complete"
+
+
+@pytest.mark.parametrize("name", ["pissa", "adalora"])
+def test_an_adapter_that_does_not_stand_for_itself_is_not_cloned(
+    world: Path, tmp_path: Path, name: str
+) -> None:
+    found = found_in(world, tmp_path, SPECS[name])
+    with pytest.raises(BadInputError, match="cannot be cloned, for "):
+        clone(found, [RATE])
+
+
+def test_a_trial_without_an_adapter_is_not_cloned(world: Path, tmp_path: Path) -> None:
+    sweep = SweepFolder.create(tmp_path, "night", document=exported.DOCUMENT)
+    folder = exported.add(sweep, exported.trial(SPECS["lora"], world), number=0)
+    with pytest.raises(BadInputError, match="has no adapter"):
+        clone(FoundTrial(sweep, folder), [RATE])
