@@ -140,8 +140,7 @@ class SweepDriver:
     def __post_init__(self) -> None:
         self._admission = Admission(self.folder, self.sweep)
         self._living = LivingSweep(self.folder)
-        ending_s = self._admission.ending_s
-        self._watch = OwnerWatch(self.folder, stage=self.note, ending_s=ending_s)
+        self._watch = OwnerWatch(self.folder, stage=self.note, ending_s=self._admission.ending_s)
         self._notices = Notices(self.folder, self.sweep.spec.notify, link=self._link)
 
     def _link(self) -> str:
@@ -345,7 +344,7 @@ class SweepDriver:
 
     @property
     def _clones(self) -> list[Job]:
-        """The clones that are to be trained now: none where the sweep has come to its limits."""
+        # None where the sweep has come to its limits.
         return [] if self._admission.has_refused else clone_jobs(self.folder)
 
     @property
@@ -375,17 +374,16 @@ class SweepDriver:
         return place_of_study(self.folder)
 
     def _suggestions(self, study: optuna.Study, pool: ActorHandle[Any]) -> StudySearch:
-        spec = self.sweep.spec
         return StudySearch(
             # Its owner may change the space meanwhile: each trial is of the space as it is then.
             Suggestions(
                 study,
                 space=self.sweep.space,
-                search=spec.search,
+                search=self.sweep.spec.search,
                 identify=lambda point: self._trials.identify(point),
                 revised=self._revised,
             ),
-            objective=spec.objective,
+            objective=self.sweep.spec.objective,
             make_job=lambda suggestion: self._trials.job(suggestion),
             release=functools.partial(release, pool),
             pool_name=f"pool-{self.folder.name}",
