@@ -231,8 +231,7 @@ def plan_of(
     fingerprint, missing = _found(sweep)
     within_s = calibration_s() if within_s is None else within_s
     hashed = None if missing else fingerprint
-    if sweep.is_batch_open:
-        sweep = admit(sweep, Limits(), fingerprint=hashed, address=address, within_s=within_s).sweep
+    sweep = admit(sweep, Limits(), fingerprint=hashed, address=address, within_s=within_s).sweep
     if not missing:
         require_objective(sweep)
     earlier = Observations()
@@ -245,32 +244,29 @@ def plan_of(
         _planned(sweep, trial, trial_id, taken_from=known.get(trial_id))
         for trial, trial_id in zip(drawn, ids, strict=True)
     )
+    specs = [trial.spec for trial in drawn]
     largest = max(trial.trainable for trial in trials)
-    widest = max((trial.spec for trial in drawn), key=lambda x: x.model.shape().total_parameters)
-    memory = memory_of(widest, largest)
+    widest = max(specs, key=lambda x: x.model.shape().total_parameters)
     plan = Plan(
         sweep,
         trials,
-        memory,
+        memory_of(widest, largest),
         missing,
-        epochs=_epochs(sweep, [trial.spec.train.steps for trial in drawn]),
-        patience=_patience([trial.spec.train for trial in drawn]),
-        scale=shared_scale([(trial.spec.method.label, trial.spec.method) for trial in drawn]),
+        epochs=_epochs(sweep, [spec.train.steps for spec in specs]),
+        patience=_patience([spec.train for spec in specs]),
+        scale=shared_scale([(spec.method.label, spec.method) for spec in specs]),
         rates=_rates(sweep, drawn),
         earlier=earlier,
     )
     taken = sum(trial.taken_from is not None for trial in trials)
-    specs = [trial.spec for trial in drawn]
     costs = known_costs(sweep, specs, fingerprint=hashed, within_s=within_s)
-    wanted = max(0, sweep.spec.search.trials - taken)
-    plan = replace(plan, costs=_forecast(sweep, specs, costs, left=wanted, address=address))
+    plan = replace(plan, costs=_forecast(sweep, specs, costs, taken=taken, address=address))
     if missing:
         return plan
-    left = len(trials) - taken
     return replace(
         plan,
         detection=detection_of(sweep, home=home, rows=_final_rows(sweep)),
-        forecast=forecast_of(sweep, home=home, trials=left),
+        forecast=forecast_of(sweep, home=home, trials=len(trials) - taken),
     )
 
 
@@ -279,11 +275,12 @@ def _forecast(
     trials: Sequence[TrialSpec],
     costs: Costs | None,
     *,
-    left: int,
+    taken: int,
     address: str | None,
 ) -> SweepForecast | None:
     if costs is None:
         return None
+    left = max(0, sweep.spec.search.trials - taken)
     return forecast_sweep(sweep, trials, costs, left=left, address=address)
 
 
