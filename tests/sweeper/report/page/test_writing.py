@@ -223,12 +223,12 @@ def test_the_bundle_is_put_together_once(tmp_path, monkeypatch):
     first = writing._bundle.__wrapped__()
     (kept,) = (tmp_path / "cache").iterdir()
     assert kept.read_text() == first
-    monkeypatch.setattr(writing.vl_convert, "javascript_bundle", lambda **_: "never")
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda **_: "never")
     assert writing._bundle.__wrapped__() == first
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeypatch):
     (tmp_path / "cache").write_text("a file")
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(writing.vl_convert, "javascript_bundle", lambda **_: "x</script>y")
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda **_: "x</script>y")
     assert writing._bundle.__wrapped__() == r"x<\/script>y"
