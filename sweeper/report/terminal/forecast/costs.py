@@ -44,7 +44,7 @@ def _cost_lines(costs: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Returns the forecasts with their ranges, and what they rest on."""
     seconds, memory, money = costs["seconds"], costs["memory_bytes"], costs["money"]
     on = f"{count(costs['trials'], 'trial')} on {count(costs['replicas'], 'replica')}"
-    step, trial = _ranged(costs["step_s"], duration), duration(costs["trial_s"]["value"])
+    step, trial = _ranged(costs["step_s"], _short), duration(costs["trial_s"]["value"])
     lines = [("Time", f"{_ranged(seconds, duration)} for {on}; a step {step}, a trial {trial}")]
     if costs["kept_share"] < 1:
         saved = f"saves {100 * (1 - costs['kept_share']):.0f} % of the steps as designed"
@@ -57,6 +57,11 @@ def _cost_lines(costs: Mapping[str, Any]) -> list[tuple[str, str]]:
     if costs["rates"]:
         lines.append(("Rates", costs["rates"]))
     return lines
+
+
+def _short(seconds: float) -> str:
+    """Returns a duration, in milliseconds where it is of a few of them."""
+    return f"{1000 * seconds:.0f} ms" if seconds < 0.0995 else duration(seconds)
 
 
 def _ranged(figure: Mapping[str, float], text: Callable[[float], str]) -> str:

@@ -52,3 +52,7 @@ def test_what_is_not_known_says_so():
 def test_the_micro_batch_that_was_chosen():
     document = {"train": {"batch_size": 4}, "engine": {"gradient_accumulation": 3}}
     assert batch_text(document) == "Micro-batch: 4 by memory; in a step there are 3."
+
+
+def test_a_step_of_a_small_model_is_told_in_milliseconds():
+    assert "a step 20 ms (10 ms to 40 ms)" in costs_text({**COSTS, "step_s": figure(0.02)})
