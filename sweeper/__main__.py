@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
 from typing import NoReturn
 
 
@@ -40,9 +39,14 @@ def _end(code: int) -> NoReturn:
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        # Whoever has read it may be gone.
-        with suppress(OSError, ValueError):
+        try:
             stream.flush()
+        except BrokenPipeError:
+            # Whoever has read it is gone.
+            continue
+        except (OSError, ValueError):
+            # What Python ends with where output is lost.
+            code = 120
     os._exit(code)
 
 

@@ -16,8 +16,17 @@ if TYPE_CHECKING:
     from sweeper.experiment.sweep import Sweep
     from sweeper.preflight.forecast import Costs
     from sweeper.tracking.owner import Limits
+    from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["MaxCost", "MaxHours", "MaxMemory", "admitted", "go_on_within", "limits_asked"]
+__all__ = [
+    "MaxCost",
+    "MaxHours",
+    "MaxMemory",
+    "admitted",
+    "go_on_within",
+    "limits_asked",
+    "require_no_url",
+]
 
 MaxHours = Annotated[
     float | None,
@@ -136,8 +145,10 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
     folder, sweep = driver.folder, driver.sweep
     limits = asked.over(limits_of(folder.path))
     require_time_left(folder, limits, sweep.spec.resources)
-    if asked == type(asked)():
+    if asked == type(asked)() and limits.max_memory is None:
         return
+    if asked != type(asked)():
+        require_no_url(folder, "resume with limits")
     from sweeper._environment import calibration_s
     from sweeper.execution.owner import keep_limits
     from sweeper.preflight.forecast import admit, require_price
@@ -154,3 +165,23 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
             within_s=calibration_s(),
         )
     keep_limits(folder.path, limits, found.costs)
+
+
+def require_no_url(folder: SweepFolder, what: str) -> None:
+    """Checks that what is written into a sweep's folder is not undone by what is at a URL.
+
+    Args:
+        folder: of the sweep.
+        what: is asked for.
+
+    Raises:
+        BadInputError: the sweep is kept at a URL.
+    """
+    from sweeper.tracking.mirror import is_at_url
+
+    if is_at_url(folder.path):
+        raise BadInputError(
+            f"{what}: sweep {folder.name} is kept at a URL, whose copy would undo the change when "
+            "another machine has run the sweep last; so far only a sweep in a folder takes it; "
+            "begin a new sweep there with the changed search space"
+        )

@@ -336,11 +336,11 @@ class SweepDriver:
             )
 
     def _finish(self, pool: ActorHandle[Any]) -> None:
-        """Runs the clones, and the evaluations after the search."""
-        run_clones(pool, self._clones)
+        """Runs the evaluations after the search, and the clones."""
         finals = final_jobs(self.folder, self.sweep.spec.final)
         self._status.show(final_progress(finals))
         run_final_jobs(pool, finals)
+        run_clones(pool, [job for job in self._clones if self._admission.admits_clone(job)])
 
     @property
     def _clones(self) -> list[Job]:

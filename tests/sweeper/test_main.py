@@ -123,3 +123,12 @@ def test_a_command_ends_with_its_threads_and_without_taking_apart_what_is_in_mem
 ) -> None:
     done = run(ENDING, "end", str(code))
     assert (done.returncode, done.stdout) == (code, "a thread's end\nat exit\n")
+
+
+def test_output_that_is_lost_is_no_success() -> None:
+    program = (
+        "import sys; from sweeper.__main__ import _end; "
+        "sys.stdout = open(1, 'w', buffering=100, closefd=False); sys.stdout.write('a'); _end(0)"
+    )
+    assert run(program).returncode == 0
+    assert run(program, shell="> /dev/full").returncode == 120

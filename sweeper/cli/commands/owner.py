@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from sweeper.cli.limits import require_no_url
 from sweeper.cli.options import AsJson, Home, SweepName, Trial, opened_home, sweep_names
 from sweeper.cli.output import Output, opened_output
 from sweeper.errors import BadInputError
@@ -93,7 +94,7 @@ def clone(
         from sweeper.preflight.model.cloning import clone as make
 
         found = find_trial(trial, home=opened_home(home))
-        _require_here(found.sweep)
+        require_no_url(found.sweep, "clone")
         made = make(found, overrides or [])
         out.show(made.document(), Text("\n".join(made.lines)))
 
@@ -111,7 +112,7 @@ def revise(folder: SweepFolder, overrides: list[str], out: Output) -> bool:
     """
     from sweeper.tracking.owner.revising import revise as change
 
-    _require_here(folder)
+    require_no_url(folder, "resume --set")
     found = change(folder, overrides)
     if found.is_running:
         out.show(found.document(), Text(found.sentence))

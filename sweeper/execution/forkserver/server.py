@@ -148,7 +148,11 @@ class ForkServer:
         return None
 
     def _answer(self) -> Program | None:
-        client, _ = self.listener.accept()
+        try:
+            client, _ = self.listener.accept()
+        except OSError:
+            # It has gone meanwhile, or there is no room for another file: it asks a new Python.
+            return None
         client.settimeout(ASKING_S)
         files: list[int] = []
         try:
@@ -156,12 +160,12 @@ class ForkServer:
             program = program_of(asked["arguments"])
             if not _is_forkable():
                 raise ValueError("a fork would not work")
+            pid = os.fork()
         except (OSError, ValueError):
             _close(files)
             _say(client, 0)
             client.close()
             return None
-        pid = os.fork()
         if pid:
             _close(files)
             self._forks[pid] = client
@@ -184,7 +188,11 @@ class ForkServer:
 
     def _lose(self, pid: int) -> None:
         """Ends a fork whose client has been killed: whoever did that meant the fork."""
-        self._selector.unregister(self._forks[pid])
+        client = self._forks.get(pid)
+        # It may have ended a moment before, and been reaped in the same turn.
+        if client is None:
+            return
+        self._selector.unregister(client)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shlex
 import shutil
@@ -18,6 +19,8 @@ from pathlib import Path
 from sweeper._environment import has_fork_server, ray_address
 
 __all__ = ["RAY_ENVIRONMENT", "forked_workers", "start_fork_server"]
+
+logger = logging.getLogger(__name__)
 
 # Environment of all Ray processes that a sweep starts.
 RAY_ENVIRONMENT = {
@@ -57,6 +60,8 @@ PRELOADED = (
     "sweeper.models.frozen",
     "sweeper._third_party:load_deepspeed",
 )
+# Bytes, of the 107 that the path of a socket may have; the rest is for what is made there.
+_LONGEST_FOLDER = 80
 _SERVER = "sweeper.execution.forkserver.server"
 _CLIENT = Path(__file__).with_name("client.py")
 
@@ -81,12 +86,28 @@ def start_fork_server(address: str | None, *, preloaded: Sequence[str] = PRELOAD
         preloaded: what it imports, each ``module`` or ``module:function``.
     """
     is_local = (address or ray_address() or "local") == "local"
-    if _servers or not is_local or not has_fork_server():
+    is_up = bool(_servers) and _servers[-1].process.poll() is None
+    if is_up or not is_local or not has_fork_server():
         return
-    folder = Path(tempfile.mkdtemp(prefix="sweeper-"))
+    try:
+        _servers.append(_started(preloaded))
+    except OSError as error:
+        logger.info("Ray's processes are no forks, and start more slowly: %s", error)
+
+
+def _started(preloaded: Sequence[str]) -> _Server:
+    """Returns a new fork server.
+
+    Raises:
+        OSError: there is no folder in which a socket and a program can be.
+    """
+    is_long = len(os.fsencode(tempfile.gettempdir())) > _LONGEST_FOLDER
+    folder = Path(tempfile.mkdtemp(prefix="sweeper-", dir="/tmp" if is_long else None))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     place = folder / "socket"
     launcher = _write_launcher(place)
+    if not os.access(launcher, os.X_OK):
+        raise PermissionError(f"nothing can be executed in {folder.parent}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(place))
         listener.listen(128)
@@ -99,7 +120,7 @@ def start_fork_server(address: str | None, *, preloaded: Sequence[str] = PRELOAD
             env={**RAY_ENVIRONMENT, **os.environ, **_server_environment()},
             process_group=0,
         )
-    _servers.append(_Server(launcher, process))
+    return _Server(launcher, process)
 
 
 def _server_environment() -> dict[str, str]:

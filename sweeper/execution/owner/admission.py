@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sweeper._files import write_json
 from sweeper._text import duration
 from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.execution.pool import Job
 from sweeper.experiment.sweep import ResourcesSpec, Sweep
 from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.forecast import ENDING_S, Costs, final_s
@@ -157,6 +158,19 @@ class Admission:
             return True
         return self._keeper.admits(trial_id, need_s, before_s=[*map(self._need_s, before)])
 
+    def admits_clone(self, job: Job) -> bool:
+        """Returns whether a clone may begin, after which nothing comes.
+
+        Args:
+            job: of the clone.
+        """
+        if self._keeper is None:
+            return True
+        assert self._costs is not None
+        self._learn()
+        trial = TrialSpec.model_validate_json(job.spec_json)
+        return self._keeper.admits(job.trial_id, self._costs.of(trial).trial_s, before_s=[])
+
     def ending_s(self) -> float | None:
         """Returns the seconds for checkpoints where the sweep must end now; else None."""
         if self._keeper is None or not self._keeper.is_over:
@@ -223,6 +237,9 @@ class Admission:
             if record.id in self._taken or not is_told or not record.steps_total:
                 continue
             self._taken.add(record.id)
+            if self.folder.trial(record.id).taken_from() is not None:
+                # Another sweep has trained it, on whatever machine.
+                continue
             share = record.steps / record.steps_total
             self._keeper.times.take(
                 forecast_s=share * self._whole_s(record.id), measured_s=record.wall_time_s

@@ -55,5 +55,10 @@ def run_clones(pool: ActorHandle[Any], jobs: list[Job]) -> None:
         jobs: from :func:`clone_jobs`.
     """
     for job, message in zip(jobs, run_trainings(pool, jobs), strict=True):
-        if message.status == "failed" and not message.is_recorded:
+        if message.is_recorded:
+            continue
+        if message.status == "failed":
             TrialFolder(job.folder).fail("ReplicaLost", message.error)
+        else:
+            # Its owner has stopped it while it waited.
+            TrialFolder(job.folder).stop()

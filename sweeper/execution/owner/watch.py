@@ -150,9 +150,13 @@ class OwnerWatch:
         self._listen()
 
     def leave(self) -> None:
-        """Asks no pool any more; waits for a question under way."""
+        """Asks no pool any more, and ends nothing for its limits; waits for a question under way.
+
+        The trials have ended.
+        """
         with self._asking:
             self._pool = None
+        self._ending_s = lambda: None
 
     def _listen(self) -> None:
         if not self._handlers_before:

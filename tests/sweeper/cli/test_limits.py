@@ -3,9 +3,10 @@
 import pytest
 
 from sweeper._text import size_of
-from sweeper.cli.limits import limits_asked
+from sweeper.cli.limits import limits_asked, require_no_url
 from sweeper.errors import BadInputError
 from sweeper.tracking.owner import Limits
+from sweeper.tracking.sweep_folder import SweepFolder
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,11 @@ def test_options_become_limits():
 def test_what_is_no_limit_is_refused(options, said):
     with pytest.raises(BadInputError, match=said):
         limits_asked(*options)
+
+
+def test_what_a_url_would_undo_is_refused(tmp_path, monkeypatch):
+    folder = SweepFolder.create(tmp_path, "night", document={})
+    require_no_url(folder, "clone")
+    monkeypatch.setattr("sweeper.tracking.mirror.is_at_url", lambda _: True)
+    with pytest.raises(BadInputError, match="clone: sweep night is kept at a URL"):
+        require_no_url(folder, "clone")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from sweeper.execution.forkserver import forked_workers, start_fork_server, starting
-from sweeper.execution.forkserver.server import program_of
+from sweeper.execution.forkserver.server import ForkServer, program_of
 
 SAY = """
 import json, os, signal, sys
@@ -192,6 +193,23 @@ def test_a_fork_lives_on_where_the_server_is_killed(
         client.wait(10)
     # The next one is a new Python.
     assert json.loads(subprocess.check_output([launcher, script(SAY)]))["has_table"] is False
+
+
+def test_a_fork_and_its_client_that_end_at_once_do_not_end_the_server() -> None:
+    own, other = socket.socketpair()
+    read, write = os.pipe()
+    with own, other:
+        before = signal.getsignal(signal.SIGCHLD)
+        server = ForkServer(own, read)
+        try:
+            # Reaped in the turn in which its client was seen to have gone.
+            server._lose(12345)
+        finally:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, before)
+            server._leave()
+    os.close(read)
+    os.close(write)
 
 
 def test_without_a_script_it_is_a_new_python(launcher: Path) -> None:

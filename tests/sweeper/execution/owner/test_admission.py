@@ -6,6 +6,7 @@ import pytest
 
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.execution.owner import Admission, keep_limits, require_time_left
+from sweeper.execution.pool import Job
 from sweeper.experiment.loading import load_sweep
 from sweeper.preflight.forecast import corner_trials
 from sweeper.tracking.owner import Limits, Meter
@@ -127,3 +128,23 @@ def test_a_sweep_without_time_left_does_not_go_on(folder, sweep):
     require_time_left(folder, Limits(max_hours=2), resources)
     folder.mark("complete")
     require_time_left(folder, limits, resources)
+
+
+def test_a_trial_of_another_sweep_says_nothing_of_the_time_here(folder, sweep, monkeypatch):
+    admission, _, _ = begun(folder, sweep, Limits(max_hours=10))
+    taken = added(folder, sweep, "a" * 12)
+    taken.begin()
+    taken.complete(train_time_s=1.0)
+    monkeypatch.setattr(type(taken), "taken_from", lambda _: "another sweep")
+    added(folder, sweep, "b" * 12)
+    assert admission.admits("b" * 12, [])
+    assert admission._keeper.times._ratios == []
+
+
+def test_a_clone_begins_while_there_is_time_for_it(folder, sweep):
+    admission, clock, trial_s = begun(folder, sweep, Limits(max_hours=1))
+    job = Job("c" * 12, 0, folder.path, (), corner_trials(sweep)[0].model_dump_json())
+    assert admission.admits_clone(job)
+    clock.now_s = 3600 - trial_s / 2
+    assert not admission.admits_clone(job)
+    assert admission.has_refused

@@ -240,6 +240,15 @@ def test_a_sweep_is_interrupted_to_keep_its_limits(folder: SweepFolder) -> None:
     assert not owner.is_stopped
 
 
+def test_what_has_come_to_its_end_is_not_interrupted_for_a_limit(folder: SweepFolder) -> None:
+    pool: Any = Pool(looks=10_000)
+    with OwnerWatch(folder, stage=str, ending_s=lambda: 0.05) as owner:
+        owner.leave()
+        owner.follow(pool)
+        time.sleep(0.5)
+    assert not owner.is_limited
+
+
 def test_a_driver_notes_how_long_it_runs(folder: SweepFolder) -> None:
     with OwnerWatch(folder, stage=str):
         until(lambda: usage_of(folder.path).periods[0].seconds > 0.1)

@@ -9,7 +9,8 @@ import pytest
 from sweeper.analysis.lookup import FoundTrial, find_trial
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.errors import BadInputError
-from sweeper.execution.owner import clone_jobs
+from sweeper.execution.owner import clone_jobs, run_clones
+from sweeper.execution.pool import Message
 from sweeper.preflight.model.cloning import clone
 from sweeper.report.clones import clone_rows
 from sweeper.tracking.owner.clones import clones_of
@@ -142,3 +143,16 @@ def test_a_trial_without_an_adapter_is_not_cloned(world: Path, tmp_path: Path) -
     folder = exported.add(sweep, exported.trial(SPECS["lora"], world), number=0)
     with pytest.raises(BadInputError, match="has no adapter"):
         clone(FoundTrial(sweep, folder), [RATE])
+
+
+def test_a_clone_that_was_stopped_while_it_waited_is_not_trained_for_ever(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = found_in(world, tmp_path)
+    clone(found, [RATE])
+    end = Message("end", status="stopped", is_recorded=False)
+    monkeypatch.setattr("sweeper.execution.owner.clones.run_trainings", lambda *_: [end])
+    run_clones(None, clone_jobs(found.sweep))  # type: ignore[arg-type] - the pool is not asked
+    ((_, one),) = clones_of(found.sweep)
+    assert one.record.status == "stopped"
+    assert clone_jobs(found.sweep) == []
