@@ -145,7 +145,7 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
     folder, sweep = driver.folder, driver.sweep
     limits = asked.over(limits_of(folder.path))
     require_time_left(folder, limits, sweep.spec.resources)
-    if asked == type(asked)() and limits.max_memory is None:
+    if asked == type(asked)() and limits.max_memory_bytes is None:
         return
     if asked != type(asked)():
         require_no_url(folder, "resume with limits")

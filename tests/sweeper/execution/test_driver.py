@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from sweeper.errors import BadInputError, StudyLostError, UnwritableError
 from sweeper.execution.driver import SweepDriver, new_sweep_folder, new_sweep_name
 from sweeper.execution.owner import Admission
+from sweeper.execution.pool import Job
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
@@ -75,8 +76,9 @@ def test_of_two_new_sweeps_without_a_name_each_gets_one(tmp_path: Path, monkeypa
 def test_a_sweep_that_has_come_to_its_limits_trains_no_clone(tmp_path: Path, monkeypatch) -> None:
     sweep = load_sweep(SPACE, profile="embedded")
     driver = SweepDriver(on_disk(tmp_path, sweep), sweep, "")
-    monkeypatch.setattr("sweeper.execution.driver.clone_jobs", lambda _: ["a job"])
-    assert driver._clones == ["a job"]
+    job = Job("a" * 12, 0, tmp_path, (), "{}")
+    monkeypatch.setattr("sweeper.execution.driver.clone_jobs", lambda _: [job])
+    assert driver._clones == [job]
     monkeypatch.setattr(Admission, "has_refused", True)
     assert driver._clones == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,7 +153,8 @@ def test_a_clone_that_was_stopped_while_it_waited_is_not_trained_for_ever(
     clone(found, [RATE])
     end = Message("end", status="stopped", is_recorded=False)
     monkeypatch.setattr("sweeper.execution.owner.clones.run_trainings", lambda *_: [end])
-    run_clones(None, clone_jobs(found.sweep))  # type: ignore[arg-type] - the pool is not asked
+    no_pool: Any = None
+    run_clones(no_pool, clone_jobs(found.sweep))
     ((_, one),) = clones_of(found.sweep)
     assert one.record.status == "stopped"
     assert clone_jobs(found.sweep) == []
