@@ -53,8 +53,10 @@ def run(folder: Path, *, trials: int, steps: int) -> dict[str, Any]:
         trials: at least 1.
         steps: optimiser steps of each.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
-    base = AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model", trust_remote_code=False)
+    base = AutoModelForCausalLM.from_pretrained(
+        folder / "model", dtype=torch.float32, trust_remote_code=False
+    )
     train = encoded(folder / "train.jsonl", tokenizer)
     validation = encoded(folder / "validation.jsonl", tokenizer)
     collate = DataCollatorForSeq2Seq(tokenizer)

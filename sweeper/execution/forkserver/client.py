@@ -13,12 +13,14 @@ import socket
 import sys
 import time
 
+__all__ = ["await_end", "end_like", "fork", "main"]
+
 # Seconds between two looks at a fork whose server has gone.
-LOOK_S = 0.5
+_LOOK_S = 0.5
 # Bytes of a number on the socket, with its sign.
-NUMBER = 8
+_NUMBER = 8
 # Those that end a process, or that somebody may have sent for a purpose.
-PASSED_ON = (
+_PASSED_ON = (
     signal.SIGTERM,
     signal.SIGINT,
     signal.SIGHUP,
@@ -35,7 +37,7 @@ def main() -> None:
         connection, pid = fork(address, arguments)
     except (OSError, ValueError):
         os.execv(python, [python, *arguments])
-    for number in PASSED_ON:
+    for number in _PASSED_ON:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda number, _: os.kill(pid, number))
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -66,14 +68,15 @@ def fork(address: str, arguments: list[str]) -> tuple[socket.socket, int]:
         "files": files,
         "group": 0 if os.getpgrp() == os.getpid() else os.getpgrp(),
         "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
-        "ignored": [int(n) for n in PASSED_ON if signal.getsignal(n) is signal.SIG_IGN],
+        "ignored": [int(n) for n in _PASSED_ON if signal.getsignal(n) is signal.SIG_IGN],
     }
     text = json.dumps(asked).encode()
-    socket.send_fds(connection, [len(text).to_bytes(NUMBER, "big")], files)
+    socket.send_fds(connection, [len(text).to_bytes(_NUMBER, "big")], files)
     connection.sendall(text)
-    pid = int.from_bytes(connection.recv(NUMBER), "big", signed=True)
+    pid = int.from_bytes(connection.recv(_NUMBER), "big", signed=True)
     if pid <= 0:
-        raise ValueError
+        connection.close()
+        raise ValueError("the server does not fork")
     return connection, pid
 
 
@@ -93,14 +96,14 @@ def _given_files(own: int) -> list[int]:
 def await_end(connection: socket.socket, pid: int) -> int:
     """Returns what a fork has ended with: its exit code, or its signal below zero."""
     try:
-        answer = connection.recv(NUMBER)
+        answer = connection.recv(_NUMBER)
     except OSError:
         answer = b""
     if answer:
         return int.from_bytes(answer, "big", signed=True)
     # The server has gone, and the fork may have not. Nobody knows what such a one ends with.
     while os.path.exists(f"/proc/{pid}"):  # noqa: PTH110
-        time.sleep(LOOK_S)
+        time.sleep(_LOOK_S)
     return 1
 
 

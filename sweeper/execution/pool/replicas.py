@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["ReplicaSet", "trainer_of"]
 
 logger = logging.getLogger(__name__)
+
+# Seconds that a controller waits at its end for its cleaner, which ends by itself after it.
+CLEANER_S = 0.5
 
 
 class ReplicaSet:
@@ -122,6 +126,16 @@ def trainer_of(
     """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.v2._internal.callbacks.placement_group_callback import (
+        PlacementGroupCleanerCallback,
+    )
+    from ray.train.v2.api import data_parallel_trainer
+
+    # What frees a dead controller's place asks Ray's API server whether it lives. Where there is
+    # none, it waits ten seconds for one, and the controller twelve for it to stop (Ray 2.60).
+    data_parallel_trainer.PlacementGroupCleanerCallback = functools.partial(
+        PlacementGroupCleanerCallback, stop_timeout=CLEANER_S
+    )
 
     has_gpu = resources.gpus_per_worker > 0
     per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}

@@ -41,7 +41,7 @@ def test_a_search_stops_by_asha_or_by_races() -> None:
     racing = SearchSpec.model_validate({"stop": "racing", "racing": {"grace": 2}})
     assert (racing.rungs, racing.racing.grace, racing.racing.alpha) == (None, 2, 0.05)
     assert SearchSpec.model_validate({"stop": "racing", "asha": None}).rungs is None
-    assert SearchSpec.model_validate(racing.model_dump()) == racing
+    assert SearchSpec.model_validate(racing.model_dump(by_alias=True)) == racing
 
 
 @pytest.mark.parametrize(

@@ -198,8 +198,9 @@ def test_the_thread_leaves_the_start_to_the_replicas(sweep):
     trial = add(sweep)
     view = MlflowView(sweep, interval_s=0.01, connect=connecting)
     view.start()
-    assert not connected.wait(0.2)
     trial.begin()
+    assert not connected.wait(0.2)
+    trial.append(1, {"train_loss": 1.0})
     assert connected.wait(30)
     assert view.stop().is_complete
 
