@@ -35,7 +35,7 @@ name: plain
 profile: embedded
 methods: [{name: lora, rank: 8, alpha: 16}]
 train: {learning_rate: {loguniform: [1.0e-4, 3.0e-2]}}
-search: {trials: 8}
+search: {trials: 8, asha: null}
 final: {trials: 0}
 """
 """What both search."""
@@ -46,9 +46,9 @@ COLUMNS = (
     Column("sweep, s", lambda row: f"{row['sweep_s']:.1f}"),
     Column("by hand, s", lambda row: f"{row['plain_s']:.1f}"),
     Column("ratio", lambda row: f"{row['ratio']:.2f}"),
-    Column("first step, s", lambda row: f"{row['first_step_s']:.1f}"),
-    Column("report to prompt, s", lambda row: f"{row['prompt_s']:.2f}"),
-    Column("ratio of a step", lambda row: f"{row['step_ratio']:.2f}"),
+    Column("first\nstep, s", lambda row: f"{row['first_step_s']:.1f}"),
+    Column("report to\nprompt, s", lambda row: f"{row['prompt_s']:.2f}"),
+    Column("ratio of\na step", lambda row: f"{row['step_ratio']:.2f}"),
 )
 
 

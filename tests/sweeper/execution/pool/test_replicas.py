@@ -10,7 +10,8 @@ import pytest
 from ray.exceptions import ActorUnavailableError
 
 from sweeper.execution.pool import replicas
-from sweeper.execution.pool.replicas import ReplicaSet
+from sweeper.execution.pool.replicas import CLEANER_S, ReplicaSet, trainer_of
+from sweeper.experiment.sweep import ResourcesSpec
 
 
 @pytest.fixture
@@ -50,3 +51,12 @@ def test_no_thread_ends_with_a_traceback_where_the_pool_has_died(
     servers.join(5)
     assert sorted(asked) == sorted(wanted)
     assert uncaught == []
+
+
+def test_the_end_of_a_controller_does_not_wait_for_an_api_server(tmp_path) -> None:
+    from ray.train.v2.api import data_parallel_trainer
+
+    resources = ResourcesSpec(workers=1)
+    trainer_of(print, {}, resources, name="replica-0", storage=str(tmp_path))
+    made = data_parallel_trainer.PlacementGroupCleanerCallback()
+    assert made._stop_timeout == CLEANER_S
