@@ -68,7 +68,10 @@ def test_a_plan_of_a_comparison_is_that_of_the_command(tmp_path):
     options = ["--methods", "masa,lora", "--seeds", "2", "--rates", "1e-3,1e-2", "--delta", "0.05"]
     call = ["compare", str(masa), *options, "--set", "train.steps=20", "--plan"]
     printed = process.run_command([*call, "--home", str(tmp_path)])
-    assert json.loads(json.dumps(plan.document)) == printed
+    planned = json.loads(json.dumps(plan.document))
+    # What it costs hangs on how fast the machine is at the moment.
+    assert planned.pop("costs").keys() == printed.pop("costs").keys()
+    assert planned == printed
     assert str(plan).startswith("Not taken over in a comparison, at the default: masa.experts")
     assert {trial["method"] for trial in plan.document["trials"]} == {
         *("masa", "masa_control", "lora")
