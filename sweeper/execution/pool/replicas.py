@@ -133,9 +133,8 @@ def trainer_of(
 
     # What frees a dead controller's place asks Ray's API server whether it lives. Where there is
     # none, it waits ten seconds for one, and the controller twelve for it to stop (Ray 2.60).
-    data_parallel_trainer.PlacementGroupCleanerCallback = functools.partial(
-        PlacementGroupCleanerCallback, stop_timeout=CLEANER_S
-    )
+    made: Any = functools.partial(PlacementGroupCleanerCallback, stop_timeout=CLEANER_S)
+    vars(data_parallel_trainer)["PlacementGroupCleanerCallback"] = made
 
     has_gpu = resources.gpus_per_worker > 0
     per_worker: dict[str, float] = {"CPU": resources.cpus_per_worker}

@@ -58,5 +58,5 @@ def test_the_end_of_a_controller_does_not_wait_for_an_api_server(tmp_path) -> No
 
     resources = ResourcesSpec(workers=1)
     trainer_of(print, {}, resources, name="replica-0", storage=str(tmp_path))
-    made = data_parallel_trainer.PlacementGroupCleanerCallback()
+    made = vars(data_parallel_trainer)["PlacementGroupCleanerCallback"]()
     assert made._stop_timeout == CLEANER_S
