@@ -51,9 +51,10 @@ VARIABLES = (
     ),
     Variable(
         "SWEEPER_FORK_SERVER",
-        "`0` starts each process of a local Ray as a Python of its own, which takes "
-        "[longer](../explanation/warm-replicas.md#the-fork-server).",
-        "they are forks of one process",
+        "`1` makes the processes of a local Ray forks of one, which start "
+        "[sooner](../explanation/warm-replicas.md#the-fork-server). Of several replicas all but "
+        "one may then not come up.",
+        "each is a Python of its own",
     ),
     Variable(
         "SWEEPER_CALIBRATION_S",

@@ -34,6 +34,7 @@ print(json.dumps({
 @pytest.fixture
 def launcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What Ray takes for Python, with a server whose only import is a small module."""
+    monkeypatch.setenv("SWEEPER_FORK_SERVER", "1")
     monkeypatch.setattr(starting, "_servers", [])
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     start_fork_server(None, preloaded=["wave", "no_such_module"])
@@ -226,6 +227,7 @@ def test_a_server_that_has_a_thread_does_not_fork(
         "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setenv("SWEEPER_FORK_SERVER", "1")
     monkeypatch.setattr(starting, "_servers", [])
     start_fork_server(None, preloaded=["wave", "threaded"])
     (server,) = starting._servers
