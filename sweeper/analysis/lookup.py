@@ -53,6 +53,25 @@ class FoundTrial:
         noun = "clone" if record.origin == "clone" else "trial"
         return f"{noun} {record.number} ({record.method}, {record.id}) of sweep {self.sweep.name}"
 
+    def results_folder(self, name: str) -> Path:
+        """Returns a folder of results, made before hours go into one that has no place.
+
+        Args:
+            name: of the folder, in the trial's.
+
+        Raises:
+            BadInputError: it cannot be made.
+        """
+        folder = self.trial.path / name
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise BadInputError(
+                f"{folder} cannot be made ({error.strerror or error}); a result is written there; "
+                "make the trial's folder writable"
+            ) from error
+        return folder
+
     def spec(self) -> TrialSpec:
         """Returns what was run, with the chat template that it was trained with.
 

@@ -148,7 +148,7 @@ def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluati
     evaluate = (_by_harness if asked.is_harness else _by_tasks)(asked)
     base = hold_base_of(trial)
     require_domains(trial, base)
-    folder = _place(found)
+    folder = found.results_folder(EVALUATIONS_FOLDER)
     result = evaluate(trial, base, adapter)
     now = datetime.now(UTC)
     name = f"{now:%Y%m%dT%H%M%S.%f}Z.json"
@@ -175,19 +175,6 @@ def evaluate_trial(found: FoundTrial, asked: EvaluationRequest) -> TrialEvaluati
     )
     write_text(Path(written.path), written.model_dump_json(indent=2) + "\n")
     return written
-
-
-def _place(found: FoundTrial) -> Path:
-    """Returns the folder of the results, made before hours go into one that has no place."""
-    folder = found.trial.path / EVALUATIONS_FOLDER
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise BadInputError(
-            f"{folder} cannot be made ({error.strerror or error}); a result is written there; make "
-            "the trial's folder writable"
-        ) from error
-    return folder
 
 
 @dataclass(frozen=True)

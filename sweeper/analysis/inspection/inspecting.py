@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -75,7 +74,7 @@ def inspect_trial(found: FoundTrial, asked: InspectionRequest) -> Inspection:
         form, inspect = _WAYS[asked.kind]
         own = inspect(opened, asked)
         about = _about(found, opened, asked, reads_data=reads_data)
-    path = _place(found) / f"{asked.kind}.json"
+    path = found.results_folder(INSPECTIONS_FOLDER) / f"{asked.kind}.json"
     about["notes"] = [*found.notes(), *own.pop("notes", [])]
     written = form(
         **about | own,
@@ -109,18 +108,6 @@ def _require_sense(asked: InspectionRequest) -> None:
             f"threshold: got {asked.threshold}; singular values above it are counted, so it must "
             "be a finite number from 0 on; give one such as 0.01"
         )
-
-
-def _place(found: FoundTrial) -> Path:
-    folder = found.trial.path / INSPECTIONS_FOLDER
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise BadInputError(
-            f"{folder} cannot be made ({error.strerror or error}); a result is written there; make "
-            "the trial's folder writable"
-        ) from error
-    return folder
 
 
 def read_inspections(trial: TrialFolder) -> list[Inspection]:

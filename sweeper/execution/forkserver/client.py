@@ -13,12 +13,12 @@ import socket
 import sys
 import time
 
-__all__ = ["await_end", "end_like", "fork", "main"]
+__all__ = ["NUMBER", "await_end", "end_like", "fork", "main"]
 
 # Seconds between two looks at a fork whose server has gone.
 _LOOK_S = 0.5
-# Bytes of a number on the socket, with its sign.
-_NUMBER = 8
+NUMBER = 8
+"""Bytes of a number on the socket, with its sign."""
 # Those that end a process, or that somebody may have sent for a purpose.
 _PASSED_ON = (
     signal.SIGTERM,
@@ -71,9 +71,9 @@ def fork(address: str, arguments: list[str]) -> tuple[socket.socket, int]:
         "ignored": [int(n) for n in _PASSED_ON if signal.getsignal(n) is signal.SIG_IGN],
     }
     text = json.dumps(asked).encode()
-    socket.send_fds(connection, [len(text).to_bytes(_NUMBER, "big")], files)
+    socket.send_fds(connection, [len(text).to_bytes(NUMBER, "big")], files)
     connection.sendall(text)
-    pid = int.from_bytes(connection.recv(_NUMBER), "big", signed=True)
+    pid = int.from_bytes(connection.recv(NUMBER), "big", signed=True)
     if pid <= 0:
         connection.close()
         raise ValueError("the server does not fork")
@@ -96,7 +96,7 @@ def _given_files(own: int) -> list[int]:
 def await_end(connection: socket.socket, pid: int) -> int:
     """Returns what a fork has ended with: its exit code, or its signal below zero."""
     try:
-        answer = connection.recv(_NUMBER)
+        answer = connection.recv(NUMBER)
     except OSError:
         answer = b""
     if answer:

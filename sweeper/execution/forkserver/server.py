@@ -27,10 +27,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from sweeper.execution.forkserver.client import NUMBER
+
 __all__ = ["ForkServer", "Program", "main", "program_of"]
 
-# Bytes of a number on the socket, with its sign; see the client.
-NUMBER = 8
 # Seconds that a client gets to say what it wants.
 ASKING_S = 10.0
 # Most files that one message may pass on Linux (SCM_MAX_FD).
