@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DamagedFileError
-from sweeper.execution.pool import Job, run_trainings
+from sweeper.execution.pool import Job, run_jobs
 from sweeper.tracking.owner.clones import clones_of
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
@@ -54,7 +54,7 @@ def run_clones(pool: ActorHandle[Any], jobs: list[Job]) -> None:
         pool: with replicas.
         jobs: from :func:`clone_jobs`.
     """
-    for job, message in zip(jobs, run_trainings(pool, jobs), strict=True):
+    for job, message in zip(jobs, run_jobs(pool, jobs), strict=True):
         if message.is_recorded:
             continue
         if message.status == "failed":

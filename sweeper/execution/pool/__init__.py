@@ -6,7 +6,6 @@ from sweeper.execution.pool.actor import (
     close,
     release,
     run_jobs,
-    run_trainings,
     start_pool,
     status_of,
 )
@@ -26,7 +25,6 @@ __all__ = [
     "close",
     "release",
     "run_jobs",
-    "run_trainings",
     "start_pool",
     "status_of",
     "trainer_of",

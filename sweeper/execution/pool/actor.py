@@ -24,7 +24,7 @@ from sweeper.tracking.record import Course
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-__all__ = ["Pool", "close", "release", "run_jobs", "run_trainings", "start_pool", "status_of"]
+__all__ = ["Pool", "close", "release", "run_jobs", "start_pool", "status_of"]
 
 # Seconds that the driver waits for a word of the pool, which only hands messages on.
 ANSWER_S = 60.0
@@ -181,22 +181,7 @@ def release(pool: ActorHandle[Any], trial_id: str) -> None:
 
 
 def run_jobs(pool: ActorHandle[Any], jobs: Sequence[Job]) -> list[Message]:
-    """Returns how each of some jobs ended that report nothing meanwhile.
-
-    Args:
-        pool: with replicas.
-        jobs: to be run, each with its own ``trial_id``.
-
-    Raises:
-        PoolLostError: the pool is gone.
-    """
-    _answer([pool.submit.remote(job) for job in jobs], timeout_s=ANSWER_S)
-    asked = [pool.next_message.remote(job.trial_id) for job in jobs]
-    return cast("list[Message]", _answer(asked, timeout_s=None))
-
-
-def run_trainings(pool: ActorHandle[Any], jobs: Sequence[Job]) -> list[Message]:
-    """Returns how each of some trainings ended; none is stopped for what it reports meanwhile.
+    """Returns how each of some jobs ended; none is stopped for what it reports meanwhile.
 
     Args:
         pool: with replicas.

@@ -152,7 +152,7 @@ def test_a_clone_that_was_stopped_while_it_waited_is_not_trained_for_ever(
     found = found_in(world, tmp_path)
     clone(found, [RATE])
     end = Message("end", status="stopped", is_recorded=False)
-    monkeypatch.setattr("sweeper.execution.owner.clones.run_trainings", lambda *_: [end])
+    monkeypatch.setattr("sweeper.execution.owner.clones.run_jobs", lambda *_: [end])
     no_pool: Any = None
     run_clones(no_pool, clone_jobs(found.sweep))
     ((_, one),) = clones_of(found.sweep)
