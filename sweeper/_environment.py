@@ -78,8 +78,8 @@ def is_hub_offline() -> bool:
 
 
 def has_fork_server() -> bool:
-    """Whether a local Ray's processes are forks (``SWEEPER_FORK_SERVER``): where it is ``1``."""
-    return os.environ.get("SWEEPER_FORK_SERVER", "") == "1"
+    """Whether a local Ray's processes are forks (``SWEEPER_FORK_SERVER``): unless it is ``0``."""
+    return os.environ.get("SWEEPER_FORK_SERVER", "") != "0"
 
 
 def sweeps_place() -> str:

@@ -51,10 +51,9 @@ VARIABLES = (
     ),
     Variable(
         "SWEEPER_FORK_SERVER",
-        "`1` makes the processes of a local Ray forks of one, which start "
-        "[sooner](../explanation/warm-replicas.md#the-fork-server). Of several replicas all but "
-        "one may then not come up.",
-        "each is a Python of its own",
+        "`0`: each process of a local Ray is a Python of its own, which starts later than a "
+        "[fork](../explanation/warm-replicas.md#the-fork-server).",
+        "forks",
     ),
     Variable(
         "SWEEPER_CALIBRATION_S",

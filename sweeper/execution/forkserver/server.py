@@ -2,8 +2,8 @@
 
 It has no threads, and takes forks between two imports, too: what is not imported yet, a fork
 imports itself. What would not survive a fork is looked for before each one: another thread of
-Python's, and NVIDIA's driver, which a fork cannot use once its parent has opened it. There the
-answer is no, and the client becomes a Python of its own.
+Python's, NVIDIA's driver, which a fork cannot use once its parent has opened it, and random numbers
+that forks would share. There the answer is no, and the client becomes a Python of its own.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from sweeper.execution.forkserver import identities
 from sweeper.execution.forkserver.client import NUMBER
 
 __all__ = ["ForkServer", "Program", "main", "program_of"]
@@ -110,6 +111,8 @@ class ForkServer:
     """By process id, the connection to the client of each."""
     _selector: selectors.DefaultSelector = field(default_factory=selectors.DefaultSelector)
     _ended: socket.socket = field(init=False)
+    _looked_at: int = 0
+    """Modules that this process had when its random numbers were looked at."""
 
     def __post_init__(self) -> None:
         # Each child's end writes a byte.
@@ -158,7 +161,7 @@ class ForkServer:
         try:
             asked = _read(client, files)
             program = program_of(asked["arguments"])
-            if not _is_forkable():
+            if not self._is_forkable():
                 raise ValueError("a fork would not work")
             pid = os.fork()
         except (OSError, ValueError):
@@ -176,6 +179,16 @@ class ForkServer:
         self._leave()
         _become(asked, files)
         return program
+
+    def _is_forkable(self) -> bool:
+        """Returns whether what this process has imported survives a fork."""
+        mapped = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+        if threading.active_count() > 1 or "/libcuda.so" in mapped:
+            return False
+        if self._looked_at != len(sys.modules) and identities.are_shared():
+            return False
+        self._looked_at = len(sys.modules)
+        return True
 
     def _leave(self) -> None:
         """Closes in a fork what is the server's."""
@@ -242,12 +255,6 @@ def _say(client: socket.socket, number: int) -> None:
     # It may have been killed meanwhile.
     with suppress(OSError):
         client.sendall(number.to_bytes(NUMBER, "big", signed=True))
-
-
-def _is_forkable() -> bool:
-    """Returns whether what this process has imported survives a fork."""
-    mapped = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
-    return threading.active_count() == 1 and "/libcuda.so" not in mapped
 
 
 def _ended_children() -> Iterator[tuple[int, int]]:

@@ -48,6 +48,7 @@ RAY_ENVIRONMENT = {
 # the workers.
 PRELOADED = (
     "sweeper._third_party:ignore_known_warnings",
+    "sweeper.execution.forkserver.identities:draw_from_system",
     "ray._private.node",
     "aiohttp",
     "ray.train.torch",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from sweeper.analysis.ranking import rank_sweep
 from sweeper.tracking.owner.clones import clones_of
 from sweeper.tracking.owner.outside import outside_of
 from sweeper.tracking.sweep_folder import SweepFolder
+from tests.sweeper.execution.commands import run, write_space
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -32,20 +30,9 @@ train: {steps: 8, batch_size: 8, evaluations: 2, eval_examples: 40}
 """
 
 
-def run(*words: object) -> dict[str, object]:
-    command = [sys.executable, "-m", "sweeper", *map(str, words), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
-
-
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepFolder:
-    (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles" / "tiny.yaml").write_text(PROFILE)
-    space = tmp_path / "changed.yaml"
-    space.write_text(SPACE)
+    space = write_space(tmp_path, SPACE, profile=PROFILE)
     run("run", space, "--name", "changed", "--home", tmp_path / "home")
     return SweepFolder(tmp_path / "home" / "changed")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from sweeper.search import read_study
 from sweeper.tracking.databases import place_of_study
 from sweeper.tracking.row_scores import VALIDATION_ROWS
 from sweeper.tracking.sweep_folder import SweepFolder
+from tests.sweeper.execution.commands import run, write_space
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -36,19 +34,8 @@ train: {steps: 24, batch_size: 8, evaluations: 2, eval_examples: 200}
 """
 
 
-def run(*words: object) -> dict[str, object]:
-    command = [sys.executable, "-m", "sweeper", *map(str, words), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
-
-
 def test_trials_that_are_far_behind_end_with_a_part_of_the_rows(tmp_path: Path) -> None:
-    (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles" / "tiny.yaml").write_text(PROFILE)
-    space = tmp_path / "races.yaml"
-    space.write_text(SPACE)
+    space = write_space(tmp_path, SPACE, profile=PROFILE)
     home = tmp_path / "home"
     run("run", space, "--name", "races", "--home", home)
     folder = SweepFolder(home / "races")

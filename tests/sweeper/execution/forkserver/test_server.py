@@ -34,7 +34,7 @@ print(json.dumps({
 @pytest.fixture
 def launcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What Ray takes for Python, with a server whose only import is a small module."""
-    monkeypatch.setenv("SWEEPER_FORK_SERVER", "1")
+    monkeypatch.delenv("SWEEPER_FORK_SERVER", raising=False)
     monkeypatch.setattr(starting, "_servers", [])
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     start_fork_server(None, preloaded=["wave", "no_such_module"])
@@ -219,20 +219,25 @@ def test_without_a_script_it_is_a_new_python(launcher: Path) -> None:
     assert parent == os.getpid() != server_pid()
 
 
-def test_a_server_that_has_a_thread_does_not_fork(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: Callable[[str], str]
-) -> None:
-    (tmp_path / "threaded.py").write_text(
+@pytest.mark.parametrize(
+    "hinders",
+    [
         "import threading, time\n"
-        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
-    )
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n",
+        # Random numbers that have begun are the same ones in all forks.
+        "from ray._raylet import UniqueID\nUniqueID.from_random()\n",
+    ],
+    ids=["thread", "random numbers"],
+)
+def test_what_a_fork_would_not_survive_is_a_new_python(
+    hinders: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: Callable[[str], str]
+) -> None:
+    (tmp_path / "hindering.py").write_text(hinders)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
-    monkeypatch.setenv("SWEEPER_FORK_SERVER", "1")
     monkeypatch.setattr(starting, "_servers", [])
-    start_fork_server(None, preloaded=["wave", "threaded"])
+    start_fork_server(None, preloaded=["hindering", "wave"])
     (server,) = starting._servers
     path = script(SAY)
-    time.sleep(1)
     said = json.loads(subprocess.check_output([server.launcher, path]))
     assert said["parent"] == os.getpid()
     assert said["has_table"] is False

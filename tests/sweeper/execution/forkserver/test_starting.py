@@ -16,7 +16,7 @@ from sweeper.execution.forkserver import forked_workers, start_fork_server, star
 def servers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The servers of this process: none."""
     found: list[Any] = []
-    monkeypatch.setenv("SWEEPER_FORK_SERVER", "1")
+    monkeypatch.delenv("SWEEPER_FORK_SERVER", raising=False)
     monkeypatch.setattr(starting, "_servers", found)
     return found
 
