@@ -21,7 +21,7 @@ def draw_from_system() -> None:
     """
     import ray.actor
 
-    ray.actor.ActorClassID = _SystemActorClassID  # type: ignore[misc, assignment]
+    vars(ray.actor)["ActorClassID"] = _SystemActorClassID
 
 
 class _SystemActorClassID:

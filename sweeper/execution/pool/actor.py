@@ -116,9 +116,13 @@ class Pool:
         """Lets the trials in training go, each with a checkpoint, and begins no other."""
         await self._queue.pause()
 
-    async def launched(self, replica: int) -> None:
-        """Notes that Ray Train is asked for a replica now."""
-        self._registry.launched(replica)
+    async def launched(self, replica: int) -> bool:
+        """Notes that Ray Train is asked for a replica now, and returns whether it shall be."""
+        return self._registry.launched(replica)
+
+    async def waits(self, replica: int) -> None:
+        """Notes that there was no room for a replica yet."""
+        self._registry.waits(replica)
 
     async def wait_settled(self, replica: int) -> None:
         """Returns when a replica is ready for the first time, or lost."""

@@ -7,16 +7,18 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["ReplicaRegistry"]
+__all__ = ["MAX_FALSE_STARTS", "ReplicaRegistry"]
 
-# Times in a row that a replica may die before it is ready; then it is given up.
 MAX_FALSE_STARTS = 3
+"""Times in a row that a replica may die before it is ready; then it is given up."""
 
 
 @dataclass
 class _Replica:
     starts: int = 0
     false_starts: int = 0
+    is_launched: bool = False
+    """Whether a run of Ray Train has begun in which it was not ready yet."""
     launched_s: float = 0.0
     ready_after_s: float | None = None
     is_serving: bool = False
@@ -40,9 +42,22 @@ class ReplicaRegistry:
         self._is_base_scored = is_base_scored
         self._base_claimed_by: int | None = None
 
-    def launched(self, replica: int) -> None:
-        """Notes that Ray Train is asked for a replica now: its time to get ready starts."""
-        self._replicas[replica].launched_s = time.monotonic()
+    def launched(self, replica: int) -> bool:
+        """Notes that Ray Train is asked for a replica now: its time to get ready starts.
+
+        Returns:
+            Whether it shall be: not after a run in which it was never ready, nor at the close.
+        """
+        state = self._replicas[replica]
+        if state.is_launched or self._is_closing:
+            return False
+        state.is_launched = True
+        state.launched_s = time.monotonic()
+        return True
+
+    def waits(self, replica: int) -> None:
+        """Notes that a run has ended since there was no room for it: another one may follow."""
+        self._replicas[replica].is_launched = False
 
     def register(self, replica: int) -> bool:
         """Notes that a replica's processes are up, again or for the first time.
@@ -61,6 +76,7 @@ class ReplicaRegistry:
         """Notes that a replica has its base model and takes trials."""
         state = self._replicas[replica]
         state.false_starts = 0
+        state.is_launched = False
         state.is_serving = True
         self._is_base_scored = self._is_base_scored or self._base_claimed_by == replica
         if state.ready_after_s is None:

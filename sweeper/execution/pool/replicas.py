@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import threading
 import time
@@ -14,6 +15,7 @@ import ray
 from ray.exceptions import RayError
 
 from sweeper.execution.pool.jobs import ReplicaConfig
+from sweeper.execution.pool.registry import MAX_FALSE_STARTS
 from sweeper.execution.pool.worker import serve
 from sweeper.experiment.sweep import ResourcesSpec
 
@@ -87,24 +89,61 @@ class ReplicaSet:
 
     def _fit(self, index: int) -> None:
         try:
-            ray.get(self._pool.launched.remote(index))
-            trainer_of(
-                serve,
-                {"pool": self._pool, "replica": index, "config": self._config},
-                self._config.resources,
-                name=f"replica-{index}",
-                storage=self._storage,
-            ).fit()
-            error = "it ended"
-        # Whatever Ray Train raises, the trials must hear of it.
+            error = self._error_of_runs(index)
+        # The pool has died, or the sweep has ended meanwhile, and Ray with it.
         except Exception as failure:  # noqa: BLE001
-            if not self._is_over:
-                logger.warning("replica %d is lost: %s", index, failure)
             error = f"{type(failure).__name__}: {failure}"
         if not self._is_over:
             # Where the pool has died there is nobody to be told.
             with suppress(RayError):
                 ray.get(self._pool.lost.remote(index, error))
+
+    def _error_of_runs(self, index: int) -> str:
+        """Runs a replica until it ends, again after each run in which it was ready; returns why.
+
+        Raises:
+            RayError: the pool has died.
+        """
+        error = ""
+        for run in itertools.count():
+            is_wanted: bool = ray.get(self._pool.launched.remote(index))
+            if not (is_wanted or self._is_over):
+                logger.warning("replica %d is lost: %s", index, error)
+            if not is_wanted or self._is_over:
+                return error
+            name = f"replica-{index}-{run}" if run else f"replica-{index}"
+            failure = self._failure_of(index, name)
+            if failure is None:
+                return "it ended"
+            error = f"{type(failure).__name__}: {failure}"
+            if _is_without_room(failure):
+                ray.get(self._pool.waits.remote(index))
+        raise AssertionError
+
+    def _failure_of(self, index: int, name: str) -> Exception | None:
+        """Returns what a run of Ray Train has ended with; None where it served to its end."""
+        try:
+            trainer_of(
+                serve,
+                {"pool": self._pool, "replica": index, "config": self._config},
+                self._config.resources,
+                name=name,
+                storage=self._storage,
+            ).fit()
+        # Whatever Ray Train raises, the trials must hear of it.
+        except Exception as failure:  # noqa: BLE001
+            return failure
+        return None
+
+
+def _is_without_room(failure: Exception) -> bool:
+    """Returns whether a replica waits for machines, as while an autoscaler brings them up."""
+    from ray.train import ControllerError
+    from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+
+    return isinstance(failure, ControllerError) and isinstance(
+        failure.controller_failure, WorkerGroupStartupTimeoutError
+    )
 
 
 def trainer_of(
@@ -124,12 +163,13 @@ def trainer_of(
         name: of the run, unique within ``storage``.
         storage: folder for Ray Train's own files.
     """
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.train.v2._internal.callbacks.placement_group_callback import (
         PlacementGroupCleanerCallback,
     )
     from ray.train.v2.api import data_parallel_trainer
+    from ray.train.v2.api.config import FailureConfig
 
     # What frees a dead controller's place asks Ray's API server whether it lives. Where there is
     # none, it waits ten seconds for one, and the controller twelve for it to stop (Ray 2.60).
@@ -150,7 +190,12 @@ def trainer_of(
         run_config=RunConfig(
             name=name,
             storage_path=storage,
-            # Ray Train restarts for ever; the pool gives up a replica that never gets ready.
-            failure_config=FailureConfig(max_failures=-1),
+            # The pool decides whether another run follows; workers that die before they can speak
+            # to it would be restarted for ever. That a machine is taken away is nobody's failure.
+            failure_config=FailureConfig(
+                max_failures=MAX_FALSE_STARTS,
+                controller_failure_limit=MAX_FALSE_STARTS,
+                max_preemption_failures=-1,
+            ),
         ),
     )

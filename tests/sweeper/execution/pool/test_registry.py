@@ -81,6 +81,22 @@ def test_a_replica_is_settled_when_it_is_ready_or_lost() -> None:
     run(scenario)
 
 
+def test_a_replica_is_launched_again_only_after_it_has_been_ready() -> None:
+    async def scenario() -> None:
+        registry = ReplicaRegistry(replicas=1)
+        assert registry.launched(0)
+        assert not registry.launched(0)
+        await registry.ready(0)
+        assert registry.launched(0)
+        registry.waits(0)
+        assert registry.launched(0)
+        await registry.ready(0)
+        await registry.close()
+        assert not registry.launched(0)
+
+    run(scenario)
+
+
 def test_after_the_close_nobody_waits_and_nobody_serves() -> None:
     async def scenario() -> None:
         registry = ReplicaRegistry(replicas=1)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
 from ray.exceptions import ActorUnavailableError
+from ray.train import ControllerError
+from ray.train.v2._internal.exceptions import (
+    WorkerGroupStartupFailedError,
+    WorkerGroupStartupTimeoutError,
+)
 
 from sweeper.execution.pool import replicas
+from sweeper.execution.pool.registry import MAX_FALSE_STARTS, ReplicaRegistry
 from sweeper.execution.pool.replicas import CLEANER_S, ReplicaSet, trainer_of
 from sweeper.experiment.sweep import ResourcesSpec
 
@@ -51,6 +58,81 @@ def test_no_thread_ends_with_a_traceback_where_the_pool_has_died(
     servers.join(5)
     assert sorted(asked) == sorted(wanted)
     assert uncaught == []
+
+
+class _FakePool:
+    """A pool's registry as a thread of the driver asks it."""
+
+    def __init__(self) -> None:
+        self.registry = ReplicaRegistry(replicas=1)
+        self.losses: list[str] = []
+
+    def get(self, asked: tuple[str, tuple[Any, ...]]) -> object:
+        name, given = asked
+        if name == "lost":
+            self.losses.append(given[1])
+            return None
+        return getattr(self.registry, name)(*given)
+
+    def __getattr__(self, name: str) -> object:
+        return SimpleNamespace(remote=lambda *given: (name, given))
+
+
+_NO_ROOM = ControllerError(WorkerGroupStartupTimeoutError(1))
+_DIED = ControllerError(WorkerGroupStartupFailedError("a worker died"))
+
+
+@pytest.mark.parametrize(
+    ("runs", "number", "lost"),
+    [
+        # Never ready: one run, in which Ray Train has tried it again.
+        ([(False, _DIED)], 1, "ControllerError: "),
+        ([(True, _DIED), (False, _DIED)], 2, "ControllerError: "),
+        # Room may come for as long as there is none.
+        ([(False, _NO_ROOM)] * 5 + [(True, None)], 6, "it ended"),
+        ([(True, None)], 1, "it ended"),
+    ],
+)
+def test_another_run_follows_one_in_which_the_replica_was_ready(
+    monkeypatch: pytest.MonkeyPatch,
+    runs: list[tuple[bool, Exception | None]],
+    number: int,
+    lost: str,
+) -> None:
+    pool: Any = _FakePool()
+    names: list[str] = []
+
+    def trainer(*_: object, name: str, **__: object) -> SimpleNamespace:
+        names.append(name)
+        is_ready, error = runs[len(names) - 1]
+
+        def fit() -> None:
+            if is_ready:
+                asyncio.run(pool.registry.ready(0))
+            if error is not None:
+                raise error
+
+        return SimpleNamespace(fit=fit)
+
+    monkeypatch.setattr(replicas, "ray", SimpleNamespace(get=pool.get))
+    monkeypatch.setattr(replicas, "trainer_of", trainer)
+    config: Any = SimpleNamespace(resources=None)
+    servers = ReplicaSet(pool, config, count=1, storage="")
+    servers.start(one_by_one=False)
+    for _ in range(500):
+        if pool.losses:
+            break
+        threading.Event().wait(0.02)
+    assert len(set(names)) == len(names) == number
+    (said,) = pool.losses
+    assert said.startswith(lost)
+
+
+def test_a_replica_that_fails_is_tried_again_a_few_times(tmp_path) -> None:
+    trainer = trainer_of(print, {}, ResourcesSpec(workers=1), name="r", storage=str(tmp_path))
+    limits = trainer.run_config.failure_config
+    assert limits.max_failures == limits.controller_failure_limit == MAX_FALSE_STARTS
+    assert limits.max_preemption_failures == -1
 
 
 def test_the_end_of_a_controller_does_not_wait_for_an_api_server(tmp_path) -> None:
