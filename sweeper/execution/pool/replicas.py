@@ -106,7 +106,7 @@ class ReplicaSet:
         """
         error = ""
         for run in itertools.count():
-            is_wanted: bool = ray.get(self._pool.launched.remote(index))
+            is_wanted: Any = ray.get(self._pool.launched.remote(index))
             if not (is_wanted or self._is_over):
                 logger.warning("replica %d is lost: %s", index, error)
             if not is_wanted or self._is_over:
