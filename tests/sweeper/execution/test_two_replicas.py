@@ -31,7 +31,8 @@ train: {steps: 24, batch_size: 8, evaluations: 2, eval_examples: 40}
 
 
 def test_the_second_replica_comes_up_beside_the_first(tmp_path: Path) -> None:
-    run("run", write_space(tmp_path, SPACE, profile=PROFILE), "--home", tmp_path / "home")
+    space = write_space(tmp_path, SPACE, profile=PROFILE)
+    run("run", space, "--name", "two", "--home", tmp_path / "home")
     folder = SweepFolder(tmp_path / "home" / "two")
     records = folder.trials()
     assert [record.status for record in records] == ["complete"] * 10
