@@ -33,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step bench-data bench-store bench-search bench-limits bench-forecast bench-trials curves rate-priors bench-rates kernels-report clean
+.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step gpu-check bench-data bench-store bench-search bench-limits bench-forecast bench-trials curves rate-priors bench-rates kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -123,6 +123,9 @@ bench-kernels: install ## sums over MoSA's groups against autograd and a copy
 
 kernels-report: install ## compile every GPU kernel for A100 and H100, and read it (no GPU needed)
 	$(BIN)/python -P benchmarks/kernels_report.py $(ARGS)
+
+gpu-check: install ## on one GPU, under 6 minutes: kernels, Figure 2, Table 11, ZeRO-2 (ARGS=--small: any CPU)
+	$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
 bench-step: install ## a training step of every method against LoRA's
 	$(BIN)/python -P benchmarks/step.py $(ARGS)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
 import torch
+import torch.nn.functional as F
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
@@ -15,7 +16,7 @@ from sweeper.experiment.space.budget import MatchBudget, fit_to_budget
 from sweeper.training.parameter_access import parameters_of
 from sweeper_adapters.methods import EngineFacts, Method, ModelShape, MosaSpec
 from sweeper_adapters.training import Training
-from sweeper_kernels import Tessellation, group_index, mosa_linear_reference
+from sweeper_kernels import Tessellation, group_index
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -139,23 +140,33 @@ CONTENDERS = (
 """All but the reference."""
 
 
-def build_base(config: Mapping[str, Any]) -> PreTrainedModel:
-    """Returns a frozen float32 model with random weights.
+def build_base(
+    config: Mapping[str, Any],
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> PreTrainedModel:
+    """Returns a frozen model with random weights.
 
     Args:
         config: content of its config.json.
+        device: where it is made, and stays.
+        dtype: of its weights and buffers, float32 or bfloat16.
     """
     from transformers import LlamaConfig, LlamaForCausalLM
 
     settings = {name: value for name, value in config.items() if name != "model_type"}
-    model: PreTrainedModel = LlamaForCausalLM(LlamaConfig(**settings, use_cache=False))
-    return model.requires_grad_(False)
+    with torch.device(device):
+        model: PreTrainedModel = LlamaForCausalLM(LlamaConfig(**settings, use_cache=False))
+    return model.requires_grad_(False).to(dtype)
 
 
 class Step:
     """One training step of a method: forward, backward, its hooks, AdamW, gradients given back.
 
     As the trainer takes it, but for DeepSpeed, the clip and the logs, which are the same for all.
+    On a base of bfloat16 the adapter is bfloat16, too, and AdamW steps float32 copies of it, as
+    DeepSpeed has it.
     """
 
     def __init__(
@@ -173,8 +184,13 @@ class Step:
         Raises:
             ValueError: the method cannot be trained here.
         """
+        precision = "bf16" if base.dtype == torch.bfloat16 else "fp32"
         here = EngineFacts(
-            zero_stage=0, workers=1, precision="fp32", has_gpu=False, batch_size=len(batch)
+            zero_stage=0,
+            workers=1,
+            precision=precision,
+            has_gpu=base.device.type == "cuda",
+            batch_size=len(batch),
         )
         if problems := spec.engine_problems(here):
             raise ValueError(problems[0][1])
@@ -193,10 +209,11 @@ class Step:
         generator = torch.Generator().manual_seed(seed)
         domains = torch.randint(len(DOMAINS), (len(batch),), generator=generator).tolist()
         self._task_ids = [spec.task_ids(DOMAINS)[domain] for domain in domains]
-        self._parameters = parameters_of(None, zero_stage=0, precision="fp32")
+        if precision == "bf16":
+            self._training.model.to(base.dtype)
         self._training.model.train()
         self._training.prepare(lambda _: self._loss())
-        self._optimizer = torch.optim.AdamW(
+        groups = [
             {
                 "params": list(group.parameters),
                 "lr": _LEARNING_RATE * group.learning_rate,
@@ -204,7 +221,11 @@ class Step:
                 "eps": _ADAMW_EPS * group.eps,
             }
             for group in self._training.groups()
+        ]
+        self._optimizer: torch.optim.AdamW | _AdamWOfCopies = (
+            torch.optim.AdamW(groups) if precision == "fp32" else _AdamWOfCopies(groups)
         )
+        self._parameters = parameters_of(self._optimizer, zero_stage=0, precision=precision)
 
     def __call__(self) -> None:
         """Takes the step."""
@@ -217,11 +238,45 @@ class Step:
             self._parameters, learning_rate=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY
         )
         self._optimizer.zero_grad()
+        if self._batch.device.type == "cuda":
+            # It is over when the card is.
+            torch.cuda.synchronize()
 
     def _loss(self) -> Tensor:
-        self._training.set_task_ids(torch.tensor(self._task_ids))
+        self._training.set_task_ids(torch.tensor(self._task_ids, device=self._batch.device))
         loss: Tensor = self._training.model(input_ids=self._batch, labels=self._batch).loss
         return loss
+
+
+class _AdamWOfCopies:
+    """AdamW on float32 copies of 16-bit parameters, under the names that DeepSpeed has for them."""
+
+    loss_scale = 1.0
+
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        self.fp16_groups: list[list[nn.Parameter]] = [group["params"] for group in groups]
+        self.fp32_groups = [
+            [nn.Parameter(p.detach().float()) for p in group] for group in self.fp16_groups
+        ]
+        self._adamw = torch.optim.AdamW(
+            {**group, "params": copies}
+            for group, copies in zip(groups, self.fp32_groups, strict=True)
+        )
+
+    def step(self) -> None:
+        both = list(zip(self.fp16_groups, self.fp32_groups, strict=True))
+        for parameters, copies in both:
+            for parameter, one in zip(parameters, copies, strict=True):
+                one.grad = None if parameter.grad is None else parameter.grad.float()
+        self._adamw.step()
+        with torch.no_grad():
+            for parameters, copies in both:
+                torch._foreach_copy_(parameters, copies)
+
+    def zero_grad(self) -> None:
+        for group in (*self.fp16_groups, *self.fp32_groups):
+            for parameter in group:
+                parameter.grad = None
 
 
 class _AutogradLinear(nn.Module):
@@ -235,9 +290,9 @@ class _AutogradLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frozen = self.frozen
-        return mosa_linear_reference(
-            x, self.values, self._index, weight=frozen.weight, bias=frozen.bias
-        )
+        # In the dtype of the layer, as one would write it: the reference is float32 throughout.
+        delta = self.values[self._index.long()].to(frozen.weight.dtype)
+        return F.linear(x, frozen.weight + delta, frozen.bias)
 
 
 def _put_in_autograd(model: nn.Module, spec: MosaSpec) -> None:
@@ -249,10 +304,11 @@ def _put_in_autograd(model: nn.Module, spec: MosaSpec) -> None:
             tessellation: Tessellation = config.of_layer(name).tessellation(
                 out_features=layer.out_features, in_features=layer.in_features
             )
+            device = layer.weight.device
             if tessellation not in indices:
-                indices[tessellation] = group_index(tessellation)
+                indices[tessellation] = group_index(tessellation, device=device)
             made = _AutogradLinear(layer, indices[tessellation], groups=tessellation.groups)
-            model.set_submodule(name, made)
+            model.set_submodule(name, made.to(device))
 
 
 def _copy(base: PreTrainedModel, *, shares_weights: bool) -> PreTrainedModel:

@@ -105,17 +105,20 @@ class Live:
         return Live(self.size_bytes - other.size_bytes, self.index_bytes - other.index_bytes)
 
 
-def live() -> Live:
+def live(device: str = "cpu") -> Live:
     """Returns the memory of all tensors that Python knows of, shared memory once.
 
     But for those that were there when ``gc.freeze`` was called: it is for differences.
+
+    Args:
+        device: ``cpu`` or ``cuda``, where the tensors are.
     """
     gc.collect()
     sizes: dict[int, int] = {}
     indices: set[int] = set()
     for found in gc.get_objects():
         # Its type and not isinstance: some modules' lazy objects import things when asked.
-        if not issubclass(type(found), Tensor) or found.device.type != "cpu":
+        if not issubclass(type(found), Tensor) or found.device.type != device:
             continue
         # torch.compile keeps some, which have no memory.
         if issubclass(type(found), FakeTensor):
@@ -127,12 +130,23 @@ def live() -> Live:
     return Live(sum(sizes.values()), sum(sizes[pointer] for pointer in indices))
 
 
-def peak_bytes(step: Callable[[], object]) -> int:
+def peak_bytes(step: Callable[[], object], *, device: str = "cpu") -> int:
     """Returns the most bytes that a step has allocated at once, exactly, besides what was there.
 
-    From the profiler's record of each allocation of a tensor's memory. Memory that libraries
-    allocate for themselves in a product is not seen.
+    On a CPU from the profiler's record of each allocation of a tensor's memory, on a card from its
+    allocator. Memory that libraries allocate for themselves in a product is not seen.
+
+    Args:
+        step: what is run.
+        device: ``cpu`` or ``cuda``, where it allocates.
     """
+    if device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
     # Else it tells standard error that it starts and stops.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:

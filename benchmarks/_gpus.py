@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks._ahead import Compiled
 from benchmarks._cases import Case
 
-__all__ = ["GPUS", "Gpu", "bounds_us", "resident_warps"]
+__all__ = ["GPUS", "Gpu", "bounds_us", "gpu_named", "resident_warps"]
 
 # A warp, and the bytes that a cache moves for an access to any of them.
 _LANES, _SECTOR_BYTES = 32, 32
@@ -96,6 +96,24 @@ GPUS = (
         float32_lanes=128,
     ),
 )
+
+_A100, _H100 = GPUS
+# The names that CUDA gives to the forms whose rates are above; others have other rates. H200 is an
+# H100 with another memory: NVIDIA H200 Tensor Core GPU data sheet (SXM).
+_NAMED = {
+    "NVIDIA A100-SXM4-80GB": _A100,
+    "NVIDIA H100 80GB HBM3": _H100,
+    "NVIDIA H200": replace(_H100, name="H200", bytes_per_s=4.8e12),
+}
+
+
+def gpu_named(name: str) -> Gpu | None:
+    """Returns the published rates of a card, or None where they are not known here.
+
+    Args:
+        name: what CUDA calls the card, such as ``NVIDIA H200``.
+    """
+    return _NAMED.get(name)
 
 
 def bounds_us(case: Case, gpu: Gpu, executed: Mapping[str, int]) -> dict[str, float]:

@@ -73,8 +73,9 @@ def rivals(values: Tensor, tessellation: Tessellation) -> dict[str, Callable[[],
         values: [O, I], float32.
         tessellation: of a matrix of this shape.
     """
-    groups, index = tessellation.groups, group_index(tessellation)
-    trained = torch.zeros(groups, requires_grad=True)
+    groups, device = tessellation.groups, values.device
+    index = group_index(tessellation, device=device)
+    trained = torch.zeros(groups, device=device, requires_grad=True)
     gathered = trained[index.long()]
     values_copy, index_copy = torch.empty_like(values), torch.empty_like(index)
 
@@ -84,7 +85,7 @@ def rivals(values: Tensor, tessellation: Tessellation) -> dict[str, Callable[[],
 
     made: list[Callable[[], Tensor]] = [
         lambda: torch.autograd.grad(gathered, trained, values, retain_graph=True)[0],
-        lambda: torch.zeros(groups).index_add_(0, index.view(-1), values.view(-1)),
+        lambda: torch.zeros(groups, device=device).index_add_(0, index.view(-1), values.view(-1)),
         lambda: segment_sum(values, index, groups=groups),
         lambda: segment_sum(values, tessellation, groups=groups),
         copy_both,
@@ -113,15 +114,31 @@ def demand_right(sums: Mapping[str, Tensor], expected: Tensor) -> None:
             )
 
 
-def measure(values: Tensor, tessellation: Tessellation, *, rounds: int) -> dict[str, Any]:
-    """Returns the figures of one K and one way of grouping."""
-    made = rivals(values, tessellation)
+def check(
+    made: Mapping[str, Callable[[], Tensor]], values: Tensor, tessellation: Tessellation
+) -> None:
+    """Checks all rivals but the copies against sums in float64.
+
+    Args:
+        made: what :func:`rivals` returned.
+        values: [O, I], what is summed.
+        tessellation: the groups.
+
+    Raises:
+        RuntimeError: one of them is wrong.
+    """
     expected = torch.bincount(
-        group_index(tessellation).view(-1),
+        group_index(tessellation, device=values.device).view(-1),
         weights=values.view(-1).double(),
         minlength=tessellation.groups,
     )
     demand_right({name: made[name]() for name in RIVALS if "copy" not in name}, expected)
+
+
+def measure(values: Tensor, tessellation: Tessellation, *, rounds: int) -> dict[str, Any]:
+    """Returns the figures of one K and one way of grouping."""
+    made = rivals(values, tessellation)
+    check(made, values, tessellation)
     times_s = alternate(made, rounds=rounds)
     return {
         "strategy": tessellation.strategy,

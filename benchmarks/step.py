@@ -28,9 +28,9 @@ import argparse
 import gc
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 import torch
 
@@ -78,11 +78,15 @@ class Setting:
     tokens: int
     rounds: int
     headline_rounds: int
+    smaller: Mapping[str, int] = field(default_factory=dict)
+    """Sizes in the place of the architecture's own."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the base; an adapter has the same."""
 
     def config(self) -> dict[str, Any]:
         """Returns the content of its config.json."""
-        smaller = {"num_hidden_layers": self.layers, "vocab_size": VOCABULARY}
-        return {**architecture(self.architecture), **smaller}
+        sizes = {"num_hidden_layers": self.layers, "vocab_size": VOCABULARY, **self.smaller}
+        return {**architecture(self.architecture), **sizes}
 
 
 FULL = (
@@ -106,16 +110,24 @@ class Cost:
 class Bench:
     """The runs on one model."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, *, device: str = "cpu") -> None:
+        """Builds the base, and LoRA's step.
+
+        Args:
+            setting: which model.
+            device: ``cpu`` or ``cuda``.
+        """
         self.setting = setting
+        self._device = device
         self._shape: ModelShape = shape_of(setting.config())
         torch.manual_seed(SEEDS["model"])
-        self._base = build_base(setting.config())
+        dtype = getattr(torch, setting.dtype)
+        self._base = build_base(setting.config(), device=device, dtype=dtype)
         self._base_bytes = sum(p.untyped_storage().nbytes() for p in set(self._base.parameters()))
         generator = torch.Generator().manual_seed(SEEDS["batch"])
         self._batch = torch.randint(
             VOCABULARY, (setting.batch_size, setting.tokens), generator=generator
-        )
+        ).to(device)
         self._times_s: list[float] = []
         contender = Contender(REFERENCE)
         spec = contender.spec(self._shape)
@@ -171,7 +183,7 @@ class Bench:
 
     def _build(self, contender: Contender, spec: Method) -> tuple[Step, Cost]:
         """Returns a method's step, and what it costs, from two steps that are not timed."""
-        before = live()
+        before = live(self._device)
         step = Step(contender, spec, self._base, self._batch, seed=SEEDS["adapter"])
         counted = count_step(step)
         if counted.uncounted:
@@ -180,13 +192,13 @@ class Bench:
                 "that makes matrix products needs a formula; register one with "
                 "torch.utils.flop_counter.register_flop_formula"
             )
-        added = live() - before
+        added = live(self._device) - before
         # A method that changes the base has a copy of its own, which is among what is new.
         shared = 0 if spec.changes_base else self._base_bytes
         cost = Cost(
             flops=counted.flops,
             attention_flops=counted.attention_flops,
-            peak_memory_bytes=shared + added.size_bytes + peak_bytes(step),
+            peak_memory_bytes=shared + added.size_bytes + peak_bytes(step, device=self._device),
             index_bytes=added.index_bytes,
         )
         return step, cost

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from sweeper.errors import SweeperError
 
@@ -34,12 +34,16 @@ MEETING_TIME_S = 20.0
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Makes this process a group of one worker while it is open, as a replica without Ray is."""
+def alone(backend: Literal["gloo", "nccl"] = "gloo") -> Iterator[None]:
+    """Makes this process a group of one worker while it is open, as a replica without Ray is.
+
+    Args:
+        backend: of torch.distributed; ``nccl`` is for GPUs.
+    """
     import torch.distributed as dist
 
     with tempfile.TemporaryDirectory() as folder:
-        dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=0, world_size=1)
+        dist.init_process_group(backend, init_method=f"file://{folder}/store", rank=0, world_size=1)
         try:
             yield
         finally:

@@ -48,6 +48,7 @@ RUNS = (
     *("make install", "make sweep"),
     *("make test", "make test-whole", "make check", "make docs", "make conformance"),
     *("make bench-sweep", "make bench-kernels", "make bench-step", "make bench-data"),
+    "make gpu-check",
     *("make kernels-report", "make drill", "make test-cluster"),
 )
 """Commands that would take too long: they are run for every commit or before a release, or tried in
