@@ -21,6 +21,7 @@ __all__ = [
     "hide_progress_bars",
     "is_hub_offline",
     "is_url",
+    "keep_off_hub",
     "mlflow_asked_once",
     "optuna_storage",
     "quieten_mlflow",
@@ -160,6 +161,14 @@ def secret(name: str) -> str:
         name: the one that a sweep's file gives (``notify.url_env``).
     """
     return os.environ.get(name, "").strip()
+
+
+def keep_off_hub() -> None:
+    """Keeps this process from asking the Hub for anything.
+
+    Its libraries read this variable when they are imported, so this comes first.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def hide_progress_bars() -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sweeper_adapters.training import Training
 
-__all__ = ["CountedTrial", "count_trials"]
+__all__ = ["CountedTrial", "Counts", "TrialCounter", "count_trials"]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def count_trials(sweep: Sweep) -> Iterator[CountedTrial]:
         for trial in drawn
     ]
     names = [name for name in varying(params) if name != "method"]
-    counter, printed = _Counter(), list(_printed())
+    counter, printed = TrialCounter(), list(_printed())
     for trial, fields in zip(drawn, params, strict=True):
         spec = trial.spec
         is_listed = trial.space.designed is None
@@ -147,40 +147,68 @@ def _same(spec: TrialSpec, printed: Iterable[ListedTrial]) -> ListedTrial | None
 
 
 @dataclass(frozen=True)
-class _Counts:
+class Counts:
+    """What is counted of a trial."""
+
     base: int
+    """Parameters of the model."""
     trainable: int
+    """Trainable parameters."""
     adapter_bytes: int
+    """Of the adapter's file."""
     optimizer_bytes: int
+    """As :attr:`CountedTrial.optimizer_bytes`."""
 
 
-class _Counter:
+class TrialCounter:
     """Counts trials; builds each model once, and each method on it once."""
 
     def __init__(self) -> None:
         self._models: dict[tuple[str, str], PreTrainedModel] = {}
-        self._known: dict[tuple[str, str, str], _Counts] = {}
+        self._known: dict[tuple[str, str, str], Counts] = {}
 
-    def count(self, spec: TrialSpec) -> _Counts:
+    def base(self, spec: TrialSpec) -> int:
+        """Returns the parameters of a trial's model.
+
+        Raises:
+            BadInputError: the model cannot be built.
+        """
+        return sum(parameter.numel() for parameter in self._model(spec).parameters())
+
+    def count(self, spec: TrialSpec) -> Counts:
         """Returns the counts of a trial.
 
         Raises:
+            BadInputError: the model cannot be built.
             CountError: a formula is not what was built.
         """
-        on = (spec.model.model_dump_json(), spec.engine.precision)
+        on = _on(spec)
         key = (*on, spec.method.model_dump_json())
         if key not in self._known:
-            if on not in self._models:
-                dtype = DTYPES[spec.engine.precision]
-                self._models[on] = skeleton(spec.model.config(), dtype=dtype)
-            self._known[key] = _checked(spec, self._models[on])
+            self._known[key] = _checked(spec, self._model(spec))
             if spec.method.changes_base:
                 # There are no values that could be put back.
                 del self._models[on]
         return self._known[key]
 
+    def trainable(self) -> dict[str, int]:
+        """Returns the trainable parameters of the methods counted so far, by their JSON."""
+        return {method: counts.trainable for (_, _, method), counts in self._known.items()}
 
-def _checked(spec: TrialSpec, model: PreTrainedModel) -> _Counts:
+    def _model(self, spec: TrialSpec) -> PreTrainedModel:
+        on = _on(spec)
+        if on not in self._models:
+            dtype = DTYPES[spec.engine.precision]
+            self._models[on] = skeleton(spec.model.config(), dtype=dtype)
+        return self._models[on]
+
+
+def _on(spec: TrialSpec) -> tuple[str, str]:
+    """Returns what a trial's model is told by."""
+    return spec.model.model_dump_json(), spec.engine.precision
+
+
+def _checked(spec: TrialSpec, model: PreTrainedModel) -> Counts:
     kept = ModelSnapshot(model)
     try:
         counts = _measured(spec, model)
@@ -200,7 +228,7 @@ def _checked(spec: TrialSpec, model: PreTrainedModel) -> _Counts:
     return counts
 
 
-def _measured(spec: TrialSpec, model: PreTrainedModel) -> _Counts:
+def _measured(spec: TrialSpec, model: PreTrainedModel) -> Counts:
     """Returns the counts of the model with the trial's adapter in it."""
     import torch
 
@@ -214,7 +242,7 @@ def _measured(spec: TrialSpec, model: PreTrainedModel) -> _Counts:
     # As DeepSpeed does when it starts, so that 16-bit adapters are saved.
     torch.nn.Module.to(adapted, getattr(torch, DTYPES[spec.engine.precision]))
     with training.finished():
-        return _Counts(base, trainable, adapter_bytes(adapted), state)
+        return Counts(base, trainable, adapter_bytes(adapted), state)
 
 
 def _optimizer_bytes(training: Training, *, is_16_bit: bool) -> int:

@@ -12,7 +12,7 @@ from sweeper.models import ModelSpec
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["check_sweep_data"]
+__all__ = ["check_sweep_data", "find_tokenizer"]
 
 
 def check_sweep_data(sweep: Sweep) -> DataCheck:
@@ -24,7 +24,7 @@ def check_sweep_data(sweep: Sweep) -> DataCheck:
         BadInputError: the data is missing or cannot be read.
     """
     sweep.spec.data.require_available()
-    tokenizer, reason = _tokenizer(sweep.spec.model)
+    tokenizer, reason = find_tokenizer(sweep.spec.model)
     return check_data(
         sweep.spec.data,
         sweep.spec.hygiene,
@@ -35,8 +35,12 @@ def check_sweep_data(sweep: Sweep) -> DataCheck:
     )
 
 
-def _tokenizer(model: ModelSpec) -> tuple[PreTrainedTokenizerBase | None, str]:
-    """Returns the model's tokenizer, or None and why it cannot be had."""
+def find_tokenizer(model: ModelSpec) -> tuple[PreTrainedTokenizerBase | None, str]:
+    """Returns the model's tokenizer, or None and why it cannot be had; downloads nothing.
+
+    Args:
+        model: of a sweep.
+    """
     try:
         model.require_available()
         source = model.source()

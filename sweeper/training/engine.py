@@ -8,6 +8,7 @@ needs no compiled operator anywhere.
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from sweeper_adapters.training import Training
 
-__all__ = ["Engine", "EngineState"]
+__all__ = ["Engine", "EngineState", "config_problem"]
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,46 @@ class Engine:
         self._engine.destroy()
         _forget_models()
         del self._engine, self._model, self._trained, self._training
+
+
+def config_problem(config: Mapping[str, Any], spec: EngineSpec) -> str:
+    """Returns what DeepSpeed has against a configuration; empty where it reads it as it is meant.
+
+    By DeepSpeed's own class, which needs neither a model nor other workers.
+
+    Args:
+        config: what :func:`~sweeper.training.deepspeed_config.ds_config` returned.
+        spec: what it was made of.
+
+    Raises:
+        ImportError: DeepSpeed cannot be imported.
+    """
+    load_deepspeed()
+    from deepspeed.runtime.config import DeepSpeedConfig
+
+    try:
+        read = DeepSpeedConfig(copy.deepcopy(dict(config)))
+    except Exception as error:  # noqa: BLE001 - it asserts, and raises errors of its fields
+        return f"DeepSpeed refuses its configuration: {type(error).__name__}: {error}"
+    offload = read.zero_config.offload_optimizer
+    pairs = {
+        "zero_stage": (spec.zero_stage, int(read.zero_optimization_stage)),
+        "bf16": (spec.precision == "bf16", read.bfloat16_config.enabled),
+        "fp16": (spec.precision == "fp16", read.float16_config.enabled),
+        "offload": (spec.offload == "cpu", offload is not None and offload.device == "cpu"),
+        "gradient_accumulation": (spec.gradient_accumulation, read.gradient_accumulation_steps),
+        "batch_size": (
+            config["train_micro_batch_size_per_gpu"],
+            read.train_micro_batch_size_per_gpu,
+        ),
+        "max_grad_norm": (config["gradient_clipping"], read.gradient_clipping),
+    }
+    other = [
+        f"{name} is {asked!r}, which DeepSpeed reads as {found!r}"
+        for name, (asked, found) in pairs.items()
+        if asked != found
+    ]
+    return "; ".join(other)
 
 
 def _forget_models() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sweeper._environment import calibration_s, hide_progress_bars
+from sweeper._environment import calibration_s, hide_progress_bars, keep_off_hub
 from sweeper.cli.options import (
     Address,
     AsJson,
@@ -38,6 +39,13 @@ def plan(  # noqa: PLR0913 - an argument for each option
             help="Take no real steps: forecast by what was measured before, or by operations.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Instead of the plan: try all that can be tried of it without the model.",
+        ),
+    ] = False,
     home: Home = None,
     fresh: Fresh = False,
     address: Address = None,
@@ -55,7 +63,15 @@ def plan(  # noqa: PLR0913 - an argument for each option
 
     With --check also look at model, tokenizer, data and the studies' database as run does: exit
     code 2 means that the sweep would be refused.
+
+    With --dry-run try, without a GPU and without the model, what a cluster would meet first: the
+    architecture on torch's meta device, every trial's adapter in it, DeepSpeed's configuration of
+    every trial, ten rows of every task. The Hub is asked for nothing. Exit code 2 means that
+    something is wrong; what is not at hand is said, and is no error.
     """
+    if dry_run:
+        _dry_run(space, profile, overrides, as_json=as_json)
+        return
     with opened_output(as_json) as out:
         from sweeper.experiment.loading import load_sweep
         from sweeper.experiment.runnable import only_runnable
@@ -86,6 +102,26 @@ def plan(  # noqa: PLR0913 - an argument for each option
             out.console.print("Checked: model and data can be used.")
         if document["missing"]:
             raise typer.Exit(SOME_FAILED)
+
+
+def _dry_run(
+    space: Path, profile: str | None, overrides: list[str] | None, *, as_json: bool
+) -> None:
+    """Tries a sweep without its model."""
+    # Before anything imports the Hub's libraries.
+    keep_off_hub()
+    hide_progress_bars()
+    with opened_output(as_json) as out:
+        from sweeper.experiment.loading import load_sweep
+        from sweeper.preflight.dry_run import dry_run
+        from sweeper.report.terminal import dry_run_view
+
+        sweep = load_sweep(space, profile=profile, overrides=overrides or ())
+        with out.console.status("trying model, adapters, engines and rows"):
+            findings = [finding.document() for finding in dry_run(sweep)]
+        out.show(findings, dry_run_view(findings))
+        if any(finding["status"] == "no" for finding in findings):
+            raise typer.Exit(BAD_INPUT)
 
 
 def params(

@@ -175,6 +175,22 @@ class TasksDataSpec(Spec):
             logger.warning("left out %d bad rows; the first one: %s", len(refused), refused[0])
         return found
 
+    def some_of(
+        self, task: Task, split: Literal["train", "test"], *, rows: int
+    ) -> tuple[Example, ...]:
+        """Returns some rows of one task as they are trained on, or tested on.
+
+        Args:
+            task: one of the trained or the evaluated ones.
+            split: ``train`` or ``test``.
+            rows: how many, drawn with ``seed``; fewer where there are not so many.
+
+        Raises:
+            MissingError: the rows of the task are not there.
+            DataError: they cannot be read.
+        """
+        return self._scored(task.load(split, self._root(), rows=rows, seed=self.seed).examples)
+
     def _root(self) -> Path | None:
         return None if self.root is None else data_path(self.root)
 

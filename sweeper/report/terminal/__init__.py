@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweeper.report.terminal.counts import params_view
 from sweeper.report.terminal.data_check import data_check_view
-from sweeper.report.terminal.doctor import doctor_view
+from sweeper.report.terminal.doctor import doctor_view, dry_run_view
 from sweeper.report.terminal.evaluation import evaluation_view
 from sweeper.report.terminal.export import export_view
 from sweeper.report.terminal.forecast import batch_text, costs_text
@@ -27,6 +27,7 @@ __all__ = [
     "data_check_view",
     "doctor_view",
     "dropped_text",
+    "dry_run_view",
     "earlier_text",
     "evaluation_view",
     "export_view",
