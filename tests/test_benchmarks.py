@@ -155,8 +155,8 @@ def test_all_rivals_have_the_same_sums(strategy, groups):
 def test_a_wrong_sum_has_no_time(wrong):
     expected = torch.ones(3, dtype=torch.float64)
     with pytest.raises(RuntimeError, match="'stored' are wrong"):
-        kernels.demand_right({"stored": torch.tensor([1.0, wrong, 1.0])}, expected)
-    kernels.demand_right({"stored": torch.ones(3)}, expected)
+        kernels.demand_right({"stored": torch.tensor([1.0, wrong, 1.0])}, expected, size=1.0)
+    kernels.demand_right({"stored": torch.ones(3)}, expected, size=1.0)
 
 
 def kernel_rows():

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks._gpus import GPUS, gpu_named
 from benchmarks.gpu_check import __main__ as command
-from benchmarks.gpu_check import agreement, parts, steps
+from benchmarks.gpu_check import agreement, parts, steps, worker
 from benchmarks.gpu_check.page import text
 from benchmarks.gpu_check.parts import PARTS, Part, Piece, run_part, work
 
@@ -67,6 +67,7 @@ def test_every_method_of_the_table_takes_a_step_in_bfloat16():
     assert all("roofline_ms" not in row for row in rows)
 
 
+@pytest.mark.whole
 @pytest.mark.slow
 def test_a_trial_learns_under_zero_2_as_it_does_without_in_a_process_of_its_own():
     rows = run_part(BY_NAME["zero"], is_small=True)
@@ -115,6 +116,15 @@ def test_nothing_begins_after_the_parts_time(monkeypatch):
         Part("kernels", "agreement", limit_s=0.1 / parts._SMALL_FACTOR), rows.append, is_small=True
     )
     assert [row["status"] for row in rows] == ["ok", "not run"]
+
+
+def test_the_process_of_a_part_writes_a_line_for_each_row(monkeypatch, tmp_path):
+    found = [Piece(x, lambda: [{"status": "ok"}]) for x in ("λ", "b")]
+    monkeypatch.setattr(agreement, "pieces", lambda *, is_small: found)
+    place = tmp_path / "rows"
+    monkeypatch.setattr(sys, "argv", ["worker", "kernels", str(place), "--small"])
+    worker.main()
+    assert parts._read(place) == [{"what": x, "status": "ok"} for x in ("λ", "b")]
 
 
 WRITES_AND = """

@@ -22,7 +22,7 @@ __all__ = ["pieces"]
 # What takes longer is not repeated for a tenth of a second, but a few times.
 _SLOW_MS = 50.0
 _FEW = 3
-_SMALL_SIDE, _SMALL_GROUPS = 48, (1, 100)
+_SMALL_SIDE, _SMALL_GROUPS = 20, (1, 33)
 
 
 def pieces(*, is_small: bool) -> Iterator[Piece]:
