@@ -21,6 +21,7 @@ from sweeper.cli.options import (
     with_fresh,
 )
 from sweeper.cli.output import BAD_INPUT, SOME_FAILED, opened_output
+from sweeper.errors import BadInputError
 
 __all__ = ["data_check", "doctor", "params", "plan"]
 
@@ -70,7 +71,7 @@ def plan(  # noqa: PLR0913 - an argument for each option
     something is wrong; what is not at hand is said, and is no error.
     """
     if dry_run:
-        _dry_run(space, profile, overrides, as_json=as_json)
+        _dry_run(space, profile, overrides, check=check, as_json=as_json)
         return
     with opened_output(as_json) as out:
         from sweeper.experiment.loading import load_sweep
@@ -105,13 +106,18 @@ def plan(  # noqa: PLR0913 - an argument for each option
 
 
 def _dry_run(
-    space: Path, profile: str | None, overrides: list[str] | None, *, as_json: bool
+    space: Path, profile: str | None, overrides: list[str] | None, *, check: bool, as_json: bool
 ) -> None:
     """Tries a sweep without its model."""
-    # Before anything imports the Hub's libraries.
-    keep_off_hub()
-    hide_progress_bars()
     with opened_output(as_json) as out:
+        if check:
+            raise BadInputError(
+                "check: got --check with --dry-run; the one needs the model, the other does "
+                "without; give one of them"
+            )
+        # Before anything imports the Hub's libraries.
+        keep_off_hub()
+        hide_progress_bars()
         from sweeper.experiment.loading import load_sweep
         from sweeper.preflight.dry_run import dry_run
         from sweeper.report.terminal import dry_run_view

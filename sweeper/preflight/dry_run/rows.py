@@ -60,8 +60,8 @@ def try_rows(sweep: Sweep) -> Iterator[DryRunFinding]:
         yield _not_read(f"{data.kind} data", error)
         return
     for name, examples in vars(splits).items():
-        chosen = examples[:ROWS]
-        yield _tried(sweep, f"{data.kind} data, {name}", lambda chosen=chosen: chosen, tokenizer)
+        load = partial(tuple, examples[:ROWS])
+        yield _tried(sweep, f"{data.kind} data, {name}", load, tokenizer)
 
 
 def _tried(
@@ -117,7 +117,7 @@ def _fit(
     if max(answers) > max_length:
         return DryRunFinding(name, "no", f"{detail}, and an answer alone has more", _LONGER)
     longer = sum(length > max_length for length in lengths)
-    return DryRunFinding(name, "ok", f"{detail}; {longer} lose the begin of the prompt", _LONGER)
+    return DryRunFinding(name, "ok", f"{detail}; {longer} are longer and are cut", _LONGER)
 
 
 def _fit_for_certain(

@@ -1,6 +1,10 @@
 """A sweep is tried without its model: what is right, what is wrong, and what is not at hand."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +15,9 @@ from typer.testing import CliRunner
 from sweeper.cli.app import app
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.trial import EngineSpec, TrainSpec
-from sweeper.models import hub
+from sweeper.models.shapes import architecture
 from sweeper.preflight.counting import TrialCounter
-from sweeper.preflight.dry_run import dry_run
+from sweeper.preflight.dry_run import DryRunFinding, dry_run
 from sweeper.preflight.dry_run.engines import try_engines
 from sweeper.training.deepspeed_config import ds_config
 from sweeper.training.engine import config_problem
@@ -44,8 +48,10 @@ def space(tmp_path):
 @pytest.fixture
 def _shallow(monkeypatch):
     """Every packaged architecture with two of its layers, which are all alike."""
-    whole = hub.architecture
-    monkeypatch.setattr(hub, "architecture", lambda name: {**whole(name), "num_hidden_layers": 2})
+    monkeypatch.setattr(
+        "sweeper.models.hub.architecture",
+        lambda name: {**architecture(name), "num_hidden_layers": 2},
+    )
 
 
 def tried(space, profile, *overrides):
@@ -70,13 +76,6 @@ def test_every_full_size_profile_can_be_tried(space, profile, monkeypatch):
     assert found["tokenizer"].status == "not at hand"
     # The rows of each task, or of the data set, have a finding of their own.
     assert len(found) > 5
-
-
-@pytest.mark.whole
-@pytest.mark.slow
-def test_the_whole_architecture_is_what_is_planned(space):
-    found = tried(space, "llama3-8b")
-    assert found["model"].detail.startswith("8,030,261,248 parameters in 32 layers")
 
 
 def rows_file(folder, *answers):
@@ -198,22 +197,45 @@ def test_without_deepspeed_engines_are_not_at_hand(monkeypatch):
 
 def test_the_command_prints_findings_and_no_plan(space):
     called = ["plan", str(space), "--profile", "embedded", "--dry-run"]
-    result = CliRunner().invoke(app, [*called, "--json"])
+    result = CliRunner().invoke(app, called)
     assert result.exit_code == 0, result.output
-    findings = json.loads(result.stdout)
-    assert {finding["status"] for finding in findings} == {"ok"}
-    assert {"name", "status", "detail", "fix"} == set(findings[0])
-    shown = CliRunner().invoke(app, called)
-    assert "adapter mosa" in shown.output
-    assert f"{len(findings)} ok, 0 no, 0 not at hand" in shown.output
+    assert "adapter mosa" in result.output
+    assert re.search(r"[1-9] ok, 0 no, 0 not at hand", result.output)
+    assert "trainable parameters, as planned" in " ".join(result.output.split())
 
 
-def test_something_wrong_is_exit_code_2(space, tmp_path):
-    path = rows_file(tmp_path, *["one two three four five six seven eight " * 20] * 40)
-    options = [
-        word for x in (*of_rows(path), "train.max_length=32") for word in ("--set", x)
+@pytest.mark.slow
+def test_as_json_they_are_one_document(space):
+    command = [sys.executable, "-m", "sweeper", "plan", str(space), "--profile", "llama3-8b"]
+    command += ["--dry-run", "--json", "--set", "methods=[{name: lora, rank: 8}]"]
+    # What the user has set does not let it ask the Hub.
+    asking = {**os.environ, "HF_HUB_OFFLINE": "0"}
+    process = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=240, env=asking
+    )
+    findings = {finding["name"]: finding for finding in json.loads(process.stdout)}
+    assert findings["adapter lora"]["status"] == "ok"
+    assert findings["model"]["detail"].startswith("8,030,261,248 parameters in 32 layers")
+    assert findings["tokenizer"]["status"] == findings["hub data"]["status"] == "not at hand"
+    assert all({"name", "status", "detail", "fix"} == set(x) for x in findings.values())
+
+
+def test_something_wrong_is_exit_code_2(space, monkeypatch):
+    found = [
+        DryRunFinding("engine", "no", "DeepSpeed refuses it", "change engine"),
+        DryRunFinding("tokenizer", "not at hand", "no licence"),
     ]
-    called = ["plan", str(space), "--profile", "embedded", "--dry-run", *options]
+    monkeypatch.setattr("sweeper.preflight.dry_run.dry_run", lambda sweep: iter(found))
+    called = ["plan", str(space), "--profile", "embedded", "--dry-run"]
     result = CliRunner().invoke(app, called)
     assert result.exit_code == 2, result.output
-    assert "NO" in result.stdout
+    for line in ("NO", "DeepSpeed refuses it", "fix: change engine", "not at hand: no licence"):
+        assert line in result.stdout
+    assert "0 ok, 1 no, 1 not at hand" in result.stdout
+
+
+def test_a_dry_run_does_not_check_the_model(space):
+    called = ["plan", str(space), "--profile", "embedded", "--dry-run", "--check"]
+    result = CliRunner().invoke(app, called)
+    assert result.exit_code == 2
+    assert "give one of them" in result.stderr
