@@ -111,10 +111,9 @@ def test_nothing_begins_after_the_parts_time(monkeypatch):
         return [{"status": "ok"}]
 
     monkeypatch.setattr(agreement, "pieces", lambda *, is_small: [Piece(x, slow) for x in "ab"])
-    rows = []
-    work(
-        Part("kernels", "agreement", limit_s=0.1 / parts._SMALL_FACTOR), rows.append, is_small=True
-    )
+    rows: list[dict] = []
+    short = Part("kernels", "agreement", limit_s=0.1 / parts._SMALL_FACTOR)
+    work(short, rows.append, is_small=True)
     assert [row["status"] for row in rows] == ["ok", "not run"]
 
 
@@ -207,7 +206,7 @@ def test_figures_are_written_with_the_card_and_versions(
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_table_fits_and_says_what_broke(width):
-    rows = [
+    rows: list[dict] = [
         ROW | {"over_lora": 1.25, "over_lora_low": 1.2, "over_lora_high": 1.3},
         {"part": "zero", "what": "masa", "status": "not run", "detail": "no DeepSpeed"},
     ]
