@@ -53,8 +53,8 @@ STRATEGIES: tuple[Literal["brt", "skewed"], ...] = ("brt", "skewed")
 SEEDS = {"values": 0, "tessellation": 0}
 # The largest K that the second target is for.
 COPY_TARGET_GROUPS = 65_536
-# Of the size that the largest sum has by chance, √Σv²: adding 16.8 million values of either sign one
-# by one in float32 is off by up to 2e-4 of it, in four draws.
+# Of the size that the largest sum has by chance, √Σv²: adding 16.8 million values of either sign
+# one by one in float32 is off by up to 2e-4 of it, in four draws.
 TOLERANCE = 1e-3
 
 RIVALS = ("autograd", "index_add", "stored", "computed", "copy of values and Γ", "copy of values")
