@@ -99,7 +99,7 @@ def detection_of(sweep: Sweep, *, home: Path | None, rows: int) -> Detection | N
     plan = sweep.design
     if plan is None or len(plan.seeds) < 2 or rows < 2:
         return None
-    metric = sweep.spec.objective.metric
+    metric = sweep.spec.compared_by
     own = {x.name for x in sweep.spec.evaluation.metrics if not isinstance(x, str)}
     is_fraction = unit_of(metric, own=own) is POINTS
     known = next(_replicated(sweep, home), None)
@@ -144,7 +144,7 @@ def forecast_of(sweep: Sweep, *, home: Path | None, trials: int) -> Forecast | N
 
 def _replicated(sweep: Sweep, home: Path | None) -> Iterator[tuple[str, VarianceComponents, float]]:
     """Yields the sweeps with several seeds: name, components, mean of the first configuration."""
-    metric = sweep.spec.objective.metric
+    metric = sweep.spec.compared_by
     for folder in _alike(sweep, home, ("model", "data")):
         try:
             table = score_table(folder, metric, sweep.spec.final.split)

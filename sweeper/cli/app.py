@@ -11,7 +11,7 @@ import typer
 from sweeper import __version__
 from sweeper.cli.commands import (
     chat,
-    compare,
+    designs,
     init,
     launch,
     owner,
@@ -42,7 +42,8 @@ app.add_typer(_data, name="data")
 
 _COMMANDS: dict[str, Callable[..., Any]] = {
     "init": init.init,
-    "compare": compare.compare,
+    "compare": designs.compare.compare,
+    "paper": designs.paper.paper,
     "run": sweep.run,
     "resume": sweep.resume,
     "stop": owner.stop,

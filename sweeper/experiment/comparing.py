@@ -31,7 +31,11 @@ _METHODS = [str(kind.model_fields["name"].default) for kind in get_args(_UNION)]
 _RATES = "--rates is LOW,HIGH or LOW,HIGH,COUNT, such as 1e-4,3e-2,8"
 _MOST_DIGITS = 9
 # Sections of a search that a comparison has no use for.
-_OVER = {"methods", "trials", "design", "baselines", "search", "budget", "train", "final", "name"}
+_OVER = {
+    *("methods", "trials", "design", "baselines", "search", "budget", "train", "final", "name"),
+    # What a paper compared is another comparison.
+    "paper",
+}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ reads a document returns the problems, too, so that all are told at once, before
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,9 +26,10 @@ from sweeper.experiment.documents.packaged_spaces import packaged_file
 from sweeper.experiment.documents.profiles import over_profile, read_profile
 from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.documents.yaml_files import is_file, read_yaml
-from sweeper.experiment.metrics import locate_functions, own_modes
+from sweeper.experiment.metrics import Mode, locate_functions, mode_of, own_modes
 from sweeper.experiment.objective import describe_contrary
 from sweeper.experiment.own_code import locate_methods
+from sweeper.experiment.paper import on_profile
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections import (
     expand_design,
@@ -75,6 +76,7 @@ def load_sweep(
     document = locate_methods(read_yaml(path), path=path)
     base = read_profile(document, path=path, profile=profile)
     document = over_profile(document if make is None else make(document), base)
+    document = on_profile(document, base)
     # An override addresses a method by its name, and may bring another one.
     document = locate_methods(apply_overrides(document, overrides), path=path)
     document = _with_rates(document, base, source=str(path))
@@ -171,6 +173,7 @@ def _built(document: Document, *, source: str) -> Sweep:
         problems += check_fit(space, has_gpu=has_gpu)
         problems += check_confirm(spec.search.confirm, space)
         problems += _check_sources(spec, space)
+        problems += _check_final(spec, design, own_modes(document))
         # What is wrong by itself is wrong in each combination.
         problems += [] if problems else check_combinations(space, has_gpu=has_gpu)
     if spec is None or problems:
@@ -189,6 +192,24 @@ def _check_sources(spec: SweepSpec, space: Space) -> list[Problem]:
         "must have a method or a field with several values; leave search.from out"
     )
     return [Problem("search.from", message)]
+
+
+def _check_final(
+    spec: SweepSpec, design: DesignPlan | None, own: Mapping[str, Mode]
+) -> list[Problem]:
+    """Returns a problem where a metric of the end compares nothing, or has no better values."""
+    metric = spec.final.metric
+    if metric is None:
+        return []
+    message = ""
+    if design is None:
+        message = "a search compares its trials by the objective; set objective.metric, or leave "
+    elif spec.final.split == "validation":
+        message = "validation rows are compared by the objective; set final.split=test, or leave "
+    elif mode_of(metric, own=own) is None:
+        message = "it must say which values are better, as <metric> and <task>/<metric> do; leave "
+    text = f"got {shorten(repr(metric))}; {message}final.metric out"
+    return [Problem("final.metric", text)] if message else []
 
 
 def _read_entries(

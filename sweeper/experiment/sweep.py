@@ -14,6 +14,7 @@ from sweeper.experiment.confirm import ConfirmSpec
 from sweeper.experiment.design import MOST_TRIALS, DesignPlan
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.objective import ObjectiveSpec
+from sweeper.experiment.paper import PaperSpec
 from sweeper.experiment.space.space import Space
 from sweeper.experiment.trial import EngineSpec, EvaluationSpec
 from sweeper.models import ModelSpec
@@ -48,6 +49,10 @@ class FinalSpec(Spec):
     """Split that the final evaluation uses."""
     rows: int | None = Field(default=None, ge=1)
     """Most rows of the split, drawn with a fixed seed; null uses all."""
+    metric: str | None = Field(default=None, exclude_if=lambda metric: metric is None)
+    """What the configurations of a design are compared by, where it is not the objective: the
+    score of test rows of another task than those that are trained on, such as ``accuracy``. Rates
+    are still chosen by the objective."""
 
     @field_validator("trials", mode="before")
     @classmethod
@@ -206,9 +211,16 @@ class SweepSpec(Spec):
     """The evaluation of the best trials after the search."""
     notify: NotifySpec = NotifySpec()
     """Who is told when the sweep ends. A profile may say it for all of its sweeps."""
+    paper: PaperSpec | None = None
+    """The table or figure of a paper that the file asks again; not part of a trial's identity."""
     fresh: bool = False
     """Whether every trial is trained, also where another sweep in the folder of all sweeps has
     finished the same one; ``--fresh`` sets it."""
+
+    @property
+    def compared_by(self) -> str:
+        """The metric that comparisons are of: the objective, or that of the end of a design."""
+        return self.final.metric or self.objective.metric
 
     @field_validator("evaluation")
     @classmethod

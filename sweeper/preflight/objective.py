@@ -1,4 +1,4 @@
-"""Checks that the evaluations during training report the metric that a sweep optimises."""
+"""Checks that evaluations report the metric that a sweep optimises, and what it compares."""
 
 from __future__ import annotations
 
@@ -23,18 +23,36 @@ ALWAYS = "eval_loss"
 
 
 def require_objective(sweep: Sweep) -> None:
-    """Reads the data if a metric other than the loss is optimised, and checks that it is reported.
+    """Checks that what is optimised is reported in training, and what is compared at the end.
+
+    The data is read where either is a metric other than the loss.
 
     Raises:
-        SpecError: the evaluations during training do not report the metric; with those they do.
+        SpecError: a metric is not reported; with those that are.
         DataError: the data cannot be read.
     """
-    spec, wanted = sweep.spec, sweep.spec.objective.metric
-    if wanted == ALWAYS:
+    spec = sweep.spec
+    wanted, compared = spec.objective.metric, spec.final.metric
+    if wanted == ALWAYS and compared in (None, ALWAYS):
         return
-    count = sweep.space.any_trial().train.eval_examples
     splits = spec.data.load().scored_by(spec.evaluation.metric_names)
-    examples = draw_examples(splits.validation, count)
+    if wanted != ALWAYS:
+        count = sweep.space.any_trial().train.eval_examples
+        _require_rungs_report(draw_examples(splits.validation, count), sweep)
+    if compared is not None:
+        known = metric_names(splits.test, spec.evaluation, generates=True)
+        if compared not in known:
+            hint = nearest(compared, list(known)) or "; name one of them"
+            message = (
+                f"got {compared!r}, which the evaluation of the test rows does not report; "
+                f"reported are {', '.join(known)}{hint}"
+            )
+            raise SpecError(spec.name, [Problem("final.metric", message)])
+
+
+def _require_rungs_report(examples: Sequence[Example], sweep: Sweep) -> None:
+    """Raises SpecError where evaluations during training do not report the objective."""
+    spec, wanted = sweep.spec, sweep.spec.objective.metric
     is_generating = spec.evaluation.generates
     known = metric_names(examples, spec.evaluation, generates=is_generating)
     if wanted in known:

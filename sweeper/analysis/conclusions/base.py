@@ -23,18 +23,22 @@ _BASE = "the frozen base"
 _CHOSE = "These rows chose the adapter, which flatters it"
 
 
-def over_base(ranking: Ranking, *, delta: float | None, is_fraction: bool) -> tuple[Statement, ...]:
+def over_base(
+    ranking: Ranking, metric: str, *, sign: int, delta: float | None, is_fraction: bool
+) -> tuple[Statement, ...]:
     """Returns the comparison of one adapter with the base: a claim on this adapter alone.
 
     Args:
         ranking: of a sweep's trials; the best one's adapter is compared.
+        metric: that it is compared by.
+        sign: 1 where more of it is better, else -1.
         delta: smallest difference of interest; None for the default, with the base as the control.
-        is_fraction: whether the objective is a fraction, such as an accuracy.
+        is_fraction: whether the metric is a fraction, such as an accuracy.
 
     Returns:
         Nothing where the two were not scored on the same rows.
     """
-    best, base, metric = ranking.best, ranking.base_rows, ranking.objective.metric
+    best, base = ranking.best, ranking.base_rows
     own = None if best is None else ranking.rows.get(best.id)
     if best is None or own is None or base is None or own.fingerprint != base.fingerprint:
         return ()
@@ -43,7 +47,7 @@ def over_base(ranking: Ranking, *, delta: float | None, is_fraction: bool) -> tu
     if not np.array_equal(own.metrics[metric][0], base.metrics[metric][0]):
         return ()
     name = f"The adapter of {trial_name(best)}"
-    table = _table(own, base, metric, name, sign=-ranking.sign)
+    table = _table(own, base, metric, name, sign=sign)
     if delta is None:
         delta = default_delta(is_fraction=is_fraction, control_mean=_mean(base, metric))
     caveats = ((name, _CHOSE),) if own.split == "validation" else ()

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from sweeper.analysis.conclusions.sweep import SweepConclusions
+from sweeper.analysis.published import published_document
 from sweeper.analysis.statistics.verdicts import Statement, Unit, words
 
 __all__ = ["conclusions_document"]
@@ -30,6 +31,7 @@ def conclusions_document(found: SweepConclusions) -> dict[str, Any]:
         "parity": [dataclasses.asdict(line) for line in found.parity],
         "statements": [_statement(each, found.unit) for each in found.statements],
         "differences": None if found.differences is None else _plain(found.differences),
+        "published": None if found.published is None else published_document(found.published),
         "why_none": found.why_none or None,
         "sentences": list(found.sentences),
     }

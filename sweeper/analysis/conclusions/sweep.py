@@ -19,6 +19,7 @@ from sweeper.analysis.conclusions.facts import facts_of
 from sweeper.analysis.conclusions.parity import ParityLine, parity_of
 from sweeper.analysis.conclusions.questions import questions_of, rate_grids
 from sweeper.analysis.confirmation import confirmation_text
+from sweeper.analysis.published import Published, published_of
 from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.score_table import score_table
 from sweeper.analysis.statistics import ScoreTable
@@ -41,7 +42,8 @@ from sweeper.data.hygiene import HygieneSpec
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.tree import get_path
-from sweeper.experiment.metrics import own_modes
+from sweeper.experiment.metrics import Mode, mode_of, own_modes
+from sweeper.experiment.paper import PaperSpec
 from sweeper.experiment.sections import read_design
 from sweeper.tracking.places import SWEEP_FILE
 from sweeper.tracking.record import TrialRecord
@@ -58,7 +60,7 @@ class SweepConclusions:
     """All that is said of a sweep, in the order in which it is shown.
 
     Attributes:
-        metric: The objective.
+        metric: What is compared: the objective, or the ``final.metric`` of a design.
         sign: 1 where more of it is better, -1 where less is; scores are the metric times this.
         unit: Of differences of it.
         delta: Smallest difference of interest, in units of the metric; None without a comparison.
@@ -70,6 +72,7 @@ class SweepConclusions:
         table: Scores that the verdicts are of.
         validation: Scores on validation, which choose the rates of tuned methods.
         differences: Of each configuration to one of them; None without a comparison.
+        published: What a paper prints of the same comparison; None where no paper is asked again.
     """
 
     metric: str
@@ -84,6 +87,7 @@ class SweepConclusions:
     table: ScoreTable | None = None
     validation: ScoreTable | None = None
     differences: Differences | None = None
+    published: Published | None = None
 
     @property
     def verdicts(self) -> tuple[Words, ...]:
@@ -109,23 +113,26 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
         folder: of the sweep.
         ranking: of its trials.
     """
-    objective = ranking.objective
     plan, problems = read_design(folder.document)
-    unit = unit_of(objective.metric, own=own_modes(folder.document))
+    own = own_modes(folder.document)
+    metric, sign = _compared_by(folder, ranking, own)
+    unit = unit_of(metric, own=own)
+    of_objective = unit_of(ranking.objective.metric, own=own)
     confirmation = confirmation_text(folder, ranking)
     validation = _on_validation(folder, ranking, plan)
     scores = validation if isinstance(validation, ScoreTable) else None
     bare = SweepConclusions(
-        metric=objective.metric,
-        sign=-ranking.sign,
+        metric=metric,
+        sign=sign,
         unit=unit,
         delta=None if plan is None else plan.delta,
         facts=(
-            *facts_of(ranking, unit, scores),
+            *facts_of(ranking, of_objective, scores),
             *_edges(folder, ranking, plan),
             *([confirmation] if confirmation else []),
         ),
         plan=plan,
+        published=_published(folder, plan, ()),
     )
     if not ranking.ranked:
         return bare
@@ -135,8 +142,37 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
     else:
         parity = _parity(folder, _ended(ranking), plan)
         found = _compared(folder, ranking, validation, replace(bare, parity=parity))
-    on_base = over_base(ranking, delta=found.delta, is_fraction=unit is POINTS)
-    return replace(found, statements=found.statements + on_base)
+    is_fraction = unit is POINTS
+    on_base = over_base(ranking, metric, sign=sign, delta=found.delta, is_fraction=is_fraction)
+    return replace(
+        found,
+        statements=found.statements + on_base,
+        published=_published(folder, plan, found.statements),
+    )
+
+
+def _compared_by(folder: SweepFolder, ranking: Ranking, own: Mapping[str, Mode]) -> tuple[str, int]:
+    """Returns what the trials of a sweep are compared by, and 1 where more of it is better."""
+    metric = get_path(folder.document, ("final", "metric"))
+    if not isinstance(metric, str):
+        return ranking.objective.metric, -ranking.sign
+    return metric, 1 if mode_of(metric, own=own) == "max" else -1
+
+
+def _published(
+    folder: SweepFolder, plan: DesignPlan | None, statements: Sequence[Statement]
+) -> Published | None:
+    """Returns what a paper prints of the same comparison; None where no paper is asked again."""
+    entry = folder.document.get("paper")
+    if entry is None:
+        return None
+    try:
+        paper = PaperSpec.model_validate(entry)
+    except ValidationError:
+        # Of a newer version: what was found stands without it.
+        return None
+    # A sweep keeps the profile that it runs on, alone.
+    return published_of(paper, next(iter(paper.profiles)), plan, statements)
 
 
 def _edges(folder: SweepFolder, ranking: Ranking, plan: DesignPlan | None) -> Iterator[str]:
@@ -184,7 +220,7 @@ def _compared(
     if isinstance(validation, BadInputError):
         return replace(bare, why_none=_sentence(validation))
     try:
-        table = _compared_table(folder, ranking, validation, plan)
+        table = _compared_table(folder, ranking, validation, bare)
         delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
         asked, why_none = _spec(plan, table, delta, bare.parity, _ended(ranking))
         statements: tuple[Statement, ...] = ()
@@ -241,16 +277,16 @@ def _hygiene(folder: SweepFolder) -> HygieneSpec | None:
 
 
 def _compared_table(
-    folder: SweepFolder, ranking: Ranking, validation: ScoreTable, plan: DesignPlan | None
+    folder: SweepFolder, ranking: Ranking, validation: ScoreTable, bare: SweepConclusions
 ) -> ScoreTable:
     """Returns the scores that comparisons are of.
 
     A design compares on test. A search evaluates its best trials alone there: a choice among them
     is over, so that its adapters are compared on validation, all of them.
     """
-    if plan is None or get_path(folder.document, ("final", "split")) == "validation":
+    if bare.plan is None or get_path(folder.document, ("final", "split")) == "validation":
         return validation
-    return score_table(folder, ranking.objective.metric, "test", known=ranking.rows)
+    return score_table(folder, bare.metric, "test", known=ranking.rows)
 
 
 def _spec(

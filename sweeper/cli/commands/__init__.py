@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweeper.cli.commands import (
     chat,
-    compare,
+    designs,
     init,
     launch,
     owner,
@@ -14,4 +14,4 @@ from sweeper.cli.commands import (
     trial,
 )
 
-__all__ = ["chat", "compare", "init", "launch", "owner", "preflight", "results", "sweep", "trial"]
+__all__ = ["chat", "designs", "init", "launch", "owner", "preflight", "results", "sweep", "trial"]

@@ -24,6 +24,7 @@ from sweeper.report.page.inspections import ShownInspection, shown_inspections
 from sweeper.report.page.repeating import Repeats, repeats_of
 from sweeper.report.page.subject import Subject
 from sweeper.report.page.tables import Table
+from sweeper.report.papers import BesideOurs, beside_ours
 from sweeper.report.summary import cost_text, trials_text
 from sweeper.search import Importances, importances_of, read_study
 from sweeper.tracking.databases import place_of_study
@@ -72,6 +73,7 @@ class Contents:
         importances: A sentence on the parameters of a search; empty of a design.
         compared: Table of what is compared, as in the terminal; None of a search.
         compared_error: What stands behind ± in that table.
+        published: What a paper has published beside what was found; None where none is asked.
         configurations: Table of all configurations.
         tasks: Table, if there are tasks.
         failures: Table, if there are failures.
@@ -98,6 +100,7 @@ class Contents:
     importances: str
     compared: Table | None
     compared_error: str
+    published: BesideOurs | None
     configurations: Table
     tasks: Table | None
     failures: Table | None
@@ -136,7 +139,7 @@ def contents_of(subject: Subject) -> Contents:
         remarks=(*none, *found.facts),
         charts={
             "comparison": tuple(charts.comparison_charts(found)),
-            "rates": tuple(charts.rate_charts(found, sign=-subject.ranking.sign)),
+            "rates": tuple(charts.rate_charts(found, sign=found.sign)),
             "learning": tuple(charts.learning_charts(subject)),
             "tradeoff": tuple(charts.tradeoff_charts(subject)),
             "search": _search_charts(subject, said),
@@ -144,6 +147,7 @@ def contents_of(subject: Subject) -> Contents:
         importances="" if found.plan is not None else _importance_text(said),
         compared=None if compared is None else Table(*compared),
         compared_error=error_note(found),
+        published=beside_ours(found, subject.ranking),
         configurations=tables.configuration_table(subject),
         tasks=tables.task_table(subject),
         failures=tables.failure_table(subject.ranking, tables.names_by_trial(subject.groups)),

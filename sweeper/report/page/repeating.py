@@ -25,7 +25,7 @@ PROFILE_FILE = "repeat-profile.yaml"
 _SPACE = {
     *("methods", "trials", "design", "baselines", "budget"),
     # Whoever repeats a configuration is not the one who is told of this sweep.
-    *("search", "train", "fresh", "profile", "notify"),
+    *("search", "train", "fresh", "profile", "notify", "paper"),
 }
 _NO_NAME = re.compile(r"[^A-Za-z0-9_]+")
 

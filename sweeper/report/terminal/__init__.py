@@ -8,6 +8,7 @@ from sweeper.report.terminal.doctor import doctor_view, dry_run_view
 from sweeper.report.terminal.evaluation import evaluation_view
 from sweeper.report.terminal.export import export_view
 from sweeper.report.terminal.forecast import batch_text, costs_text
+from sweeper.report.terminal.papers import papers_view, protocol_view
 from sweeper.report.terminal.plan import (
     dropped_text,
     earlier_text,
@@ -32,8 +33,10 @@ __all__ = [
     "evaluation_view",
     "export_view",
     "next_commands",
+    "papers_view",
     "params_view",
     "plan_view",
+    "protocol_view",
     "standing_view",
     "standings_view",
     "start_view",

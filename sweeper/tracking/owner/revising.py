@@ -28,6 +28,7 @@ _FREE = (
     ("search", "max_failures"),
     ("resources", "price_per_hour"),
     ("notify",),
+    ("paper",),
 )
 # Those of a search: which trials come next, and which end early.
 _OF_SEARCH = (("search", "startup_trials"), ("search", "asha"))

@@ -11,7 +11,7 @@ from rich.text import Text
 from sweeper.analysis.conclusions import ParityLine, SweepConclusions
 from sweeper.analysis.statistics.verdicts import Words
 
-__all__ = ["conclusions_view"]
+__all__ = ["Paragraph", "conclusions_view"]
 
 _INDENT = 2
 
@@ -25,23 +25,23 @@ def conclusions_view(found: SweepConclusions) -> Iterator[RenderableType]:
     if found.parity:
         yield Text("Parity", style="bold")
         for line in found.parity:
-            yield _Paragraph(_parity(line), indent=_INDENT, hang=4)
+            yield Paragraph(_parity(line), indent=_INDENT, hang=4)
         yield ""
     if found.statements or found.why_none:
         yield Text("Verdicts", style="bold")
         for verdict in found.verdicts:
-            yield _Paragraph(_verdict(verdict), indent=_INDENT)
+            yield Paragraph(_verdict(verdict), indent=_INDENT)
         if found.why_none:
-            yield _Paragraph(Text(found.why_none), indent=_INDENT)
+            yield Paragraph(Text(found.why_none), indent=_INDENT)
         yield ""
     for sentence in found.facts:
-        yield _Paragraph(Text(sentence))
+        yield Paragraph(Text(sentence))
     if found.facts:
         yield ""
 
 
 @dataclass(frozen=True)
-class _Paragraph:
+class Paragraph:
     """A text of which all lines but the first stand further to the right.
 
     So the next one is seen to begin where it begins.

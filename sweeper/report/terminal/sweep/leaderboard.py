@@ -23,6 +23,7 @@ from sweeper.report.terminal.plan import taken_text
 from sweeper.report.terminal.sweep.board import Leaderboard
 from sweeper.report.terminal.sweep.conclusions import conclusions_view
 from sweeper.report.terminal.sweep.configurations import configurations_table
+from sweeper.report.terminal.sweep.published import published_view
 from sweeper.report.terminal.tables import pair_table, row_table
 from sweeper.tracking.mirror import adapter_url, place_of
 from sweeper.tracking.owner.outside import space_revisions
@@ -58,6 +59,7 @@ def sweep_view(
         "",
         *conclusions_view(conclusions),
         *board,
+        *published_view(conclusions, ranking),
     ]
     parts += _clones(folder, ranking)
     parts += _finals(ranking, is_design=conclusions.plan is not None)

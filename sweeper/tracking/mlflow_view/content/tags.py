@@ -78,8 +78,11 @@ def flatten(tree: Mapping[str, Any], *, prefix: str = "") -> Iterator[tuple[str,
 
 
 def sweep_constants(folder: SweepFolder) -> dict[str, str]:
-    """Returns the settings of a sweep as tags of its own run, without space and addressees."""
-    left_out = {"methods", "trials", "design", "notify"}
+    """Returns the settings of a sweep as tags of its own run, without space and addressees.
+
+    Nor what a paper has published: these are no settings.
+    """
+    left_out = {"methods", "trials", "design", "notify", "paper"}
     document = {key: value for key, value in folder.document.items() if key not in left_out}
     return {shown_name(path): value for path, value in flatten(document)}
 

@@ -23,7 +23,8 @@ def made(tmp_path):
 
 def asked(made, *, delta=None, is_fraction=True):
     folder = SweepFolder(made.folder.path)
-    return over_base(rank_sweep(folder), delta=delta, is_fraction=is_fraction)
+    ranking, metric = rank_sweep(folder), folder.objective().metric
+    return over_base(ranking, metric, sign=-ranking.sign, delta=delta, is_fraction=is_fraction)
 
 
 @pytest.mark.parametrize(("base", "kind"), [(0.4, "better"), (0.6, "worse"), (0.5, "equivalent")])
