@@ -12,7 +12,8 @@ import pytest
 from sweeper_docs.commands import commands
 from sweeper_docs.environment import DEFAULTS_OF_OTHERS, VARIABLES
 from sweeper_docs.methods import agreement
-from sweeper_docs.project import SPACES, TASKS, method_specs
+from sweeper_docs.project import SPACES, TASKS, method_specs, paper_files
+from sweeper_docs.results import INDEX, results_index
 from sweeper_docs.writing import PAGES, REFERENCE, navigation_problems
 from tests.docs.documents import DOCUMENTS, ROOT
 
@@ -29,6 +30,18 @@ def read(name: str) -> str:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_up_to_date(name):
     assert read(name) == PAGES[name](), f"{name} is behind the code; run: make docs"
+
+
+def test_the_table_of_the_papers_results_is_up_to_date():
+    text = INDEX.read_text(encoding="utf-8")
+    assert text == results_index(text), "docs/results/index.md is behind; run: make docs"
+    assert [file.name for file in paper_files() if f"`{file.name}` |" not in text] == []
+    line = next(x for x in text.splitlines() if "`masa_table4` |" in x)
+    assert "[`embedded`, 5 seeds × 256 rows](masa_table4.md)" in line
+    # Of the five rows beside the baseline, as the report of this sweep has them.
+    assert line.endswith(
+        "| 2 not distinguishable, 2 equivalent, 1 replicated in direction |"
+    )
 
 
 def test_every_page_of_the_reference_is_made():

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sweeper._spec import Spec
+from sweeper.analysis.published import published_of
+from sweeper.analysis.statistics.verdicts import Basis, Conclusion
 from sweeper.cli.app import app
 from sweeper.cli.output import BAD_INPUT, INTERRUPTED, SOME_FAILED
 from sweeper.data import DataSpec
@@ -17,6 +19,7 @@ from sweeper.experiment.design import Design, DesignSpec, Factors, RateGrid
 from sweeper.experiment.documents.open_fields import GlobalBatchSpec
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.metrics import PythonMetricSpec
+from sweeper.experiment.paper import PaperProfile, PaperSpec, PublishedRow, PublishedTable
 from sweeper.experiment.sections import COMPARED_ALIKE, SPACE_KEYS
 from sweeper.experiment.space.budget import BUDGETS
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
@@ -37,6 +40,7 @@ from sweeper.experiment.sweep import (
 )
 from sweeper.experiment.trial import EngineSpec, EvaluationSpec, TrainSpec
 from sweeper.models import ModelSpec
+from sweeper.report.papers import PaperFile, paper_files
 from sweeper.search.draws import draw_all
 from sweeper.tracking.record import TrialFailure, TrialRecord
 from sweeper_adapters.methods import AnyMethodSpec, Method, PeftSpec
@@ -60,6 +64,8 @@ __all__ = [
     "TASKS",
     "AnyMethodSpec",
     "AshaSpec",
+    "Basis",
+    "Conclusion",
     "ConfirmSpec",
     "DesignSpec",
     "EngineSpec",
@@ -73,11 +79,16 @@ __all__ = [
     "LogFactor",
     "NotifySpec",
     "ObjectiveSpec",
+    "PaperFile",
+    "PaperProfile",
+    "PaperSpec",
     "PeftField",
     "PeftSpec",
     "PeftType",
     "PeftTypeFacts",
     "Published",
+    "PublishedRow",
+    "PublishedTable",
     "PythonMetricSpec",
     "RacingSpec",
     "RateGrid",
@@ -98,8 +109,10 @@ __all__ = [
     "load_sweep",
     "method_specs",
     "model_kinds",
+    "paper_files",
     "peft_types",
     "peft_version",
+    "published_of",
 ]
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -25,7 +25,11 @@ from sweeper_docs.project import (
     LogFactor,
     NotifySpec,
     ObjectiveSpec,
+    PaperProfile,
+    PaperSpec,
     Published,
+    PublishedRow,
+    PublishedTable,
     PythonMetricSpec,
     RacingSpec,
     RateGrid,
@@ -82,6 +86,10 @@ A distribution stands where a field of a method or of `train` would stand, and n
 """
 # Sections that no trial's identity has.
 _OTHERS = (("hygiene", HygieneSpec), ("notify", NotifySpec))
+_PAPER = """
+[How to run a paper's table](../how-to/run-a-papers-table.md) has an example. A sweep's own file
+keeps the profile that it runs on, alone.
+"""
 _LINKS = {"factors": "[section](#factors)", "rates": "[section](#rates)"}
 _SEARCH_LINKS = {
     "asha": "[section](#asha) or `null`",
@@ -164,7 +172,21 @@ def search_space_page() -> str:
         section("function", PythonMetricSpec, level=3, defaults={"name": "the function's"}),
         section("final", FinalSpec),
         *(section(*found) for found in _OTHERS),
+        *_paper_sections(),
     )
+
+
+def _paper_sections() -> Iterator[str]:
+    """Yields the section on a paper's item, and those on what it holds."""
+    links = {
+        "profiles": "mapping from profile to [section](#profile-of-a-paper)",
+        "published": "[section](#published-of-a-paper) or `null`",
+    }
+    yield section("paper", PaperSpec, note=_PAPER.strip(), links=links)
+    yield section("profile of a paper", PaperProfile, level=3)
+    rows = {"rows": "list of [sections](#row-of-a-paper), 2 or more"}
+    yield section("published of a paper", PublishedTable, level=3, links=rows)
+    yield section("row of a paper", PublishedRow, level=3)
 
 
 def _stopping_sections() -> Iterator[str]:

@@ -15,6 +15,7 @@ from sweeper_docs.notebooks import NOTEBOOKS, notebook_page, page_of
 from sweeper_docs.peft_types import peft_types_page
 from sweeper_docs.profile import profile_page
 from sweeper_docs.project import ROOT
+from sweeper_docs.results import INDEX, results_index
 from sweeper_docs.search_space import search_space_page
 from sweeper_docs.spaces import spaces_page
 from sweeper_docs.tasks import tasks_page
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     REFERENCE.mkdir(parents=True, exist_ok=True)
     for name, make in PAGES.items():
         _write(REFERENCE / name, make())
+    _write(INDEX, results_index(INDEX.read_text(encoding="utf-8")))
     for notebook in NOTEBOOKS:
         _write(page_of(notebook), notebook_page(notebook))
     problems = navigation_problems()

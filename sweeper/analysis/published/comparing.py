@@ -108,6 +108,9 @@ def published_of(
         baseline=here[table.baseline],
     )
     planned = () if plan is None else arm_names(plan)
+    if paper.reads != "report":
+        # Scores say nothing of what a bench times.
+        planned, statements = (), ()
     return replace(found, rows=tuple(_rows(table, found, here, planned, statements)))
 
 
@@ -129,7 +132,8 @@ def _rows(
             difference = round(sign * (value - base), table.decimals)
         pair = None if is_base else _pair(statements, name, found.baseline)
         kind, estimate, interval = pair or (None, None, None)
-        verdict = None if is_base else replication_of(kind, difference)
+        claimed = difference if table.has_directions else None
+        verdict = None if is_base else replication_of(kind, claimed)
         yield PublishedArm(
             arm=row.arm,
             here=name,
@@ -139,7 +143,7 @@ def _rows(
             interval=interval,
             verdict=verdict,
             is_within_delta=kind in ("better_within_delta", "worse_within_delta"),
-            why_not_run=_why(row, name, planned) if verdict == NOT_RUN else "",
+            why_not_run=_why(found.paper, row, name, planned) if verdict == NOT_RUN else "",
         )
 
 
@@ -159,9 +163,11 @@ def _pair(statements: Sequence[Statement], first: str, second: str) -> _Pair | N
     return None
 
 
-def _why(row: PublishedRow, here: str, planned: Sequence[str]) -> str:
+def _why(paper: PaperSpec, row: PublishedRow, here: str, planned: Sequence[str]) -> str:
     if here in planned:
-        return "no verdict on it yet"
+        return "no verdict on this pair"
+    if paper.reads != "report":
+        return row.not_run or f"make {paper.reads} times it"
     return row.not_run or "no such configuration on this profile"
 
 

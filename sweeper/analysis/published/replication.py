@@ -34,7 +34,7 @@ def replication_of(kind: Kind | None, published: float | None) -> Replication:
     Args:
         kind: our verdict on the first against the second; None where there is none.
         published: the published difference, positive where the first is better; None where one of
-            the two numbers is not printed.
+            the two numbers is not printed, or the rows are draws.
     """
     if kind is None:
         return NOT_RUN

@@ -36,6 +36,9 @@ class PublishedTable(Spec):
     """What the numbers are, with their model and unit: ``MMLU average of LLaMA3-8B, %``."""
     better: Literal["higher", "lower"] = "higher"
     """Which numbers are better."""
+    has_directions: bool = True
+    """Whether the difference of two rows has a direction that can be repeated; not where rows are
+    draws, such as seeds."""
     decimals: int = Field(default=2, ge=0, le=6)
     """Decimals that are printed."""
     baseline: str = Field(min_length=1)

@@ -54,9 +54,9 @@ def beside_ours(found: SweepConclusions, ranking: Ranking) -> BesideOurs | None:
         title,
         (
             f"The paper: {paper.shows}",
-            f"published: {published.column}, and the difference to {published.baseline}. here: "
-            f"{here}. difference here: of its scores{unit}, with the interval of the verdicts. "
-            "Differences are positive where the configuration is better.",
+            f"published: {published.column}, with the difference to {published.baseline}. here: "
+            f"{here}, with the difference{unit} and its interval as in the verdicts. Differences "
+            "are positive where the configuration is better.",
         ),
         ("configuration", "published", "here", "difference here", "verdict"),
         tuple(_row(found, published, row, scores.get(row.here, "")) for row in published.rows),
@@ -80,17 +80,7 @@ def _row(
 ) -> tuple[str, ...]:
     name = row.arm if row.here == row.arm else f"{row.arm} ({row.here})"
     verdict = "baseline" if row.verdict is None else str(row.verdict)
-    if row.is_within_delta and found.delta is not None:
-        verdict += f", by less than {found.unit.exact(found.delta)}"
-    if row.why_not_run:
-        verdict += f": {row.why_not_run}"
-    return (
-        name,
-        _published(published, row),
-        score,
-        _difference(found, row),
-        verdict,
-    )
+    return (name, _published(published, row), score, _difference(found, row), verdict)
 
 
 def _published(published: Published, row: PublishedArm) -> str:
@@ -112,6 +102,11 @@ def _difference(found: SweepConclusions, row: PublishedArm) -> str:
 def _notes(found: SweepConclusions, published: Published) -> tuple[str, ...]:
     if not published.rows:
         return ()
+    small = [x.here for x in published.rows if x.is_within_delta]
+    less = ()
+    if small and found.delta is not None:
+        less = (f"By less than {found.unit.exact(found.delta)}: {'; '.join(small)}.",)
+    why = tuple(f"{x.arm}: {NOT_RUN}, {x.why_not_run}." for x in published.rows if x.why_not_run)
     judged = [x for x in published.rows if x.verdict not in (None, NOT_RUN)]
     unlike = [line.subject for line in found.parity if not line.holds]
     parity = f"not alike in {', '.join(unlike)}" if unlike else "alike in all that was looked at"
@@ -121,8 +116,8 @@ def _notes(found: SweepConclusions, published: Published) -> tuple[str, ...]:
         "nothing of the paper's."
     )
     if not judged:
-        return (said,)
-    return (f"Parity: {count(len(judged), 'comparison')}, {parity}.", said)
+        return (*why, said)
+    return (*less, *why, f"Parity: {count(len(judged), 'comparison')}, {parity}.", said)
 
 
 def _read(published: Published) -> tuple[str, ...]:

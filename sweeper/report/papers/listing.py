@@ -77,7 +77,7 @@ def listing_document(
         {
             "name": file.name,
             "paper": file.paper.title,
-            "description": file.description,
+            "description": file.description.removesuffix(f" ({file.paper.title})"),
             "shows": file.paper.shows,
             "reads": file.paper.reads,
             "profiles": [*file.paper.profiles],

@@ -203,3 +203,19 @@ def test_patience_under_a_falling_rate_is_told(
     told = [x.getMessage() for x in caplog.records if "train.patience" in x.getMessage()]
     assert len(told) == is_told
     assert all("train.schedule is cosine" in text for text in told)
+
+
+def test_only_a_design_is_compared_by_a_metric_of_the_end(space: Path, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"final\.metric: got 'accuracy'; a search compares its tr"):
+        load_sweep(space, overrides=["final.metric=accuracy"])
+    path = tmp_path / "design.yaml"
+    path.write_text(
+        "name: design\nmethods: [{name: lora}, {name: mosa}]\n"
+        "design: {kind: paired, tune: null, seeds: 2}\n"
+    )
+    spec = load_sweep(path, overrides=["final.metric=accuracy"]).spec
+    assert (spec.compared_by, spec.objective.metric) == ("accuracy", "eval_loss")
+    with pytest.raises(SpecError, match=r"final\.metric: got 'mood'; it must say which values are"):
+        load_sweep(path, overrides=["final.metric=mood"])
+    with pytest.raises(SpecError, match=r"validation rows are compared by the objective"):
+        load_sweep(path, overrides=["final.metric=accuracy", "final.split=validation"])

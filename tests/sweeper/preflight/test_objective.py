@@ -1,6 +1,9 @@
 """An objective that no evaluation in training has is refused, with those that they have."""
 
+import json
+
 import pytest
+import yaml
 
 from sweeper.errors import SpecError
 from sweeper.experiment.loading import load_sweep
@@ -80,3 +83,27 @@ def test_neither_a_plan_nor_a_sweep_begins_with_it(sweep):
         plan_of(sweep("accuracy"))
     with pytest.raises(SpecError, match="which evaluations during training do not report"):
         require_runnable(sweep("accuracy"))
+
+
+@pytest.fixture
+def design(tmp_path, sweep):
+    """Takes overrides; of a design on the data of the task whose answers are written."""
+    data = sweep("eval_loss").document["data"]
+    path = tmp_path / "design.yaml"
+    document = {
+        "name": "design",
+        "methods": [{"name": "lora"}, {"name": "mosa"}],
+        "design": {"kind": "paired", "tune": None, "seeds": 2},
+    }
+    path.write_text(yaml.safe_dump(document))
+
+    def load(*overrides):
+        return load_sweep(path, overrides=[f"data={json.dumps(data)}", *overrides])
+
+    return load
+
+
+def test_what_a_design_is_compared_by_is_reported_of_the_test_rows(design):
+    require_objective(design("final.metric=accuracy"))
+    with pytest.raises(SpecError, match=r"final\.metric: got 'bleu', which the evaluation of the te"):
+        require_objective(design("final.metric=bleu"))

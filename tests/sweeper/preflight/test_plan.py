@@ -41,7 +41,9 @@ def test_every_space_can_be_planned_on_every_profile(space: str, profile: str) -
 
 @pytest.mark.parametrize("path", sorted((SPACES / "papers").glob("*.yaml")), ids=lambda x: x.stem)
 def test_the_papers_spaces_can_be_planned(path: Path) -> None:
-    made = plan_of(load_sweep(path))
+    # Of a design one seed: the others are counted alike.
+    overrides = [] if path.stem.endswith("_params") else ["design.seeds=1"]
+    made = plan_of(load_sweep(path, overrides=overrides))
     assert len(made.trials) == made.sweep.spec.search.trials > 1
     assert all(trial.trainable > 0 for trial in made.trials)
 

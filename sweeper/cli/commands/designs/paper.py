@@ -38,9 +38,12 @@ __all__ = ["paper"]
 
 def _names(incomplete: str) -> list[str]:
     """Returns the names of items that begin so, for the shell."""
-    from sweeper.report.papers import paper_files
+    from sweeper.experiment.documents import find_packaged_folders
 
-    return [file.name for file in paper_files() if file.name.startswith(incomplete)]
+    # By the files alone: a shell waits for it with each press of a key.
+    files = [path for home in find_packaged_folders() for path in (home / "papers").glob("*.yaml")]
+    found = [path for path in files if path.stem.startswith(incomplete)]
+    return sorted(path.stem for path in found if "\npaper:" in path.read_text(encoding="utf-8"))
 
 
 def paper(  # noqa: PLR0913 - an argument for each option

@@ -13,12 +13,22 @@ from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.conclusions.sweep import unit_of
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.analysis.statistics.verdicts import PLAIN, POINTS, BestSet, Conclusion, Silence
-from sweeper.tracking import SweepFolder
+from sweeper.tracking import FinalResult, SweepFolder, write_final
 from sweeper.tracking.final_result import FINAL_FILE
 from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS, read_row_scores
 from tests.sweeper.analysis.statistics.verdicts.test_words import BANNED
-from tests.sweeper.designs import LORA, MASA, MOSA, DesignSweep, by_method, peaked, sweep_of
+from tests.sweeper.designs import (
+    LORA,
+    MASA,
+    MOSA,
+    ROWS,
+    DesignSweep,
+    by_method,
+    peaked,
+    sweep_of,
+)
 from tests.sweeper.execution.test_recorded import ARCHIVE
+from tests.sweeper.rows import row_scores
 
 PAIRED = {"kind": "paired", "tune": None, "seeds": 3}
 LOOKS = PAIRED | {"seeds": "3/5/10"}
@@ -378,3 +388,37 @@ def test_rates_that_the_same_rows_chose_are_said_to_be(tmp_path):
     found = made_.conclusions()
     assert compared(found)[0].basis.split == "validation"
     assert all("These rows chose the rates" in x.caveats for x in compared(found))
+
+
+# What is compared at the end.
+
+
+class OnTwoMetrics(DesignSweep):
+    """Test rows of another task have an accuracy, which no evaluation in training reports."""
+
+    def test(self, path, value, *, fingerprint="0" * 16):
+        loss = self.scores(value, "test", fingerprint).metrics["eval_loss"][1]
+        # Here a higher loss goes with a higher accuracy, so that the two disagree.
+        scores = {"eval_loss": loss.tolist(), "accuracy": (loss + 0.1).tolist()}
+        rows = row_scores(scores, split="test", fingerprint=fingerprint, clusters=None)
+        metrics = {name: float(rows.metrics[name][1].mean()) for name in scores}
+        result = FinalResult(split="test", rows=ROWS, rows_in_split=ROWS, metrics=metrics)
+        write_final(path, result, rows)
+
+
+@pytest.mark.parametrize(("metric", "kind"), [(None, "worse"), ("accuracy", "better")])
+def test_a_design_is_compared_by_the_metric_of_the_end(tmp_path, metric, kind):
+    final = {} if metric is None else {"final": {"metric": metric}}
+    objective = {"metric": "eval_loss", "mode": "min"}
+    sweep = sweep_of(PAIRED, [MOSA, LORA], objective=objective, **final)
+    made_ = OnTwoMetrics(tmp_path, sweep).run(BETTER)
+    made_.test(made_.folder.path, 0.4)
+    found = made_.conclusions()
+    assert (found.metric, found.sign) == ((metric, 1) if metric else ("eval_loss", -1))
+    assert found.unit is (POINTS if metric else PLAIN)
+    pair = next(x for x in compared(found) if x.names == ("mosa", "lora"))
+    assert pair.kind == kind
+    # The adapter that validation chose, by the same metric and in the same unit.
+    assert found.statements[-1].names[1] == "the frozen base"
+    assert found.statements[-1].kind == ("better" if metric else "worse")
+    assert any("Best by validation" in x and "eval_loss" in x for x in found.facts)
