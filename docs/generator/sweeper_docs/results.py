@@ -24,7 +24,9 @@ __all__ = ["BEGIN", "END", "INDEX", "results_index"]
 
 INDEX = ROOT / "docs" / "results" / "index.md"
 """The page; what stands between the two marks is made."""
-BEGIN = "<!-- The table below is made by `make docs` from search_spaces/papers and docs/results. -->"
+BEGIN = (
+    "<!-- The table below is made by `make docs` from search_spaces/papers and docs/results. -->"
+)
 END = "<!-- The end of what is made. -->"
 
 _HEADER = ("item", "what it compares", "planned on", "run on", "verdicts")

@@ -85,7 +85,7 @@ _DISTRIBUTIONS = """
 A distribution stands where a field of a method or of `train` would stand, and names one of these.
 """
 # Sections that no trial's identity has.
-_OTHERS = (("hygiene", HygieneSpec), ("notify", NotifySpec))
+_OTHERS = (("final", FinalSpec), ("hygiene", HygieneSpec), ("notify", NotifySpec))
 _PAPER = """
 [How to run a paper's table](../how-to/run-a-papers-table.md) has an example. A sweep's own file
 keeps the profile that it runs on, alone.
@@ -170,7 +170,6 @@ def search_space_page() -> str:
             links={"metrics": "list of texts, or of sections of a [function](#function)"},
         ),
         section("function", PythonMetricSpec, level=3, defaults={"name": "the function's"}),
-        section("final", FinalSpec),
         *(section(*found) for found in _OTHERS),
         *_paper_sections(),
     )

@@ -114,7 +114,7 @@ class PaperSpec(Spec):
     """The profiles that it is asked on, by name; the first is one for a laptop."""
     published: PublishedTable | None = None
     """The numbers that are printed; ``null`` of a figure without any."""
-    departures: tuple[_Text, ...] = ()
+    departures: tuple[str, ...] = ()
     """What is not as in the paper, a sentence each."""
 
     @property

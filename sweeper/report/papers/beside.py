@@ -103,7 +103,7 @@ def _notes(found: SweepConclusions, published: Published) -> tuple[str, ...]:
     if not published.rows:
         return ()
     small = [x.here for x in published.rows if x.is_within_delta]
-    less = ()
+    less: tuple[str, ...] = ()
     if small and found.delta is not None:
         less = (f"By less than {found.unit.exact(found.delta)}: {'; '.join(small)}.",)
     why = tuple(f"{x.arm}: {NOT_RUN}, {x.why_not_run}." for x in published.rows if x.why_not_run)

@@ -105,5 +105,7 @@ def design(tmp_path, sweep):
 
 def test_what_a_design_is_compared_by_is_reported_of_the_test_rows(design):
     require_objective(design("final.metric=accuracy"))
-    with pytest.raises(SpecError, match=r"final\.metric: got 'bleu', which the evaluation of the te"):
+    with pytest.raises(
+        SpecError, match=r"final\.metric: got 'bleu', which the evaluation of the te"
+    ):
         require_objective(design("final.metric=bleu"))

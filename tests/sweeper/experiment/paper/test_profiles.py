@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
@@ -9,12 +11,12 @@ from sweeper.errors import SpecError
 from sweeper.experiment.loading import build_sweep, load_sweep
 from tests.sweeper.experiment.paper.test_spec import PAPER
 
-SPACE = {
+SPACE: dict[str, Any] = {
     "name": "space",
     "methods": [{"name": "masa", "rank": 4}],
     "design": {"kind": "one_factor", "factors": {"method": {"group_size": [1, 2, 4]}}, "seeds": 2},
 }
-PROFILES = {
+PROFILES: dict[str, Any] = {
     "embedded": {"set": {"design.factors.method.group_size": [1, 2], "methods.masa.rank": 2}},
     "llama3-8b": {"set": {"train.learning_rate": 1e-5}, "column": "Average, %"},
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
 from sweeper.experiment.paper import PaperProfile, PaperSpec, PublishedTable
 
 ROWS = [{"arm": "lora", "values": [80.79]}, {"arm": "mosa", "values": [87.63]}]
-TABLE = {"columns": ["Average, %"], "baseline": "lora", "rows": ROWS}
-PAPER = {
+TABLE: dict[str, Any] = {"columns": ["Average, %"], "baseline": "lora", "rows": ROWS}
+PAPER: dict[str, Any] = {
     "source": "MoSA",
     "item": "Table 2",
     "where": "section 4.4",

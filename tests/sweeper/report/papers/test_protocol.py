@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from sweeper.experiment.loading import load_sweep
-from sweeper.report.papers import how_to_read, protocol_document
+from sweeper.report.papers import how_to_read, paper_files, protocol_document
 from sweeper.report.terminal import papers_view, protocol_view
 from tests.places import SPACES
 
@@ -46,13 +46,11 @@ def test_a_row_is_shown_by_the_name_that_it_has_here():
 
 
 def test_what_no_report_shows_says_how_it_is_read():
-    figure = load_sweep(SPACES / "papers" / "masa_figure3.yaml").spec.paper
-    assert "inspect mine/TRIAL --similarity" in how_to_read(figure, "mine")
-    bench = load_sweep(SPACES / "papers" / "mosa_table11.yaml").spec.paper
-    assert "make bench-step" in how_to_read(bench, "mine")
-    assert "make gpu-check" in how_to_read(bench, "mine")
-    table = load_sweep(SPACES / "papers" / "masa_table5.yaml").spec.paper
-    assert how_to_read(table, "mine") == ""
+    papers = {file.name: file.paper for file in paper_files()}
+    assert "inspect mine/TRIAL --similarity" in how_to_read(papers["masa_figure3"], "mine")
+    assert "make bench-step" in how_to_read(papers["mosa_table11"], "mine")
+    assert "make gpu-check" in how_to_read(papers["mosa_table11"], "mine")
+    assert how_to_read(papers["masa_table5"], "mine") == ""
 
 
 def test_items_are_listed_with_their_state():

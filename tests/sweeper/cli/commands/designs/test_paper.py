@@ -47,11 +47,12 @@ def test_what_is_not_there_is_refused(tmp_path):
 def test_the_run_is_that_of_run(monkeypatch, tmp_path):
     """The protocol comes first; the sweep and the options go to what `run` runs."""
     started = []
-    monkeypatch.setattr(paper, "start", lambda sweep, out, **options: started.append((sweep, options)))
+    monkeypatch.setattr(
+        paper, "start", lambda sweep, out, **options: started.append((sweep, options))
+    )
     text = call("masa_table6", "--set", "design.seeds=2", "--name", "mine", "--home", tmp_path)
     ((sweep, options),) = started
     assert text.startswith("masa_table6: MASA, Table 6")
     assert (sweep.spec.search.trials, sweep.spec.profile) == (8, "embedded")
     assert (options["name"], options["home"]) == ("mine", str(tmp_path))
     assert sweep.document["paper"]["profiles"] == {"embedded": {}}
-
