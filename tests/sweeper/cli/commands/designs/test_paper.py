@@ -50,6 +50,7 @@ def test_the_run_is_that_of_run(monkeypatch, tmp_path):
     monkeypatch.setattr(
         paper, "start", lambda sweep, out, **options: started.append((sweep, options))
     )
+    monkeypatch.setattr(paper, "start_fork_server", lambda address: None)
     text = call("masa_table6", "--set", "design.seeds=2", "--name", "mine", "--home", tmp_path)
     ((sweep, options),) = started
     assert text.startswith("masa_table6: MASA, Table 6")
