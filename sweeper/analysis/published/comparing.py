@@ -33,7 +33,8 @@ class PublishedArm:
         value: What is printed; None where nothing is.
         published: The published difference; None of the baseline, and where a number is missing.
         estimate: Our difference, in units of the scores; None without a verdict.
-        interval: Of the estimate, simultaneous in its family.
+        interval: Of the estimate, simultaneous in its family; where the two are equivalent, that of
+            the two one-sided tests.
         verdict: What follows; None of the baseline.
         is_within_delta: Whether a difference was found that is smaller than δ.
         why_not_run: Why there is no verdict; empty where there is one.
@@ -155,7 +156,9 @@ def _pair(statements: Sequence[Statement], first: str, second: str) -> _Pair | N
     for each in statements:
         if not isinstance(each, Conclusion) or each.contrasted != "pair":
             continue
-        low, high = each.interval
+        # The one that the verdict's own sentence has.
+        is_equivalent = each.kind == "equivalent"
+        low, high = each.equivalence_interval if is_equivalent else each.interval
         if each.names == (first, second):
             return each.kind, each.estimate, (low, high)
         if each.names == (second, first):
