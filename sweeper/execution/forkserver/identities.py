@@ -35,18 +35,25 @@ class _SystemActorClassID:
 
 
 def are_shared() -> bool:
-    """Returns whether two forks of this process would draw the same identity."""
-    return "ray._raylet" in sys.modules and _drawn_in_fork() == _drawn_in_fork()
+    """Returns whether two forks of this process would draw the same identity, as far as known."""
+    if "ray._raylet" not in sys.modules:
+        return False
+    first, second = _drawn_in_fork(), _drawn_in_fork()
+    return not first or first == second
 
 
 def _drawn_in_fork() -> bytes:
+    """Returns what a fork of this process draws; nothing where it fails to."""
     read, write = os.pipe()
     pid = os.fork()
     if not pid:
-        from ray._raylet import JobID, PlacementGroupID
+        # Whatever happens here, this fork must not go on as a second server.
+        try:
+            from ray._raylet import JobID, PlacementGroupID
 
-        os.write(write, PlacementGroupID.of(JobID.from_int(1)).binary())
-        os._exit(0)
+            os.write(write, PlacementGroupID.of(JobID.from_int(1)).binary())
+        finally:
+            os._exit(0)
     os.close(write)
     with os.fdopen(read, "rb") as answer:
         drawn = answer.read()

@@ -51,7 +51,7 @@ def try_rows(sweep: Sweep) -> Iterator[DryRunFinding]:
         for split, tasks in parts:
             for task in tasks:
                 load = partial(data.some_of, task, split, rows=ROWS)
-                yield _tried(sweep, f"{task.name}, {split}", load, tokenizer)
+                yield _tried(sweep, f"{task.name}, {split}", load, tokenizer, split == "train")
         return
     try:
         splits = data.load().scored_by(sweep.spec.evaluation.metric_names)
@@ -61,7 +61,7 @@ def try_rows(sweep: Sweep) -> Iterator[DryRunFinding]:
         return
     for name, examples in vars(splits).items():
         load = partial(tuple, examples[:ROWS])
-        yield _tried(sweep, f"{data.kind} data, {name}", load, tokenizer)
+        yield _tried(sweep, f"{data.kind} data, {name}", load, tokenizer, name == "train")
 
 
 def _tried(
@@ -69,11 +69,14 @@ def _tried(
     name: str,
     load: Callable[[], Sequence[Example]],
     tokenizer: PreTrainedTokenizerBase | None,
+    is_trained: bool,
 ) -> DryRunFinding:
     try:
         examples = load()
-        _require_room_to_write(sweep, name, examples)
-        return _fit(name, examples, tokenizer, sweep.space.any_trial().train.max_length)
+        if not is_trained:
+            _require_room_to_write(sweep, examples)
+        max_length = sweep.space.any_trial().train.max_length
+        return _fit(name, examples, tokenizer, max_length, is_trained=is_trained)
     except BadInputError as error:
         return _not_read(name, error)
 
@@ -85,10 +88,10 @@ def _not_read(name: str, error: BadInputError) -> DryRunFinding:
     return DryRunFinding(name, status, shorten(error, limit=400))
 
 
-def _require_room_to_write(sweep: Sweep, name: str, examples: Sequence[Example]) -> None:
+def _require_room_to_write(sweep: Sweep, examples: Sequence[Example]) -> None:
     """Raises BadInputError where answers that are generated leave no room for a prompt."""
     positions = positions_of(sweep.spec.model.config())
-    if positions is None or name.endswith(", train"):
+    if positions is None:
         return
     evaluation = sweep.spec.evaluation
     # As before a sweep starts: without a task, and a limit, answers are as long as the rows'.
@@ -102,29 +105,36 @@ def _fit(
     examples: Sequence[Example],
     tokenizer: PreTrainedTokenizerBase | None,
     max_length: int,
+    *,
+    is_trained: bool,
 ) -> DryRunFinding:
     number = f"{len(examples)} rows" if len(examples) != 1 else "one row"
     if tokenizer is None:
-        return _fit_for_certain(name, examples, number, max_length)
+        asked = _asked(examples, is_trained=is_trained)
+        return _fit_for_certain(name, asked, number, max_length)
     lengths, answers = [], []
-    for parts in parts_of(_asked(name, examples), tokenizer):
+    for parts in parts_of(_asked(examples, is_trained=is_trained), tokenizer):
         lengths.append(len(parts.start) + len(parts.prompt) + len(parts.answer))
         answers.append(len(parts.start) + len(parts.answer) + (not parts.start))
     are_documents = bool(examples) and all(example.is_document for example in examples)
     detail = f"{number}, of up to {max(lengths, default=0):,} tokens; {max_length:,} are allowed"
     if are_documents or max(lengths, default=0) <= max_length:
         return DryRunFinding(name, "ok", detail)
-    if max(answers) > max_length:
-        return DryRunFinding(name, "no", f"{detail}, and an answer alone has more", _LONGER)
     longer = sum(length > max_length for length in lengths)
-    return DryRunFinding(name, "ok", f"{detail}; {longer} are longer and are cut", _LONGER)
+    alone = sum(length > max_length for length in answers)
+    said = f"{detail}; {longer} are longer"
+    if not alone:
+        return DryRunFinding(name, "ok", f"{said}, and their prompts are cut", _LONGER)
+    # As training and evaluation encode them.
+    then = "their answers are cut" if is_trained else "such rows are left out"
+    return DryRunFinding(name, "ok", f"{said}, {alone} by the answer alone: {then}", _LONGER)
 
 
 def _fit_for_certain(
     name: str, examples: Sequence[Example], number: str, max_length: int
 ) -> DryRunFinding:
     """Looks at bytes where there is no tokenizer: a token has at least one."""
-    sizes = [len(f"{x.prompt}{x.answer}".encode()) + _TOKENS_AROUND for x in _asked(name, examples)]
+    sizes = [len(f"{x.prompt}{x.answer}".encode()) + _TOKENS_AROUND for x in examples]
     # What a template writes around a chat is seen by trying.
     has_chats = any(example.conversation is not None for example in examples)
     if not has_chats and max(sizes, default=0) <= max_length:
@@ -137,8 +147,8 @@ def _fit_for_certain(
     return DryRunFinding(name, "not at hand", detail)
 
 
-def _asked(name: str, examples: Sequence[Example]) -> list[Example]:
+def _asked(examples: Sequence[Example], *, is_trained: bool) -> list[Example]:
     """Returns the examples as they are encoded: to evaluate, with each of their candidates."""
-    if name.endswith(", train"):
+    if is_trained:
         return list(examples)
     return [replace(x, answer=answer) for x in examples for answer in x.candidates]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -37,3 +38,9 @@ def test_imports_leave_the_random_numbers_of_ray_alone(source: str, is_shared: s
 def test_without_ray_there_is_nothing_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "ray._raylet", raising=False)
     assert not are_shared()
+
+
+def test_a_fork_that_cannot_draw_is_as_one_that_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A Ray without what is asked of it.
+    monkeypatch.setitem(sys.modules, "ray._raylet", ModuleType("ray._raylet"))
+    assert are_shared()
