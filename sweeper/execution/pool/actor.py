@@ -120,9 +120,9 @@ class Pool:
         """Notes that Ray Train is asked for a replica now, and returns whether it shall be."""
         return self._registry.launched(replica)
 
-    async def waits(self, replica: int) -> None:
-        """Notes that there was no room for a replica yet."""
-        self._registry.waits(replica)
+    async def failed(self, replica: int, starts: int) -> None:
+        """Notes that a run of Ray Train has failed, which has tried a replica so many times."""
+        self._registry.failed(replica, starts)
 
     async def wait_settled(self, replica: int) -> None:
         """Returns when a replica is ready for the first time, or lost."""

@@ -17,8 +17,10 @@ MAX_FALSE_STARTS = 3
 class _Replica:
     starts: int = 0
     false_starts: int = 0
-    is_launched: bool = False
-    """Whether a run of Ray Train has begun in which it was not ready yet."""
+    failed_starts: int = 0
+    """Starts that failed before its processes could register, since it was ready last."""
+    was_ready: bool = False
+    """Whether it was ready in the run of Ray Train that there is."""
     launched_s: float = 0.0
     ready_after_s: float | None = None
     is_serving: bool = False
@@ -46,18 +48,24 @@ class ReplicaRegistry:
         """Notes that Ray Train is asked for a replica now: its time to get ready starts.
 
         Returns:
-            Whether it shall be: not after a run in which it was never ready, nor at the close.
+            Whether it shall be: not at the close, nor where it has failed too often.
         """
         state = self._replicas[replica]
-        if state.is_launched or self._is_closing:
+        if self._is_closing or state.failed_starts > MAX_FALSE_STARTS:
             return False
-        state.is_launched = True
+        state.was_ready = False
         state.launched_s = time.monotonic()
         return True
 
-    def waits(self, replica: int) -> None:
-        """Notes that a run has ended since there was no room for it: another one may follow."""
-        self._replicas[replica].is_launched = False
+    def failed(self, replica: int, starts: int) -> None:
+        """Notes that a run of Ray Train has failed.
+
+        Args:
+            replica: its index.
+            starts: times that it was tried; 0 where there was no room for it.
+        """
+        state = self._replicas[replica]
+        state.failed_starts = 0 if state.was_ready else state.failed_starts + starts
 
     def register(self, replica: int) -> bool:
         """Notes that a replica's processes are up, again or for the first time.
@@ -76,7 +84,7 @@ class ReplicaRegistry:
         """Notes that a replica has its base model and takes trials."""
         state = self._replicas[replica]
         state.false_starts = 0
-        state.is_launched = False
+        state.was_ready = True
         state.is_serving = True
         self._is_base_scored = self._is_base_scored or self._base_claimed_by == replica
         if state.ready_after_s is None:

@@ -116,8 +116,7 @@ class ReplicaSet:
             if failure is None:
                 return "it ended"
             error = f"{type(failure).__name__}: {failure}"
-            if _is_without_room(failure):
-                ray.get(self._pool.waits.remote(index))
+            ray.get(self._pool.failed.remote(index, _starts_of(failure)))
         raise AssertionError
 
     def _failure_of(self, index: int, name: str) -> Exception | None:
@@ -136,14 +135,15 @@ class ReplicaSet:
         return None
 
 
-def _is_without_room(failure: Exception) -> bool:
-    """Returns whether a replica waits for machines, as while an autoscaler brings them up."""
+def _starts_of(failure: Exception) -> int:
+    """Returns how often a failed run has tried a replica: 0 where it waited for machines alone."""
     from ray.train import ControllerError
     from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
-    return isinstance(failure, ControllerError) and isinstance(
-        failure.controller_failure, WorkerGroupStartupTimeoutError
-    )
+    if not isinstance(failure, ControllerError):
+        return 1 + MAX_FALSE_STARTS
+    # An autoscaler may be bringing machines up, for as long as that lasts.
+    return int(not isinstance(failure.controller_failure, WorkerGroupStartupTimeoutError))
 
 
 def trainer_of(
@@ -194,7 +194,7 @@ def trainer_of(
             # to it would be restarted for ever. That a machine is taken away is nobody's failure.
             failure_config=FailureConfig(
                 max_failures=MAX_FALSE_STARTS,
-                controller_failure_limit=MAX_FALSE_STARTS,
+                controller_failure_limit=0,
                 max_preemption_failures=-1,
             ),
         ),

@@ -147,7 +147,7 @@ def test_the_actor_has_every_method_that_the_others_call() -> None:
         *("submit", "next_message", "stop"),
         *("register", "ready", "broken", "claim_base", "take", "done"),
         *("await_verdict", "course", "put_off", "drop", "pause"),
-        *("launched", "waits", "wait_settled", "lost", "close", "status"),
+        *("launched", "failed", "wait_settled", "lost", "close", "status"),
     }
     assert all(asyncio.iscoroutinefunction(getattr(Pool, name)) for name in called)
     assert {name for name in vars(Pool) if not name.startswith("_")} == called

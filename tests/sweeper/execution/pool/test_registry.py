@@ -81,17 +81,19 @@ def test_a_replica_is_settled_when_it_is_ready_or_lost() -> None:
     run(scenario)
 
 
-def test_a_replica_is_launched_again_only_after_it_has_been_ready() -> None:
+def test_a_replica_is_launched_until_its_starts_have_failed_too_often() -> None:
     async def scenario() -> None:
         registry = ReplicaRegistry(replicas=1)
+        for _ in range(MAX_FALSE_STARTS):
+            assert registry.launched(0)
+            registry.failed(0, 1)
+            registry.failed(0, 0)
         assert registry.launched(0)
-        assert not registry.launched(0)
+        # Once it was ready, what failed before is past.
         await registry.ready(0)
+        registry.failed(0, MAX_FALSE_STARTS + 1)
         assert registry.launched(0)
-        registry.waits(0)
-        assert registry.launched(0)
-        await registry.ready(0)
-        await registry.close()
+        registry.failed(0, MAX_FALSE_STARTS + 1)
         assert not registry.launched(0)
 
     run(scenario)
@@ -105,6 +107,7 @@ def test_after_the_close_nobody_waits_and_nobody_serves() -> None:
         await registry.close()
         await waiting
         assert registry.register(0) is False
+        assert registry.launched(0) is False
 
     run(scenario)
 

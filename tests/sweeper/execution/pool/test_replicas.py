@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 from ray.exceptions import ActorUnavailableError
-from ray.train import ControllerError
+from ray.train import ControllerError, WorkerGroupError
 from ray.train.v2._internal.exceptions import (
     WorkerGroupStartupFailedError,
     WorkerGroupStartupTimeoutError,
@@ -80,20 +80,22 @@ class _FakePool:
 
 _NO_ROOM = ControllerError(WorkerGroupStartupTimeoutError(1))
 _DIED = ControllerError(WorkerGroupStartupFailedError("a worker died"))
+_WORKERS_DIED = WorkerGroupError("workers died", {0: RuntimeError("killed")})
 
 
 @pytest.mark.parametrize(
     ("runs", "number", "lost"),
     [
-        # Never ready: one run, in which Ray Train has tried it again.
-        ([(False, _DIED)], 1, "ControllerError: "),
-        ([(True, _DIED), (False, _DIED)], 2, "ControllerError: "),
-        # Room may come for as long as there is none.
-        ([(False, _NO_ROOM)] * 5 + [(True, None)], 6, "it ended"),
+        # Never ready: three more runs, or one in which Ray Train itself has tried it again.
+        ([(False, _DIED)] * 4, 4, "ControllerError: "),
+        ([(False, _WORKERS_DIED)], 1, "WorkerGroupError: "),
+        ([(True, _WORKERS_DIED), (True, _DIED), *[(False, _DIED)] * 4], 6, "ControllerError: "),
+        # Room may come for as long as there is none, and that is no failed start.
+        ([(False, _NO_ROOM)] * 5 + [(False, _DIED), (True, None)], 7, "it ended"),
         ([(True, None)], 1, "it ended"),
     ],
 )
-def test_another_run_follows_one_in_which_the_replica_was_ready(
+def test_another_run_follows_until_starts_have_failed_too_often(
     monkeypatch: pytest.MonkeyPatch,
     runs: list[tuple[bool, Exception | None]],
     number: int,
@@ -131,8 +133,8 @@ def test_another_run_follows_one_in_which_the_replica_was_ready(
 def test_a_replica_that_fails_is_tried_again_a_few_times(tmp_path) -> None:
     trainer = trainer_of(print, {}, ResourcesSpec(workers=1), name="r", storage=str(tmp_path))
     limits = trainer.run_config.failure_config
-    assert limits.max_failures == limits.controller_failure_limit == MAX_FALSE_STARTS
-    assert limits.max_preemption_failures == -1
+    assert limits.max_failures == MAX_FALSE_STARTS
+    assert (limits.controller_failure_limit, limits.max_preemption_failures) == (0, -1)
 
 
 def test_the_end_of_a_controller_does_not_wait_for_an_api_server(tmp_path) -> None:
