@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sweeper._spec import Spec
+from sweeper.analysis.conclusions.sweep import unit_of
 from sweeper.analysis.published import published_of
 from sweeper.analysis.statistics.verdicts import Basis, Conclusion
 from sweeper.cli.app import app
@@ -113,6 +114,7 @@ __all__ = [
     "peft_types",
     "peft_version",
     "published_of",
+    "unit_of",
 ]
 
 ROOT = Path(__file__).resolve().parents[3]

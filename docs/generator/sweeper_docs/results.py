@@ -18,6 +18,7 @@ from sweeper_docs.project import (
     PaperFile,
     paper_files,
     published_of,
+    unit_of,
 )
 
 __all__ = ["BEGIN", "END", "INDEX", "results_index"]
@@ -77,7 +78,7 @@ def _row(file: PaperFile, results: Sequence[_Result]) -> tuple[str, ...]:
     planned = ", ".join(map(code, paper.profiles))
     said = file.description.removesuffix(f" ({paper.title})")
     run = "; ".join(_size(found) for found in results) or "not run"
-    verdicts = "; ".join(_verdicts(file, found) for found in results) or _unread(file)
+    verdicts = " / ".join(_verdicts(file, found) for found in results) or _unread(file)
     return f"{paper.title}: {code(file.name)}", said, planned, run, verdicts
 
 
@@ -90,16 +91,33 @@ def _size(found: _Result) -> str:
 
 
 def _verdicts(file: PaperFile, found: _Result) -> str:
-    """Returns how often each verdict was found: ``2 not distinguishable, 1 not run here``."""
+    """Returns how often each verdict was found, with δ, and which lines of parity did not hold.
+
+    Such as ``1 not distinguishable, 2 equivalent within 0.1; not alike in size``.
+    """
     statements = [
         Conclusion(**{**fields, **_tuples(fields), "basis": _basis(fields["basis"]), "needs": None})
         for entry in found.conclusions["statements"]
         if entry["type"] == "Conclusion"
         for fields in [{key: x for key, x in entry.items() if key not in ("type", "sentence")}]
     ]
-    rows = published_of(file.paper, found.profile, None, statements).rows
+    published = published_of(file.paper, found.profile, None, statements)
+    rows = published.rows
     counts = Counter(row.verdict for row in rows if row.verdict is not None)
-    return ", ".join(f"{number} {verdict}" for verdict, number in counts.items()) or _unread(file)
+    if not counts:
+        return _unread(file)
+    within = f" within {unit_of(found.conclusions['metric']).exact(found.conclusions['delta'])}"
+    said = [
+        f"{number} {verdict}{within if verdict == 'equivalent' else ''}"
+        for verdict, number in counts.items()
+    ]
+    compared = {published.baseline, *(row.here for row in rows if row.estimate is not None)}
+    unlike = [
+        line["subject"]
+        for line in found.conclusions["parity"]
+        if not line["holds"] and (not line["names"] or compared & set(line["names"]))
+    ]
+    return "; ".join([", ".join(said), *([f"not alike in {', '.join(unlike)}"] if unlike else [])])
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:

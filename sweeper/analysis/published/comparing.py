@@ -133,8 +133,9 @@ def _rows(
             difference = round(sign * (value - base), table.decimals)
         pair = None if is_base else _pair(statements, name, found.baseline)
         kind, estimate, interval = pair or (None, None, None)
-        claimed = difference if table.has_directions else None
-        verdict = None if is_base else replication_of(kind, claimed)
+        # One run without an error says of a smaller difference not even the sign.
+        is_claimed = difference is not None and table.has_direction(difference)
+        verdict = None if is_base else replication_of(kind, difference if is_claimed else None)
         yield PublishedArm(
             arm=row.arm,
             here=name,

@@ -39,6 +39,9 @@ class PublishedTable(Spec):
     has_directions: bool = True
     """Whether the difference of two rows has a direction that can be repeated; not where rows are
     draws, such as seeds."""
+    least: float = Field(default=0, ge=0)
+    """Smallest published difference that is taken for one; below it the difference has no
+    direction. From how far the paper itself says that its numbers spread."""
     decimals: int = Field(default=2, ge=0, le=6)
     """Decimals that are printed."""
     baseline: str = Field(min_length=1)
@@ -67,6 +70,14 @@ class PublishedTable(Spec):
                     f"{len(self.columns)} columns; give null where the paper has no number"
                 )
         return self
+
+    def has_direction(self, difference: float) -> bool:
+        """Returns whether a published difference has a direction that can be repeated.
+
+        Args:
+            difference: of two rows, in units of the column.
+        """
+        return self.has_directions and abs(difference) >= self.least
 
     def value(self, arm: str, column: str) -> float | None:
         """Returns what is printed; None where nothing is.

@@ -108,16 +108,30 @@ def _notes(found: SweepConclusions, published: Published) -> tuple[str, ...]:
         less = (f"By less than {found.unit.exact(found.delta)}: {'; '.join(small)}.",)
     why = tuple(f"{x.arm}: {NOT_RUN}, {x.why_not_run}." for x in published.rows if x.why_not_run)
     judged = [x for x in published.rows if x.verdict not in (None, NOT_RUN)]
-    unlike = [line.subject for line in found.parity if not line.holds]
+    # Whatever the report compares besides, such as a control arm, is not beside the paper.
+    compared = {published.baseline, *(x.here for x in judged)}
+    unlike = [
+        line.subject
+        for line in found.parity
+        if not line.holds and (not line.names or compared & set(line.names))
+    ]
     parity = f"not alike in {', '.join(unlike)}" if unlike else "alike in all that was looked at"
     said = (
         "Published numbers are of one run each, without errors: of their differences the signs "
         "alone are compared. A verdict holds for this model, this data and new seeds, and says "
         "nothing of the paper's."
     )
+    least = _least(published)
     if not judged:
-        return (*why, said)
-    return (*less, *why, f"Parity: {count(len(judged), 'comparison')}, {parity}.", said)
+        return (*why, *least, said)
+    return (*less, *why, *least, f"Parity: {count(len(judged), 'comparison')}, {parity}.", said)
+
+
+def _least(published: Published) -> tuple[str, ...]:
+    table = published.paper.published
+    if table is None or not table.least:
+        return ()
+    return (f"Published differences below {published.number(table.least)} have no direction.",)
 
 
 def _read(published: Published) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sweeper.analysis.published import arm_names
-from sweeper.experiment.paper import PaperSpec
+from sweeper.experiment.paper import PaperSpec, PublishedRow
 from sweeper.experiment.sweep import Sweep
 
 __all__ = ["how_to_read", "protocol_document"]
@@ -44,6 +45,13 @@ def protocol_document(sweep: Sweep, *, profiles: tuple[str, ...]) -> dict[str, A
     assert paper is not None
     own = paper.on(spec.profile)
     table = paper.published
+    # Scores say nothing of what a bench times: its rows are not those of a sweep.
+    is_timed = paper.reads.startswith("bench")
+    here = (
+        {}
+        if table is None or is_timed
+        else {row.arm: own.arms.get(row.arm, row.arm) for row in table.rows}
+    )
     arms = () if plan is None else arm_names(plan)
     return {
         "name": spec.name,
@@ -58,22 +66,24 @@ def protocol_document(sweep: Sweep, *, profiles: tuple[str, ...]) -> dict[str, A
         "arms": list(arms),
         "seeds": 0 if plan is None else len(plan.seeds),
         "trials": spec.search.trials,
-        "compared_by": spec.compared_by,
-        "baseline": None if table is None else own.arms.get(table.baseline, table.baseline),
-        "column": None if table is None else own.column or table.columns[0],
+        "compared_by": None if is_timed else spec.compared_by,
+        "baseline": None if table is None else here.get(table.baseline),
+        "column": None if table is None or is_timed else own.column or table.columns[0],
         "columns": [] if table is None else list(table.columns),
         "decimals": 0 if table is None else table.decimals,
+        "least": 0.0 if table is None else table.least,
         "published": []
         if table is None
-        else [
-            {
-                "arm": row.arm,
-                "here": own.arms.get(row.arm, row.arm),
-                "is_planned": own.arms.get(row.arm, row.arm) in arms,
-                "values": list(row.values),
-                "not_run": row.not_run or None,
-            }
-            for row in table.rows
-        ],
+        else [_row(row, here.get(row.arm), arms) for row in table.rows],
         "departures": list(paper.departures),
+    }
+
+
+def _row(row: PublishedRow, here: str | None, arms: Sequence[str]) -> dict[str, Any]:
+    return {
+        "arm": row.arm,
+        "here": here,
+        "is_planned": here in arms,
+        "values": list(row.values),
+        "not_run": row.not_run or None,
     }

@@ -76,7 +76,7 @@ def paper(  # noqa: PLR0913 - an argument for each option
 
     The protocol says what is compared on the profile, what the paper has published, and what is not
     as in the paper. The report puts what is published beside what was found, with a verdict on each
-    difference. The first profile of an item is one for a laptop.
+    difference to the baseline. The first profile of an item is one for a laptop.
 
     Without a name list all items: on which profiles each is asked, and which sweeps of --home have
     asked it. What a bench times is not run: the command of the bench is shown.

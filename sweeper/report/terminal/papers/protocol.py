@@ -32,7 +32,12 @@ def protocol_view(document: Mapping[str, Any]) -> RenderableType:
     if document["published"]:
         parts += [Text("Published, one run each", style="bold"), _published(document)]
         titles = [f"({n}) {title}" for n, title in enumerate(document["columns"], start=1)]
-        parts += [Paragraph(Text("; ".join(titles)), indent=2), ""]
+        parts.append(Paragraph(Text("; ".join(titles)), indent=2))
+        if document["least"]:
+            least = _number(document["least"], document["decimals"])
+            said = f"A difference below {least} has no direction."
+            parts.append(Paragraph(Text(said), indent=2))
+        parts.append("")
     if document["departures"]:
         parts.append(Text("Not as in the paper", style="bold"))
         parts += [Paragraph(Text(text), indent=2) for text in document["departures"]]
@@ -52,9 +57,10 @@ def _asked(document: Mapping[str, Any]) -> RenderableType:
     table.add_row("  compared", Text("; ".join(document["arms"])))
     seeds = count(document["seeds"], "seed")
     table.add_row("  trials", f"{document['trials']}, {seeds} of each")
-    by = f"{document['compared_by']} on the test rows"
-    baseline = document["baseline"]
-    table.add_row("  by", Text(f"{by}, to {baseline}" if baseline else by))
+    if document["compared_by"]:
+        by = f"{document['compared_by']} on the test rows"
+        baseline = document["baseline"]
+        table.add_row("  by", Text(f"{by}, to {baseline}" if baseline else by))
     if document["column"]:
         table.add_row("  beside", Text(document["column"]))
     return table
@@ -66,10 +72,14 @@ def _published(document: Mapping[str, Any]) -> RenderableType:
     table.add_column("  row", overflow="fold")
     for number in range(1, len(columns) + 1):
         table.add_column(f"({number})", justify="right", no_wrap=True)
-    table.add_column("here", overflow="fold")
+    # What a bench times has no configuration here.
+    is_timed = document["reads"].startswith("bench")
+    if not is_timed:
+        table.add_column("here", overflow="fold")
     for row in document["published"]:
         values = [_number(value, document["decimals"]) for value in row["values"]]
-        table.add_row(Text(f"  {row['arm']}"), *values, Text(_here(row)))
+        here = [] if is_timed else [Text(_here(row))]
+        table.add_row(Text(f"  {row['arm']}"), *values, *here)
     return table
 
 

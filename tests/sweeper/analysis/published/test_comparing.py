@@ -96,6 +96,31 @@ def test_rows_that_are_draws_have_no_direction():
     assert (one.verdict, four.verdict) == ("no direction published", "equivalent")
 
 
+@pytest.mark.parametrize(
+    ("least", "said"),
+    [
+        (0, ["replicated in direction", "contradicted"]),
+        (0.4, ["no direction published", "contradicted"]),
+        (0.44, ["no direction published", "contradicted"]),
+        (0.45, ["no direction published", "no direction published"]),
+    ],
+)
+def test_a_difference_below_the_least_has_no_direction(least, said):
+    """59.40 is 0.22 below 59.62, and 59.18 is 0.44 below it: as large as the least is not below."""
+    entry = paper(SIZES, least=least)
+    rows = published(entry, verdict("worse", ONE), verdict("better", "group_size=8")).rows
+    assert [(row.published, row.verdict) for row in (rows[0], rows[3])] == [
+        (-0.22, said[0]),
+        (-0.44, said[1]),
+    ]
+
+
+def test_the_least_changes_no_other_verdict():
+    entry = paper(SIZES, least=1)
+    rows = published(entry, verdict("equivalent", ONE), verdict("undecided", FOUR)).rows
+    assert (rows[0].verdict, rows[2].verdict) == ("equivalent", "not distinguishable")
+
+
 def test_a_number_that_is_not_printed_has_no_difference():
     rows = [{"arm": ONE, "values": [None]}, *SIZES[1:]]
     one = published(paper(rows), verdict("worse", ONE)).rows[0]

@@ -28,6 +28,13 @@ def test_a_paper_names_its_item_and_its_numbers():
     assert paper.on("embedded") == paper.on("mine") == PaperProfile()
 
 
+def test_a_difference_has_a_direction_from_the_least_on():
+    table = PublishedTable.model_validate({**TABLE, "least": 0.4})
+    assert [table.has_direction(x) for x in (0.39, -0.39, 0.4, -0.4)] == [False, False, True, True]
+    draws = PublishedTable.model_validate({**TABLE, "has_directions": False})
+    assert not draws.has_direction(7.0)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -36,6 +43,7 @@ def test_a_paper_names_its_item_and_its_numbers():
         ({"columns": ["a", "b"]}, r"row 'lora' has 1 values; it must have one for each of 2"),
         ({"rows": ROWS[:1]}, r"rows"),
         ({"decimals": 7}, r"decimals"),
+        ({"least": -0.1}, r"least"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(changes, message):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
 from rich.console import Console, Group
 
+from sweeper.analysis.conclusions import ParityLine
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.report.page import page_text, subject_of
 from sweeper.report.papers import beside_ours
@@ -50,8 +52,32 @@ def test_each_number_stands_beside_its_own(made):
     assert rows["group_size=1"][3] == "replicated in direction"
     assert rows["group_size=8"] == ("59.18 (-0.44)", "", "", "not run here")
     assert "group_size=8: not run here, no such configuration on this profile." in shown.notes
-    assert any(note.startswith("Parity: 2 comparisons, not alike in") for note in shown.notes)
+    assert any(note.startswith("Parity: 2 comparisons, ") for note in shown.notes)
     assert "the signs alone are compared" in shown.notes[-1]
+
+
+def test_parity_is_of_what_stands_beside_the_paper(made):
+    """The rate that the control arm alone has is none of its caveats."""
+    folder, found = made
+    lines = (
+        ParityLine("size", "sizes differ", holds=False, names=("group_size=1",)),
+        ParityLine("learning rate", "not tuned", holds=False, names=("masa_control",)),
+        ParityLine("end", "ended early", holds=False),
+        ParityLine("trials", "2 of each", holds=True, names=("group_size=1",)),
+    )
+    ranking = rank_sweep(folder)
+    unlike = beside_ours(dataclasses.replace(found, parity=lines), ranking)
+    assert "Parity: 2 comparisons, not alike in size, end." in unlike.notes
+    alike = beside_ours(dataclasses.replace(found, parity=lines[1:2]), ranking)
+    assert "Parity: 2 comparisons, alike in all that was looked at." in alike.notes
+
+
+def test_the_least_difference_is_said_in_the_notes(tmp_path):
+    folder, found = folder_of(tmp_path, paper(SIZES, least=0.3))
+    shown = beside_ours(found, rank_sweep(folder))
+    assert "Published differences below 0.30 have no direction." in shown.notes
+    rows = {row[0]: row[-1] for row in shown.rows}
+    assert rows["group_size=1"] == "no direction published"
 
 
 @pytest.mark.parametrize(("width", "has_scores"), [(80, False), (160, True)])

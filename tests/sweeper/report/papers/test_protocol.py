@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from sweeper.experiment.loading import load_sweep
@@ -43,6 +44,23 @@ def test_a_protocol_says_what_is_compared_by_what_and_beside_what():
 def test_a_row_is_shown_by_the_name_that_it_has_here():
     rows = {row["arm"]: row["here"] for row in document("mosa_table10")["published"]}
     assert rows["learning_rate=5e-05"] == "learning_rate=0.015"
+
+
+@pytest.mark.parametrize("name", ["mosa_table11", "mosa_figure2"])
+def test_what_a_bench_times_is_beside_no_score(name):
+    found = document(name)
+    assert (found["compared_by"], found["baseline"], found["column"]) == (None, None, None)
+    assert {(row["here"], row["is_planned"]) for row in found["published"]} == {(None, False)}
+    text = text_of(protocol_view(found))
+    for absent in ("eval_loss", "beside", "here", "not run"):
+        assert absent not in text.replace("where", "")
+    assert ["596.54" in text, "2410.00" in text] == [name == "mosa_table11", name == "mosa_figure2"]
+
+
+def test_the_least_difference_is_said():
+    said = "A difference below 0.40 has no direction."
+    assert said in text_of(protocol_view(document("mosa_table9")))
+    assert said not in text_of(protocol_view(document("masa_table5")))
 
 
 def test_what_no_report_shows_says_how_it_is_read():
