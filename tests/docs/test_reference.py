@@ -39,7 +39,10 @@ def test_the_table_of_the_papers_results_is_up_to_date():
     line = next(x for x in text.splitlines() if "`masa_table4` |" in x)
     assert "[`embedded`, 5 seeds × 256 rows](masa_table4.md)" in line
     # Of the five rows beside the baseline, as the report of this sweep has them.
-    assert line.endswith("| 2 not distinguishable, 2 equivalent, 1 replicated in direction |")
+    assert line.endswith(
+        "| 2 not distinguishable, 2 equivalent within 0.1, 1 replicated in direction; not alike in "
+        "size |"
+    )
 
 
 def test_every_page_of_the_reference_is_made():
