@@ -121,4 +121,4 @@ def with_micro_batch(sweep: Sweep, costs: Costs, *, room: int) -> Sweep:
     document = set_path(sweep.document, ("train", "batch_size"), size)
     document = set_path(document, ("engine", "gradient_accumulation"), whole // size)
     assert isinstance(document, dict)
-    return build_sweep(document, source=f"micro-batches of {size}")
+    return build_sweep(document, source=f"micro-batches of {size}", prior=sweep.space.prior)

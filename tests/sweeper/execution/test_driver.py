@@ -13,7 +13,7 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeper.errors import BadInputError, StudyLostError, UnwritableError
-from sweeper.execution.driver import SweepDriver, new_sweep_folder, new_sweep_name
+from sweeper.execution.driver import SweepDriver
 from sweeper.execution.owner import Admission
 from sweeper.execution.pool import Job
 from sweeper.execution.trial_factory import TrialFactory
@@ -53,24 +53,6 @@ def test_a_resume_looks_for_room_on_the_cluster_that_it_is_given(
 def test_before_ray_is_up_the_live_table_shows_that_it_starts(tmp_path: Path) -> None:
     sweep = load_sweep(SPACE, profile="embedded")
     assert SweepDriver(on_disk(tmp_path, sweep), sweep, "").note() == "Ray starts"
-
-
-def test_a_new_sweep_gets_the_first_free_number(tmp_path: Path) -> None:
-    sweep = load_sweep(SPACE, profile="embedded")
-    for number in (1, 2):
-        (tmp_path / f"{sweep.spec.name}-{sweep.spec.profile}-{number}").mkdir()
-    assert new_sweep_name(tmp_path, sweep).endswith(f"-{sweep.spec.profile}-3")
-
-
-def test_of_two_new_sweeps_without_a_name_each_gets_one(tmp_path: Path, monkeypatch) -> None:
-    sweep = load_sweep(SPACE, profile="embedded")
-    names = iter(["same", "same", "other"])
-    monkeypatch.setattr("sweeper.execution.driver.new_sweep_name", lambda *_: next(names))
-    assert new_sweep_folder(tmp_path, sweep).name == "same"
-    # The second process has looked for a free name before the first one made its folder.
-    assert new_sweep_folder(tmp_path, sweep).name == "other"
-    with pytest.raises(BadInputError, match="'same' is taken"):
-        new_sweep_folder(tmp_path, sweep, name="same")
 
 
 def test_a_sweep_that_has_come_to_its_limits_trains_no_clone(tmp_path: Path, monkeypatch) -> None:
