@@ -101,13 +101,23 @@ class Space:
         """Returns the space of the method, or the listed trial, called ``name``."""
         return next(method for method in self.methods if method.name == name)
 
-    def suggest(self, trial: Suggests) -> Point:
-        """Returns the point that an Optuna trial draws (define-by-run)."""
+    def suggest(self, trial: Suggests, known: Mapping[str, Json] | None = None) -> Point:
+        """Returns the point that an Optuna trial draws (define-by-run).
+
+        Args:
+            trial: is asked for what is not known.
+            known: values of the point that are not drawn, in the space or outside of it.
+        """
+        known = known or {}
         names: list[Scalar | None] = [method.name for method in self.methods]
-        name = trial.suggest_categorical("method", names) if len(names) > 1 else names[0]
+        name: Json = known.get("method", names[0])
+        if "method" not in known and len(names) > 1:
+            name = trial.suggest_categorical("method", names)
         point: Point = {"method": name}
         for axis in self.method(str(name)).axes:
-            point[axis.name] = axis.distribution.suggest(trial, axis.name)
+            is_drawn = axis.name not in known
+            value = axis.distribution.suggest(trial, axis.name) if is_drawn else known[axis.name]
+            point[axis.name] = value
         return point
 
     def trial(self, point: Mapping[str, Json]) -> TrialSpec:
