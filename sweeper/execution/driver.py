@@ -20,7 +20,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweeper.errors import BadInputError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
-from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
+from sweeper.execution.final_jobs import (
+    clone_final_jobs,
+    final_jobs,
+    final_progress,
+    run_final_jobs,
+)
 from sweeper.execution.owner import (
     Admission,
     LivingSweep,
@@ -227,6 +232,7 @@ class SweepDriver:
         is_ahead = self._place.path is None and is_at_url(self.folder.path)
         reconcile(self.folder, study, retries_failed=self.retry_failed, is_ahead=is_ahead)
         is_more = trials_left(study, spec.search) or clone_jobs(self.folder)
+        is_more = is_more or clone_final_jobs(self.folder, spec.final)
         return bool(is_more or final_jobs(self.folder, spec.final))
 
     @contextmanager
@@ -302,11 +308,15 @@ class SweepDriver:
             )
 
     def _finish(self, pool: ActorHandle[Any]) -> None:
-        """Runs the evaluations after the search, and the clones."""
-        finals = final_jobs(self.folder, self.sweep.spec.final)
+        """Runs the evaluations after the search, and the clones with theirs."""
+        final = self.sweep.spec.final
+        self._evaluate(pool, final_jobs(self.folder, final))
+        run_clones(pool, [job for job in self._clones if self._admission.admits_clone(job)])
+        self._evaluate(pool, clone_final_jobs(self.folder, final))
+
+    def _evaluate(self, pool: ActorHandle[Any], finals: list[Job]) -> None:
         self._status.show(final_progress(finals))
         run_final_jobs(pool, finals)
-        run_clones(pool, [job for job in self._clones if self._admission.admits_clone(job)])
 
     @property
     def _clones(self) -> list[Job]:

@@ -164,7 +164,7 @@ def start(  # noqa: PLR0913 - an argument for each option
 def resume(  # noqa: PLR0913 - an argument for each option
     sweep: SweepName,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Also run failed trials again.")
+        bool, typer.Option("--retry-failed", help="Also run failed trials and clones again.")
     ] = False,
     overrides: Annotated[
         list[str] | None,
