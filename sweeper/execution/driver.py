@@ -46,7 +46,7 @@ from sweeper.execution.pool import (
 from sweeper.execution.reconcile import end_unwritten, going_on, reconcile, warn_of_other_data
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.execution.tune import RungScheduler, StudySearch, run_tune
-from sweeper.experiment.space.space import Space
+from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.room import Cluster
@@ -356,7 +356,7 @@ class SweepDriver:
                 study,
                 space=self.sweep.space,
                 search=self.sweep.spec.search,
-                identify=lambda point: self._trials.identify(point),
+                identify=self._identify,
                 revised=self._revised,
             ),
             objective=self.sweep.spec.objective,
@@ -366,6 +366,12 @@ class SweepDriver:
             is_stopped=self._trials.is_ended_on_purpose,
             admits=self._admission.admits,
         )
+
+    def _identify(self, point: Point) -> str:
+        """Returns the identity of the trial at a point; SpecError: it is none, or too large."""
+        trial_id = self._trials.identify(point)
+        self._admission.require_room(self.sweep.space.trial(point), trial_id)
+        return trial_id
 
     def _revised(self) -> tuple[Space, SearchSpec] | None:
         """Takes up what the sweep's owner has changed; returns None where that is nothing."""

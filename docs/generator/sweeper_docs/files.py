@@ -61,7 +61,7 @@ SWEEP = (
     ),
     KeptFile(
         "costs.json",
-        "What its trials cost by the forecast, where its time is limited.",
+        "What its trials cost by the forecast, where it has limits.",
         "replaced",
     ),
     KeptFile(
