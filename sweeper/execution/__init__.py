@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweeper.execution.cluster import connect, disconnect
-    from sweeper.execution.driver import SweepDriver, new_sweep_folder, new_sweep_name
+    from sweeper.execution.driver import SweepDriver
     from sweeper.execution.final_jobs import final_jobs
     from sweeper.execution.trial_factory import TrialFactory
 
@@ -17,8 +17,6 @@ __all__ = [
     "connect",
     "disconnect",
     "final_jobs",
-    "new_sweep_folder",
-    "new_sweep_name",
 ]
 
 _HOME = {
@@ -27,8 +25,6 @@ _HOME = {
     "connect": "sweeper.execution.cluster",
     "disconnect": "sweeper.execution.cluster",
     "final_jobs": "sweeper.execution.final_jobs",
-    "new_sweep_folder": "sweeper.execution.driver",
-    "new_sweep_name": "sweeper.execution.driver",
 }
 
 

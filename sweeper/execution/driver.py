@@ -9,19 +9,23 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from sweeper.errors import BadInputError, NameTakenError
+from sweeper.errors import BadInputError
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
-from sweeper.execution.final_jobs import final_jobs, final_progress, run_final_jobs
+from sweeper.execution.final_jobs import (
+    clone_final_jobs,
+    final_jobs,
+    final_progress,
+    run_final_jobs,
+)
 from sweeper.execution.owner import (
     Admission,
     LivingSweep,
@@ -42,8 +46,7 @@ from sweeper.execution.pool import (
 from sweeper.execution.reconcile import end_unwritten, going_on, reconcile, warn_of_other_data
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.execution.tune import RungScheduler, StudySearch, run_tune
-from sweeper.experiment.loading import build_sweep
-from sweeper.experiment.space.space import Space
+from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.preflight.checks import require_runnable
 from sweeper.preflight.room import Cluster
@@ -59,54 +62,22 @@ from sweeper.search import (
     trials_left,
     using_study,
 )
+from sweeper.tracking.asked import read_sweep
 from sweeper.tracking.databases import StudyPlace, note_place, place_of_study, public_uri
-from sweeper.tracking.mirror import claim_name, is_at_url, mirrored
+from sweeper.tracking.mirror import is_at_url, mirrored
 from sweeper.tracking.mlflow_view import MlflowView, is_server, resolve_tracking_uri, sweep_url
-from sweeper.tracking.places import write_space
 from sweeper.tracking.provenance import note_data
 from sweeper.tracking.sweep_folder import SweepFolder
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-__all__ = ["SweepDriver", "new_sweep_folder", "new_sweep_name"]
+__all__ = ["SweepDriver"]
 
 logger = logging.getLogger(__name__)
 
 # Seconds that replicas get to return from their loop before Ray ends them.
 CLOSING_S = 20.0
-
-
-def new_sweep_name(home: Path, sweep: Sweep) -> str:
-    """Returns the first of ``<space>-<profile>-1``, ``-2``, … that is free."""
-    stem = f"{sweep.spec.name}-{sweep.spec.profile}"
-    number = 1
-    while (home / f"{stem}-{number}").exists():
-        number += 1
-    return f"{stem}-{number}"
-
-
-def new_sweep_folder(home: Path, sweep: Sweep, *, name: str | None = None) -> SweepFolder:
-    """Returns the folder of a new sweep, made by this process alone.
-
-    Args:
-        home: folder of all sweeps.
-        sweep: what is to run.
-        name: of the sweep; the first free one of :func:`new_sweep_name` where None.
-
-    Raises:
-        BadInputError: the name is taken, or nothing can be written there.
-    """
-    folder = None
-    while folder is None:
-        # Another process may be faster by a moment; the next name is free then.
-        with suppress(NameTakenError) if name is None else nullcontext():
-            free = name or new_sweep_name(home, sweep)
-            made = SweepFolder.create(home, free, document=sweep.document)
-            claim_name(made.path)
-            folder = made
-    write_space(folder.path, sweep.document)
-    return folder
 
 
 @dataclass
@@ -159,7 +130,7 @@ class SweepDriver:
             address: Ray cluster; None for this machine.
             options: other fields of the class.
         """
-        sweep = build_sweep(folder.document, source=str(folder.path))
+        sweep = read_sweep(folder)
         fingerprint = require_runnable(sweep, address=address)
         warn_of_other_data(folder, fingerprint)
         return cls(folder, sweep, fingerprint, address=address, **options)
@@ -261,6 +232,7 @@ class SweepDriver:
         is_ahead = self._place.path is None and is_at_url(self.folder.path)
         reconcile(self.folder, study, retries_failed=self.retry_failed, is_ahead=is_ahead)
         is_more = trials_left(study, spec.search) or clone_jobs(self.folder)
+        is_more = is_more or clone_final_jobs(self.folder, spec.final)
         return bool(is_more or final_jobs(self.folder, spec.final))
 
     @contextmanager
@@ -336,11 +308,15 @@ class SweepDriver:
             )
 
     def _finish(self, pool: ActorHandle[Any]) -> None:
-        """Runs the evaluations after the search, and the clones."""
-        finals = final_jobs(self.folder, self.sweep.spec.final)
+        """Runs the evaluations after the search, and the clones with theirs."""
+        final = self.sweep.spec.final
+        self._evaluate(pool, final_jobs(self.folder, final))
+        run_clones(pool, [job for job in self._clones if self._admission.admits_clone(job)])
+        self._evaluate(pool, clone_final_jobs(self.folder, final))
+
+    def _evaluate(self, pool: ActorHandle[Any], finals: list[Job]) -> None:
         self._status.show(final_progress(finals))
         run_final_jobs(pool, finals)
-        run_clones(pool, [job for job in self._clones if self._admission.admits_clone(job)])
 
     @property
     def _clones(self) -> list[Job]:
@@ -380,7 +356,7 @@ class SweepDriver:
                 study,
                 space=self.sweep.space,
                 search=self.sweep.spec.search,
-                identify=lambda point: self._trials.identify(point),
+                identify=self._identify,
                 revised=self._revised,
             ),
             objective=self.sweep.spec.objective,
@@ -390,6 +366,12 @@ class SweepDriver:
             is_stopped=self._trials.is_ended_on_purpose,
             admits=self._admission.admits,
         )
+
+    def _identify(self, point: Point) -> str:
+        """Returns the identity of the trial at a point; SpecError: it is none, or too large."""
+        trial_id = self._trials.identify(point)
+        self._admission.require_room(self.sweep.space.trial(point), trial_id)
+        return trial_id
 
     def _revised(self) -> tuple[Space, SearchSpec] | None:
         """Takes up what the sweep's owner has changed; returns None where that is nothing."""

@@ -1,4 +1,4 @@
-"""Which trials are evaluated after the search, and what of that is still to be done."""
+"""Which trials and clones are evaluated after the search, and what of that is still to be done."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pydantic import JsonValue
+
 from sweeper._files import signature
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.errors import DamagedFileError
 from sweeper.execution.pool import Job, run_jobs
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.tracking.final_result import FINAL_FILE, FinalResult, read_final, write_final
+from sweeper.tracking.owner.clones import clones_of
+from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-__all__ = ["final_jobs", "final_progress", "run_final_jobs"]
+__all__ = ["clone_final_jobs", "final_jobs", "final_progress", "run_final_jobs"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,34 +42,60 @@ def final_jobs(folder: SweepFolder, final: FinalSpec) -> list[Job]:
         final: how many trials, and on what.
     """
     ranking = rank_sweep(folder)
-    jobs = []
+    jobs: list[Job] = []
     for place, record in enumerate(ranking.ranked[: final.trials], start=1):
-        score, trial = ranking.score(record), folder.trial(record.id)
+        score = ranking.score(record)
         assert score is not None
-        try:
-            spec = trial.trial_spec()
-        except DamagedFileError as error:
-            logger.warning("no final evaluation of trial %s: %s", record.id, error)
-            continue
-        job = Job(
-            trial_id=f"{PREFIX}{record.id}",
-            number=record.number,
-            folder=trial.path,
-            evaluation_steps=(),
-            spec_json=spec.model_dump_json(),
-            final=final,
-            chosen_by={
-                "metric": ranking.objective.metric,
-                "validation": score.value,
-                "place": place,
-            },
-        )
-        jobs.append(job)
+        chosen_by: dict[str, JsonValue] = {
+            "metric": ranking.objective.metric,
+            "validation": score.value,
+            "place": place,
+        }
+        job = _job(folder.trial(record.id), record, final)
+        jobs += [] if job is None else [replace(job, chosen_by=chosen_by)]
     if jobs:
         base = replace(
             jobs[0], trial_id=f"{PREFIX}base", folder=folder.path, is_base=True, chosen_by={}
         )
         jobs.append(base)
+    return _left(jobs)
+
+
+def clone_final_jobs(folder: SweepFolder, final: FinalSpec) -> list[Job]:
+    """Returns the evaluations of clones that are still to be done: one of each complete clone.
+
+    Whoever made a clone has chosen it, so that none is left out for its score on validation.
+
+    Args:
+        folder: of the sweep.
+        final: on what; nothing is evaluated where it wants none of the trials.
+    """
+    if final.trials == 0:
+        return []
+    complete = [x for x in clones_of(folder) if x[1].record.status == "complete"]
+    jobs = [_job(place, clone.record, final) for place, clone in complete]
+    return _left([job for job in jobs if job is not None])
+
+
+def _job(trial: TrialFolder, record: TrialRecord, final: FinalSpec) -> Job | None:
+    """Returns the evaluation of a trial, or of a clone; None where its spec cannot be read."""
+    try:
+        spec = trial.trial_spec()
+    except DamagedFileError as error:
+        logger.warning("no final evaluation of trial %s: %s", record.id, error)
+        return None
+    return Job(
+        trial_id=f"{PREFIX}{record.id}",
+        number=record.number,
+        folder=trial.path,
+        evaluation_steps=(),
+        spec_json=spec.model_dump_json(),
+        final=final,
+    )
+
+
+def _left(jobs: Sequence[Job]) -> list[Job]:
+    """Returns the evaluations that have no result yet, or one that failed."""
     found = [read_final(job.folder) for job in jobs]
     return [job for job, result in zip(jobs, found, strict=True) if result is None or result.error]
 
@@ -73,7 +104,7 @@ def final_progress(jobs: Sequence[Job]) -> Callable[[], str]:
     """Returns a function that says how many of some evaluations are done.
 
     Args:
-        jobs: from :func:`final_jobs`, before any of them is begun.
+        jobs: from :func:`final_jobs` or :func:`clone_final_jobs`, before any of them is begun.
     """
     before = [signature(job.folder / FINAL_FILE) for job in jobs]
 
@@ -93,7 +124,7 @@ def run_final_jobs(pool: ActorHandle[Any], jobs: list[Job]) -> None:
 
     Args:
         pool: with replicas.
-        jobs: from :func:`final_jobs`.
+        jobs: from :func:`final_jobs` or :func:`clone_final_jobs`.
     """
     for job, message in zip(jobs, run_jobs(pool, jobs), strict=True):
         if message.status == "failed" and not message.is_recorded and job.final is not None:

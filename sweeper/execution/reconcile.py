@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from sweeper.errors import BadInputError, DamagedFileError, StudyLostError
 from sweeper.experiment.trial import TrialSpec
 from sweeper.search import TRIAL_ID, ended_trials, enqueue_again, enqueue_failed, states_by_id
+from sweeper.tracking.owner.clones import clones_of
 from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = [
@@ -99,7 +100,9 @@ def end_unwritten(folder: SweepFolder, study: optuna.Study) -> None:
 
 
 def requeue_failed(folder: SweepFolder, study: optuna.Study) -> None:
-    """Enqueues the failed trials again; their identity, record and MLflow run stay theirs.
+    """Enqueues the failed trials again, and lets the failed clones wait again.
+
+    Their identity, record and MLflow run stay theirs. A clone is not in the study.
 
     The study has one as running whose driver died, or had no room, before it told the study.
     """
@@ -109,6 +112,9 @@ def requeue_failed(folder: SweepFolder, study: optuna.Study) -> None:
         state = states.get(record.id)
         if record.status == "failed" and state is not None and not state.is_finished():
             folder.trial(record.id).requeue()
+    for place, clone in clones_of(folder):
+        if clone.record.status == "failed":
+            place.requeue()
 
 
 def repeat_lost(folder: SweepFolder, study: optuna.Study, *, is_ahead: bool = False) -> None:

@@ -97,7 +97,7 @@ def check_combinations(space: Space, *, has_gpu: bool) -> list[Problem]:
     for method in space.methods:
         if len(method.axes) < 2:
             continue
-        tried = Space((method,), budget=space.budget)
+        tried = Space((method,), budget=space.budget, prior=space.prior)
         shape = tried.any_trial().model.shape()
         for point in points_to_try(method, most=most):
             for problem in _faults(tried, point, shape, has_gpu=has_gpu):

@@ -42,7 +42,7 @@ from sweeper.experiment.sections import (
     read_trials,
 )
 from sweeper.experiment.space.published_rates import warn_of_rates
-from sweeper.experiment.space.rates import LogFactor, resolve_factors
+from sweeper.experiment.space.rates import LogFactor, RatePrior, packaged_prior, resolve_factors
 from sweeper.experiment.space.space import MethodSpace, Space
 from sweeper.experiment.space.starts import with_starts
 from sweeper.experiment.sweep import Sweep, SweepSpec
@@ -137,23 +137,24 @@ def _few_trials(sweep: Sweep) -> list[str]:
     ]
 
 
-def build_sweep(document: Document, *, source: str) -> Sweep:
+def build_sweep(document: Document, *, source: str, prior: RatePrior | None = None) -> Sweep:
     """Returns the sweep of a document that has its profile and its overrides.
 
     Args:
         document: as :func:`load_sweep` makes it, or as a sweep's own file keeps it.
         source: where the document is from, for the message.
+        prior: what is expected of learning rates; that of the package where None.
 
     Raises:
         SpecError: with all problems found, or with a method of one's own that fails.
     """
     try:
-        return _built(document, source=source)
+        return _built(document, source=source, prior=prior or packaged_prior())
     except OwnMethodError as error:
         raise SpecError(source, [Problem("methods", str(error))]) from error
 
 
-def _built(document: Document, *, source: str) -> Sweep:
+def _built(document: Document, *, source: str, prior: RatePrior) -> Sweep:
     design, problems = read_design(document)
     listed = document if design is None else expand_design(document, design)
     spec, found = read_header(listed)
@@ -164,10 +165,10 @@ def _built(document: Document, *, source: str) -> Sweep:
     is_unread = "design" in document and design is None
     methods, found = ((), []) if is_unread else _read_entries(listed, design)
     problems += found
-    problems += check_trials(Space(methods), known=problems)
+    problems += check_trials(Space(methods, prior=prior), known=problems)
     baselines, found = ((), []) if is_unread else read_baselines(listed, methods)
     problems += found
-    space = Space(methods, baselines, budget)
+    space = Space(methods, baselines, budget, prior=prior)
     if spec is not None and not problems:
         has_gpu = spec.resources.gpus_per_worker > 0
         problems += check_fit(space, has_gpu=has_gpu)

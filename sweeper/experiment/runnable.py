@@ -43,7 +43,7 @@ def only_runnable(sweep: Sweep) -> tuple[Sweep, tuple[str, ...]]:
         return sweep, ()
     entries = [entry for entry in entries if get_path(entry, ("name",)) in kept]
     document = {**sweep.document, "trials": entries}
-    kept_sweep = build_sweep(document, source="the trials that can be run")
+    kept_sweep = build_sweep(document, source="the trials that can be run", prior=sweep.space.prior)
     return replace(kept_sweep, is_batch_open=sweep.is_batch_open), left_out
 
 

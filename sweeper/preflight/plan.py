@@ -14,7 +14,7 @@ from sweeper.errors import BadInputError
 from sweeper.experiment.confirm import controlled_methods
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.budget import BudgetFit
-from sweeper.experiment.space.rates import Expected, is_auto, packaged_prior
+from sweeper.experiment.space.rates import Expected, is_auto
 from sweeper.experiment.space.scales import SharedScale, shared_scale
 from sweeper.experiment.space.starts import starts_of
 from sweeper.experiment.sweep import Sweep
@@ -324,7 +324,7 @@ def _rates(sweep: Sweep, drawn: Sequence[DrawnTrial]) -> tuple[PlannedRate, ...]
         if is_auto(trial.space.tree):
             own.setdefault(trial.spec.method.label, []).append(trial.spec)
     for name, specs in own.items():
-        expected = packaged_prior().expected(specs[0].method, specs[0].model.shape())
+        expected = sweep.space.prior.expected(specs[0].method, specs[0].model.shape())
         rates = [spec.train.learning_rate for spec in specs]
         found.append(PlannedRate.of(name, rates, expected, is_start=False))
     return tuple(found)

@@ -9,7 +9,7 @@ from sweeper.analysis.confirmation import confirmation_of
 from sweeper.analysis.ranking import Ranking
 from sweeper.estimates import to_metrics
 from sweeper.report.summary import finite_metrics
-from sweeper.tracking.final_result import FinalResult
+from sweeper.tracking.final_result import FinalResult, read_final
 from sweeper.tracking.owner.clones import clones_of
 from sweeper.tracking.owner.outside import space_revisions
 from sweeper.tracking.record import TrialRecord
@@ -49,6 +49,7 @@ def sweep_result(
         "clones": [
             {
                 **_trial_document(folder, ranking, x.record, place),
+                "final": _final_document(read_final(place.path)),
                 "cloned_from": x.parent.model_dump(mode="json"),
             }
             for place, x in clones_of(folder)

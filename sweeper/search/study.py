@@ -13,10 +13,9 @@ from sweeper._text import count, shorten
 from sweeper.errors import BadInputError
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
-from sweeper.search.driving.names import NamedTrial, Names
 from sweeper.search.driving.one_writer import OneWriterStorage
-from sweeper.search.driving.samplers import MakeSampler, ShownSampler, sampler_for
-from sweeper.search.earlier import OBSERVED, add_observations, is_own
+from sweeper.search.driving.samplers import sampler_for
+from sweeper.search.earlier import OBSERVED, add_observations
 from sweeper.search.storage import storage_at
 from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.stored import Observation
@@ -27,7 +26,6 @@ __all__ = [
     "TRIAL_ID",
     "UNPLANNED",
     "FinishedTrial",
-    "draw",
     "ended_trials",
     "enqueue_again",
     "enqueue_failed",
@@ -39,7 +37,6 @@ __all__ = [
     "open_study",
     "past_values",
     "read_study",
-    "redraw",
     "refuse",
     "repeats_note",
     "states_by_id",
@@ -208,49 +205,6 @@ def _ended(space: Space, point: Point, finished: FinishedTrial) -> optuna.trial.
     )
 
 
-def draw(
-    study: optuna.Study,
-    space: Space,
-    search: SearchSpec,
-    *,
-    is_random: bool = False,
-    make_sampler: MakeSampler = sampler_for,
-    names: Names | None = None,
-) -> tuple[optuna.Trial, Point]:
-    """Returns the study's next trial and its point: enqueued, or drawn by the sampler.
-
-    Args:
-        study: the sweep's.
-        space: where the point comes from.
-        search: for the sampler's settings.
-        is_random: whether results do not matter.
-        make_sampler: makes the sampler.
-        names: of the fields in the study; looked up where None.
-    """
-    names = names or Names(study, space)
-    sampler = make_sampler(search, trial_number=len(_begun(study)), is_random=is_random)
-    if names.is_revised and isinstance(sampler, ShownSampler):
-        sampler.recast = names.recast
-    study.sampler = sampler
-    trial = study.ask()
-    return trial, space.suggest(NamedTrial(trial, names))
-
-
-def redraw(
-    study: optuna.Study,
-    frozen: optuna.trial.FrozenTrial,
-    space: Space,
-    search: SearchSpec,
-    *,
-    names: Names | None = None,
-) -> tuple[optuna.Trial, Point]:
-    """Returns a trial that a dead driver left running, and its point, which is the old one."""
-    study.sampler = sampler_for(search, trial_number=frozen.number)
-    # Optuna has no public way to take up a running trial of a storage again.
-    trial = optuna.Trial(study, frozen._trial_id)
-    return trial, space.suggest(NamedTrial(trial, names or Names(study, space)))
-
-
 def refuse(study: optuna.Study, trial: optuna.Trial, attribute: str, value: str) -> None:
     """Ends a trial that the sweep does not run: it failed, and is not tried again.
 
@@ -388,9 +342,3 @@ def past_values(study: optuna.Study) -> list[list[float]]:
 
 def _retry_mark(trial: optuna.trial.FrozenTrial) -> str:
     return f"retried-{trial.number}"
-
-
-def _begun(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    waiting = optuna.trial.TrialState.WAITING
-    trials = study.get_trials(deepcopy=False)
-    return [trial for trial in trials if trial.state != waiting and is_own(trial)]

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from sweeper.errors import SpecError
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
+from sweeper.search.driving.drawing import draw, redraw
 from sweeper.search.driving.names import Names
 from sweeper.search.driving.samplers import MakeSampler, sampler_for
 from sweeper.search.earlier import observed_in
@@ -22,10 +23,8 @@ from sweeper.search.study import (
     REPEATS,
     TRIAL_ID,
     UNPLANNED,
-    draw,
     is_retried,
     mark_exhausted,
-    redraw,
     refuse,
 )
 

@@ -14,6 +14,7 @@ from sweeper._files import write_json, write_text
 from sweeper.errors import BadInputError, NameTakenError
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.documents.yaml_text import dump_yaml
+from sweeper.experiment.space.rates import packaged_prior
 from sweeper.tracking.mirror import LOCK_FILE, driver_elsewhere, is_locked
 from sweeper.tracking.provenance import git_state, machine, package_versions
 from sweeper.tracking.stored import ConfirmedSearch
@@ -85,6 +86,8 @@ def make_sweep(
         "versions": package_versions(),
         "machine": machine(),
         **({} if confirms is None else {"confirms": confirms.model_dump()}),
+        # A later version may have another prior; a trial is named by the rate that it has.
+        "rate_prior": packaged_prior().model_dump(mode="json"),
         "document": document,
     }
     try:

@@ -131,6 +131,9 @@ class SweepAbout(BaseModel):
     """What it was started on: system, processor, accelerators."""
     confirms: ConfirmedSearch | None = None
     """The search that it confirms, if it confirms one."""
+    rate_prior: dict[str, JsonValue] | None = None
+    """What was expected of learning rates when it was made; null of a sweep of an earlier version.
+    A report that does not look at it reads the file whatever a later version has here."""
     document: dict[str, JsonValue]
     """The resolved sweep."""
 

@@ -35,7 +35,7 @@ SWEEP = (
     KeptFile(
         "sweep.json",
         "Name, identity, time, commit, versions of packages, the search that it confirms, if it is "
-        "a confirmation, and the resolved search space.",
+        "a confirmation, what was expected of learning rates, and the resolved search space.",
         "once",
     ),
     KeptFile(
@@ -61,7 +61,7 @@ SWEEP = (
     ),
     KeptFile(
         "costs.json",
-        "What its trials cost by the forecast, where its time is limited.",
+        "What its trials cost by the forecast, where it has limits.",
         "replaced",
     ),
     KeptFile(

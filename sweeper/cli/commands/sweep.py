@@ -124,12 +124,13 @@ def start(  # noqa: PLR0913 - an argument for each option
     limits: Limits | None = None,
 ) -> None:
     """Checks a sweep, makes its folder and runs it to its end; the options are those of ``run``."""
-    from sweeper.execution.driver import SweepDriver, new_sweep_folder
+    from sweeper.execution.driver import SweepDriver
     from sweeper.execution.owner import keep_limits
     from sweeper.preflight.checks import require_runnable
     from sweeper.preflight.plan import finished_trials
     from sweeper.report.terminal import earlier_text, taken_text
     from sweeper.search import earlier_trials, require_study_storage
+    from sweeper.tracking.asked import new_sweep_folder
     from sweeper.tracking.mlflow_view import require_store
     from sweeper.tracking.places import SPACE_FILE
 
@@ -163,7 +164,7 @@ def start(  # noqa: PLR0913 - an argument for each option
 def resume(  # noqa: PLR0913 - an argument for each option
     sweep: SweepName,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Also run failed trials again.")
+        bool, typer.Option("--retry-failed", help="Also run failed trials and clones again.")
     ] = False,
     overrides: Annotated[
         list[str] | None,

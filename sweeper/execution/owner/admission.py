@@ -9,12 +9,12 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from sweeper._files import write_json
-from sweeper._text import duration
-from sweeper.errors import BadInputError, DamagedFileError
+from sweeper._text import bytes_text, duration
+from sweeper.errors import BadInputError, DamagedFileError, Problem, SpecError
 from sweeper.execution.pool import Job
 from sweeper.experiment.sweep import ResourcesSpec, Sweep
 from sweeper.experiment.trial import TrialSpec
-from sweeper.preflight.forecast import ENDING_S, Costs, final_s
+from sweeper.preflight.forecast import ENDING_S, Costs, final_s, peak_bytes
 from sweeper.search import TimeKeeper, TrialTimes, draw_all
 from sweeper.tracking.owner import Limits, Meter, limits_of, note_limits, usage_of
 from sweeper.tracking.stored import SweepStatus, read_stored
@@ -23,8 +23,8 @@ from sweeper.tracking.sweep_folder import SweepFolder
 __all__ = ["COSTS_FILE", "Admission", "keep_limits", "require_time_left"]
 
 COSTS_FILE = "costs.json"
-"""Name of the file with what the trials of a sweep cost by the forecast, where its time is
-limited."""
+"""Name of the file with what the trials of a sweep cost by the forecast, where it has
+limits."""
 # Seconds in which the driver notices that the sweep must end, while Ray is slow to answer, and in
 # which it ends once the checkpoints are written.
 _LEAVING_S = 12.0
@@ -96,7 +96,7 @@ def _price(resources: ResourcesSpec, *, replicas: int) -> float | None:
 
 @dataclass
 class Admission:
-    """Which trials of a sweep may begin; all of them where its time is not limited."""
+    """Which trials of a sweep may begin; all of them where it has no limits."""
 
     folder: SweepFolder
     sweep: Sweep
@@ -121,12 +121,17 @@ class Admission:
         per_hour = _price(resources, replicas=replicas)
         meter.price(per_hour)
         self._limits = limits_of(self.folder.path)
-        if not self._limits.has_time:
+        if not self._limits.has_time and self._limits.max_memory_bytes is None:
             return
         found = read_stored(self.folder.path / COSTS_FILE, _Stored)
         if found is None:
             raise DamagedFileError(self.folder.path / COSTS_FILE, "it is missing")
         self._costs, self._meter = found.costs, meter
+        if self._limits.has_time:
+            self._keep_time(meter, replicas=replicas, per_hour=per_hour)
+
+    def _keep_time(self, meter: Meter, *, replicas: int, per_hour: float | None) -> None:
+        assert self._costs is not None
         trials = [drawn.spec for drawn in draw_all(self.sweep)]
         each = [self._costs.of(trial) for trial in trials]
         limits, times = self._limits, TrialTimes(doubt=max(x.step_high_s / x.step_s for x in each))
@@ -142,6 +147,31 @@ class Admission:
             final_s=final_s(self.sweep, self._costs, trials, replicas=replicas),
             closing_s=_LEAVING_S + max(x.step_high_s + 2 * x.evaluation_s for x in each),
         )
+
+    def require_room(self, trial: TrialSpec, trial_id: str) -> None:
+        """Looks whether a worker may take the memory of a trial that is to begin, by the forecast.
+
+        When the sweep began all of its space was held against the limit; its owner may have changed
+        the space since. A trial that has begun stays what it is.
+
+        Args:
+            trial: at a point that was drawn.
+            trial_id: its identity.
+
+        Raises:
+            SpecError: it may not.
+        """
+        room = self._limits.max_memory_bytes
+        if room is None or self._costs is None or self.folder.trial(trial_id).path.is_dir():
+            return
+        needed = peak_bytes(trial, self._costs)
+        if needed > room:
+            message = (
+                f"a trial of {trial.method.label} needs about {bytes_text(needed)} of memory a "
+                f"worker ({self._costs.of(trial).source}), but {bytes_text(room)} are allowed; "
+                f"narrow what is drawn with 'resume {self.folder.name} --set …', or allow more"
+            )
+            raise SpecError("a point of the space", [Problem("--max-memory", message)])
 
     def admits(self, trial_id: str, before: Sequence[str]) -> bool:
         """Returns whether a trial may begin, whose folder is there.

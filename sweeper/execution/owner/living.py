@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sweeper._files import signature
-from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.sweep import Sweep
+from sweeper.tracking.asked import read_sweep
 from sweeper.tracking.owner import REVISIONS_FILE
 from sweeper.tracking.owner.outside import space_revisions
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -41,7 +41,7 @@ class LivingSweep:
             # It was given more trials.
             return None
         self.revision = revision
-        return build_sweep(self._folder.document, source=str(self._folder.path))
+        return read_sweep(self._folder)
 
     def _signature(self) -> tuple[int, int, int]:
         return signature(self._folder.path / REVISIONS_FILE)

@@ -18,7 +18,13 @@ from sweeper.experiment.space.budget import Budget, fit_to_budget
 from sweeper.experiment.space.distributions import Distribution, Grid, Suggests
 from sweeper.experiment.space.epochs import with_steps
 from sweeper.experiment.space.listed import DesignedTrial, ListedTrial
-from sweeper.experiment.space.rates import is_auto, with_expected_rate, with_stand_in
+from sweeper.experiment.space.rates import (
+    RatePrior,
+    is_auto,
+    packaged_prior,
+    with_expected_rate,
+    with_stand_in,
+)
 from sweeper.experiment.trial import TrialSpec
 
 __all__ = ["RATE", "Axis", "MethodSpace", "Point", "Space"]
@@ -88,18 +94,30 @@ class Space:
     """What every trial is sized to, after its point was drawn."""
     start_rates: Mapping[str, float] = field(default_factory=dict)
     """The learning rate of each method's first point, by name, of those that search theirs."""
+    prior: RatePrior = field(default_factory=packaged_prior)
+    """What is expected of learning rates: that of the package, or the one a sweep began with."""
 
     def method(self, name: str) -> MethodSpace:
         """Returns the space of the method, or the listed trial, called ``name``."""
         return next(method for method in self.methods if method.name == name)
 
-    def suggest(self, trial: Suggests) -> Point:
-        """Returns the point that an Optuna trial draws (define-by-run)."""
+    def suggest(self, trial: Suggests, known: Mapping[str, Json] | None = None) -> Point:
+        """Returns the point that an Optuna trial draws (define-by-run).
+
+        Args:
+            trial: is asked for what is not known.
+            known: values of the point that are not drawn, in the space or outside of it.
+        """
+        known = known or {}
         names: list[Scalar | None] = [method.name for method in self.methods]
-        name = trial.suggest_categorical("method", names) if len(names) > 1 else names[0]
+        name: Json = known.get("method", names[0])
+        if "method" not in known and len(names) > 1:
+            name = trial.suggest_categorical("method", names)
         point: Point = {"method": name}
         for axis in self.method(str(name)).axes:
-            point[axis.name] = axis.distribution.suggest(trial, axis.name)
+            is_drawn = axis.name not in known
+            value = axis.distribution.suggest(trial, axis.name) if is_drawn else known[axis.name]
+            point[axis.name] = value
         return point
 
     def trial(self, point: Mapping[str, Json]) -> TrialSpec:
@@ -115,7 +133,7 @@ class Space:
         if self.budget is not None:
             method = fit_to_budget(self.budget, trial.method, trial.model.shape())
             trial = trial.model_copy(update={"method": method})
-        return with_expected_rate(trial) if is_auto(tree) else trial
+        return with_expected_rate(trial, self.prior) if is_auto(tree) else trial
 
     def tree(self, point: Mapping[str, Json]) -> Document:
         """Returns the trial at a point, before it is checked."""

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.space.distributions import Choice, Distribution, LogUniform, Uniform
-from sweeper.experiment.space.rates import Expected, number_of, packaged_prior
+from sweeper.experiment.space.rates import Expected, number_of
 from sweeper.experiment.space.space import RATE, Axis, MethodSpace, Point, Space
 from sweeper.experiment.trial import TrialSpec
 
@@ -71,7 +71,7 @@ def _start_of(space: Space, point: Mapping[str, Json]) -> Start | None:
     trial = _trial_near(space, method, point)
     if trial is None:
         return None
-    expected = packaged_prior().expected(trial.method, trial.model.shape())
+    expected = space.prior.expected(trial.method, trial.model.shape())
     rate = _nearest(axis.distribution, expected.rate)
     return None if rate is None else Start(expected, rate)
 

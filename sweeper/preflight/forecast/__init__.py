@@ -12,7 +12,12 @@ from sweeper.preflight.forecast.forecasting import (
     forecast_sweep,
 )
 from sweeper.preflight.forecast.knowing import known_costs, representatives
-from sweeper.preflight.forecast.micro_batch import corner_trials, require_fitting, with_micro_batch
+from sweeper.preflight.forecast.micro_batch import (
+    corner_trials,
+    peak_bytes,
+    require_fitting,
+    with_micro_batch,
+)
 
 __all__ = [
     "ENDING_S",
@@ -26,6 +31,7 @@ __all__ = [
     "final_s",
     "forecast_sweep",
     "known_costs",
+    "peak_bytes",
     "representatives",
     "require_fitting",
     "require_price",

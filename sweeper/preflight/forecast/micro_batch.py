@@ -13,7 +13,7 @@ from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.forecast.costs import Costs
 from sweeper.preflight.model.memory import memory_of
 
-__all__ = ["corner_trials", "require_fitting", "with_micro_batch"]
+__all__ = ["corner_trials", "peak_bytes", "require_fitting", "with_micro_batch"]
 
 
 def corner_trials(sweep: Sweep) -> list[TrialSpec]:
@@ -33,15 +33,15 @@ def require_fitting(trials: Sequence[TrialSpec], costs: Costs, *, room: int, nam
     Raises:
         BadInputError: it has not; the message says what would fit.
     """
-    largest = max(trials, key=lambda x: _peak(x, costs))
-    needed = _peak(largest, costs)
+    largest = max(trials, key=lambda x: peak_bytes(x, costs))
+    needed = peak_bytes(largest, costs)
     if needed <= room:
         return
     how = costs.of(largest).source
     fitting = [
         f"{said} ({bytes_text(size)})"
         for said, other in _smaller(largest)
-        if (size := _peak(other, costs)) <= room
+        if (size := peak_bytes(other, costs)) <= room
     ]
     hint = (
         f"what would fit: {', or '.join(fitting)}"
@@ -55,8 +55,13 @@ def require_fitting(trials: Sequence[TrialSpec], costs: Costs, *, room: int, nam
     )
 
 
-def _peak(trial: TrialSpec, costs: Costs) -> float:
-    """Returns the memory of a worker, with the weights that ZeRO-3 leaves to others taken off."""
+def peak_bytes(trial: TrialSpec, costs: Costs) -> float:
+    """Returns the memory of a worker, with the weights that ZeRO-3 leaves to others taken off.
+
+    Args:
+        trial: of a sweep.
+        costs: of its trials.
+    """
     found = costs.of(trial).peak_bytes
     if trial.engine.zero_stage < 3 or trial.workers == 1:
         return found
@@ -116,9 +121,9 @@ def with_micro_batch(sweep: Sweep, costs: Costs, *, room: int) -> Sweep:
     size = next(
         size
         for size in _divisors(whole)
-        if all(_peak(_with_batch(trial, size), costs) <= room for trial in trials)
+        if all(peak_bytes(_with_batch(trial, size), costs) <= room for trial in trials)
     )
     document = set_path(sweep.document, ("train", "batch_size"), size)
     document = set_path(document, ("engine", "gradient_accumulation"), whole // size)
     assert isinstance(document, dict)
-    return build_sweep(document, source=f"micro-batches of {size}")
+    return build_sweep(document, source=f"micro-batches of {size}", prior=sweep.space.prior)

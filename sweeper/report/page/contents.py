@@ -14,7 +14,6 @@ from sweeper._text import count, value_text
 from sweeper.analysis.conclusions import ParityLine
 from sweeper.analysis.statistics.verdicts import POINTS, Words
 from sweeper.errors import BadInputError
-from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.space.space import Space
 from sweeper.report.clones import CLONES_NOTE, clone_rows
 from sweeper.report.configurations import configuration_rows, error_note
@@ -27,6 +26,7 @@ from sweeper.report.page.tables import Table
 from sweeper.report.papers import BesideOurs, beside_ours
 from sweeper.report.summary import cost_text, trials_text
 from sweeper.search import Importances, importances_of, read_study
+from sweeper.tracking.asked import read_sweep
 from sweeper.tracking.databases import place_of_study
 from sweeper.tracking.owner.outside import space_revisions
 from sweeper.tracking.owner.revising import describe
@@ -218,7 +218,7 @@ def _changed_space(folder: SweepFolder) -> Space | None:
     if not space_revisions(folder):
         return None
     try:
-        return build_sweep(folder.document, source=str(folder.path)).space
+        return read_sweep(folder).space
     except BadInputError as error:
         logger.debug("the space cannot be read: %s", error)
         return None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial
 from sweeper.experiment.documents.tree import Json, Scalar
 from sweeper.experiment.space.space import Axis, Space
 
-__all__ = ["NamedTrial", "Names"]
+__all__ = ["NamedTrial", "Names", "values_of"]
 
 # Between a field's name and what tells its kinds of distribution apart.
 _MARK = "~"
@@ -80,7 +80,7 @@ class Names:
         Args:
             trial: of the study.
         """
-        point = {_field(name): value for name, value in trial.params.items()}
+        point = values_of(trial.params, trial.distributions)
         method = str(point.get(_METHOD, self._space.methods[0].name))
         params: dict[str, Any] = {}
         distributions: dict[str, BaseDistribution] = {}
@@ -88,11 +88,12 @@ class Names:
             params[_METHOD] = point[_METHOD]
             distributions[_METHOD] = trial.distributions[_METHOD]
         for axis in self._axes.get(method, ()):
-            if axis.name not in point or not _holds(axis, point[axis.name]):
+            if axis.name not in point or not axis.distribution.contains(point[axis.name]):
                 return None
             distribution = self._now[axis.name]
             name = self.of(axis.name, distribution)
-            params[name], distributions[name] = point[axis.name], distribution
+            params[name] = axis.distribution.label(point[axis.name])
+            distributions[name] = distribution
         found = copy.copy(trial)
         found.distributions = distributions
         found.params = params
@@ -103,49 +104,33 @@ class Names:
 class NamedTrial:
     """A trial of Optuna's that is asked by the names of the space.
 
-    Where it has a value, drawn before the space was changed, it keeps it: a trial that has begun
-    stays what it is. A value that was enqueued is taken where the space still has it.
+    A value that was enqueued is taken where the space still has it.
     """
 
     trial: optuna.Trial
     names: Names
 
     def suggest_categorical(self, name: str, choices: list[Scalar | None]) -> Scalar | None:
-        """Returns one of ``choices``, or what the trial has."""
+        """Returns one of ``choices``."""
         distribution = CategoricalDistribution(choices)
-        found = self._begun(name)
-        if found is not None:
-            value: Scalar | None = found[0]
-            return value
         own: Scalar | None = self.trial.suggest_categorical(
             self._asked(name, distribution, lambda x: x in choices), choices
         )
         return own
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool) -> float:
-        """Returns a number in [low, high], or what the trial has."""
+        """Returns a number in [low, high]."""
         distribution = FloatDistribution(low, high, log=log)
-        found = self._begun(name)
-        if found is not None:
-            return float(found[0])
         asked = self._asked(name, distribution, lambda x: _is_within(x, low, high))
         return self.trial.suggest_float(asked, low, high, log=log)
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int) -> int:
-        """Returns an integer in [low, high], or what the trial has."""
+        """Returns an integer in [low, high]."""
         distribution = IntDistribution(low, high, step=step)
-        found = self._begun(name)
-        if found is not None:
-            return int(found[0])
         asked = self._asked(
             name, distribution, lambda x: _is_within(x, low, high) and (x - low) % step == 0
         )
         return self.trial.suggest_int(asked, low, high, step=step)
-
-    def _begun(self, name: str) -> tuple[Any] | None:
-        """Returns the value that the trial has been given; None where it has none yet."""
-        values = [x for key, x in self.trial.params.items() if _field(key) == name]
-        return (values[0],) if values else None
 
     def _asked(
         self, name: str, distribution: BaseDistribution, is_held: Callable[[Any], bool]
@@ -160,6 +145,33 @@ class NamedTrial:
             kept = {key: x for key, x in fixed.items() if key not in given}
             self.trial._fixed_params = {**kept, own: value} if is_held(value) else kept
         return own
+
+
+def values_of(
+    params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> dict[str, Json]:
+    """Returns the values that a trial of a study has, by the names of the space.
+
+    Args:
+        params: as the study has them.
+        distributions: which they were drawn from, by the same names.
+    """
+    return {
+        _field(name): json.loads(value) if _is_labelled(distributions[name]) else value
+        for name, value in params.items()
+    }
+
+
+def _is_labelled(distribution: BaseDistribution) -> bool:
+    """Whether texts stand for the values, because some of these are lists or mappings."""
+    choices = getattr(distribution, "choices", ())
+    # Most choices are told apart from that by their first one.
+    if not choices or not all(isinstance(choice, str) for choice in choices):
+        return False
+    try:
+        return any(isinstance(json.loads(choice), list | dict) for choice in choices)
+    except ValueError:
+        return False
 
 
 def _field(name: str) -> str:
@@ -187,15 +199,6 @@ def _kind(distribution: BaseDistribution) -> str:
         getattr(distribution, "choices", None),
     )
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:6]
-
-
-def _holds(axis: Axis, value: Json) -> bool:
-    """Returns whether an axis has a value, as the study keeps it."""
-    distribution = axis.distribution
-    values = distribution.values()
-    if values is None or isinstance(values, range):
-        return distribution.contains(value)
-    return value in [distribution.label(each) for each in values]
 
 
 class _Recorder:

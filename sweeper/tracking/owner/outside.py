@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.documents.tree import Json, get_path
-from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.space.space import Axis
+from sweeper.tracking.asked import read_sweep
 from sweeper.tracking.owner.revisions import REVISIONS_FILE, Revision, Revisions
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.stored import read_stored
@@ -44,7 +44,7 @@ def outside_of(sweep: SweepFolder, records: Sequence[TrialRecord]) -> frozenset[
     if not space_revisions(sweep):
         return frozenset()
     try:
-        space = build_sweep(sweep.document, source=str(sweep.path)).space
+        space = read_sweep(sweep).space
     except BadInputError as error:
         # Of another version, or with files that are gone: the report says what it can.
         logger.debug("the space of %s cannot be read: %s", sweep.name, error)

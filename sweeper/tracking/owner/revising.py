@@ -13,6 +13,7 @@ from sweeper.experiment.documents.overrides import apply_overrides
 from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
+from sweeper.tracking.asked import prior_of
 from sweeper.tracking.owner.extending import trials_of
 from sweeper.tracking.owner.life import driver_of
 from sweeper.tracking.owner.requests import asked_by
@@ -99,7 +100,7 @@ def revise(sweep: SweepFolder, overrides: Sequence[str]) -> RevisedSweep:
             return RevisedSweep(sweep.name, (), is_running)
         for change in changes:
             _require_range(sweep, change)
-        build_sweep(after, source=f"--set on sweep {sweep.name}")
+        build_sweep(after, source=f"--set on sweep {sweep.name}", prior=prior_of(sweep))
         number = max((record.number for record in sweep.trials()), default=-1) + 1
         trials = trials_of(sweep)
         revision = Revision(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.analysis.ranking import rank_sweep
+from sweeper.tracking.final_result import is_evaluated
 from sweeper.tracking.owner.clones import clones_of
 from sweeper.tracking.owner.outside import outside_of
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -70,3 +71,6 @@ def test_a_clone_is_trained_by_the_next_resume_and_stands_apart(sweep: SweepFold
     clones = said["clones"]
     assert isinstance(clones, list)
     assert clones[0]["cloned_from"]["trial"] == best.id
+    # It is evaluated on the test split as its parent was.
+    assert is_evaluated(folder.path)
+    assert is_evaluated(sweep.trial(best.id).path)

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
 
-from sweeper.errors import BadInputError, StudyLostError, UnwritableError
-from sweeper.execution.driver import SweepDriver, new_sweep_folder, new_sweep_name
-from sweeper.execution.owner import Admission
+from sweeper._text import bytes_text
+from sweeper.errors import BadInputError, SpecError, StudyLostError, UnwritableError
+from sweeper.execution.driver import SweepDriver
+from sweeper.execution.owner import Admission, keep_limits
 from sweeper.execution.pool import Job
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
-from sweeper.search import Suggestions
+from sweeper.search import Suggestions, repeats_note
+from sweeper.tracking.asked import read_sweep
+from sweeper.tracking.owner import Limits, Meter
+from sweeper.tracking.owner.revising import revise
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
 from tests.sweeper.postgresql import Server, running_server
+from tests.sweeper.preflight.forecast.test_micro_batch import costs_of
 from tests.sweeper.search.two_methods import without_room, without_writing
 
 SPACE = SPACES / "masa.yaml"
@@ -53,24 +60,6 @@ def test_a_resume_looks_for_room_on_the_cluster_that_it_is_given(
 def test_before_ray_is_up_the_live_table_shows_that_it_starts(tmp_path: Path) -> None:
     sweep = load_sweep(SPACE, profile="embedded")
     assert SweepDriver(on_disk(tmp_path, sweep), sweep, "").note() == "Ray starts"
-
-
-def test_a_new_sweep_gets_the_first_free_number(tmp_path: Path) -> None:
-    sweep = load_sweep(SPACE, profile="embedded")
-    for number in (1, 2):
-        (tmp_path / f"{sweep.spec.name}-{sweep.spec.profile}-{number}").mkdir()
-    assert new_sweep_name(tmp_path, sweep).endswith(f"-{sweep.spec.profile}-3")
-
-
-def test_of_two_new_sweeps_without_a_name_each_gets_one(tmp_path: Path, monkeypatch) -> None:
-    sweep = load_sweep(SPACE, profile="embedded")
-    names = iter(["same", "same", "other"])
-    monkeypatch.setattr("sweeper.execution.driver.new_sweep_name", lambda *_: next(names))
-    assert new_sweep_folder(tmp_path, sweep).name == "same"
-    # The second process has looked for a free name before the first one made its folder.
-    assert new_sweep_folder(tmp_path, sweep).name == "other"
-    with pytest.raises(BadInputError, match="'same' is taken"):
-        new_sweep_folder(tmp_path, sweep, name="same")
 
 
 def test_a_sweep_that_has_come_to_its_limits_trains_no_clone(tmp_path: Path, monkeypatch) -> None:
@@ -212,3 +201,57 @@ def test_a_sweep_with_nothing_left_starts_no_ray(
     driver.run()
     assert folder.status == "complete"
     assert VIEWS.pop().calls == ["start", "stop"]
+
+
+class Clock:
+    """A clock that stands still."""
+
+    def __call__(self) -> float:
+        return 0.0
+
+
+def test_a_changed_space_is_held_against_the_limit_of_memory(tmp_path: Path) -> None:
+    file = tmp_path / "ranks.yaml"
+    file.write_text(
+        "name: ranks\nprofile: embedded\nmethods: [{name: lora, rank: {choice: [2, 4]}}]\n"
+        "train: {learning_rate: {loguniform: [1e-5, 1e-2]}}\nsearch: {trials: 12, asha: null}\n"
+    )
+    sweep = load_sweep(file)
+    folder = on_disk(tmp_path, sweep)
+    revise(folder, ["methods.lora.rank={choice: [4, 128]}"])
+    driver = SweepDriver(folder, read_sweep(folder), "rows")
+    costs = costs_of(sweep, peak_bytes=2e9)
+    of_rank = {
+        rank: costs.of(
+            driver.sweep.space.trial(
+                {"method": "lora", "lora.rank": rank, "train.learning_rate": 1e-3}
+            )
+        ).peak_bytes
+        for rank in (4, 128)
+    }
+    room = int(sum(of_rank.values()) / 2)
+    keep_limits(folder.path, Limits(max_memory_bytes=room), costs)
+    driver._admission.begin(Meter(folder.path, "0123456789ab", Clock()), replicas=1)
+    pool: Any = None
+    suggestions = driver._suggestions(driver._study, pool)._suggestions
+    ranks = []
+    for _ in range(5):
+        suggestion = suggestions.next()
+        assert suggestion is not None
+        ranks.append(suggestion.point["lora.rank"])
+        suggestions.end(suggestion.number, evaluation=1, value=1.0, is_complete=True)
+    assert ranks == [4] * 5
+    refused = [x for x in driver._study.get_trials() if "reason" in x.user_attrs]
+    assert {x.params["lora.rank"] for x in refused} == {128}
+    why = refused[0].user_attrs["reason"]
+    assert re.match(r"--max-memory: a trial of lora needs about .* of memory a worker \(cali", why)
+    assert f"but {bytes_text(room)} are allowed; narrow what is drawn" in why
+    assert "passed over: --max-memory" in repeats_note(driver._study, driver.sweep.spec.search)
+    # What has begun before stays what it is.
+    large = driver.sweep.space.trial(
+        {"method": "lora", "lora.rank": 128, "train.learning_rate": 1e-3}
+    )
+    folder.add_trial("a" * 12, spec=large.model_dump(mode="json"), number=0, method="lora")
+    driver._admission.require_room(large, "a" * 12)
+    with pytest.raises(SpecError, match="a trial of lora needs about"):
+        driver._admission.require_room(large, "b" * 12)

@@ -11,7 +11,8 @@ from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.runnable import only_runnable
 from sweeper.search import Suggestion
 from sweeper.search.draws import draw_all
-from sweeper.search.study import draw, open_study
+from sweeper.search.driving.drawing import draw
+from sweeper.search.study import open_study
 from sweeper.tracking.databases import StudyPlace
 from tests.sweeper.experiment.spaces import TRIALS
 

@@ -10,8 +10,9 @@ import optuna
 from sweeper.experiment.space.distributions import Choice, Grid, IntRange, Uniform
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
+from sweeper.search.driving.drawing import draw
 from sweeper.search.preview import preview
-from sweeper.search.study import draw, open_study
+from sweeper.search.study import open_study
 from sweeper.tracking.databases import StudyPlace
 from tests.sweeper.search.two_methods import RATE, SEARCH, SPACE, study_in
 

@@ -10,9 +10,9 @@ from optuna.trial import TrialState
 
 from sweeper.experiment.space.distributions import Grid
 from sweeper.experiment.space.space import Axis, Point, Space
+from sweeper.search.driving.drawing import draw
 from sweeper.search.study import (
     TRIAL_ID,
-    draw,
     ended_trials,
     enqueue_failed,
     enqueue_fixed,

@@ -7,7 +7,7 @@ is made. By that number the trial is named.
 from __future__ import annotations
 
 from sweeper.experiment.documents.tree import Document, Json, get_path, set_path
-from sweeper.experiment.space.rates.prior import packaged_prior
+from sweeper.experiment.space.rates.prior import RatePrior
 from sweeper.experiment.trial import TrialSpec
 
 __all__ = ["AUTO", "is_auto", "with_expected_rate", "with_stand_in"]
@@ -29,12 +29,13 @@ def with_stand_in(tree: Document) -> Json:
     return set_path(tree, _RATE, _STAND_IN) if is_auto(tree) else tree
 
 
-def with_expected_rate(trial: TrialSpec) -> TrialSpec:
+def with_expected_rate(trial: TrialSpec, prior: RatePrior) -> TrialSpec:
     """Returns a trial with the rate that is expected to be best for it.
 
     Args:
         trial: its method in the size that is trained.
+        prior: which expects it.
     """
-    found = packaged_prior().expected(trial.method, trial.model.shape())
+    found = prior.expected(trial.method, trial.model.shape())
     train = trial.train.model_copy(update={"learning_rate": found.rate})
     return trial.model_copy(update={"train": train})

@@ -10,14 +10,23 @@ import pytest
 from sweeper.analysis.lookup import FoundTrial, find_trial
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.errors import BadInputError
+from sweeper.execution.final_jobs import clone_final_jobs, final_jobs
 from sweeper.execution.owner import clone_jobs, run_clones
 from sweeper.execution.pool import Message
+from sweeper.execution.reconcile import requeue_failed
+from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.sweep import FinalSpec
 from sweeper.preflight.model.cloning import clone
 from sweeper.report.clones import clone_rows
+from sweeper.search import open_study
+from sweeper.tracking.databases import StudyPlace
+from sweeper.tracking.final_result import FinalResult, write_final
 from sweeper.tracking.owner.clones import clones_of
 from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
 from sweeper_adapters.methods import Method
 from tests.adapters.specs import SPECS
+from tests.places import SPACES
 from tests.sweeper import exported
 
 RATE = "train.learning_rate=0.01"
@@ -158,3 +167,68 @@ def test_a_clone_that_was_stopped_while_it_waited_is_not_trained_for_ever(
     ((_, one),) = clones_of(found.sweep)
     assert one.record.status == "stopped"
     assert clone_jobs(found.sweep) == []
+
+
+def completed(found: FoundTrial, rate: float, *, loss: float) -> TrialFolder:
+    """A clone that was trained to its end."""
+    made = clone(found, [f"train.learning_rate={rate}"])
+    made.folder.begin()
+    made.folder.append(exported.STEPS, {"eval_loss": loss, "eval_loss_se": 0.01})
+    made.folder.complete()
+    return made.folder
+
+
+def test_each_complete_clone_is_evaluated_once_and_a_report_shows_it(
+    world: Path, tmp_path: Path
+) -> None:
+    found, final = found_in(world, tmp_path), FinalSpec(trials=1)
+    best, worse = completed(found, 0.01, loss=0.5), completed(found, 0.02, loss=0.9)
+    clone(found, ["train.learning_rate=0.03"])
+    jobs = clone_final_jobs(found.sweep, final)
+    assert [job.folder for job in jobs] == [best.path, worse.path]
+    assert {job.final for job in jobs} == {final}
+    assert [dict(job.chosen_by) for job in jobs] == [{}, {}]
+    # The trials' own evaluations are what they were.
+    own = [job.folder for job in final_jobs(found.sweep, final)]
+    assert own == [found.trial.path, found.sweep.path]
+    objective = rank_sweep(found.sweep).objective
+    rows = clone_rows(found.sweep, objective)
+    assert rows is not None
+    assert "eval_loss (test)" not in rows[0]
+    metrics = {"eval_loss": 0.6, "eval_loss_se": 0.02}
+    write_final(best.path, FinalResult(split="test", rows=9, rows_in_split=9, metrics=metrics))
+    write_final(worse.path, FinalResult.failed(final, "no room"))
+    # What failed is tried again, what has a result is not.
+    assert [job.folder for job in clone_final_jobs(found.sweep, final)] == [worse.path]
+    rows = clone_rows(found.sweep, objective)
+    assert rows is not None
+    column = rows[0].index("eval_loss (test)")
+    assert [row[column] for row in rows[1]] == ["0.600 ± 0.020", "failed", "none"]
+    assert rows[0][column + 1] == "status"
+
+
+def test_no_clone_is_evaluated_where_no_trial_is(world: Path, tmp_path: Path) -> None:
+    found = found_in(world, tmp_path)
+    completed(found, 0.01, loss=0.5)
+    assert clone_final_jobs(found.sweep, FinalSpec(trials=0)) == []
+
+
+def test_a_failed_clone_is_trained_again_where_failed_trials_are(
+    world: Path, tmp_path: Path
+) -> None:
+    found = found_in(world, tmp_path)
+    made = clone(found, [RATE])
+    made.folder.begin()
+    made.folder.fail("ReplicaLost", "its node is gone")
+    stopped = clone(found, ["train.learning_rate=0.02"])
+    stopped.folder.stop()
+    assert clone_jobs(found.sweep) == []
+    sweep = load_sweep(SPACES / "masa.yaml", profile="embedded")
+    study = open_study(
+        StudyPlace("night", found.sweep.path / "optuna.db"),
+        objective=sweep.spec.objective,
+        space=sweep.space,
+        search=sweep.spec.search,
+    )
+    requeue_failed(found.sweep, study)
+    assert [job.trial_id for job in clone_jobs(found.sweep)] == [made.folder.id]

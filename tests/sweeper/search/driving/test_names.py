@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from sweeper.experiment.space.distributions import Choice, Distribution, IntRange, LogUniform
@@ -25,7 +26,6 @@ from tests.sweeper.search.two_methods import (
     SPACE,
     identity_of,
     study_in,
-    suggestions_of,
 )
 
 MANY = SEARCH.model_copy(update={"trials": 60})
@@ -119,20 +119,6 @@ def test_a_choice_may_become_a_range_of_whole_numbers(tmp_path: Path) -> None:
     assert set(ranks) - {4, 8}
 
 
-def test_a_trial_that_was_left_running_stays_what_it_is(tmp_path: Path) -> None:
-    left = suggestions_of(study_in(tmp_path)).next()
-    assert left is not None
-    low, high = 5e-3, 9e-3
-    before: Any = left.point["train.learning_rate"]
-    space = rates(low, high) if before < low else rates(1e-4, 1e-3)
-    study = open_study(
-        StudyPlace("s", tmp_path / "optuna.db"), objective=OBJECTIVE, space=space, search=MANY
-    )
-    again = Suggestions(study, space=space, search=MANY, identify=identity_of).next()
-    assert again is not None
-    assert again.point == left.point
-
-
 def test_what_waits_loses_a_value_that_the_space_has_no_longer(tmp_path: Path) -> None:
     study = study_in(tmp_path)
     # The baseline has five experts.
@@ -170,3 +156,19 @@ def test_a_space_that_was_changed_is_not_exhausted_any_more(tmp_path: Path) -> N
     note_revision(study, 1)
     assert not is_exhausted(study_in(tmp_path))
     assert study.get_trials(states=[TrialState.FAIL]) == []
+
+
+def test_what_agrees_is_shown_though_lists_became_values_of_a_choice(tmp_path: Path) -> None:
+    lora = with_axis(LORA, "lora.rank", Choice(choice=(["q_proj"], 8)))
+    before, after = Space((lora,)), Space((with_axis(LORA, "lora.rank", Choice(choice=(8, 16))),))
+    place = StudyPlace("s", tmp_path / "optuna.db")
+    study = open_study(place, objective=OBJECTIVE, space=before, search=MANY)
+    run(study, before, 6)
+    names = Names(study, after)
+    name = names.of("lora.rank", CategoricalDistribution((8, 16)))
+    found = [names.recast(trial) for trial in study.get_trials()]
+    ranks = [trial.params["lora.rank"] for trial in study.get_trials()]
+    assert set(ranks) == {"8", '["q_proj"]'}
+    assert [None if x is None else x.params[name] for x in found] == [
+        8 if rank == "8" else None for rank in ranks
+    ]
