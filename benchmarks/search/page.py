@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -94,12 +95,12 @@ def _of_searches(results: Results) -> Iterator[str]:
         yield f"Time that it saves, swaps included: {_percent(winner.time_saving)}."
     goal = f"{100 * GOAL:.0f} % fewer steps than {results.today} at equal regret"
     if reached:
-        yield f"The goal, {goal}, is reached by {', '.join(found.name for found in reached)}."
+        yield f"The goal, {goal}, is reached by {'; '.join(found.name for found in reached)}."
         return
     means = [x for x in results.of if x.saving is not None and x.saving >= GOAL]
     yield f"The goal, {goal}, is **missed**: no interval shows it."
     if means:
-        names = ", ".join(found.name for found in means)
+        names = "; ".join(found.name for found in means)
         yield f"In the mean, without the interval, it is reached by {names}."
 
 
@@ -117,9 +118,15 @@ def page(
         unlisted: what is not compared yet, a sentence each.
     """
     names = ["search", "regret", "difference to today's", "", "steps saved", "time saved", "trials"]
-    lines = [_HEAD, *about, _TERMS, f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    lines = [_HEAD, *_wrapped([" ".join(about)]), _TERMS]
+    lines += [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     lines += [f"| {' | '.join(_cells(found))} |" for found in results.of]
-    lines += ["", f"Today's default is {results.today}.", *conclusions(results), ""]
+    said = [
+        f"Today's is {results.today}, as a search was before it started at the expected rate. The "
+        f"default now is expected rate, {results.today}.",
+        *conclusions(results),
+    ]
+    lines += ["", *_wrapped(said, bullet="- "), ""]
     relative = f"../{FIGURE.relative_to(PAGE.parents[1]).as_posix()}"
     lines += [f"![Mean regret against steps spent, a line for each search]({relative})", ""]
     lines += ["| search | what it is |", "|---|---|"]
@@ -127,6 +134,16 @@ def page(
     if unlisted:
         lines += ["", "## Not measured", "", *(f"- {sentence}" for sentence in unlisted)]
     return "\n".join([*lines, ""])
+
+
+def _wrapped(paragraphs: Sequence[str], *, bullet: str = "") -> list[str]:
+    """Returns the paragraphs in lines of the page's width."""
+    lines: list[str] = []
+    for paragraph in paragraphs:
+        lines += textwrap.wrap(
+            paragraph, 98, initial_indent=bullet, subsequent_indent=" " * len(bullet)
+        )
+    return lines
 
 
 def _cells(found: Result) -> list[str]:
