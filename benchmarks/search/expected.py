@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 
 from benchmarks.curves.table import CurveTable
 from sweeper.experiment.sweep import SearchSpec
-from sweeper.search.study import MakeSampler
+from sweeper.search.driving.samplers import MakeSampler
 
 __all__ = ["Informed", "expected_rates", "informed"]
 

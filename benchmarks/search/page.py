@@ -141,7 +141,11 @@ def _wrapped(paragraphs: Sequence[str], *, bullet: str = "") -> list[str]:
     lines: list[str] = []
     for paragraph in paragraphs:
         lines += textwrap.wrap(
-            paragraph, 98, initial_indent=bullet, subsequent_indent=" " * len(bullet)
+            paragraph,
+            98,
+            initial_indent=bullet,
+            subsequent_indent=" " * len(bullet),
+            break_on_hyphens=False,
         )
     return lines
 
