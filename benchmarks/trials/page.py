@@ -122,7 +122,8 @@ def page(result: Mapping[str, Any]) -> str:
         "",
         f"{found['cpus']} cores of an {found['cpu']}, load {found['load_before']:.1f} before the "
         f"run; Optuna {versions['optuna']}, MLflow {versions['mlflow']}, seed "
-        f"{result['seeds']['search']}. One run; compare the rows with each other.",
+        f"{result['seeds']['search']}.",
+        "One run; compare the rows with each other.",
         _TERMS,
     ]
     return "\n".join(lines)
