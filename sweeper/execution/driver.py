@@ -369,8 +369,9 @@ class SweepDriver:
 
     def _identify(self, point: Point) -> str:
         """Returns the identity of the trial at a point; SpecError: it is none, or too large."""
-        trial_id = self._trials.identify(point)
-        self._admission.require_room(self.sweep.space.trial(point), trial_id)
+        trial = self._trials.trial(point)
+        trial_id = self._trials.identity_of(trial)
+        self._admission.require_room(trial, trial_id)
         return trial_id
 
     def _revised(self) -> tuple[Space, SearchSpec] | None:

@@ -14,6 +14,7 @@ from sweeper.experiment.checks import require_trial
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import SearchSpec, Sweep
+from sweeper.experiment.trial import TrialSpec
 from sweeper.search import FinishedTrial, Rungs, Suggestion, origin_of, params_of, past_values
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.training.schedule import evaluation_steps
@@ -36,7 +37,18 @@ class TrialFactory:
         Raises:
             SpecError: the point is no trial.
         """
-        trial = require_trial(self.sweep.space, point)
+        return self.identity_of(self.trial(point))
+
+    def trial(self, point: Point) -> TrialSpec:
+        """Returns the trial at a point, which is complete.
+
+        Raises:
+            SpecError: the point is no trial.
+        """
+        return require_trial(self.sweep.space, point)
+
+    def identity_of(self, trial: TrialSpec) -> str:
+        """Returns the identity of a trial of this sweep."""
         return trial.identity(data_fingerprint=self.data_fingerprint)
 
     def find_finished(self, number: int, point: Point) -> FinishedTrial | None:

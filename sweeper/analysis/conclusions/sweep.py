@@ -132,10 +132,9 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
             *([confirmation] if confirmation else []),
         ),
         plan=plan,
-        published=_published(folder, plan, ()),
     )
     if not ranking.ranked:
-        return bare
+        return replace(bare, published=_published(folder, plan, ()))
     if problems:
         damage = DamagedFileError(folder.path / SWEEP_FILE, f"document.{problems[0]}")
         found = replace(bare, why_none=_sentence(damage))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import logging
 import threading
 import time
@@ -99,25 +98,23 @@ class ReplicaSet:
                 ray.get(self._pool.lost.remote(index, error))
 
     def _error_of_runs(self, index: int) -> str:
-        """Runs a replica until it ends, again after each run in which it was ready; returns why.
+        """Runs a replica until it ends, or its starts have failed too often; returns why.
 
         Raises:
             RayError: the pool has died.
         """
-        error = ""
-        for run in itertools.count():
-            is_wanted: Any = ray.get(self._pool.launched.remote(index))
-            if not (is_wanted or self._is_over):
-                logger.warning("replica %d is lost: %s", index, error)
-            if not is_wanted or self._is_over:
-                return error
-            name = f"replica-{index}-{run}" if run else f"replica-{index}"
+        error, name, run = "", f"replica-{index}", 0
+        while ray.get(self._pool.launched.remote(index)) and not self._is_over:
             failure = self._failure_of(index, name)
             if failure is None:
                 return "it ended"
             error = f"{type(failure).__name__}: {failure}"
             ray.get(self._pool.failed.remote(index, _starts_of(failure)))
-        raise AssertionError
+            run += 1
+            name = f"replica-{index}-{run}"
+        if not self._is_over:
+            logger.warning("replica %d is lost: %s", index, error)
+        return error
 
     def _failure_of(self, index: int, name: str) -> Exception | None:
         """Returns what a run of Ray Train has ended with; None where it served to its end."""
