@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import statistics
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ __all__ = [
     "mebibytes",
     "render",
     "terminal_width",
+    "wrapped",
     "write",
 ]
 
@@ -212,6 +214,13 @@ def render(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], *, widt
 def terminal_width() -> int:
     """Returns how wide a printed table may be."""
     return max(80, shutil.get_terminal_size().columns)
+
+
+def wrapped(sentence: str) -> str:
+    """Returns a paragraph, or an entry of a list, in lines of a page's width."""
+    indent = "  " if sentence[:1] == "-" else ""
+    lines = textwrap.wrap(sentence, 100, subsequent_indent=indent, break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 def mebibytes(size_bytes: float | None) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks._bench import Column, render
+from benchmarks._bench import Column, render, wrapped
 from benchmarks.rates.judging import SHARE, Judged, Match, Summary, matches, summaries
 from sweeper.experiment.space.rates import RatePrior
 
@@ -110,7 +109,7 @@ def page(judged: Sequence[Judged], prior: RatePrior, *, about: Sequence[str]) ->
     """
     said = [f"- {sentence}" for sentence in conclusions(judged)]
     parts = [*(f"- {sentence}" for sentence in about), _TERMS, *said, ""]
-    lines = [_HEAD, *(x if x == _TERMS else _wrapped(x) for x in parts)]
+    lines = [_HEAD, *(x if x == _TERMS else wrapped(x) for x in parts)]
     lines += _table(
         ("left out", "way", "cells", "near", "mean excess", "median"),
         (_summary_row(found) for found in summaries(judged)),
@@ -132,7 +131,7 @@ def page(judged: Sequence[Judged], prior: RatePrior, *, about: Sequence[str]) ->
 def _of_prior(prior: RatePrior) -> Iterator[str]:
     yield "## The prior"
     yield ""
-    yield _wrapped(
+    yield wrapped(
         f"Fitted to all tables. Values hold at size {prior.size:.3g} and width {prior.width:.0f}. "
         f"The best rate is as size ^ {prior.by_size.exponent:.2f} ± {prior.by_size.spread:.2f}, "
         f"alpha ^ {prior.by_alpha.exponent:.2f} ± {prior.by_alpha.spread:.2f} (published), "
@@ -186,12 +185,6 @@ def _table(head: Sequence[str], rows: Any) -> list[str]:  # noqa: ANN401 - of te
         f"|{'---|' * len(head)}",
         *(f"| {' | '.join(row)} |" for row in rows),
     ]
-
-
-def _wrapped(sentence: str) -> str:
-    return "\n".join(
-        textwrap.wrap(sentence, 100, subsequent_indent="  " if sentence[:1] == "-" else "")
-    )
 
 
 def _signed(share: float) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks._bench import Column, render
+from benchmarks._bench import Column, render, wrapped
 from benchmarks.search.scoring import GOAL, Difference, Result, Results
 
 __all__ = ["FIGURE", "PAGE", "conclusions", "page", "plot", "rows_of", "text"]
@@ -118,7 +117,7 @@ def page(
         unlisted: what is not compared yet, a sentence each.
     """
     names = ["search", "regret", "difference to today's", "", "steps saved", "time saved", "trials"]
-    lines = [_HEAD, *_wrapped([" ".join(about)]), _TERMS]
+    lines = [_HEAD, wrapped(" ".join(about)), _TERMS]
     lines += [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     lines += [f"| {' | '.join(_cells(found))} |" for found in results.of]
     said = [
@@ -126,7 +125,7 @@ def page(
         f"default now is expected rate, {results.today}.",
         *conclusions(results),
     ]
-    lines += ["", *_wrapped(said, bullet="- "), ""]
+    lines += ["", *(wrapped(f"- {sentence}") for sentence in said), ""]
     relative = f"../{FIGURE.relative_to(PAGE.parents[1]).as_posix()}"
     lines += [f"![Mean regret against steps spent, a line for each search]({relative})", ""]
     lines += ["| search | what it is |", "|---|---|"]
@@ -134,20 +133,6 @@ def page(
     if unlisted:
         lines += ["", "## Not measured", "", *(f"- {sentence}" for sentence in unlisted)]
     return "\n".join([*lines, ""])
-
-
-def _wrapped(paragraphs: Sequence[str], *, bullet: str = "") -> list[str]:
-    """Returns the paragraphs in lines of the page's width."""
-    lines: list[str] = []
-    for paragraph in paragraphs:
-        lines += textwrap.wrap(
-            paragraph,
-            98,
-            initial_indent=bullet,
-            subsequent_indent=" " * len(bullet),
-            break_on_hyphens=False,
-        )
-    return lines
 
 
 def _cells(found: Result) -> list[str]:
