@@ -8,15 +8,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import optuna
 
 from benchmarks.curves.table import CurveTable
-from benchmarks.search.expected import expected_rates, informed
+from benchmarks.search.expected import expected_rates, informed, mean_rates
 from benchmarks.search.racing import Racing
-from benchmarks.search.replay import Course, MakeSamplers, Replay, Setting
+from benchmarks.search.replay import Course, Replay, Setting
 from benchmarks.search.rules import Asha, Constant, MakeRule, Promotion, Rule, Whole
-from benchmarks.search.samplers import KnownNoise, random_sampler
+from sweeper.experiment.space.space import Space
 from sweeper.experiment.sweep import AshaSpec, RacingSpec, SearchSpec
 from sweeper.experiment.trial import TrainSpec
 from sweeper.search.driving.samplers import MakeSampler, sampler_for
@@ -29,7 +30,7 @@ class Contestant:
     """A way of searching."""
 
     name: str
-    samplers: MakeSamplers
+    sampler: MakeSampler
     rule: MakeRule
     note: str
     """What it is, in a few words."""
@@ -38,34 +39,28 @@ class Contestant:
 
     def search(self, table: CurveTable, setting: Setting, *, seed: int) -> Course:
         """Returns the course of one search on a table."""
-        samplers = self.samplers
+        sampler, start_rates = self.sampler, None
         if self.is_informed:
             rates = expected_rates(table, seed=seed % len(table.about.seeds))
-
-            def samplers(standard_errors: dict[int, float]) -> MakeSampler:
-                return informed(self.samplers(standard_errors), rates)
-
-        return Replay(table, setting, make_samplers=samplers, make_rule=self.rule, seed=seed).run()
-
-
-def _random(standard_errors: dict[int, float]) -> MakeSampler:
-    del standard_errors
-    return random_sampler
-
-
-def _tpe(standard_errors: dict[int, float]) -> MakeSampler:
-    """The sweep's own sampler."""
-    del standard_errors
-    return sampler_for
+            sampler, start_rates = informed(sampler, rates), mean_rates(rates)
+        return Replay(
+            table,
+            setting,
+            make_sampler=sampler,
+            make_rule=self.rule,
+            seed=seed,
+            start_rates=start_rates,
+        ).run()
 
 
-def _known_noise(standard_errors: dict[int, float]) -> MakeSampler:
+def _sampler(name: Literal["tpe", "gp", "random"]) -> MakeSampler:
+    """Returns what makes a sampler of the sweep's own."""
+
     def make(
-        search: SearchSpec, *, trial_number: int, is_random: bool = False
+        search: SearchSpec, *, space: Space, trial_number: int, is_random: bool = False
     ) -> optuna.samplers.BaseSampler:
-        if is_random:
-            return random_sampler(search, trial_number=trial_number)
-        return KnownNoise(search, trial_number=trial_number, standard_errors=standard_errors)
+        own = search.model_copy(update={"sampler": name})
+        return sampler_for(own, space=space, trial_number=trial_number, is_random=is_random)
 
     return make
 
@@ -143,10 +138,10 @@ _RULES: dict[str, tuple[Callable[[int], Rule], str]] = {
     ),
 }
 
-_SAMPLERS: dict[str, tuple[MakeSamplers, str]] = {
-    "random": (_random, "points at random"),
-    "TPE": (_tpe, "the sweep's sampler"),
-    "GP": (_known_noise, "a Gaussian process that is told each value's standard error"),
+_SAMPLERS: dict[str, tuple[MakeSampler, str]] = {
+    "random": (_sampler("random"), "points at random"),
+    "TPE": (_sampler("tpe"), "a tree-structured Parzen estimator"),
+    "GP": (_sampler("gp"), "a Gaussian process that is told each value's standard error"),
 }
 
 # Not every pair: what learns from whole trials alone has too few of them under ASHA.
@@ -162,7 +157,7 @@ _EXPECTED = "a method's first trial at the rate that was best at another size"
 _INFORMED = (
     ("random", ("", "1/4")),
     ("TPE", ("", "ASHA", "promotion", "racing", "1/4", "1/4, best 3")),
-    ("GP", ("", "1/4")),
+    ("GP", ("", "1/4", "1/4, best 3")),
 )
 
 
@@ -170,14 +165,14 @@ def _contestants() -> tuple[Contestant, ...]:
     found = []
     for pairs, is_informed in ((_PAIRS, False), (_INFORMED, True)):
         for sampler, rules in pairs:
-            samplers, drawn = _SAMPLERS[sampler]
+            maker, drawn = _SAMPLERS[sampler]
             if is_informed:
                 sampler, drawn = f"expected rate, {sampler}", f"{_EXPECTED}, then {drawn}"
             for name in rules:
                 rule, ended = _RULES[name]
                 called = f"{sampler} + {name}" if name else sampler
                 note = f"{drawn}; {ended}"
-                found.append(Contestant(called, samplers, rule, note, is_informed))
+                found.append(Contestant(called, maker, rule, note, is_informed))
     return tuple(found)
 
 

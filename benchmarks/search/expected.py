@@ -16,10 +16,11 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from benchmarks.curves.table import CurveTable
+from sweeper.experiment.space.space import Space
 from sweeper.experiment.sweep import SearchSpec
 from sweeper.search.driving.samplers import MakeSampler
 
-__all__ = ["Informed", "expected_rates", "informed"]
+__all__ = ["Informed", "expected_rates", "informed", "mean_rates"]
 
 Rates = Mapping[tuple[str, int], int]
 """By method and size, the place of the rate in the table's list."""
@@ -51,6 +52,14 @@ def _mean(table: CurveTable, method: int, *, but: int, rate: int, seeds: list[in
     places = [table.trials.get(((method, size, rate), seed)) for size in sizes for seed in seeds]
     losses = [float(table.losses[x, -1]) for x in places if x is not None]
     return float(np.mean(losses)) if losses and np.isfinite(losses).all() else float("inf")
+
+
+def mean_rates(rates: Rates) -> dict[str, float]:
+    """Returns the place of the rate that is expected of each method, the mean over its sizes."""
+    found: dict[str, list[int]] = {}
+    for (method, _), place in rates.items():
+        found.setdefault(method, []).append(place)
+    return {method: float(np.mean(places)) for method, places in found.items()}
 
 
 class Informed(optuna.samplers.BaseSampler):
@@ -114,8 +123,9 @@ def informed(make: MakeSampler, rates: Rates) -> MakeSampler:
     """
 
     def made(
-        search: SearchSpec, *, trial_number: int, is_random: bool = False
+        search: SearchSpec, *, space: Space, trial_number: int, is_random: bool = False
     ) -> optuna.samplers.BaseSampler:
-        return Informed(make(search, trial_number=trial_number, is_random=is_random), rates)
+        own = make(search, space=space, trial_number=trial_number, is_random=is_random)
+        return Informed(own, rates)
 
     return made

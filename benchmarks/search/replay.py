@@ -11,9 +11,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import optuna
 
@@ -21,24 +20,13 @@ from benchmarks.curves.table import Cell, CurveTable
 from benchmarks.search.rules import MakeRule, Rule
 from sweeper.errors import Problem, SpecError
 from sweeper.experiment.space.distributions import IntRange
-from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
+from sweeper.experiment.space.space import RATE, Axis, MethodSpace, Point, Space
 from sweeper.experiment.sweep import SearchSpec
 from sweeper.search import Suggestion, Suggestions
+from sweeper.search.driving.attributes import STANDARD_ERROR
 from sweeper.search.driving.samplers import MakeSampler
 
-__all__ = ["Course", "MakeSamplers", "Pick", "Replay", "Setting", "space_of"]
-
-
-class MakeSamplers(Protocol):
-    """Makes what makes the samplers of one search."""
-
-    def __call__(self, standard_errors: dict[int, float]) -> MakeSampler:
-        """Returns it.
-
-        Args:
-            standard_errors: of the value that each trial was told with, by Optuna's number; it
-                grows while the search goes on.
-        """
+__all__ = ["Course", "Pick", "Replay", "Setting", "space_of"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +98,7 @@ class _Trial:
     """Whether the study has it as ended; a paused one is pruned there."""
 
 
-def space_of(table: CurveTable) -> Space:
+def space_of(table: CurveTable, start_rates: Mapping[str, float]) -> Space:
     """Returns the space of a table's configurations.
 
     Size and rate are numbered, from 0: sizes and rates are evenly spaced in their logarithms, which
@@ -118,11 +106,12 @@ def space_of(table: CurveTable) -> Space:
     """
     lists = {"size": table.about.ranks, "rate": table.about.rates}
     axes = tuple(
-        Axis(name, (name,), IntRange.model_validate({"int": (0, len(values) - 1)}))
+        Axis(name, RATE if name == "rate" else (name,), IntRange.model_validate({"int": (0, len(values) - 1)}))
         for name, values in lists.items()
         if len(values) > 1
     )
-    return Space(tuple(MethodSpace(name, {}, axes) for name in table.about.methods))
+    methods = tuple(MethodSpace(name, {}, axes) for name in table.about.methods)
+    return Space(methods, start_rates=start_rates)
 
 
 class Replay:
@@ -133,33 +122,36 @@ class Replay:
         table: CurveTable,
         setting: Setting,
         *,
-        make_samplers: MakeSamplers,
+        make_sampler: MakeSampler,
         make_rule: MakeRule,
         seed: int,
+        start_rates: Mapping[str, float] | None = None,
     ) -> None:
         """Begins a search.
 
         Args:
             table: of curves; the search sees those of one seed, ``seed`` modulo their number.
             setting: what contestants have in common.
-            make_samplers: makes the samplers.
+            make_sampler: makes the sampler of each trial.
             make_rule: makes what decides on trials.
             seed: of the search.
+            start_rates: the place of the rate that is expected of each method, where a search
+                knows it.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._table, self._setting = table, setting
         self._seed = seed % len(table.about.seeds)
         self._rule: Rule = make_rule(len(table.about.evaluation_steps))
         self._study = optuna.create_study(direction="minimize")
-        search = SearchSpec(seed=seed)
+        # Its sampler is the contestant's; told is what the one of a sweep is that is told most.
+        search = SearchSpec(seed=seed, sampler="gp", asha=None)
         self._ahead = search.prefetch
-        self._errors: dict[int, float] = {}
         self._suggestions = Suggestions(
             self._study,
-            space=space_of(table),
+            space=space_of(table, start_rates or {}),
             search=search,
             identify=self._identify,
-            make_sampler=make_samplers(self._errors),
+            make_sampler=make_sampler,
         )
         self._cells = set(table.cells)
         self._trials: dict[int, _Trial] = {}
@@ -286,19 +278,26 @@ class Replay:
 
     def _tell_whole(self, trial: _Trial, value: float) -> None:
         """Tells the study the value of a trial that counts as whole."""
-        known = self._study.get_trials(deepcopy=False)
-        number = len(known) if trial.is_told else trial.number
-        self._errors[number] = float(self._table.standard_errors[trial.place, trial.done - 1])
+        error = float(self._table.standard_errors[trial.place, trial.done - 1])
         if trial.is_told:
             # An ended trial of Optuna's cannot be changed: what was paused is there a second time.
-            begun = known[trial.number]
+            begun = self._study.get_trials(deepcopy=False)[trial.number]
             self._study.add_trial(
                 optuna.trial.create_trial(
-                    params=begun.params, distributions=begun.distributions, value=value
+                    params=begun.params,
+                    distributions=begun.distributions,
+                    value=value,
+                    user_attrs={STANDARD_ERROR: error},
                 )
             )
             return
-        self._suggestions.end(trial.number, evaluation=trial.done, value=value, is_complete=True)
+        self._suggestions.end(
+            trial.number,
+            evaluation=trial.done,
+            value=value,
+            is_complete=True,
+            standard_error=error,
+        )
 
     def _judge(self, trial: _Trial, value: float) -> None:
         """Notes what would be chosen from now on, where a trial is one of the best so far."""

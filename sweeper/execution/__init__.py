@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sweeper.execution.cluster import connect, disconnect
     from sweeper.execution.driver import SweepDriver
-    from sweeper.execution.final_jobs import final_jobs
+    from sweeper.execution.after.final_jobs import final_jobs
     from sweeper.execution.trial_factory import TrialFactory
 
 __all__ = [
@@ -24,7 +24,7 @@ _HOME = {
     "TrialFactory": "sweeper.execution.trial_factory",
     "connect": "sweeper.execution.cluster",
     "disconnect": "sweeper.execution.cluster",
-    "final_jobs": "sweeper.execution.final_jobs",
+    "final_jobs": "sweeper.execution.after.final_jobs",
 }
 
 

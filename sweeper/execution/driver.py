@@ -18,21 +18,22 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import BadInputError
-from sweeper.execution.cluster import connect, disconnect
-from sweeper.execution.cluster_watch import watched_cluster
-from sweeper.execution.final_jobs import (
+from sweeper.execution.after import (
+    Finalists,
     clone_final_jobs,
     final_jobs,
     final_progress,
     run_final_jobs,
+    run_trainings,
 )
+from sweeper.execution.cluster import connect, disconnect
+from sweeper.execution.cluster_watch import watched_cluster
 from sweeper.execution.owner import (
     Admission,
     LivingSweep,
     Notices,
     OwnerWatch,
     clone_jobs,
-    run_clones,
 )
 from sweeper.execution.pool import (
     Job,
@@ -45,7 +46,7 @@ from sweeper.execution.pool import (
 )
 from sweeper.execution.reconcile import end_unwritten, going_on, reconcile, warn_of_other_data
 from sweeper.execution.trial_factory import TrialFactory
-from sweeper.execution.tune import RungScheduler, StudySearch, run_tune
+from sweeper.execution.tune import StoppingScheduler, StudySearch, run_tune
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.preflight.checks import require_runnable
@@ -183,7 +184,11 @@ class SweepDriver:
         except (OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             logger.debug("the study cannot be read: %s", error)
             return ()
-        return [x for x, s in states.items() if s in {TrialState.COMPLETE, TrialState.PRUNED}]
+        ended = [x for x, s in states.items() if s in {TrialState.COMPLETE, TrialState.PRUNED}]
+        if self.sweep.spec.search.stop != "share":
+            return ended
+        # Any other may go on from its checkpoint, when the sweep has been extended.
+        return [x for x in ended if self.folder.trial(x).read().status == "complete"]
 
     def _lose_lease(self, why: str) -> None:
         # The folder is marked by nobody: what is true of the sweep is at the store.
@@ -232,6 +237,7 @@ class SweepDriver:
         is_ahead = self._place.path is None and is_at_url(self.folder.path)
         reconcile(self.folder, study, retries_failed=self.retry_failed, is_ahead=is_ahead)
         is_more = trials_left(study, spec.search) or clone_jobs(self.folder)
+        is_more = is_more or self._finalists.jobs()
         is_more = is_more or clone_final_jobs(self.folder, spec.final)
         return bool(is_more or final_jobs(self.folder, spec.final))
 
@@ -300,7 +306,7 @@ class SweepDriver:
         if left := trials_left(study, search):
             run_tune(
                 self._suggestions(study, pool),
-                RungScheduler(self._trials.rungs(study), metric=metric),
+                StoppingScheduler(self._trials.stopping(study), metric=metric),
                 trials=left,
                 concurrent=concurrent + search.prefetch,
                 resources=cluster.trial_resources,
@@ -308,10 +314,11 @@ class SweepDriver:
             )
 
     def _finish(self, pool: ActorHandle[Any]) -> None:
-        """Runs the evaluations after the search, and the clones with theirs."""
+        """Trains the finalists, and runs the evaluations after the search, and the clones."""
         final = self.sweep.spec.final
+        self._finalists.run(pool, admits=self._admission.admits_finalist)
         self._evaluate(pool, final_jobs(self.folder, final))
-        run_clones(pool, [job for job in self._clones if self._admission.admits_clone(job)])
+        run_trainings(pool, [job for job in self._clones if self._admission.admits_clone(job)])
         self._evaluate(pool, clone_final_jobs(self.folder, final))
 
     def _evaluate(self, pool: ActorHandle[Any], finals: list[Job]) -> None:
@@ -322,6 +329,10 @@ class SweepDriver:
     def _clones(self) -> list[Job]:
         # None where the sweep has come to its limits.
         return [] if self._admission.has_refused else clone_jobs(self.folder)
+
+    @property
+    def _finalists(self) -> Finalists:
+        return Finalists(self.folder, self.sweep.spec, self._study, self.data_fingerprint)
 
     @property
     def _trials(self) -> TrialFactory:
@@ -364,6 +375,7 @@ class SweepDriver:
             release=functools.partial(release, pool),
             pool_name=f"pool-{self.folder.name}",
             is_stopped=self._trials.is_ended_on_purpose,
+            compared_at=self._trials.compared_at,
             admits=self._admission.admits,
         )
 

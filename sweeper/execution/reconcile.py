@@ -104,13 +104,15 @@ def requeue_failed(folder: SweepFolder, study: optuna.Study) -> None:
 
     Their identity, record and MLflow run stay theirs. A clone is not in the study.
 
-    The study has one as running whose driver died, or had no room, before it told the study.
+    The study has one as running whose driver died, or had no room, before it told the study. A
+    finalist has ended well in the study, and goes on from its checkpoint.
     """
     enqueue_failed(study)
     states = states_by_id(study)
     for record in folder.trials():
         state = states.get(record.id)
-        if record.status == "failed" and state is not None and not state.is_finished():
+        is_left = state is not None and not state.is_finished()
+        if record.status == "failed" and (is_left or record.is_finalist):
             folder.trial(record.id).requeue()
     for place, clone in clones_of(folder):
         if clone.record.status == "failed":
@@ -129,7 +131,8 @@ def repeat_lost(folder: SweepFolder, study: optuna.Study, *, is_ahead: bool = Fa
         is_ahead: the study may know of trials whose folders never left a machine that has died;
             else one whose folder is gone was removed by hand, and is not wanted.
     """
-    ended = {record.id for record in folder.trials() if record.is_final}
+    # A finalist has ended in the study where it was compared.
+    ended = {x.id for x in folder.trials() if x.is_final or x.is_finalist}
     lost = [
         trial
         for trial in ended_trials(study)

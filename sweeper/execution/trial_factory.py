@@ -15,7 +15,16 @@ from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.experiment.trial import TrialSpec
-from sweeper.search import FinishedTrial, Rungs, Suggestion, origin_of, params_of, past_values
+from sweeper.search import (
+    FinishedTrial,
+    Rungs,
+    Share,
+    Stopping,
+    Suggestion,
+    origin_of,
+    params_of,
+    past_values,
+)
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.training.schedule import evaluation_steps
 
@@ -137,15 +146,25 @@ class TrialFactory:
         """
         return self.folder.trial(trial_id).read().status in {"stopped", "pruned"}
 
-    def rungs(self, study: optuna.Study) -> Rungs:
-        """Returns the rungs of the search, with what has ended before.
+    @property
+    def compared_at(self) -> int:
+        """The evaluation whose value the search compares trials by."""
+        return self.sweep.spec.search.compared_at(self._evaluations)
+
+    @property
+    def _evaluations(self) -> int:
+        return self.replica_config().train.evaluations
+
+    def stopping(self, study: optuna.Study) -> Stopping:
+        """Returns what stops trials early, with what has ended before.
 
         Args:
             study: of the sweep.
         """
         spec = self.sweep.spec
-        evaluations = self.replica_config().train.evaluations
-        rungs = Rungs(spec.search.rungs, mode=spec.objective.mode, evaluations=evaluations)
+        if spec.search.stop == "share":
+            return Share(self.compared_at)
+        rungs = Rungs(spec.search.rungs, mode=spec.objective.mode, evaluations=self._evaluations)
         rungs.fill(past_values(study))
         return rungs
 

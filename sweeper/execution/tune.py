@@ -22,9 +22,10 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeper.errors import TrialError
+from sweeper.estimates import ERROR
 from sweeper.execution.pool import Job, Message
 from sweeper.experiment.sweep import ObjectiveSpec
-from sweeper.search import Rungs, Suggestion, Suggestions
+from sweeper.search import Stopping, Suggestion, Suggestions
 from sweeper.tracking.trial_folder import TrialFolder
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ __all__ = [
     "EVALUATION",
     "IS_FINAL",
     "NothingUnpickled",
-    "RungScheduler",
+    "StoppingScheduler",
     "StudySearch",
     "ThinTrial",
     "run_tune",
@@ -68,6 +69,7 @@ class StudySearch(Searcher):
         release: Callable[[str], object],
         pool_name: str,
         is_stopped: Callable[[str], bool],
+        compared_at: int,
         admits: Callable[[str, Sequence[str]], bool] = lambda _, __: True,
     ) -> None:
         """Begins with a study as it is.
@@ -80,6 +82,7 @@ class StudySearch(Searcher):
             pool_name: name of the pool's actor.
             is_stopped: whether the trial of an identity has not failed, but was ended on purpose
                 before it had a value: by its owner, or by a race.
+            compared_at: evaluation from which on Optuna is told a value as that of a whole trial.
             admits: whether a trial may begin, after others, in the time that there is.
         """
         super().__init__(metric=objective.metric, mode=objective.mode)
@@ -88,6 +91,7 @@ class StudySearch(Searcher):
         self._release = release
         self._pool_name = pool_name
         self._is_stopped = is_stopped
+        self._compared_at = compared_at
         self._admits = admits
         # One at most: what is drawn and not admitted yet.
         self._drawn: list[tuple[Suggestion, Job]] = []
@@ -158,11 +162,13 @@ class StudySearch(Searcher):
             end(number)
             return
         # Tune does not call on_trial_result for the result at which a trial was stopped.
+        evaluation = int(result[EVALUATION])
         self._suggestions.end(
             number,
-            evaluation=int(result[EVALUATION]),
+            evaluation=evaluation,
             value=float(result[self.metric]),
-            is_complete=bool(result.get(IS_FINAL)),
+            is_complete=bool(result.get(IS_FINAL)) or evaluation >= self._compared_at,
+            standard_error=result.get(f"{self.metric}{ERROR}"),
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -176,18 +182,18 @@ class StudySearch(Searcher):
         """Reads nothing: the study is the state."""
 
 
-class RungScheduler(FIFOScheduler):
-    """Runs trials in the order of their suggestion, and stops those that :class:`Rungs` stops."""
+class StoppingScheduler(FIFOScheduler):
+    """Runs trials in the order of their suggestion, and stops some of them early."""
 
-    def __init__(self, rungs: Rungs, *, metric: str) -> None:
-        """Takes the rungs as they are.
+    def __init__(self, stopping: Stopping, *, metric: str) -> None:
+        """Takes what decides as it is.
 
         Args:
-            rungs: with what ended before a resume.
+            stopping: with what ended before a resume.
             metric: that trials are compared by.
         """
         super().__init__()  # type: ignore[no-untyped-call]
-        self._rungs = rungs
+        self._stopping = stopping
         self._metric_name = metric
 
     def on_trial_result(
@@ -210,7 +216,7 @@ class RungScheduler(FIFOScheduler):
 
     def _stops(self, trial: tune.experiment.Trial, result: Mapping[str, Any]) -> bool:
         value = float(result[self._metric_name])
-        return self._rungs.decide(trial.trial_id, int(result[EVALUATION]), value)
+        return self._stopping.decide(trial.trial_id, int(result[EVALUATION]), value)
 
 
 class ThinTrial(tune.Trainable):

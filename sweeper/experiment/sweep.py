@@ -30,6 +30,7 @@ __all__ = [
     "RacingSpec",
     "ResourcesSpec",
     "SearchSpec",
+    "ShareSpec",
     "Sweep",
     "SweepSpec",
 ]
@@ -136,6 +137,26 @@ class RacingSpec(Spec):
     """First evaluation at which a trial can be stopped."""
 
 
+class ShareSpec(Spec):
+    """Ends every trial after the same share of its evaluations; the best go on to their end."""
+
+    fraction: float = Field(default=0.25, gt=0, lt=1)
+    """Part of a trial's evaluations after which it is compared with the others, rounded to the
+    nearest one. Where that is the last one, every trial is trained to its end."""
+    finalists: int = Field(default=3, ge=1, le=100)
+    """How many of the best are trained to their end, each from its checkpoint, once all trials have
+    come so far. The best of them at the end is the sweep's best trial. They are as many as
+    ``final.trials`` or ``search.confirm.top`` where these ask for more."""
+
+    def ends_at(self, evaluations: int) -> int:
+        """Returns the evaluation at which trials are compared, from 1.
+
+        Args:
+            evaluations: of a whole trial, at least 1.
+        """
+        return max(1, round(self.fraction * evaluations))
+
+
 class SearchSpec(Spec):
     """How the space is searched."""
 
@@ -143,13 +164,20 @@ class SearchSpec(Spec):
     """Number of trials, baselines included."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the sampler."""
+    sampler: Literal["tpe", "gp", "random"] = "tpe"
+    """What draws the points after the first ones: ``tpe``, the tree-structured Parzen estimator;
+    ``gp``, a Gaussian process that is told the standard error of each trial's value, and compares
+    trainings of one length alone (``stop: share``, or ``asha: null``); ``random``."""
     startup_trials: int = Field(default=4, ge=1)
-    """Trials drawn at random before TPE's model is used."""
-    stop: Literal["asha", "racing"] = "asha"
-    """What ends trials early: ``asha``, those behind at a rung; ``racing``, those whose loss is
-    worse than the best one's for certain."""
+    """Trials drawn at random before the sampler's model is used."""
+    stop: Literal["asha", "share", "racing"] = "asha"
+    """What ends trials early: ``asha``, those behind at a rung; ``share``, all of them after the
+    same part of their evaluations, and the best go on; ``racing``, those whose loss is worse than
+    the best one's for certain."""
     asha: Annotated[AshaSpec | None, Field()] = AshaSpec()
     """The rungs of ``stop: asha``; ``null`` trains every trial to its end."""
+    share: ShareSpec = ShareSpec()
+    """The part of ``stop: share``."""
     racing: RacingSpec = RacingSpec()
     """The races of ``stop: racing``."""
     sources: tuple[str, ...] = Field(default=(), alias="from")
@@ -169,15 +197,33 @@ class SearchSpec(Spec):
         """ASHA's settings; None where it stops no trial."""
         return self.asha if self.stop == "asha" else None
 
+    def compared_at(self, evaluations: int) -> int:
+        """Returns the evaluation whose value a trial is searched by: the last one, or the share's.
+
+        Args:
+            evaluations: of a whole trial, at least 1.
+        """
+        return self.share.ends_at(evaluations) if self.stop == "share" else evaluations
+
     @model_validator(mode="after")
     def _settings_are_read(self) -> SearchSpec:
-        unread = "racing" if self.stop == "asha" else "asha"
-        default = type(self).model_fields[unread].default
-        if getattr(self, unread) not in (default, None):
+        for unread in ("asha", "share", "racing"):
+            default = type(self).model_fields[unread].default
+            if unread != self.stop and getattr(self, unread) not in (default, None):
+                raise ValueError(
+                    f"stop is {self.stop}, which reads nothing of {unread}, but {unread} has "
+                    f"values of its own; one of them stops trials; set stop to {unread}, or leave "
+                    f"{unread} out{' (--set search.asha=null)' if unread == 'asha' else ''}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _values_can_be_compared(self) -> SearchSpec:
+        if self.sampler == "gp" and (self.rungs is not None or self.stop == "racing"):
             raise ValueError(
-                f"stop is {self.stop}, which reads nothing of {unread}, but {unread} has values of "
-                f"its own; one of the two stops trials; set stop to {unread}, or leave {unread} out"
-                f"{' (--set search.asha=null)' if unread == 'asha' else ''}"
+                f"sampler is gp, and stop is {self.stop}; a Gaussian process compares trainings of "
+                f"one length, and {self.stop} ends them at several; set stop to share, or asha to "
+                "null, or sampler to tpe"
             )
         return self
 
@@ -248,6 +294,16 @@ class SweepSpec(Spec):
                     "leave objective out, or set search.stop to asha"
                 )
         return search
+
+    @property
+    def finalists(self) -> int:
+        """How many trials ``stop: share`` trains to their end: as many as are asked for after it.
+
+        A confirmation compares whole trials, and whole trials are evaluated at the end.
+        """
+        confirm = self.search.confirm
+        compared = 0 if confirm is None else confirm.top
+        return max(self.search.share.finalists, compared, self.final.trials or 0)
 
     def fingerprint(self, data: str) -> str:
         """Returns the hash that a trial's identity has of the files it is trained on.

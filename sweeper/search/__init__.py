@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from sweeper.search.driving.attributes import TRIAL_ID
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, origin_of, params_of
 from sweeper.search.earlier import earlier_trials, noted_observations
 from sweeper.search.importances import Importance, Importances, importances_of
 from sweeper.search.limits import TimeKeeper, TrialTimes, may_begin
 from sweeper.search.preview import preview
-from sweeper.search.stopping import Rungs
+from sweeper.search.stopping import Rungs, Share, Stopping
 from sweeper.search.storage import driven, require_study_storage
 from sweeper.search.study import (
-    TRIAL_ID,
     FinishedTrial,
+    best_first,
     ended_trials,
     enqueue_again,
     enqueue_failed,
@@ -36,10 +37,13 @@ __all__ = [
     "Importances",
     "Origin",
     "Rungs",
+    "Share",
+    "Stopping",
     "Suggestion",
     "Suggestions",
     "TimeKeeper",
     "TrialTimes",
+    "best_first",
     "draw_all",
     "driven",
     "earlier_trials",

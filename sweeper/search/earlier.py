@@ -28,15 +28,15 @@ from sweeper._text import shorten
 from sweeper.errors import DamagedFileError
 from sweeper.experiment.documents.tree import Json, Scalar
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
-from sweeper.experiment.sweep import Sweep
+from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.experiment.trial import TrialSpec
+from sweeper.search.driving.attributes import OBSERVED
 from sweeper.tracking.stored import LeftOut, Observation, Observations, read_stored
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 
 __all__ = [
     "OBSERVATIONS_FILE",
-    "OBSERVED",
     "add_observations",
     "earlier_trials",
     "is_own",
@@ -46,8 +46,6 @@ __all__ = [
 
 OBSERVATIONS_FILE = "observations.json"
 """Name of the file in a sweep's folder that has what was taken of earlier sweeps."""
-OBSERVED = "observed"
-"""Attribute of an Optuna trial that is of another sweep: which sweep's, and which one."""
 # Fields of a trial that may differ: a search over one seed learns from another.
 _MAY_DIFFER = {"train.seed"}
 
@@ -187,7 +185,10 @@ def observed_in(study: optuna.Study) -> int:
 
 
 def add_observations(
-    study: optuna.Study, space: Space, find: Callable[[], Sequence[Observation]]
+    study: optuna.Study,
+    space: Space,
+    find: Callable[[], Sequence[Observation]],
+    search: SearchSpec,
 ) -> None:
     """Adds observations to a study that has no trial of its own yet, those that it has not.
 
@@ -196,6 +197,7 @@ def add_observations(
         space: that they are points of.
         find: returns what was taken, always in the same order; a study with trials of its own does
             not ask.
+        search: says at which of its evaluations a trial is compared.
     """
     known = len(study.get_trials(deepcopy=False))
     if known != observed_in(study):
@@ -203,13 +205,14 @@ def add_observations(
     for observation in find()[known:]:
         point = _Given(space.labels(observation.point))
         space.suggest(point)
+        values = observation.values[: search.compared_at(len(observation.values))]
         study.add_trial(
             optuna.trial.create_trial(
-                value=observation.values[-1],
+                value=values[-1],
                 params=point.params,
                 distributions=point.distributions,
                 user_attrs={OBSERVED: f"{observation.sweep}/{observation.trial}"},
-                intermediate_values=dict(enumerate(observation.values, start=1)),
+                intermediate_values=dict(enumerate(values, start=1)),
             )
         )
 

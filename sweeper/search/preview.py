@@ -36,7 +36,9 @@ def preview(space: Space, search: SearchSpec, *, observed: int = 0) -> Iterator[
     number = 0
     while True:
         given = space.labels(fixed[number]) if number < len(fixed) else {}
-        drawing = _Drawing(sampler_for(search, trial_number=number, is_random=True), given)
+        drawing = _Drawing(
+            sampler_for(search, space=space, trial_number=number, is_random=True), given
+        )
         point = space.suggest(drawing)
         yield point, number < search.startup_trials - observed or drawing.is_given
         number += 1

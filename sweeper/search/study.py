@@ -13,25 +13,30 @@ from sweeper._text import count, shorten
 from sweeper.errors import BadInputError
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import ObjectiveSpec, SearchSpec
+from sweeper.search.driving.attributes import (
+    OBSERVED,
+    REASON,
+    REPEATS,
+    TRIAL_ID,
+    UNPLANNED,
+    is_retried,
+    retry_mark,
+)
 from sweeper.search.driving.one_writer import OneWriterStorage
 from sweeper.search.driving.samplers import sampler_for
-from sweeper.search.earlier import OBSERVED, add_observations
+from sweeper.search.earlier import add_observations
 from sweeper.search.storage import storage_at
 from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.stored import Observation
 
 __all__ = [
-    "REASON",
-    "REPEATS",
-    "TRIAL_ID",
-    "UNPLANNED",
     "FinishedTrial",
+    "best_first",
     "ended_trials",
     "enqueue_again",
     "enqueue_failed",
     "enqueue_fixed",
     "is_exhausted",
-    "is_retried",
     "mark_exhausted",
     "note_revision",
     "open_study",
@@ -42,16 +47,6 @@ __all__ = [
     "states_by_id",
     "trials_left",
 ]
-
-# Attributes of an Optuna trial: the identity of the trial that it became, or, of one that was drawn
-# a second time, the identity of the first.
-TRIAL_ID = "trial_id"
-REPEATS = "repeats"
-# Attribute of an Optuna trial whose point is no trial of the sweep: why not.
-REASON = "reason"
-
-# Attribute of an Optuna trial that was enqueued besides the fixed points of its space.
-UNPLANNED = "unplanned"
 
 # Attribute of a study: its space has no other trial.
 _EXHAUSTED = "exhausted"
@@ -114,7 +109,7 @@ def open_study(
         storage=OneWriterStorage(storage),
         study_name=name or place.name,
         direction=direction,
-        sampler=sampler_for(search, trial_number=0),
+        sampler=sampler_for(search, space=space, trial_number=0),
         load_if_exists=True,
     )
     if study.direction.name.lower() != direction:
@@ -123,7 +118,7 @@ def open_study(
             f"{objective.metric}, but objective.mode is {objective.mode!r}; what was searched so "
             "far does not fit; run the search space again as a new sweep"
         )
-    add_observations(study, space, find_observations)
+    add_observations(study, space, find_observations, search)
     enqueue_fixed(study, space, search, find_finished=find_finished)
     return study
 
@@ -156,7 +151,7 @@ def enqueue_fixed(
         if finished is None:
             study.enqueue_trial(space.labels(point), skip_if_exists=False)
         else:
-            study.add_trial(_ended(space, point, finished))
+            study.add_trial(_ended(space, point, finished, search))
 
 
 def read_study(place: StudyPlace) -> optuna.Study | None:
@@ -187,7 +182,9 @@ def _name_at(place: StudyPlace, storage: optuna.storages.RDBStorage) -> str | No
     return names[0] if names else None
 
 
-def _ended(space: Space, point: Point, finished: FinishedTrial) -> optuna.trial.FrozenTrial:
+def _ended(
+    space: Space, point: Point, finished: FinishedTrial, search: SearchSpec
+) -> optuna.trial.FrozenTrial:
     """Returns a listed trial as the study would have it, had it been enqueued and run."""
     labels = space.labels(point)
     names = [method.name for method in space.methods]
@@ -195,13 +192,14 @@ def _ended(space: Space, point: Point, finished: FinishedTrial) -> optuna.trial.
     distributions: dict[str, BaseDistribution] = {}
     if is_drawn:
         distributions["method"] = CategoricalDistribution(names)
+    values = finished.values[: search.compared_at(len(finished.values))]
     return optuna.trial.create_trial(
-        value=finished.values[-1],
+        value=values[-1],
         params=labels if is_drawn else {},
         distributions=distributions,
         user_attrs={TRIAL_ID: finished.trial_id},
         system_attrs={"fixed_params": labels},
-        intermediate_values=dict(enumerate(finished.values, start=1)),
+        intermediate_values=dict(enumerate(values, start=1)),
     )
 
 
@@ -240,19 +238,9 @@ def enqueue_again(study: optuna.Study, trials: Iterable[optuna.trial.FrozenTrial
                 attributes = {TRIAL_ID: trial_id, UNPLANNED: True}
                 study.enqueue_trial(trial.params, attributes, skip_if_exists=False)
             # A trial of Optuna's cannot be changed after its end; the study can.
-            study.set_user_attr(_retry_mark(trial), True)
+            study.set_user_attr(retry_mark(trial), True)
             found.append(trial_id)
     return found
-
-
-def is_retried(trial: optuna.trial.FrozenTrial, marks: Mapping[str, object]) -> bool:
-    """Returns whether a failed trial was enqueued again and so counts no longer.
-
-    Args:
-        trial: of a study.
-        marks: the study's own attributes, which are read once for all of its trials.
-    """
-    return _retry_mark(trial) in marks
 
 
 def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -269,6 +257,20 @@ def ended_trials(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
         and not is_retried(trial, marks)
         and not {REPEATS, REASON, OBSERVED} & trial.user_attrs.keys()
     ]
+
+
+def best_first(study: optuna.Study) -> list[str]:
+    """Returns the identities of the trials that ended with a value to be compared, the best first.
+
+    A run that was repeated counts with its last value.
+    """
+    sign = 1 if study.direction == optuna.study.StudyDirection.MINIMIZE else -1
+    values = {
+        str(trial.user_attrs[TRIAL_ID]): sign * trial.value
+        for trial in ended_trials(study)
+        if TRIAL_ID in trial.user_attrs and trial.value is not None
+    }
+    return sorted(values, key=values.__getitem__)
 
 
 def trials_left(study: optuna.Study, search: SearchSpec) -> int:
@@ -338,7 +340,3 @@ def past_values(study: optuna.Study) -> list[list[float]]:
     """Returns for each trial that ended the objective at its evaluations, in their order."""
     values = [trial.intermediate_values for trial in ended_trials(study)]
     return [[value for _, value in sorted(found.items())] for found in values]
-
-
-def _retry_mark(trial: optuna.trial.FrozenTrial) -> str:
-    return f"retried-{trial.number}"

@@ -14,19 +14,19 @@ from optuna.trial import TrialState
 from sweeper.errors import SpecError
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
+from sweeper.search.driving.attributes import (
+    REASON,
+    REPEATS,
+    STANDARD_ERROR,
+    TRIAL_ID,
+    UNPLANNED,
+    is_retried,
+)
 from sweeper.search.driving.drawing import draw, redraw
 from sweeper.search.driving.names import Names
 from sweeper.search.driving.samplers import MakeSampler, sampler_for
 from sweeper.search.earlier import observed_in
-from sweeper.search.study import (
-    REASON,
-    REPEATS,
-    TRIAL_ID,
-    UNPLANNED,
-    is_retried,
-    mark_exhausted,
-    refuse,
-)
+from sweeper.search.study import mark_exhausted, refuse
 
 __all__ = ["MANY_REPEATS", "Suggestion", "Suggestions"]
 
@@ -195,7 +195,15 @@ class Suggestions:
         if evaluation not in known:
             self._running[number].report(value, evaluation)
 
-    def end(self, number: int, *, evaluation: int, value: float, is_complete: bool) -> None:
+    def end(
+        self,
+        number: int,
+        *,
+        evaluation: int,
+        value: float,
+        is_complete: bool,
+        standard_error: float | None = None,
+    ) -> None:
         """Tells Optuna the last value of a trial that ended, and how it ended.
 
         Args:
@@ -204,10 +212,13 @@ class Suggestions:
             value: the objective at it.
             is_complete: a trial that was stopped before its end is pruned: TPE must not take its
                 last value for that of a whole one.
+            standard_error: of the value, where it is known.
         """
         self.report(number, evaluation=evaluation, value=value)
         trial = self._running.pop(number)
         if is_complete:
+            if standard_error is not None and self._search.sampler == "gp":
+                trial.set_user_attr(STANDARD_ERROR, standard_error)
             self._study.tell(trial, value)
         else:
             self._study.tell(trial, state=TrialState.PRUNED)

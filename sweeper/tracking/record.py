@@ -67,6 +67,8 @@ class TrialRecord(BaseModel):
     ended_by: str = Field(default="", max_length=MAX_WORD)
     """What of its own ended a trial before all of its steps: of a complete one ``patience``, of a
     pruned one ``race with`` the identity that it has lost to; else empty."""
+    is_finalist: bool = False
+    """Whether the search has let it go on, one of the best where all had been stopped."""
     steps: _Count = 0
     """Optimiser steps reported."""
     steps_total: _Count = 0

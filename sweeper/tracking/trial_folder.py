@@ -266,6 +266,10 @@ class TrialFolder:
         }
         return self._write(self.read().model_copy(update=changes))
 
+    def promote(self) -> TrialRecord:
+        """Notes that the trial waits again, since it is one of the best of a search."""
+        return self._write(self.requeue().model_copy(update={"is_finalist": True}))
+
     def complete(self, *, train_time_s: float = 0.0, ended_by: str = "") -> TrialRecord:
         """Notes that the trial was trained to its end.
 

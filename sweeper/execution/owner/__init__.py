@@ -8,7 +8,7 @@ from sweeper.execution.owner.admission import (
     keep_limits,
     require_time_left,
 )
-from sweeper.execution.owner.clones import clone_jobs, run_clones
+from sweeper.execution.owner.clones import clone_jobs
 from sweeper.execution.owner.living import LivingSweep
 from sweeper.execution.owner.notices import Notices
 from sweeper.execution.owner.watch import OwnerWatch
@@ -22,5 +22,4 @@ __all__ = [
     "clone_jobs",
     "keep_limits",
     "require_time_left",
-    "run_clones",
 ]

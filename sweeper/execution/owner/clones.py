@@ -1,21 +1,16 @@
-"""The clones of a sweep trained by its replicas, after the trials before them."""
+"""The clones of a sweep that its replicas train, after the trials before them."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import DamagedFileError
-from sweeper.execution.pool import Job, run_jobs
+from sweeper.execution.pool import Job
 from sweeper.tracking.owner.clones import clones_of
 from sweeper.tracking.sweep_folder import SweepFolder
-from sweeper.tracking.trial_folder import TrialFolder
 from sweeper.training.schedule import evaluation_steps
 
-if TYPE_CHECKING:
-    from ray.actor import ActorHandle
-
-__all__ = ["clone_jobs", "run_clones"]
+__all__ = ["clone_jobs"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,20 +40,3 @@ def clone_jobs(folder: SweepFolder) -> list[Job]:
             )
         )
     return jobs
-
-
-def run_clones(pool: ActorHandle[Any], jobs: list[Job]) -> None:
-    """Has clones trained to their ends, and notes of which no replica could say how it ended.
-
-    Args:
-        pool: with replicas.
-        jobs: from :func:`clone_jobs`.
-    """
-    for job, message in zip(jobs, run_jobs(pool, jobs), strict=True):
-        if message.is_recorded:
-            continue
-        if message.status == "failed":
-            TrialFolder(job.folder).fail("ReplicaLost", message.error)
-        else:
-            # Its owner has stopped it while it waited.
-            TrialFolder(job.folder).stop()

@@ -59,10 +59,11 @@ class _Listed(Spec):
     def suggest(self, trial: Suggests, name: str) -> Json:
         """Returns a value drawn by the sampler, or the one that was enqueued for this trial."""
         labels = [self.label(value) for value in self.values()]
-        drawn: Json = trial.suggest_categorical(name, labels)
-        if self._is_labelled():
-            drawn = json.loads(str(drawn))
-        return drawn
+        return self.value(trial.suggest_categorical(name, labels))
+
+    def value(self, label: Json) -> Json:
+        """Returns the value that a label stands for."""
+        return json.loads(str(label)) if self._is_labelled() else label
 
     def label(self, value: Json) -> Scalar | None:
         """Returns what stands for a value in Optuna's study, which keeps no lists and mappings."""
@@ -120,6 +121,10 @@ class Grid(_Listed):
 
 class _Number(Spec):
     """A number, which stands for itself in Optuna's study."""
+
+    def value(self, label: Json) -> Json:
+        """Returns the number."""
+        return label
 
     def label(self, value: Json) -> Scalar | None:
         """Returns the value."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from sweeper._environment import ray_address
 from sweeper.errors import BadInputError
-from sweeper.experiment.sweep import AshaSpec, Sweep
+from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.forecast.costs import Costs
 from sweeper.preflight.room import Cluster
@@ -64,8 +64,10 @@ class SweepForecast:
     replicas: int
     """That train at once."""
     kept_share: float
-    """Share of the steps that are trained where ASHA stops trials as it is designed to, in a long
-    search; 1 where it stops none."""
+    """Share of the steps that are trained, of the finalists' rest apart: where ASHA stops trials as
+    it is designed to, in a long search, or at the share; 1 where nothing is stopped."""
+    finalists: int
+    """Trials that go on to their end from that share; 0 without one."""
     source: str
     """``calibrated``, by real steps of each method; ``scaled``, of some of them by real steps of
     others; ``computed``, by operations and rates."""
@@ -92,7 +94,10 @@ def forecast_sweep(
     resources = sweep.spec.resources
     replicas = _replicas_of(sweep, left, address=address)
     each = [costs.of(trial) for trial in trials]
-    kept = designed_share(sweep.spec.search.rungs, evaluations=trials[0].train.evaluations)
+    search, evaluations = sweep.spec.search, trials[0].train.evaluations
+    kept = designed_share(search, evaluations=evaluations)
+    # ASHA may stop none, and a share stops all.
+    most = kept if search.stop == "share" else 1.0
     low, high = (
         fmean(getattr(x, f"step_{end}_s") for x in each) / fmean(x.step_s for x in each)
         for end in ("low", "high")
@@ -100,6 +105,7 @@ def forecast_sweep(
     whole_s = fmean(x.trial_s for x in each)
     around_s = _STARTING_S + costs.load_s + ENDING_S
     at_end_s = final_s(sweep, costs, trials, replicas=replicas)
+    at_end_s += finalists_s(sweep, costs, trials, replicas=replicas)
 
     def seconds(factor: float, share: float) -> float:
         if not left:
@@ -107,7 +113,7 @@ def forecast_sweep(
         busy_s = max(left * share / replicas * whole_s, whole_s)
         return around_s + factor * (busy_s + at_end_s)
 
-    total = Figure(seconds(1, kept), seconds(low, kept), seconds(high, 1.0))
+    total = Figure(seconds(1, kept), seconds(low, kept), seconds(high, most))
     peak = max(x.peak_bytes for x in each)
     sources = {x.source for x in each}
     below, above = _COMPUTED if "computed" in sources else _MEASURED
@@ -126,6 +132,7 @@ def forecast_sweep(
         trials=left,
         replicas=replicas,
         kept_share=kept,
+        finalists=finalists_of(sweep, left) if kept < 1 else 0,
         source=next(x for x in ("computed", "scaled", "calibrated") if x in sources),
         rates=costs.rates,
     )
@@ -153,17 +160,19 @@ def _replicas_of(sweep: Sweep, trials: int, *, address: str | None) -> int:
         return min(resources.max_replicas, wanted)
 
 
-def designed_share(rungs: AshaSpec | None, *, evaluations: int) -> float:
-    """Returns the share of all steps that is trained if one trial in ``reduction`` passes a rung.
+def designed_share(search: SearchSpec, *, evaluations: int) -> float:
+    """Returns the share of all steps that is trained before trials are stopped, as designed.
 
-    That is what ASHA comes to in a long search; in a short one it stops fewer.
+    With ASHA one trial in ``reduction`` passes a rung. That is what it comes to in a long search;
+    in a short one it stops fewer.
 
     Args:
-        rungs: of the search; None where there are none.
+        search: says what stops trials.
         evaluations: of a trial, evenly over its steps.
     """
+    rungs = search.rungs
     if rungs is None:
-        return 1.0
+        return search.compared_at(evaluations) / evaluations
     share, left, rung = 0.0, 1.0, rungs.grace
     before = 0
     while rung < evaluations:
@@ -171,6 +180,35 @@ def designed_share(rungs: AshaSpec | None, *, evaluations: int) -> float:
         left /= rungs.reduction
         before, rung = rung, max(rung + 1, math.floor(rung * rungs.reduction))
     return share + left * (evaluations - before) / evaluations
+
+
+def finalists_of(sweep: Sweep, trials: int) -> int:
+    """Returns how many trials go on to their end after all were stopped; 0 where none are.
+
+    Args:
+        sweep: to be run.
+        trials: that it has.
+    """
+    return min(sweep.spec.finalists, trials) if sweep.spec.search.stop == "share" else 0
+
+
+def finalists_s(
+    sweep: Sweep, costs: Costs, trials: Sequence[TrialSpec], *, replicas: int
+) -> float:
+    """Returns the seconds in which the best trials go on to their end.
+
+    Args:
+        sweep: to be run.
+        costs: of its trials.
+        trials: of it, all or examples; at least one.
+        replicas: that train at once.
+    """
+    search, evaluations = sweep.spec.search, trials[0].train.evaluations
+    if search.stop != "share":
+        return 0.0
+    rest = 1 - search.compared_at(evaluations) / evaluations
+    rounds = math.ceil(finalists_of(sweep, search.trials) / replicas)
+    return rounds * rest * fmean(costs.of(x).trial_s for x in trials)
 
 
 def final_s(sweep: Sweep, costs: Costs, trials: Iterable[TrialSpec], *, replicas: int) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sweeper.search.driving.names import NamedTrial, Names
 from sweeper.search.driving.one_writer import OneWriterStorage
-from sweeper.search.driving.samplers import MOST_SHOWN, MakeSampler, ShownSampler, sampler_for
+from sweeper.search.driving.samplers import MakeSampler, sampler_for
+from sweeper.search.driving.tpe import MOST_SHOWN, ShownSampler
 
 __all__ = [
     "MOST_SHOWN",

@@ -18,10 +18,11 @@ from optuna.distributions import (
 
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec
+from sweeper.search.driving.attributes import TRIAL_ID
 from sweeper.search.driving.names import NamedTrial, Names, values_of
-from sweeper.search.driving.samplers import MakeSampler, ShownSampler, sampler_for
+from sweeper.search.driving.samplers import MakeSampler, sampler_for
+from sweeper.search.driving.tpe import ShownSampler
 from sweeper.search.earlier import is_own
-from sweeper.search.study import TRIAL_ID
 
 __all__ = ["draw", "redraw"]
 
@@ -46,7 +47,9 @@ def draw(
         names: of the fields in the study; looked up where None.
     """
     names = names or Names(study, space)
-    sampler = make_sampler(search, trial_number=_begun(study), is_random=is_random)
+    sampler = make_sampler(
+        search, space=space, trial_number=_begun(study), is_random=is_random
+    )
     if names.is_revised and isinstance(sampler, ShownSampler):
         sampler.recast = names.recast
     study.sampler = sampler
@@ -71,7 +74,7 @@ def redraw(
         search: for the sampler's settings.
         names: of the fields in the study.
     """
-    study.sampler = sampler_for(search, trial_number=frozen.number)
+    study.sampler = sampler_for(search, space=space, trial_number=frozen.number)
     # Optuna has no public way to take up a running trial of a storage again.
     trial = optuna.Trial(study, frozen._trial_id)
     return trial, _point(study, trial, space, names)

@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial
 from sweeper.experiment.documents.tree import Json, Scalar
 from sweeper.experiment.space.space import Axis, Space
 
-__all__ = ["NamedTrial", "Names", "values_of"]
+__all__ = ["NamedTrial", "Names", "field_of", "values_of"]
 
 # Between a field's name and what tells its kinds of distribution apart.
 _MARK = "~"
@@ -59,7 +59,7 @@ class Names:
         self._now = known
         self._axes = {method.name: method.axes for method in space.methods}
         self.is_revised = any(
-            _field(name) in known and known[_field(name)] != distribution
+            field_of(name) in known and known[field_of(name)] != distribution
             for name, distribution in seen.values()
         )
         """Whether trials were drawn from another space."""
@@ -139,7 +139,7 @@ class NamedTrial:
         own = self.names.of(name, distribution)
         # Optuna has no public way to change what was enqueued.
         fixed: dict[str, Any] = self.trial._fixed_params
-        given = [key for key in fixed if _field(key) == name]
+        given = [key for key in fixed if field_of(key) == name]
         if given:
             value = fixed[given[0]]
             kept = {key: x for key, x in fixed.items() if key not in given}
@@ -157,7 +157,7 @@ def values_of(
         distributions: which they were drawn from, by the same names.
     """
     return {
-        _field(name): json.loads(value) if _is_labelled(distributions[name]) else value
+        field_of(name): json.loads(value) if _is_labelled(distributions[name]) else value
         for name, value in params.items()
     }
 
@@ -174,8 +174,8 @@ def _is_labelled(distribution: BaseDistribution) -> bool:
         return False
 
 
-def _field(name: str) -> str:
-    """Returns the name of a field in the space."""
+def field_of(name: str) -> str:
+    """Returns the name that the space has for what a study calls ``name``."""
     return name.partition(_MARK)[0]
 
 

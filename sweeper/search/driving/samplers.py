@@ -1,147 +1,41 @@
-"""The sampler of each trial, and what of a long study it is shown."""
+"""The sampler of each trial."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.experiment.space.space import Space
 from sweeper.experiment.sweep import SearchSpec
+from sweeper.search.driving.tpe import ShownSampler
 
-__all__ = ["MOST_SHOWN", "MakeSampler", "ShownSampler", "sampler_for", "shown"]
-
-MOST_SHOWN = 500
-"""Ended trials that the sampler is shown at most."""
-# So many of the best ones TPE tells apart from the rest, of however many trials.
-_BEST = 25
-
-_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
-
-
-def shown(trials: Sequence[FrozenTrial], *, is_minimised: bool) -> list[FrozenTrial]:
-    """Returns the trials of a study that its sampler is shown, in their order.
-
-    All are shown up to :data:`MOST_SHOWN`. Of more, the 25 best are shown, and every n-th of the
-    others, so that those early and late in the search are seen in their proportion: TPE compares
-    the density of the best 25 with that of the rest, and of a density every n-th point says the
-    same. What runs is always shown, or its point would be drawn twice.
-
-    Args:
-        trials: of the study, by number.
-        is_minimised: whether less of the objective is better.
-    """
-    ended = [trial for trial in trials if trial.state in _ENDED]
-    if len(ended) <= MOST_SHOWN:
-        return list(trials)
-    best = {trial.number for trial in sorted(ended, key=_standing(is_minimised))[:_BEST]}
-    others = [trial.number for trial in ended if trial.number not in best]
-    count = MOST_SHOWN - _BEST
-    # Evenly, the last one among them.
-    kept = {others[(place + 1) * len(others) // count - 1] for place in range(count)}
-    return [
-        trial
-        for trial in trials
-        if trial.state not in _ENDED or trial.number in best or trial.number in kept
-    ]
-
-
-def _standing(is_minimised: bool) -> Callable[[FrozenTrial], tuple[int, float, float]]:
-    """Returns the key by which TPE ranks: the whole trials, then the others, the longest first."""
-    sign = 1.0 if is_minimised else -1.0
-
-    def key(trial: FrozenTrial) -> tuple[int, float, float]:
-        if trial.state == TrialState.COMPLETE:
-            return 0, 0.0, sign * cast("float", trial.value)
-        if not trial.intermediate_values:
-            return 2, 0.0, 0.0
-        step, value = max(trial.intermediate_values.items())
-        return 1, -step, sign * value if value == value else float("inf")
-
-    return key
-
-
-class _Shown:
-    """A study as its sampler sees it."""
-
-    def __init__(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
-        self._study = study
-        self._trials = trials
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the study has
-        return getattr(self._study, name)
-
-    def _get_trials(
-        self,
-        deepcopy: bool = True,  # noqa: ARG002 - as a study has it
-        states: Sequence[TrialState] | None = None,
-        use_cache: bool = False,  # noqa: ARG002 - as a study has it
-    ) -> list[FrozenTrial]:
-        return [trial for trial in self._trials if states is None or trial.state in states]
-
-
-class ShownSampler(optuna.samplers.TPESampler):
-    """TPE that is shown a part of a long study, the same part for all parameters of a trial."""
-
-    recast: Callable[[FrozenTrial], FrozenTrial | None] | None = None
-    """Returns a trial as if drawn from the space as it is now, None where it falls outside; None
-    where the space was never changed."""
-    _view: tuple[int, _Shown] | None = None
-
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Returns the parameters that are drawn together."""
-        return super().infer_relative_search_space(self._of(study, trial), trial)
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Returns values of these."""
-        return super().sample_relative(self._of(study, trial), trial, search_space)
-
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:  # noqa: ANN401 - what the distribution holds
-        """Returns a value of a parameter that is drawn alone."""
-        of = self._of(study, trial)
-        return super().sample_independent(of, trial, param_name, param_distribution)
-
-    def _of(self, study: optuna.Study, trial: FrozenTrial) -> optuna.Study:
-        if self._view is None or self._view[0] != trial.number:
-            trials = study.get_trials(deepcopy=False)
-            if self.recast is not None:
-                trials = [own for own in map(self.recast, trials) if own is not None]
-            is_minimised = study.direction == optuna.study.StudyDirection.MINIMIZE
-            self._view = trial.number, _Shown(study, shown(trials, is_minimised=is_minimised))
-        # Optuna asks nothing of it that the study does not have.
-        return cast("optuna.Study", self._view[1])
+__all__ = ["MakeSampler", "sampler_for"]
 
 
 def sampler_for(
-    search: SearchSpec, *, trial_number: int, is_random: bool = False
+    search: SearchSpec, *, space: Space, trial_number: int, is_random: bool = False
 ) -> optuna.samplers.BaseSampler:
     """Returns the sampler of one trial.
 
     It is seeded by the sweep's seed and the trial's number: a resumed sweep draws what an
-    uninterrupted one would have drawn, not its first numbers again. TPE is shown what
-    :func:`shown` says.
+    uninterrupted one would have drawn, not its first numbers again.
 
     Args:
         search: for the sampler's settings.
+        space: where points come from.
         trial_number: Optuna's.
         is_random: whether results do not matter.
     """
     seed = (search.seed * 1_000_003 + trial_number) % 2**32
-    if is_random:
+    if is_random or search.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
+    if search.sampler == "gp":
+        # It needs parts of SciPy that take a while to import.
+        from sweeper.search.gaussian import GaussianSampler
+
+        return GaussianSampler(space, startup=search.startup_trials, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return ShownSampler(
@@ -157,6 +51,6 @@ class MakeSampler(Protocol):
     """What makes the sampler of one trial, as :func:`sampler_for` does."""
 
     def __call__(
-        self, search: SearchSpec, *, trial_number: int, is_random: bool = False
+        self, search: SearchSpec, *, space: Space, trial_number: int, is_random: bool = False
     ) -> optuna.samplers.BaseSampler:
         """Returns the sampler."""

@@ -21,7 +21,7 @@ from sweeper.evaluation.adapter import evaluate_adapter, evaluate_frozen, with_a
 from sweeper.evaluation.adapter import evaluating as finals_of
 from sweeper.evaluation.final import evaluate_final
 from sweeper.evaluation.scoring import evaluate_base
-from sweeper.execution.final_jobs import final_jobs
+from sweeper.execution.after.final_jobs import final_jobs
 from sweeper.execution.pool import ReplicaConfig
 from sweeper.execution.pool.worker import ReplicaWorker
 from sweeper.experiment.sweep import FinalSpec, ObjectiveSpec, ResourcesSpec

@@ -10,7 +10,7 @@ import pytest
 from sweeper.analysis.lookup import FoundTrial, find_trial
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.errors import BadInputError
-from sweeper.execution.final_jobs import clone_final_jobs, final_jobs
+from sweeper.execution.after.final_jobs import clone_final_jobs, final_jobs
 from sweeper.execution.owner import clone_jobs, run_clones
 from sweeper.execution.pool import Message
 from sweeper.execution.reconcile import requeue_failed

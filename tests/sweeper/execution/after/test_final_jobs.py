@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from sweeper.execution.final_jobs import final_progress
+from sweeper.execution.after.final_jobs import final_progress
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.tracking.final_result import FinalResult, write_final
 

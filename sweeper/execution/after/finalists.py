@@ -1,0 +1,91 @@
+"""The best trials of a search that stopped all at one share: they go on to their end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from sweeper.errors import DamagedFileError
+from sweeper.execution.after.trainings import run_trainings
+from sweeper.execution.pool import Job
+from sweeper.experiment.sweep import SweepSpec
+from sweeper.search import best_first
+from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
+from sweeper.training.schedule import evaluation_steps
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+__all__ = ["Finalists"]
+
+logger = logging.getLogger(__name__)
+
+# What has ended so is no finalist: the next best takes its place.
+_OUT = ("failed", "stopped", "superseded")
+
+
+@dataclass(frozen=True)
+class Finalists:
+    """The finalists of a sweep; none where its search compares whole trials."""
+
+    folder: SweepFolder
+    spec: SweepSpec
+    study: optuna.Study
+    data_fingerprint: str
+
+    def jobs(self) -> list[Job]:
+        """Returns the trainings that are still to be done, the best trial first."""
+        if self.spec.search.stop != "share":
+            return []
+        found: list[Job] = []
+        places = self.spec.finalists
+        for trial_id in best_first(self.study):
+            if not places:
+                break
+            trial = self.folder.trial(trial_id)
+            record = _record(trial)
+            if record is None or record.status in _OUT:
+                continue
+            places -= 1
+            if record.status != "complete":
+                found.append(self._job(trial, record))
+        return found
+
+    def _job(self, trial: TrialFolder, record: TrialRecord) -> Job:
+        spec = trial.trial_spec()
+        return Job(
+            trial_id=record.id,
+            number=record.number,
+            folder=trial.path,
+            evaluation_steps=evaluation_steps(spec.train),
+            spec_json=spec.model_dump_json(),
+            data_fingerprint=self.data_fingerprint,
+        )
+
+    def run(self, pool: ActorHandle[Any], *, admits: Callable[[Job], bool]) -> None:
+        """Has them trained to their end.
+
+        Args:
+            pool: with replicas.
+            admits: whether one may begin in the time that there is.
+        """
+        jobs = [job for job in self.jobs() if admits(job)]
+        for job in jobs:
+            TrialFolder(job.folder).promote()
+        run_trainings(pool, jobs)
+
+
+def _record(trial: TrialFolder) -> TrialRecord | None:
+    """Returns the record of a trial that can go on; None where its files cannot be read."""
+    try:
+        trial.trial_spec()
+        return trial.read()
+    except DamagedFileError as error:
+        logger.warning("trial %s does not go on: %s", trial.id, error)
+        return None

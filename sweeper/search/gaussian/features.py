@@ -1,0 +1,116 @@
+"""Points of a space as vectors: its method, and one column for each field that is searched."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeper.experiment.documents.tree import Json
+from sweeper.experiment.space.distributions import Distribution, LogUniform
+from sweeper.experiment.space.space import RATE, Space
+
+__all__ = ["Features"]
+
+# Listed numbers of which the largest is at least so many times the smallest are told apart by their
+# logarithms: 2, 4, 8, 16.
+_WIDE = 4.0
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A field, of all methods that search it."""
+
+    names: Mapping[str, str]
+    """What points of each method call it."""
+    is_log: bool
+    low: float
+    """The lowest value, or its logarithm."""
+    width: float
+    """From the lowest to the highest value, above 0."""
+    categories: Mapping[str, int] | None
+    """Where its values are no numbers: the place of each."""
+    starts: Mapping[str, float]
+    """By method, what a value is counted from, on the column's scale; the lowest one if missing."""
+
+    def of(self, method: str, point: Mapping[str, Json]) -> float:
+        """Returns a point's number; not a number where the point does not have the field."""
+        value = point.get(self.names.get(method, ""))
+        if self.categories is not None:
+            key = json.dumps(value, sort_keys=True)
+            return float(self.categories.get(key, len(self.categories)))
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return math.nan
+        return (self._scaled(value) - self.starts.get(method, self.low)) / self.width
+
+    def _scaled(self, value: float) -> float:
+        return math.log(value) if self.is_log else float(value)
+
+
+class Features:
+    """Turns points into vectors.
+
+    Numbers are scaled to a range of 1, in their logarithm where they are drawn so. A field that
+    several methods have under one name is one column. A learning rate is counted from the one that
+    is expected of its method, where that is known: what is a large rate for one method is a small
+    one for another, and so the curves of methods resemble each other.
+    """
+
+    def __init__(self, space: Space) -> None:
+        """Looks at the searched fields of all methods."""
+        self._methods = {method.name: place for place, method in enumerate(space.methods)}
+        paths = dict.fromkeys(axis.path for method in space.methods for axis in method.axes)
+        self._columns = [_column(space, path) for path in paths]
+
+    @property
+    def categorical(self) -> tuple[bool, ...]:
+        """Of each column after the method's, whether its numbers only tell values apart."""
+        return tuple(column.categories is not None for column in self._columns)
+
+    def has(self, point: Mapping[str, Json]) -> bool:
+        """Returns whether a point is of a method of the space."""
+        return str(point["method"]) in self._methods
+
+    def of(self, points: Iterable[Mapping[str, Json]]) -> NDArray[np.float64]:
+        """Returns vectors, float64 [n, 1 + columns]: the method's place, then the columns.
+
+        Args:
+            points: of methods of the space; not a number stands where one has not the field.
+        """
+        rows = [self._of(str(point["method"]), point) for point in points]
+        return np.array(rows, np.float64).reshape(len(rows), 1 + len(self._columns))
+
+    def _of(self, method: str, point: Mapping[str, Json]) -> list[float]:
+        own = [column.of(method, point) for column in self._columns]
+        return [float(self._methods[method]), *own]
+
+
+def _column(space: Space, path: tuple[str, ...]) -> _Column:
+    axes = {
+        method.name: axis for method in space.methods for axis in method.axes if axis.path == path
+    }
+    names = {method: axis.name for method, axis in axes.items()}
+    distributions = [axis.distribution for axis in axes.values()]
+    values = [value for own in distributions for value in own.candidates()]
+    numbers = [x for x in values if isinstance(x, int | float) and not isinstance(x, bool)]
+    if len(numbers) < len(values):
+        texts = dict.fromkeys(json.dumps(value, sort_keys=True) for value in values)
+        categories = {text: place for place, text in enumerate(texts)}
+        return _Column(names, False, 0.0, 1.0, categories, {})
+    is_log = _is_log(distributions, numbers)
+    ends = [math.log(x) if is_log else float(x) for x in (min(numbers), max(numbers))]
+    rates = space.start_rates if path == RATE else {}
+    starts = {name: math.log(x) if is_log else float(x) for name, x in rates.items()}
+    return _Column(names, is_log, ends[0], ends[1] - ends[0] or 1.0, None, starts)
+
+
+def _is_log(distributions: Sequence[Distribution], numbers: Sequence[float]) -> bool:
+    if min(numbers) <= 0:
+        return False
+    listed = [own for own in distributions if hasattr(own, "_is_labelled")]
+    is_wide = len(listed) == len(distributions) and max(numbers) >= _WIDE * min(numbers)
+    return is_wide or any(isinstance(own, LogUniform) for own in distributions)
