@@ -6,36 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
-from sweeper._files import write_json
-from sweeper._text import bytes_text, duration
-from sweeper.errors import BadInputError, DamagedFileError, Problem, SpecError
+from sweeper._text import bytes_text
+from sweeper.errors import BadInputError, Problem, SpecError
+from sweeper.execution.owner.budget import price_per_hour, sentence_of_limit
 from sweeper.execution.pool import Job
-from sweeper.experiment.sweep import ResourcesSpec, Sweep
+from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
-from sweeper.preflight.forecast import ENDING_S, Costs, final_s, peak_bytes
+from sweeper.preflight.forecast import Costs, final_s, kept_costs, note_costs, peak_bytes
 from sweeper.search import TimeKeeper, TrialTimes, draw_all
-from sweeper.tracking.owner import Limits, Meter, limits_of, note_limits, usage_of
-from sweeper.tracking.stored import SweepStatus, read_stored
+from sweeper.tracking.owner import Limits, Meter, limits_of, note_limits
+from sweeper.tracking.stored import SweepStatus
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["COSTS_FILE", "Admission", "keep_limits", "require_time_left"]
+__all__ = ["Admission", "keep_limits"]
 
-COSTS_FILE = "costs.json"
-"""Name of the file with what the trials of a sweep cost by the forecast, where it has
-limits."""
 # Seconds in which the driver notices that the sweep must end, while Ray is slow to answer, and in
 # which it ends once the checkpoints are written.
 _LEAVING_S = 12.0
-
-
-class _Stored(BaseModel):
-    """``costs.json``."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    costs: Costs
 
 
 def keep_limits(folder: Path, limits: Limits, costs: Costs | None) -> None:
@@ -53,45 +40,13 @@ def keep_limits(folder: Path, limits: Limits, costs: Costs | None) -> None:
         return
     try:
         if costs is not None:
-            write_json(folder / COSTS_FILE, _Stored(costs=costs).model_dump(mode="json"))
+            note_costs(folder, costs)
         note_limits(folder, limits)
     except OSError as error:
         raise BadInputError(
             f"limits: they cannot be written into {folder} ({error.strerror or error}); a sweep "
             "keeps its limits by these files; make room, or make the folder writable"
         ) from error
-
-
-def require_time_left(folder: SweepFolder, limits: Limits, resources: ResourcesSpec) -> None:
-    """Looks whether a sweep that is to go on has time left.
-
-    Args:
-        folder: of the sweep.
-        limits: all of them, those that are new among them.
-        resources: of a replica.
-
-    Raises:
-        BadInputError: the limits are used up, or nobody knows what was used.
-    """
-    if not limits.has_time or folder.status == "complete":
-        return
-    usage = usage_of(folder.path)
-    per_hour = _price(resources, replicas=1)
-    left_s = limits.left_s(usage, per_hour=per_hour)
-    if left_s is not None and left_s <= ENDING_S:
-        used = duration(usage.seconds) + (f", {usage.cost:,.2f}" if usage.cost else "")
-        raise BadInputError(
-            f"resume: sweep {folder.name} has used up its limit of {limits} ({used} used); a trial "
-            f"needs time; nothing was started; give more: 'resume {folder.name} --max-hours "
-            f"{2 * (limits.max_hours or 1):g}'"
-            + (f" --max-cost {2 * limits.max_cost:g}" if limits.max_cost is not None else "")
-        )
-
-
-def _price(resources: ResourcesSpec, *, replicas: int) -> float | None:
-    """Returns the price of an hour of all workers."""
-    price = resources.price_per_hour
-    return None if price is None else price * resources.workers * replicas
 
 
 @dataclass
@@ -118,15 +73,12 @@ class Admission:
             DamagedFileError: the limits cannot be read, or not what trials cost.
         """
         resources = self.sweep.spec.resources
-        per_hour = _price(resources, replicas=replicas)
+        per_hour = price_per_hour(resources, replicas=replicas)
         meter.price(per_hour)
         self._limits = limits_of(self.folder.path)
         if not self._limits.has_time and self._limits.max_memory_bytes is None:
             return
-        found = read_stored(self.folder.path / COSTS_FILE, _Stored)
-        if found is None:
-            raise DamagedFileError(self.folder.path / COSTS_FILE, "it is missing")
-        self._costs, self._meter = found.costs, meter
+        self._costs, self._meter = kept_costs(self.folder.path), meter
         if self._limits.has_time:
             self._keep_time(meter, replicas=replicas, per_hour=per_hour)
 
@@ -234,14 +186,7 @@ class Admission:
         """
         assert self._meter is not None
         left = self._left_of(trials)
-        usage = self._meter.usage
-        used = duration(usage.seconds) + (f" and {usage.cost:,.2f}" if usage.cost else "")
-        asked = "--max-cost" if self._limits.max_hours is None else "--max-hours"
-        were = "trial was" if left == 1 else "trials were"
-        return (
-            f"The limit of {self._limits} is reached ({used} used): {left} {were} not begun or "
-            f"not ended. 'resume {self.folder.name} {asked} MORE' goes on with them."
-        )
+        return sentence_of_limit(self.folder, self._limits, self._meter.usage, left=left)
 
     def _need_s(self, trial_id: str) -> float:
         """Returns the seconds that a trial still takes by the forecast; 0 where it has ended."""

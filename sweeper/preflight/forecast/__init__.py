@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from sweeper.preflight.forecast.admitting import Admitted, admit, require_price
-from sweeper.preflight.forecast.costs import Costs, TrialCost
+from sweeper.preflight.forecast.costs import (
+    COSTS_FILE,
+    Costs,
+    TrialCost,
+    kept_costs,
+    note_costs,
+)
 from sweeper.preflight.forecast.forecasting import (
     ENDING_S,
+    STARTING_S,
     Figure,
     SweepForecast,
     final_s,
@@ -20,7 +27,9 @@ from sweeper.preflight.forecast.micro_batch import (
 )
 
 __all__ = [
+    "COSTS_FILE",
     "ENDING_S",
+    "STARTING_S",
     "Admitted",
     "Costs",
     "Figure",
@@ -30,7 +39,9 @@ __all__ = [
     "corner_trials",
     "final_s",
     "forecast_sweep",
+    "kept_costs",
     "known_costs",
+    "note_costs",
     "peak_bytes",
     "representatives",
     "require_fitting",

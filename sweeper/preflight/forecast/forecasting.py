@@ -16,12 +16,19 @@ from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.forecast.costs import Costs
 from sweeper.preflight.room import Cluster
 
-__all__ = ["ENDING_S", "Figure", "SweepForecast", "designed_share", "final_s", "forecast_sweep"]
+__all__ = [
+    "ENDING_S",
+    "STARTING_S",
+    "Figure",
+    "SweepForecast",
+    "designed_share",
+    "final_s",
+    "forecast_sweep",
+]
 
-# Seconds from the command to the first replica besides the base that it loads, and from the last
-# result to the prompt: on two cores (docs/measurements/sweep.md). A cluster that has to start
-# machines takes longer.
-_STARTING_S = 12.0
+# Both on two cores (docs/measurements/sweep.md). A cluster that starts machines takes longer.
+STARTING_S = 12.0
+"""Seconds from the command to the first replica, besides the base that it loads."""
 ENDING_S = 8.0
 """Seconds from the last result until the command has ended."""
 # Of a worker's memory around what was measured, and around what was computed.
@@ -98,7 +105,7 @@ def forecast_sweep(
         for end in ("low", "high")
     )
     whole_s = fmean(x.trial_s for x in each)
-    around_s = _STARTING_S + costs.load_s + ENDING_S
+    around_s = STARTING_S + costs.load_s + ENDING_S
     at_end_s = final_s(sweep, costs, trials, replicas=replicas)
 
     def seconds(factor: float, share: float) -> float:
