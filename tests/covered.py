@@ -149,6 +149,7 @@ COVERED = {
     "training/trainer.py": "sweeper/training/test_trial.py",
     "search/driving/reading.py": "sweeper/search/driving/test_one_writer.py",
     "tracking/owner/outside.py": "sweeper/tracking/owner/test_revising.py",
+    "execution/owner/budget.py": "sweeper/execution/test_confirm.py",
     "execution/owner/clones.py": "sweeper/preflight/model/test_cloning.py",
     "report/clones.py": "sweeper/preflight/model/test_cloning.py",
     "tracking/owner/clones.py": "sweeper/preflight/model/test_cloning.py",

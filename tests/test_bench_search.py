@@ -1,6 +1,5 @@
 """The replay of searches on a table of learning curves, held to tables with known answers."""
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,24 +9,22 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from scipy import stats
 
 from benchmarks.curves.table import Cell, CurveTable
-from benchmarks.search import samplers
-from benchmarks.search.contestants import CONTESTANTS, TODAY, by_name
+from benchmarks.search.contestants import CONTESTANTS, TODAY, by_name, sampler_of
 from benchmarks.search.replay import Course, Pick, Replay, Setting, space_of
 from benchmarks.search.rules import Constant, Promotion, Whole
-from benchmarks.search.samplers import KnownNoise, random_sampler
 from benchmarks.search.scoring import differences, regrets, score
+from sweeper.experiment.space.space import Space
 from sweeper.experiment.sweep import AshaSpec, SearchSpec
-from sweeper.search.driving.samplers import MakeSampler, sampler_for
 from tests import curves
 
 WHOLE = curves.STEPS[-1]
 # Float16 has 11 bits: losses of about 1 are known to half of this.
 ROUNDING = 1e-3
+RANDOM, TPE = sampler_of("random"), sampler_of("tpe")
 
 
 class Best(optuna.samplers.BaseSampler):
@@ -55,15 +52,12 @@ def setting(trials: float, *, swap_steps: float = 0.0, replicas: int = 2) -> Set
 
 
 def replay(
-    table: CurveTable, *, rule=Whole, make=random_sampler, trials: float = 10, seed=0, **settings
+    table: CurveTable, *, rule=Whole, make=RANDOM, trials: float = 10, seed=0, **settings
 ) -> Replay:
-    def make_samplers(standard_errors: dict[int, float]) -> MakeSampler:
-        return make
-
     return Replay(
         table,
         setting(trials, **settings),
-        make_samplers=make_samplers,
+        make_sampler=make,
         make_rule=rule,
         seed=seed,
     )
@@ -77,7 +71,7 @@ def drawing(table: CurveTable, cell: Cell):
     method, size, rate = cell
     point = {"method": table.about.methods[method], "size": size, "rate": rate}
 
-    def make(search: SearchSpec, *, trial_number: int, is_random: bool = False):
+    def make(search: SearchSpec, *, space: Space, trial_number: int, is_random: bool = False):
         return Best(point, trial_number)
 
     return make
@@ -129,7 +123,7 @@ def spent_on(done: Replay) -> int:
 def test_what_is_paused_and_promoted_spends_exactly_the_steps_that_were_asked(reduction):
     table = curves.table(noise=0.05)
     rule = partial(_promotion, reduction=reduction)
-    done = replay(table, rule=rule, make=sampler_for, trials=8, swap_steps=20.0)
+    done = replay(table, rule=rule, make=TPE, trials=8, swap_steps=20.0)
     course = done.run()
     assert course.steps == spent_on(done)
     evaluations = [trial.done for trial in done._trials.values()]
@@ -236,12 +230,12 @@ def test_a_space_that_is_exhausted_ends_the_search():
 
 
 def test_size_and_rate_are_numbered_and_what_has_one_value_is_not_searched():
-    space = space_of(curves.table())
+    space = space_of(curves.table(), {})
     points = space.points(most=1000)
     assert points is not None
     assert len(points) == 3 * 2 * 7
     assert points[-1] == {"method": "c", "size": 1, "rate": 6}
-    (only,) = space_of(curves.table(methods=1, ranks=(8,))).methods
+    (only,) = space_of(curves.table(methods=1, ranks=(8,)), {}).methods
     assert [axis.name for axis in only.axes] == ["rate"]
 
 
@@ -269,73 +263,6 @@ def test_contestants_have_names_of_their_own_and_today_is_one_of_them():
     assert len(set(names)) == len(names)
     assert TODAY in names
     assert {"random", "TPE", "TPE + promotion", "TPE + 1/4", "GP"} <= set(names)
-
-
-# The Gaussian process.
-
-
-def points(count: int) -> np.ndarray:
-    chance = np.random.default_rng(1)
-    columns = [chance.integers(3, size=count), chance.integers(2, size=count), chance.random(count)]
-    return np.stack(columns, axis=1).astype(float)
-
-
-def test_the_posterior_is_the_textbook_one():
-    seen, asked = points(9), points(14)[9:]
-    y, noise = np.sin(seen[:, 2]), np.linspace(0.01, 0.4, 9)
-    kernel = samplers._Kernel(0.3, 0.6, 0.9, 1.5)
-    mean, deviation = samplers._posterior(kernel, seen, y, noise, asked)
-    inverse = np.linalg.inv(kernel(seen, seen) + np.diag(noise + samplers._JITTER))
-    across = kernel(asked, seen)
-    assert mean == pytest.approx(across @ inverse @ y)
-    covariance = kernel(asked, asked) - across @ inverse @ across.T
-    assert deviation**2 == pytest.approx(np.diag(covariance))
-
-
-def test_the_likelihood_is_that_of_a_normal_vector():
-    seen = points(7)
-    y, noise = np.cos(5 * seen[:, 2]), np.linspace(0.01, 0.4, 7)
-    kernels = [samplers._Kernel(0.15, 0.3, 0.5, 1.0), samplers._Kernel(0.6, 0.9, 0.9, 2.0)]
-    found = [samplers._log_likelihood(kernel, seen, y, noise) for kernel in kernels]
-    expected = [
-        stats.multivariate_normal.logpdf(
-            y, cov=kernel(seen, seen) + np.diag(noise + samplers._JITTER)
-        )
-        for kernel in kernels
-    ]
-    # They leave the constant out.
-    assert found[0] - found[1] == pytest.approx(expected[0] - expected[1])
-
-
-def test_the_kernel_is_a_covariance_with_its_variance_on_the_diagonal():
-    for values in itertools.product(
-        samplers._LENGTHS, samplers._METHODS, samplers._SIZES, samplers._VARIANCES
-    ):
-        matrix = samplers._Kernel(*values)(points(20), points(20))
-        assert np.diag(matrix) == pytest.approx(values[-1])
-        assert np.linalg.eigvalsh(matrix).min() > -1e-9
-
-
-def test_a_noisy_value_is_believed_less():
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    space: dict[str, BaseDistribution] = {"rate": optuna.distributions.IntDistribution(0, 6)}
-    for rate, value in enumerate([1.0, 1.0, 0.2, 1.0, 0.9, 0.8, 0.7]):
-        study.add_trial(
-            optuna.trial.create_trial(params={"rate": rate}, distributions=space, value=value)
-        )
-    seen = np.array([[0.0, 0.0, rate / 6] for rate in range(7)])
-    search = SearchSpec()
-
-    def lowest(errors: dict[int, float]) -> int:
-        sampler = KnownNoise(search, trial_number=7, standard_errors=errors)
-        logs, noise = sampler._observed(study.trials)
-        kernel = samplers._Kernel(0.3, 0.6, 0.9, 1.0)
-        mean, _ = samplers._posterior(kernel, seen, logs - logs.mean(), noise, seen)
-        return int(np.argmin(mean))
-
-    assert lowest({}) == 2
-    # Were it as uncertain as this, the rates at the end would be the better bet.
-    assert lowest({2: 1.0}) == 6
 
 
 def test_the_process_finds_a_bowl_sooner_than_chance():

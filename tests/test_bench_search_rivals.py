@@ -5,11 +5,10 @@ from dataclasses import replace
 import numpy as np
 import optuna
 
-from benchmarks.search.contestants import by_name
+from benchmarks.search.contestants import by_name, sampler_of
 from benchmarks.search.expected import expected_rates, informed
 from benchmarks.search.racing import Racing
 from benchmarks.search.replay import Replay, Setting
-from benchmarks.search.samplers import random_sampler
 from sweeper.experiment.sweep import RacingSpec
 from tests import curves
 
@@ -91,7 +90,7 @@ def test_the_first_trial_of_a_method_has_the_expected_rate_and_later_ones_have_n
     done = Replay(
         table,
         Setting(20 * curves.STEPS[-1], 0.0),
-        make_samplers=lambda standard_errors: informed(random_sampler, rates),
+        make_sampler=informed(sampler_of("random"), rates),
         make_rule=by_name("random").rule,
         seed=3,
     )

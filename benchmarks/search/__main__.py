@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks._bench import document, machine, terminal_width, write
 from benchmarks.curves.table import PATH, CurveTable, read_table
-from benchmarks.search.contestants import CONTESTANTS, TODAY
+from benchmarks.search.contestants import BEFORE, CONTESTANTS, DEFAULT, TODAY
 from benchmarks.search.page import FIGURE, PAGE, page, plot, rows_of, text
 from benchmarks.search.replay import Setting
 from benchmarks.search.scoring import Results, score
@@ -67,6 +68,8 @@ def write_all(results: Results, table: CurveTable, setting: Setting, *, seeds: i
             "replicas": setting.replicas,
             "steps": list(results.steps),
             "equal_steps": results.equal_steps,
+            "defaults": [BEFORE, DEFAULT],
+            "changes": [{"steps": at, **asdict(x)} for at, x in results.changes.items()],
             "sweeps": [dict(sweep) for sweep in table.about.sweeps],
         },
         machine=machine(),
@@ -110,6 +113,7 @@ def main() -> None:
         notes={contestant.name: contestant.note for contestant in CONTESTANTS},
         today=TODAY,
         budget_steps=setting.budget_steps,
+        defaults=(BEFORE, DEFAULT),
     )
     print("\n".join(about_of(table, setting, seeds=given.seeds)), end="\n\n")
     print(text(results, width=terminal_width()))

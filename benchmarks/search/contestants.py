@@ -22,7 +22,15 @@ from sweeper.experiment.sweep import AshaSpec, RacingSpec, SearchSpec
 from sweeper.experiment.trial import TrainSpec
 from sweeper.search.driving.samplers import MakeSampler, sampler_for
 
-__all__ = ["CONTESTANTS", "TODAY", "Contestant", "by_name"]
+__all__ = [
+    "BEFORE",
+    "CONTESTANTS",
+    "DEFAULT",
+    "TODAY",
+    "Contestant",
+    "by_name",
+    "sampler_of",
+]
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,8 @@ class Contestant:
         ).run()
 
 
-def _sampler(name: Literal["tpe", "gp", "random"]) -> MakeSampler:
-    """Returns what makes a sampler of the sweep's own."""
+def sampler_of(name: Literal["tpe", "gp", "random"]) -> MakeSampler:
+    """Returns what makes the sweep's own samplers of a name."""
 
     def make(
         search: SearchSpec, *, space: Space, trial_number: int, is_random: bool = False
@@ -98,7 +106,7 @@ _RULES: dict[str, tuple[Callable[[int], Rule], str]] = {
     "": (Whole, "every trial to its end"),
     "ASHA": (
         functools.partial(_on_rungs, Asha),
-        "rungs after 1/4 and 3/4 of the steps, one in three goes on: the default",
+        "rungs after 1/4 and 3/4 of the steps, one in three goes on",
     ),
     "ASHA, early": (
         functools.partial(_on_rungs, Asha, is_early=True),
@@ -106,7 +114,7 @@ _RULES: dict[str, tuple[Callable[[int], Rule], str]] = {
     ),
     "promotion": (
         functools.partial(_on_rungs, Promotion),
-        "rungs as the default's; trials pause there, and go on when they are among the best third",
+        "rungs as ASHA's; trials pause there, and go on when they are among the best third",
     ),
     "promotion, early": (
         functools.partial(_on_rungs, Promotion, is_early=True),
@@ -139,16 +147,16 @@ _RULES: dict[str, tuple[Callable[[int], Rule], str]] = {
 }
 
 _SAMPLERS: dict[str, tuple[MakeSampler, str]] = {
-    "random": (_sampler("random"), "points at random"),
-    "TPE": (_sampler("tpe"), "a tree-structured Parzen estimator"),
-    "GP": (_sampler("gp"), "a Gaussian process that is told each value's standard error"),
+    "random": (sampler_of("random"), "points at random"),
+    "TPE": (sampler_of("tpe"), "a tree-structured Parzen estimator"),
+    "GP": (sampler_of("gp"), "a Gaussian process that is told each value's standard error"),
 }
 
 # Not every pair: what learns from whole trials alone has too few of them under ASHA.
 _PAIRS = (
     ("random", ("", "ASHA", "promotion", "racing", "1/4")),
     ("TPE", tuple(_RULES)),
-    ("GP", ("", "1/12", "1/4", "1/4, best 3", "1/2")),
+    ("GP", ("", "1/4", "1/4, best 3", "1/2")),
 )
 
 
@@ -179,7 +187,9 @@ def _contestants() -> tuple[Contestant, ...]:
 CONTESTANTS = _contestants()
 """All of them."""
 TODAY = "TPE + ASHA"
-"""The one that a sweep is by default: the others are compared with it."""
+"""The one that a sweep was before all others: they are compared with it."""
+BEFORE, DEFAULT = "expected rate, TPE + ASHA", "expected rate, GP + 1/4, best 3"
+"""What a sweep was by default next, and what it is now."""
 
 
 def by_name(name: str) -> Contestant:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._bench import Column, render, wrapped
+from benchmarks.search.contestants import BEFORE, DEFAULT
 from benchmarks.search.scoring import GOAL, Difference, Result, Results
 
 __all__ = ["FIGURE", "PAGE", "conclusions", "page", "plot", "rows_of", "text"]
@@ -103,6 +104,14 @@ def _of_searches(results: Results) -> Iterator[str]:
         yield f"In the mean, without the interval, it is reached by {names}."
 
 
+def _change(steps: float, found: Difference) -> str:
+    """Returns how the default now differs from the one before it, a sentence."""
+    return (
+        f"After {steps:,.0f} steps the regret of the default differs from that of the default "
+        f"before by {_interval(found)}: {found.verdict} (95 %, of this difference alone)."
+    )
+
+
 def page(
     results: Results,
     *,
@@ -121,8 +130,9 @@ def page(
     lines += [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
     lines += [f"| {' | '.join(_cells(found))} |" for found in results.of]
     said = [
-        f"Today's is {results.today}, as a search was before it started at the expected rate. The "
-        f"default now is expected rate, {results.today}.",
+        f"Today's is {results.today}, as a search was when this bench was begun. The default after "
+        f"it was {BEFORE}; the default now is {DEFAULT}.",
+        *(_change(at, found) for at, found in results.changes.items()),
         *conclusions(results),
     ]
     lines += ["", *(wrapped(f"- {sentence}") for sentence in said), ""]

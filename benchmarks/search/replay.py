@@ -106,7 +106,11 @@ def space_of(table: CurveTable, start_rates: Mapping[str, float]) -> Space:
     """
     lists = {"size": table.about.ranks, "rate": table.about.rates}
     axes = tuple(
-        Axis(name, RATE if name == "rate" else (name,), IntRange.model_validate({"int": (0, len(values) - 1)}))
+        Axis(
+            name,
+            RATE if name == "rate" else (name,),
+            IntRange.model_validate({"int": (0, len(values) - 1)}),
+        )
         for name, values in lists.items()
         if len(values) > 1
     )

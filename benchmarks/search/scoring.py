@@ -7,7 +7,7 @@ one of the table. A search that has nothing to choose yet has the regret of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,24 @@ from sweeper.analysis.statistics.questions.intervals import (
 )
 from sweeper.analysis.statistics.table import ConfigurationScores, ScoreTable
 
-__all__ = ["GOAL", "POINTS", "Difference", "Result", "Results", "differences", "regrets", "score"]
+__all__ = [
+    "GOAL",
+    "PARTS",
+    "POINTS",
+    "Difference",
+    "Result",
+    "Results",
+    "differences",
+    "regrets",
+    "score",
+]
 
 GOAL = 0.3
 """Share of today's steps that a way of searching should save at equal regret."""
 POINTS = 120
 """Numbers of steps, evenly spaced up to the budget, at which regrets are taken."""
+PARTS = (0.2, 0.4, 0.6, 1.0)
+"""Parts of the budget at which two defaults are compared."""
 
 _Floats = NDArray[np.float64]
 
@@ -92,6 +104,9 @@ class Results:
     equal_steps: float
     """Fewest steps at which today's mean regret is what it is at the budget."""
     of: tuple[Result, ...]
+    changes: Mapping[float, Difference] = field(default_factory=dict)
+    """Of the default's regret to the one of the default before, by the steps spent; nothing where
+    one of them was not searched."""
 
     @property
     def winner(self) -> Result | None:
@@ -166,6 +181,7 @@ def score(
     notes: Mapping[str, str],
     today: str,
     budget_steps: int,
+    defaults: tuple[str, str] = ("", ""),
 ) -> Results:
     """Returns what the searches of all contestants say.
 
@@ -176,6 +192,7 @@ def score(
         notes: by contestant.
         today: the control.
         budget_steps: that a search could spend.
+        defaults: names of the default before, and of the default now.
     """
     steps = np.linspace(0.0, budget_steps, POINTS + 1)[1:]
     regret = {name: regrets(table, found, steps) for name, found in courses.items()}
@@ -194,6 +211,7 @@ def score(
     time_savings = _savings(_times(table, courses, level=level), today)
     return Results(
         today=today,
+        changes=_changes(table, courses, defaults, budget_steps=budget_steps),
         steps=tuple(map(float, steps)),
         equal_steps=equal,
         of=tuple(
@@ -216,6 +234,26 @@ def score(
             for name, found in courses.items()
         ),
     )
+
+
+def _changes(
+    table: CurveTable,
+    courses: Mapping[str, Sequence[Course]],
+    defaults: tuple[str, str],
+    *,
+    budget_steps: int,
+) -> dict[float, Difference]:
+    """Returns the differences between two ways at parts of the budget; each interval for itself."""
+    before, now = defaults
+    if before not in courses or now not in courses:
+        return {}
+    strata = np.arange(len(courses[now])) % len(table.about.seeds)
+    found = {}
+    for share in PARTS:
+        at = share * budget_steps
+        regret = {name: regrets(table, courses[name], [at])[:, 0] for name in defaults}
+        found[at] = differences(regret, before, strata=strata)[now]
+    return found
 
 
 def _times(

@@ -20,7 +20,15 @@ from sweeper.tracking.places import MAX_NAME, SWEEP_FILE
 from sweeper.tracking.stored import SweepStatus
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["Confirmation", "confirmation_names", "confirmation_of", "confirmation_text", "confirms"]
+__all__ = [
+    "Confirmation",
+    "confirmation_names",
+    "confirmation_of",
+    "confirmation_text",
+    "confirms",
+    "found_confirmation",
+    "search_of",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +71,12 @@ class Confirmation:
             name = self.folder.name
             if self.status == "complete":
                 return f"Its confirmation is {name}: 'report {name}' has the verdicts."
-            return (
-                f"Its confirmation {name} is not complete; 'resume {self.search}' goes on with it."
+            note, then = self.folder.note, f"'resume {self.search}' goes on with it."
+            if not note:
+                return f"Its confirmation {name} is not complete; {then}"
+            # One that was cut by its limits says itself with what it goes on.
+            return f"Its confirmation {name} is not complete. {note}" + (
+                "" if "'resume " in note else f" {then}"
             )
         what = self.spec.describe()
         if not self.is_search_over:
@@ -90,7 +102,7 @@ def confirmation_of(folder: SweepFolder, ranking: Ranking | None = None) -> Conf
     spec = _declared(folder)
     if spec is None:
         return None
-    own, is_over = _find(folder), folder.status == "complete"
+    own, is_over = found_confirmation(folder), folder.status == "complete"
     document = None
     if own is None and is_over:
         document = _document(folder, rank_sweep(folder) if ranking is None else ranking, spec)
@@ -144,22 +156,42 @@ def confirms(sweep: SweepFolder, search: SweepFolder) -> bool:
     return found is not None and found.sweep_id == search.about().sweep_id
 
 
-def _declared(folder: SweepFolder) -> ConfirmSpec | None:
-    search = folder.document.get("search")
-    entry = search.get("confirm") if isinstance(search, dict) else None
-    # What is no such section is of another version, whose confirmations are not this one's.
-    with suppress(ValidationError):
-        return None if entry is None else ConfirmSpec.model_validate(entry)
-    return None
+def found_confirmation(search: SweepFolder) -> SweepFolder | None:
+    """Returns the confirmation of a search that is there; None without one.
 
-
-def _find(search: SweepFolder) -> SweepFolder | None:
+    Args:
+        search: that may have one.
+    """
     for name in confirmation_names(search.name):
         path = search.home / name
         if not (path / SWEEP_FILE).is_file():
             return None
         if confirms(SweepFolder(path), search):
             return SweepFolder(path)
+    return None
+
+
+def search_of(sweep: SweepFolder) -> SweepFolder | None:
+    """Returns the search that a sweep confirms; None where it confirms none, or that has gone.
+
+    Args:
+        sweep: that may be a confirmation.
+    """
+    found = sweep.about().confirms
+    if found is None or not (sweep.home / found.name / SWEEP_FILE).is_file():
+        return None
+    search = SweepFolder(sweep.home / found.name)
+    with suppress(DamagedFileError):
+        return search if search.about().sweep_id == found.sweep_id else None
+    return None
+
+
+def _declared(folder: SweepFolder) -> ConfirmSpec | None:
+    search = folder.document.get("search")
+    entry = search.get("confirm") if isinstance(search, dict) else None
+    # What is no such section is of another version, whose confirmations are not this one's.
+    with suppress(ValidationError):
+        return None if entry is None else ConfirmSpec.model_validate(entry)
     return None
 
 

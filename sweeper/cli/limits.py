@@ -137,12 +137,15 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
         out: where it is told.
 
     Raises:
-        BadInputError: they are used up, or a trial would not fit in memory.
+        BadInputError: they are used up, a trial would not fit in memory, or the sweep is a
+            confirmation, whose limits are those of its search.
     """
+    from sweeper.execution.confirm import take_limits
     from sweeper.execution.owner import require_time_left
     from sweeper.tracking.owner import limits_of
 
     folder, sweep = driver.folder, driver.sweep
+    take_limits(folder, asked)
     limits = asked.over(limits_of(folder.path))
     require_time_left(folder, limits, sweep.spec.resources)
     if asked == type(asked)() and limits.max_memory_bytes is None:
@@ -150,7 +153,7 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
     if asked != type(asked)():
         require_no_url(folder, "resume with limits")
     from sweeper._environment import calibration_s
-    from sweeper.execution.owner import keep_limits
+    from sweeper.execution.owner import keep_limits, require_clones_fit
     from sweeper.preflight.forecast import admit, require_price
 
     require_price(limits, sweep.spec.resources)
@@ -164,6 +167,8 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
             address=driver.address,
             within_s=calibration_s(),
         )
+    if limits.max_memory_bytes is not None and found.costs is not None:
+        require_clones_fit(folder, found.costs, room=limits.max_memory_bytes)
     keep_limits(folder.path, limits, found.costs)
 
 

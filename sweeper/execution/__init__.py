@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sweeper.execution.after.final_jobs import final_jobs
     from sweeper.execution.cluster import connect, disconnect
     from sweeper.execution.driver import SweepDriver
-    from sweeper.execution.after.final_jobs import final_jobs
     from sweeper.execution.trial_factory import TrialFactory
 
 __all__ = [

@@ -316,7 +316,7 @@ class SweepDriver:
     def _finish(self, pool: ActorHandle[Any]) -> None:
         """Trains the finalists, and runs the evaluations after the search, and the clones."""
         final = self.sweep.spec.final
-        self._finalists.run(pool, admits=self._admission.admits_finalist)
+        self._finalists.run(pool, admitted=self._admission.admits_finalists)
         self._evaluate(pool, final_jobs(self.folder, final))
         run_trainings(pool, [job for job in self._clones if self._admission.admits_clone(job)])
         self._evaluate(pool, clone_final_jobs(self.folder, final))

@@ -164,16 +164,17 @@ class SearchSpec(Spec):
     """Number of trials, baselines included."""
     seed: int = Field(default=0, ge=0, lt=2**31)
     """Seed of the sampler."""
-    sampler: Literal["tpe", "gp", "random"] = "tpe"
-    """What draws the points after the first ones: ``tpe``, the tree-structured Parzen estimator;
-    ``gp``, a Gaussian process that is told the standard error of each trial's value, and compares
-    trainings of one length alone (``stop: share``, or ``asha: null``); ``random``."""
+    sampler: Literal["gp", "tpe", "random"] = "gp"
+    """What draws the points after the first ones: ``gp``, a Gaussian process that is told the
+    standard error of each trial's value, and compares trainings of one length alone (``stop:
+    share``, or ``asha: null``); ``tpe``, the tree-structured Parzen estimator, the default where
+    trials are not stopped at a share; ``random``."""
     startup_trials: int = Field(default=4, ge=1)
     """Trials drawn at random before the sampler's model is used."""
-    stop: Literal["asha", "share", "racing"] = "asha"
-    """What ends trials early: ``asha``, those behind at a rung; ``share``, all of them after the
-    same part of their evaluations, and the best go on; ``racing``, those whose loss is worse than
-    the best one's for certain."""
+    stop: Literal["share", "asha", "racing"] = "share"
+    """What ends trials early: ``share``, all of them after the same part of their evaluations, and
+    the best go on; ``asha``, those behind at a rung, the default where ``asha`` is given;
+    ``racing``, those whose loss is worse than the best one's for certain."""
     asha: Annotated[AshaSpec | None, Field()] = AshaSpec()
     """The rungs of ``stop: asha``; ``null`` trains every trial to its end."""
     share: ShareSpec = ShareSpec()
@@ -204,6 +205,16 @@ class SearchSpec(Spec):
             evaluations: of a whole trial, at least 1.
         """
         return self.share.ends_at(evaluations) if self.stop == "share" else evaluations
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_agree(cls, given: object) -> object:
+        """Fills in what follows from what is given: that of ASHA, and its sampler."""
+        if not isinstance(given, dict):
+            return given
+        stop = given.get("stop", "asha" if "asha" in given else "share")
+        sampler = {} if stop == "share" else {"sampler": "tpe"}
+        return {"stop": stop, **sampler, **given}
 
     @model_validator(mode="after")
     def _settings_are_read(self) -> SearchSpec:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sweeper.search.driving.attributes import TRIAL_ID
 from sweeper.search.draws import DrawnTrial, Origin, draw_all, origin_of, params_of
+from sweeper.search.driving.attributes import TRIAL_ID
 from sweeper.search.earlier import earlier_trials, noted_observations
 from sweeper.search.importances import Importance, Importances, importances_of
 from sweeper.search.limits import TimeKeeper, TrialTimes, may_begin

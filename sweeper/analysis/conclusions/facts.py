@@ -56,19 +56,24 @@ def _chosen(
     ranking: Ranking, best: TrialRecord, unit: Unit, validation: ScoreTable | None
 ) -> Iterator[str]:
     text, others = chosen_text(ranking, best), len(ranking.ranked)
-    if others == 1:
+    stopped = ranking.counts().get("pruned", 0)
+    if others == 1 and not stopped:
         yield f"{text}; it is the only complete trial."
         return
-    chosen = f"{text}, chosen among {count(others, 'trial')} on these rows"
-    excess = _excess(validation)
-    if excess is None:
-        yield f"{chosen}, which flatters it."
-        return
+    among = count(others, "complete trial" if stopped else "trial")
+    early = f" and {stopped} that were stopped early" if stopped else ""
+    chosen = f"{text}, chosen among {among}{early} on these rows"
+    excess = _excess(validation) if others > 1 else None
     score = ranking.score(best)
-    if score is None or excess <= _LITTLE * (score.standard_error or 0.0):
+    least = _LITTLE * ((score.standard_error if score else None) or 0.0)
+    if excess is None or (stopped and excess <= least):
+        yield f"{chosen}, which flatters it."
+    elif score is None or excess <= least:
         yield f"{chosen}, which hardly flatters it."
-        return
-    yield f"{chosen}, which flatters it by about {unit.amount(excess, excess)}."
+    else:
+        # Of those that were stopped no row is known at the end.
+        more = " or more" if stopped else ""
+        yield f"{chosen}, which flatters it by about {unit.amount(excess, excess)}{more}."
 
 
 def _patience(ranking: Ranking) -> Iterator[str]:

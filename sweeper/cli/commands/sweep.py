@@ -236,14 +236,18 @@ def _drive(driver: SweepDriver, out: Output) -> None:
 
 def _confirmed(driver: SweepDriver, out: Output) -> SweepDriver | None:
     """Runs what confirms a search; returns its driver, None where nothing does."""
-    from sweeper.execution.confirm import confirmation_driver
+    from sweeper.execution.confirm import confirmation_driver, has_time_for
 
     with _leaving(driver, out):
         confirmation = confirmation_driver(driver)
+        is_in_time = confirmation is not None and has_time_for(confirmation)
     if confirmation is not None:
         text = f"Confirmation of {driver.folder.name}: sweep {confirmation.folder.name}"
         out.console.print(text, highlight=False)
-        _run(confirmation, out)
+        if is_in_time:
+            _run(confirmation, out)
+        else:
+            out.console.print(confirmation.folder.note, markup=False, highlight=False)
     return confirmation
 
 

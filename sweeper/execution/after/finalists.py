@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,14 +68,16 @@ class Finalists:
             data_fingerprint=self.data_fingerprint,
         )
 
-    def run(self, pool: ActorHandle[Any], *, admits: Callable[[Job], bool]) -> None:
+    def run(
+        self, pool: ActorHandle[Any], *, admitted: Callable[[Sequence[Job]], Sequence[Job]]
+    ) -> None:
         """Has them trained to their end.
 
         Args:
             pool: with replicas.
-            admits: whether one may begin in the time that there is.
+            admitted: returns those that may go on in the time that there is.
         """
-        jobs = [job for job in self.jobs() if admits(job)]
+        jobs = admitted(self.jobs())
         for job in jobs:
             TrialFolder(job.folder).promote()
         run_trainings(pool, jobs)

@@ -6,36 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
-from sweeper._files import write_json
-from sweeper._text import bytes_text, duration
-from sweeper.errors import BadInputError, DamagedFileError, Problem, SpecError
+from sweeper._text import bytes_text
+from sweeper.errors import BadInputError, Problem, SpecError
+from sweeper.execution.owner.budget import price_per_hour, sentence_of_limit
 from sweeper.execution.pool import Job
-from sweeper.experiment.sweep import ResourcesSpec, Sweep
+from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
-from sweeper.preflight.forecast import ENDING_S, Costs, final_s, peak_bytes
+from sweeper.preflight.forecast import (
+    Costs,
+    final_s,
+    finalists_s,
+    kept_costs,
+    note_costs,
+    peak_bytes,
+)
 from sweeper.search import TimeKeeper, TrialTimes, draw_all
-from sweeper.tracking.owner import Limits, Meter, limits_of, note_limits, usage_of
-from sweeper.tracking.stored import SweepStatus, read_stored
+from sweeper.tracking.owner import Limits, Meter, limits_of, note_limits
+from sweeper.tracking.stored import SweepStatus
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["COSTS_FILE", "Admission", "keep_limits", "require_time_left"]
+__all__ = ["Admission", "keep_limits"]
 
-COSTS_FILE = "costs.json"
-"""Name of the file with what the trials of a sweep cost by the forecast, where it has
-limits."""
 # Seconds in which the driver notices that the sweep must end, while Ray is slow to answer, and in
 # which it ends once the checkpoints are written.
 _LEAVING_S = 12.0
-
-
-class _Stored(BaseModel):
-    """``costs.json``."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    costs: Costs
 
 
 def keep_limits(folder: Path, limits: Limits, costs: Costs | None) -> None:
@@ -53,45 +47,13 @@ def keep_limits(folder: Path, limits: Limits, costs: Costs | None) -> None:
         return
     try:
         if costs is not None:
-            write_json(folder / COSTS_FILE, _Stored(costs=costs).model_dump(mode="json"))
+            note_costs(folder, costs)
         note_limits(folder, limits)
     except OSError as error:
         raise BadInputError(
             f"limits: they cannot be written into {folder} ({error.strerror or error}); a sweep "
             "keeps its limits by these files; make room, or make the folder writable"
         ) from error
-
-
-def require_time_left(folder: SweepFolder, limits: Limits, resources: ResourcesSpec) -> None:
-    """Looks whether a sweep that is to go on has time left.
-
-    Args:
-        folder: of the sweep.
-        limits: all of them, those that are new among them.
-        resources: of a replica.
-
-    Raises:
-        BadInputError: the limits are used up, or nobody knows what was used.
-    """
-    if not limits.has_time or folder.status == "complete":
-        return
-    usage = usage_of(folder.path)
-    per_hour = _price(resources, replicas=1)
-    left_s = limits.left_s(usage, per_hour=per_hour)
-    if left_s is not None and left_s <= ENDING_S:
-        used = duration(usage.seconds) + (f", {usage.cost:,.2f}" if usage.cost else "")
-        raise BadInputError(
-            f"resume: sweep {folder.name} has used up its limit of {limits} ({used} used); a trial "
-            f"needs time; nothing was started; give more: 'resume {folder.name} --max-hours "
-            f"{2 * (limits.max_hours or 1):g}'"
-            + (f" --max-cost {2 * limits.max_cost:g}" if limits.max_cost is not None else "")
-        )
-
-
-def _price(resources: ResourcesSpec, *, replicas: int) -> float | None:
-    """Returns the price of an hour of all workers."""
-    price = resources.price_per_hour
-    return None if price is None else price * resources.workers * replicas
 
 
 @dataclass
@@ -106,6 +68,11 @@ class Admission:
     _meter: Meter | None = None
     _needs_s: dict[str, float] = field(default_factory=dict)
     _taken: set[str] = field(default_factory=set)
+    # Part of a trial after which it is compared; seconds kept free in which the best go on, and
+    # how many of them could not.
+    _share: float = 1.0
+    _finalists_s: float = 0.0
+    _refused: int = 0
 
     def begin(self, meter: Meter, *, replicas: int) -> None:
         """Takes up the limits, once it is known how many replicas there are.
@@ -118,15 +85,12 @@ class Admission:
             DamagedFileError: the limits cannot be read, or not what trials cost.
         """
         resources = self.sweep.spec.resources
-        per_hour = _price(resources, replicas=replicas)
+        per_hour = price_per_hour(resources, replicas=replicas)
         meter.price(per_hour)
         self._limits = limits_of(self.folder.path)
         if not self._limits.has_time and self._limits.max_memory_bytes is None:
             return
-        found = read_stored(self.folder.path / COSTS_FILE, _Stored)
-        if found is None:
-            raise DamagedFileError(self.folder.path / COSTS_FILE, "it is missing")
-        self._costs, self._meter = found.costs, meter
+        self._costs, self._meter = kept_costs(self.folder.path), meter
         if self._limits.has_time:
             self._keep_time(meter, replicas=replicas, per_hour=per_hour)
 
@@ -140,11 +104,14 @@ class Admission:
             left = limits.left_s(meter.usage, per_hour=per_hour)
             return float("inf") if left is None else left
 
+        evaluations = trials[0].train.evaluations
+        self._share = self.sweep.spec.search.compared_at(evaluations) / evaluations
+        self._finalists_s = finalists_s(self.sweep, self._costs, trials, replicas=replicas)
         self._keeper = TimeKeeper(
             left_s,
             times=times,
             replicas=replicas,
-            final_s=final_s(self.sweep, self._costs, trials, replicas=replicas),
+            final_s=final_s(self.sweep, self._costs, trials, replicas=replicas) + self._finalists_s,
             closing_s=_LEAVING_S + max(x.step_high_s + 2 * x.evaluation_s for x in each),
         )
 
@@ -201,6 +168,25 @@ class Admission:
         trial = TrialSpec.model_validate_json(job.spec_json)
         return self._keeper.admits(job.trial_id, self._costs.of(trial).trial_s, before_s=[])
 
+    def admits_finalists(self, jobs: Sequence[Job]) -> list[Job]:
+        """Returns those of the best trials that may go on: the time kept free for them is theirs.
+
+        Args:
+            jobs: the rests of their trainings, the best trial first.
+        """
+        if self._keeper is None:
+            return [*jobs]
+        self._learn()
+        self._keeper.final_s -= self._finalists_s
+        self._finalists_s = 0.0
+        admitted: dict[str, float] = {}
+        for job in jobs:
+            need_s = self._left_s(job.trial_id, share=1.0)
+            if self._keeper.admits(job.trial_id, need_s, before_s=[*admitted.values()]):
+                admitted[job.trial_id] = need_s
+        self._refused = len(jobs) - len(admitted)
+        return [job for job in jobs if job.trial_id in admitted]
+
     def ending_s(self) -> float | None:
         """Returns the seconds for checkpoints where the sweep must end now; else None."""
         if self._keeper is None or not self._keeper.is_over:
@@ -219,12 +205,12 @@ class Admission:
             trials: that it was to have.
             otherwise: what there is to say where it is complete.
         """
-        is_cut = self.has_refused and self._left_of(trials) > 0
+        is_cut = (self.has_refused or self._refused > 0) and self._left_of(trials) > 0
         return ("stopped", self.note(trials)) if is_cut else ("complete", otherwise)
 
     def _left_of(self, trials: int) -> int:
         ended = [x for x in self.folder.trials() if x.is_final and x.status != "superseded"]
-        return max(0, trials - len(ended))
+        return max(0, trials - len(ended)) + self._refused
 
     def note(self, trials: int) -> str:
         """Returns sentences on what was not begun, for whoever reads how the sweep stands.
@@ -234,23 +220,18 @@ class Admission:
         """
         assert self._meter is not None
         left = self._left_of(trials)
-        usage = self._meter.usage
-        used = duration(usage.seconds) + (f" and {usage.cost:,.2f}" if usage.cost else "")
-        asked = "--max-cost" if self._limits.max_hours is None else "--max-hours"
-        were = "trial was" if left == 1 else "trials were"
-        return (
-            f"The limit of {self._limits} is reached ({used} used): {left} {were} not begun or "
-            f"not ended. 'resume {self.folder.name} {asked} MORE' goes on with them."
-        )
+        return sentence_of_limit(self.folder, self._limits, self._meter.usage, left=left)
 
     def _need_s(self, trial_id: str) -> float:
         """Returns the seconds that a trial still takes by the forecast; 0 where it has ended."""
+        is_ended = self.folder.trial(trial_id).read().is_final
+        return 0.0 if is_ended else self._left_s(trial_id, share=self._share)
+
+    def _left_s(self, trial_id: str, *, share: float) -> float:
+        """Returns the seconds that a trial still takes to a share of its steps."""
         record = self.folder.trial(trial_id).read()
-        if record.is_final:
-            return 0.0
-        whole_s = self._whole_s(trial_id)
         done = record.steps / record.steps_total if record.steps_total else 0.0
-        return whole_s * (1 - min(1.0, done))
+        return self._whole_s(trial_id) * max(0.0, share - done)
 
     def _whole_s(self, trial_id: str) -> float:
         assert self._costs is not None

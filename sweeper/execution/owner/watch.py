@@ -18,6 +18,7 @@ import ray
 from ray.exceptions import RayError
 
 from sweeper.errors import DamagedFileError, PoolLostError
+from sweeper.execution.owner.budget import shared_usage
 from sweeper.execution.pool import status_of
 from sweeper.tracking.owner import (
     DriverWord,
@@ -71,6 +72,7 @@ class OwnerWatch:
                 to end now to keep its limits; else None.
         """
         self._folder = folder.path
+        self._sweep = folder
         self._stage = stage
         self._ending_s = ending_s
         self._pool: ActorHandle[Any] | None = None
@@ -100,14 +102,15 @@ class OwnerWatch:
 
     def __enter__(self) -> OwnerWatch:
         forget_all(self._folder)
+        shared = shared_usage(self._sweep)
         try:
-            self._meter = Meter(self._folder, self._word.id, time.monotonic)
+            self._meter = Meter(self._folder, self._word.id, time.monotonic, shared)
         except DamagedFileError as error:
             logger.warning(
                 "%s; what the sweep has taken so far is not known, and not counted", error
             )
             error.path.unlink(missing_ok=True)
-            self._meter = Meter(self._folder, self._word.id, time.monotonic)
+            self._meter = Meter(self._folder, self._word.id, time.monotonic, shared)
         self._tell()
         if threading.current_thread() is threading.main_thread():
             self._handlers_before = {

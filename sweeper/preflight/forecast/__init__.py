@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from sweeper.preflight.forecast.admitting import Admitted, admit, require_price
-from sweeper.preflight.forecast.costs import Costs, TrialCost
+from sweeper.preflight.forecast.costs import (
+    COSTS_FILE,
+    Costs,
+    TrialCost,
+    kept_costs,
+    note_costs,
+)
 from sweeper.preflight.forecast.forecasting import (
     ENDING_S,
+    STARTING_S,
     Figure,
     SweepForecast,
     final_s,
+    finalists_s,
     forecast_sweep,
 )
 from sweeper.preflight.forecast.knowing import known_costs, representatives
@@ -20,7 +28,9 @@ from sweeper.preflight.forecast.micro_batch import (
 )
 
 __all__ = [
+    "COSTS_FILE",
     "ENDING_S",
+    "STARTING_S",
     "Admitted",
     "Costs",
     "Figure",
@@ -29,8 +39,11 @@ __all__ = [
     "admit",
     "corner_trials",
     "final_s",
+    "finalists_s",
     "forecast_sweep",
+    "kept_costs",
     "known_costs",
+    "note_costs",
     "peak_bytes",
     "representatives",
     "require_fitting",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sweeper._files import write_json
+from sweeper.errors import DamagedFileError
 from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.forecast.operations import step_operations
 from sweeper.preflight.model.memory import memory_of
+from sweeper.tracking.stored import read_stored
 
-__all__ = ["Costs", "KnownCost", "TrialCost"]
+__all__ = ["COSTS_FILE", "Costs", "KnownCost", "TrialCost", "kept_costs", "note_costs"]
+
+COSTS_FILE = "costs.json"
+"""Name of the file with what the trials of a sweep cost by the forecast, where it has limits."""
 
 _Source = Literal["calibrated", "scaled", "computed"]
 """How a cost is known: measured on a few real steps of the trial's method; by operations from such
@@ -132,6 +139,39 @@ class Costs(BaseModel):
             peak_bytes=self.around_bytes + self.base_bytes + above * scale,
             disk_bytes=nearest.disk_bytes * max(1.0, ratio) + _LINE_BYTES * trial.train.steps,
         )
+
+
+class _Stored(BaseModel):
+    """``costs.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    costs: Costs
+
+
+def note_costs(folder: Path, costs: Costs) -> None:
+    """Writes what the trials of a sweep cost; OSError where that cannot be written.
+
+    Args:
+        folder: of the sweep.
+        costs: of its trials.
+    """
+    write_json(folder / COSTS_FILE, _Stored(costs=costs).model_dump(mode="json"))
+
+
+def kept_costs(folder: Path) -> Costs:
+    """Returns what the trials of a sweep with limits cost.
+
+    Args:
+        folder: of the sweep.
+
+    Raises:
+        DamagedFileError: the file cannot be read, or is not there.
+    """
+    found = read_stored(folder / COSTS_FILE, _Stored)
+    if found is None:
+        raise DamagedFileError(folder / COSTS_FILE, "it is missing")
+    return found.costs
 
 
 def _activations(trial: TrialSpec) -> float:

@@ -16,12 +16,19 @@ from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.forecast.costs import Costs
 from sweeper.preflight.room import Cluster
 
-__all__ = ["ENDING_S", "Figure", "SweepForecast", "designed_share", "final_s", "forecast_sweep"]
+__all__ = [
+    "ENDING_S",
+    "Figure",
+    "SweepForecast",
+    "designed_share",
+    "final_s",
+    "finalists_s",
+    "forecast_sweep",
+]
 
-# Seconds from the command to the first replica besides the base that it loads, and from the last
-# result to the prompt: on two cores (docs/measurements/sweep.md). A cluster that has to start
-# machines takes longer.
-_STARTING_S = 12.0
+# Both on two cores (docs/measurements/sweep.md). A cluster that starts machines takes longer.
+STARTING_S = 12.0
+"""Seconds from the command to the first replica, besides the base that it loads."""
 ENDING_S = 8.0
 """Seconds from the last result until the command has ended."""
 # Of a worker's memory around what was measured, and around what was computed.
@@ -103,7 +110,7 @@ def forecast_sweep(
         for end in ("low", "high")
     )
     whole_s = fmean(x.trial_s for x in each)
-    around_s = _STARTING_S + costs.load_s + ENDING_S
+    around_s = STARTING_S + costs.load_s + ENDING_S
     at_end_s = final_s(sweep, costs, trials, replicas=replicas)
     at_end_s += finalists_s(sweep, costs, trials, replicas=replicas)
 
@@ -132,7 +139,7 @@ def forecast_sweep(
         trials=left,
         replicas=replicas,
         kept_share=kept,
-        finalists=finalists_of(sweep, left) if kept < 1 else 0,
+        finalists=_finalists_of(sweep, left) if kept < 1 else 0,
         source=next(x for x in ("computed", "scaled", "calibrated") if x in sources),
         rates=costs.rates,
     )
@@ -182,19 +189,12 @@ def designed_share(search: SearchSpec, *, evaluations: int) -> float:
     return share + left * (evaluations - before) / evaluations
 
 
-def finalists_of(sweep: Sweep, trials: int) -> int:
-    """Returns how many trials go on to their end after all were stopped; 0 where none are.
-
-    Args:
-        sweep: to be run.
-        trials: that it has.
-    """
+def _finalists_of(sweep: Sweep, trials: int) -> int:
+    """Returns how many of some trials go on to their end after all were stopped."""
     return min(sweep.spec.finalists, trials) if sweep.spec.search.stop == "share" else 0
 
 
-def finalists_s(
-    sweep: Sweep, costs: Costs, trials: Sequence[TrialSpec], *, replicas: int
-) -> float:
+def finalists_s(sweep: Sweep, costs: Costs, trials: Sequence[TrialSpec], *, replicas: int) -> float:
     """Returns the seconds in which the best trials go on to their end.
 
     Args:
@@ -207,7 +207,7 @@ def finalists_s(
     if search.stop != "share":
         return 0.0
     rest = 1 - search.compared_at(evaluations) / evaluations
-    rounds = math.ceil(finalists_of(sweep, search.trials) / replicas)
+    rounds = math.ceil(_finalists_of(sweep, search.trials) / replicas)
     return rounds * rest * fmean(costs.of(x).trial_s for x in trials)
 
 

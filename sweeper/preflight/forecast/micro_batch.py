@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from sweeper._text import bytes_text
 from sweeper.errors import BadInputError
@@ -21,7 +21,14 @@ def corner_trials(sweep: Sweep) -> list[TrialSpec]:
     return [sweep.space.trial(point) for _, point in sweep.space.corners()]
 
 
-def require_fitting(trials: Sequence[TrialSpec], costs: Costs, *, room: int, name: str) -> None:
+def require_fitting(
+    trials: Sequence[TrialSpec],
+    costs: Costs,
+    *,
+    room: int,
+    name: str,
+    fixed: Collection[str] = (),
+) -> None:
     """Looks whether a worker has room for each trial.
 
     Args:
@@ -29,6 +36,8 @@ def require_fitting(trials: Sequence[TrialSpec], costs: Costs, *, room: int, nam
         costs: of its trials.
         room: bytes of a worker.
         name: of what sets them, for the message.
+        fixed: fields that may not change, such as ``engine.zero_stage``; the message does not
+            propose them.
 
     Raises:
         BadInputError: it has not; the message says what would fit.
@@ -41,18 +50,22 @@ def require_fitting(trials: Sequence[TrialSpec], costs: Costs, *, room: int, nam
     fitting = [
         f"{said} ({bytes_text(size)})"
         for said, other in _smaller(largest)
-        if (size := peak_bytes(other, costs)) <= room
+        if (size := peak_bytes(other, costs)) <= room and not any(x in said for x in fixed)
     ]
-    hint = (
-        f"what would fit: {', or '.join(fitting)}"
-        if fitting
-        else "neither a smaller micro-batch nor gradient checkpointing nor ZeRO makes it fit: take "
-        "a smaller model, engine.precision=bf16, or more memory"
-    )
+    hint = f"what would fit: {', or '.join(fitting)}" if fitting else _nothing_fits(fixed)
     raise BadInputError(
         f"{name}: a trial of {largest.method.label} needs about {bytes_text(needed)} of memory a "
         f"worker ({how}), but {bytes_text(room)} are allowed; nothing was started; {hint}"
     )
+
+
+def _nothing_fits(fixed: Collection[str]) -> str:
+    ways, others = ["gradient checkpointing"], "more memory"
+    if "engine.zero_stage" not in fixed:
+        ways.append("ZeRO")
+    if "engine.precision" not in fixed:
+        others = "a smaller model, engine.precision=bf16, or more memory"
+    return f"neither a smaller micro-batch nor {' nor '.join(ways)} makes it fit: take {others}"
 
 
 def peak_bytes(trial: TrialSpec, costs: Costs) -> float:

@@ -19,6 +19,7 @@ from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections.keys import COMPARED_ALIKE
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.shapes import skeleton
+from sweeper.preflight.forecast import kept_costs, require_fitting
 from sweeper.tracking.owner.clones import (
     CLONES,
     ClonedFrom,
@@ -27,6 +28,7 @@ from sweeper.tracking.owner.clones import (
     parent_of,
 )
 from sweeper.tracking.owner.life import driver_of
+from sweeper.tracking.owner.limits import limits_of
 from sweeper.tracking.owner.requests import asked_by
 from sweeper.tracking.owner.revisions import changed_alone
 from sweeper.tracking.provenance import data_fingerprint
@@ -37,6 +39,8 @@ __all__ = ["MadeClone", "clone"]
 
 # Tensors that a sentence names.
 _MOST_NAMED = 8
+# What of the engine may change: it alters neither replicas nor what is learnt, but for rounding.
+_ENGINE = ("gradient_accumulation", "gradient_checkpointing")
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,13 @@ def clone(found: FoundTrial, overrides: Sequence[str]) -> MadeClone:
 
     Args:
         found: the parent, which has an adapter; of a search or of a design, or a clone itself.
-        overrides: ``train.<field>=value`` or ``method.<field>=value`` each.
+        overrides: ``train.<field>=value`` or ``method.<field>=value`` each, or how micro-batches
+            make a step.
 
     Raises:
-        BadInputError: a field may not change, the parent has no adapter, no tensor of it agrees, or
-            there is this clone already; nothing was changed.
+        BadInputError: a field may not change, the parent has no adapter, no tensor of it agrees, it
+            needs more memory than the sweep's limit, or there is this clone already; nothing was
+            changed.
     """
     for override in overrides:
         _require_changeable(override)
@@ -97,6 +103,7 @@ def clone(found: FoundTrial, overrides: Sequence[str]) -> MadeClone:
     _require_startable(found, before)
     adapter = found.adapter()
     spec = _changed(before, overrides)
+    _require_memory(found.sweep, spec)
     expected = expect_adapter(spec, skeleton(spec.model.config()))
     own = {key: form.shape for key, form in expected.tensors.items()}
     taken, left = agreement(own, saved_shapes(adapter))
@@ -163,6 +170,23 @@ def _changed(before: TrialSpec, overrides: Sequence[str]) -> TrialSpec:
         raise SpecError("clone --set", problems_of(error, TrialSpec)) from error
 
 
+def _require_memory(sweep: SweepFolder, spec: TrialSpec) -> None:
+    """Holds a clone against the memory that a worker of its sweep may take.
+
+    Raises:
+        BadInputError: it needs more by the forecast of the sweep.
+    """
+    room = limits_of(sweep.path).max_memory_bytes
+    if room is not None:
+        require_fitting(
+            [spec],
+            kept_costs(sweep.path),
+            room=room,
+            name="--max-memory",
+            fixed=("engine.zero_stage", "engine.precision"),
+        )
+
+
 def _require_changeable(override: str) -> None:
     field, equals, _ = override.partition("=")
     keys = tuple(field.strip().split("."))
@@ -172,10 +196,13 @@ def _require_changeable(override: str) -> None:
     is_field = len(keys) > 1 and keys[0] in {"train", "method"}
     if is_field and keys[1] not in {*COMPARED_ALIKE, "name", "python"}:
         return
+    if len(keys) == 2 and keys[0] == "engine" and keys[1] in _ENGINE:
+        return
     raise BadInputError(
         f"clone --set: got {shorten(override)!r}; a clone is trained by a replica of its sweep, "
         "and begins with the adapter of its parent; fields of train and method may change, but "
-        f"{', '.join(COMPARED_ALIKE)}, and the method itself; for another begin a new sweep"
+        f"{', '.join(COMPARED_ALIKE)}, and the method itself, and {' and '.join(_ENGINE)} of the "
+        "engine; for another begin a new sweep"
     )
 
 

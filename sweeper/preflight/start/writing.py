@@ -118,7 +118,7 @@ def _lines(look: Look, proposed: Proposed, *, name: str, file: str) -> Iterator[
     yield from _train(look, proposed)
     yield ""
     yield "objective: {metric: eval_loss}"
-    yield "search: {trials: 12, startup_trials: 5}"
+    yield "search: {trials: 24}"
 
 
 def _methods(proposed: Proposed, *, layers: int) -> Iterator[str]:

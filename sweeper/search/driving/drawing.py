@@ -47,9 +47,7 @@ def draw(
         names: of the fields in the study; looked up where None.
     """
     names = names or Names(study, space)
-    sampler = make_sampler(
-        search, space=space, trial_number=_begun(study), is_random=is_random
-    )
+    sampler = make_sampler(search, space=space, trial_number=_begun(study), is_random=is_random)
     if names.is_revised and isinstance(sampler, ShownSampler):
         sampler.recast = names.recast
     study.sampler = sampler

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweeper.search.gaussian.candidates import candidates
 from sweeper.search.gaussian.features import Features
-from sweeper.search.gaussian.process import Process, fitted
+from sweeper.search.gaussian.process import Columns, Process, fitted
 from sweeper.search.gaussian.sampler import GaussianSampler
 
-__all__ = ["Features", "GaussianSampler", "Process", "candidates", "fitted"]
+__all__ = ["Columns", "Features", "GaussianSampler", "Process", "candidates", "fitted"]

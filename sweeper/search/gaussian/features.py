@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.space.distributions import Distribution, LogUniform
 from sweeper.experiment.space.space import RATE, Space
+from sweeper.search.gaussian.process import Columns
 
 __all__ = ["Features"]
 
@@ -67,9 +68,12 @@ class Features:
         self._columns = [_column(space, path) for path in paths]
 
     @property
-    def categorical(self) -> tuple[bool, ...]:
-        """Of each column after the method's, whether its numbers only tell values apart."""
-        return tuple(column.categories is not None for column in self._columns)
+    def columns(self) -> Columns:
+        """What the columns are, after that of the method."""
+        return Columns(
+            categorical=tuple(column.categories is not None for column in self._columns),
+            common=tuple(len(column.names) == len(self._methods) for column in self._columns),
+        )
 
     def has(self, point: Mapping[str, Json]) -> bool:
         """Returns whether a point is of a method of the space."""

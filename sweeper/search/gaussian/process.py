@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
-__all__ = ["Process", "fitted"]
+__all__ = ["Columns", "Process", "fitted"]
 
 _Floats = NDArray[np.float64]
 
@@ -25,8 +24,25 @@ _ROUNDS = 3
 
 
 @dataclass(frozen=True)
+class Columns:
+    """What the columns of a point's vector are, after that of its method."""
+
+    categorical: tuple[bool, ...]
+    """Whether a column's numbers only tell values apart."""
+    common: tuple[bool, ...]
+    """Whether all methods have it."""
+
+
+@dataclass(frozen=True)
 class _Kernel:
-    """Covariances of points: a product over the method and the columns."""
+    """Covariances of points.
+
+    What is searched is taken for the sum of two functions: one of the columns that all methods
+    have, and one of each method's own. Two points have a covariance of ``variance · common ·
+    (methods + (1 - methods) · own)``, with a product over the common columns and one over those of
+    the method, which is 0 for two methods. A product over columns that only some points have would
+    be no covariance.
+    """
 
     variance: float
     methods: float
@@ -40,23 +56,28 @@ class _Kernel:
 class _Distances:
     """What a kernel needs of two lists of points, each factor computed once."""
 
-    def __init__(self, first: _Floats, second: _Floats, categorical: Sequence[bool]) -> None:
-        self._first, self._second = first, second
-        self._categorical = categorical
+    def __init__(self, first: _Floats, second: _Floats, columns: Columns) -> None:
+        self._first, self._second, self._columns = first, second, columns
         self._factor = functools.lru_cache(maxsize=None)(self._computed)
+        self._is_alike = first[:, None, 0] == second[None, :, 0]
 
     def covariance(self, kernel: _Kernel) -> _Floats:
         """Returns float64 [n, m]."""
-        found = kernel.variance * self._factor(0, kernel.methods)
-        for column, scale in enumerate(kernel.scales, start=1):
-            found = found * self._factor(column, scale)
-        return np.asarray(found)
+        common, own = np.ones(self._is_alike.shape), self._is_alike.astype(float)
+        for place, (scale, is_common) in enumerate(
+            zip(kernel.scales, self._columns.common, strict=True)
+        ):
+            if is_common:
+                common *= self._factor(place, scale)
+            else:
+                own *= self._factor(place, scale)
+        return kernel.variance * common * (kernel.methods + (1.0 - kernel.methods) * own)
 
-    def _computed(self, column: int, scale: float) -> _Floats:
-        between = self._first[:, None, column] - self._second[None, :, column]
-        # Where one of two points has not the field it says nothing: their methods differ.
+    def _computed(self, place: int, scale: float) -> _Floats:
+        between = self._first[:, None, 1 + place] - self._second[None, :, 1 + place]
+        # Two points of a method that has not the field are alike in it.
         between = np.nan_to_num(between)
-        if column == 0 or self._categorical[column - 1]:
+        if self._columns.categorical[place]:
             return np.where(between == 0, 1.0, scale)
         distance = np.sqrt(5.0) * np.abs(between) / scale
         return np.asarray((1.0 + distance + distance**2 / 3.0) * np.exp(-distance))
@@ -69,12 +90,12 @@ class Process:
     _seen: _Floats
     _y: _Floats
     _noise: _Floats
-    _categorical: tuple[bool, ...]
+    _columns: Columns
     _kernel: _Kernel
 
     @functools.cached_property
     def _factor(self) -> _Floats:
-        within = _Distances(self._seen, self._seen, self._categorical)
+        within = _Distances(self._seen, self._seen, self._columns)
         return _factor(within, self._kernel, self._noise)
 
     def at(self, points: _Floats) -> tuple[_Floats, _Floats]:
@@ -83,7 +104,7 @@ class Process:
         Args:
             points: vectors of :class:`~sweeper.search.gaussian.Features`.
         """
-        across = _Distances(self._seen, points, self._categorical).covariance(self._kernel)
+        across = _Distances(self._seen, points, self._columns).covariance(self._kernel)
         mean = across.T @ cho_solve((self._factor, True), self._y)
         part = solve_triangular(self._factor, across, lower=True)
         variance = self._kernel.variance - np.einsum("ij,ij->j", part, part)
@@ -106,9 +127,7 @@ class Process:
         return float(self.at(self._seen)[0].min())
 
 
-def fitted(
-    points: _Floats, y: _Floats, noise: _Floats, *, categorical: tuple[bool, ...]
-) -> Process:
+def fitted(points: _Floats, y: _Floats, noise: _Floats, *, columns: Columns) -> Process:
     """Returns the process with the largest marginal likelihood, parameter by parameter.
 
     Args:
@@ -116,30 +135,28 @@ def fitted(
         y: float64 [n], standardised.
         noise: float64 [n], the variance of each value's noise; not a number where that is not
             known, and then one for all of these is fitted.
-        categorical: of each column, whether its numbers only tell values apart.
+        columns: what the columns are.
     """
-    within = _Distances(points, points, categorical)
-    scales = tuple(_CORRELATIONS[1] if x else _LENGTHS[1] for x in categorical)
+    within = _Distances(points, points, columns)
+    scales = tuple(_CORRELATIONS[1] if x else _LENGTHS[1] for x in columns.categorical)
     kernel = _Kernel(_VARIANCES[1], _CORRELATIONS[1], scales, _NOISES[1])
     likelihood = functools.lru_cache(maxsize=None)(
         functools.partial(_log_likelihood, within, y=y, noise=noise)
     )
     for _ in range(_ROUNDS):
         before = kernel
-        for field, values in _grids(points, noise, categorical).items():
+        for field, values in _grids(points, noise, columns).items():
             # The first of several that are equally likely: with no information it stays.
             kernel = max([kernel, *(_with(kernel, field, x) for x in values)], key=likelihood)
         if kernel == before:
             break
-    return Process(points, y, _filled(noise, kernel), categorical, kernel)
+    return Process(points, y, _filled(noise, kernel), columns, kernel)
 
 
-def _grids(
-    points: _Floats, noise: _Floats, categorical: Sequence[bool]
-) -> dict[str | int, tuple[float, ...]]:
+def _grids(points: _Floats, noise: _Floats, columns: Columns) -> dict[str | int, tuple[float, ...]]:
     """Returns the values of each parameter that the points can say anything of."""
     found: dict[str | int, tuple[float, ...]] = {}
-    for column, is_category in enumerate(categorical):
+    for column, is_category in enumerate(columns.categorical):
         own = points[:, 1 + column]
         if len(np.unique(own[~np.isnan(own)])) > 1:
             found[column] = _CORRELATIONS if is_category else _LENGTHS

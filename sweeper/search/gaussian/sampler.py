@@ -119,7 +119,7 @@ class GaussianSampler(optuna.samplers.BaseSampler):
         if not found:
             return None
         seen = self._features.of(point for _, point in ended)
-        process = fitted(seen, y, noise, categorical=self._features.categorical)
+        process = fitted(seen, y, noise, columns=self._features.columns)
         running = [point for x, point in known if x.state == TrialState.RUNNING]
         process = process.believing(self._features.of(running))
         points = self._features.of(found)
@@ -157,9 +157,7 @@ def _given(space: Space, trial: FrozenTrial) -> dict[str, Json]:
     return {**enqueued, **values_of(trial.params, trial.distributions)}
 
 
-def _standardised(
-    trials: Sequence[FrozenTrial], *, is_minimised: bool
-) -> tuple[_Floats, _Floats]:
+def _standardised(trials: Sequence[FrozenTrial], *, is_minimised: bool) -> tuple[_Floats, _Floats]:
     """Returns values of which less is better, with mean 0 and deviation 1, and their noise.
 
     Returns:

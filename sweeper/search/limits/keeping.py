@@ -108,13 +108,14 @@ class TimeKeeper:
             left_s: returns the seconds that are left of the limit.
             times: how long trials take.
             replicas: that train at once.
-            final_s: seconds of the evaluations after the search, by the forecast.
+            final_s: seconds of what comes after the search, by the forecast.
             closing_s: seconds that an interrupted sweep takes to end.
         """
         self._left_s = left_s
         self.times = times
         self._replicas = replicas
-        self._final_s = final_s
+        self.final_s = final_s
+        """Seconds that are kept free for what comes after the search."""
         self.closing_s = closing_s
         """Seconds that an interrupted sweep takes to end."""
         self.refused: str | None = None
@@ -131,7 +132,7 @@ class TimeKeeper:
         bound = self.times.bound
         is_admitted = may_begin(
             bound * need_s,
-            left_s=self._left_s() - self.closing_s - bound * self._final_s,
+            left_s=self._left_s() - self.closing_s - bound * self.final_s,
             before_s=[bound * seconds for seconds in before_s],
             replicas=self._replicas,
         )

@@ -6,8 +6,8 @@ one that was killed :data:`UNSAID_S` at most is not noted; as much is charged fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,7 @@ __all__ = [
     "Meter",
     "Period",
     "Usage",
+    "joined",
     "limits_of",
     "note_limits",
     "usage_of",
@@ -152,6 +153,21 @@ def usage_of(folder: Path) -> Usage:
     return read_stored(folder / USAGE_FILE, Usage) or Usage()
 
 
+def joined(usages: Iterable[Usage]) -> Usage:
+    """Returns what sweeps have taken that share their limits, each period once.
+
+    Args:
+        usages: of the sweeps. Where two have the same period, the one that says more of it counts.
+    """
+    found: dict[tuple[str, datetime], Period] = {}
+    for period in (each for usage in usages for each in usage.periods):
+        key = (period.driver, period.started_at)
+        known = found.setdefault(key, period)
+        if (period.is_closed, period.seconds) > (known.is_closed, known.seconds):
+            found[key] = period
+    return Usage(periods=tuple(sorted(found.values(), key=lambda period: period.started_at)))
+
+
 def note_limits(folder: Path, limits: Limits) -> None:
     """Writes what a sweep may take; OSError where that cannot be written.
 
@@ -172,6 +188,8 @@ class Meter:
     """Which start of a driver."""
     clock: Callable[[], float]
     """Seconds that only grow."""
+    shared: Usage = field(default_factory=Usage)
+    """What sweeps have taken that share its limits."""
 
     def __post_init__(self) -> None:
         """Begins a period after those that there are.
@@ -179,8 +197,8 @@ class Meter:
         Raises:
             DamagedFileError: what there is cannot be read: nobody knows what is left.
         """
-        self.before = usage_of(self.folder)
-        """What earlier runs have taken."""
+        self.before = joined([usage_of(self.folder), self.shared])
+        """What earlier runs have taken, and sweeps that share the limits."""
         self._began_s = self.clock()
         self._period = Period(driver=self.driver, started_at=datetime.now(UTC))
 

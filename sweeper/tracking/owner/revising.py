@@ -32,7 +32,12 @@ _FREE = (
     ("paper",),
 )
 # Those of a search: which trials come next, and which end early.
-_OF_SEARCH = (("search", "startup_trials"), ("search", "asha"))
+_OF_SEARCH = (
+    ("search", "startup_trials"),
+    ("search", "sampler"),
+    ("search", "asha"),
+    ("search", "share", "finalists"),
+)
 _SPACE = ("methods", "train")
 # A grid is enqueued whole when the sweep begins.
 _DRAWN = tuple(kind for kind in DISTRIBUTIONS if kind != "grid")

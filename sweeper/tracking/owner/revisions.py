@@ -100,21 +100,32 @@ def add_revision(folder: Path, revision: Revision) -> None:
 
 
 def revised(document: Mapping[str, Any], found: Revisions | None) -> dict[str, Any]:
-    """Returns a sweep's document with its revisions.
+    """Returns a sweep's document with its revisions, and the way of searching that it began with.
 
     Args:
         document: as it was asked for.
         found: what ``revisions.json`` holds; None without one.
     """
+    whole: Any = _searched_as_begun(document)
     if found is None or not found.revisions:
-        return dict(document)
-    whole: Any = dict(document)
+        return dict(whole)
     for revision in found.revisions:
         for change in revision.changes:
             whole = set_path(whole, change.path, change.after)
     search = whole.get("search")
     own = search if isinstance(search, Mapping) else {}
     return {**whole, "search": {**own, "trials": found.revisions[-1].trials}}
+
+
+def _searched_as_begun(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the document of a sweep with its way of searching.
+
+    A sweep notes it when it begins. One that has not is of the time when there was one way alone.
+    """
+    search = document.get("search", {})
+    if {"design", "trials"} & document.keys() or not isinstance(search, Mapping):
+        return dict(document)
+    return {**document, "search": {"sampler": "tpe", "stop": "asha", **search}}
 
 
 @contextmanager

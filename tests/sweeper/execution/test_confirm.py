@@ -15,13 +15,18 @@ from sweeper.cli import app
 from sweeper.cli.commands.sweep import _drive
 from sweeper.cli.output import Output
 from sweeper.errors import BadInputError
-from sweeper.execution.confirm import confirmation_driver
+from sweeper.execution.confirm import confirmation_driver, has_time_for
 from sweeper.execution.driver import SweepDriver
+from sweeper.execution.owner import OwnerWatch, keep_limits
+from sweeper.execution.owner.budget import shared_usage
 from sweeper.experiment.loading import load_sweep
 from sweeper.report.page import subject_of
 from sweeper.search import Suggestion
+from sweeper.tracking.owner import Limits, Meter, limits_of, usage_of
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
+from tests.sweeper.execution.owner.test_admission import Clock
+from tests.sweeper.preflight.forecast.test_micro_batch import costs_of
 
 EMBEDDED = str(SPACES / "profiles" / "embedded.yaml")
 SPACE = """
@@ -191,7 +196,121 @@ def test_what_another_process_has_made_is_taken(
     first = confirmation_driver(driver)
     assert first is not None
     # The second one has looked before the first made its folder.
-    monkeypatch.setattr("sweeper.analysis.confirmation._find", lambda search: None)
+    monkeypatch.setattr("sweeper.analysis.confirmation.found_confirmation", lambda search: None)
     second = confirmation_driver(driver)
     assert second is not None
     assert second.folder.path == first.folder.path == home / "s-confirm"
+
+
+# Of a search that has come to its end, and what it has used of its limits.
+HOUR = Limits(max_hours=1)
+
+
+def limited(home: Path, *, used_s: float, limits: Limits = HOUR) -> SweepDriver:
+    """A search that is complete, with limits, after so many seconds."""
+    driver = search_in(home)
+    driver.run()
+    keep_limits(driver.folder.path, limits, costs_of(driver.sweep, low=0.9, high=1.0))
+    clock = Clock()
+    meter = Meter(driver.folder.path, "0" * 12, clock)
+    clock.now_s = used_s
+    meter.note(is_last=True)
+    return driver
+
+
+def confirmed(driver: SweepDriver) -> SweepDriver:
+    confirmation = confirmation_driver(driver)
+    assert confirmation is not None
+    return confirmation
+
+
+def test_a_confirmation_without_time_left_is_not_begun_and_the_reports_say_so(
+    home: Path, runs: Runs
+) -> None:
+    driver = limited(home, used_s=3580)
+    runs.ran.clear()
+    file = io.StringIO()
+    _drive(driver, Output(as_json=True, stdout=file))
+    assert runs.ran == ["s"]
+    folder = SweepFolder(home / "s-confirm")
+    assert folder.status == "stopped"
+    assert folder.trials() == []
+    assert folder.note == (
+        "The limit of 1 h 00 min is reached (59 min 40 s used, with what the search s took): 4 "
+        "trials were not begun or not ended. 'resume s --max-hours MORE' goes on with them."
+    )
+    assert json.loads(file.getvalue())["confirmation"]["is_left"]
+    for sweep in ("s", "s-confirm"):
+        said = " ".join(call("report", sweep, home=home).output.split())
+        assert "4 trials were not begun or not ended. 'resume s --max-hours MORE'" in said
+    assert "Its confirmation s-confirm is not complete. The limit of 1 h" in " ".join(
+        call("report", "s", home=home).output.split()
+    )
+
+
+def test_no_trial_of_a_confirmation_begins_that_would_not_end_in_what_the_search_has_left(
+    home: Path, runs: Runs
+) -> None:
+    driver = limited(home, used_s=1800)
+    confirmation = confirmed(driver)
+    assert limits_of(confirmation.folder.path) == HOUR
+    assert has_time_for(confirmation)
+    (point, *_) = ({"method": x.name} for x in confirmation.sweep.space.methods)
+    job = confirmation._trials.job(Suggestion(0, point, confirmation._trials.identify(point)))
+    clock = Clock()
+    shared = shared_usage(confirmation.folder)
+    admission = confirmation._admission
+    admission.begin(Meter(confirmation.folder.path, "1" * 12, clock, shared), replicas=1)
+    assert admission.admits(job.trial_id, [])
+    # By itself it would have most of the hour.
+    clock.now_s = 1800
+    assert not admission.admits(job.trial_id, [])
+    status, note = admission.end(4, "")
+    assert status == "stopped"
+    assert "(1 h 00 min used, with what the search s took): 4 trials were not begun" in note
+
+
+def test_what_search_and_confirmation_have_used_counts_for_either_after_a_resume(
+    home: Path, runs: Runs
+) -> None:
+    driver = limited(home, used_s=1800)
+    confirmation = confirmed(driver)
+    for used_s in (1800, 1800):
+        with OwnerWatch(confirmation.folder, stage=str) as watch:
+            assert used_s <= watch.meter.usage.seconds < used_s + 60
+    # It knows that of the search, once, wherever it is resumed.
+    assert len(usage_of(confirmation.folder.path).periods) == 3
+    with OwnerWatch(driver.folder, stage=str) as watch:
+        assert len(watch.meter.usage.periods) == 4
+    assert len(usage_of(driver.folder.path).periods) == 4
+
+
+def test_more_is_given_to_the_search_for_both(home: Path, runs: Runs) -> None:
+    driver = limited(home, used_s=3580)
+    assert not has_time_for(confirmed(driver))
+    result = call("resume", "s-confirm", "--max-hours", "2", home=home)
+    assert result.exit_code == 2
+    said = " ".join(result.output.split())
+    assert "s-confirm confirms the search s, and got limits (2 h 00 min)" in said
+    assert "'resume s' with the same options goes on with its confirmation" in said
+    keep_limits(driver.folder.path, Limits(max_hours=2), None)
+    confirmation = confirmed(driver)
+    assert limits_of(confirmation.folder.path) == Limits(max_hours=2)
+    assert has_time_for(confirmation)
+
+
+def test_a_confirmation_is_held_against_the_memory_of_its_search(home: Path, runs: Runs) -> None:
+    driver = limited(home, used_s=60, limits=Limits(max_memory_bytes=1000))
+    with pytest.raises(BadInputError, match="--max-memory: the confirmation of s: a trial of lora"):
+        confirmation_driver(driver)
+    assert not (home / "s-confirm").exists()
+    keep_limits(driver.folder.path, Limits(max_memory_bytes=10**12), None)
+    assert limits_of(confirmed(driver).folder.path).max_memory_bytes == 10**12
+
+
+def test_a_confirmation_of_a_search_without_limits_has_none(home: Path, runs: Runs) -> None:
+    driver = search_in(home)
+    driver.run()
+    confirmation = confirmed(driver)
+    assert limits_of(confirmation.folder.path) == Limits()
+    assert has_time_for(confirmation)

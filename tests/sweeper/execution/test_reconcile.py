@@ -16,9 +16,10 @@ from sweeper.execution.reconcile import (
 )
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
-from sweeper.search import Suggestion, Suggestions, open_study, preview, trials_left
+from sweeper.search import TRIAL_ID, Suggestion, Suggestions, open_study, preview, trials_left
 from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import RECORD_FILE
 from tests.places import SPACES
 
 SPACE = SPACES / "masa.yaml"
@@ -214,3 +215,30 @@ def test_a_trial_that_only_a_shared_study_knows_is_done_again(sweep, folder, stu
     assert trials_left(study, sweep.spec.search) == sweep.spec.search.trials - 1
     trials = TrialFactory(folder, sweep, "rows")
     assert trials.job(suggestions_of(study, sweep, trials).next()).trial_id == gone.id
+
+
+def test_a_finalist_is_not_taken_for_lost_and_goes_on_after_it_failed(begin, folder, study):
+    trial = begin()
+    # It has ended in the study where trials are compared.
+    study.tell(0, 1.0)
+    trial.prune()
+    trial.promote()
+    trial.begin()
+    end_unwritten(folder, study)
+    repeat_lost(folder, study)
+    assert trial.read().status == "queued"
+    assert not [x for x in study.get_trials() if x.number > 0 and TRIAL_ID in x.user_attrs]
+    trial.begin()
+    trial.fail("OSError", "the disk is full")
+    requeue_failed(folder, study)
+    assert (trial.read().status, trial.read().is_finalist) == ("queued", True)
+
+
+def test_one_that_was_stopped_at_a_share_and_lost_its_record_is_run_again(begin, folder, study):
+    trial = begin()
+    study.tell(0, 1.0)
+    (trial.path / RECORD_FILE).unlink()
+    repeat_lost(folder, study)
+    assert [x.user_attrs[TRIAL_ID] for x in study.get_trials(states=[TrialState.WAITING])[-1:]] == [
+        trial.id
+    ]

@@ -16,8 +16,8 @@ from sweeper.analysis.conclusions import conclusions_of
 from sweeper.analysis.finished import find_finished
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.cli import app
-from sweeper.execution.driver import SweepDriver
 from sweeper.execution.after.final_jobs import final_jobs
+from sweeper.execution.driver import SweepDriver
 from sweeper.execution.take_over import take_over
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep

@@ -23,14 +23,15 @@ from sweeper.execution.pool import Job, Message
 from sweeper.execution.tune import (
     EVALUATION,
     IS_FINAL,
-    RungScheduler,
+    StoppingScheduler,
     StudySearch,
     ThinTrial,
     run_tune,
 )
 from sweeper.experiment.sweep import AshaSpec
 from sweeper.search import Rungs, Suggestion, using_study
-from sweeper.search.study import enqueue_failed, is_retried
+from sweeper.search.driving.attributes import is_retried
+from sweeper.search.study import enqueue_failed
 from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
@@ -42,6 +43,7 @@ def search_on(
     released: list[str] | None = None,
     *,
     stopped: Container[str] = (),
+    compared_at: int = 3,
 ) -> StudySearch:
     def make_job(suggestion: Suggestion) -> Job:
         return Job(suggestion.trial_id, suggestion.number, Path("unused"), (1, 2, 3), "{}")
@@ -53,6 +55,7 @@ def search_on(
         release=(released if released is not None else []).append,
         pool_name="pool",
         is_stopped=lambda trial_id: trial_id in stopped,
+        compared_at=compared_at,
     )
 
 
@@ -424,13 +427,13 @@ def test_an_actor_that_is_dropped_before_its_first_step_stops_nothing(trial, mon
     assert pool.stopped == [trial.id]
 
 
-def scheduler(past: list[list[float]], asha: AshaSpec | None) -> RungScheduler:
+def scheduler(past: list[list[float]], asha: AshaSpec | None) -> StoppingScheduler:
     rungs = Rungs(asha, mode=OBJECTIVE.mode, evaluations=4)
     rungs.fill(past)
-    return RungScheduler(rungs, metric=OBJECTIVE.metric)
+    return StoppingScheduler(rungs, metric=OBJECTIVE.metric)
 
 
-def heard(scheduler: RungScheduler, trial_id: str, told: dict[str, Any]) -> str:
+def heard(scheduler: StoppingScheduler, trial_id: str, told: dict[str, Any]) -> str:
     tune: Any = None
     trial: Any = SimpleNamespace(trial_id=trial_id)
     return scheduler.on_trial_result(tune, trial, told)

@@ -10,8 +10,8 @@ import numpy as np
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.search import open_study, params_of
-from sweeper.search.driving.drawing import draw
 from sweeper.search.driving.attributes import TRIAL_ID
+from sweeper.search.driving.drawing import draw
 from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.final_result import FinalResult, write_final
 from sweeper.tracking.row_scores import VALIDATION_ROWS, write_row_scores

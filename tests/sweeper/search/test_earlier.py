@@ -23,9 +23,9 @@ from sweeper.search import (
     preview,
     trials_left,
 )
+from sweeper.search.driving.attributes import OBSERVED
 from sweeper.search.earlier import (
     OBSERVATIONS_FILE,
-    OBSERVED,
     add_observations,
     earlier_trials,
     noted_observations,
@@ -174,7 +174,11 @@ def test_observations_are_no_trials_of_the_sweep(tmp_path, old):
     sweep, found = load(tmp_path, "search.from=[old]"), taken(tmp_path)
     study = study_of(tmp_path, sweep, found)
     assert [trial.state for trial in study.trials[:3]] == [TrialState.COMPLETE] * 3
-    assert [trial.value for trial in study.trials[:3]] == [x.values[-1] for x in found.taken]
+    # They count with what they had where the search stops its trials.
+    assert [trial.value for trial in study.trials[:3]] == [x.values[0] for x in found.taken]
+    assert [trial.intermediate_values for trial in study.trials[:3]] == [
+        {1: x.values[0]} for x in found.taken
+    ]
     assert observed_in(study) == 3
     assert (ended_trials(study), past_values(study)) == ([], [])
     assert trials_left(study, sweep.spec.search) == 4
@@ -220,10 +224,10 @@ def test_a_study_that_is_opened_again_has_them_once(tmp_path, old):
 
 
 def test_a_driver_that_died_while_it_added_them_adds_the_rest(tmp_path, old):
-    sweep, found = load(tmp_path, "search.from=[old]"), taken(tmp_path)
+    sweep, found = load(tmp_path, "search.from=[old]", "search.stop=asha"), taken(tmp_path)
     study = optuna.create_study()
-    add_observations(study, sweep.space, lambda: found.taken[:1])
-    add_observations(study, sweep.space, lambda: found.taken)
+    add_observations(study, sweep.space, lambda: found.taken[:1], sweep.spec.search)
+    add_observations(study, sweep.space, lambda: found.taken, sweep.spec.search)
     assert [x.value for x in study.trials] == [x.values[-1] for x in found.taken]
     # What began without them goes on without them: its own trials are numbered already.
     begun = study_of(tmp_path, sweep, Observations())

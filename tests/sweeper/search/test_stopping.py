@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from sweeper.experiment.sweep import AshaSpec
-from sweeper.search.stopping import Rungs
+from sweeper.search.stopping import Rungs, Share
 
 Mode = Literal["min", "max"]
 
@@ -170,3 +170,9 @@ def test_without_asha_and_with_a_grace_of_a_whole_trial_nothing_stops(
     rungs.fill([[1.0] * 4] * 3)
     places = itertools.product(range(1, 5), [9.0])
     assert not any(rungs.decide("bad", evaluation, value) for evaluation, value in places)
+
+
+def test_a_share_stops_every_trial_at_one_evaluation() -> None:
+    share = Share(2)
+    assert [share.decide("a", evaluation, 0.0) for evaluation in (1, 2, 3)] == [False, True, True]
+    assert share.decide("b", 2, -9.0)

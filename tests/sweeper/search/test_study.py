@@ -10,13 +10,13 @@ from optuna.trial import TrialState
 
 from sweeper.experiment.space.distributions import Grid
 from sweeper.experiment.space.space import Axis, Point, Space
+from sweeper.search.driving.attributes import TRIAL_ID, is_retried
 from sweeper.search.driving.drawing import draw
 from sweeper.search.study import (
-    TRIAL_ID,
+    best_first,
     ended_trials,
     enqueue_failed,
     enqueue_fixed,
-    is_retried,
     open_study,
     past_values,
     states_by_id,
@@ -162,3 +162,21 @@ def test_a_sweep_whose_folder_was_renamed_goes_on_with_its_study(tmp_path: Path)
     again = open_study(place, objective=OBJECTIVE, space=SPACE, search=SEARCH)
     assert [trial.number for trial in again.get_trials()][:2] == numbers
     assert optuna.get_all_study_names(place.address) == ["s"]
+
+
+def test_the_best_come_first_and_what_has_no_value_not_at_all(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    for number, value in enumerate((3.0, 1.0, None, 2.0)):
+        trial = draw(study, SPACE, SEARCH)[0]
+        trial.set_user_attr(TRIAL_ID, f"id-{number}")
+        if value is None:
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            study.tell(trial, value)
+    running = draw(study, SPACE, SEARCH)[0]
+    running.set_user_attr(TRIAL_ID, "id-4")
+    assert best_first(study) == ["id-1", "id-3", "id-0"]
+    higher = optuna.create_study(direction="maximize")
+    for name, value in (("low", 1.0), ("high", 2.0)):
+        higher.add_trial(optuna.trial.create_trial(value=value, user_attrs={TRIAL_ID: name}))
+    assert best_first(higher) == ["high", "low"]

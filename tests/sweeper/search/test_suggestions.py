@@ -12,11 +12,9 @@ from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.space.distributions import Choice, Grid
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
 from sweeper.search import Suggestion, Suggestions
+from sweeper.search.driving.attributes import REASON, REPEATS, TRIAL_ID
 from sweeper.search.driving.drawing import draw
 from sweeper.search.study import (
-    REASON,
-    REPEATS,
-    TRIAL_ID,
     ended_trials,
     enqueue_failed,
     open_study,

@@ -19,7 +19,7 @@ from sweeper.search import Suggestions, open_study
 from sweeper.tracking.databases import StudyPlace
 
 OBJECTIVE = ObjectiveSpec(metric="eval_loss", mode="min")
-SEARCH = SearchSpec(trials=8, startup_trials=3, seed=5)
+SEARCH = SearchSpec(trials=8, startup_trials=3, seed=5, stop="asha")
 
 RATE = Axis("train.learning_rate", ("train", "learning_rate"), LogUniform(loguniform=(1e-4, 1e-2)))
 _REST: Document = {

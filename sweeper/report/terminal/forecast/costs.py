@@ -46,7 +46,10 @@ def _cost_lines(costs: Mapping[str, Any]) -> list[tuple[str, str]]:
     on = f"{count(costs['trials'], 'trial')} on {count(costs['replicas'], 'replica')}"
     step, trial = _ranged(costs["step_s"], _short), duration(costs["trial_s"]["value"])
     lines = [("Time", f"{_ranged(seconds, duration)} for {on}; a step {step}, a trial {trial}")]
-    if costs["kept_share"] < 1:
+    if costs["finalists"]:
+        at = f"each at {100 * costs['kept_share']:.0f} % of its steps"
+        lines.append(("Stops", f"{at}; the best {costs['finalists']} then go on to their end"))
+    elif costs["kept_share"] < 1:
         saved = f"saves {100 * (1 - costs['kept_share']):.0f} % of the steps as designed"
         lines.append(("ASHA", f"{saved}, in a short search less; the high end is without"))
     lines.append(("Memory of a worker", _ranged(memory, bytes_text)))

@@ -59,7 +59,7 @@ class LiveTable:
         self._start_s = clock()
         # When work was first seen, and how much: what was done before tells nothing of the pace.
         self._first: tuple[float, float] | None = None
-        self._ended: set[str] | None = None
+        self._ended: dict[str, str] | None = None
         self._note = ""
         self._live: Live | None = None
 
@@ -153,7 +153,8 @@ class LiveTable:
 
     def _print_lines(self, ranking: Ranking, note: str) -> None:
         trials = ranking.trials
-        ended = {trial.id for trial in trials if trial.is_final}
+        # A finalist ends twice.
+        ended = {trial.id: trial.status for trial in trials if trial.is_final}
         if self._ended is None:
             self._ended = ended
             if ended:
@@ -164,8 +165,8 @@ class LiveTable:
         names = varying(trial.params for trial in trials)
         total = self._total(trials)
         for trial in trials:
-            if trial.is_final and trial.id not in self._ended:
-                self._ended.add(trial.id)
+            if trial.is_final and self._ended.get(trial.id) != trial.status:
+                self._ended[trial.id] = trial.status
                 self._print(f"[{len(self._ended)}/{total}] {_line(ranking, trial, names)}")
 
     def _print(self, text: str) -> None:

@@ -99,3 +99,12 @@ def test_no_difference_between_trials_is_said(folder):
         add(folder, loss)
     text = " ".join(said(folder))
     assert not re.search("ahead|distinguish|better than|worse|standard error", text)
+
+
+def test_those_that_were_stopped_early_were_candidates_too(folder):
+    add(folder, 1.5, end="prune")
+    add(folder, 1.25)
+    assert said(folder)[0].endswith(
+        ", chosen among 1 complete trial and 1 that were stopped early on these rows, which "
+        "flatters it."
+    )

@@ -14,6 +14,7 @@ from sweeper.tracking.sweep_folder import SweepFolder
 from tests.sweeper.preflight.forecast.test_micro_batch import costs_of
 
 DRIVER = "0123456789ab"
+SHARED = {"stop": "share", "sampler": "gp", "share": {"finalists": 2}}
 
 
 class Clock:
@@ -148,3 +149,34 @@ def test_a_clone_begins_while_there_is_time_for_it(folder, sweep):
     clock.now_s = 3600 - trial_s / 2
     assert not admission.admits_clone(job)
     assert admission.has_refused
+
+
+def test_time_is_kept_free_for_those_that_go_on_and_is_theirs_then(tmp_path):
+    sweep = load_sweep(
+        Path("search_spaces/masa.yaml"),
+        overrides=("final.trials=0", "search.share.finalists=2", "train.steps=1000"),
+    )
+    folder = SweepFolder.create(tmp_path, "night", document={**sweep.document, "search": SHARED})
+    trials = [added(folder, sweep, name) for name in ("a", "b", "c")]
+    admission, clock, trial_s = begun(folder, sweep, Limits(max_hours=10))
+    # A trial takes a quarter of its steps, and two rests of three quarters come after it.
+    clock.now_s = 36_000 - 1.9 * trial_s - 60
+    assert admission.admits("a", [])
+    clock.now_s = 36_000 - 1.6 * trial_s - 60
+    assert not admission.admits("a", [])
+    for trial in trials[:2]:
+        trial.begin()
+        trial.append(corner_trials(sweep)[0].train.steps // 4, {"train_loss": 1.0})
+        trial.prune()
+    jobs = [Job(name, 0, folder.path, (), "{}") for name in ("a", "b")]
+    assert admission.admits_finalists(jobs) == jobs
+    clock.now_s = 36_000 - 1.2 * trial_s - 60
+    assert admission.admits_finalists(jobs) == jobs[:1]
+    status, note = admission.end(2, "")
+    assert status == "stopped"
+    assert "1 trial was not begun or not ended" in note
+
+
+def test_without_limits_all_of_the_best_go_on(folder, sweep):
+    jobs = [Job("a", 0, folder.path, (), "{}")]
+    assert Admission(folder, sweep).admits_finalists(jobs) == jobs

@@ -6,7 +6,7 @@ import pytest
 
 from sweeper.errors import BadInputError
 from sweeper.experiment.loading import load_sweep
-from sweeper.experiment.sweep import AshaSpec
+from sweeper.experiment.sweep import AshaSpec, SearchSpec
 from sweeper.preflight.forecast.admitting import admit
 from sweeper.preflight.forecast.forecasting import designed_share, forecast_sweep
 from sweeper.preflight.forecast.knowing import representatives
@@ -34,7 +34,8 @@ def forecast(*overrides, left=8):
     ],
 )
 def test_the_share_that_asha_trains_as_designed(rungs, evaluations, share):
-    assert designed_share(rungs, evaluations=evaluations) == pytest.approx(share)
+    search = SearchSpec(asha=rungs)
+    assert designed_share(search, evaluations=evaluations) == pytest.approx(share)
 
 
 def test_without_asha_a_sweep_takes_its_trials_one_after_another():
@@ -45,7 +46,7 @@ def test_without_asha_a_sweep_takes_its_trials_one_after_another():
 
 
 def test_asha_lowers_the_forecast_and_not_its_high_end():
-    whole, stopped = forecast("search.asha=null"), forecast()
+    whole, stopped = forecast("search.asha=null"), forecast("search.stop=asha")
     assert stopped.seconds.value < whole.seconds.value
     assert stopped.seconds.high == whole.seconds.high
 

@@ -11,16 +11,19 @@ from sweeper.analysis.lookup import FoundTrial, find_trial
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.errors import BadInputError
 from sweeper.execution.after.final_jobs import clone_final_jobs, final_jobs
-from sweeper.execution.owner import clone_jobs, run_clones
+from sweeper.execution.after.trainings import run_trainings
+from sweeper.execution.owner import clone_jobs, keep_limits, require_clones_fit
 from sweeper.execution.pool import Message
 from sweeper.execution.reconcile import requeue_failed
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import FinalSpec
+from sweeper.preflight.forecast import Costs
 from sweeper.preflight.model.cloning import clone
 from sweeper.report.clones import clone_rows
 from sweeper.search import open_study
 from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.final_result import FinalResult, write_final
+from sweeper.tracking.owner import Limits
 from sweeper.tracking.owner.clones import clones_of
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
@@ -28,6 +31,7 @@ from sweeper_adapters.methods import Method
 from tests.adapters.specs import SPECS
 from tests.places import SPACES
 from tests.sweeper import exported
+from tests.sweeper.preflight.forecast.test_costs import known
 
 RATE = "train.learning_rate=0.01"
 
@@ -161,9 +165,9 @@ def test_a_clone_that_was_stopped_while_it_waited_is_not_trained_for_ever(
     found = found_in(world, tmp_path)
     clone(found, [RATE])
     end = Message("end", status="stopped", is_recorded=False)
-    monkeypatch.setattr("sweeper.execution.owner.clones.run_jobs", lambda *_: [end])
+    monkeypatch.setattr("sweeper.execution.after.trainings.run_jobs", lambda *_: [end])
     no_pool: Any = None
-    run_clones(no_pool, clone_jobs(found.sweep))
+    run_trainings(no_pool, clone_jobs(found.sweep))
     ((_, one),) = clones_of(found.sweep)
     assert one.record.status == "stopped"
     assert clone_jobs(found.sweep) == []
@@ -232,3 +236,43 @@ def test_a_failed_clone_is_trained_again_where_failed_trials_are(
     )
     requeue_failed(found.sweep, study)
     assert [job.trial_id for job in clone_jobs(found.sweep)] == [made.folder.id]
+
+
+def costs_of(found: FoundTrial) -> Costs:
+    """A trial like the parent takes 2 GB, of which 1 GB grows with its batch."""
+    trial = found.trial.trial_spec()
+    return Costs(known=(known(trial, peak_bytes=2e9),), base_bytes=1e9, load_s=5)
+
+
+def test_a_clone_is_held_against_the_memory_of_its_sweep(world: Path, tmp_path: Path) -> None:
+    found = found_in(world, tmp_path)
+    keep_limits(found.sweep.path, Limits(max_memory_bytes=2_100_000_000), costs_of(found))
+    with pytest.raises(BadInputError) as caught:
+        clone(found, ["train.batch_size=64"])
+    said = str(caught.value)
+    assert said.startswith("--max-memory: a trial of lora needs about ")
+    assert "of memory a worker (calibrated), but 2.1 GB are allowed; nothing was started" in said
+    assert "what would fit: --set train.batch_size=2 --set engine.gradient_accumulation=32" in said
+    assert not (found.sweep.path / "clones").exists()
+    assert found.sweep.status == "complete"
+    # What it proposes can be given.
+    made = clone(found, ["train.batch_size=2", "engine.gradient_accumulation=32"])
+    assert made.folder.trial_spec().engine.gradient_accumulation == 32
+
+
+def test_a_clone_is_not_told_to_change_what_it_may_not(world: Path, tmp_path: Path) -> None:
+    found = found_in(world, tmp_path)
+    keep_limits(found.sweep.path, Limits(max_memory_bytes=1_000_000), costs_of(found))
+    with pytest.raises(BadInputError, match="makes it fit: take more memory") as caught:
+        clone(found, ["train.batch_size=64"])
+    assert "zero_stage" not in str(caught.value)
+    assert "precision" not in str(caught.value)
+
+
+def test_clones_that_wait_are_held_against_a_new_limit(world: Path, tmp_path: Path) -> None:
+    found = found_in(world, tmp_path)
+    made = clone(found, ["train.batch_size=64"])
+    require_clones_fit(found.sweep, costs_of(found), room=10**12)
+    with pytest.raises(BadInputError, match=r"clone 0 .* waits to be trained, and needs") as caught:
+        require_clones_fit(found.sweep, costs_of(found), room=2_100_000_000)
+    assert f"remove {made.folder.path} and make a smaller clone" in str(caught.value)

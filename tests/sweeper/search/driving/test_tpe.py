@@ -10,7 +10,9 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.experiment.sweep import SearchSpec
-from sweeper.search.driving.samplers import MOST_SHOWN, sampler_for, shown
+from sweeper.search.driving.samplers import sampler_for
+from sweeper.search.driving.tpe import MOST_SHOWN, shown
+from tests.sweeper.search.two_methods import SPACE
 
 RANGE = FloatDistribution(0.0, 1.0)
 
@@ -65,10 +67,10 @@ def test_what_runs_or_waits_is_always_shown() -> None:
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_short_study_is_searched_as_optuna_does() -> None:
-    search = SearchSpec(trials=30, startup_trials=3)
+    search = SearchSpec(trials=30, startup_trials=3, stop="asha")
 
     def ours(number: int) -> optuna.samplers.BaseSampler:
-        return sampler_for(search, trial_number=number)
+        return sampler_for(search, space=SPACE, trial_number=number)
 
     def optunas(number: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(

@@ -12,6 +12,7 @@ from sweeper.tracking.owner.limits import (
     Limits,
     Meter,
     Usage,
+    joined,
     limits_of,
     note_limits,
     usage_of,
@@ -69,6 +70,27 @@ def test_a_killed_driver_is_charged_what_it_may_not_have_noted(tmp_path):
     # While it lives it charges nothing for itself.
     assert killed.usage.seconds == 60
     assert Meter(tmp_path, DRIVER, clock).usage.seconds == 60 + UNSAID_S
+
+
+def test_what_sweeps_that_share_limits_have_taken_counts_once(tmp_path):
+    search, confirmation = tmp_path / "s", tmp_path / "c"
+    for folder in (search, confirmation):
+        folder.mkdir()
+    clock = Clock()
+    first = Meter(search, DRIVER, clock)
+    clock.now_s += 60
+    first.note()
+    # Before the search's driver has ended the other one has its word of then.
+    second = Meter(confirmation, DRIVER, clock, usage_of(search))
+    clock.now_s += 30
+    first.note(is_last=True)
+    second.note(is_last=True)
+    assert usage_of(search).seconds == 90
+    whole = joined([usage_of(confirmation), usage_of(search)])
+    assert whole.seconds == 90 + 30
+    assert len(whole.periods) == 2
+    assert joined([whole, whole]) == whole
+    assert Meter(confirmation, DRIVER, clock, usage_of(search)).before == whole
 
 
 @pytest.mark.parametrize("seconds", [-1, "all", float("inf")])

@@ -21,6 +21,10 @@ from sweeper.tracking.sweep_folder import SweepFolder
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+# How a sweep is searched that has not noted it.
+BEGUN = {"sampler": "tpe", "stop": "asha"}
+
+
 def revision(before: int, trials: int) -> Revision:
     return Revision(at=NOW, by="me@here", trials_before=before, trials=trials)
 
@@ -33,15 +37,18 @@ def test_revisions_are_kept_and_the_last_one_counts(tmp_path: Path) -> None:
     found = read_stored(sweep.path / REVISIONS_FILE, Revisions)
     assert found is not None
     assert [one.trials for one in found.revisions] == [10, 30]
-    assert sweep.document["search"] == {"trials": 30, "seed": 3}
+    assert sweep.document["search"] == {**BEGUN, "trials": 30, "seed": 3}
     assert (sweep.path / "sweep.json").read_bytes() == asked
 
 
 def test_a_search_without_a_section_gets_one() -> None:
     found = Revisions(revisions=(revision(8, 9),))
-    assert revised({"name": "x"}, found) == {"name": "x", "search": {"trials": 9}}
-    assert revised({"name": "x"}, None) == {"name": "x"}
-    assert revised({"name": "x"}, Revisions(revisions=())) == {"name": "x"}
+    assert revised({"name": "x"}, found) == {
+        "name": "x",
+        "search": {**BEGUN, "trials": 9},
+    }
+    assert revised({"name": "x"}, None) == {"name": "x", "search": BEGUN}
+    assert revised({"name": "x"}, Revisions(revisions=())) == {"name": "x", "search": BEGUN}
 
 
 def test_a_damaged_file_counts_as_none_is_told_and_stays(tmp_path: Path) -> None:

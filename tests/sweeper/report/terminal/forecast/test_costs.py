@@ -17,6 +17,7 @@ COSTS = {
     "trials": 8,
     "replicas": 2,
     "kept_share": 0.75,
+    "finalists": 0,
     "source": "computed",
     "rates": "those of an H100",
 }

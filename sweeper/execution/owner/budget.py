@@ -1,0 +1,117 @@
+"""What is left of a sweep's limits, which a search and its confirmation share."""
+
+from __future__ import annotations
+
+import logging
+
+from sweeper._text import duration
+from sweeper.analysis.confirmation import found_confirmation, search_of
+from sweeper.errors import BadInputError, DamagedFileError
+from sweeper.experiment.sweep import ResourcesSpec
+from sweeper.preflight.forecast import ENDING_S
+from sweeper.tracking.owner import Limits, Usage, joined, usage_of
+from sweeper.tracking.sweep_folder import SweepFolder
+
+__all__ = [
+    "price_per_hour",
+    "require_time_left",
+    "sentence_of_limit",
+    "shared_usage",
+    "usage_in_all",
+]
+
+logger = logging.getLogger(__name__)
+
+
+def shared_usage(folder: SweepFolder) -> Usage:
+    """Returns what other sweeps have taken that share the limits of one.
+
+    They are the search that it confirms, or the confirmation that it has. What cannot be read is
+    not counted, and a warning says so.
+
+    Args:
+        folder: of the sweep.
+    """
+    found = []
+    for other in (search_of(folder), found_confirmation(folder)):
+        try:
+            found.append(Usage() if other is None else usage_of(other.path))
+        except DamagedFileError as error:
+            logger.warning("%s; what %s has taken is not counted", error, error.path.parent.name)
+    return joined(found)
+
+
+def usage_in_all(folder: SweepFolder) -> Usage:
+    """Returns what a sweep has taken, and what those have that share its limits.
+
+    Args:
+        folder: of the sweep.
+
+    Raises:
+        DamagedFileError: its own file cannot be read.
+    """
+    return joined([usage_of(folder.path), shared_usage(folder)])
+
+
+def price_per_hour(resources: ResourcesSpec, *, replicas: int) -> float | None:
+    """Returns the price of an hour of all workers; None without one.
+
+    Args:
+        resources: of a replica.
+        replicas: that train at once.
+    """
+    price = resources.price_per_hour
+    return None if price is None else price * resources.workers * replicas
+
+
+def require_time_left(folder: SweepFolder, limits: Limits, resources: ResourcesSpec) -> None:
+    """Looks whether a sweep that is to go on has time left.
+
+    Args:
+        folder: of the sweep.
+        limits: all of them, those that are new among them.
+        resources: of a replica.
+
+    Raises:
+        BadInputError: the limits are used up, or nobody knows what was used.
+    """
+    if not limits.has_time or folder.status == "complete":
+        return
+    usage = usage_in_all(folder)
+    left_s = limits.left_s(usage, per_hour=price_per_hour(resources, replicas=1))
+    if left_s is not None and left_s <= ENDING_S:
+        raise BadInputError(
+            f"resume: sweep {folder.name} has used up its limit of {limits} "
+            f"({_used(folder, usage)}); a trial needs time; nothing was started; give more: "
+            f"'resume {_holder(folder)} --max-hours {2 * (limits.max_hours or 1):g}'"
+            + (f" --max-cost {2 * limits.max_cost:g}" if limits.max_cost is not None else "")
+        )
+
+
+def sentence_of_limit(folder: SweepFolder, limits: Limits, usage: Usage, *, left: int) -> str:
+    """Returns sentences on what was not begun, for whoever reads how a sweep stands.
+
+    Args:
+        folder: of the sweep.
+        limits: that are reached.
+        usage: what was taken of them.
+        left: trials that were not begun or not ended.
+    """
+    asked = "--max-cost" if limits.max_hours is None else "--max-hours"
+    were = "trial was" if left == 1 else "trials were"
+    return (
+        f"The limit of {limits} is reached ({_used(folder, usage)}): {left} {were} not begun or "
+        f"not ended. 'resume {_holder(folder)} {asked} MORE' goes on with them."
+    )
+
+
+def _used(folder: SweepFolder, usage: Usage) -> str:
+    cost = f" and {usage.cost:,.2f}" if usage.cost else ""
+    search = search_of(folder)
+    with_search = "" if search is None else f", with what the search {search.name} took"
+    return f"{duration(usage.seconds)}{cost} used{with_search}"
+
+
+def _holder(folder: SweepFolder) -> str:
+    """Returns the name of the sweep that the limits are given to."""
+    return (search_of(folder) or folder).name

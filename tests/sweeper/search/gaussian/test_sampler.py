@@ -1,0 +1,165 @@
+"""What the Gaussian process draws, as a sweep asks it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from sweeper.experiment.documents.tree import Json
+from sweeper.experiment.space.distributions import Choice, IntRange, LogUniform
+from sweeper.experiment.space.space import RATE, Axis, MethodSpace, Point, Space
+from sweeper.experiment.sweep import SearchSpec
+from sweeper.search import Suggestions
+from sweeper.search.driving.attributes import STANDARD_ERROR
+from sweeper.search.driving.drawing import draw
+from sweeper.search.driving.samplers import sampler_for
+from sweeper.search.gaussian import GaussianSampler
+
+RATES = Axis("train.learning_rate", RATE, LogUniform(loguniform=(1e-5, 1e-1)))
+LAYERS = Axis("lora.targets", ("method", "targets"), Choice(choice=(["q"], ["q", "v"])))
+EXPERTS = Axis("masa.experts", ("method", "experts"), IntRange(int=(2, 6)))
+SPACE = Space((MethodSpace("masa", {}, (EXPERTS, RATES)), MethodSpace("lora", {}, (LAYERS, RATES))))
+SEARCH = SearchSpec(trials=40, seed=1)
+
+
+def loss(point: Mapping[str, Json]) -> float:
+    """The best is masa with four experts at a rate of 1e-3."""
+    off = np.log10(float(str(point["train.learning_rate"]))) + 3
+    experts = int(str(point.get("masa.experts", 4)))
+    return float(1.0 + 0.2 * off**2 + 0.05 * (experts - 4) ** 2 + (point["method"] != "masa"))
+
+
+def identity(point: Point) -> str:
+    return "-".join(map(str, point.values()))
+
+
+def searched(
+    search: SearchSpec = SEARCH,
+    *,
+    trials: int = 20,
+    told: Callable[[Point], float] = loss,
+    direction: str = "minimize",
+    standard_error: float | None = 0.01,
+) -> tuple[optuna.Study, list[Point]]:
+    study = optuna.create_study(direction=direction)
+    suggestions = Suggestions(study, space=SPACE, search=search, identify=identity)
+    points = []
+    for _ in range(trials):
+        found = suggestions.next()
+        assert found is not None
+        points.append(found.point)
+        suggestions.end(
+            found.number,
+            evaluation=1,
+            value=told(found.point),
+            is_complete=True,
+            standard_error=standard_error,
+        )
+    return study, points
+
+
+def regrets(points: list[Point]) -> float:
+    return min(map(loss, points)) - 1.0
+
+
+def test_a_bowl_of_two_methods_is_found_sooner_than_by_tpe_and_at_random():
+    found = {
+        name: [
+            regrets(searched(SearchSpec(sampler=name, seed=seed, asha=None), trials=16)[1])
+            for seed in range(6)
+        ]
+        for name in ("gp", "tpe", "random")
+    }
+    means = {name: float(np.mean(values)) for name, values in found.items()}
+    assert means["gp"] < 0.5 * means["tpe"] < means["random"]
+
+
+@pytest.mark.parametrize("standard_error", [0.01, None])
+def test_more_may_be_better_and_errors_may_be_unknown(standard_error):
+    _, points = searched(
+        told=lambda point: -loss(point), direction="maximize", standard_error=standard_error
+    )
+    assert regrets(points) < 0.05
+    assert np.mean([x["method"] == "masa" for x in points[-6:]]) > 0.5
+
+
+def test_the_standard_error_of_each_value_is_kept_and_told_again_after_a_resume():
+    study, _ = searched(trials=3, standard_error=0.25)
+    assert [x.user_attrs[STANDARD_ERROR] for x in study.trials] == [0.25] * 3
+    tpe, _ = searched(SearchSpec(stop="asha"), trials=2)
+    # Another sampler does not ask.
+    assert not any(STANDARD_ERROR in x.user_attrs for x in tpe.trials)
+
+
+def test_the_start_is_random_and_a_draw_repeats_itself():
+    first, again = searched(trials=12)[1], searched(trials=12)[1]
+    assert first == again
+    other = searched(trials=12, told=lambda point: 3.0 - loss(point) / 4)[1]
+    assert other[:4] == first[:4]
+    assert other != first
+    random = searched(SearchSpec(seed=1, sampler="random"), trials=4)[1]
+    assert random == first[:4]
+
+
+def drawn(study: optuna.Study, given: Mapping[str, Any] | None = None) -> Point:
+    if given is not None:
+        study.enqueue_trial(dict(given), skip_if_exists=False)
+    return draw(study, SPACE, SEARCH)[1]
+
+
+def test_what_was_enqueued_stands_and_the_rest_is_drawn_for_it():
+    study, _ = searched(trials=16)
+    point = drawn(study, {"method": "lora"})
+    assert point["method"] == "lora"
+    point = drawn(study, {"method": "lora", "train.learning_rate": 0.05})
+    assert point["train.learning_rate"] == 0.05
+    assert point["lora.targets"] in (["q"], ["q", "v"])
+    # What is enqueued comes last in the order of drawing.
+    labels = SPACE.labels({"method": "lora", "lora.targets": ["q", "v"]})
+    assert drawn(study, labels)["lora.targets"] == ["q", "v"]
+
+
+def test_several_that_run_at_once_are_not_alike():
+    study, _ = searched(trials=10)
+    points = [drawn(study) for _ in range(4)]
+    assert len({identity(point) for point in points}) == 4
+
+
+def test_a_failed_point_is_taken_for_the_worst():
+    study, points = searched(trials=12)
+    best = min(points, key=loss)
+    begun = len(study.trials)
+    for _ in range(6):
+        trial, point = draw(study, SPACE, SEARCH)
+        del point
+        study.tell(trial, state=TrialState.FAIL)
+    # The neighbourhood of what failed is left alone for a while.
+    away = drawn(study)
+    assert len(study.trials) == begun + 7
+    assert identity(away) != identity(best)
+
+
+def test_trials_of_a_method_that_is_gone_are_no_longer_seen():
+    study, _ = searched(trials=12)
+    narrow = Space(SPACE.methods[1:])
+    study.sampler = GaussianSampler(narrow, startup=4, seed=1)
+    for _ in range(2):
+        trial, point = draw(study, narrow, SEARCH)
+        assert point["method"] == "lora"
+        study.tell(trial, 2.0)
+
+
+def test_each_name_has_its_sampler():
+    names = {
+        "gp": GaussianSampler,
+        "tpe": optuna.samplers.TPESampler,
+        "random": optuna.samplers.RandomSampler,
+    }
+    for name, kind in names.items():
+        search = SearchSpec(sampler=name, asha=None)
+        assert isinstance(sampler_for(search, space=SPACE, trial_number=3), kind)
+        start = sampler_for(search, space=SPACE, trial_number=3, is_random=True)
+        assert isinstance(start, optuna.samplers.RandomSampler)
