@@ -10,7 +10,7 @@ from tests.sweeper import tiny
 
 def test_trials_are_measured_and_what_cannot_be_says_why(monkeypatch):
     base = tiny.base()
-    monkeypatch.setattr("sweeper.models.frozen.load_base", lambda *_, **__: base)
+    monkeypatch.setattr("sweeper.evaluation.adapter.loading.load_base", lambda *_, **__: base)
     monkeypatch.setattr(measuring, "_SHORT_S", 0.0)
     good = tiny.trial()
     bad = good.model_copy(update={"engine": good.engine.model_copy(update={"precision": "bf16"})})
