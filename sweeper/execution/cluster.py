@@ -175,7 +175,8 @@ def _auth_mode_here(address: str) -> str | None:
         # Those of other users do not show their environments.
         with suppress(psutil.Error):
             if f"--gcs-address={head}" in process.cmdline():
-                return process.environ().get("RAY_AUTH_MODE", "disabled").lower()
+                mode: str = process.environ().get("RAY_AUTH_MODE", "disabled")
+                return mode.lower()
     return None
 
 
