@@ -24,7 +24,7 @@ from typing import Any
 
 from sweeper.estimates import Estimate, to_metrics
 from sweeper.execution import SweepDriver, TrialFactory, connect, disconnect
-from sweeper.execution.pool import Job, ReplicaConfig, trainer_of
+from sweeper.execution.pool import Job, trainer_of
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
@@ -64,21 +64,14 @@ class Records:
 
 def fresh_loop(config: dict[str, Any]) -> None:
     """Trains one trial in a worker group of its own, which loads everything for it alone."""
-    from sweeper.models import load_base
+    from sweeper.evaluation.adapter import load_base_of
     from sweeper.training.trial import train
 
-    settings: ReplicaConfig = config["config"]
     job: Job = config["job"]
     folder = TrialFolder(job.folder)
     folder.begin()
-    base = load_base(
-        settings.model,
-        settings.data,
-        precision=settings.precision,
-        max_length=settings.train.max_length,
-        device="cpu",
-    )
     trial = TrialSpec.model_validate_json(job.spec_json)
+    base = load_base_of(trial, device="cpu")
     outcome = train(trial, base, folder=job.folder, progress=Records(folder))
     folder.complete(train_time_s=outcome.train_time_s)
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from sweeper.data.prepared import PreparedData
 from sweeper.distributed import alone
+from sweeper.evaluation.adapter import load_base_of
 from sweeper.experiment.trial import TrialSpec
-from sweeper.models.frozen import FrozenBase, load_base
+from sweeper.models.frozen import FrozenBase
 from sweeper.preflight.forecast.measuring import (
     MeasuredBase,
     MeasuredTrial,
@@ -85,14 +86,7 @@ def measured(spec: str, place: str) -> None:
 
 
 def _base(trial: TrialSpec) -> FrozenBase:
-    base = load_base(
-        trial.model,
-        trial.data,
-        precision=trial.engine.precision,
-        max_length=trial.train.max_length,
-        device="cpu",
-        metrics=trial.evaluation.metric_names,
-    )
+    base = load_base_of(trial, device="cpu")
     data: PreparedData = base.data
     data.questions(max_length=trial.train.max_length, count=trial.train.eval_examples)
     return base

@@ -78,18 +78,11 @@ def _trial(method: str, stage: int, precision: str, steps: int) -> TrialSpec:
 
 def _train(trial: TrialSpec, *, device: str) -> tuple[float, list[float]]:
     """Returns the loss on validation rows, and the milliseconds of each step."""
-    from sweeper.models.frozen import load_base
+    from sweeper.evaluation.adapter import load_base_of
     from sweeper.preflight.forecast.measuring import StepLog
     from sweeper.training.trial import train
 
-    base = load_base(
-        trial.model,
-        trial.data,
-        precision=trial.engine.precision,
-        max_length=trial.train.max_length,
-        device=device,
-        metrics=trial.evaluation.metric_names,
-    )
+    base = load_base_of(trial, device=device)
     log = StepLog()
     with tempfile.TemporaryDirectory() as folder:
         found = train(trial, base, folder=Path(folder), progress=log)

@@ -150,8 +150,6 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
     require_time_left(folder, limits, sweep.spec.resources)
     if asked == type(asked)() and limits.max_memory_bytes is None:
         return
-    if asked != type(asked)():
-        require_no_url(folder, "resume with limits")
     from sweeper._environment import calibration_s
     from sweeper.execution.owner import keep_limits, require_clones_fit
     from sweeper.preflight.forecast import admit, require_price

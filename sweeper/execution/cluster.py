@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 import ray
+from ray.exceptions import AuthenticationError
 
 from sweeper._environment import ray_address, ray_folder
 from sweeper._text import shorten
@@ -36,6 +37,8 @@ _AGENTS = (
 )
 
 _shutdown: threading.Thread | None = None
+# Whether this process has set RAY_AUTH_MODE, which a new Ray of this machine is not to see.
+_is_mode_ours = False
 
 # Characters of a message of Ray's that are told.
 _MESSAGE = 300
@@ -54,13 +57,15 @@ def connect(address: str | None, *, has_dashboard: bool = False) -> Cluster:
         has_dashboard: whether a local Ray starts its dashboard, which takes a process and seconds.
 
     Raises:
-        BadInputError: no cluster answers there, or Ray does not start.
+        BadInputError: no cluster answers there, it asks for another token than the user's, or Ray
+            does not start.
     """
     os.environ.update({key: os.environ.get(key, value) for key, value in RAY_ENVIRONMENT.items()})
     _join_shutdown()
     start_fork_server(address)
     address = address or ray_address() or "local"
     is_local = address == "local"
+    _agree_on_token(address)
     options: dict[str, Any]
     if is_local:
         _shorten_folder()
@@ -104,6 +109,8 @@ def _started(address: str, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 -
         )
     except (ConnectionError, ValueError) as error:
         raise BadInputError(no_cluster_message(address, error)) from error
+    except AuthenticationError as error:
+        raise BadInputError(_other_token_message(address, error.message)) from error
     except Exception as error:
         # Ray raises no class of its own where its processes are not up within half a minute.
         if type(error) is not Exception:
@@ -124,6 +131,53 @@ def _tell_message(data: Mapping[str, Any], ignore_prefix: bool) -> None:  # noqa
         # So begins advice, such as that a pool's processes are more than the head has CPUs.
         level = logging.INFO if first.startswith("WARNING") else logging.WARNING
         logger.log(level, "Ray: %s", shorten(first, limit=_MESSAGE))
+
+
+def _other_token_message(address: str, why: str) -> str:
+    return (
+        f"ray: the cluster at {address!r} does not take this process ({shorten(why, limit=200)}); "
+        "a cluster with a token takes those who show the same one; bring the file "
+        "~/.ray/auth_token of its head here, or name it in RAY_AUTH_TOKEN_PATH, and set "
+        "RAY_AUTH_MODE=token; RAY_AUTH_MODE=disabled is for a cluster without a token"
+    )
+
+
+def _agree_on_token(address: str) -> None:
+    """Leaves the user's token out of it where the cluster that ``auto`` finds asks for none.
+
+    For ``auto`` Ray takes a token whenever the user has one, and each Ray of this machine has left
+    one in the user's home. With a token the driver asks the cluster's workers for it, too, and they
+    cannot show any where the cluster was started without.
+
+    Args:
+        address: of the cluster; ``local`` for one that is to be started.
+    """
+    global _is_mode_ours
+    if _is_mode_ours:
+        os.environ.pop("RAY_AUTH_MODE", None)
+        _is_mode_ours = False
+    if address != "auto" or "RAY_AUTH_MODE" in os.environ:
+        return
+    if _auth_mode_here(address) == "disabled":
+        logger.info("Ray: the cluster of this machine has no token, so that yours is not used")
+        os.environ["RAY_AUTH_MODE"] = "disabled"
+        _is_mode_ours = True
+
+
+def _auth_mode_here(address: str) -> str | None:
+    """Returns the mode of the cluster that has a node here; None where its processes tell none."""
+    try:
+        head = ray._private.services.canonicalize_bootstrap_address(address)
+    except (ConnectionError, OSError, ValueError):
+        # Ray says so itself when it connects.
+        return None
+    for process in psutil.process_iter():
+        # Those of other users do not show their environments.
+        with suppress(psutil.Error):
+            if f"--gcs-address={head}" in process.cmdline():
+                mode: str = process.environ().get("RAY_AUTH_MODE", "disabled")
+                return mode.lower()
+    return None
 
 
 def _keep_token() -> None:

@@ -34,11 +34,8 @@ wait 20 s for a head that has died, not the 60 s of Ray's default.
 """
 
 # Seen outside of the drills, and not mended.
-_KNOWN = """Outside of the drills two are known:
+_KNOWN = """Outside of the drills one is known:
 
-- With `--address auto` Ray takes the token in the user's `~/.ray/auth_token`, where there is one. A
-  cluster that was started without tokens refuses it, and the driver says no more than that the
-  process that hands trials to the replicas has died.
 - Workers that never come up are started again for as long as the sweep runs. Ray Train has a limit,
   which would end the wait for a spot machine, too.
 """

@@ -10,8 +10,9 @@ from peft import PeftModel
 
 from sweeper.data import Example, FieldsFormat, JsonlDataSpec
 from sweeper.estimates import to_metrics
+from sweeper.evaluation.adapter import load_base_of
 from sweeper.experiment.trial import EngineSpec, TrainSpec, TrialSpec
-from sweeper.models import DTYPES, FolderModelSpec, load_base
+from sweeper.models import DTYPES, FolderModelSpec
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 from sweeper.training.adapter_file import adapter_elements, save_adapter
@@ -169,9 +170,7 @@ def train_all(root, methods, precision, name):
     sweep = SweepFolder.create(root / "sweeps", name, document=DOCUMENT)
     specs = {name: trial(method, root, precision=precision) for name, method in methods.items()}
     first = next(iter(specs.values()))
-    base = load_base(
-        first.model, first.data, precision=precision, max_length=32, device=torch.device("cpu")
-    )
+    base = load_base_of(first, device=torch.device("cpu"))
     wrong = {}
     for number, (method, spec) in enumerate(specs.items()):
         folder = add(sweep, spec, number=number)

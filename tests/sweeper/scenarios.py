@@ -24,7 +24,7 @@ import sweeper_adapters
 from sweeper import distributed
 from sweeper._third_party import load_deepspeed
 from sweeper.estimates import to_metrics
-from sweeper.models import load_base
+from sweeper.evaluation.adapter import load_base_of
 from sweeper.training import TrialOutcome, engine, train
 from tests.sweeper import tiny
 
@@ -98,14 +98,7 @@ def trials(specs, folder):
 def final_losses(specs, folder):
     """Returns the last loss of each trial of a sweep, trained in one go, one after another."""
     first = specs[0]
-    base = load_base(
-        first.model,
-        first.data,
-        precision=first.engine.precision,
-        max_length=first.train.max_length,
-        device=torch.device("cpu"),
-        metrics=first.evaluation.metric_names,
-    )
+    base = load_base_of(first, device=torch.device("cpu"))
     outcomes = [
         train(spec, base, folder=Path(folder) / str(number), progress=tiny.Recorded())
         for number, spec in enumerate(specs)

@@ -115,6 +115,7 @@ DEFAULTS_OF_OTHERS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "A request to the server ends after 20 seconds.",
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "MLflow keeps no connection to an SQLite store open.",
     "DS_ACCELERATOR": "DeepSpeed runs on the CPU where there is no GPU.",
+    "RAY_AUTH_MODE": "A cluster of this machine without a token is not shown the user's.",
     "RAY_AUTH_TOKEN": "A local Ray has its token where the home takes no file.",
     "LOCAL_RANK": "DeepSpeed learns which device a worker has.",
 }

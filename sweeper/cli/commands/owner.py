@@ -112,7 +112,7 @@ def revise(folder: SweepFolder, overrides: list[str], out: Output) -> bool:
     """
     from sweeper.tracking.owner.revising import revise as change
 
-    require_no_url(folder, "resume --set")
+    _require_here(folder)
     found = change(folder, overrides)
     if found.is_running:
         out.show(found.document(), Text(found.sentence))

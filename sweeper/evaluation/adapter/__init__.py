@@ -17,7 +17,7 @@ from sweeper.evaluation.adapter.evaluating import (
     require_domains,
     with_adapter,
 )
-from sweeper.evaluation.adapter.loading import hold_base_of, load_adapter
+from sweeper.evaluation.adapter.loading import hold_base_of, load_adapter, load_base_of
 
 __all__ = [
     "TEMPLATE_FILE",
@@ -30,6 +30,7 @@ __all__ = [
     "hold_base_of",
     "kept_template",
     "load_adapter",
+    "load_base_of",
     "note_digests",
     "note_template",
     "require_domains",

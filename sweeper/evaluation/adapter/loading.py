@@ -13,13 +13,14 @@ from sweeper.errors import AdapterError
 from sweeper.evaluation.adapter.checking import require_sound_adapter
 from sweeper.evaluation.adapter.expected import expect_adapter
 from sweeper.experiment.trial import TrialSpec
-from sweeper.models.frozen import FrozenBase, hold_base
+from sweeper.models.frozen import FrozenBase, hold_base, load_base
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-__all__ = ["hold_base_of", "load_adapter"]
+__all__ = ["hold_base_of", "load_adapter", "load_base_of"]
 
 
 def hold_base_of(
@@ -46,6 +47,26 @@ def hold_base_of(
         device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
         metrics=trial.evaluation.metric_names,
         reads_data=reads_data,
+    )
+
+
+def load_base_of(trial: TrialSpec, *, device: torch.device | str) -> FrozenBase:
+    """Returns the base of a trial as a replica has it that trains the trial.
+
+    Args:
+        trial: whose base it is.
+        device: where the model lives.
+
+    Raises:
+        BadInputError: as :func:`sweeper.models.frozen.load_base`.
+    """
+    return load_base(
+        trial.model,
+        trial.data,
+        precision=trial.engine.precision,
+        max_length=trial.train.max_length,
+        device=device,
+        metrics=trial.evaluation.metric_names,
     )
 
 

@@ -21,6 +21,7 @@ from sweeper.preflight.forecast import (
     peak_bytes,
 )
 from sweeper.search import TimeKeeper, TrialTimes, draw_all
+from sweeper.tracking.mirror import changed_at_url
 from sweeper.tracking.owner import Limits, Meter, limits_of, note_limits
 from sweeper.tracking.stored import SweepStatus
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -46,9 +47,10 @@ def keep_limits(folder: Path, limits: Limits, costs: Costs | None) -> None:
     if limits == Limits():
         return
     try:
-        if costs is not None:
-            note_costs(folder, costs)
-        note_limits(folder, limits)
+        with changed_at_url(folder, command="limits"):
+            if costs is not None:
+                note_costs(folder, costs)
+            note_limits(folder, limits)
     except OSError as error:
         raise BadInputError(
             f"limits: they cannot be written into {folder} ({error.strerror or error}); a sweep "

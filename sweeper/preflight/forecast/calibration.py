@@ -22,6 +22,7 @@ from sweeper._files import read_json, write_json
 from sweeper.errors import DamagedFileError
 from sweeper.experiment.sweep import ResourcesSpec
 from sweeper.experiment.trial import IDENTITY_VERSION, TrialSpec
+from sweeper.preflight.forecast.computing import BUSY, busy_text
 from sweeper.preflight.forecast.costs import Costs, KnownCost
 from sweeper.preflight.forecast.measuring import MeasuredBase, MeasuredTrial, Request
 from sweeper.preflight.forecast.operations import step_operations
@@ -66,11 +67,12 @@ def calibrated_costs(
     lines = _kept(place)
     if not lines and within_s > 0 and _has_room(trials, on_gpu=request.on_gpu):
         lines = _measured(request, within_s=within_s)
-        if len(lines) > 1:
+        # What was measured beside other processes is good for now alone.
+        if len(lines) > 1 and all(_waits(x, request) == 1 for x in _read(lines)):
             with suppress(OSError):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 write_json(place, {"lines": lines}, is_durable=False)
-    return _costs(trials, lines)
+    return _costs(request, lines)
 
 
 def _has_gpu() -> bool:
@@ -159,20 +161,38 @@ def _watch(child: subprocess.Popen[str], within_s: float, over: threading.Event)
                 return
 
 
-def _costs(trials: Sequence[TrialSpec], lines: Sequence[str]) -> Costs | None:
-    """Returns what lines say of trials; None where no trial was measured."""
+def _costs(request: Request, lines: Sequence[str]) -> Costs | None:
+    """Returns what lines say of the trials of a request; None where no trial was measured."""
     base: MeasuredBase | None = None
-    known = []
+    known, trials = [], request.trials
+    waits = 1.0
     for found in _read(lines):
         if isinstance(found, MeasuredBase):
             base = found
         elif found.error:
             logger.debug("a trial could not be measured: %s", found.error)
         elif found.number < len(trials) and found.micro_batch_s > 0:
-            known.append(_known(trials[found.number], found))
+            known.append(_known(trials[found.number], found, waits=_waits(found, request)))
+            waits = max(waits, _waits(found, request))
     if base is None or not known:
         return None
-    return Costs(known=tuple(known), base_bytes=base.memory_bytes, load_s=base.load_s)
+    return Costs(
+        known=tuple(known),
+        base_bytes=base.memory_bytes,
+        load_s=base.load_s,
+        rates="" if waits == 1 else f"a step {busy_text(waits)}: the low ends are for a quiet one",
+    )
+
+
+def _waits(found: MeasuredBase | MeasuredTrial, request: Request) -> float:
+    """Returns the factor by which other processes have lengthened a trial's steps; 1 for none.
+
+    A step on a CPU computes on one processor at least for all of its time, if it is let.
+    """
+    if request.on_gpu or not isinstance(found, MeasuredTrial) or not found.cpu_s:
+        return 1.0
+    waits = found.micro_batch_s / found.cpu_s
+    return waits if waits >= BUSY else 1.0
 
 
 def _read(lines: Sequence[str]) -> Iterator[MeasuredBase | MeasuredTrial]:
@@ -183,7 +203,7 @@ def _read(lines: Sequence[str]) -> Iterator[MeasuredBase | MeasuredTrial]:
                 break
 
 
-def _known(trial: TrialSpec, found: MeasuredTrial) -> KnownCost:
+def _known(trial: TrialSpec, found: MeasuredTrial, *, waits: float) -> KnownCost:
     memory = memory_of(trial, trial.model.trainable(trial.method))
     varies = min(found.spread, _WIDEST - _HIGH)
     return KnownCost(
@@ -192,7 +212,7 @@ def _known(trial: TrialSpec, found: MeasuredTrial) -> KnownCost:
         operations=step_operations(trial),
         activations_bytes=memory.activations_bytes + memory.trained_state_bytes,
         micro_batch_s=found.micro_batch_s,
-        low=max(0.1, _LOW - varies),
+        low=max(0.1, _LOW - varies) / waits,
         high=_HIGH + varies,
         evaluation_s=found.evaluation_s,
         evaluation_rows=trial.train.eval_examples,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -12,7 +13,7 @@ from sweeper.preflight.forecast.costs import Costs, KnownCost
 from sweeper.preflight.forecast.operations import step_operations
 from sweeper.preflight.model.memory import BYTES, memory_of
 
-__all__ = ["GPUS", "Gpu", "computed_costs"]
+__all__ = ["BUSY", "GPUS", "Gpu", "busy_text", "computed_costs"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ _USED, _USED_LEAST, _USED_MOST = 0.35, 0.15, 0.55
 _CPU_USED, _CPU_USED_LEAST, _CPU_USED_MOST = 0.5, 0.2, 0.9
 # Side of the product that a CPU's speed is measured by, and how often.
 _SIDE, _TIMES = 1024, 3
+BUSY = 1.25
+"""From here on what takes so many times as long as it computes waits for other processes: threads
+of one that has the machine for itself wait for each other less than that."""
 # Bytes a second that checkpoints are written with.
 _DISK = 200e6
 # Of a process with the libraries, before a model: on a CPU, and of the context on a GPU.
@@ -88,14 +92,17 @@ def computed_costs(trials: list[TrialSpec], resources: ResourcesSpec) -> Costs |
     elif resources.gpus_per_worker:
         return None
     else:
-        peak = _cpu_rate(max(1, int(resources.cpus_per_worker)))
-        used = (_CPU_USED, _CPU_USED_LEAST, _CPU_USED_MOST)
+        peak, waits = _cpu_rate(max(1, int(resources.cpus_per_worker)))
+        # Nobody knows for how long the others go on: they are in the upper end alone.
+        used = (_CPU_USED, _CPU_USED_LEAST / waits, _CPU_USED_MOST)
         bandwidth, start = 0.0, _PROCESS_BYTES
         rates = (
             f"{peak / 1e9:.3g} GFLOP/s of a product on this machine, of which "
             f"{100 * _CPU_USED:.0f} % ({100 * _CPU_USED_LEAST:.0f} to "
             f"{100 * _CPU_USED_MOST:.0f} %) are taken to be reached"
         )
+        if waits > 1:
+            rates += f"; a product {busy_text(waits)}: the high ends are for one that stays so"
     weights = trials[0].model.facts().shape.total_parameters * BYTES[precision]
     known = tuple(_known(x, peak=peak, used=used, bandwidth=bandwidth, start=start) for x in trials)
     return Costs(
@@ -142,19 +149,52 @@ def _known(
     )
 
 
-def _cpu_rate(threads: int) -> float:
-    """Returns the operations a second of a product of float32 on this machine."""
+def _cpu_rate(threads: int) -> tuple[float, float]:
+    """Returns the operations a second of a product of float32 on this machine, and what it waits.
+
+    The second is the factor by which other processes lengthen it now, 1 on a machine that has
+    nothing else to do.
+    """
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         square = torch.ones(_SIDE, _SIDE)
-        fastest_s = float("inf")
-        for _ in range(_TIMES):
-            began_s = time.perf_counter()
-            square @ square
-            fastest_s = min(fastest_s, time.perf_counter() - began_s)
+        # Its threads are started by the first one.
+        square @ square
+        times = [_timed(lambda: square @ square) for _ in range(_TIMES)]
     finally:
         torch.set_num_threads(before)
-    return 2 * _SIDE**3 / fastest_s
+    return _rate_of(times, threads=threads)
+
+
+def busy_text(waits: float) -> str:
+    """Returns what is said of something that other processes lengthen, a part of a sentence.
+
+    Args:
+        waits: the factor by which they do, above 1.
+    """
+    return f"takes {waits:.2g} times as long as it computes, since this machine is busy"
+
+
+def _timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Returns the seconds that some work took, and those of CPU, of all threads."""
+    began_s, began_cpu_s = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - began_s, time.process_time() - began_cpu_s
+
+
+def _rate_of(times: Sequence[tuple[float, float]], *, threads: int) -> tuple[float, float]:
+    """Returns what :func:`_cpu_rate` does.
+
+    Args:
+        times: of some products, as :func:`_timed` has them.
+        threads: that computed them.
+    """
+    operations = 2 * _SIDE**3
+    wall_s, cpu_s = (sum(each) for each in zip(*times, strict=True))
+    waits = wall_s * threads / cpu_s if cpu_s else 1.0
+    if waits < BUSY:
+        return operations / min(wall for wall, _ in times), 1.0
+    return operations * threads / min(cpu for _, cpu in times if cpu), waits

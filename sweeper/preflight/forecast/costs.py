@@ -105,7 +105,7 @@ class Costs(BaseModel):
     around_bytes: float = Field(default=0, ge=0)
     """Memory that Ray takes in a worker besides."""
     rates: str = ""
-    """What computed times rest on; empty where nothing is computed."""
+    """What computed times rest on, or that the machine was busy; else empty."""
 
     def of(self, trial: TrialSpec) -> TrialCost:
         """Returns what a trial costs.

@@ -79,7 +79,7 @@ class SweepForecast:
     """``calibrated``, by real steps of each method; ``scaled``, of some of them by real steps of
     others; ``computed``, by operations and rates."""
     rates: str
-    """What computed times rest on; empty where nothing is computed."""
+    """What computed times rest on, or that the machine was busy; else empty."""
 
     def document(self) -> dict[str, Any]:
         """Returns the same as plain JSON."""

@@ -144,19 +144,11 @@ def measure(request: Request) -> Iterator[MeasuredBase | MeasuredTrial]:
     """
     import torch
 
-    from sweeper.models.frozen import load_base
+    from sweeper.evaluation.adapter import load_base_of
 
     torch.set_num_threads(request.threads)
     first = request.trials[0]
-    device = "cuda" if request.on_gpu else "cpu"
-    base = load_base(
-        first.model,
-        first.data,
-        precision=first.engine.precision,
-        max_length=first.train.max_length,
-        device=device,
-        metrics=first.evaluation.metric_names,
-    )
+    base = load_base_of(first, device="cuda" if request.on_gpu else "cpu")
     yield MeasuredBase(load_s=_age_s(), memory_bytes=_memory(on_gpu=request.on_gpu))
     steps = _STEPS
     for number, trial in enumerate(request.trials):

@@ -6,6 +6,7 @@ on NFS, whose driver holds a lease there.
 
 from __future__ import annotations
 
+from sweeper.tracking.mirror.changing import changed_at_url
 from sweeper.tracking.mirror.driving import LOCK_FILE, is_locked, mirrored
 from sweeper.tracking.mirror.following import (
     TrialPusher,
@@ -31,6 +32,7 @@ __all__ = [
     "StoreError",
     "TrialPusher",
     "adapter_url",
+    "changed_at_url",
     "claim_name",
     "driver_elsewhere",
     "fetch",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +36,8 @@ def follow_home(url: str, *, sweep: str | None = None) -> Path:
 
     Args:
         url: where the sweeps are kept.
-        sweep: the one that is wanted, by its name; all where None or no name of one.
+        sweep: the one that is wanted, by its name, with its confirmation or the search that it
+            confirms; all where None or no name of one.
 
     Raises:
         BadInputError: the URL names no store, or the store does not answer.
@@ -44,7 +47,7 @@ def follow_home(url: str, *, sweep: str | None = None) -> Path:
     try:
         names = store.folders()
         note_home(home, url)
-        wanted = [sweep] if sweep in names else names
+        wanted = _with_partners(sweep, names) if sweep in names else names
 
         def follow(name: str) -> None:
             copy = WorkingCopy(home / name, store)
@@ -64,6 +67,15 @@ def follow_home(url: str, *, sweep: str | None = None) -> Path:
             "SWEEPER_COPIES"
         ) from error
     return home
+
+
+def _with_partners(sweep: str | None, names: Sequence[str]) -> list[str]:
+    """Returns those of some sweeps that by their names are one, its search or its confirmation."""
+    return [name for name in names if _search_in(name) == _search_in(sweep or "")]
+
+
+def _search_in(name: str) -> str:
+    return re.sub(r"-confirm(-[0-9]+)?$", "", name)
 
 
 def _unanswered(url: str, error: StoreError) -> BadInputError:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import shlex
 import sqlite3
 import time
@@ -41,6 +42,8 @@ __all__ = [
     "url_of_home",
     "words_of",
 ]
+
+logger = logging.getLogger(__name__)
 
 STATE = ".mirror.json"
 HOME = ".store.json"
@@ -233,7 +236,14 @@ class WorkingCopy:
         if self.state().claim and self._was_driven_here(highest):
             return
         if self.state().claim and self.lacks_results():
-            self._set_aside()
+            kept = self._set_aside()
+            logger.warning(
+                "another machine has run %s before all of %s was at %s; what was not is in %s",
+                self.prefix,
+                self.folder,
+                self.store.url,
+                kept,
+            )
         self._pull_all()
         until_s = time.time() + DRIVEN_S if driver else 0.0
         self.note(claim="", own=(), driven_until_unix_s=until_s, driven_by=driver)

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from sweeper._files import FileLock, write_json
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.documents.tree import set_path
+from sweeper.tracking.mirror import changed_at_url
 from sweeper.tracking.stored import MAX_COUNT, MAX_WORD, STORED, read_stored
 
 __all__ = [
@@ -132,12 +133,15 @@ def _searched_as_begun(document: Mapping[str, Any]) -> dict[str, Any]:
 def changed_alone(folder: Path, *, command: str) -> Iterator[None]:
     """Keeps a sweep's revisions to one process while the body reads and writes them.
 
+    Of a sweep at a URL the body sees those that are there, and what it writes is put there.
+
     Args:
         folder: of the sweep.
         command: what its owner has called, for the message.
 
     Raises:
-        BadInputError: another one holds them, or nothing can be written there.
+        BadInputError: another one holds them, nothing can be written there, or the sweep is kept at
+            a URL, and run by another machine, or its store does not answer.
     """
     try:
         with FileLock(folder / LOCK_FILE) as lock:
@@ -146,7 +150,8 @@ def changed_alone(folder: Path, *, command: str) -> Iterator[None]:
                     f"{command}: sweep {folder.name} is being changed by {lock.owner()}; one at a "
                     "time can; try again"
                 )
-            yield
+            with changed_at_url(folder, command=command):
+                yield
     except DamagedFileError:
         raise
     except OSError as error:

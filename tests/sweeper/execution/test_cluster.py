@@ -8,17 +8,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 import ray
+from ray.exceptions import AuthenticationError
 
 from sweeper.errors import BadInputError
 from sweeper.execution import cluster
 from sweeper.execution.cluster import (
     _MOST_OF_A_SOCKET,
+    _agree_on_token,
     _keep_token,
     _shorten_folder,
     _tell_message,
@@ -156,6 +159,86 @@ def test_where_ray_can_keep_its_token_it_does(
     _keep_token()
     assert "RAY_AUTH_TOKEN" not in os.environ
     assert list((tmp_path / ".ray").iterdir()) == []
+
+
+HEAD = "192.0.2.7:6379"
+
+
+@contextmanager
+def node(**environment: str) -> Iterator[None]:
+    """A process that has the command line of one of a node's, and the environment of its start."""
+    command = ["/bin/sh", "-c", "echo up; read line", "raylet", f"--gcs-address={HEAD}"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        yield
+        process.kill()
+
+
+@pytest.mark.usefixtures("no_token")
+@pytest.mark.parametrize(
+    ("address", "started_with", "mode"),
+    [
+        # The user's token is shown to a cluster that asks for it, as Ray does it by itself.
+        ("auto", {"RAY_AUTH_MODE": "token"}, None),
+        ("auto", {"RAY_AUTH_MODE": "disabled"}, "disabled"),
+        # So Ray starts a cluster of a user who has no token yet.
+        ("auto", {}, "disabled"),
+        (HEAD, {}, None),
+        ("local", {}, None),
+    ],
+)
+def test_a_cluster_without_a_token_is_not_shown_the_users_one(
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    started_with: dict[str, str],
+    mode: str | None,
+) -> None:
+    monkeypatch.setattr(ray._private.services, "canonicalize_bootstrap_address", lambda _: HEAD)
+    with node(**started_with):
+        _agree_on_token(address)
+    assert os.environ.get("RAY_AUTH_MODE") == mode
+    # A Ray that this process then starts has its token all the same.
+    _agree_on_token("local")
+    assert "RAY_AUTH_MODE" not in os.environ
+
+
+@pytest.mark.usefixtures("no_token")
+def test_what_the_user_says_of_the_token_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray._private.services, "canonicalize_bootstrap_address", lambda _: HEAD)
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    with node():
+        _agree_on_token("auto")
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+
+
+@pytest.mark.usefixtures("no_token")
+def test_where_no_cluster_is_found_ray_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(_: str) -> str:
+        raise ConnectionError("Could not find any running Ray instance")
+
+    monkeypatch.setattr(ray._private.services, "canonicalize_bootstrap_address", nothing)
+    _agree_on_token("auto")
+    assert "RAY_AUTH_MODE" not in os.environ
+
+
+@pytest.mark.usefixtures("no_token")
+def test_a_cluster_with_another_token_is_told_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster, "RAY_ENVIRONMENT", {})
+    monkeypatch.setattr(cluster, "start_fork_server", lambda _: None)
+
+    def init(**_: object) -> None:
+        raise AuthenticationError("InvalidAuthToken")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(BadInputError, match="does not take this process") as caught:
+        connect(HEAD)
+    said = str(caught.value)
+    assert f"the cluster at '{HEAD}' does not take this process (InvalidAuthToken)" in said
+    assert "set RAY_AUTH_MODE=token; RAY_AUTH_MODE=disabled is for a cluster without" in said
 
 
 @pytest.mark.usefixtures("no_token")

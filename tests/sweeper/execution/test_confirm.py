@@ -20,6 +20,7 @@ from sweeper.execution.driver import SweepDriver
 from sweeper.execution.owner import OwnerWatch, keep_limits
 from sweeper.execution.owner.budget import shared_usage
 from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.space.space import Point
 from sweeper.report.page import subject_of
 from sweeper.search import Suggestion
 from sweeper.tracking.owner import Limits, Meter, limits_of, usage_of
@@ -255,7 +256,7 @@ def test_no_trial_of_a_confirmation_begins_that_would_not_end_in_what_the_search
     confirmation = confirmed(driver)
     assert limits_of(confirmation.folder.path) == HOUR
     assert has_time_for(confirmation)
-    (point, *_) = ({"method": x.name} for x in confirmation.sweep.space.methods)
+    point: Point = {"method": confirmation.sweep.space.methods[0].name}
     job = confirmation._trials.job(Suggestion(0, point, confirmation._trials.identify(point)))
     clock = Clock()
     shared = shared_usage(confirmation.folder)

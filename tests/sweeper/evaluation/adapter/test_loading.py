@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sweeper.errors import AdapterError, BadInputError
-from sweeper.evaluation.adapter import load_adapter
+from sweeper.evaluation.adapter import load_adapter, load_base_of, loading
 from sweeper.evaluation.adapter.expected import TensorForm, expect_adapter
-from sweeper.experiment.trial import TrialSpec
+from sweeper.experiment.trial import EvaluationSpec, TrialSpec
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper_adapters.methods import EngineFacts
 from tests.adapters.conftest import build_llama
 from tests.adapters.specs import SPECS, each
-from tests.sweeper import exported, scenarios
+from tests.sweeper import exported, scenarios, tiny
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -226,3 +226,22 @@ def test_an_adapter_on_another_base_is_refused(lora, world):
         AdapterError, match=r"layers\.3\..* is not of this adapter, .* more like it"
     ):
         load_adapter(spec, other, adapter)
+
+
+def test_a_base_is_loaded_as_a_trial_says(monkeypatch):
+    asked = []
+    monkeypatch.setattr(loading, "load_base", lambda *given, **named: asked.append((given, named)))
+    spec = tiny.trial()
+    spec = spec.model_copy(update={"evaluation": EvaluationSpec(metrics=("rouge_l", "perplexity"))})
+    load_base_of(spec, device="cpu")
+    assert asked == [
+        (
+            (spec.model, spec.data),
+            {
+                "precision": spec.engine.precision,
+                "max_length": spec.train.max_length,
+                "device": "cpu",
+                "metrics": ("rouge_l", "perplexity"),
+            },
+        )
+    ]

@@ -7,7 +7,9 @@ import pytest
 from sweeper.errors import BadInputError
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import AshaSpec, SearchSpec
+from sweeper.preflight.forecast import computing
 from sweeper.preflight.forecast.admitting import admit
+from sweeper.preflight.forecast.computing import computed_costs
 from sweeper.preflight.forecast.forecasting import designed_share, forecast_sweep
 from sweeper.preflight.forecast.knowing import representatives
 from sweeper.preflight.forecast.micro_batch import corner_trials
@@ -98,3 +100,31 @@ def test_a_named_gpu_is_computed():
     assert found.forecast is not None
     assert found.forecast.source == "computed"
     assert "H100" in found.forecast.rates
+
+
+def test_a_busy_machine_is_forecast_as_a_quiet_one_with_a_wider_range(monkeypatch):
+    sweep = load_sweep(SPACE)
+    (trial, *_) = corner_trials(sweep)
+    found = {}
+    for waits in (1.0, 3.0):
+        monkeypatch.setattr(computing, "_cpu_rate", lambda _, waits=waits: (1e11, waits))
+        costs = computed_costs([trial], sweep.spec.resources)
+        assert costs is not None
+        found[waits] = costs
+    quiet, busy = (costs.known[0] for costs in found.values())
+    assert (busy.micro_batch_s, busy.low) == (quiet.micro_batch_s, quiet.low)
+    assert busy.high == pytest.approx(3 * quiet.high)
+    assert "busy" not in found[1.0].rates
+    said = "a product takes 3 times as long as it computes, since this machine is busy: the high"
+    assert said in found[3.0].rates
+
+
+def test_a_product_is_timed_by_its_own_seconds_where_it_waits():
+    operations = 2 * 1024**3
+    # As threads of one process wait for each other: by the clock.
+    rate, waits = computing._rate_of([(0.5, 0.9), (0.4, 0.7)], threads=2)
+    assert (rate, waits) == (operations / 0.4, 1.0)
+    rate, waits = computing._rate_of([(2.0, 0.5), (1.0, 0.5)], threads=1)
+    assert (rate, waits) == (operations / 0.5, 3.0)
+    # A clock that is too coarse for it says nothing.
+    assert computing._rate_of([(0.01, 0.0)], threads=1) == (operations / 0.01, 1.0)
