@@ -61,7 +61,8 @@ def _chosen(
         yield f"{text}; it is the only complete trial."
         return
     among = count(others, "complete trial" if stopped else "trial")
-    early = f" and {stopped} that were stopped early" if stopped else ""
+    were = "was" if stopped == 1 else "were"
+    early = f" and {stopped} that {were} stopped early" if stopped else ""
     chosen = f"{text}, chosen among {among}{early} on these rows"
     excess = _excess(validation) if others > 1 else None
     score = ranking.score(best)

@@ -168,8 +168,14 @@ def _grids(points: _Floats, noise: _Floats, columns: Columns) -> dict[str | int,
 
 
 def _with(kernel: _Kernel, field: str | int, value: float) -> _Kernel:
-    if isinstance(field, str):
-        return replace(kernel, **{field: value})
+    match field:
+        case "methods":
+            return replace(kernel, methods=value)
+        case "noise":
+            return replace(kernel, noise=value)
+        case "variance":
+            return replace(kernel, variance=value)
+    assert isinstance(field, int)
     scales = (*kernel.scales[:field], value, *kernel.scales[field + 1 :])
     return replace(kernel, scales=scales)
 

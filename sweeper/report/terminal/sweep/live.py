@@ -154,7 +154,7 @@ class LiveTable:
     def _print_lines(self, ranking: Ranking, note: str) -> None:
         trials = ranking.trials
         # A finalist ends twice.
-        ended = {trial.id: trial.status for trial in trials if trial.is_final}
+        ended: dict[str, str] = {x.id: x.status for x in trials if x.is_final}
         if self._ended is None:
             self._ended = ended
             if ended:

@@ -105,6 +105,6 @@ def test_those_that_were_stopped_early_were_candidates_too(folder):
     add(folder, 1.5, end="prune")
     add(folder, 1.25)
     assert said(folder)[0].endswith(
-        ", chosen among 1 complete trial and 1 that were stopped early on these rows, which "
+        ", chosen among 1 complete trial and 1 that was stopped early on these rows, which "
         "flatters it."
     )

@@ -100,14 +100,14 @@ def test_a_search_that_compares_whole_trials_has_none(finalists):
 
 
 def test_those_that_are_admitted_wait_again_and_run(finalists, trials, monkeypatch):
-    asked = []
+    asked: list[tuple[int, str]] = []
 
     def run_jobs(pool, jobs):
         asked.extend((job.number, trials[job.number].read().status) for job in jobs)
         return [Message("end", status="failed", error="lost", is_recorded=False) for _ in jobs]
 
     monkeypatch.setattr("sweeper.execution.after.trainings.run_jobs", run_jobs)
-    finalists.run(None, admitted=lambda jobs: jobs[:2])  # type: ignore[arg-type]
+    finalists.run(None, admitted=lambda jobs: jobs[:2])
     assert asked == [(1, "queued"), (2, "queued")]
     records = [trial.read() for trial in trials]
     assert [x.is_finalist for x in records] == [False, True, True, False, False]

@@ -1,5 +1,7 @@
 """The points of which the next one is chosen."""
 
+from typing import Any
+
 import numpy as np
 
 from sweeper.experiment.space.distributions import Choice, IntRange, LogUniform, Uniform
@@ -15,7 +17,7 @@ AXES = (
 )
 LARGE = Space((MethodSpace("a", {}, AXES), MethodSpace("b", {}, (RATE,))))
 SMALL = Space((MethodSpace("a", {}, AXES[2:]), MethodSpace("b", {}, ())))
-BEST = {"method": "a", "rate": 1e-2, "noise": 0.0, "a.rank": 64, "a.on": ["q"]}
+BEST: dict[str, Any] = {"method": "a", "rate": 1e-2, "noise": 0.0, "a.rank": 64, "a.on": ["q"]}
 
 
 def chance() -> np.random.Generator:
@@ -42,7 +44,7 @@ def test_all_points_of_a_large_space_are_points_of_it():
 
 def test_some_are_near_the_best_ones():
     without = candidates(LARGE, {"method": "a"}, best=(), chance=chance())
-    near = candidates(LARGE, {"method": "a"}, best=(BEST,), chance=chance())[len(without) :]
+    near: list[Any] = candidates(LARGE, {"method": "a"}, best=(BEST,), chance=chance())[len(without) :]
     assert np.mean([np.log10(x["rate"]) for x in near]) > -2.2
     assert np.mean([x["noise"] for x in near]) < 1
     assert np.mean([x["a.rank"] for x in near]) > 56

@@ -1,12 +1,13 @@
 """Points as vectors."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sweeper.experiment.space.distributions import Choice, IntRange, LogUniform, Uniform
-from sweeper.experiment.space.space import RATE, Axis, MethodSpace, Space
+from sweeper.experiment.space.space import RATE, Axis, MethodSpace, Point, Space
 from sweeper.search.gaussian import Columns, Features
 
 
@@ -18,7 +19,7 @@ def space_of(*axes: Axis, **settings) -> Space:
     return Space((MethodSpace("a", {}, axes),), **settings)
 
 
-def column(space: Space, *values, method: str = "a") -> list[float]:
+def column(space: Space, *values: Any, method: str = "a") -> list[float]:
     name = space.method(method).axes[0].name
     found = Features(space).of({"method": method, name: value} for value in values)
     return [float(x) for x in found[:, 1]]
@@ -59,7 +60,7 @@ def test_a_field_of_two_methods_is_one_column_and_missing_elsewhere():
             MethodSpace("c", {}, ()),
         )
     )
-    points = [{"method": "a", "a.rank": 8}, {"method": "b", "b.rank": 8}, {"method": "c"}]
+    points: list[Point] = [{"method": "a", "a.rank": 8}, {"method": "b", "b.rank": 8}, {"method": "c"}]
     found = Features(space).of(points)
     assert found.shape == (3, 2)
     assert list(found[:, 0]) == [0, 1, 2]

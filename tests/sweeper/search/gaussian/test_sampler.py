@@ -1,7 +1,7 @@
 """What the Gaussian process draws, as a sweep asks it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import optuna
@@ -41,7 +41,7 @@ def searched(
     *,
     trials: int = 20,
     told: Callable[[Point], float] = loss,
-    direction: str = "minimize",
+    direction: Literal["minimize", "maximize"] = "minimize",
     standard_error: float | None = 0.01,
 ) -> tuple[optuna.Study, list[Point]]:
     study = optuna.create_study(direction=direction)
@@ -153,12 +153,9 @@ def test_trials_of_a_method_that_is_gone_are_no_longer_seen():
 
 
 def test_each_name_has_its_sampler():
-    names = {
-        "gp": GaussianSampler,
-        "tpe": optuna.samplers.TPESampler,
-        "random": optuna.samplers.RandomSampler,
-    }
-    for name, kind in names.items():
+    kinds = (GaussianSampler, optuna.samplers.TPESampler, optuna.samplers.RandomSampler)
+    names = get_args(SearchSpec.model_fields["sampler"].annotation)
+    for name, kind in zip(names, kinds, strict=True):
         search = SearchSpec(sampler=name, asha=None)
         assert isinstance(sampler_for(search, space=SPACE, trial_number=3), kind)
         start = sampler_for(search, space=SPACE, trial_number=3, is_random=True)
