@@ -71,7 +71,8 @@ class _Distances:
                 common *= self._factor(place, scale)
             else:
                 own *= self._factor(place, scale)
-        return kernel.variance * common * (kernel.methods + (1.0 - kernel.methods) * own)
+        shared = kernel.methods + (1.0 - kernel.methods) * own
+        return np.asarray(kernel.variance * common * shared)
 
     def _computed(self, place: int, scale: float) -> _Floats:
         between = self._first[:, None, 1 + place] - self._second[None, :, 1 + place]
