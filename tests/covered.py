@@ -134,7 +134,6 @@ COVERED = {
     "report/terminal/sweep/standing.py": "sweeper/report/test_standing.py",
     "report/terminal/trial.py": "sweeper/report/test_standing.py",
     "report/trial.py": "sweeper/report/test_standing.py",
-    "report/terminal/tables.py": "sweeper/report/terminal/sweep/test_leaderboard.py",
     "tracking/final_result.py": "sweeper/evaluation/test_final.py",
     "tracking/mlflow_view/links.py": "sweeper/tracking/mlflow_view/test_shown.py",
     "tracking/mlflow_view/runs.py": "sweeper/tracking/mlflow_view/test_exactly_once.py",

@@ -202,8 +202,8 @@ def _on_validation(
 ) -> ScoreTable | BadInputError:
     """Returns the scores on validation, of a search trial by trial; or why there are none."""
     try:
-        metric, known = ranking.objective.metric, ranking.validation
-        return score_table(folder, metric, "validation", by_trial=plan is None, known=known)
+        metric, by_trial = ranking.objective.metric, plan is None
+        return score_table(folder, metric, "validation", by_trial=by_trial, ranking=ranking)
     except BadInputError as error:
         return error
 
@@ -285,7 +285,7 @@ def _compared_table(
     """
     if bare.plan is None or get_path(folder.document, ("final", "split")) == "validation":
         return validation
-    return score_table(folder, bare.metric, "test", known=ranking.rows)
+    return score_table(folder, bare.metric, "test", ranking=ranking)
 
 
 def _spec(

@@ -264,7 +264,10 @@ def _row_covariance(
         count = inside.shape[1]
         if count:
             inside = inside - inside.mean(axis=1, keepdims=True)
-            found += (inside @ inside.T) * (count / (n * n * max(count - 1.0, 1.0)))
+            products = inside @ inside.T
+            # In place: of thousands of configurations each copy has hundreds of megabytes.
+            products *= count / (n * n * max(count - 1.0, 1.0))
+            found += products
     return found
 
 

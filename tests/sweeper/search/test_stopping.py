@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from sweeper.experiment.sweep import AshaSpec
@@ -170,3 +171,12 @@ def test_without_asha_and_with_a_grace_of_a_whole_trial_nothing_stops(
     rungs.fill([[1.0] * 4] * 3)
     places = itertools.product(range(1, 5), [9.0])
     assert not any(rungs.decide("bad", evaluation, value) for evaluation, value in places)
+
+
+def test_who_came_before_a_resume_is_not_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rungs = Rungs(AshaSpec(grace=1, reduction=2), mode="min", evaluations=4)
+    # To judge a trial takes all who came to its rung before it.
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "nanpercentile", lambda *_: pytest.fail("a trial is judged"))
+        rungs.fill([[float(number)] * 4 for number in range(50)])
+    assert [rungs.decide(str(loss), 4, loss) for loss in (10.0, 40.0)] == [False, True]
