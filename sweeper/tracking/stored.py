@@ -26,6 +26,7 @@ from pydantic import (
     Field,
     JsonValue,
     RootModel,
+    SkipValidation,
     ValidationError,
 )
 
@@ -166,11 +167,12 @@ class TrialDescription(BaseModel):
     """Name of the method."""
     origin: str = Field(default="search", max_length=MAX_WORD)
     """Origin of the suggestion."""
-    params: dict[str, JsonValue] = {}
+    # Whatever comes from a file is JSON: to look at each value is most of the reading.
+    params: dict[str, SkipValidation[JsonValue]] = {}
     """Searched parameters and the method's fields, by dotted path."""
     steps_total: int = Field(default=0, ge=0, le=MAX_COUNT)
     """Optimiser steps of the whole trial; 0 if unknown."""
-    spec: dict[str, JsonValue]
+    spec: dict[str, SkipValidation[JsonValue]]
     """The trial's spec."""
 
 
@@ -353,10 +355,7 @@ def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _member(content: bytes, info: zipfile.ZipInfo) -> bytes:
-    """Returns what one member of an archive holds; raises where it is not as the archive says.
-
-    zipfile makes a stream of each, which takes longer than all else of thousands of small files.
-    """
+    """Returns one member of an archive; of each zipfile makes a stream, which takes its time."""
     name, extra = struct.unpack_from("<HH", content, info.header_offset + 26)
     start = info.header_offset + 30 + name + extra
     packed = content[start : start + info.compress_size]

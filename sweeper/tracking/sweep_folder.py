@@ -342,12 +342,12 @@ class SweepFolder:
         """
         if trial_id in self._trials:
             return self._trials[trial_id]
-        if Path(trial_id).name != trial_id or trial_id in {"", ".", ".."}:
+        if "/" in trial_id or trial_id in {"", ".", ".."}:
             raise BadInputError(
                 f"trial: got {trial_id[:80]!r} as an identity; one is 12 hex digits and names a "
                 f"folder of {self.path / 'trials'}; restore the file that names this one"
             )
-        found = TrialFolder(self.path / "trials" / trial_id, clock=self._clock)
+        found = TrialFolder(self.path.joinpath("trials", trial_id), clock=self._clock)
         return self._trials.setdefault(trial_id, found)
 
     def trial_folders(self) -> list[TrialFolder]:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,9 @@ class TrialFolder:
             path: the trial's folder.
             clock: Unix time in seconds.
         """
-        self.path = Path(path)
+        self.path = path if isinstance(path, Path) else Path(path)
         self._record_path = self.path / RECORD_FILE
         self._clock = clock
-        self._log = MetricsLog(self.path / "metrics.jsonl")
         self._summary = MetricSummary()
         self._final: tuple[tuple[int, int, int], TrialRecord] | None = None
 
@@ -99,6 +99,11 @@ class TrialFolder:
     def adapter(self) -> Path:
         """Folder of the trained adapter; made by whoever writes it."""
         return self.path / "adapter"
+
+    @cached_property
+    def _log(self) -> MetricsLog:
+        # Of a trial that has ended nobody asks for it.
+        return MetricsLog(self.path / "metrics.jsonl")
 
     @property
     def metrics_path(self) -> Path:
@@ -190,7 +195,8 @@ class TrialFolder:
         if record.is_final:
             self._final = (mark, record)
             # Nothing more is read, and the points need not be kept in memory.
-            self._log, self._summary = MetricsLog(self._log.path), MetricSummary()
+            self.__dict__.pop("_log", None)
+            self._summary = MetricSummary()
             return record
         return self._closed(self._with_metrics(record))
 

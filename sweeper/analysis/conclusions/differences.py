@@ -194,17 +194,20 @@ def _known(
 
 def _simulated(components: Components, reference: int, alpha: float) -> _Known:
     k = len(components.names)
-    others = [each for each in range(k) if each != reference]
-    weights = difference_weights(k, [(each, reference) for each in others])
-    found = components.contrasts(weights)
+    found = components.differences_to(reference)
     if k <= _MOST_SIMULATED:
         every = difference_weights(k, all_pairs(k))
-        half = simultaneous(components, every, alpha=alpha).critical[0] * found.standard_errors
+        critical = float(simultaneous(components, every, alpha=alpha).critical[0])
     else:
-        half = found.standard_errors * t_value(float(found.df.min()), alpha / (k * (k - 1)))
+        df = float(np.delete(found.df, reference).min())
+        critical = t_value(df, alpha / (k * (k - 1)))
+    half = critical * found.standard_errors
     return {
-        components.names[each]: (float(value), (float(value - width), float(value + width)))
-        for each, value, width in zip(others, found.values, half, strict=True)
+        name: (float(value), (float(value - width), float(value + width)))
+        for place, (name, value, width) in enumerate(
+            zip(components.names, found.values, half, strict=True)
+        )
+        if place != reference
     }
 
 

@@ -129,8 +129,9 @@ class Components:
             out=np.zeros_like(self.seed_squares),
             where=self.seed_df > 0,
         )
-        variances = np.diagonal(self.row_covariance)
-        rows = variances + variances[each] - 2 * self.row_covariance[each]
+        variances, shared = np.diagonal(self.row_covariance), self.row_covariance[each]
+        # Summed as by w'Rw, so that both say the same to the last digit.
+        rows = (variances - shared) - (shared - variances[each])
         return self._contrasts(
             values=self.means - self.means[each],
             rows=np.maximum(rows, 0.0),
