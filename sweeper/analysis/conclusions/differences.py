@@ -99,6 +99,8 @@ def differences_of(
     validation: ScoreTable | None,
     statements: Sequence[Statement],
     plan: DesignPlan | None,
+    *,
+    components: Components | None = None,
 ) -> Differences | None:
     """Returns the rows of the comparison plot; None where nothing is compared.
 
@@ -110,6 +112,7 @@ def differences_of(
         validation: Scores that choose the rates of tuned methods.
         statements: The verdicts.
         plan: Of the design; None of a search.
+        components: That the statements rest on; made where None.
     """
     best = next((x for x in statements if isinstance(x, BestSet)), None)
     compared = [x for x in statements if isinstance(x, Conclusion)]
@@ -119,7 +122,10 @@ def differences_of(
     if basis is None:
         return None
     try:
-        rows = _rows(table, validation, plan, basis.claim, best)
+        if plan is not None and plan.question == "tuned" and basis.claim == "configurations":
+            rows = _peaks(table, validation, plan, best)
+        else:
+            rows = _rows(table, basis.claim, components)
     except BadInputError:
         return None
     if len(rows.names) < 2:
@@ -132,22 +138,16 @@ def differences_of(
     return _shown(rows, reference, known, best, basis, plan, is_control=control is not None)
 
 
-def _rows(
-    table: ScoreTable,
-    validation: ScoreTable | None,
-    plan: DesignPlan | None,
-    claim: Claim,
-    best: BestSet | None,
-) -> _Rows:
-    if plan is not None and plan.question == "tuned" and claim == "configurations":
-        return _peaks(table, validation, plan, best)
+def _rows(table: ScoreTable, claim: Claim, components: Components | None) -> _Rows:
+    """Returns the configurations that are compared, or the adapters."""
     if claim == "adapters":
         kept = as_adapters(table)
         failed = [0] * len(kept.configurations)
     else:
         kept = with_seeds(table, 2)
         failed = [len(x.failed_seeds) for x in kept.configurations]
-    components = components_of(kept, claim=claim)
+    if components is None:
+        components = components_of(kept, claim=claim)
     seeds = tuple(x.scores.mean(axis=1) for x in kept.configurations)
     return _Rows(components.names, components.means, seeds, tuple(failed), components)
 

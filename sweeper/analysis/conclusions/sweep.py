@@ -226,11 +226,14 @@ def _compared(
         differences = None
         facts = (*bare.facts, *_independent_rows(table))
         if asked is not None:
-            statements = conclude(table, asked, validation).statements
+            found = conclude(table, asked, validation)
+            statements = found.statements
             own, choosing = table, validation
             if asked.look is not None:
                 own, choosing = (first_seeds(x, asked.look.seeds) for x in (table, validation))
-            differences = differences_of(own, choosing, statements, plan)
+            differences = differences_of(
+                own, choosing, statements, plan, components=found.components
+            )
     except BadInputError as error:
         return replace(bare, why_none=_sentence(error))
     return replace(
