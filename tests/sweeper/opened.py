@@ -1,4 +1,4 @@
-"""Which files are opened, counted: reading that costs more with each trial is found without a clock."""
+"""Files that are opened, counted: what costs more with each trial is found without a clock."""
 
 from __future__ import annotations
 

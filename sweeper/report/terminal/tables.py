@@ -46,7 +46,7 @@ class Column:
     @cached_property
     def body(self) -> int:
         """Cells of its widest value."""
-        return max(map(cell_len, self.cells), default=0)
+        return max(map(_cells_of, self.cells), default=0)
 
     @property
     def least(self) -> int:
@@ -142,8 +142,13 @@ class _Lines:
 
 
 def _padded(cell: str, width: int, *, is_number: bool) -> str:
-    room = " " * (width - cell_len(cell))
+    room = " " * (width - _cells_of(cell))
     return room + cell if is_number else cell + room
+
+
+def _cells_of(text: str) -> int:
+    """Returns the cells that a text takes; rich looks at each character."""
+    return len(text) if text.isascii() and text.isprintable() else cell_len(text)
 
 
 def _cut(title: str, width: int) -> str:
