@@ -34,6 +34,11 @@ _TERMS = """
 - Of more than 64 adapters the report judges which may be the best by Bonferroni's value, which is
   larger than the simulated one: the set may be larger, and holds the best one as surely.
 - The page shows 500 trials at most. `leaderboard.json` and `report --json` have all.
+- A report reads each file of a trial once. That is most of its time: damage is found by reading
+  all. The matrix of covariances is made once, and the differences to the best trial are of one of
+  its rows.
+- A resume judges no trial again that ASHA has judged, and asks the study's database as often
+  whatever its length.
 """
 
 _COLUMNS = (

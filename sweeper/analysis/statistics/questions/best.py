@@ -45,8 +45,8 @@ def best_set(
     if k > _MOST_SIMULATED:
         return np.asarray(behind <= max(floor, ceiling))
     stays: NDArray[np.bool_] = np.asarray(behind <= floor)
-    for each in np.flatnonzero(~stays & (behind <= ceiling)):
-        rivals = difference_weights(k, [(j, int(each)) for j in range(k) if j != each])
+    for place in np.flatnonzero(~stays & (behind <= ceiling)).tolist():
+        rivals = difference_weights(k, [(j, place) for j in range(k) if j != place])
         value = critical_value(components, rivals, df=df, alpha=alpha, two_sided=False, draws=draws)
-        stays[each] = behind[each] <= value
+        stays[place] = behind[place] <= value
     return stays
