@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import re
 import shutil
 import socket
 import stat
@@ -308,6 +309,9 @@ def signature(path: Path) -> tuple[int, int, int]:
 
 def sqlite_uri(path: Path) -> str:
     """Returns the URI of an SQLite database, whatever characters its path has."""
+    if re.fullmatch(r"[\w./-]+", str(path), re.ASCII):
+        # There is nothing to be quoted, and SQLAlchemy takes a second to be imported.
+        return f"sqlite:///{path}"
     from sqlalchemy import URL
 
     uri = URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)

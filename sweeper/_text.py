@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
@@ -145,20 +146,22 @@ def varying(trials: Iterable[Mapping[str, object]]) -> list[str]:
     return sorted(found, key=long.__contains__) or [name for name in values if name not in long]
 
 
+_LONG = (list, tuple, dict)
+
+
 def _values(
     trials: Iterable[Mapping[str, object]],
 ) -> tuple[dict[str, set[str]], dict[str, bool]]:
     """Returns each parameter's values as texts, and which are lists: whether a method's differ."""
-    values: dict[str, set[str]] = {}
-    of_method: dict[str, dict[str, set[str]]] = {}
+    of_method: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     long: set[str] = set()
     for params in trials:
+        method = str(params.get("method"))
         for name, value in params.items():
-            values.setdefault(name, set()).add(str(value))
-            own = of_method.setdefault(name, {})
-            own.setdefault(str(params.get("method")), set()).add(str(value))
-            if isinstance(value, list | tuple | dict):
+            of_method[name][method].add(str(value))
+            if isinstance(value, _LONG):
                 long.add(name)
+    values = {name: set[str]().union(*own.values()) for name, own in of_method.items()}
     return values, {name: max(map(len, of_method[name].values())) > 1 for name in long}
 
 

@@ -36,7 +36,10 @@ FORBIDDEN = re.compile(
 )
 
 # What a driver needs to check specs; none of it may load what takes seconds to import.
-CHEAP = ("sweeper.experiment.trial", "sweeper.data", "sweeper.models", "sweeper_adapters.methods")
+CHEAP = (
+    *("sweeper.experiment.trial", "sweeper.data", "sweeper.models", "sweeper_adapters.methods"),
+    *("sweeper.report.page", "sweeper.report.terminal"),
+)
 HEAVY = ("torch", "transformers", "peft", "datasets", "ray", "mlflow", "deepspeed", "optuna")
 
 
@@ -173,7 +176,7 @@ def test_the_source_roots_are_not_packages():
 
 
 @pytest.mark.parametrize("module", CHEAP)
-def test_checking_a_spec_loads_nothing_heavy(module):
+def test_checking_a_spec_and_showing_a_sweep_load_nothing_heavy(module):
     code = f"import sys, {module}; print(*sorted(set(sys.modules) & set({HEAVY!r})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

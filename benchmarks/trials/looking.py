@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.trials.simulating import Search
-from sweeper.execution.reconcile import reconcile
+from rich.console import Console
+
+from benchmarks.trials.simulating import FINGERPRINT, Search
+from sweeper.execution.final_jobs import final_jobs
+from sweeper.execution.reconcile import reconcile, warn_of_other_data
 from sweeper.experiment.sweep import Sweep
-from sweeper.report.page import subject_of, write_sweep_page
+from sweeper.report.page import Subject, subject_of, write_sweep_page
+from sweeper.report.terminal import sweep_view
 from sweeper.tracking.mlflow_view import MlflowView
 from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = ["look", "send"]
+
+# Of a terminal.
+_WIDTH = 120
 
 
 def look(search: Search) -> dict[str, float]:
@@ -28,12 +36,14 @@ def look(search: Search) -> dict[str, float]:
     folder = SweepFolder(search.folder.path)
 
     def resume() -> None:
+        warn_of_other_data(folder, FINGERPRINT)
         search.open()
         reconcile(folder, search.study, retries_failed=False, is_ahead=False)
+        final_jobs(folder, search.sweep.spec.final)
 
     resume_s = _seconds(resume)
     begin_s = time.perf_counter()
-    subject = subject_of(SweepFolder(folder.path), tracking_uri="")
+    subject = _reported(SweepFolder(folder.path))
     report_s = time.perf_counter() - begin_s
     begin_s = time.perf_counter()
     page = write_sweep_page(subject)
@@ -43,6 +53,14 @@ def look(search: Search) -> dict[str, float]:
         "page_s": time.perf_counter() - begin_s,
         "page_bytes": float(page.stat().st_size),
     }
+
+
+def _reported(folder: SweepFolder) -> Subject:
+    """Returns a sweep that was shown as `report` shows it, to nobody."""
+    subject = subject_of(folder, tracking_uri="")
+    view = sweep_view(folder, subject.ranking, subject.conclusions)
+    Console(file=io.StringIO(), markup=False, width=_WIDTH).print(view, crop=False)
+    return subject
 
 
 def send(sweep: Sweep, source: SweepFolder, home: Path, *, trials: int) -> dict[str, float]:

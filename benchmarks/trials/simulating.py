@@ -21,11 +21,13 @@ from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, write_row_sc
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 
-__all__ = ["ROWS", "Search", "Times", "sweep_in"]
+__all__ = ["FINGERPRINT", "ROWS", "Search", "Times", "sweep_in"]
 
 ROWS = 128
 """Validation rows of a trial."""
-_ORDER = RowOrder("0123456789abcdef", ("",) * ROWS, None)
+FINGERPRINT = "0123456789abcdef"
+"""Of the data that there is none of."""
+_ORDER = RowOrder(FINGERPRINT, ("",) * ROWS, None)
 # The best learning rate, and the loss there.
 _BEST_RATE, _BEST_LOSS = 3e-3, 2.0
 
@@ -54,7 +56,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(self.seed)
-        self._factory = TrialFactory(self.folder, self.sweep, "0123456789abcdef")
+        self._factory = TrialFactory(self.folder, self.sweep, FINGERPRINT)
         # Rows differ in how hard they are, by far more than trials do.
         self._rows = self._rng.normal(0, 0.5, ROWS)
         self.open()

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from sweeper._text import shorten, value_text
 from sweeper.tracking.record import TrialRecord
 
-__all__ = ["configuration_names", "configuration_of"]
+__all__ = ["configuration_names", "configuration_of", "seed_of"]
 
 # Characters of one value in a name.
 _MAX_VALUE = 40
@@ -28,10 +28,20 @@ def configuration_of(spec: Mapping[str, JsonValue]) -> tuple[str, int]:
     """
     train = spec.get("train")
     others = dict(train) if isinstance(train, Mapping) else {}
-    seed = others.pop(_SEED, 0)
+    others.pop(_SEED, None)
     canonical = json.dumps({**spec, "train": others}, sort_keys=True, separators=(",", ":"))
-    name = hashlib.sha256(canonical.encode()).hexdigest()
-    return name, seed if isinstance(seed, int) else 0
+    return hashlib.sha256(canonical.encode()).hexdigest(), seed_of(spec)
+
+
+def seed_of(spec: Mapping[str, JsonValue]) -> int:
+    """Returns a trial's seed; 0 where its spec has none.
+
+    Args:
+        spec: of the trial, as plain JSON.
+    """
+    train = spec.get("train")
+    seed = train.get(_SEED, 0) if isinstance(train, Mapping) else 0
+    return seed if isinstance(seed, int) else 0
 
 
 def configuration_names(first: Mapping[str, TrialRecord]) -> dict[str, str]:

@@ -97,7 +97,7 @@ def confirmation_of(folder: SweepFolder, ranking: Ranking | None = None) -> Conf
 
     Args:
         folder: of the search.
-        ranking: of its trials; made where None.
+        ranking: of its trials, of :func:`~sweeper.analysis.ranking.rank_sweep`; made where None.
     """
     spec = _declared(folder)
     if spec is None:
@@ -211,14 +211,5 @@ def _document(folder: SweepFolder, ranking: Ranking, spec: ConfirmSpec) -> Docum
             best[f"trial-{record.number}-{record.method}"] = trial
         if len(best) == spec.top:
             break
-    return confirmation_document(folder.document, best, spec, used_seeds=_seeds(folder))
-
-
-def _seeds(folder: SweepFolder) -> set[int]:
-    """Returns the seeds that the trials of a search had."""
-    found = set()
-    for trial in folder.trial_folders():
-        with suppress(DamagedFileError):
-            _, seed = configuration_of(trial.spec())
-            found.add(seed)
-    return found
+    seeds = set(ranking.seeds.values())
+    return confirmation_document(folder.document, best, spec, used_seeds=seeds)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sweeper._text import listed
 from sweeper.analysis.conclusions.facts import chosen_text
-from sweeper.analysis.ranking import rank_sweep
+from sweeper.analysis.ranking import ranking_of
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.evaluation.adapter import as_trained
 from sweeper.experiment.trial import TrialSpec
@@ -175,7 +175,7 @@ def _in(sweep: SweepFolder, trial_id: str) -> TrialFolder | None:
 
 
 def _best(sweep: SweepFolder) -> FoundTrial:
-    ranking = rank_sweep(sweep)
+    ranking = ranking_of(sweep)
     if ranking.best is None:
         ids = [trial.id for trial in ranking.trials]
         hint = f"it has {_listed(ids)}; name one of them" if ids else "it has no trials yet"

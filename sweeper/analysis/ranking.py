@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from sweeper.analysis.comparison import final_rows, gains_over_base
+from sweeper.analysis.configurations import seed_of
 from sweeper.errors import DamagedFileError
 from sweeper.estimates import Estimate, estimate_of
 from sweeper.experiment.sweep import ObjectiveSpec
@@ -14,9 +17,10 @@ from sweeper.tracking.final_result import FinalResult, read_final
 from sweeper.tracking.owner.outside import outside_of
 from sweeper.tracking.record import TrialRecord, TrialStatus
 from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores
+from sweeper.tracking.stored import TrialDescription
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["Ranking", "rank", "rank_sweep"]
+__all__ = ["Ranking", "rank", "rank_sweep", "ranking_of"]
 
 
 STATUS_ORDER: tuple[TrialStatus, ...] = (
@@ -46,6 +50,8 @@ class Ranking:
     """The same of the frozen base."""
     validation: Mapping[str, RowScores] = field(default_factory=dict, repr=False, compare=False)
     """By trial of those in order: what each row contributed to its last evaluation in training."""
+    seeds: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
+    """By trial: its seed; without trials whose description cannot be read."""
     gains: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     """By trial: by how much its final metrics differ from the base's, on the same rows; without
     trials of which nobody knows the rows."""
@@ -59,7 +65,7 @@ class Ranking:
         """The best complete trial, None without any."""
         return self.ranked[0] if self.ranked else None
 
-    @property
+    @cached_property
     def trials(self) -> tuple[TrialRecord, ...]:
         """All trials by number."""
         return tuple(sorted((*self.ranked, *self.others), key=lambda trial: trial.number))
@@ -90,8 +96,8 @@ class Ranking:
 
     def counts(self) -> dict[str, int]:
         """Returns the number of trials of each status that there is."""
-        statuses = [trial.status for trial in self.trials]
-        return {status: statuses.count(status) for status in STATUS_ORDER if status in statuses}
+        counts = Counter(trial.status for trial in self.trials)
+        return {status: counts[status] for status in STATUS_ORDER if status in counts}
 
 
 def rank(
@@ -121,29 +127,57 @@ def rank(
     return Ranking(objective, ranked, tuple(rest), dict(base_scores or {}))
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What the files of trials hold, read once: damage is found by reading all of them."""
+
+    names: frozenset[str]
+    """Trials in order; of the others the seed alone is kept."""
+    seeds: dict[str, int] = field(default_factory=dict)
+    finals: dict[str, FinalResult] = field(default_factory=dict)
+    rows: dict[str, RowScores] = field(default_factory=dict)
+    validation: dict[str, RowScores] = field(default_factory=dict)
+
+    def keep(self, folder: Path, name: str, found: object) -> None:
+        """Takes what a file of a trial holds."""
+        trial = folder.name
+        if isinstance(found, TrialDescription):
+            self.seeds[trial] = seed_of(found.spec)
+        elif trial not in self.names:
+            return
+        elif isinstance(found, FinalResult):
+            self.finals[trial] = found
+        elif isinstance(found, RowScores):
+            (self.validation if name == VALIDATION_ROWS else self.rows)[trial] = found
+
+
+def ranking_of(folder: SweepFolder) -> Ranking:
+    """Returns the ranking of a sweep's trials by their records; nothing else of them is read."""
+    return rank(folder.trials(), folder.objective(), base_scores=folder.base_scores())
+
+
 def rank_sweep(folder: SweepFolder) -> Ranking:
-    """Returns the ranking of a sweep on disk."""
-    ranking = rank(folder.trials(), folder.objective(), base_scores=folder.base_scores())
-    found = {trial.id: read_final(folder.trial(trial.id).path) for trial in ranking.ranked}
-    finals = {trial_id: result for trial_id, result in found.items() if result is not None}
+    """Returns the ranking of a sweep on disk, with all that its report needs; see the fields.
+
+    Each file of a trial is read once, that of those out of order only to find damage.
+    """
+    ranking = ranking_of(folder)
+    kept = _Kept(frozenset(trial.id for trial in ranking.ranked))
+    damage = tuple(folder.damage(keep=kept.keep))
+    names = [trial.id for trial in ranking.ranked if trial.id in kept.finals]
+    finals = {name: kept.finals[name] for name in names}
+    # Beside a result without metrics there may be rows of an earlier one.
+    rows = {x: kept.rows[x] for x in names if x in kept.rows and not finals[x].error}
     base_final = read_final(folder.path)
-    read = {name: final_rows(folder.trial(name).path, result) for name, result in finals.items()}
-    rows = {name: own for name, own in read.items() if own is not None}
     base_rows = final_rows(folder.path, base_final)
-    validation: dict[str, RowScores] = {}
-
-    def keep(path: Path, scores: RowScores) -> None:
-        if path.name == VALIDATION_ROWS and path.parent.name in found:
-            validation[path.parent.name] = scores
-
-    damage = tuple(folder.damage(keep=keep))
     return replace(
         ranking,
         finals=finals,
         base_final=base_final,
         damage=damage,
         outside=outside_of(folder, ranking.trials),
-        validation=validation,
+        validation=kept.validation,
+        seeds=kept.seeds,
         rows=rows,
         base_rows=base_rows,
         gains=gains_over_base(finals, rows, base_final, base_rows),

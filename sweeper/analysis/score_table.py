@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sweeper._text import count, guess, listed
 from sweeper.analysis.configurations import configuration_names, configuration_of
+from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.statistics.table import ConfigurationScores, ScoreTable
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.metrics import mode_of, own_modes
@@ -36,7 +37,8 @@ class _Trial:
 
     record: TrialRecord
     configuration: str
-    """As of :func:`sweeper.analysis.configurations.configuration_of`."""
+    """As of :func:`sweeper.analysis.configurations.configuration_of`; the trial's identity where
+    each stands for itself."""
     seed: int
     is_asked: bool
     """Whether it was to be scored on the rows; a search scores its best trials alone on test."""
@@ -59,7 +61,7 @@ def score_table(
     split: _Split,
     *,
     by_trial: bool = False,
-    known: Mapping[str, RowScores] | None = None,
+    ranking: Ranking | None = None,
 ) -> ScoreTable:
     """Returns what each row of a split contributed to a metric, by configuration and seed.
 
@@ -75,7 +77,8 @@ def score_table(
         split: of the rows.
         by_trial: whether each trial stands for itself, by its number: what a search says is of the
             adapters that it trained.
-        known: by trial: rows of the split that were read already.
+        ranking: of the sweep's trials, where it was read already: no file that it knows is read
+            again.
 
     Raises:
         BadInputError: there are no such rows, trials were scored on different rows or one seed
@@ -85,8 +88,8 @@ def score_table(
     sign = _sign(folder, metric)
     trials = [
         found
-        for record in folder.trials()
-        if (found := _trial(folder, record, split, (known or {}).get(record.id)))
+        for record in (folder.trials() if ranking is None else ranking.trials)
+        if (found := _trial(folder, record, split, by_trial=by_trial, ranking=ranking))
     ]
     asked = [found for found in trials if found.is_asked]
     with_rows = [found for found in asked if found.rows is not None]
@@ -96,8 +99,7 @@ def score_table(
     _require_same_rows(folder, scored, metric, split)
     by_configuration: dict[str, list[_Trial]] = {}
     for found in trials:
-        key = found.record.id if by_trial else found.configuration
-        by_configuration.setdefault(key, []).append(found)
+        by_configuration.setdefault(found.configuration, []).append(found)
     # Of all trials, so that a configuration has one name on both splits.
     first = {key: own[0].record for key, own in by_configuration.items()}
     names = (
@@ -132,27 +134,52 @@ def _sign(folder: SweepFolder, metric: str) -> float:
     return 1.0 if mode == "max" else -1.0
 
 
+def _asked_for(
+    folder: SweepFolder, record: TrialRecord, *, by_trial: bool, ranking: Ranking | None
+) -> tuple[str, int] | None:
+    """Returns what a trial counts as, and its seed; None where nobody knows what was run."""
+    if by_trial and ranking is not None:
+        seed = ranking.seeds.get(record.id)
+        return None if seed is None else (record.id, seed)
+    try:
+        configuration, seed = configuration_of(folder.trial(record.id).spec())
+    except DamagedFileError:
+        # It is among what a report names as damaged.
+        return None
+    return (record.id if by_trial else configuration), seed
+
+
 def _trial(
-    folder: SweepFolder, record: TrialRecord, split: _Split, known: RowScores | None
+    folder: SweepFolder,
+    record: TrialRecord,
+    split: _Split,
+    *,
+    by_trial: bool,
+    ranking: Ranking | None,
 ) -> _Trial | None:
     """Returns a trial with its rows of a split; None for one that has not come to an end."""
     if record.status not in {"complete", "failed"}:
         return None
-    trial = folder.trial(record.id)
-    try:
-        configuration, seed = configuration_of(trial.spec())
-    except DamagedFileError:
-        # It is among what a report names as damaged; without it nobody knows what was run.
+    asked_for = _asked_for(folder, record, by_trial=by_trial, ranking=ranking)
+    if asked_for is None:
         return None
+    trial, (configuration, seed) = folder.trial(record.id), asked_for
     if record.status == "failed":
         return _Trial(record, configuration, seed, is_asked=True, rows=None)
     final = read_final(trial.path) if split == "test" else None
     is_asked = split == "validation" or final is not None
     is_scored = is_asked and not (final and final.error)
-    rows = known if is_scored else None
+    rows = _known(ranking, split).get(record.id) if is_scored else None
     if is_scored and rows is None:
         rows = read_row_scores(trial.path / _file(split))
     return _Trial(record, configuration, seed, is_asked=is_asked, rows=rows)
+
+
+def _known(ranking: Ranking | None, split: _Split) -> Mapping[str, RowScores]:
+    """Returns by trial the rows of a split that were read already."""
+    if ranking is None:
+        return {}
+    return ranking.rows if split == "test" else ranking.validation
 
 
 def _file(split: _Split) -> str:

@@ -140,7 +140,7 @@ class SweepResults:
 
     def _repr_html_(self) -> str:
         """Returns how the sweep stands, as ``status`` shows it."""
-        from sweeper.report.standing import ranking_of
+        from sweeper.analysis.ranking import ranking_of
         from sweeper.report.status import status_document
         from sweeper.report.terminal import standing_view
         from sweeper.tracking.sweep_folder import SweepFolder

@@ -45,8 +45,9 @@ from sweeper.execution.pool import (
     status_of,
 )
 from sweeper.execution.reconcile import end_unwritten, going_on, reconcile, warn_of_other_data
+from sweeper.execution.stopping import StoppingScheduler
 from sweeper.execution.trial_factory import TrialFactory
-from sweeper.execution.tune import StoppingScheduler, StudySearch, run_tune
+from sweeper.execution.tune import StudySearch, run_tune
 from sweeper.experiment.space.space import Point, Space
 from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.preflight.checks import require_runnable

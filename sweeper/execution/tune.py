@@ -12,30 +12,26 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray import tune
 from ray.air._internal import usage
 from ray.exceptions import RayActorError
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeper.errors import TrialError
 from sweeper.estimates import ERROR
 from sweeper.execution.pool import Job, Message
 from sweeper.experiment.sweep import ObjectiveSpec
-from sweeper.search import Stopping, Suggestion, Suggestions
+from sweeper.search import Suggestion, Suggestions
 from sweeper.tracking.trial_folder import TrialFolder
-
-if TYPE_CHECKING:
-    from ray.tune.execution.tune_controller import TuneController
 
 __all__ = [
     "EVALUATION",
     "IS_FINAL",
     "NothingUnpickled",
-    "StoppingScheduler",
     "StudySearch",
     "ThinTrial",
     "run_tune",
@@ -180,43 +176,6 @@ class StudySearch(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Reads nothing: the study is the state."""
-
-
-class StoppingScheduler(FIFOScheduler):
-    """Runs trials in the order of their suggestion, and stops some of them early."""
-
-    def __init__(self, stopping: Stopping, *, metric: str) -> None:
-        """Takes what decides as it is.
-
-        Args:
-            stopping: with what ended before a resume.
-            metric: that trials are compared by.
-        """
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._stopping = stopping
-        self._metric_name = metric
-
-    def on_trial_result(
-        self,
-        tune_controller: TuneController,  # noqa: ARG002 - Tune's signature
-        trial: tune.experiment.Trial,
-        result: dict[str, Any],
-    ) -> str:
-        """Returns Tune's word for whether the trial stops after this result."""
-        return TrialScheduler.STOP if self._stops(trial, result) else TrialScheduler.CONTINUE
-
-    def on_trial_complete(
-        self,
-        tune_controller: TuneController,  # noqa: ARG002 - Tune's signature
-        trial: tune.experiment.Trial,
-        result: dict[str, Any],
-    ) -> None:
-        """Notes a trial's last result, for which Tune does not call ``on_trial_result``."""
-        self._stops(trial, result)
-
-    def _stops(self, trial: tune.experiment.Trial, result: Mapping[str, Any]) -> bool:
-        value = float(result[self._metric_name])
-        return self._stopping.decide(trial.trial_id, int(result[EVALUATION]), value)
 
 
 class ThinTrial(tune.Trainable):

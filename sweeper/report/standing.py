@@ -8,7 +8,7 @@ from typing import Any
 
 from sweeper._files import FileLock
 from sweeper._text import varying
-from sweeper.analysis.ranking import Ranking, rank
+from sweeper.analysis.ranking import Ranking, ranking_of
 from sweeper.errors import DamagedFileError
 from sweeper.experiment.documents.tree import Document, get_path
 from sweeper.experiment.sections import read_design
@@ -20,7 +20,7 @@ from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
 from sweeper_adapters.methods import without_running
 
-__all__ = ["all_standings", "ranking_of", "standing_of", "trials_total"]
+__all__ = ["all_standings", "standing_of", "trials_total"]
 
 
 def trials_total(document: Document) -> int | None:
@@ -38,11 +38,6 @@ def trials_total(document: Document) -> int | None:
         return asked
     listed = document.get("trials")
     return len(listed) if isinstance(listed, list) else int(SearchSpec().trials)
-
-
-def ranking_of(folder: SweepFolder) -> Ranking:
-    """Returns the ranking of a sweep's trials by what was reported, without the end's rows."""
-    return rank(folder.trials(), folder.objective(), base_scores=folder.base_scores())
 
 
 def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:

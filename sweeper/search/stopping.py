@@ -84,14 +84,18 @@ class Rungs:
     def fill(self, past: Iterable[Sequence[float]]) -> None:
         """Puts trials on the rungs that ended before a resume.
 
-        Later trials are then judged as if nothing had happened.
+        Later trials are then judged as if nothing had happened. These were judged before: to look
+        at all who came before each of them again would take the square of their number.
 
         Args:
             past: for each such trial, the objective at its evaluations, in their order.
         """
         for values in past:
+            trial_id = f"past-{self._filled}"
             for evaluation, value in enumerate(values, start=1):
-                self.decide(f"past-{self._filled}", evaluation, value)
+                rung = self._reached(trial_id, evaluation)
+                if rung is not None:
+                    rung.recorded[trial_id] = self._sign * value
             self._filled += 1
 
     def decide(self, trial_id: str, evaluation: int, value: float) -> bool:
@@ -102,10 +106,15 @@ class Rungs:
             evaluation: which one of the trial's it is, from 1.
             value: the objective at it.
         """
-        reached = next((rung for rung in self._rungs if evaluation >= rung.milestone), None)
-        if reached is None or trial_id in reached.recorded:
+        reached = self._reached(trial_id, evaluation)
+        if reached is None:
             return False
         score = self._sign * value
         before = list(reached.recorded.values())
         reached.recorded[trial_id] = score
         return bool(before) and score < float(np.nanpercentile(before, self._cutoff_percent))
+
+    def _reached(self, trial_id: str, evaluation: int) -> _Rung | None:
+        """Returns the rung that a trial comes to now; None where there is none, or it was there."""
+        reached = next((rung for rung in self._rungs if evaluation >= rung.milestone), None)
+        return None if reached is None or trial_id in reached.recorded else reached

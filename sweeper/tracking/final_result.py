@@ -12,13 +12,11 @@ from sweeper.errors import DamagedFileError, TrialError
 from sweeper.experiment.sweep import FinalSpec
 from sweeper.tracking.row_scores import (
     FINAL_ROWS,
-    KeepRows,
     RowScores,
-    nothing_kept,
     row_scores_damage,
     write_row_scores,
 )
-from sweeper.tracking.stored import MAX_COUNT, STORED, read_stored
+from sweeper.tracking.stored import MAX_COUNT, STORED, Keep, nothing_kept, read_stored
 
 __all__ = [
     "FINAL_FILE",
@@ -87,16 +85,18 @@ def read_final(folder: Path) -> FinalResult | None:
         return None
 
 
-def evaluation_damage(folder: Path, *, keep: KeepRows = nothing_kept) -> list[DamagedFileError]:
+def evaluation_damage(folder: Path, *, keep: Keep = nothing_kept) -> list[DamagedFileError]:
     """Returns what is wrong with the final result and the rows kept; nothing where all is well.
 
     Args:
         folder: of the trial, or of the sweep.
-        keep: called with the rows.
+        keep: called with the result and the rows.
     """
     found = []
     try:
-        read_stored(folder / FINAL_FILE, FinalResult)
+        result = read_stored(folder / FINAL_FILE, FinalResult)
+        if result is not None:
+            keep(folder, FINAL_FILE, result)
     except DamagedFileError as error:
         found.append(error)
     return found + row_scores_damage(folder, keep=keep)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue, SkipValidation
 
 from sweeper.tracking.stored import MAX_COUNT, MAX_WORD, STORED
 
@@ -60,7 +60,7 @@ class TrialRecord(BaseModel):
     """Name of the method."""
     origin: str = Field(default="search", max_length=MAX_WORD)
     """Origin of the suggestion: ``baseline``, ``search``, …"""
-    params: dict[str, JsonValue] = {}
+    params: dict[str, SkipValidation[JsonValue]] = {}
     """Searched parameters and the method's fields, by dotted path."""
     status: TrialStatus = "queued"
     """Status of the trial; ``stopped`` is one that its owner has stopped."""

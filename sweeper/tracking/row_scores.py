@@ -8,7 +8,7 @@ numbers is kept once, and a metric is a column on a set of rows.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -21,14 +21,12 @@ from sweeper._files import write_bytes
 from sweeper.data.row_order import RowOrder
 from sweeper.errors import DamagedFileError
 from sweeper.estimates import Estimate
-from sweeper.tracking.stored import MAX_COUNT, STORED, read_stored_arrays
+from sweeper.tracking.stored import MAX_COUNT, STORED, Keep, nothing_kept, read_stored_arrays
 
 __all__ = [
     "FINAL_ROWS",
     "VALIDATION_ROWS",
-    "KeepRows",
     "RowScores",
-    "nothing_kept",
     "read_row_scores",
     "row_scores_damage",
     "rows_at",
@@ -112,10 +110,6 @@ class RowScores:
                 if found.rows is not None and found.contributions is not None
             },
         )
-
-
-KeepRows = Callable[[Path, RowScores], None]
-"""Takes rows that were read on the way, with their file."""
 
 
 def _sorted(rows: Sequence[int], contributions: Sequence[float]) -> tuple[_Ints, _Floats]:
@@ -288,11 +282,7 @@ def _shaped(numbers: NDArray[np.generic], width: int) -> NDArray[np.generic]:
     return numbers
 
 
-def nothing_kept(path: Path, scores: RowScores) -> None:
-    """Drops rows that were read."""
-
-
-def row_scores_damage(folder: Path, *, keep: KeepRows = nothing_kept) -> list[DamagedFileError]:
+def row_scores_damage(folder: Path, *, keep: Keep = nothing_kept) -> list[DamagedFileError]:
     """Returns what is wrong with the files of a folder that hold rows; nothing where all is well.
 
     Args:
@@ -304,7 +294,7 @@ def row_scores_damage(folder: Path, *, keep: KeepRows = nothing_kept) -> list[Da
         try:
             scores = read_row_scores(folder / name)
             if scores is not None:
-                keep(folder / name, scores)
+                keep(folder, name, scores)
         except DamagedFileError as error:
             found.append(error)
     return found

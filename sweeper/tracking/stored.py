@@ -26,6 +26,7 @@ from pydantic import (
     Field,
     JsonValue,
     RootModel,
+    SkipValidation,
     ValidationError,
 )
 
@@ -45,6 +46,7 @@ __all__ = [
     "ConfirmedSearch",
     "DataNote",
     "GitCommit",
+    "Keep",
     "LeftOut",
     "Observation",
     "Observations",
@@ -57,6 +59,7 @@ __all__ = [
     "SweepStatus",
     "TakenFrom",
     "TrialDescription",
+    "nothing_kept",
     "read_stored",
     "read_stored_arrays",
 ]
@@ -164,11 +167,12 @@ class TrialDescription(BaseModel):
     """Name of the method."""
     origin: str = Field(default="search", max_length=MAX_WORD)
     """Origin of the suggestion."""
-    params: dict[str, JsonValue] = {}
+    # Whatever comes from a file is JSON: to look at each value is most of the reading.
+    params: dict[str, SkipValidation[JsonValue]] = {}
     """Searched parameters and the method's fields, by dotted path."""
     steps_total: int = Field(default=0, ge=0, le=MAX_COUNT)
     """Optimiser steps of the whole trial; 0 if unknown."""
-    spec: dict[str, JsonValue]
+    spec: dict[str, SkipValidation[JsonValue]]
     """The trial's spec."""
 
 
@@ -283,6 +287,13 @@ class Said(BaseModel):
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
+Keep = Callable[[Path, str, object], None]
+"""Takes what a file holds that was read to find damage: folder, name of the file, what is in it."""
+
+
+def nothing_kept(folder: Path, name: str, found: object) -> None:
+    """Drops what was read."""
+
 
 def read_stored(path: Path, model: type[_Model]) -> _Model | None:
     """Returns what a file of a sweep holds, None where there is no such file.
@@ -339,8 +350,23 @@ def _unpacked(content: bytes) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(io.BytesIO(content)) as found:
         if sum(info.file_size for info in found.infolist()) > _MOST_BYTES:
             raise ValueError(f"it would have more than {_MOST_BYTES} bytes")
-        names = found.namelist()
-        return {name.removesuffix(".npy"): _array(found.read(name)) for name in names}
+        members = {each.filename: _member(content, each) for each in found.infolist()}
+    return {name.removesuffix(".npy"): _array(member) for name, member in members.items()}
+
+
+def _member(content: bytes, info: zipfile.ZipInfo) -> bytes:
+    """Returns one member of an archive; of each zipfile makes a stream, which takes its time."""
+    name, extra = struct.unpack_from("<HH", content, info.header_offset + 26)
+    start = info.header_offset + 30 + name + extra
+    packed = content[start : start + info.compress_size]
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        # A byte more than there should be shows that there are more.
+        packed = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, info.file_size + 1)
+    elif info.compress_type != zipfile.ZIP_STORED:
+        raise NotImplementedError(f"compression of type {info.compress_type}")
+    if len(packed) != info.file_size or zlib.crc32(packed) != info.CRC:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
+    return packed
 
 
 def _array(content: bytes) -> NDArray[Any]:

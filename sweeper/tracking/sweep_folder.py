@@ -43,17 +43,19 @@ from sweeper.tracking.final_result import FINAL_FILE, evaluation_damage
 from sweeper.tracking.owner.revisions import REVISIONS_FILE, Revisions, revised
 from sweeper.tracking.places import LOCK_FILE, SWEEP_FILE, make_sweep
 from sweeper.tracking.record import TrialRecord
-from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS, KeepRows, nothing_kept
+from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS
 from sweeper.tracking.stored import (
     ConfirmedSearch,
+    Keep,
     Protocol,
     Scores,
     SweepAbout,
     SweepState,
     SweepStatus,
+    nothing_kept,
     read_stored,
 )
-from sweeper.tracking.trial_folder import SPEC_FILE, TrialFolder, trial_names
+from sweeper.tracking.trial_folder import SPEC_FILE, TrialFolder, link_damage, trial_names
 
 __all__ = ["SweepFolder", "sweeps_in"]
 
@@ -255,14 +257,12 @@ class SweepFolder:
 
     # Damage.
 
-    def damage(self, *, keep: KeepRows = nothing_kept) -> list[DamagedFileError]:
-        """Returns what is wrong with the files of the sweep and its trials; rows go to ``keep``."""
+    def damage(self, *, keep: Keep = nothing_kept) -> list[DamagedFileError]:
+        """Returns what is wrong with the files of sweep and trials; the trials' go to ``keep``."""
         found = self._own_damage() + evaluation_damage(self.path)
-        for path in sorted((self.path / "trials").glob("*")):
-            if path.is_symlink() and not path.name.endswith(DAMAGED):
-                found.append(DamagedFileError(path, "it is a symbolic link, which is not followed"))
+        found += link_damage(self.path / "trials", but=DAMAGED)
         for trial in self.trial_folders():
-            found += trial.damage() + evaluation_damage(trial.path, keep=keep)
+            found += trial.damage(keep=keep) + evaluation_damage(trial.path, keep=keep)
         return found
 
     def _own_damage(self) -> list[DamagedFileError]:
@@ -340,15 +340,15 @@ class SweepFolder:
         Raises:
             BadInputError: the identity is no name of a folder in this one.
         """
-        if Path(trial_id).name != trial_id or trial_id in {"", ".", ".."}:
+        if trial_id in self._trials:
+            return self._trials[trial_id]
+        if "/" in trial_id or trial_id in {"", ".", ".."}:
             raise BadInputError(
                 f"trial: got {trial_id[:80]!r} as an identity; one is 12 hex digits and names a "
                 f"folder of {self.path / 'trials'}; restore the file that names this one"
             )
-        if trial_id not in self._trials:
-            path = self.path / "trials" / trial_id
-            self._trials[trial_id] = TrialFolder(path, clock=self._clock)
-        return self._trials[trial_id]
+        found = TrialFolder(self.path.joinpath("trials", trial_id), clock=self._clock)
+        return self._trials.setdefault(trial_id, found)
 
     def trial_folders(self) -> list[TrialFolder]:
         """Returns the folders of all trials, by identity."""

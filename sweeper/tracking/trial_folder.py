@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from sweeper.errors import DamagedFileError
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.metrics_log import MetricPoint, MetricsLog, MetricSummary, Rewind
 from sweeper.tracking.record import TrialFailure, TrialRecord, TrialStatus
-from sweeper.tracking.stored import TakenFrom, TrialDescription, read_stored
+from sweeper.tracking.stored import Keep, TakenFrom, TrialDescription, nothing_kept, read_stored
 
-__all__ = ["RECORD_FILE", "SPEC_FILE", "TAKEN_FILE", "TrialFolder", "trial_names"]
+__all__ = ["RECORD_FILE", "SPEC_FILE", "TAKEN_FILE", "TrialFolder", "link_damage", "trial_names"]
 
 SPEC_FILE = "spec.json"
 """Name of the file that says what a trial is."""
@@ -45,6 +46,22 @@ def trial_names(folder: Path) -> list[str]:
     return [name for name in names if os.path.exists(f"{place}/{name}/{SPEC_FILE}")]  # noqa: PTH110
 
 
+def link_damage(folder: Path, *, but: str) -> list[DamagedFileError]:
+    """Returns what is wrong with a folder of trials: links in it are no trials, and stay unread.
+
+    Args:
+        folder: as of :func:`trial_names`.
+        but: end of the names of what was set aside.
+    """
+    try:
+        with os.scandir(folder) as found:
+            names = sorted(one.name for one in found if one.is_symlink())
+    except FileNotFoundError:
+        return []
+    why = "it is a symbolic link, which is not followed"
+    return [DamagedFileError(folder / name, why) for name in names if not name.endswith(but)]
+
+
 class TrialFolder:
     """A trial on disk. Its folder is all that a worker on another machine needs of it.
 
@@ -58,9 +75,9 @@ class TrialFolder:
             path: the trial's folder.
             clock: Unix time in seconds.
         """
-        self.path = Path(path)
+        self.path = path if isinstance(path, Path) else Path(path)
+        self._record_path = self.path / RECORD_FILE
         self._clock = clock
-        self._log = MetricsLog(self.path / "metrics.jsonl")
         self._summary = MetricSummary()
         self._final: tuple[tuple[int, int, int], TrialRecord] | None = None
 
@@ -82,6 +99,11 @@ class TrialFolder:
     def adapter(self) -> Path:
         """Folder of the trained adapter; made by whoever writes it."""
         return self.path / "adapter"
+
+    @cached_property
+    def _log(self) -> MetricsLog:
+        # Of a trial that has ended nobody asks for it.
+        return MetricsLog(self.path / "metrics.jsonl")
 
     @property
     def metrics_path(self) -> Path:
@@ -142,16 +164,23 @@ class TrialFolder:
         if trial_id != self.id:
             raise DamagedFileError(path, f"id: it is of trial {trial_id[:40]!r}, not {self.id!r}")
 
-    def damage(self) -> list[DamagedFileError]:
-        """Returns what is wrong with the files that a resume needs; nothing where all is well."""
-        found = []
-        for read in (self.description, self.read):
-            try:
-                read()
-            except DamagedFileError as error:
-                found.append(error)
-        # Without a record it is read from the spec, and the same is wrong twice.
-        return list({error.path: error for error in found}.values())
+    def damage(self, *, keep: Keep = nothing_kept) -> list[DamagedFileError]:
+        """Returns what is wrong with the files that a resume needs; nothing where all is well.
+
+        Args:
+            keep: called with the description.
+        """
+        found: dict[Path, DamagedFileError] = {}
+        try:
+            keep(self.path, SPEC_FILE, self.description())
+        except DamagedFileError as error:
+            found[error.path] = error
+        try:
+            self.read()
+        except DamagedFileError as error:
+            # Without a record it is read from the spec, and the same is wrong twice.
+            found[error.path] = error
+        return list(found.values())
 
     def read(self) -> TrialRecord:
         """Returns the record as it is now; until the trial ends its metrics come from their log.
@@ -159,14 +188,15 @@ class TrialFolder:
         Raises:
             DamagedFileError: ``record.json`` or ``metrics.jsonl`` is damaged.
         """
-        mark = signature(self.path / RECORD_FILE)
+        mark = signature(self._record_path)
         if self._final is not None and self._final[0] == mark:
             return self._final[1]
         record = self._stored()
         if record.is_final:
             self._final = (mark, record)
             # Nothing more is read, and the points need not be kept in memory.
-            self._log, self._summary = MetricsLog(self._log.path), MetricSummary()
+            self.__dict__.pop("_log", None)
+            self._summary = MetricSummary()
             return record
         return self._closed(self._with_metrics(record))
 
@@ -176,7 +206,7 @@ class TrialFolder:
 
     def _stored(self) -> TrialRecord:
         # Without a record the trial was queued and nothing has happened to it since.
-        path = self.path / RECORD_FILE
+        path = self._record_path
         record = read_stored(path, TrialRecord)
         if record is None:
             asked = self.description().model_dump(exclude={"spec"})
@@ -341,7 +371,7 @@ class TrialFolder:
         return self._write(record.model_copy(update=changes))
 
     def _write(self, record: TrialRecord) -> TrialRecord:
-        write_text(self.path / RECORD_FILE, record.model_dump_json(indent=2) + "\n")
+        write_text(self._record_path, record.model_dump_json(indent=2) + "\n")
         return record
 
     def _now(self) -> datetime:

@@ -99,6 +99,8 @@ def differences_of(
     validation: ScoreTable | None,
     statements: Sequence[Statement],
     plan: DesignPlan | None,
+    *,
+    components: Components | None = None,
 ) -> Differences | None:
     """Returns the rows of the comparison plot; None where nothing is compared.
 
@@ -110,6 +112,7 @@ def differences_of(
         validation: Scores that choose the rates of tuned methods.
         statements: The verdicts.
         plan: Of the design; None of a search.
+        components: That the statements rest on; made where None.
     """
     best = next((x for x in statements if isinstance(x, BestSet)), None)
     compared = [x for x in statements if isinstance(x, Conclusion)]
@@ -119,7 +122,10 @@ def differences_of(
     if basis is None:
         return None
     try:
-        rows = _rows(table, validation, plan, basis.claim, best)
+        if plan is not None and plan.question == "tuned" and basis.claim == "configurations":
+            rows = _peaks(table, validation, plan, best)
+        else:
+            rows = _rows(table, basis.claim, components)
     except BadInputError:
         return None
     if len(rows.names) < 2:
@@ -132,22 +138,16 @@ def differences_of(
     return _shown(rows, reference, known, best, basis, plan, is_control=control is not None)
 
 
-def _rows(
-    table: ScoreTable,
-    validation: ScoreTable | None,
-    plan: DesignPlan | None,
-    claim: Claim,
-    best: BestSet | None,
-) -> _Rows:
-    if plan is not None and plan.question == "tuned" and claim == "configurations":
-        return _peaks(table, validation, plan, best)
+def _rows(table: ScoreTable, claim: Claim, components: Components | None) -> _Rows:
+    """Returns the configurations that are compared, or the adapters."""
     if claim == "adapters":
         kept = as_adapters(table)
         failed = [0] * len(kept.configurations)
     else:
         kept = with_seeds(table, 2)
         failed = [len(x.failed_seeds) for x in kept.configurations]
-    components = components_of(kept, claim=claim)
+    if components is None:
+        components = components_of(kept, claim=claim)
     seeds = tuple(x.scores.mean(axis=1) for x in kept.configurations)
     return _Rows(components.names, components.means, seeds, tuple(failed), components)
 
@@ -194,17 +194,20 @@ def _known(
 
 def _simulated(components: Components, reference: int, alpha: float) -> _Known:
     k = len(components.names)
-    others = [each for each in range(k) if each != reference]
-    weights = difference_weights(k, [(each, reference) for each in others])
-    found = components.contrasts(weights)
+    found = components.differences_to(reference)
     if k <= _MOST_SIMULATED:
         every = difference_weights(k, all_pairs(k))
-        half = simultaneous(components, every, alpha=alpha).critical[0] * found.standard_errors
+        critical = float(simultaneous(components, every, alpha=alpha).critical[0])
     else:
-        half = found.standard_errors * t_value(float(found.df.min()), alpha / (k * (k - 1)))
+        df = float(np.delete(found.df, reference).min())
+        critical = t_value(df, alpha / (k * (k - 1)))
+    half = critical * found.standard_errors
     return {
-        components.names[each]: (float(value), (float(value - width), float(value + width)))
-        for each, value, width in zip(others, found.values, half, strict=True)
+        name: (float(value), (float(value - width), float(value + width)))
+        for place, (name, value, width) in enumerate(
+            zip(components.names, found.values, half, strict=True)
+        )
+        if place != reference
     }
 
 

@@ -202,8 +202,8 @@ def _on_validation(
 ) -> ScoreTable | BadInputError:
     """Returns the scores on validation, of a search trial by trial; or why there are none."""
     try:
-        metric, known = ranking.objective.metric, ranking.validation
-        return score_table(folder, metric, "validation", by_trial=plan is None, known=known)
+        metric, by_trial = ranking.objective.metric, plan is None
+        return score_table(folder, metric, "validation", by_trial=by_trial, ranking=ranking)
     except BadInputError as error:
         return error
 
@@ -226,11 +226,14 @@ def _compared(
         differences = None
         facts = (*bare.facts, *_independent_rows(table))
         if asked is not None:
-            statements = conclude(table, asked, validation).statements
+            found = conclude(table, asked, validation)
+            statements = found.statements
             own, choosing = table, validation
             if asked.look is not None:
                 own, choosing = (first_seeds(x, asked.look.seeds) for x in (table, validation))
-            differences = differences_of(own, choosing, statements, plan)
+            differences = differences_of(
+                own, choosing, statements, plan, components=found.components
+            )
     except BadInputError as error:
         return replace(bare, why_none=_sentence(error))
     return replace(
@@ -285,7 +288,7 @@ def _compared_table(
     """
     if bare.plan is None or get_path(folder.document, ("final", "split")) == "validation":
         return validation
-    return score_table(folder, bare.metric, "test", known=ranking.rows)
+    return score_table(folder, bare.metric, "test", ranking=ranking)
 
 
 def _spec(

@@ -7,6 +7,7 @@ from a population of their own (crossed random factors: Clark 1973, Judd 2012).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -114,6 +115,17 @@ class Components:
             own=own.sum(axis=1),
         )
 
+    @cached_property
+    def _row_variances(self) -> NDArray[np.float64]:
+        """Of each mean, over the choice of rows [k]; side by side, as R's diagonal is not."""
+        return np.diagonal(self.row_covariance).copy()
+
+    @cached_property
+    def _own(self) -> NDArray[np.float64]:
+        """Of each mean m²/d [k], where it has degrees of freedom."""
+        squares, has_any = self.seed_squares**2, self.seed_df > 0
+        return np.divide(squares, self.seed_df, out=np.zeros_like(squares), where=has_any)
+
     def differences_to(self, each: int) -> Contrasts:
         """Returns the difference of every mean to one of them [k], its own among them.
 
@@ -123,14 +135,9 @@ class Components:
         Args:
             each: Place of the one.
         """
-        own = np.divide(
-            self.seed_squares**2,
-            self.seed_df,
-            out=np.zeros_like(self.seed_squares),
-            where=self.seed_df > 0,
-        )
-        variances = np.diagonal(self.row_covariance)
-        rows = variances + variances[each] - 2 * self.row_covariance[each]
+        own, variances, shared = self._own, self._row_variances, self.row_covariance[each]
+        # Summed as by w'Rw, so that both say the same to the last digit.
+        rows = (variances - shared) - (shared - variances[each])
         return self._contrasts(
             values=self.means - self.means[each],
             rows=np.maximum(rows, 0.0),
@@ -258,14 +265,20 @@ def _row_covariance(
 ) -> NDArray[np.float64]:
     """Returns R, Σ (n_g/n)² Cov_g/n_g, of profiles [k, n]: of a stratified sample."""
     k, n = profiles.shape
-    found = np.zeros((k, k))
+    found: NDArray[np.float64] | None = None
     for stratum in range(int(strata.max()) + 1):
         inside = profiles[:, strata == stratum]
         count = inside.shape[1]
         if count:
             inside = inside - inside.mean(axis=1, keepdims=True)
-            found += (inside @ inside.T) * (count / (n * n * max(count - 1.0, 1.0)))
-    return found
+            products = inside @ inside.T
+            # In place: of thousands of configurations each copy has hundreds of megabytes.
+            products *= count / (n * n * max(count - 1.0, 1.0))
+            if found is None:
+                found = products
+            else:
+                found += products
+    return np.zeros((k, k)) if found is None else found
 
 
 def _seed_variances(units: RowUnits) -> tuple[NDArray[np.float64], float]:

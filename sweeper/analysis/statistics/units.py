@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,8 +69,8 @@ def require_comparable(table: ScoreTable) -> None:
     Raises:
         BadInputError: A name or a seed repeats, scores are of other rows, or are not finite.
     """
-    names = [each.name for each in table.configurations]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    counts = Counter(each.name for each in table.configurations)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
     if repeated:
         raise BadInputError(
             f"configurations: {', '.join(repeated)} stands in the table twice; names must "

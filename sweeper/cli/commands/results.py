@@ -55,7 +55,7 @@ def status(sweep: SweepName, home: Home = None, as_json: AsJson = False) -> None
     folder can ask. The status is running, complete, stopped, or interrupted: its driver was killed.
     """
     with opened_output(as_json) as out:
-        from sweeper.report.standing import ranking_of
+        from sweeper.analysis.ranking import ranking_of
         from sweeper.report.status import status_document
         from sweeper.report.terminal import standing_view
         from sweeper.tracking.sweep_folder import SweepFolder
@@ -128,8 +128,8 @@ def report(
             line = Group(Text(str(path), no_wrap=True, overflow="ignore"))
             out.show({"page": str(path)}, line)
             return
-        documents = [subject.document for subject in subjects]
-        views = [view_of(subject) for subject in subjects]
+        documents = [subject.document for subject in subjects] if as_json else []
+        views = [] if as_json else [view_of(subject) for subject in subjects]
         out.show(documents[0] if len(documents) == 1 else documents, Group(*views))
 
 
@@ -223,7 +223,7 @@ def view_of(subject: Subject) -> RenderableType:
         subject.folder,
         subject.ranking,
         subject.conclusions,
-        tracking_uri=subject.document["tracking_uri"],
+        tracking_uri=subject.tracking_uri,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from sweeper._files import signature
-from sweeper.analysis.ranking import rank_sweep
+from sweeper.analysis.ranking import ranking_of
 from sweeper.errors import DamagedFileError
 from sweeper.execution.pool import Job, run_jobs
 from sweeper.experiment.sweep import FinalSpec
@@ -41,7 +41,7 @@ def final_jobs(folder: SweepFolder, final: FinalSpec) -> list[Job]:
         folder: of a sweep whose trials have ended.
         final: how many trials, and on what.
     """
-    ranking = rank_sweep(folder)
+    ranking = ranking_of(folder)
     jobs: list[Job] = []
     for place, record in enumerate(ranking.ranked[: final.trials], start=1):
         score = ranking.score(record)

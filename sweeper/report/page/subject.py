@@ -61,13 +61,20 @@ class Subject:
         folder: Of the sweep.
         ranking: Of its trials.
         conclusions: What it allows to be said.
-        document: What ``report --json`` prints.
+        tracking_uri: MLflow's store, without a password.
     """
 
     folder: SweepFolder
     ranking: Ranking
     conclusions: SweepConclusions
-    document: dict[str, Any]
+    tracking_uri: str
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """What ``report --json`` prints; the terminal shows a sweep without it."""
+        return sweep_result(
+            self.folder, self.ranking, self.conclusions, tracking_uri=self.tracking_uri
+        )
 
     @cached_property
     def shown(self) -> tuple[TrialRecord, ...]:
@@ -162,9 +169,7 @@ def subject_of(folder: SweepFolder, *, tracking_uri: str) -> Subject:
         tracking_uri: MLflow's store, without a password.
     """
     ranking = rank_sweep(folder)
-    conclusions = conclusions_of(folder, ranking)
-    document = sweep_result(folder, ranking, conclusions, tracking_uri=tracking_uri)
-    return Subject(folder, ranking, conclusions, document)
+    return Subject(folder, ranking, conclusions_of(folder, ranking), tracking_uri)
 
 
 def _found(scores: Sequence[Estimate | None]) -> list[Estimate]:

@@ -14,7 +14,6 @@ from sweeper._text import bytes_text, count, duration, params_text, value_text, 
 from sweeper.analysis.statistics.verdicts import PLAIN, POINTS
 from sweeper.report.terminal.forecast import costs_lines
 from sweeper.report.terminal.tables import row_table
-from sweeper.search.draws import MOST_DRAWN
 
 __all__ = [
     "dropped_text",
@@ -254,6 +253,9 @@ def _confirmation(plan: Mapping[str, Any]) -> list[RenderableType]:
 
 def _notes(plan: Mapping[str, Any]) -> list[RenderableType]:
     """Returns what the table does not show."""
+    # With it comes Optuna, which no other view needs.
+    from sweeper.search.draws import MOST_DRAWN
+
     trials = plan["trials"]
     notes: list[RenderableType] = []
     if len(trials) < plan["search"]["trials"]:

@@ -8,12 +8,17 @@ import math
 import pytest
 
 from sweeper.analysis.conclusions import conclusions_of
-from sweeper.analysis.ranking import rank, rank_sweep
+from sweeper.analysis.ranking import rank, rank_sweep, ranking_of
+from sweeper.analysis.score_table import score_table
 from sweeper.estimates import Estimate, estimate_of
 from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.report.document import sweep_result
+from sweeper.tracking.final_result import FinalResult, write_final
 from sweeper.tracking.record import TrialFailure, TrialRecord
+from sweeper.tracking.row_scores import VALIDATION_ROWS, write_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
+from tests.sweeper.opened import count_opened
+from tests.sweeper.rows import row_scores
 
 LOSS = ObjectiveSpec(metric="eval_loss", mode="min")
 ACCURACY = ObjectiveSpec(metric="accuracy", mode="max")
@@ -160,3 +165,61 @@ def test_the_document_without_a_best_trial(tmp_path):
 def test_a_failure_before_the_first_step():
     record = trial(0, status="failed", error=TrialFailure(type="E", message="m"))
     assert rank([record], LOSS).best is None
+
+
+# Reading.
+
+
+def searched(home, trials):
+    """A search of complete trials with their rows, of which the first was evaluated at the end."""
+    folder = SweepFolder.create(home, "search", document={"search": {"trials": trials}})
+    for number in range(trials):
+        spec = {"method": {"rank": number}, "train": {"seed": number % 2}}
+        made = folder.add_trial(f"{number:012x}", spec=spec, number=number, method="lora")
+        made.begin()
+        losses = [1.0 + number, 2.0, 3.0]
+        made.append(1, {"eval_loss": sum(losses) / 3})
+        rows = row_scores({"eval_loss": losses}, split="validation", step=1)
+        write_row_scores(made.path / VALIDATION_ROWS, rows)
+        made.complete()
+    result = FinalResult(split="test", rows=3, rows_in_split=3, metrics={"eval_loss": 1.0})
+    write_final(folder.trial("0" * 12).path, result, row_scores({"eval_loss": [1.0, 2.0, 3.0]}))
+    return folder
+
+
+@pytest.mark.parametrize("trials", [3, 12])
+def test_a_report_reads_each_file_of_a_trial_once(tmp_path, monkeypatch, trials):
+    folder = SweepFolder(searched(tmp_path, trials).path)
+    opened = count_opened(monkeypatch)
+    document = result_of(folder)
+    assert len(document["trials"]) == trials
+    assert document["trials"][0]["final"] is not None
+    assert document["conclusions"]["statements"]
+    assert (opened["spec.json"], opened["record.json"]) == (trials, trials)
+    # The sweep has files of these names, too, and the best trial stands in the document twice.
+    names = (VALIDATION_ROWS, "final_rows.npz", "taken_from.json")
+    assert {name: opened[name] for name in names} == dict.fromkeys(names, trials + 1)
+    # Once among the damage, once as the result of the frozen base.
+    assert opened["final.json"] == trials + 2
+
+
+def test_a_ranking_reads_no_more_than_the_records(tmp_path, monkeypatch):
+    folder = SweepFolder(searched(tmp_path, 5).path)
+    opened = count_opened(monkeypatch)
+    assert numbers(ranking_of(folder).ranked) == [0, 1, 2, 3, 4]
+    assert opened["record.json"] == 5
+    assert {"spec.json", VALIDATION_ROWS, "final.json"}.isdisjoint(opened)
+
+
+def test_the_files_that_a_ranking_has_read_are_those_of_its_trials(tmp_path):
+    folder = searched(tmp_path, 3)
+    (folder.trial(f"{1:012x}").path / "spec.json").write_text("{")
+    ranking = rank_sweep(folder)
+    assert ranking.seeds == {f"{0:012x}": 0, f"{2:012x}": 0}
+    assert ranking.validation.keys() == {f"{number:012x}" for number in range(3)}
+    assert ranking.finals.keys() == ranking.rows.keys() == {"0" * 12}
+    # What the table has of the files and of the ranking is the same.
+    table = score_table(folder, "eval_loss", "validation", by_trial=True, ranking=ranking)
+    again = score_table(folder, "eval_loss", "validation", by_trial=True)
+    assert [x.name for x in table.configurations] == [x.name for x in again.configurations]
+    assert len(table.configurations) == 2

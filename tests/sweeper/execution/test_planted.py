@@ -22,6 +22,7 @@ import torch
 
 from sweeper.analysis.finished import find_finished
 from sweeper.analysis.lookup import find_trial
+from sweeper.analysis.ranking import ranking_of
 from sweeper.errors import SweeperError
 from sweeper.evaluation.metrics.bert_score import Matcher
 from sweeper.execution.owner.watch import OwnerWatch
@@ -30,7 +31,7 @@ from sweeper.execution.tune import NothingUnpickled
 from sweeper.models import FolderModelSpec
 from sweeper.models.inspection.checkpoint import read_headers
 from sweeper.report.page import subject_of
-from sweeper.report.standing import all_standings, ranking_of
+from sweeper.report.standing import all_standings
 from sweeper.report.status import status_document
 from sweeper.search import read_study, using_study
 from sweeper.tracking.databases import place_of_study

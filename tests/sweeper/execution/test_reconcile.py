@@ -7,8 +7,10 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeper.analysis.ranking import rank_sweep
+from sweeper.execution.after.final_jobs import final_jobs
 from sweeper.execution.reconcile import (
     end_unwritten,
+    reconcile,
     repeat_lost,
     requeue_failed,
     set_damage_aside,
@@ -16,11 +18,13 @@ from sweeper.execution.reconcile import (
 )
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.sweep import FinalSpec
 from sweeper.search import TRIAL_ID, Suggestion, Suggestions, open_study, preview, trials_left
 from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import RECORD_FILE
 from tests.places import SPACES
+from tests.sweeper.opened import count_opened
 
 SPACE = SPACES / "masa.yaml"
 
@@ -242,3 +246,25 @@ def test_one_that_was_stopped_at_a_share_and_lost_its_record_is_run_again(begin,
     assert [x.user_attrs[TRIAL_ID] for x in study.get_trials(states=[TrialState.WAITING])[-1:]] == [
         trial.id
     ]
+
+
+@pytest.mark.parametrize("trials", [2, 6])
+def test_a_resume_reads_each_file_of_a_trial_once(sweep, folder, study, begin, monkeypatch, trials):
+    for number in range(trials):
+        trial = begin()
+        trial.append(1, {"eval_loss": 1.0})
+        trial.complete()
+        study.tell(number, 1.0)
+    opened = count_opened(monkeypatch)
+    reconcile(SweepFolder(folder.path), study, retries_failed=False, is_ahead=False)
+    names = ("spec.json", "record.json", "validation_rows.npz", "final_rows.npz")
+    assert {name: opened[name] for name in names} == {
+        **dict.fromkeys(names, trials),
+        # The sweep has files of these names, too.
+        **dict.fromkeys(names[2:], trials + 1),
+    }
+    opened.clear()
+    jobs = final_jobs(SweepFolder(folder.path), FinalSpec(trials=1))
+    assert len(jobs) == 2
+    assert (opened["record.json"], opened["spec.json"]) == (trials, 1)
+    assert opened["validation_rows.npz"] == 0

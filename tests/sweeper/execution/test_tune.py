@@ -20,10 +20,10 @@ from ray.tune.schedulers import FIFOScheduler
 
 from sweeper.errors import PoolLostError, TrialError, UnwritableError
 from sweeper.execution.pool import Job, Message
+from sweeper.execution.stopping import StoppingScheduler
 from sweeper.execution.tune import (
     EVALUATION,
     IS_FINAL,
-    StoppingScheduler,
     StudySearch,
     ThinTrial,
     run_tune,

@@ -11,9 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeper.analysis.lookup import find_trial
+from sweeper.analysis.ranking import ranking_of
 from sweeper.cli import app
 from sweeper.experiment.loading import load_sweep
-from sweeper.report.standing import all_standings, ranking_of, standing_of, trials_total
+from sweeper.report.standing import all_standings, standing_of, trials_total
 from sweeper.report.trial import trial_document
 from sweeper.tracking.mlflow_view.content.varied import varied_in
 from sweeper.tracking.sweep_folder import SweepFolder

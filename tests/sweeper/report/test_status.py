@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from sweeper.analysis.ranking import ranking_of
 from sweeper.cli import app
-from sweeper.report.standing import ranking_of
 from sweeper.report.status import status_document
 from sweeper.tracking.owner import DriverWord, note_life
 from sweeper.tracking.owner.requests import ask_stop

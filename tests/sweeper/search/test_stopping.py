@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from sweeper.experiment.sweep import AshaSpec
@@ -176,3 +177,12 @@ def test_a_share_stops_every_trial_at_one_evaluation() -> None:
     share = Share(2)
     assert [share.decide("a", evaluation, 0.0) for evaluation in (1, 2, 3)] == [False, True, True]
     assert share.decide("b", 2, -9.0)
+
+
+def test_who_came_before_a_resume_is_not_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rungs = Rungs(AshaSpec(grace=1, reduction=2), mode="min", evaluations=4)
+    # To judge a trial takes all who came to its rung before it.
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "nanpercentile", lambda *_: pytest.fail("a trial is judged"))
+        rungs.fill([[float(number)] * 4 for number in range(50)])
+    assert [rungs.decide(str(loss), 4, loss) for loss in (10.0, 40.0)] == [False, True]

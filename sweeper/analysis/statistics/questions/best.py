@@ -35,15 +35,18 @@ def best_set(
     k = len(components.names)
     if k < 2:
         return np.ones(k, dtype=np.bool_)
-    found = [components.differences_to(each) for each in range(k)]
-    behind = np.array([np.delete(x.ratios, each).max() for each, x in enumerate(found)])
-    df = min(float(np.delete(x.df, each).min()) for each, x in enumerate(found))
+    behind, df = np.empty(k), np.inf
+    for each in range(k):
+        # One after another: of thousands all k² differences together would fill the memory.
+        found = components.differences_to(each)
+        behind[each] = np.delete(found.ratios, each).max()
+        df = min(df, float(np.delete(found.df, each).min()))
     floor, ceiling = t_value(df, alpha / 2), t_value(df, alpha / (k - 1))
     if k > _MOST_SIMULATED:
         return np.asarray(behind <= max(floor, ceiling))
     stays: NDArray[np.bool_] = np.asarray(behind <= floor)
-    for each in np.flatnonzero(~stays & (behind <= ceiling)):
-        rivals = difference_weights(k, [(j, int(each)) for j in range(k) if j != each])
+    for place in np.flatnonzero(~stays & (behind <= ceiling)).tolist():
+        rivals = difference_weights(k, [(j, place) for j in range(k) if j != place])
         value = critical_value(components, rivals, df=df, alpha=alpha, two_sided=False, draws=draws)
-        stays[each] = behind[each] <= value
+        stays[place] = behind[place] <= value
     return stays

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sweeper.analysis.statistics.primitive import components_of
+from sweeper.analysis.statistics.primitive import Components, components_of
 from sweeper.analysis.statistics.table import ScoreTable
 from sweeper.analysis.statistics.units import (
     adapter_names,
@@ -79,11 +79,12 @@ def conclude(
                 reason = "all_one_seed" if of_adapters else "no_second_seed"
             found.append(Silence(reason, single))
         if kept.configurations:
-            return Conclusions((*found, *_answers(kept, spec, validation)))
+            statements, components = _answers(kept, spec, validation)
+            return Conclusions((*found, *statements), components)
         spec = replace(spec, claim="adapters", questions=of_adapters)
-    return Conclusions(
-        (*found, *_answers(as_adapters(table), _of_adapters(spec, table), validation))
-    )
+    adapters = as_adapters(table)
+    statements, components = _answers(adapters, _of_adapters(spec, table), validation)
+    return Conclusions((*found, *statements), components)
 
 
 def _of_adapters(spec: ConclusionSpec, table: ScoreTable) -> ConclusionSpec:
@@ -110,9 +111,10 @@ def _failed_seeds(table: ScoreTable) -> list[tuple[str, str]]:
 
 def _answers(
     table: ScoreTable, spec: ConclusionSpec, validation: ScoreTable | None
-) -> list[Statement]:
+) -> tuple[list[Statement], Components | None]:
     names = tuple(each.name for each in table.configurations)
     found: list[Statement] = []
+    components = None
     contrasting = [each for each in spec.questions if not isinstance(each, Peaks)]
     if contrasting and len(names) < 2:
         found.append(Silence("too_few", names))
@@ -124,7 +126,7 @@ def _answers(
     for tuned in spec.questions:
         if isinstance(tuned, Peaks):
             found += peak_statements(table, validation, tuned, spec)
-    return found
+    return found, components
 
 
 def _statements(evidence: Evidence, question: Best | ContrastQuestion) -> list[Statement]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from sweeper.analysis.statistics.primitive import Claim
+from sweeper.analysis.statistics.primitive import Claim, Components
 
 __all__ = [
     "Basis",
@@ -178,9 +178,15 @@ Statement = BestSet | Conclusion | Silence
 
 @dataclass(frozen=True)
 class Conclusions:
-    """All that follows from a table, in the order of the questions."""
+    """All that follows from a table, in the order of the questions.
+
+    Attributes:
+        statements: In that order.
+        components: What they rest on; None where nothing but peaks is compared.
+    """
 
     statements: tuple[Statement, ...]
+    components: Components | None = field(default=None, repr=False, compare=False)
 
     @property
     def silences(self) -> tuple[Silence, ...]:

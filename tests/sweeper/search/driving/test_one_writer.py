@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
+from sweeper.search import past_values
 from tests.sweeper.search.two_methods import study_in, suggestions_of
 
 
@@ -77,3 +80,35 @@ def test_a_look_at_the_trials_asks_the_database_nothing(tmp_path: Path) -> None:
         assert study.get_trials(states=[TrialState.WAITING]) == []
         assert study.user_attrs == {}
     assert asked == []
+
+
+@contextmanager
+def asking() -> Iterator[list[str]]:
+    """The statements that any database is asked from now on."""
+    found: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        found.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_to_take_up_a_long_study_asks_no_more_than_a_short_one(tmp_path: Path) -> None:
+    numbers, trials = [], 0
+    for more in (2, 10):
+        suggestions = suggestions_of(study_in(tmp_path))
+        for _ in range(more):
+            suggestion = suggestions.next()
+            assert suggestion is not None
+            suggestions.end(suggestion.number, evaluation=1, value=1.0, is_complete=True)
+        with asking() as statements:
+            study = study_in(tmp_path)
+            suggestions_of(study)
+            trials = len(past_values(study))
+        numbers.append(len(statements))
+    assert trials == 12
+    assert numbers[0] == numbers[1] > 0

@@ -44,7 +44,9 @@ def test_all_points_of_a_large_space_are_points_of_it():
 
 def test_some_are_near_the_best_ones():
     without = candidates(LARGE, {"method": "a"}, best=(), chance=chance())
-    near: list[Any] = candidates(LARGE, {"method": "a"}, best=(BEST,), chance=chance())[len(without) :]
+    near: list[Any] = candidates(LARGE, {"method": "a"}, best=(BEST,), chance=chance())[
+        len(without) :
+    ]
     assert np.mean([np.log10(x["rate"]) for x in near]) > -2.2
     assert np.mean([x["noise"] for x in near]) < 1
     assert np.mean([x["a.rank"] for x in near]) > 56

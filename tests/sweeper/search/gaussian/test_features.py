@@ -60,7 +60,11 @@ def test_a_field_of_two_methods_is_one_column_and_missing_elsewhere():
             MethodSpace("c", {}, ()),
         )
     )
-    points: list[Point] = [{"method": "a", "a.rank": 8}, {"method": "b", "b.rank": 8}, {"method": "c"}]
+    points: list[Point] = [
+        {"method": "a", "a.rank": 8},
+        {"method": "b", "b.rank": 8},
+        {"method": "c"},
+    ]
     found = Features(space).of(points)
     assert found.shape == (3, 2)
     assert list(found[:, 0]) == [0, 1, 2]
