@@ -11,7 +11,7 @@ from typing import Any
 
 from sweeper._environment import ray_address
 from sweeper.errors import BadInputError
-from sweeper.experiment.sweep import SearchSpec, Sweep
+from sweeper.experiment.sweep import ResourcesSpec, SearchSpec, Sweep
 from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.forecast.costs import Costs
 from sweeper.preflight.room import Cluster
@@ -98,12 +98,11 @@ def forecast_sweep(
         left: how many are to be trained.
         address: the cluster it shall run on; None for this machine.
     """
-    resources = sweep.spec.resources
     replicas = _replicas_of(sweep, left, address=address)
     each = [costs.of(trial) for trial in trials]
     search, evaluations = sweep.spec.search, trials[0].train.evaluations
     kept = designed_share(search, evaluations=evaluations)
-    # ASHA may stop none, and a share stops all.
+    # ASHA may stop none, and a share stops all: of one trial alone, too.
     most = kept if search.stop == "share" else 1.0
     low, high = (
         fmean(getattr(x, f"step_{end}_s") for x in each) / fmean(x.step_s for x in each)
@@ -117,25 +116,20 @@ def forecast_sweep(
     def seconds(factor: float, share: float) -> float:
         if not left:
             return around_s + factor * at_end_s
-        busy_s = max(left * share / replicas * whole_s, whole_s)
+        busy_s = max(left * share / replicas, most) * whole_s
         return around_s + factor * (busy_s + at_end_s)
 
     total = Figure(seconds(1, kept), seconds(low, kept), seconds(high, most))
     peak = max(x.peak_bytes for x in each)
     sources = {x.source for x in each}
     below, above = _COMPUTED if "computed" in sources else _MEASURED
-    rate = None
-    if resources.price_per_hour is not None:
-        rate = resources.price_per_hour * resources.workers * replicas / 3600
     return SweepForecast(
         seconds=total,
         trial_s=Figure(whole_s, low * whole_s, high * whole_s),
         step_s=_scaled(fmean(x.step_s for x in each), low, high),
         memory_bytes=_scaled(peak, below, above),
         disk_bytes=left * fmean(x.disk_bytes for x in each),
-        money=None
-        if rate is None
-        else Figure(rate * total.value, rate * total.low, rate * total.high),
+        money=_money(sweep.spec.resources, total, replicas=replicas),
         trials=left,
         replicas=replicas,
         kept_share=kept,
@@ -143,6 +137,13 @@ def forecast_sweep(
         source=next(x for x in ("computed", "scaled", "calibrated") if x in sources),
         rates=costs.rates,
     )
+
+
+def _money(resources: ResourcesSpec, seconds: Figure, *, replicas: int) -> Figure | None:
+    if resources.price_per_hour is None:
+        return None
+    rate = resources.price_per_hour * resources.workers * replicas / 3600
+    return Figure(rate * seconds.value, rate * seconds.low, rate * seconds.high)
 
 
 def _scaled(value: float, low: float, high: float) -> Figure:

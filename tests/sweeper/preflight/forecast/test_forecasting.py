@@ -128,3 +128,14 @@ def test_a_product_is_timed_by_its_own_seconds_where_it_waits():
     assert (rate, waits) == (operations / 0.5, 3.0)
     # A clock that is too coarse for it says nothing.
     assert computing._rate_of([(0.01, 0.0)], threads=1) == (operations / 0.01, 1.0)
+
+
+def test_a_share_is_known_and_the_rests_of_the_finalists_come_after_it():
+    plain = ("final.trials=0", "search.trials=8", "search.share.finalists=2")
+    found, whole = forecast(*plain), forecast("final.trials=0", "search.asha=null")
+    assert (found.kept_share, found.finalists, whole.finalists) == (0.25, 2, 0)
+    # One replica: eight quarters, and two rests of three quarters.
+    assert found.seconds.value == pytest.approx(12 + 5 + 8 + (2 + 1.5) * found.trial_s.value)
+    # Nothing is left to ASHA, so that the high end has the same share.
+    ends = found.seconds.high - (12 + 5 + 8), found.seconds.value - (12 + 5 + 8)
+    assert ends[0] / ends[1] == pytest.approx(found.trial_s.high / found.trial_s.value)

@@ -57,3 +57,9 @@ def test_the_micro_batch_that_was_chosen():
 
 def test_a_step_of_a_small_model_is_told_in_milliseconds():
     assert "a step 20 ms (10 ms to 40 ms)" in costs_text({**COSTS, "step_s": figure(0.02)})
+
+
+def test_a_share_says_where_trials_stop_and_how_many_go_on():
+    said = costs_text({**COSTS, "kept_share": 0.25, "finalists": 3})
+    assert "Stops: each at 25 % of its steps; the best 3 then go on to their end" in said
+    assert "ASHA" not in said
