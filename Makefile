@@ -33,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed-$(firstword $(shell printf '%s' '$(CURDIR)' | cksum))
 
 .DEFAULT_GOAL := help
-.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step gpu-check bench-data bench-store bench-search bench-limits bench-forecast bench-trials curves rate-priors bench-rates kernels-report clean
+.PHONY: help install services sweep test test-whole contracts check lint types imports docs conformance drill test-cluster fuzz calibration bench-sweep bench-kernels bench-step gpu-check bench-data bench-store bench-search bench-limits bench-forecast bench-trials full-size curves rate-priors bench-rates kernels-report clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -153,6 +153,9 @@ rate-priors: install ## fit the prior of learning rates to the tables of learnin
 
 bench-rates: install ## the prior of learning rates against what it was not fitted to (ARGS="TABLE … --write")
 	$(BIN)/python -m benchmarks.rates $(ARGS)
+
+full-size: install ## what the papers' tables and figures would cost at their own size, forecast
+	HF_HUB_OFFLINE=1 $(BIN)/python -m benchmarks.full_size --write
 
 bench-trials: install ## what a trial costs the sweeper itself, from the first to the ten thousandth
 	$(BIN)/python -m benchmarks.trials $(ARGS)

@@ -10,7 +10,7 @@ from typing import Any, Self
 from sweeper._environment import calibration_s
 from sweeper.analysis.detection import Detection, Forecast, detection_of, forecast_of
 from sweeper.analysis.finished import find_finished, source_of
-from sweeper.errors import BadInputError
+from sweeper.errors import BadInputError, MissingError
 from sweeper.experiment.confirm import controlled_methods
 from sweeper.experiment.documents.tree import get_path
 from sweeper.experiment.space.budget import BudgetFit
@@ -232,8 +232,6 @@ def plan_of(
     within_s = calibration_s() if within_s is None else within_s
     hashed = None if missing else fingerprint
     sweep = admit(sweep, Limits(), fingerprint=hashed, address=address, within_s=within_s).sweep
-    if not missing:
-        require_objective(sweep)
     earlier = Observations()
     if home is not None and not missing:
         earlier = earlier_trials(sweep, home, data_fingerprint=fingerprint)
@@ -285,7 +283,11 @@ def _forecast(
 
 
 def _found(sweep: Sweep) -> tuple[str, tuple[str, ...]]:
-    """Returns the fingerprint of what trials are trained on, and what of that is missing."""
+    """Returns the fingerprint of what trials are trained on, and what of that is missing.
+
+    Raises:
+        BadInputError: the evaluations during training do not report the objective.
+    """
     missing = []
     for part in (sweep.spec.model, sweep.spec.data):
         try:
@@ -295,9 +297,15 @@ def _found(sweep: Sweep) -> tuple[str, tuple[str, ...]]:
     if missing:
         return "", tuple(missing)
     try:
-        return sweep.spec.fingerprint(sweep.spec.data.fingerprint()), ()
+        fingerprint = sweep.spec.fingerprint(sweep.spec.data.fingerprint())
     except BadInputError as error:
         return "", (str(error),)
+    try:
+        require_objective(sweep)
+    except MissingError as error:
+        # Whether the Hub can be reached is known when it is asked for rows.
+        return "", (str(error),)
+    return fingerprint, ()
 
 
 def _epochs(sweep: Sweep, steps: Sequence[int]) -> PlannedEpochs | None:

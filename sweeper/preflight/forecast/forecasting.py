@@ -35,6 +35,7 @@ ENDING_S = 8.0
 _MEASURED, _COMPUTED = (0.9, 1.1), (0.7, 1.5)
 # An answer that is written takes so many times as long as one that is only scored.
 _WRITTEN = 20
+# Of a test split that is not here.
 _ROWS = 500
 
 

