@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.trials.simulating import FINGERPRINT, Search
-from sweeper.execution.final_jobs import final_jobs
+from sweeper.execution.after.final_jobs import final_jobs
 from sweeper.execution.reconcile import reconcile, warn_of_other_data
 from sweeper.experiment.sweep import Sweep
 from sweeper.report.page import Subject, subject_of, write_sweep_page

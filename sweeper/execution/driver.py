@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import BadInputError
@@ -44,7 +43,13 @@ from sweeper.execution.pool import (
     start_pool,
     status_of,
 )
-from sweeper.execution.reconcile import end_unwritten, going_on, reconcile, warn_of_other_data
+from sweeper.execution.reconcile import (
+    end_unwritten,
+    ended_for_good,
+    going_on,
+    reconcile,
+    warn_of_other_data,
+)
 from sweeper.execution.stopping import StoppingScheduler
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.execution.tune import StudySearch, run_tune
@@ -185,11 +190,9 @@ class SweepDriver:
         except (OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             logger.debug("the study cannot be read: %s", error)
             return ()
-        ended = [x for x, s in states.items() if s in {TrialState.COMPLETE, TrialState.PRUNED}]
-        if self.sweep.spec.search.stop != "share":
-            return ended
-        # Any other may go on from its checkpoint, when the sweep has been extended.
-        return [x for x in ended if self.folder.trial(x).read().status == "complete"]
+        # Another thread's folder: records are remembered by whoever reads them.
+        stop = self.sweep.spec.search.stop
+        return ended_for_good(SweepFolder(self.folder.path), states, stop=stop)
 
     def _lose_lease(self, why: str) -> None:
         # The folder is marked by nobody: what is true of the sweep is at the store.
@@ -236,7 +239,8 @@ class SweepDriver:
         note_data(self.folder.path, self.data_fingerprint)
         # A shared database has what is told at once, a sweep's URL what was pushed.
         is_ahead = self._place.path is None and is_at_url(self.folder.path)
-        reconcile(self.folder, study, retries_failed=self.retry_failed, is_ahead=is_ahead)
+        retries, stop = self.retry_failed, spec.search.stop
+        reconcile(self.folder, study, retries_failed=retries, is_ahead=is_ahead, stop=stop)
         is_more = trials_left(study, spec.search) or clone_jobs(self.folder)
         is_more = is_more or self._finalists.jobs()
         is_more = is_more or clone_final_jobs(self.folder, spec.final)
@@ -295,7 +299,7 @@ class SweepDriver:
             servers.abandon()
         close(pool)
         servers.join(CLOSING_S)
-        end_unwritten(self.folder, study)
+        end_unwritten(self.folder, study, stop=spec.search.stop)
         return status
 
     def _search_on(

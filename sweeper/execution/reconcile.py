@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import optuna
 from optuna.trial import TrialState
@@ -17,6 +17,7 @@ from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = [
     "end_unwritten",
+    "ended_for_good",
     "going_on",
     "reconcile",
     "repeat_lost",
@@ -56,7 +57,12 @@ def going_on(name: str) -> Iterator[None]:
 
 
 def reconcile(
-    folder: SweepFolder, study: optuna.Study, *, retries_failed: bool, is_ahead: bool
+    folder: SweepFolder,
+    study: optuna.Study,
+    *,
+    retries_failed: bool,
+    is_ahead: bool,
+    stop: str = "",
 ) -> None:
     """Brings the records of a sweep and its study into agreement, before it goes on.
 
@@ -65,9 +71,10 @@ def reconcile(
         study: of it.
         retries_failed: whether failed trials are to run again.
         is_ahead: as in :func:`repeat_lost`.
+        stop: as in :func:`end_unwritten`.
     """
     set_damage_aside(folder)
-    end_unwritten(folder, study)
+    end_unwritten(folder, study, stop=stop)
     if retries_failed:
         requeue_failed(folder, study)
     repeat_lost(folder, study, is_ahead=is_ahead)
@@ -79,11 +86,16 @@ def set_damage_aside(folder: SweepFolder) -> None:
         logger.warning("%s; it is now %s.damaged", error, error.path.name)
 
 
-def end_unwritten(folder: SweepFolder, study: optuna.Study) -> None:
+def end_unwritten(folder: SweepFolder, study: optuna.Study, *, stop: str = "") -> None:
     """Ends records as the study has it, where a replica died before it wrote the end.
 
     What was running goes back among the trials that wait, and so does a failed one that a driver
     has enqueued again and not requeued, because it died.
+
+    Args:
+        folder: of the sweep.
+        study: of it.
+        stop: what stops trials early; at a share one that is complete in the study was stopped.
     """
     states = states_by_id(study)
     for record in folder.trials():
@@ -91,7 +103,9 @@ def end_unwritten(folder: SweepFolder, study: optuna.Study) -> None:
         if record.is_final:
             if record.status == "failed" and state == TrialState.WAITING:
                 trial.requeue()
-        elif state == TrialState.PRUNED:
+        elif state == TrialState.PRUNED or (
+            stop == "share" and state == TrialState.COMPLETE and not record.is_finalist
+        ):
             trial.prune()
         elif state == TrialState.FAIL:
             why = "its end was not written: its replica died, or the disk had no room for it"
@@ -99,20 +113,42 @@ def end_unwritten(folder: SweepFolder, study: optuna.Study) -> None:
     folder.requeue_interrupted()
 
 
+def ended_for_good(
+    folder: SweepFolder, states: Mapping[str, TrialState], *, stop: str
+) -> list[str]:
+    """Returns the trials that nobody will go on with.
+
+    Args:
+        folder: of the sweep.
+        states: how the study has each trial.
+        stop: what stops trials early; of those stopped at a share any may go on from its
+            checkpoint, when the sweep has been extended.
+    """
+    ended = [x for x, s in states.items() if s in {TrialState.COMPLETE, TrialState.PRUNED}]
+    if stop != "share":
+        return ended
+    found = []
+    for trial_id in ended:
+        # A folder may have been removed by hand.
+        with suppress(DamagedFileError):
+            if folder.trial(trial_id).read().status == "complete":
+                found.append(trial_id)
+    return found
+
+
 def requeue_failed(folder: SweepFolder, study: optuna.Study) -> None:
     """Enqueues the failed trials again, and lets the failed clones wait again.
 
     Their identity, record and MLflow run stay theirs. A clone is not in the study.
 
-    The study has one as running whose driver died, or had no room, before it told the study. A
-    finalist has ended well in the study, and goes on from its checkpoint.
+    The study has one as running whose driver died, or had no room, before it told the study.
     """
     enqueue_failed(study)
     states = states_by_id(study)
     for record in folder.trials():
         state = states.get(record.id)
-        is_left = state is not None and not state.is_finished()
-        if record.status == "failed" and (is_left or record.is_finalist):
+        # One whose end could not be written has ended well in the study, and so has a finalist.
+        if record.status == "failed" and state not in {None, TrialState.FAIL, TrialState.PRUNED}:
             folder.trial(record.id).requeue()
     for place, clone in clones_of(folder):
         if clone.record.status == "failed":

@@ -37,7 +37,7 @@ __all__ = [
     "run_tune",
 ]
 
-# Key of Tune results: which evaluation of the trial this is. ASHA's unit of time.
+# Key of Tune results: which evaluation of the trial this is: the unit of time of what stops trials.
 EVALUATION = "evaluation"
 IS_FINAL = "is_final"
 
@@ -181,7 +181,7 @@ class StudySearch(Searcher):
 class ThinTrial(tune.Trainable):
     """A Tune trial without a model: submits a job to the pool and relays its reports.
 
-    A class, not a function: Tune tells a class when ASHA stops it.
+    A class, not a function: Tune tells a class when it is stopped.
     """
 
     def setup(self, config: dict[str, Any]) -> None:

@@ -145,7 +145,7 @@ class ShareSpec(Spec):
     nearest one. Where that is the last one, every trial is trained to its end."""
     finalists: int = Field(default=3, ge=1, le=100)
     """How many of the best are trained to their end, each from its checkpoint, once all trials have
-    come so far. The best of them at the end is the sweep's best trial. They are as many as
+    come so far. The best of the complete trials is the sweep's best one. They are as many as
     ``final.trials`` or ``search.confirm.top`` where these ask for more."""
 
     def ends_at(self, evaluations: int) -> int:
@@ -213,6 +213,11 @@ class SearchSpec(Spec):
         if not isinstance(given, dict):
             return given
         stop = given.get("stop", "asha" if "asha" in given else "share")
+        if stop == "share" and given.get("asha", AshaSpec()) is None:
+            raise ValueError(
+                "asha is null, and stop is share, which reads nothing of it; with stop: asha and "
+                "no rungs every trial is trained to its end; set stop to asha, or leave asha out"
+            )
         sampler = {} if stop == "share" else {"sampler": "tpe"}
         return {"stop": stop, **sampler, **given}
 

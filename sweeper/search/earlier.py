@@ -42,6 +42,7 @@ __all__ = [
     "is_own",
     "noted_observations",
     "observed_in",
+    "searched_values",
 ]
 
 OBSERVATIONS_FILE = "observations.json"
@@ -110,7 +111,10 @@ def _observed(
         values = tuple(metrics[metric] for _, metrics in trial.evaluations(metric))
     except DamagedFileError:
         return "cannot be read by this version"
-    if record.status != "complete":
+    at = sweep.spec.search.compared_at(spec.train.evaluations)
+    is_cut = record.status == "pruned" and at < spec.train.evaluations
+    is_far_enough = is_cut and len(values) >= at
+    if record.status != "complete" and not is_far_enough:
         return f"is {record.status}, not complete"
     if spec.identity(data_fingerprint=data_fingerprint) != trial.id:
         return "saw other rows or weights, or ran with another version of the program"
@@ -174,6 +178,21 @@ def _leaves(tree: object, path: str = "") -> Iterator[tuple[str, object]]:
         yield path, tree
 
 
+def searched_values(values: Sequence[float], space: Space, search: SearchSpec) -> Sequence[float]:
+    """Returns the values of a whole trial that a search would have had of it, at least one.
+
+    One that its patience ended before it is compared counts with its last value.
+
+    Args:
+        values: at its evaluations, in their order; at least one.
+        space: that it is of.
+        search: says at which evaluation trials are compared.
+    """
+    if search.stop != "share":
+        return values
+    return values[: search.compared_at(space.any_trial().train.evaluations)]
+
+
 def is_own(trial: optuna.trial.FrozenTrial) -> bool:
     """Returns whether a trial of a study is one of its sweep, and no observation."""
     return OBSERVED not in trial.user_attrs
@@ -205,7 +224,7 @@ def add_observations(
     for observation in find()[known:]:
         point = _Given(space.labels(observation.point))
         space.suggest(point)
-        values = observation.values[: search.compared_at(len(observation.values))]
+        values = searched_values(observation.values, space, search)
         study.add_trial(
             optuna.trial.create_trial(
                 value=values[-1],

@@ -24,8 +24,8 @@ __all__ = ["preview"]
 def preview(space: Space, search: SearchSpec, *, observed: int = 0) -> Iterator[tuple[Point, bool]]:
     """Yields points without an end, and for each whether the sweep is certain to draw it.
 
-    The random start is certain, and so is an enqueued point that leaves nothing out. What TPE draws
-    after the start depends on results, and a random draw stands in its place.
+    The random start is certain, and so is an enqueued point that leaves nothing out. What a model
+    draws after the start depends on results, and a random draw stands in its place.
 
     Args:
         space: where points come from.

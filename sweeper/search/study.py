@@ -24,7 +24,7 @@ from sweeper.search.driving.attributes import (
 )
 from sweeper.search.driving.one_writer import OneWriterStorage
 from sweeper.search.driving.samplers import sampler_for
-from sweeper.search.earlier import add_observations
+from sweeper.search.earlier import add_observations, searched_values
 from sweeper.search.storage import storage_at
 from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.stored import Observation
@@ -192,7 +192,7 @@ def _ended(
     distributions: dict[str, BaseDistribution] = {}
     if is_drawn:
         distributions["method"] = CategoricalDistribution(names)
-    values = finished.values[: search.compared_at(len(finished.values))]
+    values = searched_values(finished.values, space, search)
     return optuna.trial.create_trial(
         value=values[-1],
         params=labels if is_drawn else {},

@@ -210,8 +210,8 @@ class Suggestions:
             number: of the suggestion.
             evaluation: the trial's last one, from 1.
             value: the objective at it.
-            is_complete: a trial that was stopped before its end is pruned: TPE must not take its
-                last value for that of a whole one.
+            is_complete: a trial that was stopped before its end is pruned: a sampler must not take
+                its last value for that of a whole one.
             standard_error: of the value, where it is known.
         """
         self.report(number, evaluation=evaluation, value=value)

@@ -56,8 +56,9 @@ def extend(
 ) -> None:
     """Give a search more trials, while it runs or when it has ended; `resume` then runs them.
 
-    The sampler goes on from all trials before, and so does ASHA. A design or a list of trials
-    decides its trials before it starts: it is refused, with the command that trains more.
+    The sampler goes on from all trials before, and so does what stops trials early. A design or a
+    list of trials decides its trials before it starts: it is refused, with the command that trains
+    more.
     """
     with opened_output(as_json) as out:
         from sweeper.tracking.owner.extending import extend as give

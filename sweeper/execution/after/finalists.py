@@ -11,7 +11,7 @@ import optuna
 
 from sweeper.errors import DamagedFileError
 from sweeper.execution.after.trainings import run_trainings
-from sweeper.execution.pool import Job
+from sweeper.execution.pool import Job, wait_ended
 from sweeper.experiment.sweep import SweepSpec
 from sweeper.search import best_first
 from sweeper.tracking.record import TrialRecord
@@ -49,13 +49,33 @@ class Finalists:
             if not places:
                 break
             trial = self.folder.trial(trial_id)
-            record = _record(trial)
-            if record is None or record.status in _OUT:
+            record = self._going_on(trial)
+            if record is None:
                 continue
             places -= 1
             if record.status != "complete":
                 found.append(self._job(trial, record))
         return found
+
+    def _going_on(self, trial: TrialFolder) -> TrialRecord | None:
+        """Returns the record of a trial that is a finalist, or may be one; None of any other."""
+        try:
+            spec, record = trial.trial_spec(), trial.read()
+        except DamagedFileError as error:
+            logger.warning("trial %s does not go on: %s", trial.id, error)
+            return None
+        # One that went on and was stopped again has been ended by a callback.
+        is_out = record.status in _OUT or (record.is_finalist and record.status == "pruned")
+        if is_out or record.status == "complete":
+            return None if is_out else record
+        if spec.identity(data_fingerprint=self.data_fingerprint) != trial.id:
+            logger.warning(
+                "trial %s does not go on: its rows, its model or the program have changed since it "
+                "was stopped; bring them back, or begin a new sweep",
+                trial.id,
+            )
+            return None
+        return record
 
     def _job(self, trial: TrialFolder, record: TrialRecord) -> Job:
         spec = trial.trial_spec()
@@ -77,17 +97,14 @@ class Finalists:
             pool: with replicas.
             admitted: returns those that may go on in the time that there is.
         """
-        jobs = admitted(self.jobs())
-        for job in jobs:
-            TrialFolder(job.folder).promote()
-        run_trainings(pool, jobs)
-
-
-def _record(trial: TrialFolder) -> TrialRecord | None:
-    """Returns the record of a trial that can go on; None where its files cannot be read."""
-    try:
-        trial.trial_spec()
-        return trial.read()
-    except DamagedFileError as error:
-        logger.warning("trial %s does not go on: %s", trial.id, error)
-        return None
+        tried: set[str] = set()
+        while True:
+            wait_ended(pool, [job.trial_id for job in self.jobs()])
+            # Where one has failed, the next best goes on in its place.
+            jobs = [job for job in admitted(self.jobs()) if job.trial_id not in tried]
+            if not jobs:
+                return
+            for job in jobs:
+                TrialFolder(job.folder).promote()
+            run_trainings(pool, jobs)
+            tried.update(job.trial_id for job in jobs)

@@ -179,6 +179,8 @@ class Admission:
         if self._keeper is None:
             return [*jobs]
         self._learn()
+        # That the search was cut is true whoever goes on after it.
+        refused = self._keeper.refused
         self._keeper.final_s -= self._finalists_s
         self._finalists_s = 0.0
         admitted: dict[str, float] = {}
@@ -186,6 +188,7 @@ class Admission:
             need_s = self._left_s(job.trial_id, share=1.0)
             if self._keeper.admits(job.trial_id, need_s, before_s=[*admitted.values()]):
                 admitted[job.trial_id] = need_s
+        self._keeper.refused = refused or self._keeper.refused
         self._refused = len(jobs) - len(admitted)
         return [job for job in jobs if job.trial_id in admitted]
 

@@ -8,6 +8,7 @@ from sweeper.execution.pool.actor import (
     run_jobs,
     start_pool,
     status_of,
+    wait_ended,
 )
 from sweeper.execution.pool.jobs import Job, ReplicaConfig
 from sweeper.execution.pool.queue import Message
@@ -28,4 +29,5 @@ __all__ = [
     "start_pool",
     "status_of",
     "trainer_of",
+    "wait_ended",
 ]

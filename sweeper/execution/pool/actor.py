@@ -24,7 +24,7 @@ from sweeper.tracking.record import Course
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-__all__ = ["Pool", "close", "release", "run_jobs", "start_pool", "status_of"]
+__all__ = ["Pool", "close", "release", "run_jobs", "start_pool", "status_of", "wait_ended"]
 
 # Seconds that the driver waits for a word of the pool, which only hands messages on.
 ANSWER_S = 60.0
@@ -53,6 +53,10 @@ class Pool:
     async def next_message(self, trial_id: str) -> Message:
         """Returns the trial's next message; to ask for it lets the trial train on."""
         return await self._queue.next_message(trial_id)
+
+    async def ended(self, trial_id: str) -> None:
+        """Returns when no replica has a trial any more."""
+        await self._queue.ended(trial_id)
 
     async def stop(self, trial_id: str) -> None:
         """Stops a trial at its next report; one that waits in the queue never starts."""
@@ -206,6 +210,19 @@ def run_jobs(pool: ActorHandle[Any], jobs: Sequence[Job]) -> list[Message]:
             # Who asks for the next one lets the trial go on.
             asked[pool.next_message.remote(name)] = name
     return [ends[job.trial_id] for job in jobs]
+
+
+def wait_ended(pool: ActorHandle[Any], trial_ids: Sequence[str]) -> None:
+    """Returns when no replica has any of some trials.
+
+    Args:
+        pool: with replicas.
+        trial_ids: the trials; those that it does not know have ended.
+
+    Raises:
+        PoolLostError: the pool is gone.
+    """
+    _answer([pool.ended.remote(trial_id) for trial_id in trial_ids], timeout_s=None)
 
 
 def close(pool: ActorHandle[Any]) -> None:

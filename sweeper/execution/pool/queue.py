@@ -13,6 +13,9 @@ from sweeper.tracking.record import Course
 
 __all__ = ["Message", "TrialQueue"]
 
+# Seconds between two looks at a trial that ends.
+ENDING_S = 0.05
+
 
 @dataclass(frozen=True)
 class Message:
@@ -131,6 +134,12 @@ class TrialQueue:
             return
         self._queue.append(job.trial_id)
         await self._wake()
+
+    async def ended(self, trial_id: str) -> None:
+        """Returns when no replica has a trial any more: a stopped one still saves its adapter."""
+        entry = self._entries.get(trial_id)
+        while entry is not None and not entry.has_ended:
+            await asyncio.sleep(ENDING_S)
 
     async def next_message(self, trial_id: str) -> Message:
         """Returns the trial's next message; to ask for it lets the trial train on.

@@ -225,7 +225,9 @@ def final_s(sweep: Sweep, costs: Costs, trials: Iterable[TrialSpec], *, replicas
     final, listed = sweep.spec.final, list(trials)
     if final.trials == 0:
         return 0.0
-    jobs = min(final.trials or sweep.spec.search.trials, sweep.spec.search.trials) + 1
+    trained = sweep.spec.search.trials
+    trained = _finalists_of(sweep, trained) or trained
+    jobs = min(final.trials or trained, trained) + 1
     row_s = fmean(costs.of(x).evaluation_s / x.train.eval_examples for x in listed)
     rows, written = _final_rows(sweep)
     return math.ceil(jobs / replicas) * rows * row_s * (_WRITTEN if written else 1)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeper.experiment.documents.tree import Json
-from sweeper.experiment.space.distributions import Distribution, LogUniform
+from sweeper.experiment.space.distributions import Choice, Distribution, Grid, LogUniform
 from sweeper.experiment.space.space import RATE, Space
 from sweeper.search.gaussian.process import Columns
 
@@ -46,6 +46,8 @@ class _Column:
             return float(self.categories.get(key, len(self.categories)))
         if isinstance(value, bool) or not isinstance(value, int | float):
             return math.nan
+        if self.is_log and value <= 0:
+            return math.nan
         return (self._scaled(value) - self.starts.get(method, self.low)) / self.width
 
     def _scaled(self, value: float) -> float:
@@ -64,6 +66,7 @@ class Features:
     def __init__(self, space: Space) -> None:
         """Looks at the searched fields of all methods."""
         self._methods = {method.name: place for place, method in enumerate(space.methods)}
+        self._axes = {method.name: method.axes for method in space.methods}
         paths = dict.fromkeys(axis.path for method in space.methods for axis in method.axes)
         self._columns = [_column(space, path) for path in paths]
 
@@ -76,8 +79,11 @@ class Features:
         )
 
     def has(self, point: Mapping[str, Json]) -> bool:
-        """Returns whether a point is of a method of the space."""
-        return str(point["method"]) in self._methods
+        """Returns whether a point is one of the space, which may have been another."""
+        axes = self._axes.get(str(point["method"]))
+        return axes is not None and all(
+            axis.name in point and axis.distribution.contains(point[axis.name]) for axis in axes
+        )
 
     def of(self, points: Iterable[Mapping[str, Json]]) -> NDArray[np.float64]:
         """Returns vectors, float64 [n, 1 + columns]: the method's place, then the columns.
@@ -115,6 +121,6 @@ def _column(space: Space, path: tuple[str, ...]) -> _Column:
 def _is_log(distributions: Sequence[Distribution], numbers: Sequence[float]) -> bool:
     if min(numbers) <= 0:
         return False
-    listed = [own for own in distributions if hasattr(own, "_is_labelled")]
-    is_wide = len(listed) == len(distributions) and max(numbers) >= _WIDE * min(numbers)
+    are_listed = all(isinstance(own, Choice | Grid) for own in distributions)
+    is_wide = are_listed and max(numbers) >= _WIDE * min(numbers)
     return is_wide or any(isinstance(own, LogUniform) for own in distributions)

@@ -16,7 +16,13 @@ from scipy.special import ndtr
 
 from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.space.space import Point, Space
-from sweeper.search.driving.attributes import REASON, REPEATS, STANDARD_ERROR, is_retried
+from sweeper.search.driving.attributes import (
+    OBSERVED,
+    REASON,
+    REPEATS,
+    STANDARD_ERROR,
+    is_retried,
+)
 from sweeper.search.driving.names import field_of, values_of
 from sweeper.search.driving.tpe import shown
 from sweeper.search.gaussian.candidates import candidates
@@ -27,6 +33,8 @@ __all__ = ["GaussianSampler"]
 
 # Ended trials that a process is fitted to at most: its time grows with the third power.
 _MOST = 200
+# The last ones that failed, of however many: each counts with the worst value.
+_MOST_FAILED = 50
 # So many of the best points have neighbours among the candidates.
 _BEST = 5
 # Below this the logarithm of the improvement is that of its tail.
@@ -42,7 +50,8 @@ class GaussianSampler(optuna.samplers.BaseSampler):
     is the square of the relative standard error. Where a value comes without one, a variance is
     fitted for all such values. The next point has the largest expected improvement over the
     smallest posterior mean of what was tried. A trial that runs counts with its posterior mean, one
-    that failed with the worst value. Values must be of equally long trainings.
+    that failed, or whose value is no finite number, with the worst value. Values
+    must be of equally long trainings.
 
     The first trials are drawn at random.
     """
@@ -84,66 +93,88 @@ class GaussianSampler(optuna.samplers.BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:  # noqa: ANN401 - what the distribution holds
         """Returns a value of the chosen point; another is chosen where the trial was given some."""
-        tried = _tried(study, own=trial)
-        if sum(x.state == TrialState.COMPLETE for x in tried) >= self._startup:
-            point = self._point(study, tried, _given(self._space, trial))
-            found = {} if point is None else self._space.labels(point)
-            # A field of a method that the space has no more is none of the process's.
-            if field_of(param_name) in found:
-                return found[field_of(param_name)]
+        point = self._point(study, trial)
+        found = {} if point is None else self._space.labels(point)
+        # A field of a method that the space has no more is none of the process's.
+        if field_of(param_name) in found:
+            return found[field_of(param_name)]
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
-    def _point(
-        self, study: optuna.Study, tried: Sequence[FrozenTrial], given: Mapping[str, Json]
-    ) -> Point | None:
-        """Returns the point to be tried, with all that is given."""
-        chosen = self._chosen
+    def _point(self, study: optuna.Study, own: FrozenTrial) -> Point | None:
+        """Returns the point to be tried, with all that is given; None in the random start."""
+        given, chosen = _given(self._space, own), self._chosen
         if chosen is None or any(chosen.get(name, x) != x for name, x in given.items()):
-            self._chosen = chosen = self._best(study, tried, given)
+            trials = [x for x in study.get_trials(deepcopy=False) if x.number != own.number]
+            tried = _tried(trials, study.user_attrs)
+            if sum(x.state == TrialState.COMPLETE for x in tried) < self._startup:
+                return None
+            is_minimised = study.direction == StudyDirection.MINIMIZE
+            self._chosen = chosen = self._best(trials, tried, given, is_minimised=is_minimised)
         return chosen
 
     def _best(
-        self, study: optuna.Study, tried: Sequence[FrozenTrial], given: Mapping[str, Json]
+        self,
+        trials: Sequence[FrozenTrial],
+        tried: Sequence[FrozenTrial],
+        given: Mapping[str, Json],
+        *,
+        is_minimised: bool,
     ) -> Point | None:
-        is_minimised = study.direction == StudyDirection.MINIMIZE
         of = [(x, self._point_of(x)) for x in shown(tried, is_minimised=is_minimised, most=_MOST)]
         known = [(x, point) for x, point in of if self._features.has(point)]
         ended = [(x, point) for x, point in known if x.state != TrialState.RUNNING]
-        if not ended:
+        if not any(_is_told(x) for x, _ in ended):
             return None
         y, noise = _standardised([x for x, _ in ended], is_minimised=is_minimised)
         order = np.argsort(y, kind="stable")
-        found = candidates(
-            self._space, given, best=[ended[n][1] for n in order[:_BEST]], chance=self._chance
-        )
+        best = [ended[n][1] for n in order[:_BEST]]
+        found = candidates(self._space, given, best=best, chance=self._chance)
+        begun = {_name(x.params) for x in trials if OBSERVED not in x.user_attrs}
+        found = [point for point in found if self._name_of(point) not in begun]
         if not found:
             return None
         seen = self._features.of(point for _, point in ended)
         process = fitted(seen, y, noise, columns=self._features.columns)
         running = [point for x, point in known if x.state == TrialState.RUNNING]
         process = process.believing(self._features.of(running))
-        points = self._features.of(found)
-        gain = _log_improvement(process, points)
-        gain[_repeats(points, self._features.of(point for _, point in known))] = -np.inf
+        gain = _log_improvement(process, self._features.of(found))
         return found[int(np.argmax(gain))]
+
+    def _name_of(self, point: Point) -> frozenset[tuple[str, object]]:
+        labels = self._space.labels(point)
+        if len(self._space.methods) == 1:
+            # A study has no choice of one.
+            labels.pop("method", None)
+        return _name(labels)
 
     def _point_of(self, trial: FrozenTrial) -> Point:
         values = values_of(trial.params, trial.distributions)
         return {"method": self._space.methods[0].name, **values}
 
 
-def _tried(study: optuna.Study, *, own: FrozenTrial) -> list[FrozenTrial]:
+def _tried(trials: Sequence[FrozenTrial], marks: Mapping[str, object]) -> list[FrozenTrial]:
     """Returns the trials that say anything: complete, running or failed, and of a whole point."""
-    marks = study.user_attrs
     states = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL)
-    return [
+    found = [
         trial
-        for trial in study.get_trials(deepcopy=False)
+        for trial in trials
         if trial.state in states
-        and trial.number != own.number
         and not {REPEATS, REASON} & trial.user_attrs.keys()
         and not is_retried(trial, marks)
     ]
+    failed = [trial.number for trial in found if trial.state == TrialState.FAIL]
+    left_out = set(failed[:-_MOST_FAILED])
+    return [trial for trial in found if trial.number not in left_out]
+
+
+def _name(params: Mapping[str, object]) -> frozenset[tuple[str, object]]:
+    """Returns what two trials at one point have in common."""
+    return frozenset((field_of(name), value) for name, value in params.items())
+
+
+def _is_told(trial: FrozenTrial) -> bool:
+    """Whether a trial has ended with a number."""
+    return trial.value is not None and math.isfinite(trial.value)
 
 
 def _given(space: Space, trial: FrozenTrial) -> dict[str, Json]:
@@ -164,11 +195,12 @@ def _standardised(trials: Sequence[FrozenTrial], *, is_minimised: bool) -> tuple
         Values and variances of their noise, float64 [n] each; not a number where a variance is not
         known.
     """
-    told = np.array([math.nan if x.value is None else x.value for x in trials])
+    told = np.array([float(str(x.value)) if _is_told(x) else math.nan for x in trials])
     worst = np.nanmax(told) if is_minimised else np.nanmin(told)
-    errors = [x.user_attrs.get(STANDARD_ERROR, math.nan) for x in trials]
+    errors = np.array([x.user_attrs.get(STANDARD_ERROR, math.nan) for x in trials], np.float64)
+    errors[~np.isfinite(errors)] = math.nan
     # What has failed has no value to be noisy.
-    noise = np.where(np.isnan(told), 0.0, np.array(errors, np.float64) ** 2)
+    noise = np.where(np.isnan(told), 0.0, errors**2)
     values = np.where(np.isnan(told), worst, told)
     if is_minimised and (values > 0).all():
         noise, values = noise / values**2, np.log(values)
@@ -188,15 +220,3 @@ def _log_improvement(process: Process, points: _Floats) -> _Floats:
         # φ(z) + zΦ(z) tends to φ(z) / z².
         tail = -0.5 * ratio**2 - 0.5 * math.log(2.0 * math.pi) - 2.0 * np.log(np.abs(ratio))
     return np.log(deviation) + np.where(ratio < _TAIL, tail, whole)
-
-
-def _repeats(points: _Floats, seen: _Floats) -> NDArray[np.bool_]:
-    """Returns of which points a trial was made already."""
-    known = set(map(tuple, _comparable(seen)))
-    return np.array([tuple(x) in known for x in _comparable(points)])
-
-
-def _comparable(points: _Floats) -> list[list[float]]:
-    # What is not a number is not equal to itself.
-    found: list[list[float]] = np.where(np.isnan(points), -1e9, points).tolist()
-    return found

@@ -32,12 +32,12 @@ _FREE = (
     ("paper",),
 )
 # Those of a search: which trials come next, and which end early.
-_OF_SEARCH = (
-    ("search", "startup_trials"),
-    ("search", "sampler"),
-    ("search", "asha"),
-    ("search", "share", "finalists"),
-)
+_OF_SEARCH = (("search", "startup_trials"), ("search", "sampler"))
+# By what stops its trials, which itself may not change.
+_OF_STOPPING = {
+    "asha": (("search", "asha"),),
+    "share": (("search", "share", "finalists"),),
+}
 _SPACE = ("methods", "train")
 # A grid is enqueued whole when the sweep begins.
 _DRAWN = tuple(kind for kind in DISTRIBUTIONS if kind != "grid")
@@ -128,7 +128,7 @@ def _require_changeable(sweep: SweepFolder, document: Document, override: str) -
     field = override.partition("=")[0].strip()
     keys = tuple(field.split("."))
     is_search = not {"design", "trials"} & document.keys()
-    free = (*_FREE, *(_OF_SEARCH if is_search else ()))
+    free = _free(document)
     if any(keys[: len(place)] == place for place in free):
         return
     if is_search and len(keys) > 1 and keys[0] in _SPACE:
@@ -142,8 +142,16 @@ def _require_changeable(sweep: SweepFolder, document: Document, override: str) -
     raise BadInputError(_refusal(sweep, override, is_search=is_search))
 
 
+def _free(document: Document) -> tuple[tuple[str, ...], ...]:
+    """Returns the fields that may change whatever they are."""
+    if {"design", "trials"} & document.keys():
+        return _FREE
+    stop = get_path(document, ("search", "stop"))
+    return (*_FREE, *_OF_SEARCH, *_OF_STOPPING.get(str(stop), ()))
+
+
 def _refusal(sweep: SweepFolder, override: str, *, is_search: bool) -> str:
-    names = ", ".join(".".join(place) for place in (*_FREE, *(_OF_SEARCH if is_search else ())))
+    names = ", ".join(".".join(place) for place in _free(sweep.document))
     again = f"run {shlex.quote(str(sweep.path / SPACE_FILE))} --set {shlex.quote(override)}"
     if is_search:
         why = "trials that are trained otherwise could not be compared with those that there are"

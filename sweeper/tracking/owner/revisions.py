@@ -124,7 +124,8 @@ def _searched_as_begun(document: Mapping[str, Any]) -> dict[str, Any]:
     A sweep notes it when it begins. One that has not is of the time when there was one way alone.
     """
     search = document.get("search", {})
-    if {"design", "trials"} & document.keys() or not isinstance(search, Mapping):
+    is_search = "methods" in document and not {"design", "trials"} & document.keys()
+    if not is_search or not isinstance(search, Mapping):
         return dict(document)
     return {**document, "search": {"sampler": "tpe", "stop": "asha", **search}}
 

@@ -10,6 +10,7 @@ from sweeper.analysis.ranking import rank_sweep
 from sweeper.execution.after.final_jobs import final_jobs
 from sweeper.execution.reconcile import (
     end_unwritten,
+    ended_for_good,
     reconcile,
     repeat_lost,
     requeue_failed,
@@ -19,7 +20,15 @@ from sweeper.execution.reconcile import (
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import FinalSpec
-from sweeper.search import TRIAL_ID, Suggestion, Suggestions, open_study, preview, trials_left
+from sweeper.search import (
+    TRIAL_ID,
+    Suggestion,
+    Suggestions,
+    open_study,
+    preview,
+    states_by_id,
+    trials_left,
+)
 from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import RECORD_FILE
@@ -268,3 +277,35 @@ def test_a_resume_reads_each_file_of_a_trial_once(sweep, folder, study, begin, m
     assert len(jobs) == 2
     assert (opened["record.json"], opened["spec.json"]) == (trials, 1)
     assert opened["validation_rows.npz"] == 0
+
+
+def test_one_whose_replica_died_at_the_share_has_ended_there(begin, folder, study):
+    trial = begin()
+    study.tell(0, 1.0)
+    end_unwritten(folder, study, stop="share")
+    assert trial.read().status == "pruned"
+    # With rungs a complete one is trained to its end.
+    whole = begin()
+    study.tell(1, 1.0)
+    end_unwritten(folder, study, stop="asha")
+    assert whole.read().status == "queued"
+
+
+def test_one_that_failed_when_it_was_stopped_is_retried(begin, folder, study):
+    trial = begin()
+    study.tell(0, 1.0)
+    trial.fail("OSError", "no room for the adapter")
+    reconcile(folder, study, retries_failed=True, is_ahead=False, stop="share")
+    assert trial.read().status in {"queued", "pruned"}
+
+
+def test_what_may_go_on_keeps_its_checkpoint_at_a_url(begin, folder, study):
+    whole, stopped, gone = begin(), begin(), begin()
+    for number in range(3):
+        study.tell(number, 1.0)
+    whole.complete()
+    stopped.prune()
+    shutil.rmtree(gone.path)
+    states = states_by_id(study)
+    assert ended_for_good(folder, states, stop="share") == [whole.id]
+    assert ended_for_good(folder, states, stop="asha") == [whole.id, stopped.id, gone.id]

@@ -126,3 +126,8 @@ def test_races_are_of_losses() -> None:
         message = "the objective is (accuracy|eval_loss) max; .* must be eval_loss min; leave obj"
         with pytest.raises(ValidationError, match=message):
             SweepSpec.model_validate({**racing, "objective": objective})
+
+
+def test_rungs_of_none_beside_a_share_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"asha is null, and stop is share.*set stop to asha"):
+        SearchSpec.model_validate({"stop": "share", "asha": None})

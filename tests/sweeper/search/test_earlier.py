@@ -50,7 +50,9 @@ ROWS = "rows"
 def load(tmp_path: Path, *overrides: str, text: str = SPACE) -> Sweep:
     path = tmp_path / "s.yaml"
     path.write_text(text)
-    return load_sweep(path, profile=EMBEDDED, overrides=overrides)
+    # Whole trials are compared, unless a test says otherwise.
+    stop = () if any("search.stop" in x for x in overrides) else ("search.stop=asha",)
+    return load_sweep(path, profile=EMBEDDED, overrides=(*stop, *overrides))
 
 
 def ran(
@@ -174,11 +176,7 @@ def test_observations_are_no_trials_of_the_sweep(tmp_path, old):
     sweep, found = load(tmp_path, "search.from=[old]"), taken(tmp_path)
     study = study_of(tmp_path, sweep, found)
     assert [trial.state for trial in study.trials[:3]] == [TrialState.COMPLETE] * 3
-    # They count with what they had where the search stops its trials.
-    assert [trial.value for trial in study.trials[:3]] == [x.values[0] for x in found.taken]
-    assert [trial.intermediate_values for trial in study.trials[:3]] == [
-        {1: x.values[0]} for x in found.taken
-    ]
+    assert [trial.value for trial in study.trials[:3]] == [x.values[-1] for x in found.taken]
     assert observed_in(study) == 3
     assert (ended_trials(study), past_values(study)) == ([], [])
     assert trials_left(study, sweep.spec.search) == 4
@@ -223,8 +221,21 @@ def test_a_study_that_is_opened_again_has_them_once(tmp_path, old):
     ]
 
 
+def test_where_trials_are_stopped_at_a_share_they_count_with_what_they_had_there(tmp_path, old):
+    share = ("search.from=[old]", "search.stop=share")
+    sweep = load(tmp_path, *share)
+    found = earlier_trials(sweep, tmp_path, data_fingerprint=ROWS)
+    # One that was pruned had come so far, too.
+    assert (len(found.taken), found.left_out) == (4, ())
+    study = study_of(tmp_path, sweep, found)
+    assert [x.value for x in study.trials[:4]] == [x.values[0] for x in found.taken]
+    assert [x.intermediate_values for x in study.trials[:4]] == [
+        {1: x.values[0]} for x in found.taken
+    ]
+
+
 def test_a_driver_that_died_while_it_added_them_adds_the_rest(tmp_path, old):
-    sweep, found = load(tmp_path, "search.from=[old]", "search.stop=asha"), taken(tmp_path)
+    sweep, found = load(tmp_path, "search.from=[old]"), taken(tmp_path)
     study = optuna.create_study()
     add_observations(study, sweep.space, lambda: found.taken[:1], sweep.spec.search)
     add_observations(study, sweep.space, lambda: found.taken, sweep.spec.search)

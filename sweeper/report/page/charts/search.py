@@ -82,7 +82,8 @@ def importance_charts(found: Importances) -> Iterator[Chart]:
         name="importances",
         title="Parameters that mattered",
         note=(
-            f"PED-ANOVA of {found.trials} complete trials, one seed each, validation rows; the "
+            f"PED-ANOVA of {found.trials} trials by the values that they were searched by, one "
+            "seed each, validation rows; the "
             f"best {100 * found.target_quantile:.0f} % against all. Lines: 95 % of a bootstrap of "
             "the trials. What does no more than chance does in 99 shuffles is not shown."
         ),

@@ -118,12 +118,14 @@ class LiveTable:
         return Group(*parts)
 
     def _progress(self, trials: Sequence[TrialRecord]) -> str:
-        done, total = sum(trial.is_final for trial in trials), self._total(trials)
+        done, total = sum(map(_is_done, trials)), self._total(trials)
         elapsed_s = self._clock() - self._start_s
         left_s = self._left_s(trials)
         left = "time left not known yet" if left_s is None else f"about {duration(left_s)} left"
         if done == total:
             left = "all trials have ended"
+            if any(trial.is_finalist and not trial.is_final for trial in trials):
+                left = "the best go on to their end"
         bar = _bar(_units(trials) / total)
         return f"{bar} {done} of {count(total, 'trial')}, {duration(elapsed_s)} so far, {left}"
 
@@ -226,10 +228,15 @@ def time_left_s(*, elapsed_s: float, done: float, left: float) -> float | None:
 def _units(trials: Sequence[TrialRecord]) -> float:
     """Returns the work done in trials; a pruned or failed one is done."""
     return sum(
-        1.0 if trial.is_final else min(1.0, trial.steps / trial.steps_total)
+        1.0 if _is_done(trial) else min(1.0, trial.steps / trial.steps_total)
         for trial in trials
-        if trial.is_final or trial.steps_total
+        if _is_done(trial) or trial.steps_total
     )
+
+
+def _is_done(trial: TrialRecord) -> bool:
+    """Whether a trial has ended, or has and goes on as one of the best."""
+    return trial.is_final or trial.is_finalist
 
 
 def _bar(share: float) -> str:

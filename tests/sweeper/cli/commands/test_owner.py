@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -92,9 +91,10 @@ def test_an_exhausted_space_is_not_extended(sweep: SweepFolder) -> None:
         search=made.spec.search,
     )
     mark_exhausted(study)
+    before = (sweep.path / "sweep.json").read_bytes()
     given = runner.invoke(app, ["extend", "night", "--trials", "4", "--home", str(sweep.home)])
     assert (given.exit_code, "widen a range or a choice" in given.stderr) == (2, True)
-    assert json.loads((sweep.path / "sweep.json").read_text())["document"] == sweep.document
+    assert (sweep.path / "sweep.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("command", [("stop",), ("extend", "--trials", "4")])

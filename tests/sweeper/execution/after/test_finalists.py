@@ -33,7 +33,7 @@ def trials(sweep, folder):
     found = []
     for number, drawn in zip(range(len(VALUES)), draw_all(sweep), strict=False):
         trial = folder.add_trial(
-            f"{number:012x}",
+            drawn.spec.identity(data_fingerprint="rows"),
             spec=drawn.spec.model_dump(mode="json"),
             number=number,
             method=drawn.spec.method.label,
@@ -89,7 +89,7 @@ def test_what_ended_without_a_value_is_no_finalist(finalists, trials):
     for trial, state in zip(trials, (TrialState.FAIL, TrialState.PRUNED), strict=False):
         told = optuna.trial.create_trial(state=state, user_attrs={TRIAL_ID: trial.id})
         study.add_trial(told)
-    assert numbers(Finalists(finalists.folder, finalists.spec, study, "")) == []
+    assert numbers(Finalists(finalists.folder, finalists.spec, study, "rows")) == []
 
 
 def test_a_search_that_compares_whole_trials_has_none(finalists):
@@ -99,17 +99,58 @@ def test_a_search_that_compares_whole_trials_has_none(finalists):
     assert numbers(Finalists(finalists.folder, spec, finalists.study, "")) == []
 
 
-def test_those_that_are_admitted_wait_again_and_run(finalists, trials, monkeypatch):
+def test_one_whose_rows_have_changed_is_told_and_does_not_go_on(finalists, caplog):
+    other = Finalists(finalists.folder, finalists.spec, finalists.study, "other rows")
+    with caplog.at_level(logging.WARNING):
+        assert numbers(other) == []
+    assert "its rows, its model or the program have changed" in caplog.text
+
+
+def test_one_that_a_callback_has_ended_since_is_out(finalists, trials):
+    trials[1].promote()
+    trials[1].begin()
+    trials[1].prune()
+    assert numbers(finalists) == [2, 0, 3]
+
+
+@pytest.fixture
+def waited(monkeypatch):
+    found: list[list[str]] = []
+    monkeypatch.setattr(
+        "sweeper.execution.after.finalists.wait_ended", lambda _, ids: found.append(list(ids))
+    )
+    return found
+
+
+def test_those_that_are_admitted_wait_again_and_run(finalists, trials, waited, monkeypatch):
     asked: list[tuple[int, str]] = []
 
     def run_jobs(pool, jobs):
-        asked.extend((job.number, trials[job.number].read().status) for job in jobs)
+        for job in jobs:
+            asked.append((job.number, trials[job.number].read().status))
+            trials[job.number].complete()
+        return [Message("end", status="complete") for _ in jobs]
+
+    monkeypatch.setattr("sweeper.execution.after.trainings.run_jobs", run_jobs)
+    finalists.run(None, admitted=lambda jobs: [job for job in jobs if job.number != 0])
+    assert asked == [(1, "queued"), (2, "queued")]
+    # Whoever has stopped them is done with them before.
+    assert waited[0] == [trials[n].id for n in (1, 2, 0)]
+    records = [trial.read() for trial in trials]
+    assert [x.is_finalist for x in records] == [False, True, True, False, False]
+    assert [x.status for x in records] == ["pruned", "complete", "complete", "pruned", "pruned"]
+
+
+def test_where_all_fail_the_next_ones_go_on_until_none_is_left(
+    finalists, trials, waited, monkeypatch
+):
+    asked: list[int] = []
+
+    def run_jobs(pool, jobs):
+        asked.extend(job.number for job in jobs)
         return [Message("end", status="failed", error="lost", is_recorded=False) for _ in jobs]
 
     monkeypatch.setattr("sweeper.execution.after.trainings.run_jobs", run_jobs)
-    finalists.run(None, admitted=lambda jobs: jobs[:2])
-    assert asked == [(1, "queued"), (2, "queued")]
-    records = [trial.read() for trial in trials]
-    assert [x.is_finalist for x in records] == [False, True, True, False, False]
-    # No replica could say how they ended.
-    assert [x.status for x in records] == ["pruned", "failed", "failed", "pruned", "pruned"]
+    finalists.run(None, admitted=lambda jobs: jobs)
+    assert asked == [1, 2, 0, 3, 4]
+    assert {trial.read().status for trial in trials} == {"failed"}

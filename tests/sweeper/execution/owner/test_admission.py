@@ -182,3 +182,19 @@ def test_time_is_kept_free_for_those_that_go_on_and_is_theirs_then(tmp_path, mon
 def test_without_limits_all_of_the_best_go_on(folder, sweep):
     jobs = [Job("a", 0, folder.path, (), "{}")]
     assert Admission(folder, sweep).admits_finalists(jobs) == jobs
+
+
+def test_a_search_that_was_cut_stays_so_when_the_best_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(Admission, "_learn", lambda _: None)
+    sweep = load_sweep(Path("search_spaces/masa.yaml"), overrides=("final.trials=0",))
+    folder = SweepFolder.create(tmp_path, "night", document={**sweep.document, "search": SHARED})
+    for name in ("a", "b"):
+        added(folder, sweep, name)
+    admission, clock, trial_s = begun(folder, sweep, Limits(max_hours=1))
+    clock.now_s = 3600 - 2.4 * trial_s
+    assert not admission.admits("b", ["a"])
+    jobs = [Job("a", 0, folder.path, (), "{}")]
+    assert admission.admits_finalists(jobs) == jobs
+    assert admission.has_refused
+    status, note = admission.end(2, "")
+    assert (status, "2 trials were not begun" in note) == ("stopped", True)

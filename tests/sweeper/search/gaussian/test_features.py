@@ -83,10 +83,13 @@ def test_rates_are_counted_from_the_one_that_is_expected_of_a_method():
     assert column(space, 1e-2, 1e-1, 1e-5, method="b") == pytest.approx([0, 0.25, -0.75])
 
 
-def test_what_is_of_no_method_of_the_space_is_known():
+def test_what_is_no_point_of_the_space_is_known():
     features = Features(space_of(axis("a.x", IntRange(int=(1, 2)))))
-    assert features.has({"method": "a"})
-    assert not features.has({"method": "gone"})
+    assert features.has({"method": "a", "a.x": 2})
+    # The space may have been another one.
+    others: list[Point] = [{"method": "gone"}, {"method": "a"}, {"method": "a", "a.x": 3}]
+    for point in others:
+        assert not features.has(point)
 
 
 def test_no_points_are_no_rows():

@@ -13,14 +13,16 @@ from sweeper.experiment.space.distributions import Choice, IntRange, LogUniform
 from sweeper.experiment.space.space import RATE, Axis, MethodSpace, Point, Space
 from sweeper.experiment.sweep import SearchSpec
 from sweeper.search import Suggestions
-from sweeper.search.driving.attributes import STANDARD_ERROR
+from sweeper.search.driving.attributes import OBSERVED, REASON, STANDARD_ERROR
 from sweeper.search.driving.drawing import draw
 from sweeper.search.driving.samplers import sampler_for
 from sweeper.search.gaussian import GaussianSampler
+from sweeper.search.gaussian.sampler import _tried
 
 RATES = Axis("train.learning_rate", RATE, LogUniform(loguniform=(1e-5, 1e-1)))
 LAYERS = Axis("lora.targets", ("method", "targets"), Choice(choice=(["q"], ["q", "v"])))
 EXPERTS = Axis("masa.experts", ("method", "experts"), IntRange(int=(2, 6)))
+DECAY = Axis("decay", ("train", "decay"), Choice(choice=(0.0, 0.01, 1.0)))
 SPACE = Space((MethodSpace("masa", {}, (EXPERTS, RATES)), MethodSpace("lora", {}, (LAYERS, RATES))))
 SEARCH = SearchSpec(trials=40, seed=1)
 
@@ -160,3 +162,81 @@ def test_each_name_has_its_sampler():
         assert isinstance(sampler_for(search, space=SPACE, trial_number=3), kind)
         start = sampler_for(search, space=SPACE, trial_number=3, is_random=True)
         assert isinstance(start, optuna.samplers.RandomSampler)
+
+
+def test_a_space_that_has_lost_a_zero_goes_on_without_what_had_it():
+    before = Space((MethodSpace("a", {}, (DECAY, RATES)),))
+    smaller = Axis("decay", ("train", "decay"), Choice(choice=(0.01, 0.1, 1.0)))
+    now = Space((MethodSpace("a", {}, (smaller, RATES)),))
+    study = optuna.create_study()
+    for number in range(8):
+        trial, point = draw(study, before, SEARCH)
+        study.tell(trial, 1.0 + number / 10 + (point["decay"] == 0))
+    assert 0.0 in {x.params["decay"] for x in study.trials}
+    for _ in range(3):
+        trial, point = draw(study, now, SEARCH)
+        assert point["decay"] in (0.01, 0.1, 1.0)
+        study.tell(trial, 1.5)
+
+
+@pytest.mark.parametrize("value", [float("inf"), -float("inf")])
+def test_a_value_that_is_no_finite_number_counts_as_failed(value):
+    study, _ = searched(trials=8)
+    for _ in range(2):
+        trial, _ = draw(study, SPACE, SEARCH)
+        trial.set_user_attr(STANDARD_ERROR, float("inf"))
+        study.tell(trial, value)
+    assert set(drawn(study)) >= {"method", "train.learning_rate"}
+    only = optuna.create_study()
+    for _ in range(6):
+        only.tell(draw(only, SPACE, SEARCH)[0], value)
+    # Without any number points are drawn at random.
+    assert drawn(only)["method"] in ("masa", "lora")
+
+
+def test_points_that_are_no_trials_are_not_drawn_again_and_observations_are():
+    small = Space((MethodSpace("a", {}, (Axis("x", ("train", "x"), IntRange(int=(1, 30))),)),))
+    study = optuna.create_study()
+
+    def ask() -> tuple[optuna.Trial, int]:
+        trial, point = draw(study, small, SEARCH)
+        return trial, int(str(point["x"]))
+
+    for _ in range(6):
+        trial, x = ask()
+        study.tell(trial, float(x))
+    refused = []
+    for _ in range(5):
+        trial, x = ask()
+        trial.set_user_attr(REASON, "it is too large")
+        study.tell(trial, state=TrialState.FAIL)
+        refused.append(x)
+    assert len(set(refused)) == 5
+    best = min(set(range(1, 31)) - {x.params["x"] for x in study.trials})
+    observed = optuna.trial.create_trial(
+        params={"x": best},
+        distributions={"x": optuna.distributions.IntDistribution(1, 30)},
+        value=-50.0,
+        user_attrs={OBSERVED: "old/1"},
+    )
+    study.add_trial(observed)
+    # What another sweep has trained may be the best of this one, too.
+    found = []
+    for _ in range(3):
+        trial, x = ask()
+        study.tell(trial, float(x))
+        found.append(x)
+    assert best in found
+
+
+def test_of_many_that_failed_the_last_ones_count():
+    study = optuna.create_study()
+    for number in range(300):
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.FAIL,
+                params={"x": number},
+                distributions={"x": optuna.distributions.IntDistribution(0, 999)},
+            )
+        )
+    assert [x.number for x in _tried(study.trials, {})] == list(range(250, 300))

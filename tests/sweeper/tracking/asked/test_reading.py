@@ -111,4 +111,6 @@ def test_a_prior_of_a_newer_version_is_told_and_the_rest_can_be_read(tmp_path: P
     newer = SweepFolder(folder.path)
     with pytest.raises(DamagedFileError, match=r"newer version: rate_prior\.by_depth: it is unk"):
         read_sweep(newer)
-    assert newer.document == sweep.document
+    # How it is searched is noted with it.
+    assert newer.document["search"] == {"trials": 24, "sampler": "gp", "stop": "share"}
+    assert {**newer.document, "search": {"trials": 24}} == sweep.document

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,18 +38,32 @@ def test_revisions_are_kept_and_the_last_one_counts(tmp_path: Path) -> None:
     found = read_stored(sweep.path / REVISIONS_FILE, Revisions)
     assert found is not None
     assert [one.trials for one in found.revisions] == [10, 30]
-    assert sweep.document["search"] == {**BEGUN, "trials": 30, "seed": 3}
+    assert sweep.document["search"] == {"trials": 30, "seed": 3}
     assert (sweep.path / "sweep.json").read_bytes() == asked
 
 
 def test_a_search_without_a_section_gets_one() -> None:
     found = Revisions(revisions=(revision(8, 9),))
-    assert revised({"name": "x"}, found) == {
-        "name": "x",
-        "search": {**BEGUN, "trials": 9},
-    }
-    assert revised({"name": "x"}, None) == {"name": "x", "search": BEGUN}
-    assert revised({"name": "x"}, Revisions(revisions=())) == {"name": "x", "search": BEGUN}
+    assert revised({"name": "x"}, found) == {"name": "x", "search": {"trials": 9}}
+    assert revised({"name": "x"}, None) == {"name": "x"}
+    assert revised({"name": "x"}, Revisions(revisions=())) == {"name": "x"}
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ({}, BEGUN),
+        ({"trials": 4}, {**BEGUN, "trials": 4}),
+        ({"sampler": "gp", "stop": "share"}, {"sampler": "gp", "stop": "share"}),
+    ],
+)
+def test_a_search_that_has_not_noted_how_it_is_searched_is_of_the_first_way(
+    search: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    document = {"methods": [], "search": search}
+    assert revised(document, None)["search"] == expected
+    for key in ("design", "trials"):
+        assert revised({**document, key: []}, None)["search"] == search
 
 
 def test_a_damaged_file_counts_as_none_is_told_and_stays(tmp_path: Path) -> None:
