@@ -188,7 +188,7 @@ CONTESTANTS = _contestants()
 """All of them."""
 TODAY = "TPE + ASHA"
 """The one that a sweep was before all others: they are compared with it."""
-BEFORE, DEFAULT = "expected rate, TPE + ASHA", "expected rate, GP + 1/4, best 3"
+BEFORE, DEFAULT = "expected rate, TPE + ASHA", "expected rate, GP + 1/4"
 """What a sweep was by default next, and what it is now."""
 
 

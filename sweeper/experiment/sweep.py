@@ -143,7 +143,7 @@ class ShareSpec(Spec):
     fraction: float = Field(default=0.25, gt=0, lt=1)
     """Part of a trial's evaluations after which it is compared with the others, rounded to the
     nearest one. Where that is the last one, every trial is trained to its end."""
-    finalists: int = Field(default=3, ge=1, le=100)
+    finalists: int = Field(default=1, ge=1, le=100)
     """How many of the best are trained to their end, each from its checkpoint, once all trials have
     come so far. The best of the complete trials is the sweep's best one. They are as many as
     ``final.trials`` or ``search.confirm.top`` where these ask for more."""

@@ -74,11 +74,11 @@ def test_a_share_is_the_nearest_evaluation(
 @pytest.mark.parametrize(
     ("search", "final", "expected"),
     [
-        ({}, {}, 3),
-        ({"share": {"finalists": 1}}, {}, 1),
+        ({}, {}, 1),
+        ({"share": {"finalists": 3}}, {}, 3),
         ({"confirm": {"top": 5}}, {}, 5),
         ({}, {"trials": 4}, 4),
-        ({}, {"trials": "all"}, 3),
+        ({}, {"trials": "all"}, 1),
     ],
 )
 def test_as_many_go_on_as_are_asked_for_after_the_search(

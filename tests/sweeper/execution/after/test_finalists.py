@@ -19,7 +19,8 @@ VALUES = (3.0, 1.0, 2.0, 4.0, 5.0)
 
 @pytest.fixture
 def sweep():
-    return load_sweep(SPACES / "masa.yaml", profile="embedded")
+    overrides = ("search.share.finalists=3",)
+    return load_sweep(SPACES / "masa.yaml", profile="embedded", overrides=overrides)
 
 
 @pytest.fixture
