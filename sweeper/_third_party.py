@@ -44,7 +44,10 @@ def load_deepspeed() -> ModuleType:
     for handler in log.handlers:
         # Its own, and not what pytest adds to each logger.
         if type(handler) is logging.StreamHandler:
-            handler.setStream(sys.stderr)
+            # What it wrote to before may be closed, and cannot be flushed.
+            with contextlib.suppress(ValueError):
+                handler.flush()
+            handler.stream = sys.stderr
     return deepspeed
 
 

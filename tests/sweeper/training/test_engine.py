@@ -1,5 +1,6 @@
 """DeepSpeed computes what plain PyTorch computes, for every stage, and makes no noise."""
 
+import io
 import logging
 import sys
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from sweeper._third_party import load_deepspeed
 from sweeper.data.tokens.encoding import collate
 from sweeper.experiment.trial import EngineSpec, TrainSpec
 from sweeper.training.deepspeed_config import ds_config
@@ -130,3 +132,11 @@ def test_half_precision_follows_at_a_distance():
     expected = series(plainly_logged(specs[0], workers=1), "train_loss")
     for found in scenarios.run(logged_of_all, 1, specs)[0]:
         assert series(found, "train_loss") == pytest.approx(expected, rel=HALF_PRECISION)
+
+
+def test_deepspeed_writes_to_what_standard_error_is_now(monkeypatch):
+    handler = logging.StreamHandler(io.StringIO())
+    handler.stream.close()
+    monkeypatch.setattr(logging.getLogger("DeepSpeed"), "handlers", [handler])
+    load_deepspeed()
+    assert handler.stream is sys.stderr

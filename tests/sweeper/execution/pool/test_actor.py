@@ -144,7 +144,7 @@ def test_a_lost_replica_leaves_its_trial_to_the_others() -> None:
 
 def test_the_actor_has_every_method_that_the_others_call() -> None:
     called = {
-        *("submit", "next_message", "stop"),
+        *("submit", "next_message", "stop", "ended"),
         *("register", "ready", "broken", "claim_base", "take", "done"),
         *("await_verdict", "course", "put_off", "drop", "pause"),
         *("launched", "failed", "wait_settled", "lost", "close", "status"),

@@ -235,3 +235,24 @@ def test_a_pause_lets_each_trial_go_and_hands_out_no_other() -> None:
         assert await waiting is None
 
     run(scenario)
+
+
+def test_who_waits_for_the_end_of_a_trial_hears_when_its_replica_is_done() -> None:
+    async def scenario() -> None:
+        queue = TrialQueue(max_deaths=2)
+        # One that it does not know has ended.
+        await queue.ended("a")
+        await queue.submit(job("a"))
+        await queue.take(0, timeout_s=1)
+        waiting = asyncio.create_task(queue.ended("a"))
+        await queue.stop("a")
+        await settle()
+        # It is stopped, and its replica still saves the adapter.
+        assert not waiting.done()
+        await queue.done("a", "pruned", metrics={})
+        await asyncio.wait_for(waiting, 5)
+        # Only now another run of it is taken.
+        await queue.submit(job("a"))
+        assert await queue.take(0, timeout_s=1) == job("a")
+
+    run(scenario)
