@@ -92,7 +92,9 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(name=TRIALS)
     def submit_once_more(self, name: str) -> None:
-        if name in self.thin and not self.has_ended(name) and name not in self.records:
+        thin = self.thin.get(name)
+        is_done = thin is None or thin.is_stopped or self.has_ended(name)
+        if not is_done and name not in self.records:
             self.wait(self.queue.submit(job(name)))
 
     @rule(name=TRIALS)
@@ -107,6 +109,10 @@ class QueueMachine(RuleBasedStateMachine):
     def stop(self, name: str) -> None:
         thin = self.thin.get(name)
         if thin is None or thin.is_stopped or thin.waiting or self.has_ended(name):
+            return
+        # Tune stops a trial where it has heard of an evaluation, and not while a replica trains on.
+        reporting = {x.trial for x in self.replicas.values() if x.report is not None}
+        if name not in reporting:
             return
         thin.is_stopped = True
         self.wait(self.queue.stop(name))
