@@ -186,12 +186,14 @@ def test_without_limits_all_of_the_best_go_on(folder, sweep):
 
 def test_a_search_that_was_cut_stays_so_when_the_best_go_on(tmp_path, monkeypatch):
     monkeypatch.setattr(Admission, "_learn", lambda _: None)
-    sweep = load_sweep(Path("search_spaces/masa.yaml"), overrides=("final.trials=0",))
+    overrides = ("final.trials=0", "search.share.finalists=2")
+    sweep = load_sweep(Path("search_spaces/masa.yaml"), overrides=overrides)
     folder = SweepFolder.create(tmp_path, "night", document={**sweep.document, "search": SHARED})
     for name in ("a", "b"):
         added(folder, sweep, name)
     admission, clock, trial_s = begun(folder, sweep, Limits(max_hours=1))
-    clock.now_s = 3600 - 2.4 * trial_s
+    # Two quarters and two rests of three quarters are two whole ones.
+    clock.now_s = 3600 - 1.9 * trial_s
     assert not admission.admits("b", ["a"])
     jobs = [Job("a", 0, folder.path, (), "{}")]
     assert admission.admits_finalists(jobs) == jobs
