@@ -363,6 +363,7 @@ def _member(content: bytes, info: zipfile.ZipInfo) -> bytes:
         # A byte more than there should be shows that there are more.
         packed = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, info.file_size + 1)
     elif info.compress_type != zipfile.ZIP_STORED:
+        # What zipfile raises, too: whoever reads the archive tells it as damage.
         raise NotImplementedError(f"compression of type {info.compress_type}")
     if len(packed) != info.file_size or zlib.crc32(packed) != info.CRC:
         raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")

@@ -285,20 +285,26 @@ class TrialFolder:
         if any(point.step > step for point in self.points()):
             self._log.append(Rewind(step))
 
-    def requeue(self) -> TrialRecord:
-        """Notes that the trial waits again: interrupted, failed before, or no longer superseded."""
+    def requeue(self, *, is_finalist: bool = False) -> TrialRecord:
+        """Notes that the trial waits again: interrupted, failed before, or no longer superseded.
+
+        Args:
+            is_finalist: it waits since it is one of the best of a search; once one, it stays one.
+        """
+        record = self.read()
         changes = {
             "status": "queued",
             "ended_at": None,
             "attempt_started_at": None,
             "superseded_by": "",
             "ended_by": "",
+            "is_finalist": record.is_finalist or is_finalist,
         }
-        return self._write(self.read().model_copy(update=changes))
+        return self._write(record.model_copy(update=changes))
 
     def promote(self) -> TrialRecord:
         """Notes that the trial waits again, since it is one of the best of a search."""
-        return self._write(self.requeue().model_copy(update={"is_finalist": True}))
+        return self.requeue(is_finalist=True)
 
     def complete(self, *, train_time_s: float = 0.0, ended_by: str = "") -> TrialRecord:
         """Notes that the trial was trained to its end.

@@ -13,6 +13,7 @@ from sweeper.errors import DamagedFileError
 from sweeper.execution.after.trainings import run_trainings
 from sweeper.execution.pool import Job, wait_ended
 from sweeper.experiment.sweep import SweepSpec
+from sweeper.experiment.trial import TrialSpec
 from sweeper.search import best_first
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -49,16 +50,17 @@ class Finalists:
             if not places:
                 break
             trial = self.folder.trial(trial_id)
-            record = self._going_on(trial)
-            if record is None:
+            going_on = self._going_on(trial)
+            if going_on is None:
                 continue
             places -= 1
+            spec, record = going_on
             if record.status != "complete":
-                found.append(self._job(trial, record))
+                found.append(self._job(trial, spec, record))
         return found
 
-    def _going_on(self, trial: TrialFolder) -> TrialRecord | None:
-        """Returns the record of a trial that is a finalist, or may be one; None of any other."""
+    def _going_on(self, trial: TrialFolder) -> tuple[TrialSpec, TrialRecord] | None:
+        """Returns spec and record of a trial that is one, or may be; None of any other."""
         try:
             spec, record = trial.trial_spec(), trial.read()
         except DamagedFileError as error:
@@ -67,7 +69,7 @@ class Finalists:
         # One that went on and was stopped again has been ended by a callback.
         is_out = record.status in _OUT or (record.is_finalist and record.status == "pruned")
         if is_out or record.status == "complete":
-            return None if is_out else record
+            return None if is_out else (spec, record)
         if spec.identity(data_fingerprint=self.data_fingerprint) != trial.id:
             logger.warning(
                 "trial %s does not go on: its rows, its model or the program have changed since it "
@@ -75,10 +77,9 @@ class Finalists:
                 trial.id,
             )
             return None
-        return record
+        return spec, record
 
-    def _job(self, trial: TrialFolder, record: TrialRecord) -> Job:
-        spec = trial.trial_spec()
+    def _job(self, trial: TrialFolder, spec: TrialSpec, record: TrialRecord) -> Job:
         return Job(
             trial_id=record.id,
             number=record.number,
