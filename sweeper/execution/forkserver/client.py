@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 
 __all__ = ["NUMBER", "await_end", "end_like", "fork", "main"]
 
@@ -33,9 +34,12 @@ _PASSED_ON = (
 def main() -> None:
     """Runs a script in a fork of the server; in a new Python where there is none."""
     address, python, *arguments = sys.argv[1:]
+    # A fork may run before this process knows of it: what is sent until then waits for it.
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
     try:
-        connection, pid = fork(address, arguments)
+        connection, pid = fork(address, arguments, blocked)
     except (OSError, ValueError):
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.execv(python, [python, *arguments])
     for number in _PASSED_ON:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -44,12 +48,15 @@ def main() -> None:
     end_like(await_end(connection, pid))
 
 
-def fork(address: str, arguments: list[str]) -> tuple[socket.socket, int]:
+def fork(
+    address: str, arguments: list[str], blocked: Iterable[int] = ()
+) -> tuple[socket.socket, int]:
     """Asks for a fork that is to this process as if it had been started in its place.
 
     Args:
         address: of the server's socket.
         arguments: of Python.
+        blocked: the signals that the fork blocks.
 
     Returns:
         The connection that tells of its end, and its process id.
@@ -67,7 +74,7 @@ def fork(address: str, arguments: list[str]) -> tuple[socket.socket, int]:
         "folder": os.getcwd(),  # noqa: PTH109 - pathlib takes longer to import than all the rest
         "files": files,
         "group": 0 if os.getpgrp() == os.getpid() else os.getpgrp(),
-        "blocked": [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
+        "blocked": [int(number) for number in blocked],
         "ignored": [int(n) for n in _PASSED_ON if signal.getsignal(n) is signal.SIG_IGN],
     }
     text = json.dumps(asked).encode()

@@ -40,6 +40,23 @@ def test_a_server_that_says_no_is_an_error(tmp_path: Path) -> None:
         os.waitpid(pid, 0)
 
 
+def test_a_signal_that_comes_before_the_fork_is_known_reaches_it(tmp_path: Path) -> None:
+    place = str(tmp_path / "socket")
+    words = [sys.executable, "-I", "-S", client.__file__, place, sys.executable, "script.py"]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(place)
+        listener.listen()
+        with subprocess.Popen(words) as process, subprocess.Popen(["sleep", "60"]) as fork:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1 << 20)
+                process.send_signal(signal.SIGTERM)
+                connection.sendall(fork.pid.to_bytes(8, "big", signed=True))
+                code = fork.wait(10)
+                connection.sendall(code.to_bytes(8, "big", signed=True))
+            assert process.wait(10) == code == -signal.SIGTERM
+
+
 @pytest.mark.parametrize("code", [0, 7, -15, -9])
 def test_the_end_of_a_fork_is_told_as_it_was(code: int) -> None:
     own, other = socket.socketpair()
