@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,7 +38,8 @@ class Ranking:
     ranked: tuple[TrialRecord, ...]
     """Complete trials with a score, the best first; of equal ones the earlier."""
     others: tuple[TrialRecord, ...]
-    """All other trials; none of them can be the best."""
+    """All other trials; none of them can be the best. Those that the search stopped stand by how
+    far they came, and of these by their score; the rest by number."""
     base_scores: Mapping[str, float]
     """Scores of the frozen base; empty if it was not evaluated."""
     finals: Mapping[str, FinalResult] = field(default_factory=dict)
@@ -64,6 +66,12 @@ class Ranking:
     def best(self) -> TrialRecord | None:
         """The best complete trial, None without any."""
         return self.ranked[0] if self.ranked else None
+
+    @property
+    def ahead(self) -> TrialRecord | None:
+        """Of the trials that the search stopped the best of those that came furthest, or None."""
+        stopped = (x for x in self.others if x.status == "pruned" and self.score(x) is not None)
+        return next(stopped, None)
 
     @cached_property
     def trials(self) -> tuple[TrialRecord, ...]:
@@ -114,17 +122,25 @@ def rank(
         base_scores: metrics of the frozen base; nothing is said of it where there are none.
     """
     sign = 1 if objective.mode == "min" else -1
-    keyed = []
+    ranked, rest = [], []
     for record in records:
         score = estimate_of(record.metrics, objective.metric)
+        value = math.inf if score is None else sign * score.value
         if record.status == "complete" and score is not None:
-            keyed.append((sign * score.value, record.number, record))
-    ranked = tuple(record for _, _, record in sorted(keyed, key=lambda item: item[:2]))
-    # By identity: to compare records whole is slow, and a live table ranks twice a second.
-    in_order = {record.id for record in ranked}
-    rest = [record for record in records if record.id not in in_order]
-    rest.sort(key=lambda record: (STATUS_ORDER.index(record.status), record.number))
-    return Ranking(objective, ranked, tuple(rest), dict(base_scores or {}))
+            ranked.append((value, record.number, record))
+            continue
+        is_pruned = record.status == "pruned"
+        worth = (-record.steps, value) if is_pruned else (0, 0.0)
+        rest.append((STATUS_ORDER.index(record.status), *worth, record.number, record))
+    # Without the records: to compare them is slow, and a live table ranks twice a second.
+    ranked.sort(key=lambda item: item[:-1])
+    rest.sort(key=lambda item: item[:-1])
+    return Ranking(
+        objective,
+        tuple(item[-1] for item in ranked),
+        tuple(item[-1] for item in rest),
+        dict(base_scores or {}),
+    )
 
 
 @dataclass(frozen=True)

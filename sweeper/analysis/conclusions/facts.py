@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from sweeper._text import count
@@ -13,12 +14,16 @@ from sweeper.analysis.statistics.units import as_adapters
 from sweeper.analysis.statistics.verdicts import Unit
 from sweeper.errors import BadInputError
 from sweeper.estimates import estimate_of
+from sweeper.experiment.documents.tree import get_path
 from sweeper.tracking.record import TrialRecord
+from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["chosen_text", "facts_of"]
+__all__ = ["alone_text", "chosen_text", "facts_of"]
 
 # Of the standard error: less than this share of it is not worth a number.
 _LITTLE = 0.05
+# Finalists that a search of which one trial went on is advised to have.
+_ENOUGH = 3
 
 
 def facts_of(ranking: Ranking, unit: Unit, validation: ScoreTable | None) -> Iterator[str]:
@@ -37,6 +42,24 @@ def facts_of(ranking: Ranking, unit: Unit, validation: ScoreTable | None) -> Ite
     yield from _patience(ranking)
     yield from _tested(ranking, best)
     yield from _base(ranking, best)
+
+
+def alone_text(folder: SweepFolder, ranking: Ranking) -> str:
+    """Returns why nothing is compared where one trial of a search is complete.
+
+    Args:
+        folder: of the sweep.
+        ranking: of its trials.
+    """
+    why = "Nothing is compared: one trial alone was trained to its end"
+    stopped = ranking.counts().get("pruned", 0)
+    if not stopped or get_path(folder.document, ("search", "stop")) != "share":
+        return f"{why}."
+    setting = f"search.share.finalists={min(stopped + 1, _ENOUGH)}"
+    return (
+        f"{why}. To compare the best, train more of them to theirs: 'python -m sweeper resume "
+        f"{shlex.quote(folder.name)} --set {setting}'."
+    )
 
 
 def chosen_text(ranking: Ranking, best: TrialRecord) -> str:

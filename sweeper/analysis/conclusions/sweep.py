@@ -15,7 +15,7 @@ from sweeper._text import count
 from sweeper.analysis.conclusions.base import over_base
 from sweeper.analysis.conclusions.differences import Differences, differences_of
 from sweeper.analysis.conclusions.edges import edges_of
-from sweeper.analysis.conclusions.facts import facts_of
+from sweeper.analysis.conclusions.facts import alone_text, facts_of
 from sweeper.analysis.conclusions.parity import ParityLine, parity_of
 from sweeper.analysis.conclusions.questions import questions_of, rate_grids
 from sweeper.analysis.confirmation import confirmation_text
@@ -221,7 +221,9 @@ def _compared(
     try:
         table = _compared_table(folder, ranking, validation, bare)
         delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
-        asked, why_none = _spec(plan, table, delta, bare.parity, _ended(ranking))
+        asked, why_none = _spec(
+            plan, table, delta, bare.parity, _ended(ranking), alone_text(folder, ranking)
+        )
         statements: tuple[Statement, ...] = ()
         differences = None
         facts = (*bare.facts, *_independent_rows(table))
@@ -297,11 +299,13 @@ def _spec(
     delta: float,
     parity: Sequence[ParityLine],
     ended: Sequence[TrialRecord],
+    alone: str,
 ) -> tuple[ConclusionSpec | None, str]:
-    """Returns what is asked, or why nothing is yet."""
+    """Returns what is asked, or why nothing is yet; ``alone`` is said of a search's one trial."""
     caveats = tuple((name, line.caveat) for line in parity if not line.holds for name in line.names)
     if plan is None:
-        return ConclusionSpec((Best(),), delta), ""
+        is_alone = len(table.configurations) == 1
+        return (None, alone) if is_alone else (ConclusionSpec((Best(),), delta), "")
     done, first = _ended_seeds(plan, table, ended), plan.looks[0]
     # A later seed stands in for none: a look is at the first ones that were declared.
     leading = len(list(takewhile(done.__contains__, plan.seeds)))

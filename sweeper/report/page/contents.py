@@ -237,7 +237,7 @@ def _importance_text(said: Importances | None) -> str:
     if not said.are_enough:
         return (
             f"Nothing is said of importances: {count(said.trials, 'trial')} "
-            f"{'is' if said.trials == 1 else 'are'} complete, and fewer than 24 give a parameter "
+            f"{'has' if said.trials == 1 else 'have'} a value, and fewer than 24 give a parameter "
             "without use a large share too often."
         )
     if not said.shown:

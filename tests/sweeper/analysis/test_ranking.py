@@ -74,6 +74,20 @@ def test_the_others_stand_below_in_the_order_of_their_status():
     assert ranking.counts() == {"complete": 1, "running": 1, "queued": 1, "pruned": 2, "failed": 1}
 
 
+def test_of_stopped_trials_those_that_came_further_stand_first_and_of_these_the_better():
+    ended = [(0.5, 10), (2.0, 20), (None, 20), (1.0, 20), (math.nan, 30)]
+    trials = [
+        trial(number, value, status="pruned", steps=steps)
+        for number, (value, steps) in enumerate(ended)
+    ]
+    ranking = rank([trial(5, status="failed"), *trials], LOSS)
+    assert numbers(ranking.others) == [4, 3, 1, 2, 0, 5]
+    assert ranking.ahead is not None
+    # What has no number is ahead of nobody.
+    assert ranking.ahead.number == 3
+    assert rank([trial(0, 1.0, status="failed"), trial(1, 1.0)], LOSS).ahead is None
+
+
 # Scores.
 
 

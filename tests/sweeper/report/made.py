@@ -185,3 +185,33 @@ def searched(home: Path, tmp_path: Path, *, trials: int = 30) -> SweepFolder:
     made.base(0.3)
     made.folder.mark("complete")
     return made.folder
+
+
+def stopped_at_share(home: Path, tmp_path: Path, *, trials: int = 6) -> SweepFolder:
+    """A search that compared its trials after 3 of 12 evaluations, and let the best go on."""
+    asked = (f"search.trials={trials}", "search.stop=share", "train.evaluations=12")
+    sweep = sweep_of(tmp_path, SEARCH, *asked)
+    made = Made(home, "share-1", sweep, rows=200)
+    rng = np.random.default_rng(3)
+    for number in range(trials):
+        rate = float(10 ** rng.uniform(-4, -2))
+        point = {"method": "lora", "lora.rank": 4, "train.learning_rate": rate}
+        quality = 0.7 - 0.1 * number
+        if number == 0:
+            made.trial(number, point, quality)
+            continue
+        trial = sweep.space.trial(point)
+        folder = made.folder.add_trial(
+            f"{number:012x}",
+            spec=trial.model_dump(mode="json"),
+            number=number,
+            method="lora",
+            params=params_of(trial, sweep.space.method("lora")),
+            steps_total=trial.train.steps,
+        )
+        folder.begin(trainable=5_000, total=200_000)
+        for step in (10, 20, 30):
+            folder.append(step, {"accuracy": quality * step / 60, "accuracy_se": 0.02})
+        folder.prune()
+    made.folder.mark("complete")
+    return made.folder

@@ -6,41 +6,80 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
+from sweeper.errors import DamagedFileError
 from sweeper.report.page.charts.base import Chart, Spec, colours, num
 from sweeper.report.page.subject import Group, Subject
+from sweeper.tracking.record import TrialRecord
 
 __all__ = ["learning_charts"]
 
 # More lines than this cannot be told apart.
 _MOST_GROUPS = 20
 _MOST_POINTS = 40
+_CLICK = "A click on the legend picks one out."
 
 
 def learning_charts(subject: Subject) -> Iterator[Chart]:
     """Yields the chart of a sweep's evaluations in training; nothing where there are none."""
+    if subject.conclusions.plan is None:
+        yield from _of_search(subject)
+    else:
+        yield from _of_design(subject)
+
+
+def _of_search(subject: Subject) -> Iterator[Chart]:
+    """Yields the curves of all trials that are shown, however far they came."""
+    metric = subject.conclusions.metric
+    curves = [_curve(subject, record, record.method) for record in subject.shown]
+    lines = [point for curve in curves for point in curve]
+    if not lines:
+        return
+    # A single evaluation is no line.
+    singles = [curve[0] for curve in curves if len(curve) == 1]
+    early = sum(
+        bool(x) and y.status != "complete" for x, y in zip(curves, subject.shown, strict=True)
+    )
+    were = "was" if early == 1 else "were"
+    said = f" {early} of them {were} not trained to the end." if early else ""
+    names = list(dict.fromkeys(str(point["c"]) for point in lines))
+    yield Chart(
+        name="learning",
+        title=f"{metric} while training",
+        note=(
+            f"{_rows(subject)}, a line a trial, a dot where it was evaluated once.{said} {_CLICK}"
+        ),
+        spec=_spec(metric, names, lines, singles=singles),
+    )
+
+
+def _of_design(subject: Subject) -> Iterator[Chart]:
+    """Yields a line for each seed and a band for each configuration."""
     groups, said = _chosen(subject)
-    is_search = subject.conclusions.plan is None
-    lines = [point for group in groups for point in _lines(subject, group, is_search=is_search)]
+    metric = subject.conclusions.metric
+    lines = [
+        point
+        for group in groups
+        for record in group.complete
+        for point in _curve(subject, record, group.name)
+    ]
     if not lines:
         return
     names = list(dict.fromkeys(str(point["c"]) for point in lines))
     seeds = max(len(group.complete) for group in groups)
-    band = "" if is_search else " Band: from the lowest seed to the highest; thick: their mean."
-    each = "a line a trial" if is_search else f"a thin line a seed, up to {seeds}"
     yield Chart(
         name="learning",
-        title=f"{subject.conclusions.metric} while training",
-        note=f"{_rows(subject)}, {each}.{band}{said} A click on the legend picks one out.",
-        spec=_spec(subject.conclusions.metric, names, lines, [] if is_search else _bands(lines)),
+        title=f"{metric} while training",
+        note=(
+            f"{_rows(subject)}, a thin line a seed, up to {seeds}. Band: from the lowest seed to "
+            f"the highest; thick: their mean.{said} {_CLICK}"
+        ),
+        spec=_spec(metric, names, lines, bands=_bands(lines)),
     )
 
 
 def _chosen(subject: Subject) -> tuple[Sequence[Group], str]:
     """Returns the configurations whose curves are shown, and what is said of the choice."""
     groups = subject.chosen
-    found = subject.conclusions
-    if found.plan is None:
-        return groups, ""
     said = " Of each method the rate that validation chose is shown." if subject.is_tuned else ""
     hidden = len(groups) - _MOST_GROUPS
     return groups[:_MOST_GROUPS], said + (f" {hidden} more are not shown." if hidden > 0 else "")
@@ -53,21 +92,18 @@ def _rows(subject: Subject) -> str:
     return f"On {len(table.strata):,} validation rows"
 
 
-def _lines(subject: Subject, group: Group, *, is_search: bool) -> Iterator[Spec]:
+def _curve(subject: Subject, record: TrialRecord, name: str) -> list[Spec]:
+    """Returns the points of a trial's curve, those that are shown; ``name`` gives its colour."""
     metric = subject.conclusions.metric
-    for record in group.complete:
+    try:
         points = subject.folder.trial(record.id).evaluations(metric)
-        step = max(1, -(-len(points) // _MOST_POINTS))
-        # From the end, so that the last evaluation is always among them.
-        for x, metrics in points[::-1][::step][::-1]:
-            y = num(metrics[metric])
-            if y is not None:
-                yield {
-                    "c": group.method if is_search else group.name,
-                    "t": record.number,
-                    "x": x,
-                    "y": y,
-                }
+    except DamagedFileError:
+        # It is among the damaged files.
+        return []
+    step = max(1, -(-len(points) // _MOST_POINTS))
+    # From the end, so that the last evaluation is always among them.
+    shown = [(x, num(metrics[metric])) for x, metrics in points[::-1][::step][::-1]]
+    return [{"c": name, "t": record.number, "x": x, "y": y} for x, y in shown if y is not None]
 
 
 def _bands(lines: Sequence[Spec]) -> list[Spec]:
@@ -80,8 +116,15 @@ def _bands(lines: Sequence[Spec]) -> list[Spec]:
     ]
 
 
-def _spec(metric: str, names: list[str], lines: list[Spec], bands: list[Spec]) -> Spec:
-    x = {"field": "x", "type": "quantitative", "title": "step"}
+def _spec(
+    metric: str,
+    names: list[str],
+    lines: list[Spec],
+    *,
+    bands: Sequence[Spec] = (),
+    singles: Sequence[Spec] = (),
+) -> Spec:
+    x = {"field": "x", "type": "quantitative", "title": "step", "scale": {"zero": True}}
     y = {"field": "y", "type": "quantitative", "title": metric, "scale": {"zero": False}}
     colour = colours(names)
     encoding = {"x": x, "y": y, "color": colour}
@@ -100,25 +143,39 @@ def _spec(metric: str, names: list[str], lines: list[Spec], bands: list[Spec]) -
             },
         }
     ]
-    if bands:
-        layers += [
+    if singles:
+        layers.append(
             {
-                "data": {"values": bands},
-                "mark": "area",
-                "encoding": {
-                    **encoding,
-                    "y": {**y, "field": "low"},
-                    "y2": {"field": "high"},
-                    "opacity": _picked(0.15, 0.02),
-                },
-            },
-            {
-                "data": {"values": bands},
-                "mark": {"type": "line", "strokeWidth": 2.5},
-                "encoding": {**encoding, "opacity": _picked(1, 0.05)},
-            },
-        ]
+                "data": {"values": list(singles)},
+                "mark": {"type": "point", "filled": True, "size": 40},
+                "encoding": {**encoding, "opacity": _picked(0.8, 0.05)},
+            }
+        )
+    layers += _band_layers(bands, encoding) if bands else []
     return {"width": "container", "height": 300, "layer": layers}
+
+
+def _band_layers(bands: Sequence[Spec], encoding: Spec) -> list[Spec]:
+    """Returns the bands over the seeds of each configuration, and their means."""
+    values = {"values": list(bands)}
+    low = {**encoding["y"], "field": "low"}
+    return [
+        {
+            "data": values,
+            "mark": "area",
+            "encoding": {
+                **encoding,
+                "y": low,
+                "y2": {"field": "high"},
+                "opacity": _picked(0.15, 0.02),
+            },
+        },
+        {
+            "data": values,
+            "mark": {"type": "line", "strokeWidth": 2.5},
+            "encoding": {**encoding, "opacity": _picked(1, 0.05)},
+        },
+    ]
 
 
 def _picked(shown: float, hidden: float) -> Spec:

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from sweeper._text import differing, value_text
 from sweeper.report.page.charts.base import ACCENT, INK, Chart, Spec, num
+from sweeper.report.page.searched import Searched, searched_of
 from sweeper.report.page.subject import Subject
 from sweeper.search import Importances
 
@@ -38,40 +39,43 @@ _TICK = {
 
 
 def parallel_charts(subject: Subject) -> Iterator[Chart]:
-    """Yields parallel coordinates of the complete trials; nothing where nothing was varied."""
-    ranking = subject.ranking
-    shown = {trial.id for trial in subject.shown}
-    trials = [trial for trial in ranking.ranked if trial.id in shown]
-    params = [{"method": trial.method, **trial.params} if trial.params else {} for trial in trials]
+    """Yields parallel coordinates of the trials that a search compared; nothing without any."""
+    found = searched_of(subject)
+    records = [trial.record for trial in found.trials]
+    params = [{"method": x.method, **x.params} if x.params else {} for x in records]
     names = [name for name in differing(params) if name not in {"trial", "seed"}][:_MOST_AXES]
-    if len(trials) < 2 or not names:
+    if len(records) < 2 or not names:
         return
     rows, ticks = [], []
     for name in names:
         places = _places([own.get(name) for own in params])
         ticks += [{"p": name, "y": y, "v": text} for text, y in places.items()]
-        for trial, own in zip(trials, params, strict=True):
-            score = ranking.score(trial)
-            if name in own and score is not None:
+        for trial, own in zip(found.trials, params, strict=True):
+            if name in own:
                 value = value_text(own[name])
-                row = {"t": trial.number, "p": name, "y": places[value], "v": value}
-                rows.append({**row, "s": num(score.value)})
+                row = {"t": trial.record.number, "p": name, "y": places[value], "v": value}
+                rows.append({**row, "s": num(trial.value)})
     metric = subject.conclusions.metric
-    better = "lower" if ranking.sign > 0 else "higher"
+    is_less_better = subject.ranking.sign > 0
     yield Chart(
         name="parallel",
-        title="Parameters of the complete trials",
-        note=(
-            f"{_counted(len(trials), len(ranking.ranked))}, one seed each, {metric} on the "
-            f"validation rows ({better} is better). Each line is a trial; trials that were stopped "
-            "early or failed are not here."
-        ),
-        spec=_parallel(metric, names, rows, _ends(ticks), is_less_better=ranking.sign > 0),
+        title="Parameters of the trials" if found.at else "Parameters of the complete trials",
+        note=_parallel_note(found, metric, "lower" if is_less_better else "higher"),
+        spec=_parallel(metric, names, rows, _ends(ticks), is_less_better=is_less_better),
     )
 
 
-def _counted(shown: int, complete: int) -> str:
-    return f"{shown} trials" if shown == complete else f"The best {shown} of {complete:,} trials"
+def _parallel_note(found: Searched, metric: str, better: str) -> str:
+    shown = len(found.trials)
+    trials = f"{shown} trials"
+    if shown < found.total:
+        trials = f"The best {shown} of {found.total:,} trials"
+    at = f" {found.at}, where the search compared them" if found.at else ""
+    rest = "failed" if found.at else "were stopped early or failed"
+    return (
+        f"{trials}, one seed each, {metric} on the validation rows{at} ({better} is better). Each "
+        f"line is a trial; trials that {rest} are not here."
+    )
 
 
 def importance_charts(found: Importances) -> Iterator[Chart]:

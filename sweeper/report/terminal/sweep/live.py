@@ -145,11 +145,14 @@ class LiveTable:
         )
 
     def _best_line(self, ranking: Ranking) -> str:
-        best = ranking.best
-        if best is None:
-            return f"no complete trial yet; objective {self._objective.metric}"
-        text = f"best so far: trial {best.number} ({best.method}), {self._objective.metric} "
-        return f"{text}{ranking.score(best)}"
+        best, metric = ranking.best, self._objective.metric
+        if best is not None:
+            return f"best so far: {_scored(ranking, best)}"
+        ahead = ranking.ahead
+        if ahead is None:
+            return f"no complete trial yet; objective {metric}"
+        steps = f"after {ahead.steps_text} steps"
+        return f"no complete trial yet; {steps} the best is {_scored(ranking, ahead)}"
 
     # Without a terminal.
 
@@ -250,6 +253,11 @@ def _shown(ranking: Ranking, rows: int) -> list[TrialRecord]:
     rest = [trial for trial in ranking.others if trial.status != "running"]
     chosen = [*running, *ranking.ranked, *rest][:rows]
     return sorted(chosen, key=lambda trial: trial.number)
+
+
+def _scored(ranking: Ranking, trial: TrialRecord) -> str:
+    metric = ranking.objective.metric
+    return f"trial {trial.number} ({trial.method}), {metric} {ranking.score(trial)}"
 
 
 def _status(trial: TrialRecord) -> str:

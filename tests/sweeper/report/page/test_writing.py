@@ -183,7 +183,7 @@ def test_several_sweeps_stand_on_one_page(groups, hunt, home, tmp_path):
     assert result.stdout.strip() == str(path)
     found = Page(path.read_text())
     assert [document["sweep"] for document in found.documents] == names
-    assert "Nothing is said of importances: 6 trials are complete" in found.text
+    assert "Nothing is said of importances: 6 trials have a value" in found.text
     assert "what is compared are the adapters" in found.text
 
 

@@ -48,6 +48,23 @@ def test_without_a_terminal_each_trial_that_ends_is_one_line():
     assert lines[3].endswith("DivergedError: the loss is NaN")
 
 
+def test_before_a_trial_is_complete_the_best_of_those_that_were_stopped_is_shown():
+    table, _ = live()
+    stopped = [record(0, 2.5, status="pruned"), record(1, 1.5, status="pruned")]
+    stopped = [x.model_copy(update={"steps": 15}) for x in stopped]
+
+    def best(*trials):
+        view = table.view(rank(trials, LOSS), note="", height=30)
+        return printed(view, width=120).splitlines()[2]
+
+    assert best(*stopped) == (
+        "no complete trial yet; after 15/60 steps the best is trial 1 (masa), eval_loss 1.500 ± "
+        "0.020"
+    )
+    assert best(*stopped, record(2, 1.9)).startswith("best so far: trial 2 (masa), eval_loss 1.9")
+    assert best(record(0, 1.0, status="failed")) == "no complete trial yet; objective eval_loss"
+
+
 def test_a_trial_of_a_design_names_its_method_once():
     table, file = live()
     params = {"configuration": "masa, learning_rate=0.001", "learning_rate": 0.001, "seed": 0}
