@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper._text import bytes_text
-from sweeper.errors import BadInputError, Problem, SpecError
+from sweeper.errors import Problem, SpecError
 from sweeper.execution.owner.budget import price_per_hour, sentence_of_limit
 from sweeper.execution.pool import Job
 from sweeper.experiment.sweep import Sweep
@@ -21,8 +21,8 @@ from sweeper.preflight.forecast import (
     peak_bytes,
 )
 from sweeper.search import TimeKeeper, TrialTimes, draw_all
-from sweeper.tracking.mirror import changed_at_url
 from sweeper.tracking.owner import Limits, Meter, limits_of, note_limits
+from sweeper.tracking.owner.revisions import changed_alone
 from sweeper.tracking.stored import SweepStatus
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -42,20 +42,14 @@ def keep_limits(folder: Path, limits: Limits, costs: Costs | None) -> None:
         costs: of its trials; None leaves those that there are.
 
     Raises:
-        BadInputError: it cannot be written.
+        BadInputError: it cannot be written, or another process changes the sweep.
     """
     if limits == Limits():
         return
-    try:
-        with changed_at_url(folder, command="limits"):
-            if costs is not None:
-                note_costs(folder, costs)
-            note_limits(folder, limits)
-    except OSError as error:
-        raise BadInputError(
-            f"limits: they cannot be written into {folder} ({error.strerror or error}); a sweep "
-            "keeps its limits by these files; make room, or make the folder writable"
-        ) from error
+    with changed_alone(folder, command="limits"):
+        if costs is not None:
+            note_costs(folder, costs)
+        note_limits(folder, limits)
 
 
 @dataclass
