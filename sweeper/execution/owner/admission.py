@@ -197,15 +197,22 @@ class Admission:
         """Whether a trial was not begun, for it would not have ended in time."""
         return self._keeper is not None and self._keeper.refused is not None
 
-    def end(self, trials: int, otherwise: str) -> tuple[SweepStatus, str]:
+    def end(
+        self, trials: int, otherwise: str, *, is_more_asked: bool = False
+    ) -> tuple[SweepStatus, str]:
         """Returns how a sweep stands that has come to its end, or to that of its limits.
 
         Args:
             trials: that it was to have.
             otherwise: what there is to say where it is complete.
+            is_more_asked: whether trials or clones are left, for which its owner asked too late.
         """
         is_cut = (self.has_refused or self._refused > 0) and self._left_of(trials) > 0
-        return ("stopped", self.note(trials)) if is_cut else ("complete", otherwise)
+        if is_cut:
+            return "stopped", self.note(trials)
+        if is_more_asked:
+            return "stopped", "Its owner asked for more while it came to its end."
+        return "complete", otherwise
 
     def _left_of(self, trials: int) -> int:
         ended = [x for x in self.folder.trials() if x.is_final and x.status != "superseded"]

@@ -27,7 +27,7 @@ from sweeper.tracking.mirror.working_copy import WorkingCopy, copy_of
 from sweeper.tracking.owner import REVISIONS_FILE, Limits, limits_of
 from sweeper.tracking.owner.extending import extend
 from sweeper.tracking.owner.revising import revise
-from sweeper.tracking.owner.revisions import Revision, add_revision  
+from sweeper.tracking.owner.revisions import Revision, add_revision
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
 from tests.places import SPACES
 
