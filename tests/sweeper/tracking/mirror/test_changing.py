@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ from sweeper.tracking.mirror import (
 from sweeper.tracking.mirror.lease import Lease
 from sweeper.tracking.mirror.working_copy import WorkingCopy, copy_of
 from sweeper.tracking.owner import REVISIONS_FILE, Limits, limits_of
-from sweeper.tracking.owner.extending import extend
+from sweeper.tracking.owner.extending import Extension, extend
 from sweeper.tracking.owner.revising import revise
 from sweeper.tracking.owner.revisions import Revision, add_revision
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
@@ -135,7 +135,8 @@ def test_a_change_while_a_driver_gives_its_lease_back_is_put(
     machine: Callable[[str], None], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = made(url)
-    release, changes = Lease.release, []
+    release = Lease.release
+    changes: list[Future[Extension]] = []
     with ThreadPoolExecutor() as threads:
 
         def released(lease: Lease) -> None:
