@@ -26,6 +26,7 @@ from sweeper.search import draw_all
 from sweeper.tracking.mirror import claim_name
 from sweeper.tracking.mlflow_view import MlflowView
 from sweeper.tracking.owner import Limits, limits_of
+from sweeper.tracking.owner.revisions import changed_alone
 from sweeper.tracking.stored import ConfirmedSearch
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -108,28 +109,41 @@ def has_time_for(confirmation: SweepDriver) -> bool:
     """Returns whether a trial of a confirmation could end within its limits.
 
     One that has none is not run at all: a start of Ray would use up what is left. It is marked as
-    stopped, and says why.
+    stopped, and says why. Only who may run it marks it: the sweep's lock is held, and its lease.
 
     Args:
         confirmation: with its limits.
 
     Raises:
+        BadInputError: another process runs it, or the mark cannot be put at its URL.
         DamagedFileError: its limits cannot be read, what trials cost, or what it has taken.
     """
+    if not _why_late(confirmation):
+        return True
+    folder = confirmation.folder
+    with changed_alone(folder.path, command="confirmation"), folder.lock():
+        # Another machine may have gone on with it: what is there by now is here now.
+        why = _why_late(confirmation)
+        if why:
+            folder.mark("stopped", note=why)
+    return not why
+
+
+def _why_late(confirmation: SweepDriver) -> str:
+    """Returns why no trial of a confirmation could end within its limits; empty where one could."""
     folder, sweep = confirmation.folder, confirmation.sweep
     limits = limits_of(folder.path)
     if not limits.has_time or folder.status == "complete":
-        return True
+        return ""
     usage = usage_in_all(folder)
     left_s = limits.left_s(usage, per_hour=price_per_hour(sweep.spec.resources, replicas=1))
     costs = kept_costs(folder.path)
     shortest_s = min(costs.of(drawn.spec).trial_s for drawn in draw_all(sweep))
     if left_s is None or left_s >= STARTING_S + costs.load_s + shortest_s + ENDING_S:
-        return True
+        return ""
     ended = sum(x.is_final and x.status != "superseded" for x in folder.trials())
     left = sweep.spec.search.trials - ended
-    folder.mark("stopped", note=sentence_of_limit(folder, limits, usage, left=left))
-    return False
+    return sentence_of_limit(folder, limits, usage, left=left)
 
 
 def _require_memory(confirmation: Sweep, search: SweepFolder) -> None:

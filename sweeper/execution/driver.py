@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import BadInputError
 from sweeper.execution.after import (
@@ -27,13 +26,7 @@ from sweeper.execution.after import (
 )
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
-from sweeper.execution.owner import (
-    Admission,
-    LivingSweep,
-    Notices,
-    OwnerWatch,
-    clone_jobs,
-)
+from sweeper.execution.owner import Admission, LivingSweep, Notices, OwnerWatch, clone_jobs
 from sweeper.execution.pool import (
     Job,
     ReplicaSet,
@@ -48,6 +41,7 @@ from sweeper.execution.reconcile import (
     ended_for_good,
     going_on,
     reconcile,
+    states_where_readable,
     warn_of_other_data,
 )
 from sweeper.execution.stopping import StoppingScheduler
@@ -65,13 +59,12 @@ from sweeper.search import (
     noted_observations,
     open_study,
     repeats_note,
-    states_by_id,
     trials_left,
     using_study,
 )
 from sweeper.tracking.asked import read_sweep
 from sweeper.tracking.databases import StudyPlace, note_place, place_of_study, public_uri
-from sweeper.tracking.mirror import is_at_url, mirrored
+from sweeper.tracking.mirror import change_lock, is_at_url, mirrored
 from sweeper.tracking.mlflow_view import MlflowView, is_server, resolve_tracking_uri, sweep_url
 from sweeper.tracking.provenance import note_data
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -162,11 +155,7 @@ class SweepDriver:
             if cluster.dashboard_url:
                 self.tell(f"Ray dashboard: http://{cluster.dashboard_url}")
             try:
-                with (
-                    watched_cluster(self._lose),
-                    self._notices.told(),
-                    self._studying(),
-                ):
+                with watched_cluster(self._lose), self._notices.told(), self._studying():
                     self.run_on(cluster)
             except BadInputError:
                 disconnect()
@@ -185,11 +174,7 @@ class SweepDriver:
         """Returns the trials that have ended for good; none where the study cannot be read."""
         # Asked by another thread: the study is this one's to make.
         study = self.__dict__.get("_study")
-        try:
-            states = {} if study is None else states_by_id(study)
-        except (OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            logger.debug("the study cannot be read: %s", error)
-            return ()
+        states = {} if study is None else states_where_readable(study)
         # Another thread's folder: records are remembered by whoever reads them.
         stop = self.sweep.spec.search.stop
         return ended_for_good(SweepFolder(self.folder.path), states, stop=stop)
@@ -241,8 +226,7 @@ class SweepDriver:
         is_ahead = self._place.path is None and is_at_url(self.folder.path)
         retries, stop = self.retry_failed, spec.search.stop
         reconcile(self.folder, study, retries_failed=retries, is_ahead=is_ahead, stop=stop)
-        is_more = trials_left(study, spec.search) or clone_jobs(self.folder)
-        is_more = is_more or self._finalists.jobs()
+        is_more = self._has_trials or self._finalists.jobs()
         is_more = is_more or clone_final_jobs(self.folder, spec.final)
         return bool(is_more or final_jobs(self.folder, spec.final))
 
@@ -258,12 +242,20 @@ class SweepDriver:
             self._mark_stopped()
             raise
         else:
-            asked = self._trials.asked
-            status, note = self._admission.end(asked.trials, repeats_note(self._study, asked))
-            self.folder.mark(status, note=note)
+            with change_lock(self.folder.path) as lock:
+                # Nobody changes the sweep between the last look and the word of how it ended.
+                lock.acquire(wait_s=CLOSING_S)
+                self._mark_ended()
         finally:
             self._status.leave("MLflow gets the rest")
             view.stop()
+
+    def _mark_ended(self) -> None:
+        asked = self._trials.asked
+        status, note = self._admission.end(
+            asked.trials, repeats_note(self._study, asked), is_more_asked=self._has_trials
+        )
+        self.folder.mark(status, note=note)
 
     def run_on(self, cluster: Cluster) -> dict[str, Any]:
         """Runs what is left of the sweep on a cluster; returns the pool's last status."""
@@ -329,6 +321,11 @@ class SweepDriver:
     def _evaluate(self, pool: ActorHandle[Any], finals: list[Job]) -> None:
         self._status.show(final_progress(finals))
         run_final_jobs(pool, finals)
+
+    @property
+    def _has_trials(self) -> bool:
+        """Whether a trial or a clone is left to be trained."""
+        return bool(trials_left(self._study, self._trials.asked) or self._clones)
 
     @property
     def _clones(self) -> list[Job]:

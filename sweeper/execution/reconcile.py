@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 
 import optuna
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from sweeper.errors import BadInputError, DamagedFileError, StudyLostError
 from sweeper.experiment.trial import TrialSpec
@@ -23,6 +24,7 @@ __all__ = [
     "repeat_lost",
     "requeue_failed",
     "set_damage_aside",
+    "states_where_readable",
     "warn_of_other_data",
 ]
 
@@ -111,6 +113,19 @@ def end_unwritten(folder: SweepFolder, study: optuna.Study, *, stop: str = "") -
             why = "its end was not written: its replica died, or the disk had no room for it"
             trial.fail("ReplicaLost", why)
     folder.requeue_interrupted()
+
+
+def states_where_readable(study: optuna.Study) -> dict[str, TrialState]:
+    """Returns how a study has each trial; nothing where it cannot be read.
+
+    Args:
+        study: of a sweep that runs.
+    """
+    try:
+        return states_by_id(study)
+    except (OSError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        logger.debug("the study cannot be read: %s", error)
+        return {}
 
 
 def ended_for_good(

@@ -26,7 +26,6 @@ from sweeper.search import (
     past_values,
 )
 from sweeper.tracking.sweep_folder import SweepFolder
-from sweeper.training.schedule import evaluation_steps
 
 __all__ = ["TrialFactory"]
 
@@ -102,15 +101,13 @@ class TrialFactory:
             folder.requeue()
         if not self.sweep.spec.fresh:
             take_over(self.folder, folder, final=self.sweep.spec.final)
-        steps = evaluation_steps(trial.train)
-        return Job(
-            trial_id=trial_id,
-            number=number,
-            folder=folder.path,
-            evaluation_steps=steps,
-            spec_json=trial.model_dump_json(),
+        return Job.training(
+            trial_id,
+            number,
+            folder.path,
+            trial,
             data_fingerprint=self.data_fingerprint,
-            racing=self._race_terms(len(steps)),
+            racing=self._race_terms(trial.train.evaluations),
         )
 
     @property

@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import TrialState
 
 from sweeper.errors import SpecError
-from sweeper.experiment.space.space import Point, Space
+from sweeper.experiment.space.space import LISTED_POINTS, Point, Space
 from sweeper.experiment.sweep import SearchSpec
 from sweeper.search.driving.attributes import (
     REASON,
@@ -35,8 +35,6 @@ FEW_REPEATS = 3
 MANY_REPEATS = 100
 """Draws in a row that repeat a trial, or are none, before a space that is too large to be listed
 counts as exhausted."""
-# Points up to which a space is listed to find those that were not tried.
-LISTED_POINTS = 2000
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import re
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from sweeper._files import write_json, write_text
-from sweeper.errors import BadInputError, NameTakenError
+from sweeper._files import read_json, write_json, write_text
+from sweeper.errors import BadInputError, DamagedFileError, NameTakenError
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.documents.yaml_text import dump_yaml
 from sweeper.experiment.space.rates import packaged_prior
@@ -24,6 +24,7 @@ __all__ = [
     "MAX_NAME",
     "SPACE_FILE",
     "SWEEP_FILE",
+    "driven_since",
     "is_driven",
     "make_sweep",
     "write_space",
@@ -134,6 +135,19 @@ def is_driven(sweep: Path) -> bool:
         sweep: its folder.
     """
     return is_locked(sweep) or bool(driver_elsewhere(sweep))
+
+
+def driven_since(sweep: Path) -> datetime | None:
+    """Returns since when the last driver of a sweep has had it, UTC; None where it is not known.
+
+    Args:
+        sweep: its folder.
+    """
+    try:
+        since_unix_s = (read_json(sweep / LOCK_FILE) or {}).get("since_unix_s")
+    except DamagedFileError:
+        return None
+    return datetime.fromtimestamp(since_unix_s, UTC) if isinstance(since_unix_s, float) else None
 
 
 def _make(path: Path, about: Mapping[str, object]) -> None:

@@ -114,7 +114,10 @@ SWEEP = (
         "replaced",
     ),
     KeptFile("requests/", "What `stop` asks of the driver, a file each, until it is done."),
-    KeptFile("revisions.lock", "Held by an `extend`, a `resume --set` or a `clone`."),
+    KeptFile(
+        "revisions.lock",
+        "Held by whoever changes the sweep: an `extend`, a `resume --set`, a `clone`, a new limit.",
+    ),
     KeptFile("ray/", "What Ray keeps of its runs. It may be deleted when the sweep is over."),
     KeptFile("tune/", "What Ray Tune keeps of the trials. It may be deleted then, too."),
     KeptFile(
@@ -192,6 +195,11 @@ MIRROR = (
         "In a sweep's copy: the claim under which it was driven last, and whether the sweep runs "
         "elsewhere.",
         "replaced",
+    ),
+    KeptFile(
+        ".keeper.lock",
+        "In a sweep's copy: held by its driver as long as it puts what changes there.",
+        "–",
     ),
     KeptFile(
         ".pushed.json",

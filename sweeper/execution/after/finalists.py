@@ -18,7 +18,6 @@ from sweeper.search import best_first
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
-from sweeper.training.schedule import evaluation_steps
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -56,7 +55,8 @@ class Finalists:
             places -= 1
             spec, record = going_on
             if record.status != "complete":
-                found.append(self._job(trial, spec, record))
+                of = (record.id, record.number, trial.path, spec)
+                found.append(Job.training(*of, data_fingerprint=self.data_fingerprint))
         return found
 
     def _going_on(self, trial: TrialFolder) -> tuple[TrialSpec, TrialRecord] | None:
@@ -78,16 +78,6 @@ class Finalists:
             )
             return None
         return spec, record
-
-    def _job(self, trial: TrialFolder, spec: TrialSpec, record: TrialRecord) -> Job:
-        return Job(
-            trial_id=record.id,
-            number=record.number,
-            folder=trial.path,
-            evaluation_steps=evaluation_steps(spec.train),
-            spec_json=spec.model_dump_json(),
-            data_fingerprint=self.data_fingerprint,
-        )
 
     def run(
         self, pool: ActorHandle[Any], *, admitted: Callable[[Sequence[Job]], Sequence[Job]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper._text import bytes_text
-from sweeper.errors import BadInputError, Problem, SpecError
+from sweeper.errors import Problem, SpecError
 from sweeper.execution.owner.budget import price_per_hour, sentence_of_limit
 from sweeper.execution.pool import Job
 from sweeper.experiment.sweep import Sweep
@@ -21,8 +21,8 @@ from sweeper.preflight.forecast import (
     peak_bytes,
 )
 from sweeper.search import TimeKeeper, TrialTimes, draw_all
-from sweeper.tracking.mirror import changed_at_url
 from sweeper.tracking.owner import Limits, Meter, limits_of, note_limits
+from sweeper.tracking.owner.revisions import changed_alone
 from sweeper.tracking.stored import SweepStatus
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -42,20 +42,14 @@ def keep_limits(folder: Path, limits: Limits, costs: Costs | None) -> None:
         costs: of its trials; None leaves those that there are.
 
     Raises:
-        BadInputError: it cannot be written.
+        BadInputError: it cannot be written, or another process changes the sweep.
     """
     if limits == Limits():
         return
-    try:
-        with changed_at_url(folder, command="limits"):
-            if costs is not None:
-                note_costs(folder, costs)
-            note_limits(folder, limits)
-    except OSError as error:
-        raise BadInputError(
-            f"limits: they cannot be written into {folder} ({error.strerror or error}); a sweep "
-            "keeps its limits by these files; make room, or make the folder writable"
-        ) from error
+    with changed_alone(folder, command="limits"):
+        if costs is not None:
+            note_costs(folder, costs)
+        note_limits(folder, limits)
 
 
 @dataclass
@@ -203,15 +197,22 @@ class Admission:
         """Whether a trial was not begun, for it would not have ended in time."""
         return self._keeper is not None and self._keeper.refused is not None
 
-    def end(self, trials: int, otherwise: str) -> tuple[SweepStatus, str]:
+    def end(
+        self, trials: int, otherwise: str, *, is_more_asked: bool = False
+    ) -> tuple[SweepStatus, str]:
         """Returns how a sweep stands that has come to its end, or to that of its limits.
 
         Args:
             trials: that it was to have.
             otherwise: what there is to say where it is complete.
+            is_more_asked: whether trials or clones are left, for which its owner asked too late.
         """
         is_cut = (self.has_refused or self._refused > 0) and self._left_of(trials) > 0
-        return ("stopped", self.note(trials)) if is_cut else ("complete", otherwise)
+        if is_cut:
+            return "stopped", self.note(trials)
+        if is_more_asked:
+            return "stopped", "Its owner asked for more while it came to its end."
+        return "complete", otherwise
 
     def _left_of(self, trials: int) -> int:
         ended = [x for x in self.folder.trials() if x.is_final and x.status != "superseded"]

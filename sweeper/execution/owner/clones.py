@@ -11,7 +11,6 @@ from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.forecast import Costs, peak_bytes
 from sweeper.tracking.owner.clones import clones_of
 from sweeper.tracking.sweep_folder import SweepFolder
-from sweeper.training.schedule import evaluation_steps
 
 __all__ = ["clone_jobs", "require_clones_fit"]
 
@@ -33,15 +32,8 @@ def clone_jobs(folder: SweepFolder) -> list[Job]:
         except DamagedFileError as error:
             logger.warning("clone %s is not trained: %s", clone.record.id, error)
             continue
-        jobs.append(
-            Job(
-                trial_id=clone.record.id,
-                number=clone.record.number,
-                folder=place.path,
-                evaluation_steps=evaluation_steps(spec.train),
-                spec_json=spec.model_dump_json(),
-            )
-        )
+        record = clone.record
+        jobs.append(Job.training(record.id, record.number, place.path, spec, data_fingerprint=""))
     return jobs
 
 

@@ -14,6 +14,7 @@ from sweeper.evaluation.racing import RaceTerms
 from sweeper.experiment.sweep import FinalSpec, ResourcesSpec
 from sweeper.experiment.trial import EvaluationSpec, TrainSpec, TrialSpec
 from sweeper.models import ModelSpec
+from sweeper.training.schedule import evaluation_steps
 
 __all__ = ["Job", "ReplicaConfig"]
 
@@ -41,6 +42,38 @@ class Job:
     """Whether the frozen base is evaluated, as this trial is; ``folder`` is then the sweep's."""
     chosen_by: Mapping[str, JsonValue] = field(default_factory=dict)
     """Why the trial is evaluated."""
+
+    @classmethod
+    def training(
+        cls,
+        trial_id: str,
+        number: int,
+        folder: Path,
+        trial: TrialSpec,
+        *,
+        data_fingerprint: str,
+        racing: RaceTerms | None = None,
+    ) -> Job:
+        """Returns the training of a trial, of a clone, or of what is left of a trial's.
+
+        Args:
+            trial_id: identity of the trial.
+            number: of it among its like.
+            folder: its own.
+            trial: what is trained.
+            data_fingerprint: of the data, in the trial's identity; empty for a clone, whose
+                identity is that of its parent, too, and which has no callbacks.
+            racing: how it races with the other trials.
+        """
+        return cls(
+            trial_id=trial_id,
+            number=number,
+            folder=folder,
+            evaluation_steps=evaluation_steps(trial.train),
+            spec_json=trial.model_dump_json(),
+            data_fingerprint=data_fingerprint,
+            racing=racing,
+        )
 
     def require_callbacks(self, trial: TrialSpec) -> None:
         """Checks that the files of a trial's callbacks are those that its identity has.

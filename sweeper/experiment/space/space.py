@@ -27,12 +27,15 @@ from sweeper.experiment.space.rates import (
 )
 from sweeper.experiment.trial import TrialSpec
 
-__all__ = ["RATE", "Axis", "MethodSpace", "Point", "Space"]
+__all__ = ["LISTED_POINTS", "RATE", "Axis", "MethodSpace", "Point", "Space"]
 
 Point = dict[str, Json]
 
 RATE = ("train", "learning_rate")
 """Where a trial has its learning rate."""
+LISTED_POINTS = 2000
+"""Points up to which a search lists a space whole: to find those that were not tried, and to choose
+the next one among all."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from sweeper.tracking.owner.clones import (
     clone_identity,
     parent_of,
 )
-from sweeper.tracking.owner.life import driver_of
+from sweeper.tracking.owner.extending import is_taken_up
 from sweeper.tracking.owner.limits import limits_of
 from sweeper.tracking.owner.requests import asked_by
 from sweeper.tracking.owner.revisions import changed_alone
@@ -156,7 +156,7 @@ def _written(
         steps_total=spec.train.steps,
         parent=parent,
     )
-    is_running = driver_of(sweep.path).is_alive
+    is_running = is_taken_up(sweep)
     if not is_running and sweep.status == "complete":
         sweep.mark("stopped", note="A trial of it was cloned.")
     return MadeClone(sweep, folder, parent, is_running)

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweeper.experiment.documents.tree import Json, Scalar
-from sweeper.experiment.space.space import Point, Space
+from sweeper.experiment.space.space import LISTED_POINTS, Point, Space
 
 __all__ = ["candidates"]
 
-# Points up to which a space is listed whole.
-_LISTED = 2000
 # Points at random of a larger one, and neighbours of each of its best points.
 _RANDOM = 1000
 _NEIGHBOURS = 40
@@ -38,7 +36,7 @@ def candidates(
         best: points whose neighbourhood is looked at, too.
         chance: draws.
     """
-    listed = space.points(most=_LISTED)
+    listed = space.points(most=LISTED_POINTS)
     if listed is not None:
         return [point for point in listed if _agrees(point, given)]
     return list(_drawn(space, given, best=best, chance=chance))

@@ -40,6 +40,9 @@ _BEST = 5
 # Below this the logarithm of the improvement is that of its tail.
 _TAIL = -20.0
 
+# Variance of noise, in that of all values, from which on a value says nothing.
+_MOST_NOISE = 1e6
+
 _Floats = NDArray[np.float64]
 
 
@@ -199,15 +202,18 @@ def _standardised(trials: Sequence[FrozenTrial], *, is_minimised: bool) -> tuple
     worst = np.nanmax(told) if is_minimised else np.nanmin(told)
     errors = np.array([x.user_attrs.get(STANDARD_ERROR, math.nan) for x in trials], np.float64)
     errors[~np.isfinite(errors)] = math.nan
-    # What has failed has no value to be noisy.
-    noise = np.where(np.isnan(told), 0.0, errors**2)
     values = np.where(np.isnan(told), worst, told)
-    if is_minimised and (values > 0).all():
-        noise, values = noise / values**2, np.log(values)
-    else:
-        values = values if is_minimised else -values
-    scale = float(values.std()) or 1.0
-    return (values - values.mean()) / scale, noise / scale**2
+    # A perplexity may be as large as numbers go: no square and no sum of values is taken.
+    with np.errstate(over="ignore"):
+        if is_minimised and (values > 0).all():
+            errors, values = errors / values, np.log(values)
+        else:
+            size = float(np.abs(values).max()) or 1.0
+            errors, values = errors / size, values / (size if is_minimised else -size)
+        scale = float(values.std()) or 1.0
+        noise = np.minimum((errors / scale) ** 2, _MOST_NOISE)
+    # What has failed has no value to be noisy.
+    return (values - values.mean()) / scale, np.where(np.isnan(told), 0.0, noise)
 
 
 def _log_improvement(process: Process, points: _Floats) -> _Floats:

@@ -7,7 +7,12 @@ on NFS, whose driver holds a lease there.
 from __future__ import annotations
 
 from sweeper.tracking.mirror.changing import changed_at_url
-from sweeper.tracking.mirror.driving import LOCK_FILE, is_locked, mirrored
+from sweeper.tracking.mirror.driving import (
+    LOCK_FILE,
+    change_lock,
+    is_locked,
+    mirrored,
+)
 from sweeper.tracking.mirror.following import (
     TrialPusher,
     claim_name,
@@ -32,6 +37,7 @@ __all__ = [
     "StoreError",
     "TrialPusher",
     "adapter_url",
+    "change_lock",
     "changed_at_url",
     "claim_name",
     "driver_elsewhere",

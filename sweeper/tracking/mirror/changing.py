@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sweeper.errors import BadInputError
-from sweeper.tracking.mirror.driving import is_locked
+from sweeper.tracking.mirror.driving import is_kept, is_locked
 from sweeper.tracking.mirror.lease import Lease, LeaseLostError, Owner, newest_claim
 from sweeper.tracking.mirror.stores import StoreError
 from sweeper.tracking.mirror.working_copy import WorkingCopy, copy_of
@@ -17,6 +18,9 @@ __all__ = ["changed_at_url"]
 
 logger = logging.getLogger(__name__)
 
+# Seconds for which a driver of this machine is waited for that begins or ends.
+BETWEEN_S = 10.0
+
 
 @contextmanager
 def changed_at_url(sweep: Path, *, command: str) -> Iterator[None]:
@@ -24,10 +28,11 @@ def changed_at_url(sweep: Path, *, command: str) -> Iterator[None]:
 
     What another machine has put there since is brought here first, so that the change comes on top
     of it and no later pull undoes it. Where a driver of this machine runs the sweep, that one puts
-    the change.
+    the change; one that has put its last is waited for.
 
     Args:
-        sweep: its folder.
+        sweep: its folder, of which this process has the
+            :func:`~sweeper.tracking.mirror.driving.change_lock`.
         command: what its owner has called, for the message.
 
     Raises:
@@ -37,8 +42,8 @@ def changed_at_url(sweep: Path, *, command: str) -> Iterator[None]:
     copy = copy_of(sweep)
     if copy is None:
         yield
-    elif is_locked(sweep):
-        _require_in_step(copy, command)
+    elif _is_put_by_driver(copy, command):
+        _require_leased(copy, command)
         yield
     else:
         lease = _acquired(copy, command)
@@ -50,11 +55,31 @@ def changed_at_url(sweep: Path, *, command: str) -> Iterator[None]:
         _put(copy, lease, command)
 
 
-def _require_in_step(copy: WorkingCopy, command: str) -> None:
-    """Looks whether the driver of this machine has the sweep at the store already.
+def _is_put_by_driver(copy: WorkingCopy, command: str) -> bool:
+    """Returns whether a driver of this machine puts what is changed.
 
     Raises:
-        BadInputError: it has not, and may still bring its folder up to date, or nobody knows.
+        BadInputError: it is still bringing its folder up to date, or does not end.
+    """
+    deadline_s = time.monotonic() + BETWEEN_S
+    while not is_kept(copy.folder):
+        if not is_locked(copy.folder):
+            return False
+        if time.monotonic() >= deadline_s:
+            raise BadInputError(
+                f"{command}: the driver of sweep {copy.prefix} is just starting, and gets what is "
+                f"at {copy.store.url}, or just ending; a change would not be put there; nothing "
+                "was changed; try again in a minute"
+            )
+        time.sleep(0.05)
+    return True
+
+
+def _require_leased(copy: WorkingCopy, command: str) -> None:
+    """Looks whether the driver of this machine still has the sweep at the store.
+
+    Raises:
+        BadInputError: another process has it, or nobody knows.
     """
     try:
         newest, _ = newest_claim(copy.store, copy.prefix)
@@ -62,9 +87,9 @@ def _require_in_step(copy: WorkingCopy, command: str) -> None:
         raise _unanswered(copy, command, error) from error
     if newest != copy.state().claim:
         raise BadInputError(
-            f"{command}: the driver of sweep {copy.prefix} is just starting, and gets what is at "
-            f"{copy.store.url}; a change would be undone by that; nothing was changed; try again "
-            "in a minute"
+            f"{command}: another process has taken over sweep {copy.prefix} at {copy.store.url} "
+            "from its driver on this machine, which puts nothing there any more; nothing was "
+            "changed; try again in a minute"
         )
 
 

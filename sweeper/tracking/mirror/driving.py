@@ -18,12 +18,25 @@ from sweeper.tracking.mirror.stores import StoreError
 from sweeper.tracking.mirror.units import STUDY
 from sweeper.tracking.mirror.working_copy import WorkingCopy, copy_of
 
-__all__ = ["LOCK_FILE", "Keeper", "follow_lock", "is_locked", "mirrored"]
+__all__ = [
+    "LOCK_FILE",
+    "Keeper",
+    "change_lock",
+    "follow_lock",
+    "is_kept",
+    "is_locked",
+    "mirrored",
+]
 
 logger = logging.getLogger(__name__)
 
 LOCK_FILE = "driver.lock"
 """Name of the file that the driver of a sweep holds on its machine."""
+CHANGE_LOCK = "revisions.lock"
+# Held by a driver as long as it puts what changes in its sweep's folder.
+KEEPER_LOCK = ".keeper.lock"
+# Seconds for which the end of a driver waits for an owner who is changing its sweep.
+CHANGING_S = 30.0
 PUSH_S = 3.0
 """Seconds between two looks for what is to be pushed, at least."""
 # A push of long duration is followed by a pause that is so many times as long.
@@ -41,14 +54,39 @@ def follow_lock(sweep: Path) -> FileLock:
     return FileLock(sweep.with_name(f".{sweep.name}.follow.lock"))
 
 
+def change_lock(sweep: Path) -> FileLock:
+    """Returns the lock that one process has while it changes a sweep for its owner.
+
+    A driver that ends has it, too, from its last look at what was changed until it says that it
+    looks no more.
+
+    Args:
+        sweep: its folder.
+    """
+    return FileLock(sweep / CHANGE_LOCK)
+
+
+def is_kept(sweep: Path) -> bool:
+    """Whether a driver on this machine puts what is written into a sweep's folder to its URL.
+
+    Args:
+        sweep: its folder.
+    """
+    return _is_held(sweep / KEEPER_LOCK)
+
+
 def is_locked(sweep: Path) -> bool:
     """Whether a driver on this machine, or on its file system, runs a sweep now.
 
     Args:
         sweep: its folder.
     """
+    return _is_held(sweep / LOCK_FILE)
+
+
+def _is_held(path: Path) -> bool:
     try:
-        with (sweep / LOCK_FILE).open() as file:
+        with path.open() as file:
             # Shared: two that ask at once do not take each other for a driver.
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -110,6 +148,7 @@ class Keeper:
 
     def __post_init__(self) -> None:
         self.lease = Lease(self.copy.store, self.copy.prefix, beat_s=self.beat_s)
+        self._keeping = FileLock(self.copy.folder / KEEPER_LOCK)
 
     # Begin and end.
 
@@ -134,6 +173,7 @@ class Keeper:
     def _begin(self) -> None:
         self.lease.acquire(on_waiting=self._tell_waiting, on_asking=self.copy.note_asked)
         self.copy.synchronise(self.lease)
+        self._keeping.acquire()
         for name, work in (("lease", self._beat), ("mirror", self._push)):
             thread = threading.Thread(target=work, name=name, daemon=True)
             self._threads.append(thread)
@@ -154,6 +194,12 @@ class Keeper:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
+        try:
+            self._end()
+        finally:
+            self._keeping.release()
+
+    def _end(self) -> None:
         if self._is_lost:
             raise LeaseLostError(f"{self.copy.prefix} has been taken over by another process")
         try:
@@ -168,8 +214,18 @@ class Keeper:
     def _finish(self) -> None:
         self.copy.push_all(self.lease.require)
         self._drop_checkpoints(self.ended())
-        self.copy.require_whole(self.lease.require)
-        self.lease.release()
+        with change_lock(self.copy.folder) as lock:
+            if not lock.acquire(wait_s=CHANGING_S):
+                logger.warning(
+                    "%s is still changing %s; what it writes from here on may not be put at %s",
+                    lock.owner(),
+                    self.copy.folder,
+                    self.copy.store.url,
+                )
+            # With what the owner has changed meanwhile. Who comes later puts it by himself.
+            self.copy.require_whole(self.lease.require)
+            self.lease.release()
+            self._keeping.release()
 
     def _patiently(self, work: Callable[[], None]) -> None:
         """Does some work, again and again for a while where the store is away."""

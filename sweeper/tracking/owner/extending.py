@@ -11,10 +11,10 @@ from sweeper.experiment.sweep import SearchSpec
 from sweeper.tracking.owner.life import driver_of
 from sweeper.tracking.owner.requests import asked_by
 from sweeper.tracking.owner.revisions import Revision, add_revision, changed_alone
-from sweeper.tracking.places import SPACE_FILE, write_space
+from sweeper.tracking.places import SPACE_FILE, driven_since, write_space
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["Extension", "extend", "trials_of"]
+__all__ = ["Extension", "extend", "is_taken_up", "trials_of"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Extension:
     trials: int
     """Trials that it is to have now."""
     is_running: bool
-    """Whether a driver runs it, which takes them up by itself."""
+    """Whether a driver runs it that takes them up by itself."""
 
     @property
     def sentence(self) -> str:
@@ -80,7 +80,7 @@ def _extend(sweep: SweepFolder, more: int) -> Extension:
             f"--trials: got {more}, which would make {trials} trials; allowed is 1 or more, and "
             f"{MOST_TRIALS:,} in all; give such a number"
         )
-    is_running = driver_of(sweep.path).is_alive
+    is_running = is_taken_up(sweep)
     now = datetime.now(UTC)
     add_revision(sweep.path, Revision(at=now, by=asked_by(), trials_before=before, trials=trials))
     if (sweep.path / SPACE_FILE).exists():
@@ -88,6 +88,20 @@ def _extend(sweep: SweepFolder, more: int) -> Extension:
     if not is_running and sweep.status == "complete":
         sweep.mark("stopped", note=f"It was extended from {before} to {trials} trials.")
     return Extension(sweep.name, before, trials, is_running)
+
+
+def is_taken_up(sweep: SweepFolder) -> bool:
+    """Returns whether a driver takes up by itself what is changed of a sweep now.
+
+    One that has said how the sweep ended looks for nothing more, though it still has the sweep.
+
+    Args:
+        sweep: of which this process has the :func:`~sweeper.tracking.mirror.change_lock`.
+    """
+    if not driver_of(sweep.path).is_alive:
+        return False
+    since = driven_since(sweep.path)
+    return sweep.status == "running" or since is None or sweep.status_since < since
 
 
 def trials_of(sweep: SweepFolder) -> int:

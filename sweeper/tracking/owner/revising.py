@@ -14,8 +14,7 @@ from sweeper.experiment.documents.tree import Document, Json, get_path
 from sweeper.experiment.loading import build_sweep
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
 from sweeper.tracking.asked import prior_of
-from sweeper.tracking.owner.extending import trials_of
-from sweeper.tracking.owner.life import driver_of
+from sweeper.tracking.owner.extending import is_taken_up, trials_of
 from sweeper.tracking.owner.requests import asked_by
 from sweeper.tracking.owner.revisions import Change, Revision, add_revision, changed_alone
 from sweeper.tracking.places import SPACE_FILE, write_space
@@ -100,7 +99,7 @@ def revise(sweep: SweepFolder, overrides: Sequence[str]) -> RevisedSweep:
         before = sweep.document
         after = apply_overrides(before, overrides)
         changes = tuple(_changes(before, after, ()))
-        is_running = driver_of(sweep.path).is_alive
+        is_running = is_taken_up(sweep)
         if not changes:
             return RevisedSweep(sweep.name, (), is_running)
         for change in changes:

@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
-from sweeper._files import FileLock, write_json
+from sweeper._files import write_json
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.documents.tree import set_path
-from sweeper.tracking.mirror import changed_at_url
+from sweeper.tracking.mirror import change_lock, changed_at_url
 from sweeper.tracking.stored import MAX_COUNT, MAX_WORD, STORED, read_stored
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
 
 REVISIONS_FILE = "revisions.json"
 """Name of the file."""
-LOCK_FILE = "revisions.lock"
 # Seconds that another one who changes the same sweep is waited for.
 WAIT_S = 10.0
 
@@ -132,7 +131,7 @@ def _searched_as_begun(document: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def changed_alone(folder: Path, *, command: str) -> Iterator[None]:
-    """Keeps a sweep's revisions to one process while the body reads and writes them.
+    """Keeps what a sweep's owner changes to one process while the body reads and writes it.
 
     Of a sweep at a URL the body sees those that are there, and what it writes is put there.
 
@@ -141,11 +140,11 @@ def changed_alone(folder: Path, *, command: str) -> Iterator[None]:
         command: what its owner has called, for the message.
 
     Raises:
-        BadInputError: another one holds them, nothing can be written there, or the sweep is kept at
+        BadInputError: another one changes it, nothing can be written there, or the sweep is kept at
             a URL, and run by another machine, or its store does not answer.
     """
     try:
-        with FileLock(folder / LOCK_FILE) as lock:
+        with change_lock(folder) as lock:
             if not lock.acquire(wait_s=WAIT_S):
                 raise BadInputError(
                     f"{command}: sweep {folder.name} is being changed by {lock.owner()}; one at a "

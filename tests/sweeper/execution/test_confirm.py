@@ -23,6 +23,9 @@ from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.space.space import Point
 from sweeper.report.page import subject_of
 from sweeper.search import Suggestion
+from sweeper.tracking.mirror import follow_home, mirrored
+from sweeper.tracking.mirror.lease import Lease, Owner
+from sweeper.tracking.mirror.working_copy import copy_of
 from sweeper.tracking.owner import Limits, Meter, limits_of, usage_of
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
@@ -247,6 +250,69 @@ def test_a_confirmation_without_time_left_is_not_begun_and_the_reports_say_so(
     assert "Its confirmation s-confirm is not complete. The limit of 1 h" in " ".join(
         call("report", "s", home=home).output.split()
     )
+
+
+@pytest.fixture
+def at_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, SweepDriver]:
+    """A confirmation without time left, at a URL."""
+    (tmp_path / "there").mkdir()
+    url = (tmp_path / "there").as_uri()
+    monkeypatch.setenv("SWEEPER_COPIES", str(tmp_path / "one"))
+    home = follow_home(url)
+    (home.parent / "ranks.yaml").write_text(SPACE)
+    return url, confirmed(limited(home, used_s=3580))
+
+
+def test_that_no_time_is_left_is_put_at_the_url_under_the_lease(
+    runs: Runs, at_url: tuple[str, SweepDriver], tmp_path: Path
+) -> None:
+    _, confirmation = at_url
+    there = tmp_path / "there" / "s-confirm"
+    assert not has_time_for(confirmation)
+    assert json.loads((there / "state.json").read_text())["status"] == "stopped"
+    (beat,) = there.glob("lease/*.beat")
+    assert "is_released" in beat.read_text()
+
+
+def test_that_no_time_is_left_is_not_said_of_what_another_machine_has_completed(
+    runs: Runs, at_url: tuple[str, SweepDriver], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, confirmation = at_url
+    monkeypatch.setenv("SWEEPER_COPIES", str(tmp_path / "two"))
+    other = SweepFolder(follow_home(url) / "s-confirm")
+    with other.lock(), mirrored(other.path):
+        other.mark("complete")
+    assert has_time_for(confirmation)
+    assert confirmation.folder.status == "complete"
+    state = tmp_path / "there" / "s-confirm" / "state.json"
+    assert json.loads(state.read_text())["status"] == "complete"
+
+
+def test_that_no_time_is_left_is_not_said_of_what_another_machine_runs(
+    runs: Runs, at_url: tuple[str, SweepDriver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, confirmation = at_url
+    copy = copy_of(confirmation.folder.path)
+    assert copy is not None
+    Lease(copy.store, copy.prefix, owner=Owner(host="far", pid=7)).acquire()
+
+    def has_beaten(lease: Lease, claim: str, owner: Owner) -> bool:
+        raise lease._held(owner)
+
+    monkeypatch.setattr(Lease, "_has_died", has_beaten)
+    with pytest.raises(BadInputError, match="'s-confirm' is being run by process 7 on far"):
+        has_time_for(confirmation)
+    assert confirmation.folder.status == "running"
+
+
+def test_that_no_time_is_left_is_not_said_of_what_another_process_runs(
+    home: Path, runs: Runs
+) -> None:
+    confirmation = confirmed(limited(home, used_s=3580))
+    folder = confirmation.folder
+    with folder.lock(), pytest.raises(BadInputError, match="'s-confirm' is being run by"):
+        has_time_for(confirmation)
+    assert folder.status == "running"
 
 
 def test_no_trial_of_a_confirmation_begins_that_would_not_end_in_what_the_search_has_left(

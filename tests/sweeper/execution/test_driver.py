@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from sweeper._text import bytes_text
 from sweeper.errors import BadInputError, SpecError, StudyLostError, UnwritableError
@@ -25,6 +25,7 @@ from sweeper.experiment.sweep import Sweep
 from sweeper.search import Suggestions, repeats_note
 from sweeper.tracking.asked import read_sweep
 from sweeper.tracking.owner import Limits, Meter
+from sweeper.tracking.owner.extending import extend
 from sweeper.tracking.owner.revising import revise
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
@@ -201,6 +202,25 @@ def test_a_sweep_with_nothing_left_starts_no_ray(
     driver.run()
     assert folder.status == "complete"
     assert VIEWS.pop().calls == ["start", "stop"]
+
+
+def test_a_sweep_that_is_extended_while_it_comes_to_its_end_is_not_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = load_sweep(SPACE, profile="embedded", overrides=["search.trials=1"])
+    folder = on_disk(tmp_path, sweep)
+    driver = SweepDriver(folder, sweep, "rows")
+    monkeypatch.setattr("sweeper.execution.driver.MlflowView", View)
+    driver._study.add_trial(create_trial(value=1.0))
+    with folder.lock():
+        with driver._shown():
+            # It has looked for the last time what there is to train.
+            assert not driver._has_trials
+            assert extend(folder, trials=1).is_running
+        assert folder.status == "stopped"
+        assert folder.note == "Its owner asked for more while it came to its end."
+        assert not extend(folder, trials=1).is_running
+    VIEWS.clear()
 
 
 class Clock:

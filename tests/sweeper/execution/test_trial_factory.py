@@ -19,6 +19,7 @@ from sweeper.search import Suggestion, draw_all, preview
 from sweeper.tracking.owner.extending import extend
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
+from sweeper.training.schedule import evaluation_steps
 from tests.places import SPACES
 
 EMBEDDED = str(SPACES / "profiles" / "embedded.yaml")
@@ -76,6 +77,16 @@ def test_job_and_record_are_of_the_same_trial(tmp_path: Path) -> None:
     assert spec == sweep.space.trial(point)
     assert spec.identity(data_fingerprint="rows") == job.trial_id
     assert spec.identity(data_fingerprint="others") != job.trial_id
+
+
+def test_a_training_is_evaluated_at_the_steps_of_its_trial(tmp_path: Path) -> None:
+    sweep = load_sweep(SPACES / "masa.yaml", profile="embedded")
+    trial = sweep.space.any_trial()
+    job = Job.training("a" * 12, 3, tmp_path, trial, data_fingerprint="rows")
+    steps = evaluation_steps(trial.train)
+    assert job == Job("a" * 12, 3, tmp_path, steps, trial.model_dump_json(), "rows")
+    assert len(steps) == trial.train.evaluations
+    assert steps[-1] == trial.train.steps
 
 
 def test_a_callback_that_changes_while_a_sweep_runs_is_not_run(tmp_path: Path) -> None:

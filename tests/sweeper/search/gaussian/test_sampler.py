@@ -17,7 +17,7 @@ from sweeper.search.driving.attributes import OBSERVED, REASON, STANDARD_ERROR
 from sweeper.search.driving.drawing import draw
 from sweeper.search.driving.samplers import sampler_for
 from sweeper.search.gaussian import GaussianSampler
-from sweeper.search.gaussian.sampler import _tried
+from sweeper.search.gaussian.sampler import _standardised, _tried
 
 RATES = Axis("train.learning_rate", RATE, LogUniform(loguniform=(1e-5, 1e-1)))
 LAYERS = Axis("lora.targets", ("method", "targets"), Choice(choice=(["q"], ["q", "v"])))
@@ -192,6 +192,33 @@ def test_a_value_that_is_no_finite_number_counts_as_failed(value):
         only.tell(draw(only, SPACE, SEARCH)[0], value)
     # Without any number points are drawn at random.
     assert drawn(only)["method"] in ("masa", "lora")
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+@pytest.mark.parametrize(
+    ("of_masa", "of_lora"), [(1e-308, 1e308), (1e308, -1e308), (1e200, 1e-200), (0.0, 0.0)]
+)
+def test_a_value_may_be_as_large_or_as_small_as_numbers_go(of_masa, of_lora, direction):
+    for standard_error in (0.01, 1e300, None):
+        study, points = searched(
+            trials=8,
+            told=lambda point: of_masa if point["method"] == "masa" else of_lora,
+            direction=direction,
+            standard_error=standard_error,
+        )
+        assert len(points) == 8
+        y, noise = _standardised(study.trials, is_minimised=direction == "minimize")
+        assert np.isfinite(y).all()
+        assert np.isnan(noise).all() == (standard_error is None)
+        assert not np.isinf(noise).any()
+
+
+def test_the_scale_of_a_metric_does_not_change_what_is_drawn():
+    unit = searched(trials=12, told=lambda point: 3.0 - loss(point))[1]
+    large = searched(
+        trials=12, told=lambda point: 2.0**100 * (3.0 - loss(point)), standard_error=2.0**100 / 100
+    )[1]
+    assert large == unit
 
 
 def test_points_that_are_no_trials_are_not_drawn_again_and_observations_are():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,11 +14,20 @@ import pytest
 from sweeper.errors import BadInputError
 from sweeper.execution.owner import keep_limits
 from sweeper.experiment.loading import load_sweep
-from sweeper.tracking.mirror import StoreError, changed_at_url, claim_name, follow_home, mirrored
-from sweeper.tracking.mirror.working_copy import WorkingCopy
+from sweeper.tracking.mirror import (
+    LeaseLostError,
+    StoreError,
+    changed_at_url,
+    claim_name,
+    follow_home,
+    mirrored,
+)
+from sweeper.tracking.mirror.lease import Lease
+from sweeper.tracking.mirror.working_copy import WorkingCopy, copy_of
 from sweeper.tracking.owner import REVISIONS_FILE, Limits, limits_of
-from sweeper.tracking.owner.extending import extend
+from sweeper.tracking.owner.extending import Extension, extend
 from sweeper.tracking.owner.revising import revise
+from sweeper.tracking.owner.revisions import Revision, add_revision
 from sweeper.tracking.sweep_folder import SweepFolder, sweeps_in
 from tests.places import SPACES
 
@@ -103,9 +115,86 @@ def test_a_driver_of_this_machine_puts_what_its_owner_changes(
     assert trials(url) == 9
 
 
-def test_a_driver_that_is_still_getting_the_sweep_is_not_given_a_change(
+def test_a_change_after_the_last_push_of_a_driver_waits_for_its_end_and_is_put(
     machine: Callable[[str], None], url: str
 ) -> None:
+    folder = made(url)
+    with ThreadPoolExecutor() as threads:
+        with folder.lock():
+            with mirrored(folder.path):
+                pass
+            change = threads.submit(extend, folder, trials=1)
+            time.sleep(0.3)
+        assert not change.result().is_running
+    machine("two")
+    assert trials(url) == 9
+    assert found(url).status == "stopped"
+
+
+def test_a_change_while_a_driver_gives_its_lease_back_is_put(
+    machine: Callable[[str], None], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made(url)
+    release = Lease.release
+    changes: list[Future[Extension]] = []
+    with ThreadPoolExecutor() as threads:
+
+        def released(lease: Lease) -> None:
+            if not changes:
+                changes.append(threads.submit(extend, folder, trials=1))
+                time.sleep(0.3)
+            release(lease)
+
+        monkeypatch.setattr(Lease, "release", released)
+        with folder.lock(), mirrored(folder.path):
+            pass
+        assert not changes[0].result().is_running
+    machine("two")
+    assert trials(url) == 9
+
+
+def test_a_change_that_is_being_made_is_put_by_the_driver_that_ends(
+    machine: Callable[[str], None], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made(url)
+    begun = threading.Event()
+
+    def write_slowly(folder: Path, revision: Revision) -> None:
+        begun.set()
+        time.sleep(0.5)
+        add_revision(folder, revision)
+
+    monkeypatch.setattr("sweeper.tracking.owner.extending.add_revision", write_slowly)
+    with ThreadPoolExecutor() as threads:
+        with folder.lock(), mirrored(folder.path):
+            change = threads.submit(extend, folder, trials=1)
+            assert begun.wait(10.0)
+        assert change.result().is_running
+    machine("two")
+    assert trials(url) == 9
+
+
+def test_a_driver_that_has_lost_the_sweep_is_not_given_a_change(
+    machine: Callable[[str], None], url: str
+) -> None:
+    folder = made(url)
+    with folder.lock():
+        keeping = mirrored(folder.path)
+        keeping.__enter__()
+        copy = copy_of(folder.path)
+        assert copy is not None
+        Lease(copy.store, copy.prefix, missed=0).acquire()
+        with pytest.raises(BadInputError, match="another process has taken over sweep night at"):
+            extend(folder, trials=1)
+        with pytest.raises(LeaseLostError):
+            keeping.__exit__(None, None, None)
+    assert not (folder.path / REVISIONS_FILE).exists()
+
+
+def test_a_driver_that_is_still_getting_the_sweep_is_not_given_a_change(
+    machine: Callable[[str], None], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.tracking.mirror.changing.BETWEEN_S", 0.2)
     made(url)
     machine("two")
     folder = found(url)

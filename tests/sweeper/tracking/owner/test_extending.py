@@ -55,6 +55,19 @@ def test_the_driver_of_a_running_search_is_left_to_say_how_it_stands(tmp_path: P
     assert sweep.status == "running"
 
 
+def test_a_driver_that_has_said_how_the_sweep_ended_takes_nothing_up(tmp_path: Path) -> None:
+    sweep = search(tmp_path)
+    sweep.mark("complete")
+    with sweep.lock():
+        # It has just begun, and has not marked the sweep yet.
+        assert extend(sweep, trials=1).is_running
+        assert sweep.status == "complete"
+        sweep.mark("running")
+        sweep.mark("complete")
+        assert extend(sweep, trials=1).sentence.endswith("'resume night' runs them.")
+    assert (sweep.status, sweep.note) == ("stopped", "It was extended from 9 to 10 trials.")
+
+
 def test_two_that_extend_at_once_both_count(tmp_path: Path) -> None:
     sweep = search(tmp_path)
     threads = [
