@@ -49,6 +49,8 @@ def row_of(mark: int, times: Sequence[Times]) -> dict[str, Any]:
 def measure(home: Path, *, marks: Sequence[int], seed: int) -> list[dict[str, Any]]:
     """Returns the figures at each mark, and at the end those of MLflow."""
     overrides = [f"search.trials={marks[-1]}", f"search.seed={seed}", f"train.steps={STEPS}"]
+    # Not the defaults: by ASHA trials are stopped all along, and TPE looks at all that ended.
+    overrides += ["search.sampler=tpe", "search.stop=asha"]
     sweep = load_sweep(_SPACE, overrides=overrides)
     search = Search(sweep, sweep_in(home / "sweeps", sweep), seed=seed)
     rows, begin_s = [], time.perf_counter()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -172,14 +174,30 @@ def ranking_of(folder: SweepFolder) -> Ranking:
     return rank(folder.trials(), folder.objective(), base_scores=folder.base_scores())
 
 
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Keeps Python from looking for garbage while thousands of files are read, which leaves none.
+
+    It looks the more often the more there is, and looks at all of it.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def rank_sweep(folder: SweepFolder) -> Ranking:
     """Returns the ranking of a sweep on disk, with all that its report needs; see the fields.
 
     Each file of a trial is read once, that of those out of order only to find damage.
     """
-    ranking = ranking_of(folder)
-    kept = _Kept(frozenset(trial.id for trial in ranking.ranked))
-    damage = tuple(folder.damage(keep=kept.keep))
+    with _collector_off():
+        ranking = ranking_of(folder)
+        kept = _Kept(frozenset(trial.id for trial in ranking.ranked))
+        damage = tuple(folder.damage(keep=kept.keep))
     names = [trial.id for trial in ranking.ranked if trial.id in kept.finals]
     finals = {name: kept.finals[name] for name in names}
     # Beside a result without metrics there may be rows of an earlier one.

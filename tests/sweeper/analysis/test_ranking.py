@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 
@@ -237,3 +238,21 @@ def test_the_files_that_a_ranking_has_read_are_those_of_its_trials(tmp_path):
     again = score_table(folder, "eval_loss", "validation", by_trial=True)
     assert [x.name for x in table.configurations] == [x.name for x in again.configurations]
     assert len(table.configurations) == 2
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_no_garbage_is_sought_while_files_are_read_and_then_as_before(tmp_path, is_on, monkeypatch):
+    folder, seen = searched(tmp_path, 2), []
+
+    def damage(*, keep):
+        seen.append(gc.isenabled())
+        raise OSError("gone")
+
+    monkeypatch.setattr(folder, "damage", damage)
+    (gc.enable if is_on else gc.disable)()
+    try:
+        with pytest.raises(OSError, match="gone"):
+            rank_sweep(folder)
+        assert (seen, gc.isenabled()) == ([False], is_on)
+    finally:
+        gc.enable()

@@ -1,11 +1,15 @@
 """The set of what may be the best."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from sweeper.analysis.statistics.multiplicity import t_value
 from sweeper.analysis.statistics.primitive import components_of, pooled
-from sweeper.analysis.statistics.questions import best_set
+from sweeper.analysis.statistics.questions import best, best_set
+from sweeper.analysis.statistics.table import ConfigurationScores, ScoreTable
 from tests.sweeper.analysis.statistics.sweeps import Answers, table_of
 
 
@@ -87,3 +91,39 @@ def test_a_difference_to_one_is_the_contrast_of_both():
             np.testing.assert_allclose(
                 getattr(found, name)[others], getattr(plain, name)[others], rtol=1e-9
             )
+
+
+def adapters(rng, *, count=80, rows=40, spread=0.1, tasks=1, clusters=None):
+    """A table of many adapters of one seed, each third of which scores as the one before it."""
+    base = rng.normal(0, 0.5, rows)
+    configurations: list[ConfigurationScores] = []
+    for place in range(count):
+        scores = (base + rng.normal(0, spread) + rng.normal(0, 0.1, rows))[None]
+        if place % 3 == 2:
+            scores = configurations[-1].scores
+        configurations.append(ConfigurationScores(str(place), (0,), scores))
+    strata = rng.integers(0, tasks, rows)
+    groups = None if clusters is None else rng.integers(0, clusters, rows)
+    return ScoreTable(tuple(configurations), strata, groups, "validation", "0" * 16)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("spread", [0.0, 0.05, 0.3, 2.0])
+@pytest.mark.parametrize("how", [{}, {"tasks": 3}, {"clusters": 15}, {"tasks": 3, "clusters": 15}])
+def test_of_many_adapters_the_set_is_that_of_all_differences(seed, spread, how, monkeypatch):
+    components = components_of(adapters(np.random.default_rng(seed), spread=spread, **how))
+    found = best._of_many(components, 0.05)
+    monkeypatch.setattr(best, "_of_many", lambda *_: None)
+    assert found is not None
+    assert found.tolist() == best_set(components).tolist()
+
+
+def test_of_many_all_differences_are_sought_where_rounding_would_decide_or_seeds_vary():
+    exact = known([0.0] * 70)
+    value = max(t_value(np.inf, 0.025), t_value(np.inf, 0.05 / 69))
+    # The error of each difference is √2.
+    on_the_edge = known([value * np.sqrt(2), *[0.0] * 69])
+    assert best._of_many(exact, 0.05) is not None
+    assert best._of_many(replace(on_the_edge, row_df=np.inf), 0.05) is None
+    for part in ("seed_excess", "unseen"):
+        assert best._of_many(replace(exact, **{part: np.full(70, 0.1)}), 0.05) is None
