@@ -17,11 +17,12 @@ _HEAD = """# Trials
 
 What does a trial cost the sweeper itself, and does it cost more in a long sweep? `make
 bench-trials` makes a search of {trials:,} trials by the sweep's own code: its points are drawn and
-told to the study, ASHA judges them, and each has its folder with record, reports and rows. Nothing
-is trained, and Ray is not started.
+told to the study, and each has its folder with record, reports and rows. Nothing is trained, and
+Ray is not started. The search is the default one: a Gaussian process draws, and each trial stops at
+the first of 4 evaluations.
 
-Each trial has {steps} steps, {rows} validation rows and, if ASHA lets it, 4 evaluations. The times
-of a trial are medians of {window} trials. *Resume* is all that is read before a sweep goes on.
+A whole trial has {steps} steps and {rows} validation rows. The times of a trial are medians of
+{window} trials. *Resume* is all that is read before a sweep goes on.
 """
 
 _TERMS = """
@@ -29,8 +30,9 @@ _TERMS = """
 
 - The study is read once and then kept in memory by its only driver: Optuna asks its database a
   dozen times a trial for all that has not ended. Each write still goes to the database at once.
-- TPE is shown 500 ended trials at most: the 25 best, which it tells apart from the rest, and every
-  n-th of the others. Up to 500 it is shown all.
+- The Gaussian process is fitted to 200 ended trials at most, on one thread: replicas have the
+  cores. TPE is shown 500. They are the 25 best, which TPE tells apart from the rest, and every n-th
+  of the others.
 - Of more than 64 adapters the report judges which may be the best by Bonferroni's value, which is
   larger than the simulated one: the set may be larger, and holds the best one as surely.
 - The page shows 500 trials at most. `leaderboard.json` and `report --json` have all.

@@ -15,7 +15,7 @@ from sweeper.estimates import mean_estimate
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
-from sweeper.search import Rungs, Suggestion, Suggestions, open_study, past_values
+from sweeper.search import Suggestion, Suggestions, open_study
 from sweeper.tracking.databases import place_of_study
 from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores, write_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -39,7 +39,7 @@ class Times:
     draw_s: float = 0.0
     """Its point drawn, its folder made."""
     tell_s: float = 0.0
-    """Its values told to the study and to ASHA."""
+    """Its values told to the study and to what stops trials."""
     record_s: float = 0.0
     """Its record, its reports and its rows written."""
 
@@ -62,7 +62,7 @@ class Search:
         self.open()
 
     def open(self) -> None:
-        """Takes the search up as a driver does: study, points, and the rungs of ASHA."""
+        """Takes the search up as a driver does: study, points, and what stops trials."""
         sweep, spec = self.sweep, self.sweep.spec
         study = open_study(
             place_of_study(self.folder),
@@ -75,9 +75,7 @@ class Search:
         self._suggestions = Suggestions(
             study, space=sweep.space, search=spec.search, identify=self._factory.identify
         )
-        evaluations = sweep.space.any_trial().train.evaluations
-        self._rungs = Rungs(spec.search.rungs, mode="min", evaluations=evaluations)
-        self._rungs.fill(past_values(study))
+        self._stopping = self._factory.stopping(study)
 
     def run(self, trials: int) -> None:
         """Goes on until so many trials have ended."""
@@ -120,7 +118,7 @@ class Search:
                 loss = found["eval_loss"]
                 folder.append(step, {"eval_loss": loss.value, "eval_loss_se": loss.standard_error})
             with _timed(times, "tell_s"):
-                stops = self._rungs.decide(suggestion.trial_id, evaluation, loss.value)
+                stops = self._stopping.decide(suggestion.trial_id, evaluation, loss.value)
                 is_last = stops or step == steps[-1]
                 if not is_last:
                     self._suggestions.report(
@@ -135,7 +133,8 @@ class Search:
                 suggestion.number,
                 evaluation=evaluation,
                 value=loss.value,
-                is_complete=done == steps[-1],
+                is_complete=evaluation >= self._factory.compared_at,
+                standard_error=loss.standard_error,
             )
 
     def _loss(self, spec: TrialSpec) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from optuna.distributions import BaseDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from scipy.special import ndtr
+from threadpoolctl import ThreadpoolController
 
 from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.space.space import Point, Space
@@ -112,7 +114,9 @@ class GaussianSampler(optuna.samplers.BaseSampler):
             if sum(x.state == TrialState.COMPLETE for x in tried) < self._startup:
                 return None
             is_minimised = study.direction == StudyDirection.MINIMIZE
-            self._chosen = chosen = self._best(trials, tried, given, is_minimised=is_minimised)
+            # Replicas have the cores: threads that wait for each other would take longer.
+            with _threads().limit(limits=1, user_api="blas"):
+                self._chosen = chosen = self._best(trials, tried, given, is_minimised=is_minimised)
         return chosen
 
     def _best(
@@ -214,6 +218,12 @@ def _standardised(trials: Sequence[FrozenTrial], *, is_minimised: bool) -> tuple
         noise = np.minimum((errors / scale) ** 2, _MOST_NOISE)
     # What has failed has no value to be noisy.
     return (values - values.mean()) / scale, np.where(np.isnan(told), 0.0, noise)
+
+
+@functools.cache
+def _threads() -> ThreadpoolController:
+    """Returns what limits the threads of matrix products; it looks for their libraries once."""
+    return ThreadpoolController()
 
 
 def _log_improvement(process: Process, points: _Floats) -> _Floats:

@@ -7,6 +7,7 @@ import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.space.distributions import Choice, IntRange, LogUniform
@@ -16,7 +17,8 @@ from sweeper.search import Suggestions
 from sweeper.search.driving.attributes import OBSERVED, REASON, STANDARD_ERROR
 from sweeper.search.driving.drawing import draw
 from sweeper.search.driving.samplers import sampler_for
-from sweeper.search.gaussian import GaussianSampler
+from sweeper.search.gaussian import GaussianSampler, sampler
+from sweeper.search.gaussian.process import fitted
 from sweeper.search.gaussian.sampler import _standardised, _tried
 
 RATES = Axis("train.learning_rate", RATE, LogUniform(loguniform=(1e-5, 1e-1)))
@@ -267,3 +269,21 @@ def test_of_many_that_failed_the_last_ones_count():
             )
         )
     assert [x.number for x in _tried(study.trials, {})] == list(range(250, 300))
+
+
+def test_a_point_is_chosen_on_one_thread_and_then_there_are_as_many_as_before(monkeypatch):
+    seen = []
+
+    def noted(*given, **named):
+        seen.append(threads())
+        return fitted(*given, **named)
+
+    monkeypatch.setattr(sampler, "fitted", noted)
+    with threadpool_limits(limits=2, user_api="blas"):
+        searched(SearchSpec(startup_trials=2), trials=4)
+        assert threads() == 2
+    assert seen == [1, 1]
+
+
+def threads() -> int:
+    return max(x["num_threads"] for x in threadpool_info() if x["user_api"] == "blas")
