@@ -270,6 +270,21 @@ def test_a_model_is_named_without_the_folder_that_it_is_in():
     assert model_of(table) == "stories260K"
 
 
+def test_a_model_of_the_tables_keeps_its_own_rates_where_width_does_not_explain_them():
+    # The wider one has the higher rates, against what is published.
+    cells = [*cells_of(made(best=(2, 1, 3))), *cells_of(made(SMOLLM, best=(4, 3, 5)))]
+    prior = fit(cells, tables=[{"model": "both"}])
+    low, high = prior.models
+    assert (low.name, high.name) == ("embedded", "smollm2-135m")
+    assert low.decades == pytest.approx(-high.decades)
+    assert high.decades > 0.2
+    for cell in cells:
+        expected = prior.expected(cell.method, cell.shape)
+        assert math.log10(expected.rate) == pytest.approx(cell.best_log10_rate, abs=0.15)
+    (alone,) = fit(cells_of(made()), tables=[{"model": "one"}]).models
+    assert alone.decades == 0
+
+
 def test_a_fit_needs_cells_of_any_model():
     cells = cells_of(made(SMOLLM, seeds=1, ranks=(8,)))
     prior = fit(cells, tables=[{"model": "x"}])

@@ -3,6 +3,7 @@
 import itertools
 import json
 import shlex
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,12 @@ from benchmarks.curves import __main__ as training
 from benchmarks.curves.joining import joined, of_seeds
 from benchmarks.curves.packing import Packed, pack
 from benchmarks.curves.table import PATH, CurveTable, halved, read_table, write_table
+from benchmarks.rates.cells import shape_of
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.space.budget import BudgetFit
 from sweeper.experiment.sweep import Sweep
+from sweeper.models import EmbeddedModelSpec
 from sweeper.tracking.final_result import FinalResult, write_final
 from sweeper.tracking.row_scores import FINAL_ROWS, VALIDATION_ROWS, rows_at, write_row_scores
 from sweeper.tracking.sweep_folder import SweepFolder
@@ -122,6 +125,21 @@ def test_what_was_trained_is_in_the_table(folder: SweepFolder):
     assert set(table.trainable) == {77}
     (said,) = table.about.sweeps
     assert (said["name"], len(said["sweep_id"])) == ("first", 32)
+
+
+def test_a_table_of_a_model_in_a_folder_says_what_it_is_and_not_where_it_lay(tmp_path: Path):
+    model = EmbeddedModelSpec()
+    place = tmp_path / "somewhere" / "hf"
+    place.mkdir(parents=True)
+    (place / "config.json").write_text(json.dumps({**model.config(), "_name_or_path": str(place)}))
+    asked = f"model={json.dumps({'kind': 'folder', 'path': str(place)})}"
+    folder = trained(tmp_path, sweep_of(0, asked), "first")
+    for name in (None, "small"):
+        table = pack([folder.path], model=name).table
+        assert table.about.settings["model"] == {"kind": "folder", "path": name or "hf"}
+        assert str(tmp_path) not in table.about.model_dump_json()
+    shutil.rmtree(place)
+    assert shape_of(table) == model.shape()
 
 
 def test_a_trial_that_diverged_has_its_curve_up_to_there(folder: SweepFolder):
@@ -383,6 +401,6 @@ def test_a_seed_of_the_table_is_not_trained_again(tmp_path: Path, monkeypatch):
     # Its sweeps are gone, so that nothing is to be packed; what was there stays.
     plan.pack(1)
     assert read_table(path).about.seeds == (0,)
-    monkeypatch.setattr(training, "pack", lambda folders: Packed(of_seeds(table, [1]), ()))
+    monkeypatch.setattr(training, "pack", lambda folders, model: Packed(of_seeds(table, [1]), ()))
     plan.pack(2)
     assert set(read_table(path).trials) == set(table.trials)

@@ -62,6 +62,8 @@ class Plan:
     """Of every sweep, each ``path=value``."""
     profile: str | None = None
     """Of every sweep; the space's own where None."""
+    model: str | None = None
+    """What the table calls a model that lies in a folder; the folder's name where None."""
 
     def folder(self, seed: int, rank: int) -> Path:
         """Returns the folder of a sweep."""
@@ -109,7 +111,7 @@ class Plan:
         folders = [self.folder(seed, rank) for seed, rank in pairs]
         if not folders:
             return
-        packed = pack(folders)
+        packed = pack(folders, model=self.model)
         table = packed.table
         if kept:
             table = joined(of_seeds(read_table(self.path), kept), table)
@@ -151,7 +153,8 @@ def plan_of(given: argparse.Namespace) -> Plan:
         plan = Plan(ROOT / "sweeps" / "curves", PATH, RANKS, given.seeds or SEEDS)
     else:
         home, path = ROOT / "sweeps" / f"curves-{name}", PATH.with_name(f"curves-{name}.npz")
-        plan = Plan(home, path, ranks, given.seeds or SEEDS, tuple(overrides), given.profile)
+        seeds = given.seeds or SEEDS
+        plan = Plan(home, path, ranks, seeds, tuple(overrides), given.profile, model=given.name)
     return plan if given.home is None else replace(plan, home=given.home.absolute())
 
 

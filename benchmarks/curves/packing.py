@@ -15,6 +15,7 @@ from benchmarks.curves.table import About, CurveTable, halved
 from sweeper._text import shorten
 from sweeper.errors import BadInputError
 from sweeper.experiment.trial import IDENTITY_VERSION, TrialSpec
+from sweeper.models import FolderModelSpec
 from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.row_scores import (
     FINAL_ROWS,
@@ -53,12 +54,13 @@ class _Curve:
     test: RowScores | None
 
 
-def pack(folders: Sequence[Path]) -> Packed:
+def pack(folders: Sequence[Path], *, model: str | None = None) -> Packed:
     """Returns the table of the trials of some sweeps.
 
     Args:
         folders: of sweeps over one model and data, each with ``evaluation.keep_rows: every`` and a
             budget that matches LoRA, which names the size.
+        model: what the table calls a model that lies in a folder; else it is the folder's name.
 
     Raises:
         BadInputError: a sweep is not of that kind, sweeps do not go together, or no trial
@@ -81,7 +83,7 @@ def pack(folders: Sequence[Path]) -> Packed:
             f"curves: got {', '.join(sweep.name for sweep in sweeps) or 'no sweep'}, in which no "
             "trial has ended; a table needs one at least; run the sweeps first"
         )
-    return Packed(_table(curves, sweeps), tuple(left_out))
+    return Packed(_table(curves, sweeps, model), tuple(left_out))
 
 
 def _rank(sweep: SweepFolder) -> int:
@@ -117,7 +119,9 @@ def _curve(trial: TrialFolder, *, rank: int) -> _Curve | str | None:
     return _Curve(spec, rank, record, kept, test)
 
 
-def _table(curves: Sequence[_Curve], sweeps: Sequence[SweepFolder]) -> CurveTable:
+def _table(
+    curves: Sequence[_Curve], sweeps: Sequence[SweepFolder], model: str | None
+) -> CurveTable:
     first = curves[0]
     steps = evaluation_steps(first.spec.train)
     base = [_of_base(sweeps, name) for name in (VALIDATION_ROWS, FINAL_ROWS)]
@@ -126,7 +130,7 @@ def _table(curves: Sequence[_Curve], sweeps: Sequence[SweepFolder]) -> CurveTabl
     ranks = tuple(sorted({x.rank for x in curves}))
     rates = tuple(sorted({x.spec.train.learning_rate for x in curves}))
     seeds = tuple(sorted({x.spec.train.seed for x in curves}))
-    settings = _one("settings", [_settings(x.spec) for x in curves])
+    settings = _one("settings", [_settings(x.spec, model) for x in curves])
     about = About(
         metric=METRIC,
         methods=methods,
@@ -137,6 +141,7 @@ def _table(curves: Sequence[_Curve], sweeps: Sequence[SweepFolder]) -> CurveTabl
         validation_rows=_fingerprint([*_validations(curves), base[0]], "validation"),
         test_rows=_fingerprint([*(x.test for x in curves if x.test), base[1]], "test"),
         settings=settings,
+        architecture=_architecture(first.spec),
         sweeps=tuple(_said(sweep) for sweep in sweeps),
         versions=_versions(sweeps),
     )
@@ -214,11 +219,22 @@ def _fingerprint(found: Sequence[RowScores], split: str) -> str:
     return str(_one(f"{split} rows", [rows.fingerprint for rows in found]))
 
 
-def _settings(spec: TrialSpec) -> dict[str, Any]:
+def _settings(spec: TrialSpec, model: str | None) -> dict[str, Any]:
     """Returns what all trials of a table share."""
     found = spec.model_dump(mode="json", exclude={"method"})
     train = {k: v for k, v in found["train"].items() if k not in ("seed", "learning_rate")}
+    if isinstance(spec.model, FolderModelSpec):
+        # Where it lay is of no use to others.
+        found["model"]["path"] = model or Path(spec.model.path).name
     return {**found, "train": train, "identity_version": IDENTITY_VERSION}
+
+
+def _architecture(spec: TrialSpec) -> dict[str, Any] | None:
+    """Returns the configuration of a model that lies in a folder; None of any other."""
+    if not isinstance(spec.model, FolderModelSpec):
+        return None
+    # Names with a bar in front are transformers' own notes, such as where a model lay.
+    return {name: x for name, x in spec.model.config().items() if not name.startswith("_")}
 
 
 def _versions(sweeps: Sequence[SweepFolder]) -> dict[str, str]:

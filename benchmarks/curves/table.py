@@ -63,6 +63,8 @@ class About(BaseModel):
     """Fingerprint of the test rows and their order."""
     settings: dict[str, Any]
     """What all trials share: model, data, training without rate and seed, identity version."""
+    architecture: dict[str, Any] | None = None
+    """What the ``config.json`` of a model in a folder says, for readers who have not the folder."""
     sweeps: tuple[dict[str, Any], ...]
     """Name, identity, start, commit and machine of each sweep that the trials are of."""
     versions: dict[str, str]

@@ -18,7 +18,7 @@ from sweeper.errors import BadInputError
 from sweeper.experiment.documents.tree import Document
 from sweeper.experiment.documents.yaml_files import read_yaml
 from sweeper.experiment.space.budget import BUDGETS, fit_to_budget
-from sweeper.models import ModelSpec
+from sweeper.models import ModelSpec, shapes
 from sweeper_adapters.methods import Method, ModelShape, label_of
 
 __all__ = ["Cell", "cells_of", "content_of", "model_of", "shape_of"]
@@ -125,8 +125,10 @@ def shape_of(table: CurveTable) -> ModelShape:
     """Returns the shape of a table's model.
 
     Raises:
-        BadInputError: the model is not there.
+        BadInputError: the table does not say, and the model is not there.
     """
+    if table.about.architecture is not None:
+        return shapes.shape_of(table.about.architecture)
     adapter: TypeAdapter[ModelSpec] = TypeAdapter(ModelSpec)
     return adapter.validate_python(table.about.settings["model"]).shape()
 

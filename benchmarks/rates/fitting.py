@@ -4,7 +4,7 @@ The model is linear and normal: the logarithm of a cell's best rate is its metho
 is its model's own, plus exponents times the logarithms of its size and of its model's width, plus
 noise. Exponents have what is published for their expectation, values of methods spread around a
 mean. How far they spread, and the noise, are the likeliest of a grid. A value is told for the mean
-of the models.
+of the models, and of each model what it differs by.
 """
 
 from __future__ import annotations
@@ -97,6 +97,8 @@ def fit(cells: Sequence[Cell], *, tables: Sequence[dict[str, Any]]) -> RatePrior
         label: {**_sum_of(mean, covariance, weights + of_one[place]), "alpha": alphas[label]}
         for place, label in enumerate(labels)
     }
+    own = np.eye(len(mean))[1 : 1 + len(models)]
+    own[:, 1 : 1 + len(models)] -= 1 / len(models)
     others = _sum_of(mean, covariance, weights)
     others["spread"] = round(float(np.hypot(others["spread"], spread)), _DIGITS)
     return RatePrior.model_validate(
@@ -106,6 +108,10 @@ def fit(cells: Sequence[Cell], *, tables: Sequence[dict[str, Any]]) -> RatePrior
             "width": round(width, _DIGITS),
             "methods": methods,
             "others": others,
+            "models": [
+                _own(name, cells, _sum_of(mean, covariance, own[place]))
+                for place, name in enumerate(models)
+            ],
             "by_size": _slope(mean, covariance, -2),
             "by_alpha": BY_ALPHA,
             "by_width": _slope(mean, covariance, -1),
@@ -155,6 +161,17 @@ def _sum_of(mean: _Floats, covariance: _Floats, weights: _Floats) -> dict[str, A
     return {
         "log10_rate": round(float(weights @ mean), _DIGITS),
         "spread": round(spread, _DIGITS),
+    }
+
+
+def _own(name: str, cells: Sequence[Cell], found: dict[str, Any]) -> dict[str, Any]:
+    """Returns what is a model's own, as the prior has it."""
+    width = next(cell.shape.hidden_size for cell in cells if cell.model == name)
+    return {
+        "name": name,
+        "width": width,
+        "decades": found["log10_rate"],
+        "spread": found["spread"],
     }
 
 

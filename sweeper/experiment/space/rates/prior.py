@@ -3,11 +3,13 @@
 Of the best rate of AdamW's the decimal logarithm is expected to be::
 
     value(method) + a · log10(size / size₀) + b · log10(alpha / alpha₀) + c · log10(width / width₀)
+    + own(model)
 
 ``value`` is read from tables of learning curves, at the geometry with index 0. ``size`` is the
 number of trained parameters, as the rank of the LoRA that has as many on the same layers: it holds
 the rank, the number of matrices A, and whatever else a method is sized by. ``alpha`` is what the
-update is multiplied by, times the rank. ``width`` is that of the residual stream.
+update is multiplied by, times the rank. ``width`` is that of the residual stream. ``own`` is what
+the rates of a model that a table is of differ by from those of its width; 0 of any other model.
 
 The exponents are estimates over the tables, which begin at what is published and stay there where
 no table says anything:
@@ -20,8 +22,8 @@ no table says anything:
   (``tinker_cookbook/hyperparam_utils.py``, commit e1024a4). For Qwen it had -0.0775.
 
 How far the best rate may be from the expected one is a standard deviation in decades: that of the
-method's value, of each exponent times its logarithm, of one training to another, and, where no
-table is of a model of this width, of one model to another.
+method's value, of each exponent times its logarithm, of one training to another, and of what is the
+model's own, which is one model's to another where no table is of a model of this width.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ __all__ = [
     "PRIOR_FILE",
     "Expected",
     "MethodValue",
+    "ModelValue",
     "RatePrior",
     "Slope",
     "packaged_prior",
@@ -77,6 +80,19 @@ class MethodValue(Spec):
     """Its alpha in the tables; null of a method that has none."""
 
 
+class ModelValue(Spec):
+    """What is a model's own, beside its width."""
+
+    name: str
+    """As its table calls it."""
+    width: float = Field(gt=0)
+    """Of its residual stream, in channels; by it a model is known."""
+    decades: float
+    """By how much its rates are above those of its width, in decades."""
+    spread: _Spread
+    """Standard deviation of that."""
+
+
 class RatePrior(Spec):
     """The prior, as its file has it."""
 
@@ -90,6 +106,8 @@ class RatePrior(Spec):
     """Values of the methods, by label."""
     others: MethodValue
     """Of a method that no table has: the mean of all, and how they spread."""
+    models: tuple[ModelValue, ...] = ()
+    """What is the models' own that the tables are of."""
     by_size: Slope
     by_alpha: Slope
     by_width: Slope
@@ -117,16 +135,27 @@ class RatePrior(Spec):
         )
         moved = [(part, part.decades) for part in parts]
         log10_rate = value.log10_rate + sum(part.slope.exponent * x for part, x in moved)
-        is_measured = any(shape.hidden_size == table.get("width") for table in self.tables)
-        variance = value.spread**2 + self.noise**2 + (0 if is_measured else self.by_model**2)
+        own, own_spread = self._own(shape.hidden_size)
+        log10_rate += own
+        variance = value.spread**2 + self.noise**2 + own_spread**2
         variance += sum((part.slope.spread * x) ** 2 for part, x in moved)
         rate = min(_HIGHEST, max(_LOWEST, 10**log10_rate))
         return Expected(
             method=label,
             rate=float(f"{rate:.2g}"),
             spread=math.sqrt(variance),
-            why=_why(known if known in self.methods else None, label, value, parts),
+            why=_why(known if known in self.methods else None, label, value, parts, own),
         )
+
+    def _own(self, width: int) -> tuple[float, float]:
+        """Returns what is a model's own, in decades, and its spread."""
+        known = [model for model in self.models if model.width == width]
+        if known:
+            decades = sum(model.decades for model in known) / len(known)
+            return decades, max(model.spread for model in known)
+        # A prior of earlier, which a sweep has begun with, is of one model, and does not say.
+        is_measured = any(width == table.get("width") for table in self.tables)
+        return 0.0, 0.0 if is_measured else self.by_model
 
 
 @dataclass(frozen=True)
@@ -206,7 +235,9 @@ def _alpha_of(method: Method) -> float | None:
     return float(getattr(method, method.scale_field)) * scale / plain
 
 
-def _why(known: str | None, label: str, value: MethodValue, parts: tuple[_Part, ...]) -> str:
+def _why(
+    known: str | None, label: str, value: MethodValue, parts: tuple[_Part, ...], own: float
+) -> str:
     rate = f"{10**value.log10_rate:.2g}"
     if known is None:
         said = f"{rate}, the mean of all methods that were measured, since no table has it"
@@ -214,4 +245,6 @@ def _why(known: str | None, label: str, value: MethodValue, parts: tuple[_Part, 
         said = f"{rate}, the best of {known}'s curves"
     else:
         said = f"{rate}, the best of its curves"
-    return " ".join([said, *(part.text for part in parts if part.text)])
+    factor = f"{10**own:.2g}"
+    of_model = [] if factor == "1" else [f"× {factor} for what is the model's own"]
+    return " ".join([said, *(part.text for part in parts if part.text), *of_model])

@@ -54,6 +54,23 @@ def test_the_spread_grows_with_the_distance():
     assert math.log10(high / low) == pytest.approx(2 * near.spread, abs=0.02)
 
 
+def test_a_model_that_a_table_is_of_has_what_is_its_own():
+    width = float(SHAPE.hidden_size)
+    own = [
+        {"name": "one", "width": width, "decades": 0.4, "spread": 0.05},
+        {"name": "two", "width": width / 2, "decades": -0.4, "spread": 0.05},
+    ]
+    prior = RatePrior.model_validate({**PRIOR.model_dump(), "models": own})
+    before, found = (x.expected(LoraSpec(), SHAPE) for x in (PRIOR, prior))
+    assert found.rate == float(f"{before.rate * 10**0.4:.2g}")
+    assert found.spread == pytest.approx(math.sqrt(before.spread**2 - 0.6**2 + 0.05**2))
+    assert found.why == (
+        "0.01, the best of its curves × 0.5 for width 4096 × 2.5 for what is the model's own"
+    )
+    elsewhere = shape_of(architecture("smollm2-135m"))
+    assert prior.expected(LoraSpec(), elsewhere) == PRIOR.expected(LoraSpec(), elsewhere)
+
+
 def test_it_says_what_the_rate_is_made_of():
     assert PRIOR.expected(LoraSpec(rank=32), SHAPE).why == (
         "0.01, the best of its curves × 2 for size 32 × 0.5 for width 4096"
