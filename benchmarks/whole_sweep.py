@@ -3,7 +3,8 @@
 Both search the learning rate of LoRA on the embedded model and data, by TPE, with as many trials
 of as many steps and evaluations; ``benchmarks/plain_search.py`` is the other one. Each is a command
 of its own, timed from its start to its end, in turn. A sweep scores the base, writes checkpoints,
-records, MLflow's view and a report page besides; the other one does none of it.
+records, MLflow's view and a report page besides; the other one does none of it. A third command is
+the same sweep by the default search.
 
 Prediction, written before the first run: on 2 cores the first step comes within 10 s of the command
 and the prompt within 1 s of the report. The sweep takes longer up to 2 trials, and less from 8 on.
@@ -39,6 +40,9 @@ search: {trials: 8, asha: null}
 final: {trials: 0}
 """
 """What both search."""
+BY_DEFAULT = SPACE.replace(", asha: null", "")
+"""The same, searched as a sweep does where nothing is said: each trial stops at a quarter of its
+steps, and the best one goes on."""
 STEPS = 60
 TRIALS = (1, 4, 8, 16)
 COLUMNS = (
@@ -46,6 +50,7 @@ COLUMNS = (
     Column("sweep, s", lambda row: f"{row['sweep_s']:.1f}"),
     Column("by hand, s", lambda row: f"{row['plain_s']:.1f}"),
     Column("ratio", lambda row: f"{row['ratio']:.2f}"),
+    Column("by default, s", lambda row: f"{row['default_s']:.1f}"),
     Column("first\nstep, s", lambda row: f"{row['first_step_s']:.1f}"),
     Column("report to\nprompt, s", lambda row: f"{row['prompt_s']:.2f}"),
     Column("ratio of\na step", lambda row: f"{row['step_ratio']:.2f}"),
@@ -56,6 +61,7 @@ def prepare(folder: Path) -> None:
     """Writes the embedded model and data as files that whoever has no sweeper could read."""
     space = folder / "space.yaml"
     space.write_text(SPACE, encoding="utf-8")
+    (folder / "default.yaml").write_text(BY_DEFAULT, encoding="utf-8")
     spec = load_sweep(space).spec
     loaded = spec.model.load("fp32")
     loaded.model.save_pretrained(folder / "model")
@@ -79,13 +85,15 @@ def time_plain(folder: Path, *, trials: int, steps: int) -> dict[str, Any]:
     return {"wall_time_s": wall_time_s, **found}
 
 
-def time_sweep(folder: Path, *, trials: int, steps: int) -> dict[str, Any]:
+def time_sweep(
+    folder: Path, *, trials: int, steps: int, space: str = "space.yaml"
+) -> dict[str, Any]:
     """Returns the seconds of a sweep, until its first step, and from its report to the prompt."""
     with tempfile.TemporaryDirectory(dir=folder) as home:
         settings = [f"search.trials={trials}", f"train.steps={steps}"]
         options = itertools.chain.from_iterable(("--set", text) for text in settings)
-        space = str(folder / "space.yaml")
-        words = [sys.executable, "-m", "sweeper", "run", space, "--home", home, *options]
+        file = str(folder / space)
+        words = [sys.executable, "-m", "sweeper", "run", file, "--home", home, *options]
         began_s, began_at_s = time.perf_counter(), time.time()
         with subprocess.Popen(
             [*words, "--name", "whole"], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -104,7 +112,7 @@ def time_sweep(folder: Path, *, trials: int, steps: int) -> dict[str, Any]:
         "first_step_s": first_at_s - began_at_s,
         "prompt_s": ended_s - reported_s,
         "train_time_s": [record.train_time_s for record in records],
-        "eval_loss": [record.metrics["eval_loss"] for record in records],
+        "eval_loss": [x.metrics["eval_loss"] for x in records if x.status == "complete"],
     }
 
 
@@ -129,7 +137,7 @@ def row_of(trials: int, rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Args:
         trials: of each search.
-        rounds: each has a ``sweep`` and a ``plain``.
+        rounds: each has a ``sweep``, a ``plain`` and a ``default``.
     """
 
     def median(figure: Callable[[Mapping[str, Any]], float]) -> float:
@@ -141,6 +149,11 @@ def row_of(trials: int, rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "sweep_s": median(lambda x: x["sweep"]["wall_time_s"]),
         "plain_s": median(lambda x: x["plain"]["wall_time_s"]),
         "ratio": median(lambda x: x["sweep"]["wall_time_s"] / x["plain"]["wall_time_s"]),
+        "default_s": median(lambda x: x["default"]["wall_time_s"]),
+        "best_loss": {
+            name: median(lambda x, name=name: min(x[name]["eval_loss"]))  # type: ignore[misc]
+            for name in ("sweep", "plain", "default")
+        },
         "first_step_s": median(lambda x: x["sweep"]["first_step_s"]),
         "prompt_s": median(lambda x: x["sweep"]["prompt_s"]),
         # One worker has a core, and a trial by hand has both.
@@ -169,7 +182,8 @@ def main() -> None:
             for _ in range(1 if given.quick else given.rounds):
                 plain = time_plain(folder, trials=trials, steps=steps)
                 sweep = time_sweep(folder, trials=trials, steps=steps)
-                rounds.append({"plain": plain, "sweep": sweep})
+                default = time_sweep(folder, trials=trials, steps=steps, space="default.yaml")
+                rounds.append({"plain": plain, "sweep": sweep, "default": default})
             found.append(row_of(trials, rounds))
             print(render(COLUMNS, found[-1:], width=terminal_width()), flush=True)
     result = document(

@@ -9,8 +9,8 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from sweeper.execution.driver import SweepDriver
     from sweeper.experiment.sweep import Sweep
     from sweeper.tracking.owner import Limits
+    from sweeper.tracking.record import TrialRecord
 
 __all__ = ["resume", "run", "start"]
 
@@ -349,12 +350,15 @@ def _followed(driver: SweepDriver, console: Console) -> Iterator[None]:
     ) as table:
 
         def follow() -> None:
-            pause_s = REFRESH_S
+            pause_s, is_warm = REFRESH_S, False
             while not over.wait(pause_s):
-                begin_s = time.monotonic()
+                begin_s, records = time.monotonic(), folder.trials()
                 # Its owner may extend a search while it runs; a design is read once.
                 total = None if driver.sweep.design else trials_total(folder.document)
-                table.update(folder.trials(), note=driver.note(), trials_total=total)
+                table.update(records, note=driver.note(), trials_total=total)
+                if not is_warm and _have_ended(records, total or spec.search.trials):
+                    is_warm = True
+                    _warm_up()
                 # Of thousands of trials a look takes long: it gets a tenth of a processor.
                 pause_s = max(REFRESH_S, 9 * (time.monotonic() - begin_s))
 
@@ -366,3 +370,17 @@ def _followed(driver: SweepDriver, console: Console) -> Iterator[None]:
             over.set()
             thread.join()
             table.update(folder.trials())
+
+
+def _have_ended(records: Sequence[TrialRecord], total: int) -> bool:
+    """Returns whether all trials have ended, those apart that go on as the best."""
+    return len(records) >= total and all(x.is_final or x.is_finalist for x in records)
+
+
+def _warm_up() -> None:
+    """Gets the report page ready to be written while the best go on and are evaluated."""
+    from sweeper.report.page import warm_up
+
+    # What goes wrong here goes wrong again when the page is written, and is told there.
+    with suppress(Exception):
+        warm_up()

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from sweeper.report.page.subject import Subject, subject_of
 
 if TYPE_CHECKING:
-    from sweeper.report.page.writing import page_text, write_page, write_sweep_page
+    from sweeper.report.page.writing import page_text, warm_up, write_page, write_sweep_page
 
-__all__ = ["Subject", "page_text", "subject_of", "write_page", "write_sweep_page"]
+__all__ = ["Subject", "page_text", "subject_of", "warm_up", "write_page", "write_sweep_page"]
 
-_OF_WRITING = frozenset({"page_text", "write_page", "write_sweep_page"})
+_OF_WRITING = frozenset({"page_text", "warm_up", "write_page", "write_sweep_page"})
 
 
 def __getattr__(name: str) -> object:

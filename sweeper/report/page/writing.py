@@ -21,7 +21,7 @@ from sweeper.report.page.contents import Contents, contents_of
 from sweeper.report.page.subject import Subject
 from sweeper.tracking.stored import FIGURES, LEADERBOARD_FILE, PAGE_FILE, SAID_FILE
 
-__all__ = ["page_text", "write_page", "write_sweep_page"]
+__all__ = ["page_text", "warm_up", "write_page", "write_sweep_page"]
 
 # Of the figures, which have no page around them: its light colours, and a width.
 _WIDTH = 720
@@ -68,6 +68,12 @@ def write_page(subjects: Sequence[Subject], path: Path, *, refresh_s: int = 0) -
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page_text(subjects, refresh_s=refresh_s))
+
+
+def warm_up() -> None:
+    """Starts what draws figures, which takes half a second, so that a page is written sooner."""
+    vl_convert.vegalite_to_svg({"mark": "point", "data": {"values": []}}, allowed_base_urls=[])
+    _bundle()
 
 
 def write_sweep_page(subject: Subject) -> Path:
