@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweeper.cli.commands.sweep import _mlflow_line
+from sweeper.cli.commands.sweep import _have_ended, _mlflow_line, _warm_up
 from sweeper.cli.output import Output
+from sweeper.tracking.record import TrialRecord
 from sweeper.tracking.sweep_folder import SweepFolder
 
 
@@ -44,3 +45,30 @@ def test_what_takes_long_is_told_also_in_a_log():
     with out.waiting("comparing the trials"):
         pass
     assert out.console.file.getvalue() == "Comparing the trials …\n"
+
+
+def record(status: str, **fields: object) -> TrialRecord:
+    return TrialRecord.model_validate(
+        {"id": "1" * 12, "number": 0, "method": "lora", **fields, "status": status}
+    )
+
+
+def test_the_page_is_got_ready_when_all_trials_have_ended_but_those_that_go_on():
+    ended = [record("pruned"), record("failed"), record("running", is_finalist=True)]
+    assert _have_ended(ended, 3)
+    assert not _have_ended(ended, 4)
+    assert not _have_ended([*ended, record("running")], 4)
+
+
+@pytest.mark.parametrize("error", [None, OSError("no room")])
+def test_what_goes_wrong_while_the_page_is_got_ready_ends_no_sweep(monkeypatch, error):
+    done = []
+
+    def warm_up() -> None:
+        done.append(1)
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr("sweeper.report.page.writing.warm_up", warm_up)
+    _warm_up()
+    assert done == [1]

@@ -232,3 +232,16 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeyp
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("vl_convert.javascript_bundle", lambda **_: "x</script>y")
     assert writing._bundle.__wrapped__() == r"x<\/script>y"
+
+
+def test_what_draws_figures_starts_without_a_chart(monkeypatch):
+    seen = []
+
+    def drawn(spec, **named):
+        seen.append(to_svg(spec, **named))
+        return seen[-1]
+
+    to_svg = writing.vl_convert.vegalite_to_svg
+    monkeypatch.setattr(writing.vl_convert, "vegalite_to_svg", drawn)
+    writing.warm_up()
+    assert [text.startswith("<svg") for text in seen] == [True]
