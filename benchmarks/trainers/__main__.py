@@ -143,6 +143,7 @@ def main() -> int:
     before = machine()
     bases = [given.base] if given.base else ["embedded"] if given.quick else list(ROUNDS)
     rows: list[dict[str, Any]] = []
+    Rivals.ready()
     with alone():
         for base in bases:
             rounds = given.rounds or (QUICK_ROUNDS if given.quick else ROUNDS[base])

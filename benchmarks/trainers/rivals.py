@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState  # type: ignore[import-untyped]
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import (
@@ -39,6 +40,8 @@ class Rivals:
     def __init__(self, trial: TrialSpec, base: FrozenBase) -> None:
         """Encodes the rows of all steps, in the order of the trial.
 
+        :meth:`ready` must have been called before there was a process group.
+
         Args:
             trial: of LoRA at a constant learning rate, on one worker, in float32 and without
                 accumulation.
@@ -59,6 +62,11 @@ class Rivals:
             for step in range(trial.train.steps)
             for row in order.batch(step, size)
         ]
+
+    @staticmethod
+    def ready() -> None:
+        """Tells transformers' Trainer that this process is alone."""
+        PartialState(cpu=True)
 
     def sweeper(self, pause: Pause) -> None:
         """Trains as a replica does."""
@@ -108,7 +116,7 @@ class Rivals:
             def on_step_end(self, *_: object, **__: object) -> None:
                 pause()
 
-            def on_log(self, *_: object, **given: Any) -> None:  # noqa: ANN401 - of all events
+            def on_log(self, *_: object, **given: Any) -> None:
                 if "loss" in given["logs"]:
                     losses.append(float(given["logs"]["loss"]))
 
@@ -130,6 +138,8 @@ class Rivals:
                     report_to="none",
                     disable_tqdm=True,
                     use_cpu=True,
+                    # It would wrap the model for several workers, since there is a group of one.
+                    accelerator_config={"use_configured_state": True},
                     seed=settings.seed,
                 ),
                 train_dataset=rows,
