@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 __all__ = ["Turns"]
 
@@ -15,12 +16,19 @@ class Turns:
     All others wait meanwhile, so the seconds of CPU of the process are those of the step.
     """
 
-    def __init__(self, work: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self,
+        work: Callable[[Callable[[], None]], None],
+        *,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         """Starts nothing yet: the first call does, and takes the first step.
 
         Args:
             work: trains, and calls what it is given after each step.
+            around: gives what is open while it does.
         """
+        self._around = around
         self.cpus_s: list[float] = []
         """Seconds of CPU of each call."""
         self._may_go = threading.Semaphore(0)
@@ -36,10 +44,11 @@ class Turns:
         Raises:
             RuntimeError: the training has ended, or failed.
         """
-        started_s = time.process_time()
-        self._may_go.release()
-        self._has_paused.acquire()
-        self.cpus_s.append(time.process_time() - started_s)
+        with self._around():
+            started_s = time.process_time()
+            self._may_go.release()
+            self._has_paused.acquire()
+            self.cpus_s.append(time.process_time() - started_s)
         if self._error is not None:
             raise RuntimeError("the training has failed") from self._error
         if not self._thread.is_alive() or self._is_free:
@@ -52,8 +61,9 @@ class Turns:
             RuntimeError: it has failed on the way.
         """
         self._is_free = True
-        self._may_go.release()
-        self._thread.join()
+        with self._around():
+            self._may_go.release()
+            self._thread.join()
         if self._error is not None:
             raise RuntimeError("the training has failed") from self._error
 
