@@ -127,8 +127,9 @@ kernels-report: install ## compile every GPU kernel for A100 and H100, and read 
 gpu-check: install ## on one GPU, under 6 minutes: kernels, Figure 2, Table 11, ZeRO-2 (ARGS=--small: any CPU)
 	$(BIN)/python -m benchmarks.gpu_check $(ARGS)
 
-bench-step: install ## a training step of every method against LoRA's
+bench-step: install ## a training step of every method against LoRA's; of the trainer against a plain loop and transformers'
 	$(BIN)/python -P benchmarks/step.py $(ARGS)
+	$(BIN)/python -m benchmarks.trainers $(if $(findstring --quick,$(ARGS)),--quick)
 
 bench-store: install ## a trial's pushes to an S3 server of this machine
 	$(BIN)/python -m benchmarks.store $(ARGS)

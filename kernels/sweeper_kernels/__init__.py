@@ -25,6 +25,7 @@ from sweeper_kernels.masa_linear import (
     masa_linear,
     masa_linear_reference,
 )
+from sweeper_kernels.matrix_product import take_onednn, torch_products
 from sweeper_kernels.mosa_linear import mosa_linear, mosa_linear_reference
 from sweeper_kernels.segment_sum import segment_sum, segment_sum_reference
 from sweeper_kernels.tessellation import Strategy, Tessellation, group_index_reference
@@ -44,5 +45,7 @@ __all__ = [
     "mosa_linear_reference",
     "segment_sum",
     "segment_sum_reference",
+    "take_onednn",
+    "torch_products",
     "using",
 ]

@@ -15,6 +15,7 @@ from sweeper.data.prepared import PreparedData
 from sweeper.data.tokens.packing import require_packable
 from sweeper.distributed import control_group
 from sweeper.models.inspection import require_causal
+from sweeper_kernels import take_onednn
 
 if TYPE_CHECKING:
     import torch
@@ -88,6 +89,10 @@ def hold_base(
 ) -> FrozenBase:
     """Returns the frozen model on its device, and its data; nothing is encoded yet.
 
+    On a CPU the process multiplies from then on by what is fastest there
+    (:func:`sweeper_kernels.take_onednn`), whatever it computes: so training, evaluation and export
+    of a base give the same numbers.
+
     Args:
         model: where the weights come from.
         data: where the examples come from.
@@ -104,6 +109,8 @@ def hold_base(
     """
     import torch
 
+    if torch.device(device).type == "cpu":
+        take_onednn()
     loaded = model.load(precision)
     # Moves it in place; transformers types the method as if it were not one.
     torch.nn.Module.to(loaded.model, torch.device(device))

@@ -11,7 +11,7 @@ import contextlib
 import copy
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,19 +69,23 @@ class Engine:
         if spec.gradient_checkpointing:
             # Reentrant checkpointing breaks ZeRO-2 and 3 on parameters that layers share.
             model.activation_checkpointing_enable({"use_reentrant": False})
-        optimizer = torch.optim.AdamW(adamw_groups(training, train))
+        optimizer = torch.optim.AdamW(adamw_groups(training, train), fused=True)
         device = next(model.parameters()).device
         self._task_ids = torch.tensor(task_ids, device=device)
         # DeepSpeed insists on it, as the number of the GPU. Launchers and Ray Train set it.
         os.environ.setdefault("LOCAL_RANK", str(device.index or 0))
         config = ds_config(train, spec, trainable=self.trainable, is_cuda=device.type == "cuda")
-        if training.takes_clipped_gradients:
+        if self._is_plain or training.takes_clipped_gradients:
             config["gradient_clipping"] = 0.0
         self._engine: Any = self._deepspeed.initialize(
             model=model, optimizer=optimizer, config=config
         )[0]
         self._engine.train()
-        if spec.zero_stage == 0 and not self._is_plain:
+        if self._is_plain:
+            # For each of both DeepSpeed would walk through all modules of the frozen base.
+            self._engine.enable_backward_allreduce = False
+            self._engine.zero_grad = optimizer.zero_grad
+        elif spec.zero_stage == 0:
             # To have its state allocated DeepSpeed 0.19.8 lets AdamW take a step with zero
             # gradients, which counts as one and decays the float32 copies.
             self._engine.optimizer.optimizer.state.clear()
@@ -121,6 +125,8 @@ class Engine:
         self._engine.backward(loss * factor, scale_wrt_gas=False)
         if not is_last:
             self._engine.step()
+        elif self._is_plain:
+            self._reduce()
 
     def step(self, *, learning_rate: float) -> float:
         """Updates the adapter and returns the global gradient norm before clipping.
@@ -133,7 +139,7 @@ class Engine:
         for group in self._engine.optimizer.param_groups:
             group["lr"] = learning_rate * group["learning_rate_factor"]
         if norm is None and self._is_plain:
-            norm = self._norm(p.grad for p in self._trained.values() if p.grad is not None)
+            norm = self._clip()
         scale = self._loss_scale()
         self._engine.step()
         if self._engine.was_step_applied():
@@ -142,22 +148,36 @@ class Engine:
             )
         return float(self._engine.get_global_grad_norm()) / scale if norm is None else norm
 
-    def _clip(self) -> float:
-        """Clips the gradients here and not in DeepSpeed's step; returns their norm before."""
-        access = self.parameters
-        norm = self._norm(access.gradient(p) for p in self._trained.values())
-        # As torch.nn.utils.clip_grad_norm_ has it.
-        factor = self._max_grad_norm / (norm + 1e-6)
-        if 0 < factor < 1:
-            for parameter in self._trained.values():
-                access.set_gradient(parameter, access.gradient(parameter) * factor)
-        return norm
-
-    @staticmethod
-    def _norm(gradients: Iterable[torch.Tensor]) -> float:
+    def _reduce(self) -> None:
+        """Averages the gradients over the workers."""
         import torch
 
-        return float(torch.nn.utils.get_total_norm(gradients))
+        gradients = []
+        for parameter in self._trained.values():
+            if parameter.grad is None:
+                # Another worker may have one. As in DeepSpeed's step AdamW then decays it.
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+        if workers() > 1:
+            self._engine.buffered_allreduce_fallback(grads=gradients)
+
+    def _clip(self) -> float:
+        """Clips the gradients here and not in DeepSpeed's step; returns their norm before."""
+        import torch
+
+        access, parameters = self.parameters, list(self._trained.values())
+        if self._is_plain:
+            norm = torch.nn.utils.get_total_norm(p.grad for p in parameters if p.grad is not None)
+            if self._max_grad_norm > 0:
+                torch.nn.utils.clip_grads_with_norm_(parameters, self._max_grad_norm, norm)
+            return float(norm)
+        total = float(torch.nn.utils.get_total_norm(access.gradient(p) for p in parameters))
+        # As torch.nn.utils.clip_grad_norm_ has it.
+        factor = self._max_grad_norm / (total + 1e-6)
+        if 0 < factor < 1:
+            for parameter in parameters:
+                access.set_gradient(parameter, access.gradient(parameter) * factor)
+        return total
 
     def _loss_scale(self) -> float:
         """Returns the part of fp16's loss scale that DeepSpeed leaves to its caller.

@@ -63,7 +63,8 @@ VARIABLES = (
     ),
     Variable(
         "SWEEPER_KERNELS",
-        "`triton`, `native` or `torch`: what the operations of MoSA and MASA run on.",
+        "`triton`, `native` or `torch`: what the operations of MoSA and MASA run on. With `torch` "
+        "a CPU's products of matrices are torch's own, too, and never oneDNN's.",
         "the fastest that is there",
     ),
     Variable("CC", "C compiler of the kernels for CPUs.", "the first of cc, gcc, clang"),

@@ -8,7 +8,7 @@ import torch
 
 from sweeper.data import EmbeddedDataSpec, JsonlDataSpec, Splits
 from sweeper.errors import DataError
-from sweeper.models import EmbeddedModelSpec, FolderModelSpec, LoadedModel
+from sweeper.models import EmbeddedModelSpec, FolderModelSpec, LoadedModel, frozen
 from sweeper.models.frozen import load_base
 from sweeper.models.snapshot import ModelSnapshot
 from sweeper.training.trial import train
@@ -116,6 +116,22 @@ def load(folder):
         len(base.data.train_tokens(16)),
         gc.get_freeze_count() > 100_000,
     )
+
+
+@pytest.mark.parametrize(("device", "times"), [("cpu", 1), ("meta", 0)])
+def test_a_base_on_a_cpu_multiplies_by_what_is_fastest_there(device, times, monkeypatch):
+    class ReadError(Exception):
+        pass
+
+    class Model:
+        def load(self, precision):
+            raise ReadError
+
+    taken = []
+    monkeypatch.setattr(frozen, "take_onednn", lambda: taken.append(True))
+    with pytest.raises(ReadError):
+        frozen.hold_base(Model(), None, precision="fp32", device=device)
+    assert len(taken) == times
 
 
 def write_rows(path, rows):

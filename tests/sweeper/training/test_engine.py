@@ -3,6 +3,8 @@
 import io
 import logging
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,12 @@ import torch
 
 from sweeper._third_party import load_deepspeed
 from sweeper.data.tokens.encoding import collate
+from sweeper.distributed import rank
 from sweeper.experiment.trial import EngineSpec, TrainSpec
+from sweeper.training import engine
 from sweeper.training.deepspeed_config import ds_config
 from sweeper.training.schedule import DataOrder, learning_rate
+from sweeper.training.trial import train
 from tests.sweeper import scenarios, tiny
 
 # DeepSpeed sums gradients of float32 in another order than one backward pass over all examples
@@ -123,6 +128,61 @@ def test_every_stage_gives_what_plain_pytorch_gives(workers):
     for found in scenarios.run(logged_of_all, workers, specs)[0]:
         for name in ("train_loss", "grad_norm"):
             assert series(found, name) == pytest.approx(series(expected, name), rel=SUM_ORDER)
+
+
+def walks_of_steps(spec):
+    """How often each step after the first walks through all modules of a model."""
+    count, walks = 0, []
+    walk = torch.nn.Module.named_modules
+
+    def counted(module, *given, **named):
+        nonlocal count
+        # It calls itself for each child, with what it has seen.
+        count += not given
+        return walk(module, *given, **named)
+
+    class Log(tiny.Recorded):
+        def log_step(self, step, metrics):
+            nonlocal count
+            super().log_step(step, metrics)
+            walks.append(count)
+            count = 0
+
+    torch.nn.Module.named_modules = counted
+    with tempfile.TemporaryDirectory() as folder:
+        train(spec, tiny.base(), folder=Path(folder), progress=Log())
+    return walks[1:]
+
+
+def test_a_step_without_zero_does_not_walk_through_the_frozen_modules():
+    spec = tiny.trial("lora", steps=4, evaluations=1, gradient_accumulation=2)
+    assert scenarios.run(walks_of_steps, 1, spec) == [[0, 0, 0]]
+
+
+def values_after_a_step(workers):
+    """The values of an adapter of whose parameters each worker uses one, by plain PyTorch too."""
+    model = tiny.METHODS["lora"].inject(tiny.base().model, seed=0)
+    training = tiny.METHODS["lora"].training(model, steps=1)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    expected = [p.detach().clone() for p in trained]
+    settings = TRAIN.model_copy(update={"weight_decay": 0.5})
+    made = engine.Engine(training, settings, EngineSpec(), task_ids=(0, 0))
+    made.backward(trained[rank()].sum() / workers, is_last=True)
+    made.step(learning_rate=settings.learning_rate)
+    norm = sum(p.numel() for p in trained[:workers]) ** 0.5 / workers
+    factor = min(1.0, settings.max_grad_norm / norm)
+    optimizer = torch.optim.AdamW(expected, lr=settings.learning_rate, weight_decay=0.5)
+    for number, value in enumerate(expected):
+        used = factor / workers if number < workers else 0.0
+        value.grad = torch.full_like(value, used)
+    optimizer.step()
+    return [float((p - q).abs().max()) for p, q in zip(trained, expected, strict=True)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_parameter_that_a_worker_does_not_use_has_a_gradient_of_zero(workers):
+    for differences in scenarios.run(values_after_a_step, workers, workers):
+        assert max(differences) < 1e-6
 
 
 def test_half_precision_follows_at_a_distance():
