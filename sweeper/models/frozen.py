@@ -15,7 +15,6 @@ from sweeper.data.prepared import PreparedData
 from sweeper.data.tokens.packing import require_packable
 from sweeper.distributed import control_group
 from sweeper.models.inspection import require_causal
-from sweeper_kernels import take_onednn
 
 if TYPE_CHECKING:
     import torch
@@ -108,6 +107,8 @@ def hold_base(
             causal.
     """
     import torch
+
+    from sweeper_kernels import take_onednn
 
     if torch.device(device).type == "cpu":
         take_onednn()

@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+import sweeper_kernels
 from sweeper.data import EmbeddedDataSpec, JsonlDataSpec, Splits
 from sweeper.errors import DataError
 from sweeper.models import EmbeddedModelSpec, FolderModelSpec, LoadedModel, frozen
@@ -128,7 +129,7 @@ def test_a_base_on_a_cpu_multiplies_by_what_is_fastest_there(device, times, monk
             raise ReadError
 
     taken = []
-    monkeypatch.setattr(frozen, "take_onednn", lambda: taken.append(True))
+    monkeypatch.setattr(sweeper_kernels, "take_onednn", lambda: taken.append(True))
     with pytest.raises(ReadError):
         frozen.hold_base(Model(), None, precision="fp32", device=device)
     assert len(taken) == times
