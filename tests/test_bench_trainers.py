@@ -26,7 +26,7 @@ def counting(seen, name, steps):
 
 
 def test_trainings_take_turns_by_a_step():
-    seen = []
+    seen: list[tuple[str, int]] = []
     first, second = (Turns(counting(seen, name, 2)) for name in "ab")
     for turn in (first, second, second, first):
         turn()
@@ -38,7 +38,7 @@ def test_trainings_take_turns_by_a_step():
 
 
 def test_a_training_goes_on_to_its_end_when_it_is_finished():
-    seen = []
+    seen: list[tuple[str, int]] = []
     turn = Turns(counting(seen, "a", 3))
     turn()
     turn.finish()

@@ -124,14 +124,14 @@ def test_a_base_on_a_cpu_multiplies_by_what_is_fastest_there(device, times, monk
     class ReadError(Exception):
         pass
 
-    class Model:
+    class Model(FolderModelSpec):
         def load(self, precision):
             raise ReadError
 
     taken = []
     monkeypatch.setattr(sweeper_kernels, "take_onednn", lambda: taken.append(True))
     with pytest.raises(ReadError):
-        frozen.hold_base(Model(), None, precision="fp32", device=device)
+        frozen.hold_base(Model(path="model"), EmbeddedDataSpec(), precision="fp32", device=device)
     assert len(taken) == times
 
 

@@ -148,7 +148,7 @@ def walks_of_steps(spec):
             walks.append(count)
             count = 0
 
-    torch.nn.Module.named_modules = counted
+    torch.nn.Module.named_modules = counted  # type: ignore[assignment]
     with tempfile.TemporaryDirectory() as folder:
         train(spec, tiny.base(), folder=Path(folder), progress=Log())
     return walks[1:]
