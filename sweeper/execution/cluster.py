@@ -228,8 +228,25 @@ def disconnect() -> None:
     """
     global _shutdown
     _join_shutdown()
-    _shutdown = threading.Thread(target=ray.shutdown, name="ray-shutdown")
+    _shutdown = threading.Thread(target=_shut_down, name="ray-shutdown")
     _shutdown.start()
+
+
+def _shut_down() -> None:
+    # Asked to end, the autoscaler's monitor takes the second after which Ray kills it. It has
+    # nothing to write, and nothing to do where one machine is all of the cluster.
+    for monitor in _processes("monitor"):
+        with suppress(OSError):
+            monitor.process.kill()
+    ray.shutdown()
+
+
+def _processes(kind: str) -> list[Any]:
+    """Returns the processes of a kind that a Ray that :func:`connect` started has."""
+    # Ray has no public way to ask.
+    node = ray._private.worker._global_node
+    found: list[Any] = [] if node is None else node.all_processes.get(kind, [])
+    return found
 
 
 def _join_shutdown() -> None:
@@ -243,10 +260,7 @@ def end_agents() -> None:
     The kernel kills the raylet with its parent, before it can end its agents. They notice that in
     two seconds, and then wait a minute for an answer of Ray's head, which has ended with it.
     """
-    # Ray has no public way to ask which processes it has started.
-    node = ray._private.worker._global_node
-    raylets: list[Any] = [] if node is None else node.all_processes.get("raylet", [])
-    for raylet in raylets:
+    for raylet in _processes("raylet"):
         with suppress(psutil.Error):
             for child in psutil.Process(raylet.process.pid).children():
                 _end_agent(child)

@@ -281,3 +281,18 @@ def test_who_connects_waits_until_the_last_ray_has_ended(monkeypatch: pytest.Mon
     with pytest.raises(BadInputError, match="enough"):
         connect("local")
     assert course == ["ended", "starts"]
+
+
+def test_a_monitor_is_ended_before_ray_would_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ignoring = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True)"
+    command = [sys.executable, "-c", f"{ignoring}; time.sleep(60)"]
+    seen: list[int] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as monitor:
+        assert monitor.stdout is not None
+        monitor.stdout.readline()
+        node = SimpleNamespace(all_processes={"monitor": [SimpleNamespace(process=monitor)]})
+        monkeypatch.setattr(ray._private.worker, "_global_node", node)
+        monkeypatch.setattr(ray, "shutdown", lambda: seen.append(monitor.wait(10)))
+        cluster.disconnect()
+        cluster._join_shutdown()
+    assert seen == [-9]
