@@ -2,6 +2,7 @@
 
 import atexit
 import fcntl
+import importlib
 import os
 import random
 import sys
@@ -60,11 +61,11 @@ settings.load_profile("same")
 def _seeded() -> None:
     """Every test starts from the same random state, whichever ran before it."""
     random.seed(0)
-    # Not imported for tests that do without.
+    # Not imported for tests that do without. What a thread is importing is waited for.
     if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(0)
+        importlib.import_module("numpy").random.seed(0)
     if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(0)
+        importlib.import_module("torch").manual_seed(0)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

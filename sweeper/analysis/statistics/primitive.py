@@ -157,7 +157,7 @@ class Components:
         """Returns w'Rw [k] of every mean's difference to one of them."""
         variances, shared = self._row_variances, self.row_covariance[each]
         # Summed as by w'Rw, so that both say the same to the last digit.
-        return np.maximum((variances - shared) - (shared - variances[each]), 0.0)
+        return np.asarray(np.maximum((variances - shared) - (shared - variances[each]), 0.0))
 
     def _contrasts(
         self,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
 from sweeper.search import open_study, params_of
@@ -195,7 +196,7 @@ def stopped_at_share(home: Path, tmp_path: Path, *, trials: int = 6) -> SweepFol
     rng = np.random.default_rng(3)
     for number in range(trials):
         rate = float(10 ** rng.uniform(-4, -2))
-        point = {"method": "lora", "lora.rank": 4, "train.learning_rate": rate}
+        point: dict[str, Json] = {"method": "lora", "lora.rank": 4, "train.learning_rate": rate}
         quality = 0.7 - 0.1 * number
         if number == 0:
             made.trial(number, point, quality)

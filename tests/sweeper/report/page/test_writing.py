@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
+import vl_convert
 from typer.testing import CliRunner
 
 from sweeper.cli import app
@@ -241,7 +242,7 @@ def test_what_draws_figures_starts_without_a_chart(monkeypatch):
         seen.append(to_svg(spec, **named))
         return seen[-1]
 
-    to_svg = writing.vl_convert.vegalite_to_svg
-    monkeypatch.setattr(writing.vl_convert, "vegalite_to_svg", drawn)
+    to_svg = vl_convert.vegalite_to_svg
+    monkeypatch.setattr(vl_convert, "vegalite_to_svg", drawn)
     writing.warm_up()
     assert [text.startswith("<svg") for text in seen] == [True]
