@@ -69,7 +69,7 @@ class Engine:
         if spec.gradient_checkpointing:
             # Reentrant checkpointing breaks ZeRO-2 and 3 on parameters that layers share.
             model.activation_checkpointing_enable({"use_reentrant": False})
-        optimizer = torch.optim.AdamW(adamw_groups(training, train), fused=True)
+        optimizer = torch.optim.AdamW(adamw_groups(training, train))
         device = next(model.parameters()).device
         self._task_ids = torch.tensor(task_ids, device=device)
         # DeepSpeed insists on it, as the number of the GPU. Launchers and Ray Train set it.
@@ -167,17 +167,23 @@ class Engine:
 
         access, parameters = self.parameters, list(self._trained.values())
         if self._is_plain:
-            norm = torch.nn.utils.get_total_norm(p.grad for p in parameters if p.grad is not None)
-            if self._max_grad_norm > 0:
-                torch.nn.utils.clip_grads_with_norm_(parameters, self._max_grad_norm, norm)
-            return float(norm)
-        total = float(torch.nn.utils.get_total_norm(access.gradient(p) for p in parameters))
-        # As torch.nn.utils.clip_grad_norm_ has it.
-        factor = self._max_grad_norm / (total + 1e-6)
-        if 0 < factor < 1:
-            for parameter in parameters:
-                access.set_gradient(parameter, access.gradient(parameter) * factor)
-        return total
+            # As they are: the access would copy each.
+            gradients = [p.grad for p in parameters if p.grad is not None]
+        else:
+            gradients = [access.gradient(p) for p in parameters]
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        # As torch.nn.utils.clip_grad_norm_ has it. A number, and no tensor: what is left of LoRA-Pro
+        # by other rounding differs by more than rounding.
+        factor = self._max_grad_norm / (norm + 1e-6)
+        if not 0 < factor < 1:
+            return norm
+        if self._is_plain:
+            for gradient in gradients:
+                gradient.mul_(factor)
+        else:
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                access.set_gradient(parameter, gradient * factor)
+        return norm
 
     def _loss_scale(self) -> float:
         """Returns the part of fp16's loss scale that DeepSpeed leaves to its caller.
