@@ -79,6 +79,7 @@ def main() -> int:
         results = [
             json.loads(x.read_text(encoding="utf-8"))
             for x in sorted(RESULTS.glob("forecast-*.json"))
+            if not x.stem.endswith("-partial")
         ]
         PAGE.write_text(page(results), encoding="utf-8")
         print(PAGE)
