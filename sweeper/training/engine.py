@@ -172,8 +172,8 @@ class Engine:
         else:
             gradients = [access.gradient(p) for p in parameters]
         norm = float(torch.nn.utils.get_total_norm(gradients))
-        # As torch.nn.utils.clip_grad_norm_ has it. A number, and no tensor: what is left of LoRA-Pro
-        # by other rounding differs by more than rounding.
+        # As torch.nn.utils.clip_grad_norm_ has it, and the same number with every stage of ZeRO:
+        # LoRA-Pro makes more than rounding of another rounding.
         factor = self._max_grad_norm / (norm + 1e-6)
         if not 0 < factor < 1:
             return norm
