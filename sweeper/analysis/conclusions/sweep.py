@@ -221,9 +221,9 @@ def _compared(
     try:
         table = _compared_table(folder, ranking, validation, bare)
         delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
-        asked, why_none = _spec(
-            plan, table, delta, bare.parity, _ended(ranking), alone_text(folder, ranking)
-        )
+        asked, why_none = _spec(plan, table, delta, bare.parity, _ended(ranking))
+        if plan is None and len(table.configurations) == 1:
+            asked, why_none = None, alone_text(folder, ranking)
         statements: tuple[Statement, ...] = ()
         differences = None
         facts = (*bare.facts, *_independent_rows(table))
@@ -299,13 +299,11 @@ def _spec(
     delta: float,
     parity: Sequence[ParityLine],
     ended: Sequence[TrialRecord],
-    alone: str,
 ) -> tuple[ConclusionSpec | None, str]:
-    """Returns what is asked, or why nothing is yet; ``alone`` is said of a search's one trial."""
+    """Returns what is asked, or why nothing is yet."""
     caveats = tuple((name, line.caveat) for line in parity if not line.holds for name in line.names)
     if plan is None:
-        is_alone = len(table.configurations) == 1
-        return (None, alone) if is_alone else (ConclusionSpec((Best(),), delta), "")
+        return ConclusionSpec((Best(),), delta), ""
     done, first = _ended_seeds(plan, table, ended), plan.looks[0]
     # A later seed stands in for none: a look is at the first ones that were declared.
     leading = len(list(takewhile(done.__contains__, plan.seeds)))

@@ -170,8 +170,7 @@ def _document(subject: Subject) -> dict[str, Any]:
     """Returns a sweep's document without the trials that its page does not show."""
     if not subject.left_out:
         return subject.document
-    shown = {trial.id for trial in subject.shown}
-    trials = [trial for trial in subject.document["trials"] if trial["id"] in shown]
+    trials = [trial for trial in subject.document["trials"] if trial["id"] in subject.shown_ids]
     return {**subject.document, "trials": trials, "trials_left_out": subject.left_out}
 
 

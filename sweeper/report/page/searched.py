@@ -68,8 +68,8 @@ def searched_of(subject: Subject) -> Searched:
 
 def _hidden(subject: Subject) -> int:
     """Returns how many trials that were compared the page does not show."""
-    shown = {trial.id for trial in subject.shown}
-    return sum(_is_compared(x) and x.id not in shown for x in subject.ranking.trials)
+    others = (x for x in subject.ranking.trials if x.id not in subject.shown_ids)
+    return sum(map(_is_compared, others))
 
 
 def _is_compared(record: TrialRecord) -> bool:
@@ -89,10 +89,9 @@ def _share(subject: Subject) -> ShareSpec | None:
 
 
 def _at_their_end(subject: Subject) -> Iterator[SearchedTrial]:
-    shown = {trial.id for trial in subject.shown}
     for record in subject.ranking.ranked:
         score = subject.ranking.score(record)
-        if record.id in shown and score is not None:
+        if record.id in subject.shown_ids and score is not None:
             yield SearchedTrial(record, score.value, record.steps)
 
 

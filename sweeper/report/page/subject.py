@@ -89,6 +89,11 @@ class Subject:
         kept = (*ranking.ranked[: MOST_SHOWN - len(others)], *others)
         return tuple(sorted(kept, key=lambda trial: trial.number))
 
+    @cached_property
+    def shown_ids(self) -> frozenset[str]:
+        """Identities of the trials that the page shows."""
+        return frozenset(trial.id for trial in self.shown)
+
     @property
     def left_out(self) -> int:
         """How many trials the page does not show."""

@@ -181,12 +181,18 @@ class View:
 VIEWS: list[View] = []
 
 
-def test_a_sweep_with_nothing_left_starts_no_ray(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepDriver:
+    """Of a sweep of one trial, which is shown nowhere."""
+    monkeypatch.setattr("sweeper.execution.driver.MlflowView", View)
     sweep = load_sweep(SPACE, profile="embedded", overrides=["search.trials=1"])
-    folder = on_disk(tmp_path, sweep)
-    driver = SweepDriver(folder, sweep, "rows")
+    return SweepDriver(on_disk(tmp_path, sweep), sweep, "rows")
+
+
+def test_a_sweep_with_nothing_left_starts_no_ray(
+    driver: SweepDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, sweep = driver.folder, driver.sweep
     trials = TrialFactory(folder, sweep, "rows")
     suggestions = Suggestions(
         driver._study, space=sweep.space, search=sweep.spec.search, identify=trials.identify
@@ -198,19 +204,15 @@ def test_a_sweep_with_nothing_left_starts_no_ray(
     trial.complete()
     suggestions.end(suggestion.number, evaluation=1, value=1.0, is_complete=True)
     monkeypatch.setattr("sweeper.execution.driver.connect", lambda _: pytest.fail("Ray starts"))
-    monkeypatch.setattr("sweeper.execution.driver.MlflowView", View)
     driver.run()
     assert folder.status == "complete"
     assert VIEWS.pop().calls == ["start", "stop"]
 
 
 def test_a_sweep_that_is_extended_while_it_comes_to_its_end_is_not_complete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    driver: SweepDriver,
 ) -> None:
-    sweep = load_sweep(SPACE, profile="embedded", overrides=["search.trials=1"])
-    folder = on_disk(tmp_path, sweep)
-    driver = SweepDriver(folder, sweep, "rows")
-    monkeypatch.setattr("sweeper.execution.driver.MlflowView", View)
+    folder = driver.folder
     driver._study.add_trial(create_trial(value=1.0))
     with folder.lock():
         with driver._shown():
