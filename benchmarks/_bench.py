@@ -6,6 +6,7 @@ ratio is taken within its round, and what is reported is the median over rounds,
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 import os
@@ -19,13 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
-from sweeper.tracking.provenance import git_state, package_versions
 from sweeper_kernels.backend import choose
 
 __all__ = [
@@ -118,7 +114,7 @@ def machine() -> dict[str, Any]:
         "cpu": _cpu_name(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "cpus": len(os.sched_getaffinity(0)),
-        "memory_bytes": psutil.virtual_memory().total,
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "platform": platform.platform(),
         "load_before": os.getloadavg()[0],
     }
@@ -141,18 +137,32 @@ def document(
         settings: sizes and rounds.
         machine: what :func:`machine` said before the run.
     """
-    state = git_state(RESULTS.parent)
     return {
         "bench": bench,
-        "commit": None if state is None else state.commit,
-        "is_dirty": None if state is None else state.is_dirty,
+        **_origin(),
         "machine": dict(machine),
         "threads": torch.get_num_threads(),
         "backend": choose(torch.empty(1)),
-        "versions": package_versions(),
         "seeds": dict(seeds),
         "settings": dict(settings),
         "rows": [dict(row) for row in rows],
+    }
+
+
+def _origin() -> dict[str, Any]:
+    """Returns the commit and the versions; where pydantic is missing, those of the kernels' own."""
+    try:
+        from sweeper.tracking.provenance import git_state, package_versions
+    except ImportError:
+        # A card's machine may have torch and Triton alone, and often no repository either.
+        versions = {name: importlib.metadata.version(name) for name in ("torch", "triton")}
+        versions["python"] = platform.python_version()
+        return {"commit": None, "is_dirty": None, "versions": versions}
+    state = git_state(RESULTS.parent)
+    return {
+        "commit": None if state is None else state.commit,
+        "is_dirty": None if state is None else state.is_dirty,
+        "versions": package_versions(),
     }
 
 
@@ -194,6 +204,10 @@ def render(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], *, widt
         rows: the figures.
         width: characters of a line, from 80.
     """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
     shown = [column for column in columns if width >= WIDE or column.is_narrow]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in shown:

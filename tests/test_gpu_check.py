@@ -1,6 +1,7 @@
 """The check of a card: its code by Triton's interpreter, and what it says of what breaks."""
 
 import json
+import subprocess
 import sys
 import time
 
@@ -75,6 +76,15 @@ def test_a_trial_learns_under_zero_2_as_it_does_without_in_a_process_of_its_own(
     stages = [row["what"].rpartition(", ZeRO-")[2] for row in rows]
     assert stages == ["0, fp32", "2, bf16"] * 2
     assert all(row["of_limit"] < 1 for row in rows[1::2])
+
+
+def test_the_sizes_of_real_layers_are_tried_before_the_time_is_over():
+    """The part's time may end among some hundred pieces, of which each compiles a kernel."""
+    names = [piece.what for piece in agreement.pieces(is_small=False)]
+    is_real = [name.partition(", K ")[0].endswith("x4096") for name in names]
+    assert len(names) > 100
+    assert is_real == sorted(is_real, reverse=True)
+    assert sum(is_real) == 12
 
 
 def test_a_kernel_that_is_wrong_is_caught():
@@ -240,3 +250,49 @@ def test_rates_are_of_the_form_of_a_card_that_has_them():
     assert h200.bytes_per_s > h100.bytes_per_s
     assert h200.tensor_per_s == h100.tensor_per_s
     assert gpu_named("NVIDIA H100 PCIe") is None
+
+
+WITHOUT = """
+import subprocess
+import sys
+missing = {"pydantic", "psutil", "rich", "yaml", "transformers", "peft", "deepspeed", "scipy"}
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in missing:
+            raise ModuleNotFoundError(f"No module named {name!r}")
+sys.meta_path.insert(0, Finder())
+from benchmarks import _bench
+from benchmarks.gpu_check import __main__ as command, agreement, sums, worker
+from benchmarks.gpu_check.page import text
+from benchmarks.gpu_check.parts import PARTS, work
+rows = []
+work(PARTS[2], lambda row: rows.append({"part": "steps", **row}), is_small=True)
+machine, seeds = _bench.machine(), command._seeds()
+result = _bench.document("x", rows=rows, seeds=seeds, settings={}, machine=machine)
+print(text(rows, width=80, is_small=False), sorted(result["versions"]))
+"""
+
+
+def test_kernels_and_sums_need_torch_and_triton_alone():
+    """What is missing ends the part that needs it, and no other."""
+    environment = parts._environment(BY_NAME["sums"], is_small=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "NOT RUN steps: all of it: it needs more: No module named" in done.stdout
+    assert "['python', 'torch', 'triton']" in done.stdout
+
+
+def test_a_long_name_goes_on_in_the_next_line():
+    name = "grad_values, bfloat16, brt, 14336x4096, K 589824, 512 tokens"
+    found = text([ROW | {"what": name, "peak_memory_bytes": 2**30}], width=80, is_small=False)
+    table = found.partition("\n\n")[0].splitlines()
+    assert max(map(len, table)) <= 80
+    words = " ".join(" ".join(table[2:]).split())
+    for word in ("589824,", "512 tokens", "12.500", "1.75"):
+        assert word in words

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks._bench import Column, mebibytes, render
+from benchmarks._bench import WIDE, Column, mebibytes
 
 __all__ = ["text"]
 
@@ -16,6 +17,8 @@ _NOTES = (
     "none are known); zero, the difference of the losses over what is allowed for it",
     "ratio: sums, autograd's time over it; steps, the time over LoRA's, by rounds",
 )
+# Place of the column that says what a row is of.
+_WHAT = 1
 _SMALL = (
     "Run small on the CPU, kernels and sums by Triton's interpreter: nothing is measured, so no "
     "time is told."
@@ -30,7 +33,7 @@ def text(rows: Sequence[Mapping[str, Any]], *, width: int, is_small: bool) -> st
         width: characters of a line, from 80.
         is_small: whether they are of the form that measures nothing.
     """
-    parts = [render(_columns(is_small=is_small), rows, width=width), ""]
+    parts = [*_table(rows, width=width, is_small=is_small), ""]
     parts += [
         f"{row['status'].upper()} {row['part']}: {row['what']}: {row.get('detail', '')}"
         for row in rows
@@ -39,6 +42,33 @@ def text(rows: Sequence[Mapping[str, Any]], *, width: int, is_small: bool) -> st
     counts = Counter(row["status"] for row in rows)
     parts.append(", ".join(f"{number} {status}" for status, number in sorted(counts.items())))
     return "\n".join([*parts, *([_SMALL] if is_small else _NOTES)])
+
+
+def _table(rows: Sequence[Mapping[str, Any]], *, width: int, is_small: bool) -> Iterator[str]:
+    """Yields the lines of the table, by the standard library alone: rich may be missing there."""
+    columns = [
+        column for column in _columns(is_small=is_small) if width >= WIDE or column.is_narrow
+    ]
+    titles = [column.title for column in columns]
+    cells = [[column.text(row) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
+    # What a row is of gets the place that the figures leave, and goes on in the next line.
+    widths[_WHAT] = min(widths[_WHAT], width - sum(widths) + widths[_WHAT] - 2 * len(columns) + 2)
+    yield _line(titles, columns, widths)
+    yield _line(["-" * x for x in widths], columns, widths)
+    for row in cells:
+        first, *others = textwrap.wrap(row[_WHAT], widths[_WHAT]) or [""]
+        yield _line([*row[:_WHAT], first, *row[_WHAT + 1 :]], columns, widths)
+        for rest in others:
+            yield _line([""] * _WHAT + [rest], columns, widths)
+
+
+def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
+    texts = zip(cells, columns, widths, strict=False)
+    return "  ".join(
+        text.rjust(width) if column.is_number else text.ljust(width)
+        for text, column, width in texts
+    ).rstrip()
 
 
 def _columns(*, is_small: bool) -> list[Column]:
@@ -68,5 +98,5 @@ def _columns(*, is_small: bool) -> list[Column]:
         Column("quartiles", quartiles, is_narrow=False),
         Column("ratio", ratio),
         Column("of limit", shown("of_limit", ".2f")),
-        Column("peak\nMiB", lambda row: mebibytes(row.get("peak_memory_bytes")), is_narrow=False),
+        Column("peak MiB", lambda row: mebibytes(row.get("peak_memory_bytes")), is_narrow=False),
     ]

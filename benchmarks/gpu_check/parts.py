@@ -91,9 +91,12 @@ def work(part: Part, write: Callable[[Row], None], *, is_small: bool) -> None:
         is_small: as in :func:`run_part`.
     """
     started_s = time.monotonic()
-    pieces: Sequence[Piece] = import_module(f"benchmarks.gpu_check.{part.module}").pieces(
-        is_small=is_small
-    )
+    try:
+        module = import_module(f"benchmarks.gpu_check.{part.module}")
+    except ImportError as error:
+        write({"what": "all of it", "status": "not run", "detail": f"it needs more: {error}"})
+        return
+    pieces: Iterator[Piece] = module.pieces(is_small=is_small)
     for piece in pieces:
         if time.monotonic() - started_s > _BEGIN_SHARE * _limit_s(part, is_small=is_small):
             write({"what": piece.what, "status": "not run", "detail": "the part's time was over"})
