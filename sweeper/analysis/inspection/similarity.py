@@ -79,7 +79,9 @@ def similarity_of(opened: OpenTrial, asked: InspectionRequest) -> dict[str, Any]
         "blocks": len(rows) // BLOCK,
         "pairs": list(_pairs(chains, blocks)),
         **means,
-        "statements": _said(means["overall"], len(rows) // BLOCK),
+        "statements": _said(
+            means["overall"], len(rows) // BLOCK, are_adjacent=_are_adjacent(chains)
+        ),
     }
 
 
@@ -211,11 +213,18 @@ def _difference(a: NDArray[np.float64], increments: NDArray[np.float64]) -> Esti
     return jackknife(np.stack([a, increments], axis=1), statistic)
 
 
-def _said(overall: MeanSimilarity, blocks: int) -> list[str]:
+def _are_adjacent(chains: Mapping[str, Sequence[AdaptedLayer]]) -> bool:
+    """Whether no layer was left out, or has no adapter, between any two that are compared."""
+    pairs = (pair for own in chains.values() for pair in itertools.pairwise(own))
+    return all(first.number + 1 == second.number for first, second in pairs)
+
+
+def _said(overall: MeanSimilarity, blocks: int, *, are_adjacent: bool) -> list[str]:
     """Returns what follows of A against ΔW·x; nothing without an A."""
     found = overall.difference
     if found is None:
         return []
+    layers = "adjacent layers" if are_adjacent else "layers next to each other in this choice"
     basis = (
         f"95 %, {blocks} blocks of {BLOCK} rows, mean of {count(overall.pairs, 'pair')}, this "
         "adapter alone"
@@ -225,11 +234,12 @@ def _said(overall: MeanSimilarity, blocks: int) -> list[str]:
     reach = t_value(blocks - 1, 0.025) * found.se
     low, high = found.value - reach, found.value + reach
     by = f"{abs(found.value):.3f} [{min(abs(low), abs(high)):.3f}, {max(abs(low), abs(high)):.3f}]"
+    begun = f"{layers[0].upper()}{layers[1:]}"
     if low > 0:
-        return [f"Adjacent layers are more alike in outputs of A than in ΔW·x, by {by} ({basis})."]
+        return [f"{begun} are more alike in outputs of A than in ΔW·x, by {by} ({basis})."]
     if high < 0:
-        return [f"Adjacent layers are less alike in outputs of A than in ΔW·x, by {by} ({basis})."]
+        return [f"{begun} are less alike in outputs of A than in ΔW·x, by {by} ({basis})."]
     return [
-        "Not distinguishable yet: adjacent layers in outputs of A and in ΔW·x; they differ by "
+        f"Not distinguishable yet: {layers} in outputs of A and in ΔW·x; they differ by "
         f"{found.value:.3f} [{low:.3f}, {high:.3f}] ({basis})."
     ]

@@ -134,7 +134,9 @@ def _rows(
         pair = None if is_base else _pair(statements, name, found.baseline)
         kind, estimate, interval = pair or (None, None, None)
         # One run without an error says of a smaller difference not even the sign.
-        is_claimed = difference is not None and table.has_direction(difference)
+        is_claimed = (
+            row.has_direction and difference is not None and table.has_direction(difference)
+        )
         verdict = None if is_base else replication_of(kind, difference if is_claimed else None)
         yield PublishedArm(
             arm=row.arm,

@@ -34,8 +34,8 @@ def replication_of(kind: Kind | None, published: float | None) -> Replication:
     Args:
         kind: our verdict on the first against the second; None where there is none.
         published: the published difference, positive where the first is better; None where it has
-            no direction: one of the two numbers is not printed, the rows are draws, or it is
-            smaller than the smallest that is taken for one.
+            no direction: one of the two numbers is not printed, the rows are draws, other numbers
+            of the paper deny it, or it is smaller than the smallest that is taken for one.
     """
     if kind is None:
         return NOT_RUN

@@ -27,6 +27,9 @@ class PublishedRow(Spec):
     """What is printed, a number for each of the columns; ``null`` where there is none."""
     not_run: str = ""
     """Why the row has no configuration on a full-size profile; empty where it has one."""
+    has_direction: bool = True
+    """Whether its difference to the baseline has a direction; not where other numbers of the paper
+    deny it."""
 
 
 class PublishedTable(Spec):

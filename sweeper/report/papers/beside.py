@@ -121,17 +121,21 @@ def _notes(found: SweepConclusions, published: Published) -> tuple[str, ...]:
         "alone are compared. A verdict holds for this model, this data and new seeds, and says "
         "nothing of the paper's."
     )
-    least = _least(published)
+    open_ = _without_direction(published)
     if not judged:
-        return (*why, *least, said)
-    return (*less, *why, *least, f"Parity: {count(len(judged), 'comparison')}, {parity}.", said)
+        return (*why, *open_, said)
+    return (*less, *why, *open_, f"Parity: {count(len(judged), 'comparison')}, {parity}.", said)
 
 
-def _least(published: Published) -> tuple[str, ...]:
+def _without_direction(published: Published) -> tuple[str, ...]:
+    """Returns which published differences have no direction, and why; nothing where all have."""
     table = published.paper.published
-    if table is None or not table.least:
+    if table is None:
         return ()
-    return (f"Published differences below {published.number(table.least)} have no direction.",)
+    small = f"Published differences below {published.number(table.least)} have no direction."
+    denied = "; ".join(row.arm for row in table.rows if not row.has_direction)
+    other = f"Other numbers of the paper deny the difference of {denied}: it has no direction."
+    return (*((small,) if table.least else ()), *((other,) if denied else ()))
 
 
 def _read(published: Published) -> tuple[str, ...]:

@@ -125,6 +125,10 @@ def test_similarity_of_chosen_layers_is_of_those(home):
     assert [mean["of"] for mean in document["by_layers"]] == ["0-2", "2-3"]
     assert document["modules"] == ["q_proj"]
     assert (document["rows"], document["tokens"]) == (32, 2)
+    # Layers 0 and 2 are not adjacent in the model, and the statement is of them, too.
+    [sentence] = document["statements"]
+    assert "layers next to each other in this choice" in sentence.lower()
+    assert "djacent" not in sentence
 
 
 # Projection.

@@ -115,6 +115,13 @@ def test_a_difference_below_the_least_has_no_direction(least, said):
     ]
 
 
+def test_a_row_that_the_paper_itself_denies_is_printed_and_has_no_direction():
+    rows = [{**SIZES[0], "has_direction": False}, *SIZES[1:]]
+    one, _, four, _ = published(paper(rows), verdict("worse", ONE), verdict("worse", FOUR)).rows
+    assert (one.value, one.published, one.verdict) == (59.40, -0.22, "no direction published")
+    assert four.verdict == "replicated in direction"
+
+
 def test_the_least_changes_no_other_verdict():
     entry = paper(SIZES, least=1)
     rows = published(entry, verdict("equivalent", ONE), verdict("undecided", FOUR)).rows

@@ -80,6 +80,16 @@ def test_the_least_difference_is_said_in_the_notes(tmp_path):
     assert rows["group_size=1"] == "no direction published"
 
 
+def test_a_difference_that_the_paper_denies_is_said_in_the_notes(tmp_path):
+    folder, found = folder_of(tmp_path, paper([{**SIZES[0], "has_direction": False}, *SIZES[1:]]))
+    shown = beside_ours(found, rank_sweep(folder))
+    said = "Other numbers of the paper deny the difference of group_size=1: it has no direction."
+    assert said in shown.notes
+    rows = {row[0]: row for row in shown.rows}
+    assert rows["group_size=1"][1] == "59.40 (-0.22)"
+    assert rows["group_size=1"][-1] == "no direction published"
+
+
 @pytest.mark.parametrize(("width", "has_scores"), [(80, False), (160, True)])
 def test_the_table_fits_the_terminal(made, width, has_scores):
     folder, found = made
