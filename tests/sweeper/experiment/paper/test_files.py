@@ -15,6 +15,7 @@ from sweeper.analysis.statistics.verdicts import AgainstControl, AllPairs
 from sweeper.experiment.documents import read_yaml
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.paper import PaperSpec
+from sweeper.preflight.plan import plan_of
 from tests.places import SPACES
 
 FILES = [path for path in sorted((SPACES / "papers").glob("*.yaml")) if "_params" not in path.stem]
@@ -23,6 +24,12 @@ SMALL = {"embedded", "smollm2"}
 ITEMS = {
     "MASA": {f"Table {number}" for number in range(1, 9)} | {"Figure 2", "Figure 3", "Figure 5"},
     "MoSA": {f"Table {number}" for number in range(2, 12)} | {"Figure 2", "Figure 3", "Figure 4"},
+}
+
+# Tables that print the parts of what they average, too.
+AVERAGED = {
+    "MASA": {"Table 1", "Table 7", "Table 8"},
+    "MoSA": {f"Table {number}" for number in (2, 3, 5, 6, 7, 9, 10)},
 }
 
 
@@ -69,6 +76,13 @@ def test_a_file_is_asked_on_each_of_its_profiles(path):
         assert sweep.spec.profile == profile
         assert sweep.space.any_trial().model.shape().layers > 1
         assert sweep.design is not None
+        # A cluster has the papers' GPUs, and this machine has none.
+        is_small = profile in SMALL
+        plan = plan_of(sweep, address=None if is_small else "auto", within_s=0).document()
+        assert len(plan["trials"]) == len(sweep.design.configurations) > 1
+        assert plan["memory"]
+        assert is_small == (plan["costs"] is not None)
+        assert plan["missing"] or is_small
         arms = arm_names(sweep.design)
         if profile == first:
             assert document["design"]["seeds"] == 5
@@ -157,6 +171,7 @@ def test_each_item_says_what_is_not_as_in_the_paper():
         assert is_auto <= ("is of SmolLM2" in said), path.stem
         has_prompts = is_auto and "name: p_tuning" in text
         assert has_prompts == ("mean of all methods' rates" in said), path.stem
+        assert (paper.item in AVERAGED[paper.source]) == ("the average is here" in said), path.stem
         if paper.source == "MASA":
             assert "fp16" in said, path.stem
         elif not paper.reads.startswith("bench"):
