@@ -86,8 +86,17 @@ def _size(found: _Result) -> str:
     """Returns the profile, seeds and rows of a result, with a link to its page."""
     seeds = len((found.conclusions["design"] or {}).get("seeds", []))
     text = f"{code(found.profile)}, {seeds} seeds × {found.conclusions['rows']} rows"
-    page = found.path.with_suffix(".md")
-    return f"[{text}]({page.name})" if page.is_file() else text
+    page = _page(found.path)
+    return text if page is None else f"[{text}]({page.name})"
+
+
+def _page(result: Path) -> Path | None:
+    """Returns the page on a result: its own, or that of another one whose commands name it."""
+    own = result.with_suffix(".md")
+    command = re.compile(rf"python -m sweeper paper {result.stem}\b")
+    others = (page for page in sorted(result.parent.glob("*.md")) if page != INDEX)
+    named = (page for page in others if command.search(page.read_text(encoding="utf-8")))
+    return own if own.is_file() else next(named, None)
 
 
 def _verdicts(file: PaperFile, found: _Result) -> str:
