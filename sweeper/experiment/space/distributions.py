@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -63,15 +64,16 @@ class _Listed(Spec):
 
     def value(self, label: Json) -> Json:
         """Returns the value that a label stands for."""
-        return json.loads(str(label)) if self._is_labelled() else label
+        return json.loads(str(label)) if self._is_labelled else label
 
     def label(self, value: Json) -> Scalar | None:
         """Returns what stands for a value in Optuna's study, which keeps no lists and mappings."""
-        if self._is_labelled():
+        if self._is_labelled:
             return json.dumps(value, sort_keys=True)
         assert not isinstance(value, list | dict)
         return value
 
+    @functools.cached_property
     def _is_labelled(self) -> bool:
         return any(isinstance(value, list | dict) for value in self.values())
 

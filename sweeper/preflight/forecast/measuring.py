@@ -8,6 +8,8 @@ without Ray; what it writes it writes into a temporary folder.
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import math
 import os
 import statistics
@@ -287,12 +289,17 @@ def _memory(*, on_gpu: bool) -> int:
 
 
 def _forget_peak(*, on_gpu: bool) -> None:
-    """Begins the measurement of the peak anew."""
+    """Begins the measurement of the peak anew, without what earlier trials have left free."""
+    gc.collect()
     if on_gpu:
         import torch
 
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         return
+    # Of glibc; other libraries have no such function.
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
     # Linux then counts the peak of the resident memory from here on. Where that is forbidden, a
     # peak is that of all trials so far.
     with suppress(OSError):

@@ -10,6 +10,7 @@ now, and none that fall outside.
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -174,6 +175,7 @@ def _is_labelled(distribution: BaseDistribution) -> bool:
         return False
 
 
+@functools.cache
 def field_of(name: str) -> str:
     """Returns the name that the space has for what a study calls ``name``."""
     return name.partition(_MARK)[0]

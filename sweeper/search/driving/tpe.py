@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -34,19 +35,17 @@ def shown(
         is_minimised: whether less of the objective is better.
         most: ended ones that are shown, above 25.
     """
-    ended = [trial for trial in trials if trial.state in _ENDED]
+    ended = [place for place, trial in enumerate(trials) if trial.state in _ENDED]
     if len(ended) <= most:
         return list(trials)
-    best = {trial.number for trial in sorted(ended, key=_standing(is_minimised))[:_BEST]}
-    others = [trial.number for trial in ended if trial.number not in best]
+    standing = _standing(is_minimised)
+    best = set(heapq.nsmallest(_BEST, ended, key=lambda place: standing(trials[place])))
+    others = [place for place in ended if place not in best]
     count = most - _BEST
     # Evenly, the last one among them.
-    kept = {others[(place + 1) * len(others) // count - 1] for place in range(count)}
-    return [
-        trial
-        for trial in trials
-        if trial.state not in _ENDED or trial.number in best or trial.number in kept
-    ]
+    kept = {others[(nth + 1) * len(others) // count - 1] for nth in range(count)}
+    left_out = set(others) - kept
+    return [trial for place, trial in enumerate(trials) if place not in left_out]
 
 
 def _standing(is_minimised: bool) -> Callable[[FrozenTrial], tuple[int, float, float]]:

@@ -58,6 +58,7 @@ class _Distances:
 
     def __init__(self, first: _Floats, second: _Floats, columns: Columns) -> None:
         self._first, self._second, self._columns = first, second, columns
+        self._apart = functools.lru_cache(maxsize=None)(self._distance)
         self._factor = functools.lru_cache(maxsize=None)(self._computed)
         self._is_alike = first[:, None, 0] == second[None, :, 0]
 
@@ -74,13 +75,17 @@ class _Distances:
         shared = kernel.methods + (1.0 - kernel.methods) * own
         return np.asarray(kernel.variance * common * shared)
 
-    def _computed(self, place: int, scale: float) -> _Floats:
-        between = self._first[:, None, 1 + place] - self._second[None, :, 1 + place]
+    def _distance(self, place: int) -> _Floats:
+        between = np.abs(self._first[:, None, 1 + place] - self._second[None, :, 1 + place])
         # Two points of a method that has not the field are alike in it.
-        between = np.nan_to_num(between)
+        between[np.isnan(between)] = 0.0
+        return np.asarray(between)
+
+    def _computed(self, place: int, scale: float) -> _Floats:
+        apart = self._apart(place)
         if self._columns.categorical[place]:
-            return np.where(between == 0, 1.0, scale)
-        distance = np.sqrt(5.0) * np.abs(between) / scale
+            return np.where(apart == 0, 1.0, scale)
+        distance = np.sqrt(5.0) * apart / scale
         return np.asarray((1.0 + distance + distance**2 / 3.0) * np.exp(-distance))
 
 
@@ -105,17 +110,17 @@ class Process:
         Args:
             points: vectors of :class:`~sweeper.search.gaussian.Features`.
         """
-        across = _Distances(self._seen, points, self._columns).covariance(self._kernel)
-        mean = across.T @ cho_solve((self._factor, True), self._y)
+        across = self._across(points)
+        mean = self._mean(across)
         part = solve_triangular(self._factor, across, lower=True)
         variance = self._kernel.variance - np.einsum("ij,ij->j", part, part)
-        return np.asarray(mean), np.sqrt(np.maximum(variance, 1e-12))
+        return mean, np.sqrt(np.maximum(variance, 1e-12))
 
     def believing(self, points: _Floats) -> Process:
         """Returns the process as if its mean had been seen at points, without noise."""
         if not len(points):
             return self
-        mean, _ = self.at(points)
+        mean = self._mean(self._across(points))
         return replace(
             self,
             _seen=np.concatenate([self._seen, points]),
@@ -125,7 +130,13 @@ class Process:
 
     def best_mean(self) -> float:
         """Returns the smallest mean at a point that was seen: its values are noisy."""
-        return float(self.at(self._seen)[0].min())
+        return float(self._mean(self._across(self._seen)).min())
+
+    def _across(self, points: _Floats) -> _Floats:
+        return _Distances(self._seen, points, self._columns).covariance(self._kernel)
+
+    def _mean(self, across: _Floats) -> _Floats:
+        return np.asarray(across.T @ cho_solve((self._factor, True), self._y))
 
 
 def fitted(points: _Floats, y: _Floats, noise: _Floats, *, columns: Columns) -> Process:

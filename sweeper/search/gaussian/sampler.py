@@ -136,8 +136,9 @@ class GaussianSampler(optuna.samplers.BaseSampler):
         order = np.argsort(y, kind="stable")
         best = [ended[n][1] for n in order[:_BEST]]
         found = candidates(self._space, given, best=best, chance=self._chance)
-        begun = {_name(x.params) for x in trials if OBSERVED not in x.user_attrs}
-        found = [point for point in found if self._name_of(point) not in begun]
+        # Hashes: ten thousand sets would call Python's collector of garbage at each draw.
+        begun = {hash(_name(x.params)) for x in trials if OBSERVED not in x.user_attrs}
+        found = [point for point in found if hash(self._name_of(point)) not in begun]
         if not found:
             return None
         seen = self._features.of(point for _, point in ended)
@@ -161,22 +162,23 @@ class GaussianSampler(optuna.samplers.BaseSampler):
 
 def _tried(trials: Sequence[FrozenTrial], marks: Mapping[str, object]) -> list[FrozenTrial]:
     """Returns the trials that say anything: complete, running or failed, and of a whole point."""
-    states = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL)
-    found = [
-        trial
-        for trial in trials
-        if trial.state in states
-        and not {REPEATS, REASON} & trial.user_attrs.keys()
-        and not is_retried(trial, marks)
-    ]
+    found = [trial for trial in trials if _says_something(trial, marks)]
     failed = [trial.number for trial in found if trial.state == TrialState.FAIL]
     left_out = set(failed[:-_MOST_FAILED])
-    return [trial for trial in found if trial.number not in left_out]
+    return [trial for trial in found if trial.number not in left_out] if left_out else found
+
+
+def _says_something(trial: FrozenTrial, marks: Mapping[str, object]) -> bool:
+    if trial.state not in (TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL):
+        return False
+    said = trial.user_attrs
+    is_left_out = REPEATS in said or REASON in said
+    return not (is_left_out or is_retried(trial, marks))
 
 
 def _name(params: Mapping[str, object]) -> frozenset[tuple[str, object]]:
     """Returns what two trials at one point have in common."""
-    return frozenset((field_of(name), value) for name, value in params.items())
+    return frozenset(zip(map(field_of, params), params.values(), strict=True))
 
 
 def _is_told(trial: FrozenTrial) -> bool:
