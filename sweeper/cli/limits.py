@@ -50,6 +50,10 @@ MaxMemory = Annotated[
 ]
 
 
+# A hundred years, a price in any currency, and more memory than a machine has.
+_MOST_HOURS, _MOST_COST, _MOST_BYTES = 1e6, 1e15, 2**50
+
+
 def limits_asked(hours: float | None, cost: float | None, memory: str | None) -> Limits:
     """Returns the limits of the options, which may be none.
 
@@ -63,16 +67,20 @@ def limits_asked(hours: float | None, cost: float | None, memory: str | None) ->
     """
     from sweeper.tracking.owner import Limits
 
-    for name, value in (("--max-hours", hours), ("--max-cost", cost)):
-        if value is not None and not 0 < value < float("inf"):
+    for name, value, most in (
+        ("--max-hours", hours, _MOST_HOURS),
+        ("--max-cost", cost, _MOST_COST),
+    ):
+        if value is not None and not 0 < value <= most:
             raise BadInputError(
-                f"{name}: got {value:g}; allowed is a number above 0; give one, or leave it out"
+                f"{name}: got {value:g}; allowed is a number above 0 and at most {most:,.0f}; give "
+                "one, or leave it out"
             )
     size = None if memory is None else size_of(memory)
-    if memory is not None and not size:
+    if memory is not None and (not size or size > _MOST_BYTES):
         raise BadInputError(
-            f"--max-memory: got {shorten(repr(memory))}; allowed is a size above 0 with its unit: "
-            "KB, MB, GB, TB or KiB, MiB, GiB, TiB; give one such as 22GiB"
+            f"--max-memory: got {shorten(repr(memory))}; allowed is a size above 0 and at most "
+            "1,024 TiB with its unit: KB, MB, GB, TB or KiB, MiB, GiB, TiB; give one such as 22GiB"
         )
     return Limits(max_hours=hours, max_cost=cost, max_memory_bytes=size)
 

@@ -20,6 +20,7 @@ from sweeper.tracking.sweep_folder import SweepFolder
         ("GiB", None),
         ("-1GiB", None),
         ("22GiBs", None),
+        (f"{'9' * 400}GiB", None),
     ],
 )
 def test_sizes_have_units(text, size):
@@ -39,11 +40,20 @@ def test_options_become_limits():
         ((None, float("inf"), None), "--max-cost: got inf"),
         ((None, None, "lots"), "--max-memory: got 'lots'; allowed is a size above 0"),
         ((None, None, "0GiB"), "--max-memory: got '0GiB'"),
+        ((1e308, None, None), "--max-hours: got 1e\\+308; allowed .* at most 1,000,000;"),
+        ((None, 1e308, None), "--max-cost: got 1e\\+308; allowed is a number above 0 and at most"),
+        ((None, None, "99999999TiB"), "--max-memory: got '99999999TiB'; .* at most 1,024 TiB"),
     ],
 )
 def test_what_is_no_limit_is_refused(options, said):
     with pytest.raises(BadInputError, match=said):
         limits_asked(*options)
+
+
+def test_the_largest_limits_can_be_said():
+    assert str(limits_asked(1e6, 1e15, "1024TiB")).startswith(
+        "1000000 h 00 min and a cost of 1e+15"
+    )
 
 
 def test_what_a_url_would_undo_is_refused(tmp_path, monkeypatch):
