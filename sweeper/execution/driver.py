@@ -315,7 +315,7 @@ class SweepDriver:
         final = self.sweep.spec.final
         self._finalists.run(pool, admitted=self._admission.admits_finalists)
         self._evaluate(pool, final_jobs(self.folder, final))
-        run_trainings(pool, [job for job in self._clones if self._admission.admits_clone(job)])
+        run_trainings(pool, self._admission.admits_clones(self._clones))
         self._evaluate(pool, clone_final_jobs(self.folder, final))
 
     def _evaluate(self, pool: ActorHandle[Any], finals: list[Job]) -> None:
