@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import BadInputError, DamagedFileError
-from sweeper.execution.owner import Admission, keep_limits, require_time_left
+from sweeper.execution.owner import Admission, keep_limits, require_time_left, sentence_of_limit
 from sweeper.execution.pool import Job
 from sweeper.experiment.loading import load_sweep
 from sweeper.preflight.forecast import corner_trials
@@ -129,6 +129,42 @@ def test_a_sweep_without_time_left_does_not_go_on(folder, sweep):
     require_time_left(folder, Limits(max_hours=2), resources)
     folder.mark("complete")
     require_time_left(folder, limits, resources)
+
+
+def used_up(folder, *, hours, cost):
+    """Lets a sweep have taken so much."""
+    clock = Clock()
+    meter = Meter(folder.path, DRIVER, clock)
+    meter.price(cost / hours)
+    clock.now_s = 3600 * hours
+    meter.note(is_last=True)
+    return meter.usage
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(max_hours=1), "'resume night --max-hours 10'"),
+        (Limits(max_cost=4), "'resume night --max-cost 20'"),
+        (Limits(max_hours=9, max_cost=4), "'resume night --max-cost 20'"),
+        (Limits(max_hours=1, max_cost=4), "'resume night --max-hours 10 --max-cost 20'"),
+    ],
+)
+def test_what_is_proposed_is_more_than_was_used(folder, sweep, limits, said):
+    used_up(folder, hours=5, cost=10)
+    with pytest.raises(BadInputError) as caught:
+        require_time_left(
+            folder, limits, sweep.spec.resources.model_copy(update={"price_per_hour": 2.0})
+        )
+    assert said in str(caught.value)
+
+
+def test_the_limit_that_is_reached_is_the_one_to_be_raised(folder):
+    usage = used_up(folder, hours=5, cost=10)
+    limits = Limits(max_hours=9, max_cost=10)
+    assert "'resume night --max-cost MORE'" in sentence_of_limit(folder, limits, usage, left=1)
+    limits = Limits(max_hours=5, max_cost=20)
+    assert "'resume night --max-hours MORE'" in sentence_of_limit(folder, limits, usage, left=1)
 
 
 def test_a_trial_of_another_sweep_says_nothing_of_the_time_here(folder, sweep, monkeypatch):
