@@ -111,12 +111,13 @@ def admitted(
     from sweeper.preflight.forecast import admit
     from sweeper.preflight.plan import finished_trials
     from sweeper.report.terminal import batch_text, costs_text
+    from sweeper.search import count_trials
     from sweeper.tracking.owner import Limits
 
     limits = Limits() if limits is None else limits
     if limits == Limits() and not sweep.is_batch_open:
         return sweep, None
-    left = sweep.spec.search.trials
+    left = count_trials(sweep)
     if not sweep.is_batch_open:
         left -= len(finished_trials(sweep, root, data_fingerprint=hashed))
     with out.waiting("measuring a few steps"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.search.draws import DrawnTrial, Origin, draw_all, origin_of, params_of
+from sweeper.search.draws import DrawnTrial, Origin, count_trials, draw_all, origin_of, params_of
 from sweeper.search.driving.attributes import TRIAL_ID
 from sweeper.search.earlier import earlier_trials, noted_observations
 from sweeper.search.importances import Importance, Importances, importances_of
@@ -44,6 +44,7 @@ __all__ = [
     "TimeKeeper",
     "TrialTimes",
     "best_first",
+    "count_trials",
     "draw_all",
     "driven",
     "earlier_trials",
