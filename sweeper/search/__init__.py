@@ -25,6 +25,7 @@ from sweeper.search.study import (
     repeats_note,
     states_by_id,
     trials_left,
+    values_left_behind,
 )
 from sweeper.search.study_errors import using_study
 from sweeper.search.suggestions import Suggestion, Suggestions
@@ -68,4 +69,5 @@ __all__ = [
     "states_by_id",
     "trials_left",
     "using_study",
+    "values_left_behind",
 ]

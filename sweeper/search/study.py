@@ -46,6 +46,7 @@ __all__ = [
     "repeats_note",
     "states_by_id",
     "trials_left",
+    "values_left_behind",
 ]
 
 # Attribute of a study: its space has no other trial.
@@ -340,3 +341,16 @@ def past_values(study: optuna.Study) -> list[list[float]]:
     """Returns for each trial that ended the objective at its evaluations, in their order."""
     values = [trial.intermediate_values for trial in ended_trials(study)]
     return [[value for _, value in sorted(found.items())] for found in values]
+
+
+def values_left_behind(study: optuna.Study) -> dict[str, list[float]]:
+    """Returns the objective at the evaluations of each trial that runs, by the trial's identity.
+
+    Before a driver has begun any, they are those that a dead one has left in training.
+    """
+    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    return {
+        str(trial.user_attrs[TRIAL_ID]): [x for _, x in sorted(trial.intermediate_values.items())]
+        for trial in running
+        if TRIAL_ID in trial.user_attrs
+    }
