@@ -174,6 +174,7 @@ def _built(document: Document, *, source: str, prior: RatePrior) -> Sweep:
         problems += check_fit(space, has_gpu=has_gpu)
         problems += check_confirm(spec.search.confirm, space)
         problems += _check_sources(spec, space)
+        problems += _check_races(spec, space)
         problems += _check_final(spec, design, own_modes(document))
         # What is wrong by itself is wrong in each combination.
         problems += [] if problems else check_combinations(space, has_gpu=has_gpu)
@@ -193,6 +194,19 @@ def _check_sources(spec: SweepSpec, space: Space) -> list[Problem]:
         "must have a method or a field with several values; leave search.from out"
     )
     return [Problem("search.from", message)]
+
+
+def _check_races(spec: SweepSpec, space: Space) -> list[Problem]:
+    """Returns a problem where races would begin after the last evaluation of a trial."""
+    grace, evaluations = spec.search.racing.grace, space.any_trial().train.evaluations
+    if spec.search.stop != "racing" or grace <= evaluations:
+        return []
+    message = (
+        f"got {grace}, but a trial has {evaluations} evaluations (train.evaluations), so that no "
+        f"race would ever be held; it must be at most {evaluations}; lower it, or train every "
+        "trial to its end with search.stop=asha and search.asha=null"
+    )
+    return [Problem("search.racing.grace", message)]
 
 
 def _check_final(

@@ -113,6 +113,14 @@ def test_all_problems_come_at_once(space: Path) -> None:
             "search.share.fraction",
             "finite number; give such a number",
         ),
+        ("search.from=[a, b, a]", "search.from", "names 'a' twice; it must name sweeps"),
+        ("search.from=['']", "search.from", "names '' as a sweep; it must name sweeps"),
+        ("search.prefetch=1001", "search.prefetch", "at most 1000; give such a number"),
+        (
+            "resources.price_per_hour=1e308",
+            "resources.price_per_hour",
+            "at most 1e+09; give such",
+        ),
         ("train.epochs=0", "train.epochs", "got 0: it must be above 0; give such a number"),
         ("train.learning_rate={unifrom: [0, 1]}", "train.learning_rate", "'uniform'"),
         ("train.learning_rate={choice: ['1e-3']}", "train.learning_rate", "without quotes"),
@@ -164,6 +172,14 @@ def test_what_a_distribution_lacks_is_told_once(
     space: Path, override: str, path: str, message: str
 ) -> None:
     assert problems_of_space(space, override) == {path: message}
+
+
+def test_races_that_would_never_be_held_are_refused(space: Path) -> None:
+    own = ("search.asha=null", "search.stop=racing", "train.evaluations=4")
+    load_sweep(space, overrides=(*own, "search.racing.grace=4"))
+    found = problems_of_space(space, *own, "search.racing.grace=5")
+    assert list(found) == ["search.racing.grace"]
+    assert "got 5, but a trial has 4 evaluations" in found["search.racing.grace"]
 
 
 def test_how_trials_are_evaluated_reaches_each_of_them(space: Path) -> None:
