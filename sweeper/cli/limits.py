@@ -25,6 +25,7 @@ __all__ = [
     "admitted",
     "go_on_within",
     "limits_asked",
+    "require_at_rest",
     "require_no_url",
 ]
 
@@ -151,19 +152,21 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
     """
     from sweeper.execution.confirm import take_limits
     from sweeper.execution.owner import require_time_left
+    from sweeper.preflight.forecast import require_price
     from sweeper.tracking.owner import limits_of
 
     folder, sweep = driver.folder, driver.sweep
     take_limits(folder, asked)
     limits = asked.over(limits_of(folder.path))
+    # Its owner may have taken the price away since.
+    require_price(limits, sweep.spec.resources)
     require_time_left(folder, limits, sweep.spec.resources)
     if asked == type(asked)() and limits.max_memory_bytes is None:
         return
     from sweeper._environment import calibration_s
     from sweeper.execution.owner import keep_limits, require_clones_fit
-    from sweeper.preflight.forecast import admit, require_price
+    from sweeper.preflight.forecast import admit
 
-    require_price(limits, sweep.spec.resources)
     with out.waiting("measuring a few steps"):
         # Not the whole sweep: as much as fits into what is left is run.
         memory = limits.model_copy(update={"max_hours": 1e9, "max_cost": None})
@@ -177,6 +180,26 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
     if limits.max_memory_bytes is not None and found.costs is not None:
         require_clones_fit(folder, found.costs, room=limits.max_memory_bytes)
     keep_limits(folder.path, limits, found.costs)
+
+
+def require_at_rest(folder: SweepFolder, asked: Limits) -> None:
+    """Checks that new limits are for a sweep that does not run: its driver has read the old ones.
+
+    Args:
+        folder: of the sweep.
+        asked: the new limits, which may be none.
+
+    Raises:
+        BadInputError: it runs.
+    """
+    from sweeper.tracking.owner import driver_of
+
+    if asked != type(asked)() and driver_of(folder.path).is_alive:
+        raise BadInputError(
+            f"resume: got a limit of {asked} for sweep {folder.name}, which runs; a limit is read "
+            f"when a sweep starts; nothing was changed; 'stop {folder.name}', and resume it with "
+            "the limit"
+        )
 
 
 def require_no_url(folder: SweepFolder, what: str) -> None:

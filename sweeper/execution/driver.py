@@ -59,6 +59,7 @@ from sweeper.search import (
     noted_observations,
     open_study,
     repeats_note,
+    trials_in_all,
     trials_left,
     using_study,
 )
@@ -251,9 +252,11 @@ class SweepDriver:
             view.stop()
 
     def _mark_ended(self) -> None:
-        asked = self._trials.asked
+        asked, study = self._trials.asked, self._study
         status, note = self._admission.end(
-            asked.trials, repeats_note(self._study, asked), is_more_asked=self._has_trials
+            trials_in_all(study, asked),
+            repeats_note(study, asked),
+            is_more_asked=self._has_trials,
         )
         self.folder.mark(status, note=note)
 

@@ -24,6 +24,7 @@ from sweeper.search.study import (
     read_study,
     repeats_note,
     states_by_id,
+    trials_in_all,
     trials_left,
     values_left_behind,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "repeats_note",
     "require_study_storage",
     "states_by_id",
+    "trials_in_all",
     "trials_left",
     "using_study",
     "values_left_behind",

@@ -45,6 +45,7 @@ __all__ = [
     "refuse",
     "repeats_note",
     "states_by_id",
+    "trials_in_all",
     "trials_left",
     "values_left_behind",
 ]
@@ -281,6 +282,11 @@ def trials_left(study: optuna.Study, search: SearchSpec) -> int:
         return left
     states = (optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.WAITING)
     return min(left, len(study.get_trials(deepcopy=False, states=states)))
+
+
+def trials_in_all(study: optuna.Study, search: SearchSpec) -> int:
+    """Returns how many trials a sweep has: those asked for, or all of a space that is exhausted."""
+    return len(ended_trials(study)) + trials_left(study, search)
 
 
 def mark_exhausted(study: optuna.Study) -> None:

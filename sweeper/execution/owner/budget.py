@@ -122,10 +122,12 @@ def sentence_of_limit(folder: SweepFolder, limits: Limits, usage: Usage, *, left
         left: trials that were not begun or not ended.
     """
     asked = max(_parts(limits, usage), key=lambda one: one.used / one.allowed).option
-    were = "trial was" if left == 1 else "trials were"
+    what, they = ("1 trial was", "it") if left == 1 else (f"{left} trials were", "them")
+    if not left:
+        what, they = "the evaluation after the trials was", "it"
     return (
-        f"The limit of {limits} is reached ({_used(folder, usage)}): {left} {were} not begun or "
-        f"not ended. 'resume {_holder(folder)} {asked} MORE' goes on with them."
+        f"The limit of {limits} is reached ({_used(folder, usage)}): {what} not begun or not "
+        f"ended. 'resume {_holder(folder)} {asked} MORE' goes on with {they}."
     )
 
 

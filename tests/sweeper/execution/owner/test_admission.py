@@ -163,6 +163,8 @@ def test_the_limit_that_is_reached_is_the_one_to_be_raised(folder):
     usage = used_up(folder, hours=5, cost=10)
     limits = Limits(max_hours=9, max_cost=10)
     assert "'resume night --max-cost MORE'" in sentence_of_limit(folder, limits, usage, left=1)
+    said = "the evaluation after the trials was not begun or not ended. 'resume night --max-cost"
+    assert said in sentence_of_limit(folder, limits, usage, left=0)
     limits = Limits(max_hours=5, max_cost=20)
     assert "'resume night --max-hours MORE'" in sentence_of_limit(folder, limits, usage, left=1)
 
