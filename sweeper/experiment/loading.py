@@ -106,7 +106,7 @@ def _with_rates(document: Document, base: Document, *, source: str) -> Document:
 
 
 def _warnings(sweep: Sweep) -> list[str]:
-    found = [*warn_of_rates(sweep.space), *_early_ends(sweep.space)]
+    found = [*warn_of_rates(sweep.space), *_early_ends(sweep.space), *_no_races(sweep)]
     return found + (_few_trials(sweep) if sweep.design is None else [*sweep.design.warnings()])
 
 
@@ -120,6 +120,18 @@ def _early_ends(space: Space) -> list[str]:
         f"train.patience is set and train.schedule is {' and '.join(schedules)}, which stays laid "
         "out for all steps, so that a trial that ends early ends at a learning rate that is still "
         "high; set train.schedule=constant, or bear it in mind"
+    ]
+
+
+def _no_races(sweep: Sweep) -> list[str]:
+    """Returns a sentence where races would begin after the last evaluation of a trial."""
+    search, evaluations = sweep.spec.search, sweep.space.any_trial().train.evaluations
+    if search.stop != "racing" or search.racing.grace <= evaluations:
+        return []
+    return [
+        f"search.racing.grace is {search.racing.grace}, but a trial has {evaluations} evaluations "
+        "(train.evaluations), so that no race is ever held and every trial is trained to its end; "
+        f"set search.racing.grace to {evaluations} or less, or bear it in mind"
     ]
 
 
@@ -174,7 +186,6 @@ def _built(document: Document, *, source: str, prior: RatePrior) -> Sweep:
         problems += check_fit(space, has_gpu=has_gpu)
         problems += check_confirm(spec.search.confirm, space)
         problems += _check_sources(spec, space)
-        problems += _check_races(spec, space)
         problems += _check_final(spec, design, own_modes(document))
         # What is wrong by itself is wrong in each combination.
         problems += [] if problems else check_combinations(space, has_gpu=has_gpu)
@@ -194,19 +205,6 @@ def _check_sources(spec: SweepSpec, space: Space) -> list[Problem]:
         "must have a method or a field with several values; leave search.from out"
     )
     return [Problem("search.from", message)]
-
-
-def _check_races(spec: SweepSpec, space: Space) -> list[Problem]:
-    """Returns a problem where races would begin after the last evaluation of a trial."""
-    grace, evaluations = spec.search.racing.grace, space.any_trial().train.evaluations
-    if spec.search.stop != "racing" or grace <= evaluations:
-        return []
-    message = (
-        f"got {grace}, but a trial has {evaluations} evaluations (train.evaluations), so that no "
-        f"race would ever be held; it must be at most {evaluations}; lower it, or train every "
-        "trial to its end with search.stop=asha and search.asha=null"
-    )
-    return [Problem("search.racing.grace", message)]
 
 
 def _check_final(

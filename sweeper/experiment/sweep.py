@@ -138,7 +138,7 @@ class RacingSpec(Spec):
     """Validation rows that are asked before a trial can be stopped; from there on by half as many
     again, for as long as it is undecided."""
     grace: int = Field(default=1, ge=1)
-    """First evaluation at which a trial can be stopped, at most ``train.evaluations``."""
+    """First evaluation at which a trial can be stopped; beyond ``train.evaluations`` none is."""
 
 
 class ShareSpec(Spec):
