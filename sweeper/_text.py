@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,7 +71,8 @@ def size_of(text: str) -> int | None:
     """
     found = _SIZE.fullmatch(text.strip())
     unit = None if found is None else _UNITS.get(found[2])
-    return None if found is None or unit is None else round(float(found[1]) * unit)
+    size = 0.0 if found is None or unit is None else float(found[1]) * unit
+    return None if found is None or unit is None or math.isinf(size) else round(size)
 
 
 def count(number: int, noun: str) -> str:

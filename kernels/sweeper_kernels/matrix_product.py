@@ -65,12 +65,15 @@ def torch_products() -> Iterator[None]:
 
 
 def _mm(first: Tensor, second: Tensor) -> Tensor:
-    (rows, depth), columns = first.shape, second.shape[-1]
+    if first.dim() != 2 or second.dim() != 2:
+        # Of what is no matrix torch says so.
+        return torch.mm(first, second, out=first.new_empty(0))
+    (rows, depth), columns = first.shape, second.shape[1]
     if (
         rows * depth * columns >= _FEWEST
         and min(rows, depth, columns) >= _NARROWEST
         and first.dtype is second.dtype is torch.float32
-        and second.shape == (depth, columns)
+        and second.shape[0] == depth
     ):
         product: Tensor = torch.ops.mkldnn._linear_pointwise.default(
             first, second.t(), None, "none", [], ""

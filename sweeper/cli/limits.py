@@ -25,6 +25,7 @@ __all__ = [
     "admitted",
     "go_on_within",
     "limits_asked",
+    "require_at_rest",
     "require_no_url",
 ]
 
@@ -50,6 +51,10 @@ MaxMemory = Annotated[
 ]
 
 
+# A hundred years, a price in any currency, and more memory than a machine has.
+_MOST_HOURS, _MOST_COST, _MOST_BYTES = 1e6, 1e15, 2**50
+
+
 def limits_asked(hours: float | None, cost: float | None, memory: str | None) -> Limits:
     """Returns the limits of the options, which may be none.
 
@@ -63,16 +68,20 @@ def limits_asked(hours: float | None, cost: float | None, memory: str | None) ->
     """
     from sweeper.tracking.owner import Limits
 
-    for name, value in (("--max-hours", hours), ("--max-cost", cost)):
-        if value is not None and not 0 < value < float("inf"):
+    for name, value, most in (
+        ("--max-hours", hours, _MOST_HOURS),
+        ("--max-cost", cost, _MOST_COST),
+    ):
+        if value is not None and not 0 < value <= most:
             raise BadInputError(
-                f"{name}: got {value:g}; allowed is a number above 0; give one, or leave it out"
+                f"{name}: got {value:g}; allowed is a number above 0 and at most {most:,.0f}; give "
+                "one, or leave it out"
             )
     size = None if memory is None else size_of(memory)
-    if memory is not None and not size:
+    if memory is not None and (not size or size > _MOST_BYTES):
         raise BadInputError(
-            f"--max-memory: got {shorten(repr(memory))}; allowed is a size above 0 with its unit: "
-            "KB, MB, GB, TB or KiB, MiB, GiB, TiB; give one such as 22GiB"
+            f"--max-memory: got {shorten(repr(memory))}; allowed is a size above 0 and at most "
+            "1,024 TiB with its unit: KB, MB, GB, TB or KiB, MiB, GiB, TiB; give one such as 22GiB"
         )
     return Limits(max_hours=hours, max_cost=cost, max_memory_bytes=size)
 
@@ -103,12 +112,13 @@ def admitted(
     from sweeper.preflight.forecast import admit
     from sweeper.preflight.plan import finished_trials
     from sweeper.report.terminal import batch_text, costs_text
+    from sweeper.search import count_trials
     from sweeper.tracking.owner import Limits
 
     limits = Limits() if limits is None else limits
     if limits == Limits() and not sweep.is_batch_open:
         return sweep, None
-    left = sweep.spec.search.trials
+    left = count_trials(sweep)
     if not sweep.is_batch_open:
         left -= len(finished_trials(sweep, root, data_fingerprint=hashed))
     with out.waiting("measuring a few steps"):
@@ -142,19 +152,21 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
     """
     from sweeper.execution.confirm import take_limits
     from sweeper.execution.owner import require_time_left
+    from sweeper.preflight.forecast import require_price
     from sweeper.tracking.owner import limits_of
 
     folder, sweep = driver.folder, driver.sweep
     take_limits(folder, asked)
     limits = asked.over(limits_of(folder.path))
+    # Its owner may have taken the price away since.
+    require_price(limits, sweep.spec.resources)
     require_time_left(folder, limits, sweep.spec.resources)
     if asked == type(asked)() and limits.max_memory_bytes is None:
         return
     from sweeper._environment import calibration_s
     from sweeper.execution.owner import keep_limits, require_clones_fit
-    from sweeper.preflight.forecast import admit, require_price
+    from sweeper.preflight.forecast import admit
 
-    require_price(limits, sweep.spec.resources)
     with out.waiting("measuring a few steps"):
         # Not the whole sweep: as much as fits into what is left is run.
         memory = limits.model_copy(update={"max_hours": 1e9, "max_cost": None})
@@ -168,6 +180,26 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
     if limits.max_memory_bytes is not None and found.costs is not None:
         require_clones_fit(folder, found.costs, room=limits.max_memory_bytes)
     keep_limits(folder.path, limits, found.costs)
+
+
+def require_at_rest(folder: SweepFolder, asked: Limits) -> None:
+    """Checks that new limits are for a sweep that does not run: its driver has read the old ones.
+
+    Args:
+        folder: of the sweep.
+        asked: the new limits, which may be none.
+
+    Raises:
+        BadInputError: it runs.
+    """
+    from sweeper.tracking.owner import driver_of
+
+    if asked != type(asked)() and driver_of(folder.path).is_alive:
+        raise BadInputError(
+            f"resume: got a limit of {asked} for sweep {folder.name}, which runs; a limit is read "
+            f"when a sweep starts; nothing was changed; 'stop {folder.name}', and resume it with "
+            "the limit"
+        )
 
 
 def require_no_url(folder: SweepFolder, what: str) -> None:

@@ -59,6 +59,7 @@ from sweeper.search import (
     noted_observations,
     open_study,
     repeats_note,
+    trials_in_all,
     trials_left,
     using_study,
 )
@@ -251,9 +252,11 @@ class SweepDriver:
             view.stop()
 
     def _mark_ended(self) -> None:
-        asked = self._trials.asked
+        asked, study = self._trials.asked, self._study
         status, note = self._admission.end(
-            asked.trials, repeats_note(self._study, asked), is_more_asked=self._has_trials
+            trials_in_all(study, asked),
+            repeats_note(study, asked),
+            is_more_asked=self._has_trials,
         )
         self.folder.mark(status, note=note)
 
@@ -315,7 +318,7 @@ class SweepDriver:
         final = self.sweep.spec.final
         self._finalists.run(pool, admitted=self._admission.admits_finalists)
         self._evaluate(pool, final_jobs(self.folder, final))
-        run_trainings(pool, [job for job in self._clones if self._admission.admits_clone(job)])
+        run_trainings(pool, self._admission.admits_clones(self._clones))
         self._evaluate(pool, clone_final_jobs(self.folder, final))
 
     def _evaluate(self, pool: ActorHandle[Any], finals: list[Job]) -> None:

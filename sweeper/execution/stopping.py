@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from sweeper.execution.pool import Job
 from sweeper.execution.tune import EVALUATION
 from sweeper.search import Stopping
 
@@ -51,4 +52,6 @@ class StoppingScheduler(FIFOScheduler):
 
     def _stops(self, trial: tune.experiment.Trial, result: Mapping[str, Any]) -> bool:
         value = float(result[self._metric_name])
-        return self._stopping.decide(trial.trial_id, int(result[EVALUATION]), value)
+        # Tune's own identity of a trial is another one after a resume.
+        job: Job = trial.config["job"]
+        return self._stopping.decide(job.trial_id, int(result[EVALUATION]), value)

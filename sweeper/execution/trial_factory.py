@@ -24,6 +24,7 @@ from sweeper.search import (
     origin_of,
     params_of,
     past_values,
+    values_left_behind,
 )
 from sweeper.tracking.sweep_folder import SweepFolder
 
@@ -153,7 +154,7 @@ class TrialFactory:
         return self.replica_config().train.evaluations
 
     def stopping(self, study: optuna.Study) -> Stopping:
-        """Returns what stops trials early, with what has ended before.
+        """Returns what stops trials early, with what has ended before and what was left behind.
 
         Args:
             study: of the sweep.
@@ -163,6 +164,8 @@ class TrialFactory:
             return Share(self.compared_at)
         rungs = Rungs(spec.search.rungs, mode=spec.objective.mode, evaluations=self._evaluations)
         rungs.fill(past_values(study))
+        for trial_id, values in values_left_behind(study).items():
+            rungs.take_up(trial_id, values)
         return rungs
 
     def replica_config(self) -> ReplicaConfig:

@@ -11,6 +11,7 @@ from sweeper.errors import Problem, SpecError
 from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.problems import problems_of
 from sweeper.experiment.sections.keys import TRIAL_KEYS
+from sweeper.experiment.space.distributions import DISTRIBUTIONS
 from sweeper.experiment.space.space import MethodSpace, Point, Space
 from sweeper.experiment.space.tries import MOST, points_to_try
 from sweeper.experiment.trial import TrialSpec
@@ -33,7 +34,7 @@ def check_trials(space: Space, *, known: Iterable[Problem]) -> list[Problem]:
     # The header has told these already.
     told_by_header = {*TRIAL_KEYS, "workers", "objective"}
     # A distribution that could not be read is missing from the trial.
-    known_places = {problem.path for problem in known}
+    known_places = {place for problem in known for place in (problem.path, _drawn(problem.path))}
     problems: list[Problem] = []
     for _, point in space.corners():
         try:
@@ -46,6 +47,13 @@ def check_trials(space: Space, *, known: Iterable[Problem]) -> list[Problem]:
                 and problem.path not in known_places
             ]
     return problems
+
+
+def _drawn(path: str) -> str:
+    """Returns the field whose distribution a path is a part of; of another one the path itself."""
+    keys = path.split(".")
+    at = next((at for at, key in enumerate(keys) if key in {*DISTRIBUTIONS, "step"}), len(keys))
+    return ".".join(keys[:at])
 
 
 def check_fit(space: Space, *, has_gpu: bool) -> list[Problem]:

@@ -106,7 +106,7 @@ def _with_rates(document: Document, base: Document, *, source: str) -> Document:
 
 
 def _warnings(sweep: Sweep) -> list[str]:
-    found = [*warn_of_rates(sweep.space), *_early_ends(sweep.space)]
+    found = [*warn_of_rates(sweep.space), *_early_ends(sweep.space), *_no_races(sweep)]
     return found + (_few_trials(sweep) if sweep.design is None else [*sweep.design.warnings()])
 
 
@@ -120,6 +120,18 @@ def _early_ends(space: Space) -> list[str]:
         f"train.patience is set and train.schedule is {' and '.join(schedules)}, which stays laid "
         "out for all steps, so that a trial that ends early ends at a learning rate that is still "
         "high; set train.schedule=constant, or bear it in mind"
+    ]
+
+
+def _no_races(sweep: Sweep) -> list[str]:
+    """Returns a sentence where races would begin after the last evaluation of a trial."""
+    search, evaluations = sweep.spec.search, sweep.space.any_trial().train.evaluations
+    if search.stop != "racing" or search.racing.grace <= evaluations:
+        return []
+    return [
+        f"search.racing.grace is {search.racing.grace}, but a trial has {evaluations} evaluations "
+        "(train.evaluations), so that no race is ever held and every trial is trained to its end; "
+        f"set search.racing.grace to {evaluations} or less, or bear it in mind"
     ]
 
 

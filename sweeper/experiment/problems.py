@@ -22,6 +22,25 @@ _Location = tuple[int | str, ...]
 
 # Of pydantic's errors those about one value where a list, or fields with their values, must be.
 _SHAPES = {"tuple_type", "list_type", "dict_type", "model_type", "model_attributes_type"}
+# By the kinds of errors whose reason says what is allowed, and not yet what to do.
+_NUMBER, _ONE, _TEXT = ("give such a number",), ("give one",), ("give such a text",)
+_TO_DO = {
+    "greater_than": _NUMBER,
+    "greater_than_equal": _NUMBER,
+    "less_than": _NUMBER,
+    "less_than_equal": _NUMBER,
+    "multiple_of": _NUMBER,
+    "finite_number": _NUMBER,
+    "float_type": _ONE,
+    "float_parsing": _ONE,
+    "int_type": _ONE,
+    "int_parsing": _ONE,
+    "string_too_short": _TEXT,
+    "string_too_long": _TEXT,
+    "string_pattern_mismatch": _TEXT,
+    "too_short": ("add what is missing",),
+    "too_long": ("take some out",),
+}
 
 
 def problems_of(
@@ -52,7 +71,7 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         key = str(location[-1])
         return f"unknown field {shorten(repr(key))}; known: {', '.join(known)}{nearest(key, known)}"
     if kind == "missing":
-        return f"is missing; give {location[-1]!s}{_choices(location, model)}"
+        return _describe_missing(got, location, model)
     if kind in {"union_tag_invalid", "literal_error"}:
         expected = context.get("expected_tags") or context.get("expected") or ""
         allowed = [part.strip(" '") for part in str(expected).replace(" or ", ", ").split(",")]
@@ -72,13 +91,19 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         return f"got {shorten(got)}; give a value or a distribution ({', '.join(known)}){hint}"
     if kind in _SHAPES:
         return _describe_shape(got, kind, _find_fields(model, location))
-    reason = reason_of(details)
+    reason = "; ".join([reason_of(details), *_TO_DO.get(kind, ())])
     if got is None and "error" in context:
         # Our own validators say themselves what is missing.
         return reason
     if kind == "int_from_float":
         reason = "takes whole numbers only; write one, or search it with {int: [low, high]}"
     return reason if isinstance(got, dict) and "error" in context else _with_value(got, reason)
+
+
+def _describe_missing(got: object, location: _Location, model: type[BaseModel]) -> str:
+    if isinstance(location[-1], int):
+        return f"is missing in {shorten(got)}; a value must stand there; add it"
+    return f"is missing; give {location[-1]!s}{_choices(location, model)}"
 
 
 def _choices(location: _Location, model: type[BaseModel]) -> str:

@@ -83,7 +83,11 @@ class ResourcesSpec(Spec):
     machine has none, or not the model. It is no part of a trial's identity, and asks the cluster
     for nothing."""
     price_per_hour: float | None = Field(
-        default=None, gt=0, allow_inf_nan=False, exclude_if=lambda price: price is None
+        default=None,
+        gt=0,
+        le=1_000_000_000,
+        allow_inf_nan=False,
+        exclude_if=lambda price: price is None,
     )
     """What an hour of one worker costs with its CPUs and GPUs, in any currency; ``status`` then
     says what the trials have cost. It is no part of a trial's identity."""
@@ -134,7 +138,7 @@ class RacingSpec(Spec):
     """Validation rows that are asked before a trial can be stopped; from there on by half as many
     again, for as long as it is undecided."""
     grace: int = Field(default=1, ge=1)
-    """First evaluation at which a trial can be stopped."""
+    """First evaluation at which a trial can be stopped; beyond ``train.evaluations`` none is."""
 
 
 class ShareSpec(Spec):
@@ -169,7 +173,7 @@ class SearchSpec(Spec):
     standard error of each trial's value, and compares trainings of one length alone (``stop:
     share``, or ``asha: null``); ``tpe``, the tree-structured Parzen estimator, the default where
     trials are not stopped at a share; ``random``."""
-    startup_trials: int = Field(default=4, ge=1)
+    startup_trials: int = Field(default=4, ge=1, le=MOST_TRIALS)
     """Trials drawn at random before the sampler's model is used."""
     stop: Literal["share", "asha", "racing"] = "share"
     """What ends trials early: ``share``, all of them after the same part of their evaluations, and
@@ -185,9 +189,9 @@ class SearchSpec(Spec):
     """Earlier sweeps, by name or folder: their trials enter the study as observations where they
     are ones that this search could draw. They are no trials of this sweep, and no report counts
     them; ``plan`` says how many are taken, and why others are not."""
-    prefetch: int = Field(default=1, ge=0)
+    prefetch: int = Field(default=1, ge=0, le=1000)
     """Trials suggested in advance, so that no replica waits for its next one."""
-    max_failures: int = Field(default=2, ge=0)
+    max_failures: int = Field(default=2, ge=0, le=1000)
     """Times a trial is retried after its replica died."""
     confirm: ConfirmSpec | None = None
     """A comparison of the best trials after the search; without it what the search found best may
@@ -205,6 +209,15 @@ class SearchSpec(Spec):
             evaluations: of a whole trial, at least 1.
         """
         return self.share.ends_at(evaluations) if self.stop == "share" else evaluations
+
+    @field_validator("sources")
+    @classmethod
+    def _sources_are_names(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = next((name for name in sources if not name or sources.count(name) > 1), None)
+        if wrong is not None:
+            how = "twice" if wrong else "as a sweep"
+            raise ValueError(f"names {wrong!r} {how}; it must name sweeps; give each one once")
+        return sources
 
     @model_validator(mode="before")
     @classmethod

@@ -22,7 +22,7 @@ from sweeper.experiment.trial import TrainSpec, TrialSpec
 from sweeper.preflight.forecast import Costs, SweepForecast, admit, forecast_sweep, known_costs
 from sweeper.preflight.model import Memory, memory_of
 from sweeper.preflight.objective import require_objective
-from sweeper.search import DrawnTrial, Origin, draw_all, earlier_trials, params_of
+from sweeper.search import DrawnTrial, Origin, count_trials, draw_all, earlier_trials, params_of
 from sweeper.tracking.owner import Limits
 from sweeper.tracking.stored import Observations
 from sweeper.training.schedule import evaluation_steps
@@ -278,7 +278,7 @@ def _forecast(
 ) -> SweepForecast | None:
     if costs is None:
         return None
-    left = max(0, sweep.spec.search.trials - taken)
+    left = max(0, count_trials(sweep) - taken)
     return forecast_sweep(sweep, trials, costs, left=left, address=address)
 
 

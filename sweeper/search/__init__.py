@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.search.draws import DrawnTrial, Origin, draw_all, origin_of, params_of
+from sweeper.search.draws import DrawnTrial, Origin, count_trials, draw_all, origin_of, params_of
 from sweeper.search.driving.attributes import TRIAL_ID
 from sweeper.search.earlier import earlier_trials, noted_observations
 from sweeper.search.importances import Importance, Importances, importances_of
@@ -24,7 +24,9 @@ from sweeper.search.study import (
     read_study,
     repeats_note,
     states_by_id,
+    trials_in_all,
     trials_left,
+    values_left_behind,
 )
 from sweeper.search.study_errors import using_study
 from sweeper.search.suggestions import Suggestion, Suggestions
@@ -44,6 +46,7 @@ __all__ = [
     "TimeKeeper",
     "TrialTimes",
     "best_first",
+    "count_trials",
     "draw_all",
     "driven",
     "earlier_trials",
@@ -65,6 +68,8 @@ __all__ = [
     "repeats_note",
     "require_study_storage",
     "states_by_id",
+    "trials_in_all",
     "trials_left",
     "using_study",
+    "values_left_behind",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,13 +10,21 @@ from sweeper._text import shorten
 from sweeper.errors import BadInputError, SpecError
 from sweeper.experiment.checks import require_trial
 from sweeper.experiment.space.epochs import EPOCH_FIELDS
-from sweeper.experiment.space.space import MethodSpace, Space
+from sweeper.experiment.space.space import LISTED_POINTS, MethodSpace, Space
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
 from sweeper.search.preview import preview
 from sweeper.search.suggestions import MANY_REPEATS
 
-__all__ = ["MOST_DRAWN", "DrawnTrial", "Origin", "draw_all", "origin_of", "params_of"]
+__all__ = [
+    "MOST_DRAWN",
+    "DrawnTrial",
+    "Origin",
+    "count_trials",
+    "draw_all",
+    "origin_of",
+    "params_of",
+]
 
 MOST_DRAWN = 300
 """Trials of a search that are drawn before it begins."""
@@ -81,6 +90,24 @@ def draw_all(sweep: Sweep, *, observed: int = 0) -> tuple[DrawnTrial, ...]:
         message = f"no point that was drawn of the space is a trial: {shorten(reason, limit=600)}"
         raise BadInputError(f"{message}; narrow the space, so that its values go together")
     return tuple(drawn)
+
+
+def count_trials(sweep: Sweep) -> int:
+    """Returns how many trials a sweep has: those asked for, or all of a space with fewer.
+
+    Args:
+        sweep: what would run.
+    """
+    space, asked = sweep.space, sweep.spec.search.trials
+    points = space.points(most=LISTED_POINTS)
+    # What is listed twice is counted twice.
+    if points is None or len(points) >= asked or space.methods[0].listed is not None:
+        return asked
+    found: set[str] = set()
+    for point in points:
+        with suppress(SpecError):
+            found.add(require_trial(space, point).identity())
+    return len(found)
 
 
 def origin_of(number: int, space: Space) -> Origin:

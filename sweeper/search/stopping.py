@@ -91,12 +91,20 @@ class Rungs:
             past: for each such trial, the objective at its evaluations, in their order.
         """
         for values in past:
-            trial_id = f"past-{self._filled}"
-            for evaluation, value in enumerate(values, start=1):
-                rung = self._reached(trial_id, evaluation)
-                if rung is not None:
-                    rung.recorded[trial_id] = self._sign * value
+            self.take_up(f"past-{self._filled}", values)
             self._filled += 1
+
+    def take_up(self, trial_id: str, values: Iterable[float]) -> None:
+        """Puts a trial on the rungs that it has passed, and is not judged at again.
+
+        Args:
+            trial_id: of the trial, which a dead driver has left in training.
+            values: the objective at its evaluations so far, in their order.
+        """
+        for evaluation, value in enumerate(values, start=1):
+            rung = self._reached(trial_id, evaluation)
+            if rung is not None:
+                rung.recorded[trial_id] = self._sign * value
 
     def decide(self, trial_id: str, evaluation: int, value: float) -> bool:
         """Returns whether a trial stops after an evaluation, and notes what it scored.

@@ -45,7 +45,9 @@ __all__ = [
     "refuse",
     "repeats_note",
     "states_by_id",
+    "trials_in_all",
     "trials_left",
+    "values_left_behind",
 ]
 
 # Attribute of a study: its space has no other trial.
@@ -282,6 +284,11 @@ def trials_left(study: optuna.Study, search: SearchSpec) -> int:
     return min(left, len(study.get_trials(deepcopy=False, states=states)))
 
 
+def trials_in_all(study: optuna.Study, search: SearchSpec) -> int:
+    """Returns how many trials a sweep has: those asked for, or all of a space that is exhausted."""
+    return len(ended_trials(study)) + trials_left(study, search)
+
+
 def mark_exhausted(study: optuna.Study) -> None:
     """Notes that the space has no trial besides those that were tried."""
     study.set_user_attr(_EXHAUSTED, True)
@@ -340,3 +347,16 @@ def past_values(study: optuna.Study) -> list[list[float]]:
     """Returns for each trial that ended the objective at its evaluations, in their order."""
     values = [trial.intermediate_values for trial in ended_trials(study)]
     return [[value for _, value in sorted(found.items())] for found in values]
+
+
+def values_left_behind(study: optuna.Study) -> dict[str, list[float]]:
+    """Returns the objective at the evaluations of each trial that runs, by the trial's identity.
+
+    Before a driver has begun any, they are those that a dead one has left in training.
+    """
+    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    return {
+        str(trial.user_attrs[TRIAL_ID]): [x for _, x in sorted(trial.intermediate_values.items())]
+        for trial in running
+        if TRIAL_ID in trial.user_attrs
+    }

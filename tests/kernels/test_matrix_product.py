@@ -77,6 +77,19 @@ def test_matrices_that_do_not_fit_are_refused_as_by_torch(dtype, taken):
         torch.mm(torch.zeros(128, 128), torch.zeros(128, 128, dtype=torch.float64))
 
 
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (((3,), (3, 3)), "self must be a matrix"),
+        (((2, 3, 4), (4, 5)), "self must be a matrix"),
+        (((3, 4), (4,)), "mat2 must be a matrix"),
+    ],
+)
+def test_what_is_no_matrix_is_refused_as_by_torch(shapes, message, taken):
+    with pytest.raises(RuntimeError, match=message):
+        torch.mm(*drawn(*shapes))
+
+
 def test_a_product_is_the_same_each_time(taken):
     first, second = drawn((200, 300), (300, 400))
     expected = first @ second

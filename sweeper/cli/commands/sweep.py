@@ -26,6 +26,7 @@ from sweeper.cli.limits import (
     admitted,
     go_on_within,
     limits_asked,
+    require_at_rest,
 )
 from sweeper.cli.options import (
     Address,
@@ -200,7 +201,9 @@ def resume(  # noqa: PLR0913 - an argument for each option
         from sweeper.tracking.mlflow_view import require_store
         from sweeper.tracking.sweep_folder import SweepFolder
 
+        asked = limits_asked(max_hours, max_cost, max_memory)
         folder = SweepFolder.open(sweep, home=opened_home(home, sweep=sweep))
+        require_at_rest(folder, asked)
         if overrides and revise(folder, overrides, out):
             return
         if folder.status != "complete":
@@ -214,7 +217,7 @@ def resume(  # noqa: PLR0913 - an argument for each option
             has_dashboard=has_dashboard,
             retry_failed=retry_failed,
         )
-        go_on_within(driver, limits_asked(max_hours, max_cost, max_memory), out)
+        go_on_within(driver, asked, out)
         _drive(driver, out)
 
 

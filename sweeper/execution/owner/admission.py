@@ -25,6 +25,7 @@ from sweeper.tracking.owner import Limits, Meter, limits_of, note_limits
 from sweeper.tracking.owner.revisions import changed_alone
 from sweeper.tracking.stored import SweepStatus
 from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
 
 __all__ = ["Admission", "keep_limits"]
 
@@ -69,6 +70,8 @@ class Admission:
     _share: float = 1.0
     _finalists_s: float = 0.0
     _refused: int = 0
+    # Clones that could not begin.
+    _refused_clones: int = 0
 
     def begin(self, meter: Meter, *, replicas: int) -> None:
         """Takes up the limits, once it is known how many replicas there are.
@@ -151,18 +154,17 @@ class Admission:
             return True
         return self._keeper.admits(trial_id, need_s, before_s=[*map(self._need_s, before)])
 
-    def admits_clone(self, job: Job) -> bool:
-        """Returns whether a clone may begin, after which nothing comes.
+    def admits_clones(self, jobs: Sequence[Job]) -> list[Job]:
+        """Returns those of the clones that may begin; nothing comes after them.
 
         Args:
-            job: of the clone.
+            jobs: of the clones, in their order.
         """
         if self._keeper is None:
-            return True
-        assert self._costs is not None
-        self._learn()
-        trial = TrialSpec.model_validate_json(job.spec_json)
-        return self._keeper.admits(job.trial_id, self._costs.of(trial).trial_s, before_s=[])
+            return [*jobs]
+        admitted = self._admitted(jobs, self._keeper)
+        self._refused_clones = len(jobs) - len(admitted)
+        return admitted
 
     def admits_finalists(self, jobs: Sequence[Job]) -> list[Job]:
         """Returns those of the best trials that may go on: the time kept free for them is theirs.
@@ -172,19 +174,27 @@ class Admission:
         """
         if self._keeper is None:
             return [*jobs]
-        self._learn()
-        # That the search was cut is true whoever goes on after it.
-        refused = self._keeper.refused
         self._keeper.final_s -= self._finalists_s
         self._finalists_s = 0.0
-        admitted: dict[str, float] = {}
-        for job in jobs:
-            need_s = self._left_s(job.trial_id, share=1.0)
-            if self._keeper.admits(job.trial_id, need_s, before_s=[*admitted.values()]):
-                admitted[job.trial_id] = need_s
-        self._keeper.refused = refused or self._keeper.refused
+        admitted = self._admitted(jobs, self._keeper)
         self._refused = len(jobs) - len(admitted)
-        return [job for job in jobs if job.trial_id in admitted]
+        return admitted
+
+    def _admitted(self, jobs: Sequence[Job], keeper: TimeKeeper) -> list[Job]:
+        """Returns which of some trainings to their end may begin, each after those before it."""
+        self._learn()
+        # That the search was cut is true whoever goes on after it.
+        refused = keeper.refused
+        admitted: list[Job] = []
+        needs_s: list[float] = []
+        for job in jobs:
+            need_s = self._left_s(TrialFolder(job.folder), share=1.0)
+            if keeper.admits(job.trial_id, need_s, before_s=needs_s):
+                admitted.append(job)
+                needs_s.append(need_s)
+            refused = refused or keeper.refused
+        keeper.refused = refused
+        return admitted
 
     def ending_s(self) -> float | None:
         """Returns the seconds for checkpoints where the sweep must end now; else None."""
@@ -207,7 +217,7 @@ class Admission:
             otherwise: what there is to say where it is complete.
             is_more_asked: whether trials or clones are left, for which its owner asked too late.
         """
-        is_cut = (self.has_refused or self._refused > 0) and self._left_of(trials) > 0
+        is_cut = self.has_refused and self._left_of(trials) > 0
         if is_cut:
             return "stopped", self.note(trials)
         if is_more_asked:
@@ -216,7 +226,7 @@ class Admission:
 
     def _left_of(self, trials: int) -> int:
         ended = [x for x in self.folder.trials() if x.is_final and x.status != "superseded"]
-        return max(0, trials - len(ended)) + self._refused
+        return max(0, trials - len(ended)) + self._refused + self._refused_clones
 
     def note(self, trials: int) -> str:
         """Returns sentences on what was not begun, for whoever reads how the sweep stands.
@@ -230,21 +240,20 @@ class Admission:
 
     def _need_s(self, trial_id: str) -> float:
         """Returns the seconds that a trial still takes by the forecast; 0 where it has ended."""
-        is_ended = self.folder.trial(trial_id).read().is_final
-        return 0.0 if is_ended else self._left_s(trial_id, share=self._share)
+        trial = self.folder.trial(trial_id)
+        return 0.0 if trial.read().is_final else self._left_s(trial, share=self._share)
 
-    def _left_s(self, trial_id: str, *, share: float) -> float:
+    def _left_s(self, trial: TrialFolder, *, share: float) -> float:
         """Returns the seconds that a trial still takes to a share of its steps."""
-        record = self.folder.trial(trial_id).read()
+        record = trial.read()
         done = record.steps / record.steps_total if record.steps_total else 0.0
-        return self._whole_s(trial_id) * max(0.0, share - done)
+        return self._whole_s(trial) * max(0.0, share - done)
 
-    def _whole_s(self, trial_id: str) -> float:
+    def _whole_s(self, trial: TrialFolder) -> float:
         assert self._costs is not None
-        if trial_id not in self._needs_s:
-            trial: TrialSpec = self.folder.trial(trial_id).trial_spec()
-            self._needs_s[trial_id] = self._costs.of(trial).trial_s
-        return self._needs_s[trial_id]
+        if trial.id not in self._needs_s:
+            self._needs_s[trial.id] = self._costs.of(trial.trial_spec()).trial_s
+        return self._needs_s[trial.id]
 
     def _learn(self) -> None:
         """Takes the times of the trials that have ended since."""
@@ -254,10 +263,11 @@ class Admission:
             if record.id in self._taken or not is_told or not record.steps_total:
                 continue
             self._taken.add(record.id)
-            if self.folder.trial(record.id).taken_from() is not None:
+            trial = self.folder.trial(record.id)
+            if trial.taken_from() is not None:
                 # Another sweep has trained it, on whatever machine.
                 continue
             share = record.steps / record.steps_total
             self._keeper.times.take(
-                forecast_s=share * self._whole_s(record.id), measured_s=record.wall_time_s
+                forecast_s=share * self._whole_s(trial), measured_s=record.wall_time_s
             )

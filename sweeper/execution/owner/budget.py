@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 from sweeper._text import duration
 from sweeper.analysis.confirmation import found_confirmation, search_of
@@ -78,14 +79,37 @@ def require_time_left(folder: SweepFolder, limits: Limits, resources: ResourcesS
     if not limits.has_time or folder.status == "complete":
         return
     usage = usage_in_all(folder)
-    left_s = limits.left_s(usage, per_hour=price_per_hour(resources, replicas=1))
-    if left_s is not None and left_s <= ENDING_S:
+    per_hour = price_per_hour(resources, replicas=1)
+    lefts_s = [(one, one.alone.left_s(usage, per_hour=per_hour)) for one in _parts(limits, usage)]
+    short = [one for one, left_s in lefts_s if left_s is not None and left_s <= ENDING_S]
+    if short:
+        more = " ".join(f"{one.option} {2 * max(one.allowed, one.used):g}" for one in short)
         raise BadInputError(
             f"resume: sweep {folder.name} has used up its limit of {limits} "
             f"({_used(folder, usage)}); a trial needs time; nothing was started; give more: "
-            f"'resume {_holder(folder)} --max-hours {2 * (limits.max_hours or 1):g}'"
-            + (f" --max-cost {2 * limits.max_cost:g}" if limits.max_cost is not None else "")
+            f"'resume {_holder(folder)} {more}'"
         )
+
+
+class _Part(NamedTuple):
+    """One of the limits of a sweep's time."""
+
+    option: str
+    allowed: float
+    used: float
+    alone: Limits
+
+
+def _parts(limits: Limits, usage: Usage) -> list[_Part]:
+    """Returns the limits of the time, each with what was used of it."""
+    found = []
+    if limits.max_hours is not None:
+        hours = limits.max_hours
+        found.append(_Part("--max-hours", hours, usage.seconds / 3600, Limits(max_hours=hours)))
+    if limits.max_cost is not None:
+        cost = limits.max_cost
+        found.append(_Part("--max-cost", cost, usage.cost, Limits(max_cost=cost)))
+    return found
 
 
 def sentence_of_limit(folder: SweepFolder, limits: Limits, usage: Usage, *, left: int) -> str:
@@ -97,11 +121,13 @@ def sentence_of_limit(folder: SweepFolder, limits: Limits, usage: Usage, *, left
         usage: what was taken of them.
         left: trials that were not begun or not ended.
     """
-    asked = "--max-cost" if limits.max_hours is None else "--max-hours"
-    were = "trial was" if left == 1 else "trials were"
+    asked = max(_parts(limits, usage), key=lambda one: one.used / one.allowed).option
+    what, they = ("1 trial was", "it") if left == 1 else (f"{left} trials were", "them")
+    if not left:
+        what, they = "the evaluation after the trials was", "it"
     return (
-        f"The limit of {limits} is reached ({_used(folder, usage)}): {left} {were} not begun or "
-        f"not ended. 'resume {_holder(folder)} {asked} MORE' goes on with them."
+        f"The limit of {limits} is reached ({_used(folder, usage)}): {what} not begun or not "
+        f"ended. 'resume {_holder(folder)} {asked} MORE' goes on with {they}."
     )
 
 

@@ -188,7 +188,10 @@ class LogUniform(_Range):
     def _ends_are_in_order(self) -> LogUniform:
         _refuse_disorder(*self.loguniform)
         if self.loguniform[0] <= 0:
-            raise ValueError(f"starts at {self.loguniform[0]}; a logarithm needs a low above 0")
+            raise ValueError(
+                f"{list(self.loguniform)} starts at {self.loguniform[0]}; a logarithm needs a low "
+                "above 0; give one, or draw by uniform"
+            )
         return self
 
     def _bounds(self) -> tuple[float, float]:

@@ -59,7 +59,7 @@ def with_steps(tree: Document) -> Document:
     found = _read({name: train[name] for name in EPOCH_FIELDS if name in train})
     if "steps" in train:
         text = "stands beside steps; one of the two says how long training is; leave one out"
-        raise _error([(("epochs",), text, None)])
+        raise _error([(PydanticCustomError("epochs", text), ("epochs",), None)])
     examples = _positive(train.get("batch_size"), otherwise=8)
     examples *= _positive(get_path(tree, ("engine", "gradient_accumulation")), otherwise=1)
     examples *= _positive(tree.get("workers"), otherwise=1)
@@ -73,18 +73,20 @@ def _read(fields: Document) -> EpochsSpec:
         return EpochsSpec.model_validate(fields)
     except ValidationError as error:
         found = error.errors(include_url=False)
-        raise _error([(x["loc"], x["msg"], x["input"]) for x in found]) from error
+        # Of the same kind: whoever tells them has words for each.
+        kinds = (PydanticCustomError(x["type"], x["msg"], x.get("ctx")) for x in found)
+        raise _error(
+            [(kind, x["loc"], x["input"]) for kind, x in zip(kinds, found, strict=True)]
+        ) from error
 
 
-def _error(problems: list[tuple[tuple[int | str, ...], str, object]]) -> ValidationError:
+def _error(
+    problems: list[tuple[PydanticCustomError, tuple[int | str, ...], object]],
+) -> ValidationError:
     """Returns the error of a trial whose training has wrong fields."""
     errors = [
-        InitErrorDetails(
-            type=PydanticCustomError("epochs", "{error}", {"error": text}),
-            loc=("train", *location),
-            input=value,
-        )
-        for location, text, value in problems
+        InitErrorDetails(type=kind, loc=("train", *location), input=value)
+        for kind, location, value in problems
     ]
     return ValidationError.from_exception_data("TrialSpec", errors)
 

@@ -16,7 +16,7 @@ from sweeper.preflight.forecast.forecasting import SweepForecast, forecast_sweep
 from sweeper.preflight.forecast.knowing import known_costs
 from sweeper.preflight.forecast.micro_batch import corner_trials, require_fitting, with_micro_batch
 from sweeper.preflight.model.memory import memory_there
-from sweeper.search.draws import draw_all
+from sweeper.search.draws import count_trials, draw_all
 from sweeper.tracking.owner import Limits
 
 __all__ = ["Admitted", "admit", "require_price"]
@@ -73,7 +73,7 @@ def admit(
     if limits.max_memory_bytes is not None:
         every = [*trials, *corner_trials(sweep)]
         require_fitting(every, costs, room=limits.max_memory_bytes, name="--max-memory")
-    number = sweep.spec.search.trials if left is None else left
+    number = count_trials(sweep) if left is None else left
     found = forecast_sweep(sweep, trials, costs, left=number, address=address)
     _require_time(found, limits)
     return Admitted(sweep, costs, found)

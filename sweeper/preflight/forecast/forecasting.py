@@ -15,6 +15,7 @@ from sweeper.experiment.sweep import ResourcesSpec, SearchSpec, Sweep
 from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.forecast.costs import Costs
 from sweeper.preflight.room import Cluster
+from sweeper.search.draws import count_trials
 
 __all__ = [
     "ENDING_S",
@@ -209,7 +210,7 @@ def finalists_s(sweep: Sweep, costs: Costs, trials: Sequence[TrialSpec], *, repl
     if search.stop != "share":
         return 0.0
     rest = 1 - search.compared_at(evaluations) / evaluations
-    rounds = math.ceil(_finalists_of(sweep, search.trials) / replicas)
+    rounds = math.ceil(_finalists_of(sweep, count_trials(sweep)) / replicas)
     return rounds * rest * fmean(costs.of(x).trial_s for x in trials)
 
 
@@ -225,7 +226,7 @@ def final_s(sweep: Sweep, costs: Costs, trials: Iterable[TrialSpec], *, replicas
     final, listed = sweep.spec.final, list(trials)
     if final.trials == 0:
         return 0.0
-    trained = sweep.spec.search.trials
+    trained = count_trials(sweep)
     trained = _finalists_of(sweep, trained) or trained
     jobs = min(final.trials or trained, trained) + 1
     row_s = fmean(costs.of(x).evaluation_s / x.train.eval_examples for x in listed)

@@ -22,7 +22,7 @@ from sweeper.search.driving.attributes import TRIAL_ID
 from sweeper.search.driving.names import NamedTrial, Names, values_of
 from sweeper.search.driving.samplers import MakeSampler, sampler_for
 from sweeper.search.driving.tpe import ShownSampler
-from sweeper.search.earlier import is_own
+from sweeper.search.earlier import is_own, observed_in
 
 __all__ = ["draw", "redraw"]
 
@@ -72,7 +72,9 @@ def redraw(
         search: for the sampler's settings.
         names: of the fields in the study.
     """
-    study.sampler = sampler_for(search, space=space, trial_number=frozen.number)
+    # As many of its own as had begun before it.
+    number = frozen.number - observed_in(study)
+    study.sampler = sampler_for(search, space=space, trial_number=number)
     # Optuna has no public way to take up a running trial of a storage again.
     trial = optuna.Trial(study, frozen._trial_id)
     return trial, _point(study, trial, space, names)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import optuna
 import pytest
 
 from sweeper.analysis.ranking import rank
@@ -15,7 +16,7 @@ from sweeper.execution.pool import Job
 from sweeper.execution.trial_factory import TrialFactory
 from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.trial import TrialSpec
-from sweeper.search import Suggestion, draw_all, preview
+from sweeper.search import TRIAL_ID, Suggestion, draw_all, preview
 from sweeper.tracking.owner.extending import extend
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
@@ -190,3 +191,21 @@ def test_a_trial_that_lost_its_first_race_has_not_failed(tmp_path: Path) -> None
     assert "eval_loss" not in record.metrics
     ranking = rank([record], trials.sweep.spec.objective)
     assert (ranking.best, ranking.others) == (None, (record,))
+
+
+def test_a_resume_stops_no_trial_where_it_has_passed(tmp_path: Path) -> None:
+    path = tmp_path / "kinds.yaml"
+    path.write_text(KINDS % "4")
+    sweep = load_sweep(path, profile=EMBEDDED, overrides=("search.asha.grace=1",))
+    folder = SweepFolder.create(tmp_path, "sweep-1", document=sweep.document)
+    study = optuna.create_study()
+    for name, values in (("left", [9.0, 8.0]), ("good", [1.0]), ("new", [])):
+        trial = study.ask()
+        trial.set_user_attr(TRIAL_ID, name)
+        for evaluation, value in enumerate(values, start=1):
+            trial.report(value, evaluation)
+        if name == "good":
+            study.tell(trial, 1.0)
+    stopping = TrialFactory(folder, sweep, data_fingerprint="").stopping(study)
+    assert not stopping.decide("left", 1, 9.0)
+    assert stopping.decide("new", 1, 9.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
+import uuid
 from collections.abc import Container, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -433,10 +434,15 @@ def scheduler(past: list[list[float]], asha: AshaSpec | None) -> StoppingSchedul
     return StoppingScheduler(rungs, metric=OBJECTIVE.metric)
 
 
+def trial_of_tune(trial_id: str) -> Any:
+    """Tune's trial, which has another identity at each run of a driver."""
+    job = Job(trial_id, 0, Path(), (), "{}")
+    return SimpleNamespace(trial_id=uuid.uuid4().hex, config={"job": job})
+
+
 def heard(scheduler: StoppingScheduler, trial_id: str, told: dict[str, Any]) -> str:
     tune: Any = None
-    trial: Any = SimpleNamespace(trial_id=trial_id)
-    return scheduler.on_trial_result(tune, trial, told)
+    return scheduler.on_trial_result(tune, trial_of_tune(trial_id), told)
 
 
 def test_rungs_are_filled_with_what_ended_before_a_resume() -> None:
@@ -456,6 +462,5 @@ def test_the_last_result_of_a_trial_stands_on_its_rung_too() -> None:
     tune: Any = None
     asha = AshaSpec(grace=1, reduction=2)
     asked = scheduler([], asha)
-    trial: Any = SimpleNamespace(trial_id="pruned-before")
-    asked.on_trial_complete(tune, trial, {**result(1, 1.0), "done": True})
+    asked.on_trial_complete(tune, trial_of_tune("pruned-before"), {**result(1, 1.0), "done": True})
     assert heard(asked, "new", result(1, 2.0)) == "STOP"

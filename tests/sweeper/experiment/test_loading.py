@@ -106,6 +106,22 @@ def test_all_problems_come_at_once(space: Path) -> None:
         ("methods.masa.group_size={choice: [1, 9]}", "methods.masa.group_size", "9"),
         ("train.learning_rate={uniform: [2, 1]}", "train.learning_rate", "low below high"),
         ("train.learning_rate={loguniform: [0, 1]}", "train.learning_rate", "above 0"),
+        ("train.learning_rate={loguniform: [0, 1]}", "train.learning_rate", "draw by uniform"),
+        ("search.trials=0", "search.trials", "at least 1; give such a number"),
+        (
+            "search.share.fraction=.nan",
+            "search.share.fraction",
+            "finite number; give such a number",
+        ),
+        ("search.from=[a, b, a]", "search.from", "names 'a' twice; it must name sweeps"),
+        ("search.from=['']", "search.from", "names '' as a sweep; it must name sweeps"),
+        ("search.prefetch=1001", "search.prefetch", "at most 1000; give such a number"),
+        (
+            "resources.price_per_hour=1e308",
+            "resources.price_per_hour",
+            "at most 1e+09; give such",
+        ),
+        ("train.epochs=0", "train.epochs", "got 0: it must be above 0; give such a number"),
         ("train.learning_rate={unifrom: [0, 1]}", "train.learning_rate", "'uniform'"),
         ("train.learning_rate={choice: ['1e-3']}", "train.learning_rate", "without quotes"),
         ("train.max_length={choice: [32, 64]}", "train.max_length", "one value for all"),
@@ -130,6 +146,42 @@ def test_a_bad_value_is_named_with_its_place(
     found = problems_of_space(space, override)
     assert path in found, found
     assert message in found[path]
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "message"),
+    [
+        (
+            "train.learning_rate={loguniform: [0.001]}",
+            "train.learning_rate.loguniform.1",
+            "is missing in [0.001]; a value must stand there; add it",
+        ),
+        (
+            "train.learning_rate={choice: []}",
+            "train.learning_rate.choice",
+            "got []: it must have 1 or more entries, and has 0; add what is missing",
+        ),
+        (
+            "methods.masa.experts={int: [2, 3], step: 0}",
+            "methods.masa.experts.step",
+            "got 0: it must be at least 1; give such a number",
+        ),
+    ],
+)
+def test_what_a_distribution_lacks_is_told_once(
+    space: Path, override: str, path: str, message: str
+) -> None:
+    assert problems_of_space(space, override) == {path: message}
+
+
+def test_of_races_that_would_never_be_held_is_warned(
+    space: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = ("search.asha=null", "search.stop=racing", "train.evaluations=4")
+    load_sweep(space, overrides=(*own, "search.racing.grace=4"))
+    assert "search.racing.grace" not in caplog.text
+    load_sweep(space, overrides=(*own, "search.racing.grace=5"))
+    assert "search.racing.grace is 5, but a trial has 4 evaluations" in caplog.text
 
 
 def test_how_trials_are_evaluated_reaches_each_of_them(space: Path) -> None:

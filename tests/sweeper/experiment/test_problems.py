@@ -115,9 +115,18 @@ def test_no_sentence_of_pydantic_reaches_a_user() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"method": {"name": "lora", "rank": 0}}, "got 0: it must be at least 1"),
-        ({"method": {"name": "lora", "dropout": 2}}, "got 2: it must be below 1"),
-        ({"train": {"steps": 8, "learning_rate": "fast"}}, "got 'fast': it must be a number"),
+        (
+            {"method": {"name": "lora", "rank": 0}},
+            "got 0: it must be at least 1; give such a number",
+        ),
+        (
+            {"method": {"name": "lora", "dropout": 2}},
+            "got 2: it must be below 1; give such a number",
+        ),
+        (
+            {"train": {"steps": 8, "learning_rate": "fast"}},
+            "got 'fast': it must be a number; give one",
+        ),
         ({"train": {**TRIAL["train"], "bucketing": "x"}}, "got 'x': it must be true or false"),
         ({"train": {**TRIAL["train"], "batch_size": "x"}}, "got 'x': it must be a whole number"),
     ],

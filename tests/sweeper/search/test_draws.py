@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.experiment.loading import load_sweep
 from sweeper.experiment.sweep import Sweep
-from sweeper.search.draws import draw_all, origin_of, params_of
+from sweeper.search.draws import count_trials, draw_all, origin_of, params_of
 from tests.sweeper.experiment.spaces import TRIALS, load_budget, load_list
 
 
@@ -29,9 +30,35 @@ def test_every_trial_is_drawn_once_in_its_order(list_of):
     assert [trial.space.name for trial in drawn] == [entry["name"] for entry in TRIALS]
     assert {trial.origin for trial in drawn} == {"baseline"}
     assert [trial.spec.method.name for trial in drawn] == ["lora", "lora", "masa", "mosa", "lora"]
-    assert sweep.spec.search.trials == 5
+    assert sweep.spec.search.trials == count_trials(sweep) == 5
     # A list compares: nothing of it is stopped early.
     assert sweep.spec.search.asha is None
+
+
+FEW = """
+name: few
+profile: embedded
+methods:
+  - {name: lora, rank: {choice: [4, 8]}}
+train:
+  learning_rate: {choice: [1e-4, 1e-3]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "count"),
+    [
+        ((), 4),
+        (("search.trials=3",), 3),
+        (("train.learning_rate={uniform: [1e-4, 1e-3]}",), 8),
+    ],
+)
+def test_a_small_space_has_no_more_trials_than_points(tmp_path, overrides, count):
+    file = tmp_path / "few.yaml"
+    file.write_text(FEW, encoding="utf-8")
+    sweep = load_sweep(file, overrides=overrides)
+    assert count_trials(sweep) == count
+    assert len(draw_all(sweep)) == count
 
 
 def test_baselines_come_before_the_search_and_examples_after_what_is_certain(sized) -> None:

@@ -179,6 +179,15 @@ def test_a_share_stops_every_trial_at_one_evaluation() -> None:
     assert share.decide("b", 2, -9.0)
 
 
+def test_who_was_left_in_training_is_not_judged_again_where_it_passed() -> None:
+    rungs = Rungs(AshaSpec(grace=1, reduction=3), mode="min", evaluations=9)
+    rungs.fill([[1.0] * 9] * 3)
+    rungs.take_up("behind", [9.0, 8.0])
+    assert [rungs.decide("behind", place, 9.0) for place in (1, 2, 3)] == [False, False, True]
+    # It stands there for the others.
+    assert not rungs.decide("as-good", 1, 1.0)
+
+
 def test_who_came_before_a_resume_is_not_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
     rungs = Rungs(AshaSpec(grace=1, reduction=2), mode="min", evaluations=4)
     # To judge a trial takes all who came to its rung before it.

@@ -21,6 +21,7 @@ from sweeper.search.study import (
     past_values,
     states_by_id,
     trials_left,
+    values_left_behind,
 )
 from sweeper.tracking.databases import StudyPlace
 from tests.sweeper.search.two_methods import BASELINE, LORA, OBJECTIVE, SEARCH, SPACE, study_in
@@ -102,6 +103,10 @@ def test_past_values_are_those_of_the_trials_that_ended_in_their_order(tmp_path:
     study.tell(pruned, state=TrialState.PRUNED)
     study.tell(whole, 0.9)
     assert past_values(study) == [[5.0], [1.0, 0.9]]
+    # Without an identity it was never begun.
+    assert values_left_behind(study) == {}
+    running.set_user_attr(TRIAL_ID, "a")
+    assert values_left_behind(study) == {"a": [9.0]}
 
 
 def test_of_a_trial_that_was_run_again_the_last_state_counts(tmp_path: Path) -> None:

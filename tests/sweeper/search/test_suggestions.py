@@ -19,6 +19,7 @@ from sweeper.search.study import (
     enqueue_failed,
     open_study,
     repeats_note,
+    trials_in_all,
     trials_left,
 )
 from sweeper.search.suggestions import MANY_REPEATS
@@ -124,8 +125,10 @@ def tell_all(suggestions: Suggestions) -> list[str]:
 def test_a_finite_space_ends_when_each_of_its_points_was_tried_once(tmp_path: Path) -> None:
     study, suggestions = finite(tmp_path)
     assert trials_left(study, MANY_TRIALS) == 5
+    assert trials_in_all(study, MANY_TRIALS) == 5
     assert sorted(tell_all(suggestions)) == ["lora-4", "lora-8"]
     assert trials_left(study, MANY_TRIALS) == 0
+    assert trials_in_all(study, MANY_TRIALS) == 2
     assert [trial.value for trial in ended_trials(study)] == [1.0, 1.0]
     assert "it has 2 distinct trials, fewer than the 5 asked for" in repeats_note(
         study, MANY_TRIALS

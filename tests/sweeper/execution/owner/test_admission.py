@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import BadInputError, DamagedFileError
-from sweeper.execution.owner import Admission, keep_limits, require_time_left
+from sweeper.execution.owner import Admission, keep_limits, require_time_left, sentence_of_limit
 from sweeper.execution.pool import Job
 from sweeper.experiment.loading import load_sweep
 from sweeper.preflight.forecast import corner_trials
@@ -131,6 +131,44 @@ def test_a_sweep_without_time_left_does_not_go_on(folder, sweep):
     require_time_left(folder, limits, resources)
 
 
+def used_up(folder, *, hours, cost):
+    """Lets a sweep have taken so much."""
+    clock = Clock()
+    meter = Meter(folder.path, DRIVER, clock)
+    meter.price(cost / hours)
+    clock.now_s = 3600 * hours
+    meter.note(is_last=True)
+    return meter.usage
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(max_hours=1), "'resume night --max-hours 10'"),
+        (Limits(max_cost=4), "'resume night --max-cost 20'"),
+        (Limits(max_hours=9, max_cost=4), "'resume night --max-cost 20'"),
+        (Limits(max_hours=1, max_cost=4), "'resume night --max-hours 10 --max-cost 20'"),
+    ],
+)
+def test_what_is_proposed_is_more_than_was_used(folder, sweep, limits, said):
+    used_up(folder, hours=5, cost=10)
+    with pytest.raises(BadInputError) as caught:
+        require_time_left(
+            folder, limits, sweep.spec.resources.model_copy(update={"price_per_hour": 2.0})
+        )
+    assert said in str(caught.value)
+
+
+def test_the_limit_that_is_reached_is_the_one_to_be_raised(folder):
+    usage = used_up(folder, hours=5, cost=10)
+    limits = Limits(max_hours=9, max_cost=10)
+    assert "'resume night --max-cost MORE'" in sentence_of_limit(folder, limits, usage, left=1)
+    said = "the evaluation after the trials was not begun or not ended. 'resume night --max-cost"
+    assert said in sentence_of_limit(folder, limits, usage, left=0)
+    limits = Limits(max_hours=5, max_cost=20)
+    assert "'resume night --max-hours MORE'" in sentence_of_limit(folder, limits, usage, left=1)
+
+
 def test_a_trial_of_another_sweep_says_nothing_of_the_time_here(folder, sweep, monkeypatch):
     admission, _, _ = begun(folder, sweep, Limits(max_hours=10))
     taken = added(folder, sweep, "a" * 12)
@@ -142,13 +180,38 @@ def test_a_trial_of_another_sweep_says_nothing_of_the_time_here(folder, sweep, m
     assert admission._keeper.times._ratios == []
 
 
-def test_a_clone_begins_while_there_is_time_for_it(folder, sweep):
+def job_of(trial):
+    return Job(trial.id, 0, trial.path, (), "{}")
+
+
+def test_clones_begin_while_there_is_time_for_those_before_them_too(folder, sweep, monkeypatch):
+    # Trials of a test take no time.
+    monkeypatch.setattr(Admission, "_learn", lambda _: None)
+    clones = [added(folder, sweep, name) for name in ("a", "b", "c")]
     admission, clock, trial_s = begun(folder, sweep, Limits(max_hours=1))
-    job = Job("c" * 12, 0, folder.path, (), corner_trials(sweep)[0].model_dump_json())
-    assert admission.admits_clone(job)
-    clock.now_s = 3600 - trial_s / 2
-    assert not admission.admits_clone(job)
+    jobs = [job_of(trial) for trial in clones]
+    assert admission.admits_clones(jobs) == jobs
+    assert not admission.has_refused
+    clock.now_s = 3600 - 1.7 * trial_s
+    # One fits, two after each other do not, whatever fits of the third one.
+    clones[2].begin()
+    clones[2].append(corner_trials(sweep)[0].train.steps * 3 // 4, {"train_loss": 1.0})
+    assert admission.admits_clones(jobs) == [jobs[0], jobs[2]]
     assert admission.has_refused
+
+
+def test_a_sweep_whose_clones_have_no_time_is_not_complete(folder, sweep):
+    clone = added(folder, sweep, "a")
+    clone.begin()
+    clone.complete(train_time_s=1.0)
+    admission, clock, trial_s = begun(folder, sweep, Limits(max_hours=1))
+    clock.now_s = 3600 - trial_s / 2
+    waits = job_of(added(folder, sweep, "b"))
+    assert admission.admits_clones([waits]) == []
+    # All of its trials have ended.
+    status, note = admission.end(1, "")
+    assert status == "stopped"
+    assert "1 trial was not begun or not ended" in note
 
 
 def test_time_is_kept_free_for_those_that_go_on_and_is_theirs_then(tmp_path, monkeypatch):
@@ -170,7 +233,7 @@ def test_time_is_kept_free_for_those_that_go_on_and_is_theirs_then(tmp_path, mon
         trial.begin()
         trial.append(corner_trials(sweep)[0].train.steps // 4, {"train_loss": 1.0})
         trial.prune()
-    jobs = [Job(name, 0, folder.path, (), "{}") for name in ("a", "b")]
+    jobs = [job_of(trial) for trial in trials[:2]]
     assert admission.admits_finalists(jobs) == jobs
     clock.now_s = 36_000 - 1.2 * trial_s - 60
     assert admission.admits_finalists(jobs) == jobs[:1]
@@ -189,13 +252,12 @@ def test_a_search_that_was_cut_stays_so_when_the_best_go_on(tmp_path, monkeypatc
     overrides = ("final.trials=0", "search.share.finalists=2")
     sweep = load_sweep(Path("search_spaces/masa.yaml"), overrides=overrides)
     folder = SweepFolder.create(tmp_path, "night", document={**sweep.document, "search": SHARED})
-    for name in ("a", "b"):
-        added(folder, sweep, name)
+    first, _ = (added(folder, sweep, name) for name in ("a", "b"))
     admission, clock, trial_s = begun(folder, sweep, Limits(max_hours=1))
     # Two quarters and two rests of three quarters are two whole ones.
     clock.now_s = 3600 - 1.9 * trial_s
     assert not admission.admits("b", ["a"])
-    jobs = [Job("a", 0, folder.path, (), "{}")]
+    jobs = [job_of(first)]
     assert admission.admits_finalists(jobs) == jobs
     assert admission.has_refused
     status, note = admission.end(2, "")

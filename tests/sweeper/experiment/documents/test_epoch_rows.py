@@ -95,8 +95,8 @@ def test_a_saved_search_space_takes_other_data_and_other_lengths(
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.epochs=-1", r"got -1: .*greater than 0"),
-        ("train.epochs={choice: [1, 0]}", r"got 0: .*greater than 0"),
+        ("train.epochs=-1", r"got -1: it must be above 0; give such a number"),
+        ("train.epochs={choice: [1, 0]}", r"got 0: it must be above 0; give such a number"),
         ("train.epoch_rows=7", r"is 7, but nothing has epochs; .*leave it out"),
     ],
 )

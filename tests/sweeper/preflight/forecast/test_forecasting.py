@@ -82,6 +82,18 @@ def test_a_sweep_that_takes_too_long_is_refused():
         admit(sweep, Limits(max_hours=1e-4), fingerprint=None, within_s=0)
 
 
+def test_what_is_forecast_of_a_small_space_is_all_of_it(tmp_path):
+    file = tmp_path / "few.yaml"
+    file.write_text(
+        "{name: few, profile: embedded, methods: [{name: lora, rank: {choice: [4, 8]}}]}",
+        encoding="utf-8",
+    )
+    sweep = load_sweep(file, overrides=("search.trials=24", "search.share.finalists=9"))
+    forecast = admit(sweep, Limits(max_hours=5), fingerprint=None, within_s=0).forecast
+    assert forecast is not None
+    assert (forecast.trials, forecast.finalists) == (2, 2)
+
+
 def test_a_cost_needs_a_price():
     sweep = load_sweep(SPACE)
     with pytest.raises(BadInputError, match=r"resources.price_per_hour is not set"):

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from sweeper.experiment.space.distributions import Choice, Distribution, IntRange, LogUniform
 from sweeper.experiment.space.space import Axis, Space
 from sweeper.search import Suggestions, open_study
+from sweeper.search.driving.attributes import OBSERVED
 from sweeper.search.study import enqueue_failed
 from sweeper.tracking.databases import StudyPlace
 from tests.sweeper.search.two_methods import LORA, OBJECTIVE, RATE, SEARCH, SPACE, identity_of
@@ -115,3 +117,28 @@ def test_what_a_dead_driver_had_not_drawn_yet_is_drawn(tmp_path: Path) -> None:
     assert again is not None
     assert again.point["lora.rank"] == rank
     assert RATE.distribution.contains(again.point["train.learning_rate"])
+
+
+@pytest.mark.parametrize("observed", [0, 2])
+def test_a_resume_draws_what_would_have_been_drawn(tmp_path: Path, observed: int) -> None:
+    def begun(name: str) -> optuna.Study:
+        study = open_study(
+            StudyPlace("s", tmp_path / name), objective=OBJECTIVE, space=one(RANKS), search=MANY
+        )
+        for number in range(observed):
+            study.add_trial(
+                optuna.trial.create_trial(value=float(number), user_attrs={OBSERVED: "old"})
+            )
+        return study
+
+    def suggestions(study: optuna.Study) -> Suggestions:
+        return Suggestions(study, space=one(RANKS), search=MANY, identify=identity_of)
+
+    whole, cut = begun("whole.db"), begun("cut.db")
+    expected = suggestions(whole).next()
+    # The driver dies before it has drawn anything.
+    cut.ask()
+    again = suggestions(cut).next()
+    assert expected is not None
+    assert again is not None
+    assert again.point == expected.point
