@@ -49,6 +49,10 @@ class Contestant:
 
     def search(self, table: CurveTable, setting: Setting, *, seed: int) -> Course:
         """Returns the course of one search on a table."""
+        return self.replay(table, setting, seed=seed).run()
+
+    def replay(self, table: CurveTable, setting: Setting, *, seed: int) -> Replay:
+        """Returns a search on a table that has not begun."""
         sampler, start_rates, starts = self.sampler, None, list[str]()
         if self.is_informed:
             rates = expected_rates(table, seed=seed % len(table.about.seeds))
@@ -63,7 +67,7 @@ class Contestant:
             seed=seed,
             start_rates=start_rates,
             starts=starts,
-        ).run()
+        )
 
 
 def sampler_of(name: Literal["tpe", "gp", "random"]) -> MakeSampler:
