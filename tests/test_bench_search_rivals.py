@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import optuna
+import pytest
 
 from benchmarks.search.contestants import by_name, sampler_of
 from benchmarks.search.expected import expected_rates, informed
@@ -82,6 +83,23 @@ def test_a_search_sees_nothing_of_its_own_seed():
     assert expected_rates(table, seed=0) == expected_rates(
         replace(table, validation=changed), seed=0
     )
+
+
+@pytest.mark.parametrize("name", ["expected rate, TPE", "expected rate, GP + 1/4"])
+def test_each_method_is_tried_once_at_its_expected_rate_before_any_is_tried_again(name):
+    table = curves.table(methods=5)
+    orders = set()
+    for seed in range(3):
+        rates = expected_rates(table, seed=seed % 2)
+        done = by_name(name).replay(table, Setting(20 * curves.STEPS[-1], 0.0), seed=seed)
+        done.run()
+        begun = [x.params for x in done._study.trials if x.params]
+        orders.add(tuple(x["method"] for x in begun[:5]))
+        assert sorted(x["method"] for x in begun[:5]) == sorted(table.about.methods)
+        assert all(x["rate"] == rates[x["method"], x["size"]] for x in begun[:5])
+        assert len(begun) > 8
+    # In the order of a file, which may be any.
+    assert len(orders) > 1
 
 
 def test_the_first_trial_of_a_method_has_the_expected_rate_and_later_ones_have_not():

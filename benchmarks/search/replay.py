@@ -130,6 +130,7 @@ class Replay:
         make_rule: MakeRule,
         seed: int,
         start_rates: Mapping[str, float] | None = None,
+        starts: Sequence[str] = (),
     ) -> None:
         """Begins a search.
 
@@ -141,12 +142,15 @@ class Replay:
             seed: of the search.
             start_rates: the place of the rate that is expected of each method, where a search
                 knows it.
+            starts: methods that are tried first, in this order, as a sweep enqueues them.
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._table, self._setting = table, setting
         self._seed = seed % len(table.about.seeds)
         self._rule: Rule = make_rule(len(table.about.evaluation_steps))
         self._study = optuna.create_study(direction="minimize")
+        for method in starts:
+            self._study.enqueue_trial({"method": method})
         # Its sampler is the contestant's; told is what the one of a sweep is that is told most.
         search = SearchSpec(seed=seed, sampler="gp", asha=None)
         self._ahead = search.prefetch
