@@ -107,7 +107,6 @@ COVERED = {
     "preflight/forecast/calibration.py": "sweeper/preflight/forecast/test_measuring.py",
     "preflight/forecast/computing.py": "sweeper/preflight/forecast/test_forecasting.py",
     "preflight/forecast/knowing.py": "sweeper/preflight/forecast/test_forecasting.py",
-    "preflight/forecast/operations.py": "sweeper/preflight/forecast/test_costs.py",
     "report/configurations.py": "sweeper/report/page/test_writing.py",
     "report/document.py": "sweeper/evaluation/test_final.py",
     "report/inspection/columns.py": "sweeper/cli/test_inspect.py",

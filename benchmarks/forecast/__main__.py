@@ -30,6 +30,11 @@ from sweeper_adapters.methods import PromptTuningSpec, PTuningSpec, QloraSpec
 
 SPACE = Path(__file__).parent.parent / "curves" / "space.yaml"
 MODELS = ("embedded", "smollm2")
+# Some methods tell tasks apart: two of them, where a profile's own data has one.
+DATA = {"smollm2": {"data": "{kind: tasks, train: [arc_easy, piqa], validation_fraction: 0.1}"}}
+OF_DATA = {
+    "smollm2": {"mtl_lora": {"tasks": 2}, "loramoe": {"knowledge_domains": ("arc_easy",)}},
+}
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 PRELOADED = [
     "peft",
@@ -44,6 +49,7 @@ def trials(profile: str, *, steps: int) -> dict[str, TrialSpec]:
     # An evaluation of a real model takes longer than all of a short trial's steps.
     rows = 64 if profile == "embedded" else 16
     overrides = (
+        *(f"{field}={value}" for field, value in DATA.get(profile, {}).items()),
         f"train.steps={steps}",
         "train.evaluations=1",
         f"train.eval_examples={rows}",
@@ -55,6 +61,9 @@ def trials(profile: str, *, steps: int) -> dict[str, TrialSpec]:
         trial = sweep.space.trial(point)
         train = trial.train.model_copy(update={"learning_rate": 1e-4})
         found.setdefault(trial.method.label, trial.model_copy(update={"train": train}))
+    for name, fields in OF_DATA.get(profile, {}).items():
+        method = found[name].method.model_copy(update=fields)
+        found[name] = found[name].model_copy(update={"method": method})
     usual = found["lora"]
     for method in (
         PromptTuningSpec(virtual_tokens=16),

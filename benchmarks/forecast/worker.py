@@ -14,12 +14,12 @@ from sweeper.distributed import alone
 from sweeper.evaluation.adapter import load_base_of
 from sweeper.experiment.trial import TrialSpec
 from sweeper.models.frozen import FrozenBase
+from sweeper.preflight.forecast.copies import measure_apart
 from sweeper.preflight.forecast.measuring import (
     MeasuredBase,
     MeasuredTrial,
     Request,
     StepLog,
-    measure,
     peak_of,
 )
 from sweeper.training.trial import train
@@ -36,12 +36,11 @@ def forecast(specs: Sequence[str], place: str) -> None:
     """
     each = tuple(TrialSpec.model_validate_json(spec) for spec in specs)
     rows: list[dict[str, Any]] = []
-    with alone():
-        for found in measure(Request(trials=each, threads=1)):
-            if isinstance(found, MeasuredBase):
-                continue
-            rows.append(_row(found))
-            Path(f"{place}.part").write_text(json.dumps(rows), encoding="utf-8")
+    for found in measure_apart(Request(trials=each, threads=1)):
+        if isinstance(found, MeasuredBase):
+            continue
+        rows.append(_row(found))
+        Path(f"{place}.part").write_text(json.dumps(rows), encoding="utf-8")
     Path(place).write_text(json.dumps(rows), encoding="utf-8")
 
 

@@ -59,8 +59,7 @@ class _Listed(Spec):
 
     def suggest(self, trial: Suggests, name: str) -> Json:
         """Returns a value drawn by the sampler, or the one that was enqueued for this trial."""
-        labels = [self.label(value) for value in self.values()]
-        return self.value(trial.suggest_categorical(name, labels))
+        return self.value(trial.suggest_categorical(name, [*self._labels]))
 
     def value(self, label: Json) -> Json:
         """Returns the value that a label stands for."""
@@ -72,6 +71,10 @@ class _Listed(Spec):
             return json.dumps(value, sort_keys=True)
         assert not isinstance(value, list | dict)
         return value
+
+    @functools.cached_property
+    def _labels(self) -> tuple[Scalar | None, ...]:
+        return tuple(map(self.label, self.values()))
 
     @functools.cached_property
     def _is_labelled(self) -> bool:

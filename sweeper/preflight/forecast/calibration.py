@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -23,10 +25,12 @@ from sweeper.errors import DamagedFileError
 from sweeper.experiment.sweep import ResourcesSpec
 from sweeper.experiment.trial import IDENTITY_VERSION, TrialSpec
 from sweeper.preflight.forecast.computing import BUSY, busy_text
-from sweeper.preflight.forecast.costs import Costs, KnownCost
+from sweeper.preflight.forecast.costs import Costs, KnownCost, step_operations
 from sweeper.preflight.forecast.measuring import MeasuredBase, MeasuredTrial, Request
-from sweeper.preflight.forecast.operations import step_operations
 from sweeper.preflight.model.memory import memory_of, memory_there
+
+if TYPE_CHECKING:
+    import psutil
 
 __all__ = ["calibrated_costs"]
 
@@ -122,7 +126,7 @@ def _measured(request: Request, *, within_s: float) -> list[str]:
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "OMP_NUM_THREADS": str(request.threads),
     }
-    command = [sys.executable, "-m", "sweeper.preflight.forecast.measuring"]
+    command = [sys.executable, "-m", "sweeper.preflight.forecast.copies"]
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -130,6 +134,8 @@ def _measured(request: Request, *, within_s: float) -> list[str]:
         stderr=subprocess.DEVNULL,
         text=True,
         env=environment,
+        # A group of its own, with the copies that measure.
+        start_new_session=True,
     ) as child:
         over = threading.Event()
         watch = threading.Thread(target=_watch, args=(child, within_s, over), daemon=True)
@@ -143,7 +149,7 @@ def _measured(request: Request, *, within_s: float) -> list[str]:
             return [line for line in child.stdout if line.endswith("\n")]
         finally:
             over.set()
-            child.kill()
+            _end(child)
             watch.join()
 
 
@@ -156,9 +162,28 @@ def _watch(child: subprocess.Popen[str], within_s: float, over: threading.Event)
         process = psutil.Process(child.pid)
         most = _SHARE * psutil.virtual_memory().available
         while not over.wait(_LOOK_S):
-            if time.monotonic() > deadline or process.memory_info().rss > most:
-                child.kill()
+            if time.monotonic() > deadline or _largest(process) > most:
+                _end(child)
                 return
+
+
+def _largest(process: psutil.Process) -> int:
+    """Returns the resident memory of a process, or of a copy of it that has more."""
+    import psutil
+
+    found = [0]
+    for one in (process, *process.children()):
+        # One may have ended meanwhile.
+        with suppress(psutil.NoSuchProcess):
+            found.append(int(one.memory_info().rss))
+    return max(found)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Ends a process and its copies."""
+    if child.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def _costs(request: Request, lines: Sequence[str]) -> Costs | None:

@@ -9,8 +9,7 @@ from typing import get_args
 
 from sweeper.experiment.sweep import GpuType, ResourcesSpec
 from sweeper.experiment.trial import TrialSpec
-from sweeper.preflight.forecast.costs import Costs, KnownCost
-from sweeper.preflight.forecast.operations import step_operations
+from sweeper.preflight.forecast.costs import Costs, KnownCost, step_operations
 from sweeper.preflight.model.memory import BYTES, memory_of
 
 __all__ = ["BUSY", "GPUS", "Gpu", "busy_text", "computed_costs"]

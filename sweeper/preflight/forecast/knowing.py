@@ -8,9 +8,8 @@ from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.forecast.calibration import calibrated_costs
 from sweeper.preflight.forecast.computing import computed_costs
-from sweeper.preflight.forecast.costs import Costs
+from sweeper.preflight.forecast.costs import Costs, step_operations
 from sweeper.preflight.forecast.micro_batch import corner_trials
-from sweeper.preflight.forecast.operations import step_operations
 
 __all__ = ["known_costs", "representatives"]
 

@@ -1,9 +1,7 @@
-"""A few real steps of some trials, measured in a process of their own: time, memory, disk.
+"""A few real steps of some trials, measured: time, memory, disk.
 
-``python -m sweeper.preflight.forecast.measuring`` reads a :class:`Request` as JSON from standard
-input and writes a line of JSON for the base, and one for each trial as soon as it is measured, so
-that whoever stops it keeps what there is. It trains by the code of a replica, on one worker and
-without Ray; what it writes it writes into a temporary folder.
+They are trained by the code of a replica, on one worker and without Ray; what that writes goes into
+a temporary folder.
 """
 
 from __future__ import annotations
@@ -11,9 +9,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import math
-import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +22,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sweeper.data.tokens.encoding import Encoded, Tokens
 from sweeper.data.tokens.table import TokenTable
-from sweeper.distributed import alone
 from sweeper.estimates import Estimate
 from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.record import Course
@@ -35,7 +30,15 @@ from sweeper.training.schedule import DataOrder
 if TYPE_CHECKING:
     from sweeper.models.frozen import FrozenBase
 
-__all__ = ["MeasuredBase", "MeasuredTrial", "Request", "StepLog", "measure", "peak_of"]
+__all__ = [
+    "MeasuredBase",
+    "MeasuredTrial",
+    "Request",
+    "StepLog",
+    "measure",
+    "peak_of",
+    "process_start_s",
+]
 
 _STORED = ConfigDict(frozen=True, extra="ignore")
 
@@ -135,11 +138,14 @@ class StepLog:
         return "on"
 
 
-def measure(request: Request) -> Iterator[MeasuredBase | MeasuredTrial]:
-    """Yields what the base takes, and then what each trial costs.
+def measure(
+    request: Request, *, began_s: float | None = None
+) -> Iterator[MeasuredBase | MeasuredTrial]:
+    """Yields what the base takes, and then what each trial costs, all in this process.
 
     Args:
         request: what to measure.
+        began_s: seconds of the epoch at which the loading began; the start of this process if None.
 
     Raises:
         BadInputError: model or data is not there, or cannot be read.
@@ -151,7 +157,10 @@ def measure(request: Request) -> Iterator[MeasuredBase | MeasuredTrial]:
     torch.set_num_threads(request.threads)
     first = request.trials[0]
     base = load_base_of(first, device="cuda" if request.on_gpu else "cpu")
-    yield MeasuredBase(load_s=_age_s(), memory_bytes=_memory(on_gpu=request.on_gpu))
+    yield MeasuredBase(
+        load_s=max(0.0, time.time() - (began_s or process_start_s())),
+        memory_bytes=_memory(on_gpu=request.on_gpu),
+    )
     steps = _STEPS
     for number, trial in enumerate(request.trials):
         try:
@@ -271,11 +280,11 @@ def _padded(batch: Sequence[Tokens], *, packed: bool) -> int:
     return sum(lengths) if packed else len(lengths) * max(lengths)
 
 
-def _age_s() -> float:
-    """Returns the seconds since this process was started."""
+def process_start_s() -> float:
+    """Returns the seconds of the epoch at which this process was started."""
     import psutil
 
-    return max(0.0, time.time() - float(psutil.Process().create_time()))
+    return float(psutil.Process().create_time())
 
 
 def _memory(*, on_gpu: bool) -> int:
@@ -315,19 +324,3 @@ def peak_of(*, on_gpu: bool) -> int:
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
-
-
-def _main() -> None:
-    """Measures what standard input asks for."""
-    request = Request.model_validate_json(sys.stdin.buffer.read())
-    # What libraries print is none of the answer.
-    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    with alone():
-        for found in measure(request):
-            answer.write(found.model_dump_json() + "\n")
-            answer.flush()
-
-
-if __name__ == "__main__":
-    _main()

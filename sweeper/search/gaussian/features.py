@@ -38,20 +38,29 @@ class _Column:
     starts: Mapping[str, float]
     """By method, what a value is counted from, on the column's scale; the lowest one if missing."""
 
-    def of(self, method: str, point: Mapping[str, Json]) -> float:
-        """Returns a point's number; not a number where the point does not have the field."""
-        value = point.get(self.names.get(method, ""))
-        if self.categories is not None:
-            key = json.dumps(value, sort_keys=True)
-            return float(self.categories.get(key, len(self.categories)))
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return math.nan
-        if self.is_log and value <= 0:
-            return math.nan
-        return (self._scaled(value) - self.starts.get(method, self.low)) / self.width
+    def of(
+        self, methods: Sequence[str], points: Sequence[Mapping[str, Json]]
+    ) -> NDArray[np.float64]:
+        """Returns the points' numbers; not a number where a point does not have the field.
 
-    def _scaled(self, value: float) -> float:
-        return math.log(value) if self.is_log else float(value)
+        Args:
+            methods: of the points.
+            points: as many.
+        """
+        names = [self.names.get(method, "") for method in methods]
+        values = [point.get(name) for point, name in zip(points, names, strict=True)]
+        if self.categories is not None:
+            return np.array([self._place(value) for value in values], np.float64)
+        found = np.array([x if type(x) in (int, float) else math.nan for x in values], np.float64)
+        if self.is_log:
+            found = np.log(np.where(found > 0, found, math.nan))
+        starts = [self.starts.get(method, self.low) for method in methods]
+        return np.asarray((found - starts) / self.width)
+
+    def _place(self, value: Json) -> float:
+        assert self.categories is not None
+        key = json.dumps(value, sort_keys=True)
+        return float(self.categories.get(key, len(self.categories)))
 
 
 class Features:
@@ -91,12 +100,13 @@ class Features:
         Args:
             points: of methods of the space; not a number stands where one has not the field.
         """
-        rows = [self._of(str(point["method"]), point) for point in points]
-        return np.array(rows, np.float64).reshape(len(rows), 1 + len(self._columns))
-
-    def _of(self, method: str, point: Mapping[str, Json]) -> list[float]:
-        own = [column.of(method, point) for column in self._columns]
-        return [float(self._methods[method]), *own]
+        given = [*points]
+        methods = [str(point["method"]) for point in given]
+        found = np.empty((len(given), 1 + len(self._columns)))
+        found[:, 0] = [self._methods[method] for method in methods]
+        for place, column in enumerate(self._columns, start=1):
+            found[:, place] = column.of(methods, given)
+        return found
 
 
 def _column(space: Space, path: tuple[str, ...]) -> _Column:

@@ -197,7 +197,8 @@ def _filled(noise: _Floats, kernel: _Kernel) -> _Floats:
 
 
 def _factor(within: _Distances, kernel: _Kernel, noise: _Floats) -> _Floats:
-    covariance = within.covariance(kernel) + np.diag(noise + _JITTER)
+    covariance = within.covariance(kernel)
+    covariance[np.diag_indices_from(covariance)] += noise + _JITTER
     return np.asarray(np.linalg.cholesky(covariance), np.float64)
 
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from sweeper.preflight.forecast.costs import Costs, KnownCost
-from sweeper.preflight.forecast.operations import step_operations
+from sweeper.preflight.forecast.costs import Costs, KnownCost, step_operations
 from sweeper.preflight.model.memory import memory_of
 from tests.sweeper import tiny
 
