@@ -28,8 +28,7 @@ __all__ = ["TrialOutcome", "train"]
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """The outcome of a trial. Times and tokens include those before a resume, where nothing else is
-    said."""
+    """The outcome of a trial; its times and tokens include those before a resume, or say so."""
 
     status: Literal["complete", "pruned", "stopped", "paused"]
     """Pruned by the search or a callback, stopped by its owner, or paused: to be gone on with."""
