@@ -1,6 +1,7 @@
 """Which stopped trials have no adapter yet, and what becomes of them; without Ray."""
 
 import logging
+from typing import Any
 
 import optuna
 import pytest
@@ -14,6 +15,8 @@ from sweeper.search import TRIAL_ID, draw_all
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 from tests.places import SPACES
+
+NO_POOL: Any = None
 
 
 @pytest.fixture
@@ -119,7 +122,7 @@ def test_trials_stay_stopped_whether_their_adapters_can_be_saved_or_not(
 ):
     study = study_of(trials)
     with caplog.at_level(logging.WARNING):
-        save_adapters(None, folder, study, "rows", stop="share")
+        save_adapters(NO_POOL, folder, study, "rows", stop="share")
     assert ran == [[trial.id for trial in trials]]
     records = [trial.read() for trial in trials]
     assert {record.status for record in records} == {"pruned"}
