@@ -291,7 +291,10 @@ def test_a_trial_that_another_process_ends_took_its_time_in_workers_alone(sweep,
     record = TrialFolder(trial.path, clock=clock).prune()
     times = (record.wall_time_s, record.train_time_s, record.overhead_s)
     assert times == pytest.approx((2 * reports, 1.5 * reports, 0.5 * reports))
-    assert (record.ended_at - record.started_at).total_seconds() == pytest.approx(2 * reports)
+    started, ended = record.started_at, record.ended_at
+    assert started is not None
+    assert ended is not None
+    assert (ended - started).total_seconds() == pytest.approx(2 * reports)
 
 
 def test_the_steps_of_a_killed_attempt_count_where_the_trial_is_resumed(sweep, clock):
