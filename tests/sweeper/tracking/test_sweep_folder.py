@@ -219,7 +219,6 @@ def test_the_life_of_a_trial(sweep, clock):
     assert (record.train_time_s, record.overhead_s) == pytest.approx((3, 1))
     assert record.started_at is not None
     assert record.ended_at is not None
-    assert record.ended_at is not None and record.started_at is not None  # noqa: PT018
     assert (record.ended_at - record.started_at).total_seconds() == pytest.approx(4)
 
 
