@@ -23,6 +23,7 @@ __all__ = [
     "size_of",
     "value_text",
     "varying",
+    "written",
 ]
 
 
@@ -94,6 +95,20 @@ def value_text(value: object, *, digits: int = 3) -> str:
     if isinstance(value, Mapping) and value:
         return ",".join(f"{name}:{value_text(item, digits=digits)}" for name, item in value.items())
     return "none" if value in (None, [], (), {}) else str(value)
+
+
+def written(value: object) -> str:
+    """Returns a value of a file as Python writes it, with the file's own word for none.
+
+    Args:
+        value: as it was read: a text, a number, a truth value, a list or a mapping of these.
+    """
+    if isinstance(value, list | tuple):
+        ends = "[]" if isinstance(value, list) else "()"
+        return f"{ends[0]}{', '.join(map(written, value))}{ends[1]}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name!r}: {written(item)}" for name, item in value.items()) + "}"
+    return "null" if value is None else repr(value)
 
 
 def level_text(value: object) -> str:

@@ -125,11 +125,13 @@ class FoundTrial:
             return self.trial.adapter
         record = self.record
         reason = f" ({record.error.type}: {record.error.message})" if record.error else ""
+        is_pruned = record.status == "pruned"
+        again = f", and where that failed by 'resume {self.sweep.name}'" if is_pruned else ""
         others = [t.id for t in self.sweep.trial_folders() if t.adapter.is_dir()]
         hint = f"name another one: {_listed(others)}" if others else "no trial of it has one"
         raise BadInputError(
             f"{self.title} is {record.status}{reason} and has no adapter; one is saved when a "
-            f"trial is complete, pruned or stopped; {hint}"
+            f"trial is complete, pruned or stopped{again}; {hint}"
         )
 
 
@@ -205,7 +207,20 @@ def _by_both_names(text: str, home: Path) -> FoundTrial | None:
     if sweep is None:
         return None
     found = _numbered(trial_id, sweep) or _beginning_with(trial_id, [sweep])
+    if not found and NUMBER.fullmatch(trial_id):
+        raise BadInputError(f"trial: got {text!r}; {_numbers_of(sweep)}")
     return _only(found, text, home) if found else None
+
+
+def _numbers_of(sweep: SweepFolder) -> str:
+    """Returns which trials a sweep has, a sentence's part."""
+    numbers = sorted({record.number for record in sweep.trials()})
+    if not numbers:
+        return f"sweep {sweep.name} has no trials yet; run it first"
+    is_whole = numbers == [*range(numbers[0], numbers[-1] + 1)] and len(numbers) > 1
+    known = f"{numbers[0]}–{numbers[-1]}" if is_whole else _listed([str(x) for x in numbers])
+    noun = "trial" if len(numbers) == 1 else "trials"
+    return f"sweep {sweep.name} has {noun} {known}; give one of these numbers, or an identity"
 
 
 def _by_number(text: str, home: Path) -> FoundTrial | None:

@@ -17,6 +17,7 @@ from sweeper.errors import DamagedFileError
 from sweeper.estimates import Estimate, estimate_of
 from sweeper.experiment.sweep import ObjectiveSpec
 from sweeper.tracking.final_result import FinalResult, read_final
+from sweeper.tracking.owner import driver_of
 from sweeper.tracking.owner.outside import outside_of
 from sweeper.tracking.record import TrialRecord, TrialStatus
 from sweeper.tracking.row_scores import VALIDATION_ROWS, RowScores
@@ -61,6 +62,9 @@ class Ranking:
     trials of which nobody knows the rows."""
     outside: frozenset[str] = frozenset()
     """Trials that fall outside of the space, since the sweep's owner has changed it."""
+    is_driven: bool = True
+    """Whether a driver runs the sweep. Without one nobody trains the trials that run by their
+    records: they are interrupted, as MLflow shows them, and a resume goes on with them."""
     damage: tuple[DamagedFileError, ...] = ()
     """What could not be read; a trial whose record is damaged is not among the others."""
 
@@ -101,13 +105,16 @@ class Ranking:
 
     def status_text(self, trial: TrialRecord) -> str:
         """Returns a trial's status, and whether the space has it no longer."""
-        text = trial.status_text
+        text = trial.status_text if trial.is_final else self._word(trial.status)
         return f"{text}, outside the space" if trial.id in self.outside else text
 
     def counts(self) -> dict[str, int]:
         """Returns the number of trials of each status that there is."""
         counts = Counter(trial.status for trial in self.trials)
-        return {status: counts[status] for status in STATUS_ORDER if status in counts}
+        return {self._word(status): counts[status] for status in STATUS_ORDER if status in counts}
+
+    def _word(self, status: TrialStatus) -> str:
+        return "interrupted" if status == "running" and not self.is_driven else status
 
 
 def rank(
@@ -171,7 +178,8 @@ class _Kept:
 
 def ranking_of(folder: SweepFolder) -> Ranking:
     """Returns the ranking of a sweep's trials by their records; nothing else of them is read."""
-    return rank(folder.trials(), folder.objective(), base_scores=folder.base_scores())
+    found = rank(folder.trials(), folder.objective(), base_scores=folder.base_scores())
+    return replace(found, is_driven=driver_of(folder.path).is_alive)
 
 
 @contextmanager

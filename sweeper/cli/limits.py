@@ -147,12 +147,12 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
         out: where it is told.
 
     Raises:
-        BadInputError: they are used up, a trial would not fit in memory, or the sweep is a
-            confirmation, whose limits are those of its search.
+        BadInputError: they are used up, no trial would end in them, one would not fit in memory, or
+            the sweep is a confirmation, whose limits are those of its search.
     """
     from sweeper.execution.confirm import take_limits
-    from sweeper.execution.owner import require_time_left
-    from sweeper.preflight.forecast import require_price
+    from sweeper.execution.owner import require_time_left, require_trial_fits
+    from sweeper.preflight.forecast import kept_costs, require_price
     from sweeper.tracking.owner import limits_of
 
     folder, sweep = driver.folder, driver.sweep
@@ -162,6 +162,8 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
     require_price(limits, sweep.spec.resources)
     require_time_left(folder, limits, sweep.spec.resources)
     if asked == type(asked)() and limits.max_memory_bytes is None:
+        if limits.has_time:
+            require_trial_fits(folder, sweep, limits, kept_costs(folder.path))
         return
     from sweeper._environment import calibration_s
     from sweeper.execution.owner import keep_limits, require_clones_fit
@@ -179,6 +181,8 @@ def go_on_within(driver: SweepDriver, asked: Limits, out: Output) -> None:
         )
     if limits.max_memory_bytes is not None and found.costs is not None:
         require_clones_fit(folder, found.costs, room=limits.max_memory_bytes)
+    if found.costs is not None:
+        require_trial_fits(folder, sweep, limits, found.costs)
     keep_limits(folder.path, limits, found.costs)
 
 

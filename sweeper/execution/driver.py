@@ -23,6 +23,8 @@ from sweeper.execution.after import (
     final_progress,
     run_final_jobs,
     run_trainings,
+    save_adapters,
+    unsaved_jobs,
 )
 from sweeper.execution.cluster import connect, disconnect
 from sweeper.execution.cluster_watch import watched_cluster
@@ -117,8 +119,7 @@ class SweepDriver:
 
     def _link(self) -> str:
         store = public_uri(resolve_tracking_uri(self.folder.home, self.tracking_uri))
-        is_served = is_server(store)
-        return sweep_url(store, self.folder, experiment=self.experiment) if is_served else ""
+        return sweep_url(store, self.folder, experiment=self.experiment) if is_server(store) else ""
 
     @classmethod
     def open(
@@ -221,15 +222,16 @@ class SweepDriver:
             return self._reconcile()
 
     def _reconcile(self) -> bool:
-        spec, study = self.sweep.spec, self._study
-        note_data(self.folder.path, self.data_fingerprint)
+        spec, study, folder = self.sweep.spec, self._study, self.folder
+        note_data(folder.path, self.data_fingerprint)
         # A shared database has what is told at once, a sweep's URL what was pushed.
-        is_ahead = self._place.path is None and is_at_url(self.folder.path)
+        is_ahead = self._place.path is None and is_at_url(folder.path)
         retries, stop = self.retry_failed, spec.search.stop
-        reconcile(self.folder, study, retries_failed=retries, is_ahead=is_ahead, stop=stop)
+        reconcile(folder, study, retries_failed=retries, is_ahead=is_ahead, stop=stop)
         is_more = self._has_trials or self._finalists.jobs()
-        is_more = is_more or clone_final_jobs(self.folder, spec.final)
-        return bool(is_more or final_jobs(self.folder, spec.final))
+        is_more = is_more or unsaved_jobs(folder, study, self.data_fingerprint, stop=stop)
+        is_more = is_more or clone_final_jobs(folder, spec.final)
+        return bool(is_more or final_jobs(folder, spec.final))
 
     @contextmanager
     def _shown(self) -> Iterator[None]:
@@ -253,11 +255,8 @@ class SweepDriver:
 
     def _mark_ended(self) -> None:
         asked, study = self._trials.asked, self._study
-        status, note = self._admission.end(
-            trials_in_all(study, asked),
-            repeats_note(study, asked),
-            is_more_asked=self._has_trials,
-        )
+        trials, note = trials_in_all(study, asked), repeats_note(study, asked)
+        status, note = self._admission.end(trials, note, is_more_asked=self._has_trials)
         self.folder.mark(status, note=note)
 
     def run_on(self, cluster: Cluster) -> dict[str, Any]:
@@ -315,8 +314,9 @@ class SweepDriver:
 
     def _finish(self, pool: ActorHandle[Any]) -> None:
         """Trains the finalists, and runs the evaluations after the search, and the clones."""
-        final = self.sweep.spec.final
+        final, stop = self.sweep.spec.final, self.sweep.spec.search.stop
         self._finalists.run(pool, admitted=self._admission.admits_finalists)
+        save_adapters(pool, self.folder, self._study, self.data_fingerprint, stop=stop)
         self._evaluate(pool, final_jobs(self.folder, final))
         run_trainings(pool, self._admission.admits_clones(self._clones))
         self._evaluate(pool, clone_final_jobs(self.folder, final))

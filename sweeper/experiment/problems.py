@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from sweeper._spec import reason_of
-from sweeper._text import nearest, shorten
+from sweeper._text import nearest, shorten, written
 from sweeper.errors import Problem
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
 from sweeper_adapters.methods import published_form, reason_against
@@ -76,9 +76,9 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         expected = context.get("expected_tags") or context.get("expected") or ""
         allowed = [part.strip(" '") for part in str(expected).replace(" or ", ", ").split(",")]
         value = context.get("tag", got)
-        message = f"unknown value {shorten(repr(value))}; allowed: {', '.join(allowed)}"
+        message = f"unknown value {shorten(written(value))}; allowed: {', '.join(allowed)}"
         if kind == "union_tag_invalid" and (reason := reason_against(str(value))):
-            return f"unknown value {shorten(repr(value))}; {reason}; mend or remove that package"
+            return f"unknown value {shorten(written(value))}; {reason}; mend or remove that package"
         form = published_form(str(value)) if kind == "union_tag_invalid" else None
         return message + (f"; write {form}" if form else nearest(str(value), allowed))
     if kind == "union_tag_not_found":
@@ -88,7 +88,8 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         known = list(DISTRIBUTIONS)
         key = next(iter(got), "")
         hint = nearest(str(key), known)
-        return f"got {shorten(got)}; give a value or a distribution ({', '.join(known)}){hint}"
+        said = shorten(written(got))
+        return f"got {said}; give a value or a distribution ({', '.join(known)}){hint}"
     if kind in _SHAPES:
         return _describe_shape(got, kind, _find_fields(model, location))
     reason = "; ".join([reason_of(details), *_TO_DO.get(kind, ())])
@@ -102,7 +103,7 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
 
 def _describe_missing(got: object, location: _Location, model: type[BaseModel]) -> str:
     if isinstance(location[-1], int):
-        return f"is missing in {shorten(got)}; a value must stand there; add it"
+        return f"is missing in {shorten(written(got))}; a value must stand there; add it"
     return f"is missing; give {location[-1]!s}{_choices(location, model)}"
 
 
@@ -114,12 +115,12 @@ def _choices(location: _Location, model: type[BaseModel]) -> str:
 
 
 def _with_value(got: object, reason: str) -> str:
-    return f"got {shorten(repr(got))}: {reason}"
+    return f"got {shorten(written(got))}: {reason}"
 
 
 def _describe_shape(got: object, kind: str, fields: set[str]) -> str:
     """Returns the message about a value in the place of a list, or of fields with theirs."""
-    said = f"got {shorten(repr(got))}"
+    said = f"got {shorten(written(got))}"
     if kind in {"tuple_type", "list_type"}:
         is_one = isinstance(got, str | int | float)
         return f"{said}; it must be a list; write {f'[{shorten(got)}]' if is_one else '[…]'}"

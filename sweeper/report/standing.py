@@ -52,10 +52,7 @@ def standing_of(folder: SweepFolder, ranking: Ranking) -> dict[str, Any]:
     if status == "running" and not life.is_alive:
         # Its driver was killed, and could not say so.
         status = "interrupted"
-    counts = dict(ranking.counts())
-    if not life.is_alive and "running" in counts:
-        # As MLflow shows them: nobody trains them now, and a resume goes on with them.
-        counts["interrupted"] = counts.pop("running")
+    counts = ranking.counts()
     begun = [_running(trial) for trial in ranking.trials if trial.status == "running"]
     total = trials_total(folder.document)
     done = sum(trial.is_final for trial in ranking.trials) - counts.get("superseded", 0)

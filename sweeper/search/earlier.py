@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from sweeper._files import write_json
 from sweeper._text import shorten
-from sweeper.errors import DamagedFileError
+from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.documents.tree import Json, Scalar
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
 from sweeper.experiment.sweep import SearchSpec, Sweep
@@ -88,7 +88,7 @@ def earlier_trials(sweep: Sweep, home: Path, *, data_fingerprint: str) -> Observ
     taken: dict[str, Observation] = {}
     left_out: Counter[tuple[str, str]] = Counter()
     # Its own sweeps first: a name that is wrong is told before anything is read.
-    for folder in [SweepFolder.open(name, home=home) for name in sweep.spec.search.sources]:
+    for folder in [_source(name, home) for name in sweep.spec.search.sources]:
         for trial in folder.trial_folders():
             found = _observed(trial, folder, sweep, data_fingerprint)
             if isinstance(found, Observation) and found.trial in taken:
@@ -99,6 +99,13 @@ def earlier_trials(sweep: Sweep, home: Path, *, data_fingerprint: str) -> Observ
                 left_out[folder.name, found] += 1
     whys = tuple(LeftOut(sweep=name, why=why, trials=n) for (name, why), n in left_out.items())
     return Observations(taken=tuple(taken.values()), left_out=whys)
+
+
+def _source(name: str, home: Path) -> SweepFolder:
+    try:
+        return SweepFolder.open(name, home=home)
+    except BadInputError as error:
+        raise BadInputError(f"search.from: {str(error).removeprefix('sweep: ')}") from error
 
 
 def _observed(

@@ -125,3 +125,18 @@ class TrialRecord(BaseModel):
     def percent(self) -> float:
         """Trainable parameters in percent of all, 0 if unknown."""
         return 100 * self.trainable / self.total if self.total else 0.0
+
+    def with_attempt(self, *, wall_s: float, steps_s: float) -> TrialRecord:
+        """Returns the record with the time of one more attempt.
+
+        Args:
+            wall_s: seconds from its begin to its end.
+            steps_s: seconds of them in training steps.
+        """
+        wall_s = max(0.0, wall_s)
+        changes = {
+            "wall_time_s": self.wall_time_s + wall_s,
+            "train_time_s": self.train_time_s + steps_s,
+            "overhead_s": self.overhead_s + max(0.0, wall_s - steps_s),
+        }
+        return self.model_copy(update=changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,9 @@ class TrialFolder:
         self._clock = clock
         self._summary = MetricSummary()
         self._final: tuple[tuple[int, int, int], TrialRecord] | None = None
+        # Whether the open attempt was begun by this object: any other process sees its reports
+        # alone, and not when it ended.
+        self._is_mine = False
 
     def __reduce__(self) -> tuple[type[TrialFolder], tuple[Path]]:
         # Only the path travels: what this reader remembers belongs to this process.
@@ -228,12 +231,15 @@ class TrialFolder:
         )
 
     def _closed(self, record: TrialRecord) -> TrialRecord:
-        # Up to the last report: a driver that was killed has written no end.
-        if record.attempt_started_at is None or not self._summary.points:
+        """Returns a record with the time of an attempt that is open up to its last report."""
+        started = record.attempt_started_at
+        if started is None:
             return record
-        last_s = self._summary.points[-1].unix_time_s
-        open_s = max(0.0, last_s - record.attempt_started_at.timestamp())
-        return record.model_copy(update={"wall_time_s": record.wall_time_s + open_s})
+        start_s = started.timestamp()
+        own = [point for point in self._summary.points if point.unix_time_s >= start_s]
+        steps_s = sum(point.metrics.get("step_time_s", 0.0) for point in own)
+        wall_s = own[-1].unix_time_s - start_s if own else 0.0
+        return record.with_attempt(wall_s=wall_s, steps_s=steps_s)
 
     def points(self) -> list[MetricPoint]:
         """Returns all points that count, in the order of their report."""
@@ -274,6 +280,7 @@ class TrialFolder:
             "trainable": trainable or record.trainable,
             "total": total or record.total,
         }
+        self._is_mine = True
         return self._write(record.model_copy(update=changes))
 
     def append(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -360,9 +367,14 @@ class TrialFolder:
             # The first word counts: a replica thought dead may still report.
             return record
         record = self._with_metrics(record)
-        attempt_s = 0.0
-        if record.attempt_started_at is not None:
-            attempt_s = max(0.0, (now - record.attempt_started_at).total_seconds())
+        started = record.attempt_started_at
+        if started is None or self._is_mine:
+            attempt_s = 0.0 if started is None else (now - started).total_seconds()
+            record = record.with_attempt(wall_s=attempt_s, steps_s=train_time_s)
+        else:
+            # Its process has died: since then it has waited, maybe for days.
+            before_s, record = record.wall_time_s, self._closed(record)
+            now = started + timedelta(seconds=record.wall_time_s - before_s)
         changes = {
             "status": status,
             "ended_at": now,
@@ -370,9 +382,6 @@ class TrialFolder:
             "error": error,
             "superseded_by": superseded_by,
             "ended_by": ended_by,
-            "wall_time_s": record.wall_time_s + attempt_s,
-            "train_time_s": record.train_time_s + train_time_s,
-            "overhead_s": record.overhead_s + max(0.0, attempt_s - train_time_s),
         }
         return self._write(record.model_copy(update=changes))
 

@@ -159,8 +159,8 @@ class Trainer:
         self.state = TrainerState()
         self.resumed_at = 0
         """Step of the checkpoint that it resumed from; 0 if it started from scratch."""
-        self.time_before_s = 0.0
-        """Spent on it before that."""
+        self.before = TrainerState()
+        """How far it was there."""
         ignore_known_warnings()
         self._model = trial.method.inject(base.model, seed=trial.train.seed)
         self.trainable = sum(p.numel() for p in self._model.parameters() if p.requires_grad)
@@ -261,7 +261,7 @@ class Trainer:
         engine_state, self.state = found
         self._engine.restore(engine_state)
         self.resumed_at = self.state.step
-        self.time_before_s = self.state.time_s
+        self.before = replace(self.state)
 
     def _step(self) -> Course:
         """Takes one optimiser step on one global batch; returns how the trial goes on."""

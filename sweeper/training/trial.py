@@ -28,7 +28,7 @@ __all__ = ["TrialOutcome", "train"]
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """The outcome of a trial. Times and tokens include those before a resume, except overhead."""
+    """The outcome of a trial; its times and tokens include those before a resume, or say so."""
 
     status: Literal["complete", "pruned", "stopped", "paused"]
     """Pruned by the search or a callback, stopped by its owner, or paused: to be gone on with."""
@@ -52,13 +52,15 @@ class TrialOutcome:
     resumed_at: int
     """Step of the checkpoint that it resumed from; 0 if it started from scratch."""
     train_time_s: float
+    attempt_train_time_s: float
+    """Of it, that of this call."""
     evaluation_time_s: float
     checkpoint_time_s: float
     race_facts: Mapping[str, float]
     """Of the race that a pruned trial has lost, as :class:`~sweeper.training.validation.Validated`
     has them; empty where it has lost none."""
     overhead_time_s: float
-    """The rest of this call: adapter in, engine, reports, adapter saved, base put back."""
+    """The rest of this call alone: adapter in, engine, reports, adapter saved, base put back."""
 
 
 def train(
@@ -159,8 +161,9 @@ def _outcome(trial: TrialSpec, base: FrozenBase, *, run: Trainer, elapsed_s: flo
         answers_cut=table.answers_cut,
         resumed_at=run.resumed_at,
         train_time_s=state.train_time_s,
+        attempt_train_time_s=state.train_time_s - run.before.train_time_s,
         evaluation_time_s=state.evaluation_time_s,
         checkpoint_time_s=state.checkpoint_time_s,
         race_facts=run.validated.facts if has_lost else {},
-        overhead_time_s=elapsed_s - (state.time_s - run.time_before_s),
+        overhead_time_s=elapsed_s - (state.time_s - run.before.time_s),
     )

@@ -16,6 +16,7 @@ from sweeper._text import (
     shorten,
     value_text,
     varying,
+    written,
 )
 from sweeper.errors import Problem, SpecError
 
@@ -34,6 +35,12 @@ from sweeper.errors import Problem, SpecError
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_value_of_a_file_has_the_files_word_for_none():
+    assert written({"choice": [None, "a", 16, True]}) == "{'choice': [null, 'a', 16, True]}"
+    assert written((None,)) == "(null)"
+    assert written("None") == "'None'"
 
 
 def test_values():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +12,15 @@ from rich.text import Text
 
 from sweeper.cli.limits import require_no_url
 from sweeper.cli.options import AsJson, Home, SweepName, Trial, opened_home, sweep_names
-from sweeper.cli.output import Output, opened_output
+from sweeper.cli.output import opened_output
 from sweeper.errors import BadInputError
 
 if TYPE_CHECKING:
+    from sweeper.tracking.owner.revising import RevisedSweep
     from sweeper.tracking.sweep_folder import SweepFolder
     from sweeper.tracking.trial_folder import TrialFolder
 
-__all__ = ["clone", "extend", "revise", "stop"]
+__all__ = ["clone", "extend", "revised", "stop"]
 
 
 def stop(
@@ -100,26 +103,37 @@ def clone(
         out.show(made.document(), Text("\n".join(made.lines)))
 
 
-def revise(folder: SweepFolder, overrides: list[str], out: Output) -> bool:
-    """Changes a sweep, as ``resume --set`` asks, and tells it; returns whether a driver runs it.
+@contextmanager
+def revised(folder: SweepFolder, overrides: list[str]) -> Iterator[RevisedSweep | None]:
+    """Changes a sweep, as ``resume --set`` asks, for the body to go on with it.
+
+    Where the body raises before the sweep goes on, the change is taken back.
 
     Args:
         folder: of the sweep.
-        overrides: ``path=value`` each.
-        out: where to.
+        overrides: ``path=value`` each; without any nothing is changed.
+
+    Yields:
+        The change; None without overrides.
 
     Raises:
         BadInputError: a field may not change, or the sweep is run elsewhere.
     """
-    from sweeper.tracking.owner.revising import revise as change
+    from sweeper.tracking.owner.revising import revise, take_back
 
+    if not overrides:
+        yield None
+        return
     _require_here(folder)
-    found = change(folder, overrides)
-    if found.is_running:
-        out.show(found.document(), Text(found.sentence))
-    else:
-        out.console.print(found.sentence, soft_wrap=True, markup=False, highlight=False)
-    return found.is_running
+    since = folder.status_since
+    found = revise(folder, overrides)
+    try:
+        yield found
+    except BaseException:
+        # Whoever runs it marks it so, and draws from the new space.
+        if not found.is_running and folder.status_since == since:
+            take_back(folder, found)
+        raise
 
 
 def _require_here(folder: SweepFolder) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from sweeper._environment import sweeps_home
-from sweeper.cli.commands.owner import revise
+from sweeper.cli.commands.owner import revised
 from sweeper.cli.commands.results import store_of, view_of
 from sweeper.cli.limits import (
     MaxCost,
@@ -189,7 +190,8 @@ def resume(  # noqa: PLR0913 - an argument for each option
     """Continue a sweep after Ctrl-C, a crash or a reboot. Ended trials are not run again.
 
     With --set it goes on in a changed space; where a driver runs it, that one takes it up. Old
-    trials stay in the record. What would make trials incomparable is refused.
+    trials stay in the record. What would make trials incomparable is refused. A command that is
+    refused changes nothing.
 
     The confirmation that a search declares is begun, or continued, too.
 
@@ -204,21 +206,25 @@ def resume(  # noqa: PLR0913 - an argument for each option
         asked = limits_asked(max_hours, max_cost, max_memory)
         folder = SweepFolder.open(sweep, home=opened_home(home, sweep=sweep))
         require_at_rest(folder, asked)
-        if overrides and revise(folder, overrides, out):
-            return
-        if folder.status != "complete":
-            start_fork_server(address)
-        require_store(folder.home, tracking_uri)
-        driver = SweepDriver.open(
-            folder,
-            address=address,
-            tracking_uri=tracking_uri,
-            experiment=experiment,
-            has_dashboard=has_dashboard,
-            retry_failed=retry_failed,
-        )
-        go_on_within(driver, asked, out)
-        _drive(driver, out)
+        with revised(folder, overrides or []) as change:
+            if change is not None and change.is_running:
+                out.show(change.document(), Text(change.sentence))
+                return
+            if folder.status != "complete":
+                start_fork_server(address)
+            require_store(folder.home, tracking_uri)
+            driver = SweepDriver.open(
+                folder,
+                address=address,
+                tracking_uri=tracking_uri,
+                experiment=experiment,
+                has_dashboard=has_dashboard,
+                retry_failed=retry_failed,
+            )
+            go_on_within(driver, asked, out)
+            if change is not None:
+                out.console.print(change.sentence, soft_wrap=True, markup=False, highlight=False)
+            _drive(driver, out)
 
 
 def _drive(driver: SweepDriver, out: Output) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sweeper.execution.after.adapters import save_adapters, unsaved_jobs
 from sweeper.execution.after.final_jobs import (
     clone_final_jobs,
     final_jobs,
@@ -18,4 +19,6 @@ __all__ = [
     "final_progress",
     "run_final_jobs",
     "run_trainings",
+    "save_adapters",
+    "unsaved_jobs",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweeper.execution.owner.admission import Admission, keep_limits
+from sweeper.execution.owner.admission import Admission, keep_limits, require_trial_fits
 from sweeper.execution.owner.budget import (
     price_per_hour,
     require_time_left,
@@ -24,6 +24,7 @@ __all__ = [
     "price_per_hour",
     "require_clones_fit",
     "require_time_left",
+    "require_trial_fits",
     "sentence_of_limit",
     "usage_in_all",
 ]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sweeper._text import bytes_text
-from sweeper.errors import Problem, SpecError
-from sweeper.execution.owner.budget import price_per_hour, sentence_of_limit
+from sweeper.errors import BadInputError, Problem, SpecError
+from sweeper.execution.owner.budget import (
+    price_per_hour,
+    refusal_of_more,
+    sentence_of_limit,
+    usage_in_all,
+)
 from sweeper.execution.pool import Job
 from sweeper.experiment.sweep import Sweep
 from sweeper.experiment.trial import TrialSpec
 from sweeper.preflight.forecast import (
+    STARTING_S,
     Costs,
     final_s,
     finalists_s,
@@ -27,7 +33,7 @@ from sweeper.tracking.stored import SweepStatus
 from sweeper.tracking.sweep_folder import SweepFolder
 from sweeper.tracking.trial_folder import TrialFolder
 
-__all__ = ["Admission", "keep_limits"]
+__all__ = ["Admission", "keep_limits", "require_trial_fits"]
 
 # Seconds in which the driver notices that the sweep must end, while Ray is slow to answer, and in
 # which it ends once the checkpoints are written.
@@ -51,6 +57,27 @@ def keep_limits(folder: Path, limits: Limits, costs: Costs | None) -> None:
         if costs is not None:
             note_costs(folder, costs)
         note_limits(folder, limits)
+
+
+def require_trial_fits(folder: SweepFolder, sweep: Sweep, limits: Limits, costs: Costs) -> None:
+    """Looks whether a sweep that is to go on has time for a trial, before Ray starts for none.
+
+    Args:
+        folder: of the sweep.
+        sweep: as it is to go on.
+        limits: all of them, those that are new among them.
+        costs: of its trials.
+
+    Raises:
+        BadInputError: by the forecast, and by the trials that have ended, none would end in time.
+    """
+    if not limits.has_time or folder.status == "complete":
+        return
+    lacking_s = Admission(folder, sweep).lacking_s(limits, costs)
+    if lacking_s:
+        raise BadInputError(
+            refusal_of_more(folder, limits, sweep.spec.resources, lacking_s=lacking_s)
+        )
 
 
 @dataclass
@@ -91,28 +118,56 @@ class Admission:
             return
         self._costs, self._meter = kept_costs(self.folder.path), meter
         if self._limits.has_time:
-            self._keep_time(meter, replicas=replicas, per_hour=per_hour)
+            self._keep_time(lambda: self._limits.left_s(meter.usage, per_hour=per_hour), replicas)
 
-    def _keep_time(self, meter: Meter, *, replicas: int, per_hour: float | None) -> None:
+    def _keep_time(self, left_s: Callable[[], float | None], replicas: int) -> list[TrialSpec]:
+        """Begins to keep the time that is left; returns trials of the sweep, all or examples."""
         assert self._costs is not None
         trials = [drawn.spec for drawn in draw_all(self.sweep)]
         each = [self._costs.of(trial) for trial in trials]
-        limits, times = self._limits, TrialTimes(doubt=max(x.step_high_s / x.step_s for x in each))
+        times = TrialTimes(doubt=max(x.step_high_s / x.step_s for x in each))
 
-        def left_s() -> float:
-            left = limits.left_s(meter.usage, per_hour=per_hour)
+        def known_s() -> float:
+            left = left_s()
             return float("inf") if left is None else left
 
         evaluations = trials[0].train.evaluations
         self._share = self.sweep.spec.search.compared_at(evaluations) / evaluations
         self._finalists_s = finalists_s(self.sweep, self._costs, trials, replicas=replicas)
         self._keeper = TimeKeeper(
-            left_s,
+            known_s,
             times=times,
             replicas=replicas,
             final_s=final_s(self.sweep, self._costs, trials, replicas=replicas) + self._finalists_s,
             closing_s=_LEAVING_S + max(x.step_high_s + 2 * x.evaluation_s for x in each),
         )
+        return trials
+
+    def lacking_s(self, limits: Limits, costs: Costs) -> float:
+        """Returns the seconds that limits lack for any trial, before Ray starts; 0 for none.
+
+        What is not known yet is taken for the best: how many replicas there will be. Where all
+        trials have ended, others than the search's own decide what is left to be done.
+
+        Args:
+            limits: all of them.
+            costs: of the trials.
+        """
+        records = [x for x in self.folder.trials() if x.status != "superseded"]
+        if sum(x.is_final for x in records) >= self.sweep.spec.search.trials:
+            return 0.0
+        resources, usage = self.sweep.spec.resources, usage_in_all(self.folder)
+        left_s = limits.left_s(usage, per_hour=price_per_hour(resources, replicas=1))
+        if left_s is None:
+            return 0.0
+        free_s = left_s - STARTING_S - costs.load_s
+        self._costs = costs
+        drawn = self._keep_time(lambda: free_s, resources.max_replicas)
+        self._learn()
+        needs_s = [self._need_s(x.id) for x in records if not x.is_final]
+        needs_s += [self._share * costs.of(trial).trial_s for trial in drawn]
+        assert self._keeper is not None
+        return self._keeper.lacking_s(min(needs_s))
 
     def require_room(self, trial: TrialSpec, trial_id: str) -> None:
         """Looks whether a worker may take the memory of a trial that is to begin, by the forecast.
@@ -259,7 +314,8 @@ class Admission:
         """Takes the times of the trials that have ended since."""
         assert self._keeper is not None
         for record in self.folder.trials():
-            is_told = record.status in {"complete", "pruned"} and record.attempts
+            # Of a trial without time in steps nobody has measured what it took.
+            is_told = record.status in {"complete", "pruned"} and record.train_time_s > 0
             if record.id in self._taken or not is_told or not record.steps_total:
                 continue
             self._taken.add(record.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import NamedTuple
 
 from sweeper._text import duration
@@ -15,6 +16,7 @@ from sweeper.tracking.sweep_folder import SweepFolder
 
 __all__ = [
     "price_per_hour",
+    "refusal_of_more",
     "require_time_left",
     "sentence_of_limit",
     "shared_usage",
@@ -89,6 +91,43 @@ def require_time_left(folder: SweepFolder, limits: Limits, resources: ResourcesS
             f"({_used(folder, usage)}); a trial needs time; nothing was started; give more: "
             f"'resume {_holder(folder)} {more}'"
         )
+
+
+def refusal_of_more(
+    folder: SweepFolder, limits: Limits, resources: ResourcesSpec, *, lacking_s: float
+) -> str:
+    """Returns why a sweep does not go on whose limits leave no time for a trial, and what would do.
+
+    Args:
+        folder: of the sweep.
+        limits: all of them, one of the time among them.
+        resources: of a replica.
+        lacking_s: seconds more that the shortest trial needs, with the start and the end of a run.
+    """
+    usage = usage_in_all(folder)
+    per_hour = price_per_hour(resources, replicas=1)
+    left_s = limits.left_s(usage, per_hour=per_hour)
+    assert left_s is not None
+    needed_s = left_s + lacking_s
+    more = []
+    for part in _parts(limits, usage):
+        alone_s = part.alone.left_s(usage, per_hour=per_hour)
+        if alone_s is not None and alone_s < needed_s:
+            rate = 1.0 if part.option == "--max-hours" else per_hour or 0.0
+            enough = part.allowed + rate * (needed_s - alone_s) / 3600
+            more.append(f"{part.option} {_rounded_up(enough)}")
+    return (
+        f"resume: sweep {folder.name} has {duration(left_s)} left of its limit of {limits} "
+        f"({_used(folder, usage)}); a start, its shortest trial and its end take "
+        f"{duration(needed_s)} by the forecast; nothing was started; give more: "
+        f"'resume {_holder(folder)} {' '.join(more)}'"
+    )
+
+
+def _rounded_up(value: float) -> str:
+    """Returns a number above 0 in two digits, no less than it is."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(value / unit) * unit:g}"
 
 
 class _Part(NamedTuple):

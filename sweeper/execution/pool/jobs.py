@@ -36,6 +36,8 @@ class Job:
     """What the trial's identity has of the data; looked at where the trial has callbacks."""
     racing: RaceTerms | None = None
     """How it races with the other trials; None where the sweep holds no races."""
+    ends_at: int | None = None
+    """Step of the evaluation at which the search has stopped it; None where it has not."""
     final: FinalSpec | None = None
     """Where it is there the trial is not trained but evaluated, after the search."""
     is_base: bool = False
@@ -53,6 +55,7 @@ class Job:
         *,
         data_fingerprint: str,
         racing: RaceTerms | None = None,
+        ends_at: int | None = None,
     ) -> Job:
         """Returns the training of a trial, of a clone, or of what is left of a trial's.
 
@@ -64,6 +67,7 @@ class Job:
             data_fingerprint: of the data, in the trial's identity; empty for a clone, whose
                 identity is that of its parent, too, and which has no callbacks.
             racing: how it races with the other trials.
+            ends_at: step of the evaluation at which the search has stopped it.
         """
         return cls(
             trial_id=trial_id,
@@ -73,6 +77,7 @@ class Job:
             spec_json=trial.model_dump_json(),
             data_fingerprint=data_fingerprint,
             racing=racing,
+            ends_at=ends_at,
         )
 
     def require_callbacks(self, trial: TrialSpec) -> None:

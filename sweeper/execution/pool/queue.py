@@ -241,6 +241,8 @@ class TrialQueue:
         entry = self._entries[trial_id]
         if entry.has_ended:
             return "prune"
+        if entry.job.ends_at is not None and step >= entry.job.ends_at:
+            return "prune"
         course = self._course_of(entry)
         if course in {"prune", "stop"} or step <= entry.last_step:
             return course

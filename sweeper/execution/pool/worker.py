@@ -261,10 +261,10 @@ class ReplicaWorker:
         }
         folder.append(outcome.steps, {**totals, **outcome.race_facts})
         if outcome.status == "stopped":
-            folder.stop(train_time_s=outcome.train_time_s)
+            folder.stop(train_time_s=outcome.attempt_train_time_s)
         else:
             end = folder.complete if outcome.status == "complete" else folder.prune
-            end(train_time_s=outcome.train_time_s, ended_by=outcome.ended_by)
+            end(train_time_s=outcome.attempt_train_time_s, ended_by=outcome.ended_by)
         progress.push()
         done: Callable[..., Any] = self._pool.done.remote
         metrics = to_metrics(outcome.metrics)

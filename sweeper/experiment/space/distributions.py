@@ -11,7 +11,7 @@ from typing import Annotated, Protocol
 from pydantic import Field, JsonValue, model_validator
 
 from sweeper._spec import Spec
-from sweeper._text import shorten
+from sweeper._text import shorten, written
 from sweeper.experiment.documents.tree import Json, Scalar
 
 __all__ = [
@@ -271,7 +271,7 @@ def _refuse_repeats(values: tuple[Json, ...]) -> None:
     # 1 == True == 1.0 in Python, but they are different choices; their texts are different, too.
     seen = {json.dumps(value, sort_keys=True) for value in values}
     if len(seen) < len(values):
-        raise ValueError(f"{shorten(list(values))} names a value twice; give each once")
+        raise ValueError(f"{shorten(written(list(values)))} names a value twice; give each once")
 
 
 def _refuse_disorder(low: float, high: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterable, Sequence
-from statistics import fmean, stdev
+from statistics import fmean, median_low, stdev
 
 __all__ = ["CAUTION", "TimeKeeper", "TrialTimes", "may_begin"]
 
@@ -16,6 +16,10 @@ ratios of measured to forecast times normal."""
 # seen is widened by a share.
 _FEWEST = 4
 _WIDENED = 1.3
+# One that took so many times as long as is usual was held up by its machine: it says nothing of the
+# next one. What is usual is the median of the forecast and the trials, so that of a wrong forecast
+# two trials tell.
+_HELD_UP = 4.0
 
 
 class TrialTimes:
@@ -47,12 +51,13 @@ class TrialTimes:
     @property
     def likely(self) -> float:
         """Factor by which trials take longer than forecast, on average."""
-        return fmean(self._ratios) if self._ratios else 1.0
+        ratios = self._usual
+        return fmean(ratios) if ratios else 1.0
 
     @property
     def bound(self) -> float:
         """Factor that the next trial exceeds with a probability of one minus :data:`CAUTION`."""
-        ratios = self._ratios
+        ratios = self._usual
         if not ratios:
             return self._doubt
         if len(ratios) < _FEWEST:
@@ -62,6 +67,12 @@ class TrialTimes:
         number = len(ratios)
         quantile = float(t.ppf(CAUTION, number - 1))
         return fmean(ratios) + quantile * stdev(ratios) * math.sqrt(1 + 1 / number)
+
+    @property
+    def _usual(self) -> list[float]:
+        """The ratios of the trials that were not held up."""
+        most = _HELD_UP * median_low([1.0, *self._ratios])
+        return [ratio for ratio in self._ratios if ratio <= most]
 
 
 def may_begin(need_s: float, *, left_s: float, before_s: Sequence[float], replicas: int) -> bool:
@@ -138,6 +149,15 @@ class TimeKeeper:
         )
         self.refused = None if is_admitted else trial
         return is_admitted
+
+    def lacking_s(self, need_s: float) -> float:
+        """Returns the seconds that the limit lacks for a trial with none before it; 0 for none.
+
+        Args:
+            need_s: seconds that it takes by the forecast.
+        """
+        needed_s = self.times.bound * (need_s + self.final_s) + self.closing_s
+        return max(0.0, needed_s - self._left_s())
 
     @property
     def is_over(self) -> bool:

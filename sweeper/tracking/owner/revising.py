@@ -16,11 +16,17 @@ from sweeper.experiment.space.distributions import DISTRIBUTIONS
 from sweeper.tracking.asked import prior_of
 from sweeper.tracking.owner.extending import is_taken_up, trials_of
 from sweeper.tracking.owner.requests import asked_by
-from sweeper.tracking.owner.revisions import Change, Revision, add_revision, changed_alone
+from sweeper.tracking.owner.revisions import (
+    Change,
+    Revision,
+    add_revision,
+    changed_alone,
+    drop_revision,
+)
 from sweeper.tracking.places import SPACE_FILE, write_space
 from sweeper.tracking.sweep_folder import SweepFolder
 
-__all__ = ["RevisedSweep", "describe", "revise"]
+__all__ = ["RevisedSweep", "describe", "revise", "take_back"]
 
 # Fields that change neither what a trial is nor what may be concluded of it.
 _FREE = (
@@ -52,6 +58,8 @@ class RevisedSweep:
     """What is another from now on; nothing where all was so already."""
     is_running: bool
     """Whether a driver runs it, which takes the space up at its next draw."""
+    revision: Revision | None = None
+    """As it was written; None where nothing was changed."""
 
     @property
     def sentence(self) -> str:
@@ -119,7 +127,25 @@ def revise(sweep: SweepFolder, overrides: Sequence[str]) -> RevisedSweep:
         add_revision(sweep.path, revision)
         if (sweep.path / SPACE_FILE).exists():
             write_space(sweep.path, sweep.document)
-    return RevisedSweep(sweep.name, changes, is_running)
+    return RevisedSweep(sweep.name, changes, is_running, revision)
+
+
+def take_back(sweep: SweepFolder, found: RevisedSweep) -> None:
+    """Takes a change back with which the sweep has not gone on.
+
+    Args:
+        sweep: that was changed.
+        found: the change.
+
+    Raises:
+        BadInputError: it cannot be written, or another process changes the sweep.
+    """
+    if found.revision is None:
+        return
+    with changed_alone(sweep.path, command="resume --set"):
+        drop_revision(sweep.path, found.revision)
+        if (sweep.path / SPACE_FILE).exists():
+            write_space(sweep.path, sweep.document)
 
 
 def _require_changeable(sweep: SweepFolder, document: Document, override: str) -> None:

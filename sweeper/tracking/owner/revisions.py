@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from sweeper._files import write_json
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.documents.tree import set_path
-from sweeper.tracking.mirror import change_lock, changed_at_url
+from sweeper.tracking.mirror import change_lock, changed_at_url, is_at_url
 from sweeper.tracking.stored import MAX_COUNT, MAX_WORD, STORED, read_stored
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Revisions",
     "add_revision",
     "changed_alone",
+    "drop_revision",
     "revised",
 ]
 
@@ -97,6 +98,25 @@ def add_revision(folder: Path, revision: Revision) -> None:
     before = () if found is None else found.revisions
     whole = Revisions(revisions=(*before, revision))
     write_json(folder / REVISIONS_FILE, whole.model_dump(mode="json"))
+
+
+def drop_revision(folder: Path, revision: Revision) -> None:
+    """Takes a revision out again, where none came after it.
+
+    Args:
+        folder: as of :func:`add_revision`, which raises the same.
+        revision: that was added.
+    """
+    path = folder / REVISIONS_FILE
+    found = read_stored(path, Revisions)
+    if found is None or found.revisions[-1:] != (revision,):
+        return
+    before = found.revisions[:-1]
+    if before or is_at_url(folder):
+        # At a URL a file that is gone here would come again.
+        write_json(path, Revisions(revisions=before).model_dump(mode="json"))
+    else:
+        path.unlink()
 
 
 def revised(document: Mapping[str, Any], found: Revisions | None) -> dict[str, Any]:

@@ -157,8 +157,14 @@ def test_a_number_is_a_trials(home):
     assert found("1", home) == ("mosa-1", C)
     with pytest.raises(BadInputError, match="a trial's number in the newest sweep"):
         find_trial("7", home=home)
-    with pytest.raises(BadInputError, match="got 'masa-1/7'"):
+    with pytest.raises(BadInputError, match="got 'masa-1/7'; sweep masa-1 has trials 0–1; give"):
         find_trial("masa-1/7", home=home)
+    add(SweepFolder(home / "masa-1"), C, 5)
+    with pytest.raises(BadInputError, match="sweep masa-1 has trials 0, 1, 5; give"):
+        find_trial("masa-1/7", home=home)
+    SweepFolder.create(home, "new", document={})
+    with pytest.raises(BadInputError, match="sweep new has no trials yet"):
+        find_trial("new/0", home=home)
 
 
 def test_an_identity_that_begins_like_a_number_comes_first(home):

@@ -9,10 +9,12 @@ import pytest
 from sweeper._text import size_of
 from sweeper.cli.limits import go_on_within, limits_asked, require_at_rest, require_no_url
 from sweeper.errors import BadInputError
+from sweeper.execution.owner import keep_limits
 from sweeper.experiment.loading import load_sweep
 from sweeper.tracking.asked import read_sweep
 from sweeper.tracking.owner import Limits, note_limits
 from sweeper.tracking.sweep_folder import SweepFolder
+from tests.sweeper.preflight.forecast.test_micro_batch import costs_of
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,15 @@ def test_a_limit_of_the_cost_holds_when_its_price_is_taken_away(folder):
     driver: Any = SimpleNamespace(folder=folder, sweep=read_sweep(folder))
     nothing: Any = None
     with pytest.raises(BadInputError, match=r"--max-cost: got 4, but resources.price_per_hour is"):
+        go_on_within(driver, Limits(), nothing)
+
+
+def test_a_limit_in_which_no_trial_ends_is_refused(folder):
+    sweep = read_sweep(folder)
+    keep_limits(folder.path, Limits(max_hours=0.006), costs_of(sweep))
+    driver: Any = SimpleNamespace(folder=folder, sweep=sweep)
+    nothing: Any = None
+    with pytest.raises(BadInputError, match=r"21.6 s left of its limit .* nothing was started"):
         go_on_within(driver, Limits(), nothing)
 
 

@@ -165,7 +165,7 @@ def test_a_space_of_points_that_can_all_be_run_is_drawn(
         ({"name": "masa", "sharing": {"int": [0, 3]}}, "sharing", "allowed: a, b, both, none"),
         # Each second value is odd, and the experts are two halves.
         ({"name": "loramoe", "experts": {"int": [2, 256]}}, "experts", "multiple of 2"),
-        ({"name": "lora", "rank": choice(4, None)}, "rank", "got None"),
+        ({"name": "lora", "rank": choice(4, None)}, "rank", "got null"),
         ({"name": "lora", "targets": choice(["q_proj"], ["x"])}, "targets", "'x' matches no"),
         ({"name": "lora", "alpha": choice([1], [2])}, "alpha", "got [2]"),
     ],

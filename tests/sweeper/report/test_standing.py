@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sweeper.analysis.lookup import find_trial
-from sweeper.analysis.ranking import ranking_of
+from sweeper.analysis.ranking import rank_sweep, ranking_of
 from sweeper.cli import app
 from sweeper.experiment.loading import load_sweep
 from sweeper.report.standing import all_standings, standing_of, trials_total
@@ -133,6 +133,12 @@ def test_a_sweep_that_nobody_drives_has_no_trial_that_runs(sweep, status):
     shown = CliRunner().invoke(app, ["status", sweep.name, "--home", str(sweep.home)])
     assert "1 interrupted" in shown.output
     assert "running" not in shown.output
+    ranking = rank_sweep(sweep)
+    assert ranking.counts() == found["trials"]
+    assert [ranking.status_text(trial) for trial in ranking.trials][-1] == "interrupted"
+    report = CliRunner().invoke(app, ["report", sweep.name, "--home", str(sweep.home)])
+    assert "3 trials: 2 complete, 1 interrupted" in report.output
+    assert f"resume {sweep.name}" in report.output
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_a_sweep_is_named_by_its_folder_too(tmp_path, old):
     sweep = load(tmp_path, f"search.from=[{old.path}]")
     elsewhere = tmp_path / "elsewhere"
     assert len(earlier_trials(sweep, elsewhere, data_fingerprint=ROWS).taken) == 3
-    with pytest.raises(BadInputError, match="got 'nope'"):
+    with pytest.raises(BadInputError, match=r"^search\.from: got 'nope'; "):
         earlier_trials(load(tmp_path, "search.from=[nope]"), tmp_path, data_fingerprint=ROWS)
 
 

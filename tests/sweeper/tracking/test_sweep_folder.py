@@ -279,6 +279,37 @@ def test_an_attempt_that_was_killed_counts_up_to_its_last_report(sweep, clock):
     assert again.complete().wall_time_s == pytest.approx(6)
 
 
+@pytest.mark.parametrize("reports", [0, 2])
+def test_a_trial_that_another_process_ends_took_its_time_in_workers_alone(sweep, clock, reports):
+    trial = add(sweep)
+    trial.begin()
+    for step in range(1, reports + 1):
+        clock.now_s += 2
+        trial.append(step, {"train_loss": 1.0, "step_time_s": 1.5})
+    clock.now_s += 1000
+    record = TrialFolder(trial.path, clock=clock).prune()
+    times = (record.wall_time_s, record.train_time_s, record.overhead_s)
+    assert times == pytest.approx((2 * reports, 1.5 * reports, 0.5 * reports))
+    started, ended = record.started_at, record.ended_at
+    assert started is not None
+    assert ended is not None
+    assert (ended - started).total_seconds() == pytest.approx(2 * reports)
+
+
+def test_the_steps_of_a_killed_attempt_count_where_the_trial_is_resumed(sweep, clock):
+    trial = add(sweep)
+    trial.begin()
+    clock.now_s += 2
+    trial.append(1, {"train_loss": 1.0, "step_time_s": 1.5})
+    clock.now_s += 1000
+    again = TrialFolder(trial.path, clock=clock)
+    again.begin()
+    clock.now_s += 3
+    record = again.prune(train_time_s=1.0)
+    times = (record.wall_time_s, record.train_time_s, record.overhead_s)
+    assert times == pytest.approx((5, 2.5, 2.5))
+
+
 def test_only_interrupted_trials_are_put_back(sweep):
     states = {"a": TrialFolder.complete, "b": TrialFolder.prune, "d": None}
     for number, (letter, end) in enumerate(states.items()):

@@ -179,7 +179,8 @@ def next_commands(folder: SweepFolder, ranking: Ranking) -> list[str]:
     is_damaged = any(error.path.parent != folder.path for error in ranking.damage)
     confirmation = confirmation_of(folder, ranking)
     is_left = confirmation is not None and confirmation.is_left
-    is_stopped = folder.status != "complete" or bool(counts.keys() & {"queued", "running"})
+    is_left = is_left or bool(counts.keys() & {"queued", "running", "interrupted"})
+    is_stopped = folder.status != "complete"
     if is_stopped or is_damaged or is_left:
         commands.append(f"python -m sweeper resume {name}{home}")
     failed = [trial.error for trial in ranking.trials if trial.status == "failed"]

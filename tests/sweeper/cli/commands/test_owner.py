@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from sweeper.cli import app
+from sweeper.cli.commands.owner import revised
+from sweeper.errors import BadInputError
 from sweeper.execution.owner.watch import OwnerWatch
 from sweeper.experiment.loading import load_sweep
 from sweeper.search import open_study
@@ -16,6 +19,7 @@ from sweeper.search.study import mark_exhausted
 from sweeper.tracking import mirror
 from sweeper.tracking.databases import StudyPlace
 from sweeper.tracking.owner import pending
+from sweeper.tracking.places import write_space
 from sweeper.tracking.sweep_folder import SweepFolder
 from tests.places import SPACES
 
@@ -115,6 +119,61 @@ def test_resume_refuses_to_change_what_makes_trials_comparable(sweep: SweepFolde
     given = runner.invoke(app, command)
     assert (given.exit_code, "could not be compared" in given.stderr) == (2, True)
     assert not (sweep.path / "revisions.json").exists()
+
+
+PRICE = "resources.price_per_hour=2"
+
+
+def refuse(why: str) -> Callable[..., None]:
+    def refused(*_: object, **__: object) -> None:
+        raise BadInputError(why)
+
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("options", "refusing"),
+    [
+        (["--max-cost", "0.00001"], ""),
+        (["--tracking-uri", "nowhere://x"], ""),
+        ([], "sweeper.execution.driver.require_runnable"),
+        # Where Ray does not answer, and the sweep has not gone on.
+        ([], "sweeper.execution.driver.connect"),
+    ],
+)
+def test_a_resume_that_is_refused_changes_nothing(
+    sweep: SweepFolder, options: list[str], refusing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.cli.commands.sweep.start_fork_server", lambda _: None)
+    sweep.mark("stopped")
+    write_space(sweep.path, sweep.document)
+    before = (sweep.path / "search_space.yaml").read_bytes()
+    if refusing:
+        monkeypatch.setattr(refusing, refuse("refused"))
+    command = ["resume", "night", "--set", PRICE, *options, "--home", str(sweep.home)]
+    given = runner.invoke(app, command)
+    assert given.exit_code == 2, given.output
+    assert not (sweep.path / "revisions.json").exists()
+    assert (sweep.path / "search_space.yaml").read_bytes() == before
+    assert sweep.document["resources"].get("price_per_hour") is None
+
+
+def test_a_change_with_which_a_sweep_has_gone_on_stays(sweep: SweepFolder) -> None:
+    def go_on() -> None:
+        sweep.mark("running")
+        raise BadInputError("a trial of the new space does not fit")
+
+    with pytest.raises(BadInputError), revised(sweep, [PRICE]):
+        go_on()
+    assert sweep.document["resources"]["price_per_hour"] == 2
+
+
+def test_a_change_that_is_taken_back_leaves_those_before_it(sweep: SweepFolder) -> None:
+    with revised(sweep, [PRICE]):
+        pass
+    with pytest.raises(BadInputError), revised(sweep, ["resources.price_per_hour=3"]):
+        raise BadInputError("refused")
+    assert sweep.document["resources"]["price_per_hour"] == 2
 
 
 def test_a_driver_that_runs_is_left_to_take_up_a_changed_space(sweep: SweepFolder) -> None:

@@ -1,16 +1,24 @@
 """The limits of a sweep while it runs, on its own folder; without Ray."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from sweeper.errors import BadInputError, DamagedFileError
-from sweeper.execution.owner import Admission, keep_limits, require_time_left, sentence_of_limit
+from sweeper.execution.owner import (
+    Admission,
+    keep_limits,
+    require_time_left,
+    require_trial_fits,
+    sentence_of_limit,
+)
 from sweeper.execution.pool import Job
 from sweeper.experiment.loading import load_sweep
 from sweeper.preflight.forecast import corner_trials
 from sweeper.tracking.owner import Limits, Meter
 from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.tracking.trial_folder import TrialFolder
 from tests.sweeper.preflight.forecast.test_micro_batch import costs_of
 
 DRIVER = "0123456789ab"
@@ -178,6 +186,67 @@ def test_a_trial_of_another_sweep_says_nothing_of_the_time_here(folder, sweep, m
     added(folder, sweep, "b" * 12)
     assert admission.admits("b" * 12, [])
     assert admission._keeper.times._ratios == []
+
+
+def test_a_trial_that_was_interrupted_and_has_waited_stops_no_sweep(folder, sweep):
+    admission, _, trial_s = begun(folder, sweep, Limits(max_hours=10))
+    begin = corner_trials(sweep)[0].train.steps // 2
+    ended = added(folder, sweep, "a" * 12)
+    wall_clock = Clock()
+    TrialFolder(ended.path, clock=wall_clock).begin()
+    wall_clock.now_s = trial_s / 2
+    metrics = {"train_loss": 1.0, "step_time_s": trial_s / 2}
+    TrialFolder(ended.path, clock=wall_clock).append(begin, metrics)
+    wall_clock.now_s = 1e6
+    TrialFolder(ended.path, clock=wall_clock).prune()
+    added(folder, sweep, "b" * 12)
+    assert admission.admits("b" * 12, [])
+    assert admission._keeper.times._ratios == pytest.approx([1.0])
+
+
+def test_a_trial_whose_steps_nobody_has_measured_says_nothing_of_the_time(folder, sweep):
+    admission, _, _ = begun(folder, sweep, Limits(max_hours=10))
+    ended = added(folder, sweep, "a" * 12)
+    ended.begin()
+    ended.append(10, {"train_loss": 1.0})
+    ended.prune()
+    added(folder, sweep, "b" * 12)
+    assert admission.admits("b" * 12, [])
+    assert admission._keeper.times._ratios == []
+
+
+def test_a_sweep_in_whose_time_no_trial_ends_is_refused_before_ray_starts(folder, sweep):
+    costs = costs_of(sweep, low=0.9, high=1.0)
+    trial_s = costs.of(corner_trials(sweep)[0]).trial_s
+    # A start takes 12 s and the 5 s of the base, the end 12 s and a step.
+    enough_s = trial_s + 12 + 5 + 12
+    require_trial_fits(folder, sweep, Limits(max_hours=(enough_s + 30) / 3600), costs)
+    with pytest.raises(BadInputError, match=r"left of its limit of .* was started") as caught:
+        require_trial_fits(folder, sweep, Limits(max_hours=(enough_s - 1) / 3600), costs)
+    more = float(re.findall(r"'resume night --max-hours (.+)'", str(caught.value))[0])
+    assert enough_s / 3600 <= more <= 1.2 * (enough_s + 10) / 3600
+    require_trial_fits(folder, sweep, Limits(max_hours=more), costs)
+    # Of one that was interrupted a part is done.
+    half = added(folder, sweep, "a")
+    half.begin()
+    half.append(corner_trials(sweep)[0].train.steps // 2, {"train_loss": 1.0})
+    require_trial_fits(folder, sweep, Limits(max_hours=(enough_s - 1) / 3600), costs)
+    folder.mark("complete")
+    require_trial_fits(folder, sweep, Limits(max_hours=1e-6), costs)
+
+
+def test_a_cost_in_which_no_trial_ends_says_which_would_do(tmp_path):
+    priced = load_sweep(
+        Path("search_spaces/masa.yaml"),
+        overrides=("resources.price_per_hour=2", "final.trials=0"),
+    )
+    folder = SweepFolder.create(tmp_path, "night", document=priced.document)
+    costs = costs_of(priced)
+    with pytest.raises(BadInputError, match=r"a cost of 0\.01") as caught:
+        require_trial_fits(folder, priced, Limits(max_cost=0.01, max_hours=100), costs)
+    assert "--max-hours" not in str(caught.value).partition("give more")[2]
+    more = float(re.findall(r"'resume night --max-cost (.+)'", str(caught.value))[0])
+    require_trial_fits(folder, priced, Limits(max_cost=more, max_hours=100), costs)
 
 
 def job_of(trial):

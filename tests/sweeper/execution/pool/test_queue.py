@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from sweeper.execution.pool.queue import Message, TrialQueue
 from tests.sweeper.execution.pool.driving import job, run, settle
@@ -36,6 +37,21 @@ def test_a_stopped_trial_hears_it_at_its_report() -> None:
         await queue.stop("a")
         assert await report == "prune"
         assert await queue.await_verdict("a", 20, {}) == "prune"
+
+    run(scenario)
+
+
+def test_a_trial_that_has_ended_in_the_study_ends_at_its_evaluation_whoever_listens() -> None:
+    async def scenario() -> None:
+        queue = TrialQueue(max_deaths=2)
+        await queue.submit(replace(job("a"), ends_at=20))
+        await queue.take(0, timeout_s=1)
+        first = asyncio.create_task(queue.await_verdict("a", 10, {}))
+        await queue.next_message("a")
+        following = asyncio.create_task(queue.next_message("a"))
+        assert await first == "on"
+        assert await queue.await_verdict("a", 20, {}) == "prune"
+        following.cancel()
 
     run(scenario)
 

@@ -141,7 +141,7 @@ def test_the_end_of_a_trial_that_lost_its_race_is_written_and_told_without_a_sco
     contests: list[Contest] = []
     facts = {"racing_rows": 48.0, "racing_rows_in_all": 256.0}
     numbers = dict.fromkeys(
-        ("examples", "prompts_cut", "answers_cut", "train_time_s", "evaluation_time_s"), 1
+        ("examples", "prompts_cut", "answers_cut", "attempt_train_time_s", "evaluation_time_s"), 1
     )
 
     def train(*_: object, contest: Contest, **__: object) -> object:

@@ -53,6 +53,24 @@ def test_many_alike_trials_bring_the_bound_to_what_they_take():
     assert 2.0 < times.bound < 2.05
 
 
+def test_one_trial_that_was_held_up_says_nothing_of_the_others():
+    times = TrialTimes(doubt=1.4)
+    times.take(forecast_s=100, measured_s=2700)
+    assert (times.likely, times.bound) == (1.0, 1.4)
+    times.take(forecast_s=100, measured_s=120)
+    assert times.bound == pytest.approx(1.3 * 1.2)
+    for measured_s in (119, 120, 121):
+        times.take(forecast_s=100, measured_s=measured_s)
+    assert times.bound < 1.25
+
+
+def test_two_trials_tell_that_the_forecast_is_wrong():
+    times = TrialTimes(doubt=1.4)
+    for measured_s in (2700, 2600):
+        times.take(forecast_s=100, measured_s=measured_s)
+    assert times.bound == pytest.approx(1.3 * 27)
+
+
 def test_a_trial_without_a_forecast_says_nothing():
     times = TrialTimes(doubt=1.4)
     times.take(forecast_s=0, measured_s=5)
@@ -77,3 +95,13 @@ def test_what_is_admitted_after_all_was_not_refused():
 def test_a_sweep_is_over_while_there_is_time_to_end_it():
     assert keeper(10).is_over
     assert not keeper(10.1).is_over
+
+
+def test_what_a_limit_lacks_for_a_trial_is_what_would_admit_it():
+    short = keeper(100, times=TrialTimes(doubt=2.0), final_s=5)
+    lacking_s = short.lacking_s(60)
+    assert lacking_s == 40
+    assert keeper(100 + lacking_s, times=TrialTimes(doubt=2.0), final_s=5).admits(
+        "a", 60, before_s=[]
+    )
+    assert keeper(200, final_s=5).lacking_s(60) == 0
