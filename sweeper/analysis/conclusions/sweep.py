@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from sweeper._text import count
-from sweeper.analysis.conclusions.base import over_base
+from sweeper.analysis.conclusions.base import base_table, counted_text, over_base
 from sweeper.analysis.conclusions.differences import Differences, differences_of
 from sweeper.analysis.conclusions.edges import edges_of
 from sweeper.analysis.conclusions.facts import alone_text, facts_of
@@ -24,7 +24,7 @@ from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.score_table import score_table
 from sweeper.analysis.statistics import ScoreTable
 from sweeper.analysis.statistics.questions import look_at
-from sweeper.analysis.statistics.units import first_seeds, row_units
+from sweeper.analysis.statistics.units import by_unit, first_seeds
 from sweeper.analysis.statistics.verdicts import (
     PLAIN,
     POINTS,
@@ -142,10 +142,13 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
         parity = _parity(folder, _ended(ranking), plan)
         found = _compared(folder, ranking, validation, replace(bare, parity=parity))
     is_fraction = unit is POINTS
-    on_base = over_base(ranking, metric, sign=sign, delta=found.delta, is_fraction=is_fraction)
+    with_base = base_table(ranking, metric, sign=sign)
+    on_base = over_base(with_base, delta=found.delta, is_fraction=is_fraction)
+    counted = counted_text(found.table, with_base if on_base else None, metric, sign=sign)
     return replace(
         found,
         statements=found.statements + on_base,
+        facts=(*found.facts, *([counted] if counted else [])),
         published=_published(folder, plan, found.statements),
     )
 
@@ -226,7 +229,6 @@ def _compared(
             asked, why_none = None, alone_text(folder, ranking)
         statements: tuple[Statement, ...] = ()
         differences = None
-        facts = (*bare.facts, *_independent_rows(table))
         if asked is not None:
             found = conclude(table, asked, validation)
             statements = found.statements
@@ -242,22 +244,10 @@ def _compared(
         bare,
         delta=delta,
         statements=statements,
-        facts=facts,
         why_none=why_none,
         table=table,
         validation=validation,
         differences=differences,
-    )
-
-
-def _independent_rows(table: ScoreTable) -> tuple[str, ...]:
-    """Returns why verdicts name fewer rows than were scored, where they do."""
-    scored, units = table.configurations[0].scores.shape[1], row_units(table).strata.size
-    if units == scored:
-        return ()
-    return (
-        f"Rows of one unit, such as a prompt or a passage, count once: the {scored} {table.split} "
-        f"rows are {units} independent ones.",
     )
 
 
@@ -351,7 +341,7 @@ def _control_mean(plan: DesignPlan | None, table: ScoreTable) -> float:
     It is the baseline, or the first configuration; of tuned methods the first one at its best
     rate; of a search the best trial. A rate at which little is learned has no scale to give.
     """
-    means = {x.name: float(np.mean(x.scores)) for x in table.configurations}
+    means = {x.name: float(np.mean(x.scores)) for x in by_unit(table).configurations}
     if plan is None:
         return max(means.values())
     names = {plan.baseline or plan.configurations[0].name}

@@ -9,6 +9,7 @@ from sweeper.analysis.statistics.table import ScoreTable
 from sweeper.analysis.statistics.units import (
     adapter_names,
     as_adapters,
+    by_unit,
     first_seeds,
     require_comparable,
     with_seeds,
@@ -64,6 +65,7 @@ def conclude(
             f"delta: got {spec.delta:g}; the smallest difference of interest must be positive; "
             "give the difference below which you would not mind"
         )
+    table, validation = by_unit(table), validation and by_unit(validation)
     if spec.look is not None:
         table = first_seeds(table, spec.look.seeds)
         validation = validation and first_seeds(validation, spec.look.seeds)
