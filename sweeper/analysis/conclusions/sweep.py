@@ -291,7 +291,9 @@ def _spec(
     ended: Sequence[TrialRecord],
 ) -> tuple[ConclusionSpec | None, str]:
     """Returns what is asked, or why nothing is yet."""
-    caveats = tuple((name, line.caveat) for line in parity if not line.holds for name in line.names)
+    unlike = [line for line in parity if not line.holds and line.caveat]
+    caveats = tuple((name, line.caveat) for line in unlike for name in line.names)
+    sizes = tuple(size for line in parity for size in line.sizes)
     if plan is None:
         return ConclusionSpec((Best(),), delta), ""
     done, first = _ended_seeds(plan, table, ended), plan.looks[0]
@@ -307,7 +309,8 @@ def _spec(
     look = look_at(leading) if len(plan.looks) > 1 else None
     if table.split == "validation":
         caveats += tuple(_chosen_by_rows(plan, parity))
-    return ConclusionSpec(questions_of(plan), delta, look=look, caveats=caveats), ""
+    asked = ConclusionSpec(questions_of(plan), delta, look=look, caveats=caveats, sizes=sizes)
+    return asked, ""
 
 
 def _chosen_by_rows(plan: DesignPlan, parity: Sequence[ParityLine]) -> Iterator[tuple[str, str]]:

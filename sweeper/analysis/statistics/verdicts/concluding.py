@@ -90,12 +90,13 @@ def conclude(
 
 
 def _of_adapters(spec: ConclusionSpec, table: ScoreTable) -> ConclusionSpec:
-    """Returns a spec in which the adapters of a configuration have its caveats."""
+    """Returns a spec in which the adapters of a configuration have its caveats and its size."""
     names = {each.name: adapter_names(each) for each in table.configurations}
     caveats = [
         (adapter, text) for name, text in spec.caveats for adapter in names.get(name, (name,))
     ]
-    return replace(spec, caveats=tuple(caveats))
+    sizes = [(adapter, size) for name, size in spec.sizes for adapter in names.get(name, ())]
+    return replace(spec, caveats=tuple(caveats), sizes=tuple(sizes))
 
 
 def _failed_seeds(table: ScoreTable) -> list[tuple[str, str]]:
