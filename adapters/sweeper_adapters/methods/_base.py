@@ -164,6 +164,11 @@ class AnyMethodSpec(BaseModel):
         """How many positions of the model it takes before each text."""
         return 0
 
+    @property
+    def idle_fields(self) -> frozenset[str]:
+        """Fields whose value changes nothing beside the values of the other fields."""
+        return frozenset()
+
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""
         return list(self._size_problems(shape))

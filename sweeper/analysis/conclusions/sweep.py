@@ -180,7 +180,8 @@ def _published(
 def _edges(folder: SweepFolder, ranking: Ranking, plan: DesignPlan | None) -> Iterator[str]:
     """Yields what of a search's best trial is at an end of its range; a design has no ranges."""
     if plan is None and ranking.best is not None:
-        yield from edges_of(folder.document, ranking.best)
+        specs = _specs(folder, [ranking.best])
+        yield from edges_of(folder.document, ranking.best, dict(specs.get(ranking.best.id, {})))
 
 
 def unit_of(metric: str, *, own: Container[str] = ()) -> Unit:
