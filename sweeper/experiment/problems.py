@@ -96,8 +96,20 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         # Our own validators say themselves what is missing.
         return reason
     if kind == "int_from_float":
-        reason = "takes whole numbers only; write one, or search it with {int: [low, high]}"
+        reason = f"takes whole numbers only; write one{_search_hint(location)}"
     return reason if isinstance(got, dict) and "error" in context else _with_value(got, reason)
+
+
+def _search_hint(location: _Location) -> str:
+    """Returns how a whole number is searched, of a method or of training; else nothing.
+
+    Elsewhere a number is of the whole sweep.
+    """
+    # The sections' own problems are told here.
+    from sweeper.experiment.sections.keys import COMPARED_ALIKE
+
+    is_searchable = location[0] in {"method", "train"} and location[-1] not in COMPARED_ALIKE
+    return ", or search it with {int: [low, high]}" if is_searchable else ""
 
 
 def _describe_missing(got: object, location: _Location, model: type[BaseModel]) -> str:

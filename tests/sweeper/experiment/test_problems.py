@@ -134,3 +134,28 @@ def test_no_sentence_of_pydantic_reaches_a_user() -> None:
 def test_a_bound_is_told_in_our_words(changes: dict[str, Any], message: str) -> None:
     (found,) = told(TrialSpec, TRIAL | changes).values()
     assert message in found
+
+
+@pytest.mark.parametrize(
+    ("model", "tree", "path", "is_searchable"),
+    [
+        (SweepSpec, {"search": {"startup_trials": 2.5}}, "search.startup_trials", False),
+        (TrialSpec, TRIAL | {"method": {"name": "lora", "rank": 2.5}}, "method.rank", True),
+        (
+            TrialSpec,
+            TRIAL | {"train": {"steps": 2.5, "learning_rate": 1e-3}},
+            "train.steps",
+            True,
+        ),
+        (
+            TrialSpec,
+            TRIAL | {"train": {"steps": 8, "learning_rate": 1e-3, "max_length": 2.5}},
+            "train.max_length",
+            False,
+        ),
+    ],
+)
+def test_only_what_can_be_searched_is_proposed_to_be(model, tree, path, is_searchable) -> None:
+    message = told(model, tree)[path]
+    assert "takes whole numbers only; write one" in message
+    assert ("search it" in message) == is_searchable
