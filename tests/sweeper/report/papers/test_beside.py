@@ -148,3 +148,10 @@ def test_a_difference_below_delta_is_told(tmp_path):
     made = DesignSweep(tmp_path, sweep).run(lambda drawn: means.get(configuration(drawn), 0.5))
     shown = beside_ours(made.conclusions(), rank_sweep(SweepFolder(made.folder.path)))
     assert shown.notes[0] == "By less than 50 points: group_size=1."
+
+
+def test_what_was_set_by_hand_comes_first(tmp_path):
+    entry = paper(SIZES) | {"changed": ["design.seeds=2", "train.steps=40"]}
+    folder, found = folder_of(tmp_path, entry)
+    shown = beside_ours(found, rank_sweep(folder))
+    assert shown.lead[1] == "Not as in the file: --set design.seeds=2, train.steps=40."
