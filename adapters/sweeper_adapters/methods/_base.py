@@ -80,10 +80,7 @@ class AnyMethodSpec(BaseModel):
         cls,
         method: AnyMethodSpec,  # noqa: ARG003 - most methods are no control arm
     ) -> Self | None:
-        """Returns the control arm of this kind that a comparison with ``method`` owes.
-
-        None where this kind controls no such method.
-        """
+        """Returns the control arm of this kind that ``method`` owes a comparison, else None."""
         return None
 
     @classmethod

@@ -316,3 +316,10 @@ def test_what_is_set_of_a_papers_item_is_noted(tmp_path: Path) -> None:
     sweep = load_sweep(path, profile="embedded", overrides=overrides)
     assert sweep.spec.paper.changed == ("design.seeds=2",)
     assert load_sweep(path, profile="embedded").spec.paper.changed == ()
+
+
+def test_a_fraction_is_proposed_to_be_searched_where_it_can_be(space: Path) -> None:
+    searched = "or search it with {int: [low, high]}"
+    assert searched in problems_of_space(space, "train.steps=2.5")["train.steps"]
+    for path in ("train.max_length", "search.startup_trials"):
+        assert searched not in problems_of_space(space, f"{path}=2.5")[path]

@@ -27,7 +27,13 @@ class ClonesTable:
         """Yields the table, and what it leaves out."""
         del console
         columns = [
-            Column(title, tuple(row[place] for row in self.rows), is_kept=title not in _SPARED)
+            Column(
+                title,
+                tuple(row[place] for row in self.rows),
+                is_kept=title not in _SPARED,
+                # "steps" is another column than "steps in all".
+                is_titled=True,
+            )
             for place, title in enumerate(self.head)
         ]
         by_worth = sorted(
