@@ -10,7 +10,7 @@ from sweeper._text import shorten
 from sweeper.errors import Problem, SpecError
 from sweeper.experiment.documents.tree import Json
 from sweeper.experiment.problems import problems_of
-from sweeper.experiment.sections.keys import TRIAL_KEYS
+from sweeper.experiment.sections.keys import COMPARED_ALIKE, TRIAL_KEYS
 from sweeper.experiment.space.distributions import DISTRIBUTIONS
 from sweeper.experiment.space.space import MethodSpace, Point, Space
 from sweeper.experiment.space.tries import MOST, points_to_try
@@ -149,8 +149,15 @@ def _faults(
 
 
 def _problems_at(error: ValidationError, method: MethodSpace) -> Iterator[Problem]:
-    for problem in problems_of(error, TrialSpec):
+    is_search = method.listed is None and method.designed is None
+    for problem in problems_of(error, TrialSpec, is_searchable=_may_vary if is_search else None):
         yield Problem(method.place(problem.path.split(".")), problem.message)
+
+
+def _may_vary(path: str) -> bool:
+    """Returns whether a field of a trial may be searched: not what all trials have alike."""
+    section, _, field = path.partition(".")
+    return section in {"method", "train"} and field not in COMPARED_ALIKE
 
 
 def _misfits(

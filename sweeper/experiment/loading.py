@@ -24,7 +24,7 @@ from sweeper.experiment.documents.open_fields import has_open_batch, with_single
 from sweeper.experiment.documents.overrides import apply_overrides
 from sweeper.experiment.documents.packaged_spaces import packaged_file
 from sweeper.experiment.documents.profiles import over_profile, read_profile
-from sweeper.experiment.documents.tree import Document, get_path
+from sweeper.experiment.documents.tree import Document, get_path, set_path
 from sweeper.experiment.documents.yaml_files import is_file, read_yaml
 from sweeper.experiment.metrics import Mode, locate_functions, mode_of, own_modes
 from sweeper.experiment.objective import describe_contrary
@@ -45,7 +45,7 @@ from sweeper.experiment.space.published_rates import warn_of_rates
 from sweeper.experiment.space.rates import LogFactor, RatePrior, packaged_prior, resolve_factors
 from sweeper.experiment.space.space import MethodSpace, Space
 from sweeper.experiment.space.starts import with_starts
-from sweeper.experiment.sweep import Sweep, SweepSpec
+from sweeper.experiment.sweep import ShareSpec, Sweep, SweepSpec
 from sweeper_adapters.methods import OwnMethodError
 
 __all__ = ["build_sweep", "load_sweep"]
@@ -79,6 +79,7 @@ def load_sweep(
     document = on_profile(document, base)
     # An override addresses a method by its name, and may bring another one.
     document = locate_methods(apply_overrides(document, overrides), path=path)
+    document = _with_changed(document, overrides)
     document = _with_rates(document, base, source=str(path))
     document = locate_functions(document, path=path)
     document = locate_callbacks(document, path=path)
@@ -94,6 +95,19 @@ def load_sweep(
     return sweep
 
 
+def _with_changed(document: Document, overrides: Sequence[str]) -> Document:
+    """Returns the document of a paper's item with what is not as its file has it."""
+    # Whether trials are taken over changes nothing that is trained.
+    changed = [x for x in overrides if not x.startswith("fresh=")]
+    if not isinstance(document.get("paper"), dict) or not changed:
+        return document
+    before = get_path(document, ("paper", "changed"))
+    noted = [*(before if isinstance(before, list) else []), *changed]
+    found = set_path(document, ("paper", "changed"), noted)
+    assert isinstance(found, dict)
+    return found
+
+
 def _with_rates(document: Document, base: Document, *, source: str) -> Document:
     """Returns a document with learning rates in the place of factors of the profile's."""
     place = "train.learning_rate"
@@ -106,7 +120,8 @@ def _with_rates(document: Document, base: Document, *, source: str) -> Document:
 
 
 def _warnings(sweep: Sweep) -> list[str]:
-    found = [*warn_of_rates(sweep.space), *_early_ends(sweep.space), *_no_races(sweep)]
+    found = [*warn_of_rates(sweep.space), *_early_ends(sweep.space)]
+    found += [*_no_races(sweep), *_whole_races(sweep), *_moved_share(sweep)]
     return found + (_few_trials(sweep) if sweep.design is None else [*sweep.design.warnings()])
 
 
@@ -132,6 +147,38 @@ def _no_races(sweep: Sweep) -> list[str]:
         f"search.racing.grace is {search.racing.grace}, but a trial has {evaluations} evaluations "
         "(train.evaluations), so that no race is ever held and every trial is trained to its end; "
         f"set search.racing.grace to {evaluations} or less, or bear it in mind"
+    ]
+
+
+def _whole_races(sweep: Sweep) -> list[str]:
+    """Returns a sentence where races ask all rows at once, so that they save none of them."""
+    search, asked = sweep.spec.search, sweep.space.any_trial().train.eval_examples
+    # A second block that would be smaller than the first is asked with it.
+    if search.stop != "racing" or 2 * search.racing.rows <= asked:
+        return []
+    return [
+        f"search.racing.rows is {search.racing.rows}, but an evaluation has {asked} validation "
+        "rows at most (train.eval_examples), so that all of them are asked before a trial can be "
+        "stopped and races save none; set train.eval_examples to "
+        f"{2 * search.racing.rows} or more, or lower search.racing.rows, or bear it in mind"
+    ]
+
+
+def _moved_share(sweep: Sweep) -> list[str]:
+    """Returns a sentence where trials are compared at another share than the one that is asked."""
+    search, evaluations = sweep.spec.search, sweep.space.any_trial().train.evaluations
+    asked, at = search.share.fraction, search.compared_at(evaluations)
+    if search.stop != "share" or asked in (ShareSpec().fraction, at / evaluations):
+        return []
+    where = f"the nearest of a trial's {count(evaluations, 'evaluation')} (train.evaluations)"
+    if at == evaluations:
+        effect = f"{where} is the last one: every trial is trained to its end and none is stopped"
+    else:
+        taken = 100 * at / evaluations
+        effect = f"trials are compared at {where}, number {at}, after {taken:.3g} % of their steps"
+    return [
+        f"search.share.fraction is {asked:g}, but {effect}; set another fraction, or more "
+        "train.evaluations, or bear it in mind"
     ]
 
 

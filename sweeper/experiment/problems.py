@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -19,6 +20,7 @@ from sweeper_adapters.methods import published_form, reason_against
 __all__ = ["problems_of"]
 
 _Location = tuple[int | str, ...]
+_AN_INT = "{int: [low, high]}"
 
 # Of pydantic's errors those about one value where a list, or fields with their values, must be.
 _SHAPES = {"tuple_type", "list_type", "dict_type", "model_type", "model_attributes_type"}
@@ -44,7 +46,11 @@ _TO_DO = {
 
 
 def problems_of(
-    error: ValidationError, model: type[BaseModel], *, under: str = ""
+    error: ValidationError,
+    model: type[BaseModel],
+    *,
+    under: str = "",
+    is_searchable: Callable[[str], bool] | None = None,
 ) -> list[Problem]:
     """Returns one problem for each error of a validation of ``model``.
 
@@ -52,8 +58,16 @@ def problems_of(
         error: what pydantic raised.
         model: the model that was validated: unknown fields are compared with its own.
         under: path put before each problem's own.
+        is_searchable: says of a path in the model whether a distribution may stand there; None
+            where none may.
     """
-    return [_translate(details, model, under) for details in error.errors(include_url=False)]
+    problems = []
+    for details in error.errors(include_url=False):
+        found = _translate(details, model, under)
+        if details["type"] == "int_from_float" and is_searchable and is_searchable(found.path):
+            found = replace(found, message=f"{found.message}, or search it with {_AN_INT}")
+        problems.append(found)
+    return problems
 
 
 def _translate(details: ErrorDetails, model: type[BaseModel], under: str) -> Problem:
@@ -97,7 +111,7 @@ def _describe(details: ErrorDetails, location: _Location, model: type[BaseModel]
         # Our own validators say themselves what is missing.
         return reason
     if kind == "int_from_float":
-        reason = "takes whole numbers only; write one, or search it with {int: [low, high]}"
+        reason = "takes whole numbers only; write one"
     return reason if isinstance(got, dict) and "error" in context else _with_value(got, reason)
 
 

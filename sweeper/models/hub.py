@@ -14,8 +14,9 @@ from sweeper._text import shorten
 from sweeper.errors import BadInputError, MissingError
 from sweeper.models.inspection import TokenCheck, inspect_model, require_intact
 from sweeper.models.reading import read_config
-from sweeper.models.shapes import architecture
+from sweeper.models.shapes import architecture, shape_of
 from sweeper.models.source import BaseModelSpec, LoadedModel, ModelSource, load_pretrained
+from sweeper_adapters.methods import ModelShape
 
 __all__ = ["HubModelSpec"]
 
@@ -80,6 +81,13 @@ class HubModelSpec(BaseModelSpec):
         except (OSError, ValueError) as error:
             raise self._missing(shorten(error, limit=300)) from error
         return read_config(Path(path).parent)
+
+    def shape_at_hand(self) -> ModelShape | None:
+        """Returns the shape by the packaged configuration, or by that of the Hub's cache."""
+        if self.architecture is not None:
+            return self.shape()
+        folder = self._cached()
+        return None if folder is None else shape_of(read_config(folder))
 
     def require_available(self) -> None:
         """Looks whether the model can be had, without asking the Hub.

@@ -75,6 +75,10 @@ class BaseModelSpec(Spec):
         """Returns what counting needs: layers, the linears of one, parameters in all."""
         return self.facts().shape
 
+    def shape_at_hand(self) -> ModelShape | None:
+        """Returns the shape, or None where the network would have to be asked for it."""
+        return self.shape()
+
     def facts(self) -> ModelFacts:
         """Returns what planning needs, under the same names for all families."""
         return facts_of(self.config())

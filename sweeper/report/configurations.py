@@ -10,6 +10,7 @@ from sweeper.analysis.conclusions.questions import rate_grids
 from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.statistics import ConfigurationScores, ScoreTable
 from sweeper.analysis.statistics.questions import peak_of
+from sweeper.analysis.statistics.units import by_unit
 from sweeper.errors import BadInputError
 from sweeper.estimates import Estimate
 
@@ -29,7 +30,8 @@ def configuration_rows(
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:
     """Returns a design's configurations in their order, each with its mean over seeds.
 
-    Of a design that tunes its methods these are the methods, each with the peak of its curve.
+    Of a design that tunes its methods these are the methods, each with the peak of its curve. The
+    means are over the units of the rows, as the differences of the verdicts are.
 
     Args:
         found: the conclusions of a sweep.
@@ -81,7 +83,7 @@ def seeds_text(scored: int, failed: int) -> str:
 
 
 def _configurations(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row]:
-    for each in table.configurations:
+    for each in by_unit(table).configurations:
         means = each.scores.mean(axis=1) * found.sign
         # Of the seeds' means: how far one training is from another.
         spread = float(means.std(ddof=1)) if len(means) > 1 else None
@@ -91,8 +93,8 @@ def _configurations(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row
 def _methods(found: SweepConclusions, table: ScoreTable) -> Iterator[_Row]:
     assert found.plan is not None
     assert found.validation is not None
-    by_name = {each.name: each for each in table.configurations}
-    choices = {each.name: each for each in found.validation.configurations}
+    by_name = {each.name: each for each in by_unit(table).configurations}
+    choices = {each.name: each for each in by_unit(found.validation).configurations}
     for grid in rate_grids(found.plan):
         own = [by_name[name] for name in grid.configurations if name in by_name]
         if not own:

@@ -24,9 +24,10 @@ from optuna.distributions import (
 from pydantic import ValidationError
 
 from sweeper._files import write_json
-from sweeper._text import shorten
+from sweeper._text import shorten, value_text
 from sweeper.errors import BadInputError, DamagedFileError
 from sweeper.experiment.documents.tree import Json, Scalar
+from sweeper.experiment.space.rates import is_auto
 from sweeper.experiment.space.space import Axis, MethodSpace, Point, Space
 from sweeper.experiment.sweep import SearchSpec, Sweep
 from sweeper.experiment.trial import TrialSpec
@@ -49,6 +50,7 @@ OBSERVATIONS_FILE = "observations.json"
 """Name of the file in a sweep's folder that has what was taken of earlier sweeps."""
 # Fields of a trial that may differ: a search over one seed learns from another.
 _MAY_DIFFER = {"train.seed"}
+_RATE = "train.learning_rate"
 
 
 def noted_observations(folder: SweepFolder, sweep: Sweep, *, data_fingerprint: str) -> Observations:
@@ -170,11 +172,22 @@ def _difference(spec: TrialSpec, space: Space, method: MethodSpace, point: Point
     except ValidationError:
         return f"is no trial of {method.name} here"
     here, there = (dict(_leaves(x.model_dump(mode="json"))) for x in (own, spec))
+    if is_auto(method.tree) and here.get(_RATE) != there.get(_RATE):
+        # Each size has its own: with the numbers it would be a reason for each trial.
+        return f"has another {_RATE} than auto gives here"
     for name in sorted(here.keys() | there.keys()):
         if name not in _MAY_DIFFER and here.get(name) != there.get(name):
-            values = (shorten(repr(x.get(name)), limit=40) for x in (there, here))
-            return "has {} {}, where this sweep has {}".format(name, *values)
+            return f"has {name} {_pair(there.get(name), here.get(name))}"
     return ""
+
+
+def _pair(there: object, here: object) -> str:
+    """Returns two values that differ, numbers as short as they are told apart."""
+    texts = [shorten(repr(x), limit=40) for x in (there, here)]
+    if isinstance(there, float) and isinstance(here, float):
+        short = [value_text(x) for x in (there, here)]
+        texts = texts if short[0] == short[1] else short
+    return "{}, where this sweep has {}".format(*texts)
 
 
 def _leaves(tree: object, path: str = "") -> Iterator[tuple[str, object]]:

@@ -80,10 +80,7 @@ class AnyMethodSpec(BaseModel):
         cls,
         method: AnyMethodSpec,  # noqa: ARG003 - most methods are no control arm
     ) -> Self | None:
-        """Returns the control arm of this kind that a comparison with ``method`` owes.
-
-        None where this kind controls no such method.
-        """
+        """Returns the control arm of this kind that ``method`` owes a comparison, else None."""
         return None
 
     @classmethod
@@ -163,6 +160,11 @@ class AnyMethodSpec(BaseModel):
     def tokens_before(self) -> int:
         """How many positions of the model it takes before each text."""
         return 0
+
+    @property
+    def idle_fields(self) -> frozenset[str]:
+        """Fields whose value changes nothing beside the values of the other fields."""
+        return frozenset()
 
     def problems(self, shape: ModelShape) -> list[tuple[str, str]]:
         """Returns (field, message) for all that keeps this method from being used on ``shape``."""

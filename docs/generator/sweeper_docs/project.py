@@ -36,6 +36,7 @@ from sweeper.experiment.sweep import (
     RacingSpec,
     ResourcesSpec,
     SearchSpec,
+    ShareSpec,
     Sweep,
     SweepSpec,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "RateGrid",
     "ResourcesSpec",
     "SearchSpec",
+    "ShareSpec",
     "Spec",
     "Sweep",
     "SweepSpec",

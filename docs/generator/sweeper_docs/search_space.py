@@ -34,6 +34,7 @@ from sweeper_docs.project import (
     RacingSpec,
     RateGrid,
     SearchSpec,
+    ShareSpec,
     SweepSpec,
     TrainSpec,
     design_kinds,
@@ -93,6 +94,7 @@ keeps the profile that it runs on, alone.
 _LINKS = {"factors": "[section](#factors)", "rates": "[section](#rates)"}
 _SEARCH_LINKS = {
     "asha": "[section](#asha) or `null`",
+    "share": "[section](#share)",
     "racing": "[section](#racing)",
     "confirm": "[section](#confirm) or `null`",
 }
@@ -191,6 +193,7 @@ def _paper_sections() -> Iterator[str]:
 def _stopping_sections() -> Iterator[str]:
     """Yields the sections on what ends the trials of a search early."""
     yield section("asha", AshaSpec, level=3)
+    yield section("share", ShareSpec, level=3)
     yield section("racing", RacingSpec, level=3, note=_RACING.strip())
 
 

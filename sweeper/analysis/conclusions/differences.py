@@ -19,7 +19,7 @@ from sweeper.analysis.statistics.questions import (
     peak_of,
     simultaneous,
 )
-from sweeper.analysis.statistics.units import as_adapters, with_seeds
+from sweeper.analysis.statistics.units import as_adapters, by_unit, with_seeds
 from sweeper.analysis.statistics.verdicts import Basis, BestSet, Conclusion, Statement
 from sweeper.errors import BadInputError
 from sweeper.experiment.design import DesignPlan
@@ -114,6 +114,7 @@ def differences_of(
         plan: Of the design; None of a search.
         components: That the statements rest on; made where None.
     """
+    table, validation = by_unit(table), validation and by_unit(validation)
     best = next((x for x in statements if isinstance(x, BestSet)), None)
     compared = [x for x in statements if isinstance(x, Conclusion)]
     pairs = {x.names: x for x in compared if x.family in _PAIRS}

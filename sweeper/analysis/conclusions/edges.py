@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from pydantic import ValidationError
+
 from sweeper._text import value_text
 from sweeper.analysis.score_table import trial_name
-from sweeper.experiment.documents.tree import Document
+from sweeper.errors import SweeperError
+from sweeper.experiment.documents.tree import Document, set_path
 from sweeper.experiment.sections import read_methods
 from sweeper.experiment.space.distributions import (
     Choice,
@@ -18,6 +21,7 @@ from sweeper.experiment.space.distributions import (
     Uniform,
 )
 from sweeper.experiment.space.space import Axis
+from sweeper.experiment.trial import TrialSpec
 from sweeper.tracking.record import TrialRecord
 
 __all__ = ["edges_of"]
@@ -28,24 +32,28 @@ _NEAR = 0.05
 _LEAST_VALUES = 3
 
 
-def edges_of(document: Document, best: TrialRecord) -> Iterator[str]:
+def edges_of(document: Document, best: TrialRecord, spec: Document) -> Iterator[str]:
     """Yields a sentence for each searched number of a trial that is at an end of its range.
+
+    Nothing is said of a number that does nothing in this trial, nor of an end beyond which the
+    trial would be refused.
 
     Args:
         document: of the search.
         best: its best trial.
+        spec: of that trial.
     """
     if "methods" not in document:
         return
     methods, _ = read_methods(document)
     axes = next((method.axes for method in methods if method.name == best.method), ())
     for axis in axes:
-        said = _edge(axis, best.params)
+        said = _edge(axis, best.params, spec)
         if said:
             yield f"The {axis.path[-1]} of {trial_name(best)} {said}"
 
 
-def _edge(axis: Axis, params: Mapping[str, object]) -> str:
+def _edge(axis: Axis, params: Mapping[str, object], spec: Document) -> str:
     """Returns at which end of its range a value is, or an empty text."""
     value = params.get(axis.path[-1])
     ends = _ends(axis.distribution)
@@ -59,10 +67,40 @@ def _edge(axis: Axis, params: Mapping[str, object]) -> str:
     if margin < place < 1 - margin:
         return ""
     end = "lower" if place <= margin else "upper"
+    if not _may_be_wider(axis, low, high, spec, is_upper=end == "upper"):
+        return ""
     return (
         f"({value_text(value)}) is at the {end} end of its range, {value_text(low)} to "
         f"{value_text(high)}: a better one may lie beyond; widen {axis.name} there."
     )
+
+
+def _may_be_wider(axis: Axis, low: float, high: float, spec: Document, *, is_upper: bool) -> bool:
+    """Returns whether a value beyond an end of a range could be a better one in this trial."""
+    try:
+        if axis.path[-1] in TrialSpec.model_validate(spec).method.idle_fields:
+            return False
+    except ValidationError:
+        # Of another version, or of a user's own file that is gone: nobody knows.
+        return True
+    try:
+        beyond = TrialSpec.model_validate(set_path(spec, axis.path, _beyond(low, high, is_upper)))
+        shape = beyond.model.shape_at_hand()
+        problems = [] if shape is None else beyond.method.problems(shape)
+    except ValidationError:
+        return False
+    except SweeperError:
+        # The model is not there any more.
+        return True
+    return axis.path[-1] not in {field for field, _ in problems}
+
+
+def _beyond(low: float, high: float, is_upper: bool) -> float:
+    """Returns the next value beyond an end: of whole numbers a whole one."""
+    if isinstance(low, int) and isinstance(high, int):
+        return high + 1 if is_upper else low - 1
+    # Of a fraction the smallest step there is.
+    return math.nextafter(high, math.inf) if is_upper else math.nextafter(low, -math.inf)
 
 
 def _ends(distribution: Distribution) -> tuple[float, float, float] | None:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from sweeper._text import count, listed, value_text
+from sweeper.analysis.statistics.verdicts.spec import SAME_SIZE
 from sweeper.data.hygiene import HygieneSpec
 from sweeper.experiment.design import DesignPlan
 from sweeper.experiment.documents.tree import get_path
@@ -19,8 +20,6 @@ from sweeper_adapters.methods import AnyMethodSpec, Method
 
 __all__ = ["ParityLine", "parity_of"]
 
-# Sizes that are farther apart, relative to the largest, are not those of one budget.
-_MAX_MISS = 0.05
 _MOST_NAMED = 8
 _METHODS: TypeAdapter[Any] = TypeAdapter(Method)
 
@@ -36,6 +35,8 @@ class ParityLine:
         holds: Whether the configurations are alike in it.
         names: Configurations or methods whose verdicts carry the caveat where it does not hold.
         caveat: A short sentence for these verdicts.
+        sizes: Trainable parameters by name, of the line on the size: a verdict tells by how much
+            those differ that it is on.
     """
 
     subject: str
@@ -43,6 +44,7 @@ class ParityLine:
     holds: bool
     names: tuple[str, ...] = ()
     caveat: str = ""
+    sizes: tuple[tuple[str, int], ...] = ()
 
 
 def parity_of(
@@ -100,12 +102,11 @@ class _Lines:
             return
         low, high = min(sizes.values()), max(sizes.values())
         miss = 1 - low / high
-        holds = miss <= _MAX_MISS
+        holds = miss <= SAME_SIZE
         alike = f"{high:,}" if low == high else f"{low:,} to {high:,} ({100 * miss:.3g} % apart)"
         text = f"Trainable parameters: {alike}"
-        far = () if holds else tuple(x for x, size in sizes.items() if 1 - size / high > _MAX_MISS)
-        caveat = "" if holds else f"Sizes differ by up to {100 * miss:.3g} %"
-        yield ParityLine("size", text, holds, far, caveat)
+        far = tuple(x for x, size in sizes.items() if 1 - size / high > SAME_SIZE)
+        yield ParityLine("size", text, holds, far, sizes=tuple(sizes.items()))
 
     def _scale(self) -> Iterator[ParityLine]:
         """Whether several methods multiply updates by the same number, where there is an alpha."""

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from sweeper._text import count
-from sweeper.analysis.conclusions.base import over_base
+from sweeper.analysis.conclusions.base import base_table, counted_text, over_base
 from sweeper.analysis.conclusions.differences import Differences, differences_of
 from sweeper.analysis.conclusions.edges import edges_of
 from sweeper.analysis.conclusions.facts import alone_text, facts_of
@@ -24,7 +24,7 @@ from sweeper.analysis.ranking import Ranking
 from sweeper.analysis.score_table import score_table
 from sweeper.analysis.statistics import ScoreTable
 from sweeper.analysis.statistics.questions import look_at
-from sweeper.analysis.statistics.units import first_seeds, row_units
+from sweeper.analysis.statistics.units import by_unit, first_seeds
 from sweeper.analysis.statistics.verdicts import (
     PLAIN,
     POINTS,
@@ -142,10 +142,13 @@ def conclusions_of(folder: SweepFolder, ranking: Ranking) -> SweepConclusions:
         parity = _parity(folder, _ended(ranking), plan)
         found = _compared(folder, ranking, validation, replace(bare, parity=parity))
     is_fraction = unit is POINTS
-    on_base = over_base(ranking, metric, sign=sign, delta=found.delta, is_fraction=is_fraction)
+    with_base = base_table(ranking, metric, sign=sign)
+    on_base = over_base(with_base, delta=found.delta, is_fraction=is_fraction)
+    counted = counted_text(found.table, with_base if on_base else None, metric, sign=sign)
     return replace(
         found,
         statements=found.statements + on_base,
+        facts=(*found.facts, *([counted] if counted else [])),
         published=_published(folder, plan, found.statements),
     )
 
@@ -177,7 +180,8 @@ def _published(
 def _edges(folder: SweepFolder, ranking: Ranking, plan: DesignPlan | None) -> Iterator[str]:
     """Yields what of a search's best trial is at an end of its range; a design has no ranges."""
     if plan is None and ranking.best is not None:
-        yield from edges_of(folder.document, ranking.best)
+        specs = _specs(folder, [ranking.best])
+        yield from edges_of(folder.document, ranking.best, dict(specs.get(ranking.best.id, {})))
 
 
 def unit_of(metric: str, *, own: Container[str] = ()) -> Unit:
@@ -226,7 +230,6 @@ def _compared(
             asked, why_none = None, alone_text(folder, ranking)
         statements: tuple[Statement, ...] = ()
         differences = None
-        facts = (*bare.facts, *_independent_rows(table))
         if asked is not None:
             found = conclude(table, asked, validation)
             statements = found.statements
@@ -242,22 +245,10 @@ def _compared(
         bare,
         delta=delta,
         statements=statements,
-        facts=facts,
         why_none=why_none,
         table=table,
         validation=validation,
         differences=differences,
-    )
-
-
-def _independent_rows(table: ScoreTable) -> tuple[str, ...]:
-    """Returns why verdicts name fewer rows than were scored, where they do."""
-    scored, units = table.configurations[0].scores.shape[1], row_units(table).strata.size
-    if units == scored:
-        return ()
-    return (
-        f"Rows of one unit, such as a prompt or a passage, count once: the {scored} {table.split} "
-        f"rows are {units} independent ones.",
     )
 
 
@@ -301,7 +292,9 @@ def _spec(
     ended: Sequence[TrialRecord],
 ) -> tuple[ConclusionSpec | None, str]:
     """Returns what is asked, or why nothing is yet."""
-    caveats = tuple((name, line.caveat) for line in parity if not line.holds for name in line.names)
+    unlike = [line for line in parity if not line.holds and line.caveat]
+    caveats = tuple((name, line.caveat) for line in unlike for name in line.names)
+    sizes = tuple(size for line in parity for size in line.sizes)
     if plan is None:
         return ConclusionSpec((Best(),), delta), ""
     done, first = _ended_seeds(plan, table, ended), plan.looks[0]
@@ -317,7 +310,8 @@ def _spec(
     look = look_at(leading) if len(plan.looks) > 1 else None
     if table.split == "validation":
         caveats += tuple(_chosen_by_rows(plan, parity))
-    return ConclusionSpec(questions_of(plan), delta, look=look, caveats=caveats), ""
+    asked = ConclusionSpec(questions_of(plan), delta, look=look, caveats=caveats, sizes=sizes)
+    return asked, ""
 
 
 def _chosen_by_rows(plan: DesignPlan, parity: Sequence[ParityLine]) -> Iterator[tuple[str, str]]:
@@ -351,7 +345,7 @@ def _control_mean(plan: DesignPlan | None, table: ScoreTable) -> float:
     It is the baseline, or the first configuration; of tuned methods the first one at its best
     rate; of a search the best trial. A rate at which little is learned has no scale to give.
     """
-    means = {x.name: float(np.mean(x.scores)) for x in table.configurations}
+    means = {x.name: float(np.mean(x.scores)) for x in by_unit(table).configurations}
     if plan is None:
         return max(means.values())
     names = {plan.baseline or plan.configurations[0].name}

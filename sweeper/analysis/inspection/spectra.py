@@ -50,7 +50,7 @@ def _said(spectra: Sequence[LayerSpectrum], threshold: float) -> str:
     above = f"{min(ranks)} to {max(ranks)}" if len(set(ranks)) > 1 else str(ranks[0])
     return (
         f"{above} singular values of each ΔW are above {threshold:g}, all of them in {full} of "
-        f"{count(len(spectra), 'layer')}. The effective rank is {effective:.1f} in the middle. "
+        f"{count(len(spectra), 'module')}. The effective rank is {effective:.1f} in the middle. "
         "Weights are no sample: these numbers have no error."
     )
 

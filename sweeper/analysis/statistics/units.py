@@ -15,6 +15,7 @@ __all__ = [
     "RowUnits",
     "adapter_names",
     "as_adapters",
+    "by_unit",
     "first_seeds",
     "require_comparable",
     "row_units",
@@ -36,31 +37,41 @@ class RowUnits:
 
 
 def row_units(table: ScoreTable) -> RowUnits:
-    """Returns the rows of a table, those of one cluster averaged.
+    """Returns the rows of a table, those of one cluster averaged, as :func:`by_unit` has them.
 
-    Rows of one cluster are not independent; their means are (Miller, arXiv:2411.00640, section
-    2.2, for clusters of like size). A cluster is named within its stratum. Strata of one unit say
-    nothing of their spread and are put together.
+    Strata of one unit say nothing of their spread and are put together.
 
     Raises:
         BadInputError: The table is not one of comparable scores.
     """
     require_comparable(table)
-    scores = tuple(each.scores for each in table.configurations)
-    strata = table.strata
-    if table.clusters is not None:
-        keys = np.stack([table.strata, table.clusters])
-        units, which, sizes = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
-        order = np.argsort(which.ravel(), kind="stable")
-        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-        scores = tuple(np.add.reduceat(each[:, order], starts, axis=1) / sizes for each in scores)
-        strata = units[0]
-    if strata.size < 2:
+    units = by_unit(table)
+    if units.strata.size < 2:
         raise BadInputError(
-            f"the {table.split} rows: got {strata.size} independent row or cluster; the spread "
-            "over rows needs at least 2; give more rows"
+            f"the {table.split} rows: got {units.strata.size} independent row or cluster; the "
+            "spread over rows needs at least 2; give more rows"
         )
-    return RowUnits(scores, _merged(strata))
+    return RowUnits(tuple(each.scores for each in units.configurations), _merged(units.strata))
+
+
+def by_unit(table: ScoreTable) -> ScoreTable:
+    """Returns the table whose rows are the units of a comparable table's rows.
+
+    Rows of one cluster are not independent; their means are (Miller, arXiv:2411.00640, section
+    2.2, for clusters of like size). A cluster is named within its stratum. Any mean that stands
+    beside a difference is over these rows, or the two would not agree.
+    """
+    if table.clusters is None:
+        return table
+    keys = np.stack([table.strata, table.clusters])
+    units, which, sizes = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
+    order = np.argsort(which.ravel(), kind="stable")
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    averaged = tuple(
+        replace(each, scores=np.add.reduceat(each.scores[:, order], starts, axis=1) / sizes)
+        for each in table.configurations
+    )
+    return replace(table, configurations=averaged, strata=units[0], clusters=None)
 
 
 def require_comparable(table: ScoreTable) -> None:

@@ -130,6 +130,9 @@ class PaperSpec(Spec):
     """The numbers that are printed; ``null`` of a figure without any."""
     departures: tuple[str, ...] = ()
     """What is not as in the paper, a sentence each."""
+    changed: tuple[str, ...] = ()
+    """What ``--set`` has put in the place of the file's own values, ``path=value`` each; a sweep
+    notes it by itself."""
 
     @property
     def title(self) -> str:

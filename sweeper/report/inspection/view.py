@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
@@ -46,5 +46,7 @@ class _Fitted:
     columns: tuple[Column, ...]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        kept, _ = fitting(self.columns, options.max_width)
+        # Of two titles such as "p (Holm)" and "probe" a beginning says nothing.
+        columns = [replace(column, is_titled=True) for column in self.columns]
+        kept, _ = fitting(columns, options.max_width)
         yield fitted_table(kept, options.max_width)

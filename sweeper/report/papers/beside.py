@@ -9,7 +9,7 @@ from sweeper.analysis.conclusions import SweepConclusions
 from sweeper.analysis.published import NOT_RUN, Published, PublishedArm
 from sweeper.analysis.ranking import Ranking
 from sweeper.report.configurations import configuration_rows, score_title
-from sweeper.report.papers.protocol import how_to_read
+from sweeper.report.papers.protocol import changed_text, how_to_read
 
 __all__ = ["BesideOurs", "beside_ours"]
 
@@ -46,14 +46,16 @@ def beside_ours(found: SweepConclusions, ranking: Ranking) -> BesideOurs | None:
     paper = published.paper
     notes = (*_notes(found, published), *_read(published))
     title = f"Published: {paper.title}"
+    changed = changed_text(paper)
+    lead = (f"The paper: {paper.shows}", *([changed] if changed else []))
     if not published.rows:
-        return BesideOurs(title, (f"The paper: {paper.shows}",), (), (), notes)
+        return BesideOurs(title, lead, (), (), notes)
     here, scores = _scores(found, ranking)
     unit = f", in {found.unit.plural}" if found.unit.plural else ""
     return BesideOurs(
         title,
         (
-            f"The paper: {paper.shows}",
+            *lead,
             f"published: {published.column}, with the difference to {published.baseline}. here: "
             f"{here}, with the difference{unit} and its interval as in the verdicts. Differences "
             "are positive where the configuration is better.",

@@ -9,7 +9,7 @@ from sweeper.analysis.published import arm_names
 from sweeper.experiment.paper import PaperSpec, PublishedRow
 from sweeper.experiment.sweep import Sweep
 
-__all__ = ["how_to_read", "protocol_document"]
+__all__ = ["changed_text", "how_to_read", "protocol_document"]
 
 _OPTIONS = {"similarity", "projection", "spectra"}
 
@@ -32,6 +32,15 @@ def how_to_read(paper: PaperSpec, sweep: str) -> str:
         f"It is timed by make {paper.reads}, and on a GPU by make gpu-check; a sweep of the file "
         "trains what is timed"
     )
+
+
+def changed_text(paper: PaperSpec) -> str:
+    """Returns what ``--set`` has changed of an item's file, a sentence; empty where nothing is.
+
+    Args:
+        paper: the item.
+    """
+    return f"Not as in the file: --set {', '.join(paper.changed)}." if paper.changed else ""
 
 
 def protocol_document(sweep: Sweep, *, profiles: tuple[str, ...]) -> dict[str, Any]:
@@ -75,7 +84,7 @@ def protocol_document(sweep: Sweep, *, profiles: tuple[str, ...]) -> dict[str, A
         "published": []
         if table is None
         else [_row(row, here.get(row.arm), arms) for row in table.rows],
-        "departures": list(paper.departures),
+        "departures": [*paper.departures, *([changed] if (changed := changed_text(paper)) else [])],
     }
 
 

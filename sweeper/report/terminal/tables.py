@@ -42,6 +42,8 @@ class Column:
     is_number: bool = False
     is_kept: bool = False
     """Whether it is there however narrow the terminal is."""
+    is_titled: bool = False
+    """Whether its title is never cut: it is left out in the place of that."""
 
     @cached_property
     def body(self) -> int:
@@ -50,7 +52,9 @@ class Column:
 
     @property
     def least(self) -> int:
-        """Cells with a title that is cut."""
+        """Cells with a title that is cut, where it may be."""
+        if self.is_titled:
+            return self.whole
         return max(self.body, min(_TITLE, cell_len(self.title)))
 
     @cached_property

@@ -187,7 +187,7 @@ def _refusal(sweep: SweepFolder, override: str, *, is_search: bool) -> str:
         allowed, clone = f"{names} may change", ""
     return (
         f"resume --set: got {shorten(override)!r} for sweep {sweep.name}, which has begun; {why}; "
-        f"{allowed}; begin a new sweep, which takes over what is trained alike: '{again}'{clone}"
+        f"{allowed}; begin a new sweep, which takes over what is trained alike: {again}{clone}"
     )
 
 

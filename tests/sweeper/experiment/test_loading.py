@@ -13,6 +13,7 @@ from sweeper.experiment.loading import build_sweep, load_sweep
 from sweeper.experiment.space.space import Point
 from sweeper.experiment.sweep import Sweep
 from sweeper.search.draws import draw_all
+from tests.places import SPACES
 from tests.sweeper.experiment.spaces import problems_of_loading, problems_of_space
 
 
@@ -271,3 +272,54 @@ def test_only_a_design_is_compared_by_a_metric_of_the_end(space: Path, tmp_path:
         load_sweep(path, overrides=["final.metric=mood"])
     with pytest.raises(SpecError, match=r"validation rows are compared by the objective"):
         load_sweep(path, overrides=["final.metric=accuracy", "final.split=validation"])
+
+
+@pytest.mark.parametrize(
+    ("fraction", "said"),
+    [
+        ("0.25", ""),
+        ("0.5", ""),
+        (
+            "0.01",
+            "fraction is 0.01, but trials are compared at the nearest of a trial's 4 "
+            "evaluations (train.evaluations), number 1, after 25 % of their steps",
+        ),
+        (
+            "0.99",
+            "fraction is 0.99, but the nearest of a trial's 4 evaluations "
+            "(train.evaluations) is the last one: every trial is trained to its end",
+        ),
+    ],
+)
+def test_of_a_share_that_no_evaluation_is_at_is_warned(
+    space: Path, caplog: pytest.LogCaptureFixture, fraction: str, said: str
+) -> None:
+    own = ("search.asha={}", "search.stop=share", "search.sampler=gp", "train.evaluations=4")
+    load_sweep(space, overrides=(*own, f"search.share.fraction={fraction}"))
+    assert ("search.share.fraction" in caplog.text) == bool(said)
+    assert said in caplog.text
+
+
+def test_of_races_that_save_no_rows_is_warned(
+    space: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = ("search.asha=null", "search.stop=racing", "train.eval_examples=64")
+    load_sweep(space, overrides=(*own, "search.racing.rows=32"))
+    assert "search.racing.rows" not in caplog.text
+    load_sweep(space, overrides=(*own, "search.racing.rows=65"))
+    assert "search.racing.rows is 65, but an evaluation has 64 validation rows" in caplog.text
+
+
+def test_what_is_set_of_a_papers_item_is_noted(tmp_path: Path) -> None:
+    path = SPACES / "papers" / "masa_table6.yaml"
+    overrides = ("design.seeds=2", "fresh=true")
+    sweep = load_sweep(path, profile="embedded", overrides=overrides)
+    assert sweep.spec.paper.changed == ("design.seeds=2",)
+    assert load_sweep(path, profile="embedded").spec.paper.changed == ()
+
+
+def test_a_fraction_is_proposed_to_be_searched_where_it_can_be(space: Path) -> None:
+    searched = "or search it with {int: [low, high]}"
+    assert searched in problems_of_space(space, "train.steps=2.5")["train.steps"]
+    for path in ("train.max_length", "search.startup_trials"):
+        assert searched not in problems_of_space(space, f"{path}=2.5")[path]

@@ -134,3 +134,16 @@ def test_no_sentence_of_pydantic_reaches_a_user() -> None:
 def test_a_bound_is_told_in_our_words(changes: dict[str, Any], message: str) -> None:
     (found,) = told(TrialSpec, TRIAL | changes).values()
     assert message in found
+
+
+def test_only_what_can_be_searched_is_proposed_to_be() -> None:
+    tree = TRIAL | {"train": {"steps": 2.5, "learning_rate": 1e-3, "max_length": 2.5}}
+    with pytest.raises(ValidationError) as caught:
+        TrialSpec.model_validate(tree)
+    found = problems_of(caught.value, TrialSpec, is_searchable=lambda path: path == "train.steps")
+    whole = "got 2.5: takes whole numbers only; write one"
+    assert {x.path: x.message for x in found} == {
+        "train.steps": f"{whole}, or search it with {{int: [low, high]}}",
+        "train.max_length": whole,
+    }
+    assert told(SweepSpec, {"search": {"seed": 2.5}})["search.seed"] == whole

@@ -333,3 +333,12 @@ def test_smollm2(monkeypatch, tmp_path):
     ids = loaded.tokenizer(text, return_tensors="pt")["input_ids"]
     likeliest = loaded.model(input_ids=ids).logits[0, -1].argmax()
     assert loaded.tokenizer.decode(likeliest) == " Paris"
+
+
+def test_the_shape_of_a_model_that_is_not_here_is_not_asked_of_the_hub(monkeypatch):
+    def asked(*args, **options):
+        raise AssertionError("the Hub was asked")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", asked)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args, **options: None)
+    assert HubModelSpec(name="org/none-such").shape_at_hand() is None

@@ -269,3 +269,18 @@ def test_a_file_that_searches_nothing_learns_from_nothing(tmp_path):
     text = SPACE.replace("{choice: [4, 8]}", "4").replace("{loguniform: [1e-4, 1e-1]}", "1e-3")
     problems = problems_of_loading(load, tmp_path, "search.from=[old]", text=text)
     assert "this file searches nothing" in problems["search.from"]
+
+
+def test_rates_that_auto_would_not_give_are_one_reason(tmp_path):
+    ran(tmp_path, "old", load(tmp_path, "train.learning_rate={loguniform: [1.0e-6, 1.0e-5]}"))
+    found = taken(tmp_path, "train.learning_rate=auto")
+    assert whys(found) == {
+        "has another train.learning_rate than auto gives here": 3,
+        "is pruned, not complete": 1,
+    }
+
+
+def test_numbers_that_differ_are_as_short_as_they_are_told_apart(tmp_path, old):
+    found = taken(tmp_path, "train.warmup_ratio=0.123456789")
+    (why,) = [x for x in whys(found) if "warmup_ratio" in x]
+    assert why.endswith("where this sweep has 0.123")

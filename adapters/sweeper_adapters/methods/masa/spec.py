@@ -56,6 +56,11 @@ class MasaSpec(LowRankSpec):
         """Whether the experts are summed: then ΔW = s (Σ B) (Σ A)."""
         return self.router == "none"
 
+    @property
+    def idle_fields(self) -> frozenset[str]:
+        """The size of groups, where nothing is shared in them."""
+        return frozenset({"group_size"} if self.sharing == "none" else ())
+
     def count(self, shape: ModelShape) -> int:
         """Returns the parameters of all A, B and routers, shared ones counted once."""
         groups = ceil(shape.layers / self.group_size)

@@ -62,6 +62,11 @@ class MasaControlSpec(LowRankSpec):
         """True: it is one."""
         return True
 
+    @property
+    def idle_fields(self) -> frozenset[str]:
+        """The size of groups, where nothing is shared in them."""
+        return frozenset({"group_size"} if self.sharing == "none" else ())
+
     def count(self, shape: ModelShape) -> int:
         """Returns the parameters of all A and B, shared ones counted once."""
         return self._masa().count(shape)

@@ -9,6 +9,7 @@ from sweeper.analysis.statistics.table import ScoreTable
 from sweeper.analysis.statistics.units import (
     adapter_names,
     as_adapters,
+    by_unit,
     first_seeds,
     require_comparable,
     with_seeds,
@@ -64,6 +65,7 @@ def conclude(
             f"delta: got {spec.delta:g}; the smallest difference of interest must be positive; "
             "give the difference below which you would not mind"
         )
+    table, validation = by_unit(table), validation and by_unit(validation)
     if spec.look is not None:
         table = first_seeds(table, spec.look.seeds)
         validation = validation and first_seeds(validation, spec.look.seeds)
@@ -88,12 +90,13 @@ def conclude(
 
 
 def _of_adapters(spec: ConclusionSpec, table: ScoreTable) -> ConclusionSpec:
-    """Returns a spec in which the adapters of a configuration have its caveats."""
+    """Returns a spec in which the adapters of a configuration have its caveats and its size."""
     names = {each.name: adapter_names(each) for each in table.configurations}
     caveats = [
         (adapter, text) for name, text in spec.caveats for adapter in names.get(name, (name,))
     ]
-    return replace(spec, caveats=tuple(caveats))
+    sizes = [(adapter, size) for name, size in spec.sizes for adapter in names.get(name, ())]
+    return replace(spec, caveats=tuple(caveats), sizes=tuple(sizes))
 
 
 def _failed_seeds(table: ScoreTable) -> list[tuple[str, str]]:

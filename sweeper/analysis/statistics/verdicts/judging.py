@@ -56,7 +56,7 @@ class Evidence:
             left_out=tuple(name for name, stay in zip(names, stays, strict=True) if not stay),
             of_methods=of_methods,
             basis=self._basis(range(len(names)), members=len(names)),
-            caveats=self._caveats(names),
+            caveats=self.spec.caveats_on(names),
         )
 
     def judged(self, family: Family, contrasts: Sequence[DeclaredContrast]) -> list[Conclusion]:
@@ -92,7 +92,7 @@ class Evidence:
                 delta=self.spec.delta,
                 basis=self._basis(np.flatnonzero(each.weights).tolist(), members=len(contrasts)),
                 needs=needs.get(i),
-                caveats=self._caveats(
+                caveats=self.spec.caveats_on(
                     [self.components.names[place] for place in np.flatnonzero(each.weights)]
                 ),
             )
@@ -128,9 +128,6 @@ class Evidence:
             fixed_rows=self.spec.rows == "fixed",
             members=members,
         )
-
-    def _caveats(self, names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(text for name, text in self.spec.caveats if name in names))
 
 
 def _direction(*, is_better: bool, is_small: bool) -> Kind:

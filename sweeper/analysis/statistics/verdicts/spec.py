@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sweeper.analysis.statistics.multiplicity import DRAWS
@@ -10,6 +11,7 @@ from sweeper.analysis.statistics.questions import Look, RateGrid
 
 __all__ = [
     "ALPHA",
+    "SAME_SIZE",
     "AgainstControl",
     "AllPairs",
     "Best",
@@ -24,6 +26,8 @@ __all__ = [
 
 ALPHA = 0.05
 """One minus the level of a family where no look is declared."""
+SAME_SIZE = 0.05
+"""Sizes that are farther apart, relative to the larger one, are not those of one budget."""
 _DELTA_OF_FRACTION, _DELTA_OF_LOSS = 0.01, 0.02
 
 
@@ -108,6 +112,8 @@ class ConclusionSpec:
             there is one only, at 5 %.
         caveats: Sentences by the name of a configuration or method; each conclusion that names it
             carries them.
+        sizes: Trainable parameters by the name of a configuration or method; each conclusion on
+            names whose sizes are not the same says by how much these differ.
         draws: Of the multivariate t.
     """
 
@@ -117,12 +123,26 @@ class ConclusionSpec:
     rows: RowScope = "new"
     look: Look | None = None
     caveats: tuple[tuple[str, str], ...] = ()
+    sizes: tuple[tuple[str, int], ...] = ()
     draws: int = DRAWS
 
     @property
     def alpha(self) -> float:
         """One minus the level of each family."""
         return ALPHA if self.look is None else self.look.alpha
+
+    def caveats_on(self, names: Collection[str]) -> tuple[str, ...]:
+        """Returns the caveats of a conclusion, each once.
+
+        Args:
+            names: Of the configurations or methods that it is on.
+        """
+        sizes = [size for name, size in self.sizes if name in names]
+        miss = 1 - min(sizes) / max(sizes) if sizes else 0.0
+        up_to = "up to " if len(sizes) > 2 else ""
+        differ = (f"Sizes differ by {up_to}{100 * miss:.3g} %",) if miss > SAME_SIZE else ()
+        own = (text for name, text in self.caveats if name in names)
+        return tuple(dict.fromkeys((*differ, *own)))
 
 
 def default_delta(*, is_fraction: bool, control_mean: float) -> float:

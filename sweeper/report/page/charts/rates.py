@@ -8,6 +8,7 @@ from sweeper.analysis.conclusions import SweepConclusions
 from sweeper.analysis.conclusions.questions import rate_grids
 from sweeper.analysis.statistics import ConfigurationScores, ScoreTable
 from sweeper.analysis.statistics.questions import Peak, RateGrid, peak_of
+from sweeper.analysis.statistics.units import by_unit
 from sweeper.errors import BadInputError
 from sweeper.report.page.charts.base import INK, Chart, Spec, colours, num
 
@@ -24,7 +25,7 @@ def rate_charts(found: SweepConclusions, *, sign: int) -> Iterator[Chart]:
     plan, table = found.plan, found.table
     if plan is None or plan.question != "tuned" or table is None:
         return
-    tests = {each.name: each for each in table.configurations}
+    tests = {each.name: each for each in by_unit(table).configurations}
     grids = rate_grids(plan)
     tops = list(_peaks(grids, table, found.validation or table))
     dots, means = _points(grids, tests, sign)
@@ -48,8 +49,8 @@ def rate_charts(found: SweepConclusions, *, sign: int) -> Iterator[Chart]:
 def _peaks(
     grids: tuple[RateGrid, ...], table: ScoreTable, validation: ScoreTable
 ) -> Iterator[tuple[RateGrid, Peak]]:
-    tests = {each.name: each for each in table.configurations}
-    choices = {each.name: each for each in validation.configurations}
+    tests = {each.name: each for each in by_unit(table).configurations}
+    choices = {each.name: each for each in by_unit(validation).configurations}
     for grid in grids:
         try:
             yield grid, peak_of(grid, tests, choices)

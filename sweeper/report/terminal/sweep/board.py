@@ -24,6 +24,7 @@ _SHORT_ID = 6
 # Characters of an error below the table; the whole of it is in the trial's record.
 _MAX_ERROR = 200
 _NEW_LINE = "\n"
+_OUTSIDE = "*"
 
 
 class Leaderboard:
@@ -47,8 +48,10 @@ class Leaderboard:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yields the table, what it leaves out, and why trials failed."""
-        columns, left_out = self._fitting(options.max_width)
+        columns, left_out, note = self._fitting(options.max_width)
         yield fitted_table(columns, options.max_width, bold=self._best_row())
+        if note:
+            yield Text(note)
         yield from (Text(text, style="italic") for text in self._errors())
         if left_out:
             names = ", ".join(column.title for column in left_out)
@@ -57,17 +60,24 @@ class Leaderboard:
     def _best_row(self) -> int | None:
         return None if self._ranking.best is None else self._trials.index(self._ranking.best)
 
-    def _fitting(self, width: int) -> tuple[list[Column], list[Column]]:
-        """Returns the columns that fit, in their order, and those that do not."""
+    def _fitting(self, width: int) -> tuple[list[Column], list[Column], str]:
+        """Returns the columns that fit, in their order, those that do not, and what a mark says."""
         first, *rest = self._columns()
         ids = _id_columns(self._trials)
         whole = [first, ids[0], *rest]
         if width_of(whole) <= width:
-            return whole, []
-        return fitting([first, ids[1], *rest], width)
+            return whole, [], ""
+        first, *rest = self._columns(are_marked=True)
+        is_marked = bool(self._ranking.outside & {trial.id for trial in self._trials})
+        note = f"{_OUTSIDE}: outside the space" if is_marked else ""
+        return (*fitting([first, ids[1], *rest], width), note)
 
-    def _columns(self) -> list[Column]:
-        """Returns all columns but that of the identity, the most telling first."""
+    def _columns(self, *, are_marked: bool = False) -> list[Column]:
+        """Returns all columns but that of the identity, the most telling first.
+
+        Args:
+            are_marked: whether a mark says that a trial is outside the space.
+        """
         trials, ranking = self._trials, self._ranking
         scores = [ranking.score(trial) for trial in trials]
         found = [
@@ -84,7 +94,12 @@ class Leaderboard:
             texts = tuple("" if final is None else str(final) for final in finals)
             found.append(Column(title, texts))
         # What is the same for all tells nothing of one.
-        statuses = tuple(ranking.status_text(trial) for trial in trials)
+        statuses = tuple(
+            f"{trial.status_text} {_OUTSIDE}"
+            if are_marked and trial.id in ranking.outside
+            else ranking.status_text(trial)
+            for trial in trials
+        )
         if len(set(statuses)) > 1:
             found.append(Column("status", statuses, is_kept=True))
         long = [name for name in self._names if self._is_long(name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from sweeper.analysis.statistics.verdicts import Words
 __all__ = ["Paragraph", "conclusions_view"]
 
 _INDENT = 2
+# Blanks at which no line ends, "72.6 %" and "1.10 ± 0.14", and what stands for them meanwhile.
+_BOUND, _TIED = re.compile(r"(?<=\d) (?=[%±])|(?<=±) (?=\d)"), "\ue000"
 
 
 def conclusions_view(found: SweepConclusions) -> Iterator[RenderableType]:
@@ -54,7 +57,10 @@ class Paragraph:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yields the lines."""
         width = max(options.max_width - self.indent - self.hang, self.hang)
-        for number, line in enumerate(self.text.wrap(console, width)):
+        text = self.text.copy()
+        text.plain = _BOUND.sub(_TIED, text.plain)
+        for number, line in enumerate(text.wrap(console, width)):
+            line.plain = line.plain.replace(_TIED, " ")
             line.rstrip()
             yield Text(" " * (self.indent + self.hang * bool(number))).append_text(line)
 

@@ -21,10 +21,11 @@ from sweeper.report.summary import cost_text, task_metrics, trials_text
 from sweeper.report.terminal.evaluation import metrics_table
 from sweeper.report.terminal.plan import taken_text
 from sweeper.report.terminal.sweep.board import Leaderboard
+from sweeper.report.terminal.sweep.clones import ClonesTable
 from sweeper.report.terminal.sweep.conclusions import conclusions_view
 from sweeper.report.terminal.sweep.configurations import configurations_table
 from sweeper.report.terminal.sweep.published import published_view
-from sweeper.report.terminal.tables import pair_table, row_table
+from sweeper.report.terminal.tables import pair_table
 from sweeper.tracking.mirror import adapter_url, place_of
 from sweeper.tracking.owner.outside import space_revisions
 from sweeper.tracking.owner.revising import describe
@@ -96,13 +97,7 @@ def _clones(folder: SweepFolder, ranking: Ranking) -> list[RenderableType]:
     found = clone_rows(folder, ranking.objective)
     if found is None:
         return []
-    head, rows = found
-    table = row_table()
-    for title in head:
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return [Text("Clones", style="bold"), table, Text(CLONES_NOTE), ""]
+    return [Text("Clones", style="bold"), ClonesTable(*found), Text(CLONES_NOTE), ""]
 
 
 def _line(text: str) -> Text:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweeper_adapters.methods import MasaSpec
+from sweeper_adapters.methods import MasaControlSpec, MasaSpec
 from tests.adapters.shapes import LLAMA3_8B, LLAMA32_3B, TINY, published
 
 
@@ -52,3 +52,9 @@ def test_a_last_group_may_be_shorter():
     # Four layers: groups of 2 and 2, or of 3 and 1.
     assert whole.count(TINY) == cut.count(TINY)
     assert MasaSpec(group_size=4).count(TINY) == whole.count(TINY) - inputs
+
+
+@pytest.mark.parametrize("of", [MasaSpec, MasaControlSpec])
+def test_without_sharing_the_size_of_groups_does_nothing(of):
+    assert of(sharing="none").idle_fields == {"group_size"}
+    assert of(sharing="b").idle_fields == frozenset()

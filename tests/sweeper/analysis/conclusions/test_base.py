@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
-from sweeper.analysis.conclusions.base import over_base
+from sweeper.analysis.conclusions.base import base_table, counted_text, over_base
 from sweeper.analysis.ranking import rank_sweep
 from sweeper.tracking import FinalResult, SweepFolder, write_final
 from sweeper.tracking.final_result import FINAL_FILE
@@ -24,7 +26,8 @@ def made(tmp_path):
 def asked(made, *, delta=None, is_fraction=True):
     folder = SweepFolder(made.folder.path)
     ranking, metric = rank_sweep(folder), folder.objective().metric
-    return over_base(ranking, metric, sign=-ranking.sign, delta=delta, is_fraction=is_fraction)
+    table = base_table(ranking, metric, sign=-ranking.sign)
+    return over_base(table, delta=delta, is_fraction=is_fraction)
 
 
 @pytest.mark.parametrize(("base", "kind"), [(0.4, "better"), (0.6, "worse"), (0.5, "equivalent")])
@@ -95,3 +98,20 @@ def test_damaged_rows_of_the_base_are_passed_over(made):
     made.test(made.folder.path, 0.4)
     (made.folder.path / FINAL_ROWS).write_bytes(b"PK")
     assert asked(made) == ()
+
+
+def test_the_means_that_the_difference_is_of_are_told(tmp_path):
+    made = DesignSweep(tmp_path, sweep_of(PAIRED, [LORA, MOSA]))
+    # Half of the rows are one unit.
+    made.clusters = [max(0, row - 100) for row in range(200)]
+    made.run()
+    made.test(made.folder.path, 0.4)
+    ranking = rank_sweep(SweepFolder(made.folder.path))
+    table = base_table(ranking, "accuracy", sign=1)
+    text = counted_text(None, table, "accuracy", sign=1)
+    assert "the 200 test rows are 100 independent ones. Over these the adapter of trial" in text
+    means = re.search(r"accuracy (\S+) ± \S+ and the frozen base (\S+) ±", text)
+    own, base = map(float, means.groups())
+    (found,) = over_base(table, delta=None, is_fraction=True)
+    assert own - base == pytest.approx(found.estimate, abs=0.002)
+    assert counted_text(None, None, "accuracy", sign=1) == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sweeper.analysis.conclusions.differences import MOST_ROWS, differences_of
@@ -62,6 +64,17 @@ def test_against_a_control_the_intervals_are_the_statements():
             assert np.isclose(np.mean(row.seeds), row.estimate)
     assert [row.name for row in found.rows] == list(MEANS)
     assert [row.failed_seeds for row in found.rows] == [0, 0, 1]
+
+
+def test_dots_and_intervals_are_over_the_same_units():
+    table = table_of(MEANS)
+    # A hundred of the rows are one unit.
+    table = replace(table, clusters=np.maximum(np.arange(300) - 99, 0))
+    found = differences_of(table, None, asked(table, AgainstControl("a")), None)
+    assert found is not None
+    assert found.basis.rows == 201
+    for row in found.rows:
+        assert np.isclose(np.mean(row.seeds), row.estimate)
 
 
 def test_of_all_pairs_those_with_the_best_are_shown_whichever_stands_first():

@@ -34,9 +34,9 @@ def folder(tmp_path):
     return SweepFolder.create(tmp_path, "s", document=DOCUMENT)
 
 
-def said(folder, params, *, method="masa"):
+def said(folder, params, *, method="masa", spec=None):
     number = len(folder.trials())
-    spec = {"params": params}
+    spec = {"params": params} if spec is None else spec
     trial = folder.add_trial(
         f"{number:012x}", spec=spec, number=number, method=method, params=params
     )
@@ -45,7 +45,7 @@ def said(folder, params, *, method="masa"):
     trial.complete()
     best = rank_sweep(folder).best
     assert best is not None
-    return list(edges_of(folder.document, best))
+    return list(edges_of(folder.document, best, spec))
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,37 @@ def test_what_is_inside_or_no_range_is_not(folder):
     assert said(folder, {"rank": 4, "learning_rate": "fast"}, method="lora") == []
 
 
+def trained(params, **method):
+    """A trial's spec on the embedded model, which has four layers."""
+    fields = {key: value for key, value in params.items() if key != "learning_rate"}
+    return {
+        "model": {"kind": "embedded"},
+        "data": {"kind": "embedded"},
+        "method": {"name": "masa", **fields, **method},
+        "train": {"steps": 8, "learning_rate": params["learning_rate"]},
+    }
+
+
+def test_a_field_that_does_nothing_in_the_trial_has_no_better_value(folder):
+    params = {**MIDDLE, "experts": 6, "group_size": 4}
+    (sentence,) = said(folder, params, spec=trained(params, sharing="none"))
+    assert sentence.startswith("The experts of trial 0 (masa) (6)")
+
+
+def test_nothing_lies_beyond_what_is_allowed(folder):
+    # Groups of more layers than there are, or of none.
+    for size in (4, 1):
+        params = {**MIDDLE, "group_size": size}
+        assert said(folder, params, spec=trained(params)) == []
+    params = {**MIDDLE, "dropout": 0.0}
+    assert said(folder, params, spec=trained(params)) == []
+    params = {**MIDDLE, "dropout": 0.2}
+    assert len(said(folder, params, spec=trained(params))) == 1
+
+
 def test_a_list_of_trials_and_a_design_have_no_ranges(folder):
     said(folder, {**MIDDLE, "experts": 6})
     best = rank_sweep(folder).best
     assert best is not None
-    assert list(edges_of({"trials": []}, best)) == []
-    assert list(edges_of({"methods": "damaged"}, best)) == []
+    assert list(edges_of({"trials": []}, best, {})) == []
+    assert list(edges_of({"methods": "damaged"}, best, {})) == []

@@ -72,7 +72,23 @@ def test_sizes_may_be_a_twentieth_apart(tmp_path):
     line = lines(far.conclusions())["size"]
     assert (line.holds, line.names) == (False, ("mosa",))
     for verdict in far.conclusions().verdicts:
-        assert verdict.sentence.count("Sizes differ by up to 10 %.") == 1
+        assert verdict.sentence.count("Sizes differ by 10 %.") == 1
+
+
+def test_a_verdict_has_the_sizes_of_its_own_names(tmp_path):
+    sizes = {"lora": 1000, "mosa": 600, "dora": 980}
+    methods: list[dict[str, Any]] = [LORA, MOSA, {"name": "dora", "rank": 4}]
+    made = DesignSweep(tmp_path, sweep_of(SAME_RATE, methods))
+    found = made.run(trainable=lambda x: sizes[x.spec.method.name]).conclusions()
+    assert lines(found)["size"].text.endswith("600 to 1,000 (40 % apart)")
+    best, *pairs = found.statements
+    assert "Sizes differ by up to 40 %" in best.caveats
+    said = {x.names: [y for y in x.caveats if "Sizes" in y] for x in pairs}
+    assert said == {
+        ("lora", "mosa"): ["Sizes differ by 40 %"],
+        ("lora", "dora"): [],
+        ("mosa", "dora"): ["Sizes differ by 38.8 %"],
+    }
 
 
 def test_an_alpha_that_has_another_share_of_the_rank_is_said(tmp_path):

@@ -64,7 +64,7 @@ def test_rows_of_one_unit_count_once_and_it_is_told(tmp_path):
     sweep.clusters = [row // 2 for row in range(200)]
     found = sweep.run(BETTER).conclusions()
     assert {each.basis.rows for each in found.statements} == {100}
-    assert "count once: the 200 test rows are 100 independent ones." in found.facts[-1]
+    assert "each row counts: the 200 test rows are 100 independent ones." in found.facts[-1]
     assert "count once" not in made(tmp_path / "plain", PAIRED).run(BETTER).said()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from sweeper.analysis.statistics.units import (
     as_adapters,
+    by_unit,
     first_seeds,
     require_comparable,
     row_units,
@@ -30,6 +31,14 @@ def test_the_rows_of_a_cluster_are_averaged():
     # In the order of the clusters' numbers.
     assert units.scores[0].tolist() == [[3.0, 5.0, 0.5], [9.0, 11.0, 6.5]]
     assert units.strata.tolist() == [0, 0, 0]
+
+
+def test_a_table_by_unit_has_the_units_for_rows():
+    table = table_of(SCORES, clusters=np.array([7, 7, 3, 3, 3, 5]))
+    found = by_unit(table)
+    assert found.configurations[0].scores.tolist() == row_units(table).scores[0].tolist()
+    assert (len(found.strata), found.clusters) == (3, None)
+    assert by_unit(found) is found
 
 
 def test_a_cluster_is_named_within_its_stratum():

@@ -56,6 +56,19 @@ def test_each_number_stands_beside_its_own(made):
     assert "the signs alone are compared" in shown.notes[-1]
 
 
+def test_scores_are_of_the_units_that_the_difference_is_of(tmp_path):
+    """A hundred rows of one unit count once in both, or the scores could deny the sign."""
+    made = DesignSweep(tmp_path, sweep_of(GROUPS | {"seeds": 2}, [MASA], paper=paper(SIZES)))
+    made.clusters = [max(0, row - 100) for row in range(200)]
+    made.run()
+    found = made.conclusions()
+    shown = beside_ours(found, rank_sweep(SweepFolder(made.folder.path)))
+    rows = {row[0]: row for row in shown.rows}
+    score = {name: float(row[2].split()[0]) for name, row in rows.items() if row[2]}
+    apart = 100 * (score["group_size=1"] - score["group_size=2"])
+    assert apart == pytest.approx(float(rows["group_size=1"][3].split()[0]), abs=0.02)
+
+
 def test_parity_is_of_what_stands_beside_the_paper(made):
     """The rate that the control arm alone has is none of its caveats."""
     folder, found = made
@@ -135,3 +148,10 @@ def test_a_difference_below_delta_is_told(tmp_path):
     made = DesignSweep(tmp_path, sweep).run(lambda drawn: means.get(configuration(drawn), 0.5))
     shown = beside_ours(made.conclusions(), rank_sweep(SweepFolder(made.folder.path)))
     assert shown.notes[0] == "By less than 50 points: group_size=1."
+
+
+def test_what_was_set_by_hand_comes_first(tmp_path):
+    entry = paper(SIZES) | {"changed": ["design.seeds=2", "train.steps=40"]}
+    folder, found = folder_of(tmp_path, entry)
+    shown = beside_ours(found, rank_sweep(folder))
+    assert shown.lead[1] == "Not as in the file: --set design.seeds=2, train.steps=40."

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from sweeper.report.terminal import tables
-from sweeper.report.terminal.tables import Column, fitted_table, width_of
+from sweeper.report.terminal.tables import Column, fitted_table, fitting, width_of
 
 COLUMNS = (
     Column("trial", ("0", "17", "3"), is_number=True, is_kept=True),
@@ -55,3 +55,13 @@ def test_a_cell_of_two_lines_stays_in_its_column(monkeypatch: pytest.MonkeyPatch
     text = printed(fitted_table(columns, 40), 40)
     assert [line.split() for line in text.splitlines()[1:3]] == [["one", "1"], ["two"]]
     assert text == by_rich(columns, 40, monkeypatch)
+
+
+def test_a_title_that_must_be_whole_is_left_out_and_never_cut() -> None:
+    columns = [
+        Column("module", ("q_proj",), is_kept=True),
+        Column("p (Holm)", ("0.1",), is_titled=True),
+    ]
+    assert fitting(columns, 16) == (columns, [])
+    kept, left_out = fitting(columns, 15)
+    assert (kept, left_out) == (columns[:1], columns[1:])

@@ -102,6 +102,8 @@ def test_what_is_so_already_is_no_revision(sweep: SweepFolder) -> None:
         ("train.learning_rate={loguniform: [1e-2, 1e-3]}", "is empty"),
         ("methods.nora.rank={choice: [8]}", "no method 'nora'"),
         ("nothing", "write path=value|has begun"),
+        # One pair of quotes, so that the command can be copied.
+        ("search.from=[lim]", r"alike: run \S+ --set 'search\.from=\[lim\]'; or train"),
     ],
 )
 def test_what_would_not_do_is_refused_and_changes_nothing(

@@ -98,3 +98,20 @@ def test_what_is_known_of_one_trial_goes_with_its_method(tables):
     found = conclude(tables[0], spec, tables[1])
     assert found.comparisons[0].caveats == ("masa 4 ran out of time",)
     assert found.best_sets[0].caveats == ("masa 4 ran out of time",)
+
+
+def test_peaks_are_over_units_as_their_errors_are(tables):
+    """Rows that stand there thrice, as three of one unit, change nothing."""
+    test, validation = tables
+    (pair,) = conclude(test, SPEC, validation).comparisons
+    (copied,) = conclude(_with_copies(test), SPEC, _with_copies(validation)).comparisons
+    assert copied.basis.rows == pair.basis.rows
+    assert copied.estimate == pytest.approx(pair.estimate, abs=1e-9)
+    assert copied.interval == pytest.approx(pair.interval, abs=1e-9)
+
+
+def _with_copies(table):
+    rows = len(table.strata)
+    order = np.concatenate([np.arange(rows), np.repeat(np.arange(rows // 2), 2)])
+    own = tuple(replace(each, scores=each.scores[:, order]) for each in table.configurations)
+    return replace(table, configurations=own, strata=table.strata[order], clusters=order)

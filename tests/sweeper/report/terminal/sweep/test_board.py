@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -120,3 +121,19 @@ def test_a_listed_trial_has_its_name():
     title, first, *_ = shown(records, 120)
     assert "name" in title.split()
     assert "row-0" in first.split()
+
+
+def test_where_there_is_no_room_a_mark_says_that_a_trial_is_outside_the_space():
+    records = [record(0), record(3), record(6, status="pruned")]
+    ranking = replace(rank(records, LOSS), outside=frozenset({records[2].id}))
+
+    def lines(width):
+        file = io.StringIO()
+        Console(file=file, width=width).print(Leaderboard(ranking))
+        return file.getvalue()
+
+    assert "pruned, outside the space" in lines(200)
+    narrow = lines(80)
+    assert "pruned *" in narrow
+    assert "*: outside the space" in narrow
+    assert " rank" in narrow.splitlines()[0]

@@ -83,3 +83,11 @@ def test_a_head_is_bold_and_no_name_is_markup():
     assert isinstance(verdict, Text)
     assert str(verdict.style) == "bold"
     assert "[red]x[/red]" in printed(Group(*view), width=80)
+
+
+def test_no_line_ends_within_a_number():
+    for width in range(20, 60):
+        facts = ("Sizes of trials differ by up to 72.6 %, with a loss of 1.10 ± 0.14 there.",)
+        lines = shown(width=width, facts=facts)
+        assert any("72.6 %" in line for line in lines)
+        assert any("1.10 ± 0.14" in line for line in lines)
