@@ -6,7 +6,6 @@ a temporary folder.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import math
 import statistics
@@ -298,17 +297,14 @@ def _memory(*, on_gpu: bool) -> int:
 
 
 def _forget_peak(*, on_gpu: bool) -> None:
-    """Begins the measurement of the peak anew, without what earlier trials have left free."""
-    gc.collect()
+    """Begins the measurement of the peak anew; on a GPU without what earlier trials left free."""
     if on_gpu:
         import torch
 
+        gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         return
-    # Of glibc; other libraries have no such function.
-    with suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
     # Linux then counts the peak of the resident memory from here on. Where that is forbidden, a
     # peak is that of all trials so far.
     with suppress(OSError):

@@ -68,12 +68,3 @@ def test_the_largest_micro_batch_is_among_the_steps():
     whole = measuring._micro_batches(trial, base.data.train_tokens(trial.train.max_length))
     assert padded[1] == max(measuring._padded(batch, packed=False) for batch in whole)
     assert len({padded[0], *padded[2:]}) == 1
-
-
-def test_the_peak_of_a_trial_is_without_what_the_one_before_left_free():
-    blocks = [bytes([1]) * 100_000 for _ in range(4000)]
-    full = measuring._memory(on_gpu=False)
-    # What stays between them keeps the allocator from giving them back by itself.
-    del blocks[::2]
-    measuring._forget_peak(on_gpu=False)
-    assert measuring.peak_of(on_gpu=False) < full - 150_000_000
