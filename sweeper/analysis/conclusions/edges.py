@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from pydantic import ValidationError
 
@@ -32,7 +32,9 @@ _NEAR = 0.05
 _LEAST_VALUES = 3
 
 
-def edges_of(document: Document, best: TrialRecord, spec: Document) -> Iterator[str]:
+def edges_of(
+    document: Document, best: TrialRecord, read_spec: Callable[[], Document]
+) -> Iterator[str]:
     """Yields a sentence for each searched number of a trial that is at an end of its range.
 
     Nothing is said of a number that does nothing in this trial, nor of an end beyond which the
@@ -41,19 +43,19 @@ def edges_of(document: Document, best: TrialRecord, spec: Document) -> Iterator[
     Args:
         document: of the search.
         best: its best trial.
-        spec: of that trial.
+        read_spec: returns the spec of that trial; asked where a number is at an end.
     """
     if "methods" not in document:
         return
     methods, _ = read_methods(document)
     axes = next((method.axes for method in methods if method.name == best.method), ())
     for axis in axes:
-        said = _edge(axis, best.params, spec)
+        said = _edge(axis, best.params, read_spec)
         if said:
             yield f"The {axis.path[-1]} of {trial_name(best)} {said}"
 
 
-def _edge(axis: Axis, params: Mapping[str, object], spec: Document) -> str:
+def _edge(axis: Axis, params: Mapping[str, object], read_spec: Callable[[], Document]) -> str:
     """Returns at which end of its range a value is, or an empty text."""
     value = params.get(axis.path[-1])
     ends = _ends(axis.distribution)
@@ -67,7 +69,7 @@ def _edge(axis: Axis, params: Mapping[str, object], spec: Document) -> str:
     if margin < place < 1 - margin:
         return ""
     end = "lower" if place <= margin else "upper"
-    if not _may_be_wider(axis, low, high, spec, is_upper=end == "upper"):
+    if not _may_be_wider(axis, low, high, read_spec(), is_upper=end == "upper"):
         return ""
     return (
         f"({value_text(value)}) is at the {end} end of its range, {value_text(low)} to "

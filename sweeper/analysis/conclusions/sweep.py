@@ -180,8 +180,10 @@ def _published(
 def _edges(folder: SweepFolder, ranking: Ranking, plan: DesignPlan | None) -> Iterator[str]:
     """Yields what of a search's best trial is at an end of its range; a design has no ranges."""
     if plan is None and ranking.best is not None:
-        specs = _specs(folder, [ranking.best])
-        yield from edges_of(folder.document, ranking.best, dict(specs.get(ranking.best.id, {})))
+        best = ranking.best
+        yield from edges_of(
+            folder.document, best, lambda: dict(_specs(folder, [best]).get(best.id, {}))
+        )
 
 
 def unit_of(metric: str, *, own: Container[str] = ()) -> Unit:
