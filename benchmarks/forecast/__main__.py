@@ -31,7 +31,7 @@ from sweeper_adapters.methods import PromptTuningSpec, PTuningSpec, QloraSpec
 SPACE = Path(__file__).parent.parent / "curves" / "space.yaml"
 MODELS = ("embedded", "smollm2")
 # Some methods tell tasks apart: two of them, where a profile's own data has one.
-DATA = {"smollm2": {"data": "{kind: tasks, train: [arc_easy, piqa], validation_fraction: 0.1}"}}
+DATA = {"smollm2": ("data={kind: tasks, train: [arc_easy, piqa], validation_fraction: 0.1}",)}
 OF_DATA = {
     "smollm2": {"mtl_lora": {"tasks": 2}, "loramoe": {"knowledge_domains": ("arc_easy",)}},
 }
@@ -49,7 +49,7 @@ def trials(profile: str, *, steps: int) -> dict[str, TrialSpec]:
     # An evaluation of a real model takes longer than all of a short trial's steps.
     rows = 64 if profile == "embedded" else 16
     overrides = (
-        *(f"{field}={value}" for field, value in DATA.get(profile, {}).items()),
+        *DATA.get(profile, ()),
         f"train.steps={steps}",
         "train.evaluations=1",
         f"train.eval_examples={rows}",

@@ -226,18 +226,19 @@ def _compared(
         return replace(bare, why_none=_sentence(validation))
     try:
         table = _compared_table(folder, ranking, validation, bare)
-        delta = _delta(plan, table, is_fraction=bare.unit is POINTS)
+        # Each of those that follow needs the units, which are made of all scores.
+        own, choosing = by_unit(table), by_unit(validation)
+        delta = _delta(plan, own, is_fraction=bare.unit is POINTS)
         asked, why_none = _spec(plan, table, delta, bare.parity, _ended(ranking))
         if plan is None and len(table.configurations) == 1:
             asked, why_none = None, alone_text(folder, ranking)
         statements: tuple[Statement, ...] = ()
         differences = None
         if asked is not None:
-            found = conclude(table, asked, validation)
+            found = conclude(own, asked, choosing)
             statements = found.statements
-            own, choosing = table, validation
             if asked.look is not None:
-                own, choosing = (first_seeds(x, asked.look.seeds) for x in (table, validation))
+                own, choosing = (first_seeds(x, asked.look.seeds) for x in (own, choosing))
             differences = differences_of(
                 own, choosing, statements, plan, components=found.components
             )
@@ -347,7 +348,7 @@ def _control_mean(plan: DesignPlan | None, table: ScoreTable) -> float:
     It is the baseline, or the first configuration; of tuned methods the first one at its best
     rate; of a search the best trial. A rate at which little is learned has no scale to give.
     """
-    means = {x.name: float(np.mean(x.scores)) for x in by_unit(table).configurations}
+    means = {x.name: float(np.mean(x.scores)) for x in table.configurations}
     if plan is None:
         return max(means.values())
     names = {plan.baseline or plan.configurations[0].name}

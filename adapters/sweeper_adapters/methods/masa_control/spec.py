@@ -65,7 +65,7 @@ class MasaControlSpec(LowRankSpec):
     @property
     def idle_fields(self) -> frozenset[str]:
         """The size of groups, where nothing is shared in them."""
-        return frozenset({"group_size"} if self.sharing == "none" else ())
+        return self._masa().idle_fields
 
     def count(self, shape: ModelShape) -> int:
         """Returns the parameters of all A and B, shared ones counted once."""

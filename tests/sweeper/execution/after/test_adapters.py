@@ -11,8 +11,7 @@ from sweeper.execution.after import save_adapters, unsaved_jobs
 from sweeper.execution.driver import SweepDriver
 from sweeper.execution.pool import Message
 from sweeper.experiment.loading import load_sweep
-from sweeper.search import TRIAL_ID, draw_all
-from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.search import TRIAL_ID
 from sweeper.tracking.trial_folder import TrialFolder
 from tests.places import SPACES
 
@@ -27,25 +26,13 @@ def sweep():
 
 
 @pytest.fixture
-def folder(sweep, tmp_path):
-    return SweepFolder.create(tmp_path, "sweep-1", document=sweep.document)
-
-
-@pytest.fixture
-def trials(sweep, folder):
+def trials(add_trials):
     """Three trials at their first evaluation, as a driver leaves them that was killed there."""
     found = []
-    for number, drawn in zip(range(3), draw_all(sweep), strict=False):
-        trial = folder.add_trial(
-            drawn.spec.identity(data_fingerprint="rows"),
-            spec=drawn.spec.model_dump(mode="json"),
-            number=number,
-            method=drawn.spec.method.label,
-            steps_total=drawn.spec.train.steps,
-        )
+    for spec, trial in add_trials(3):
         worker = TrialFolder(trial.path)
         worker.begin()
-        first = drawn.spec.train.steps // drawn.spec.train.evaluations
+        first = spec.train.steps // spec.train.evaluations
         worker.append(first, {"eval_loss": 1.0, "step_time_s": 0.5})
         found.append(trial)
     return found

@@ -9,8 +9,7 @@ from optuna.trial import TrialState
 from sweeper.execution.after import Finalists
 from sweeper.execution.pool import Message
 from sweeper.experiment.loading import load_sweep
-from sweeper.search import TRIAL_ID, draw_all
-from sweeper.tracking.sweep_folder import SweepFolder
+from sweeper.search import TRIAL_ID
 from sweeper.tracking.trial_folder import SPEC_FILE
 from tests.places import SPACES
 
@@ -24,22 +23,10 @@ def sweep():
 
 
 @pytest.fixture
-def folder(sweep, tmp_path):
-    return SweepFolder.create(tmp_path, "sweep-1", document=sweep.document)
-
-
-@pytest.fixture
-def trials(sweep, folder):
+def trials(add_trials):
     """So many trials as there are values, each stopped at its first evaluation."""
     found = []
-    for number, drawn in zip(range(len(VALUES)), draw_all(sweep), strict=False):
-        trial = folder.add_trial(
-            drawn.spec.identity(data_fingerprint="rows"),
-            spec=drawn.spec.model_dump(mode="json"),
-            number=number,
-            method=drawn.spec.method.label,
-            steps_total=drawn.spec.train.steps,
-        )
+    for _, trial in add_trials(len(VALUES)):
         trial.begin()
         trial.prune()
         found.append(trial)
